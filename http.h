@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * HTTP/1.1 request heads (RFC 9112) as slices into the caller's memory, token lists (RFC 9110, section
+ * 5.6.1) and response heads. No file descriptors.
+ */
+#ifndef WEBSOCKSY_HTTP_H
+#define WEBSOCKSY_HTTP_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A piece of text in somebody else's memory; not NUL-terminated. */
+struct http_slice {
+	const char *at;
+	size_t len;
+};
+
+struct http_header {
+	struct http_slice name;  /* as received */
+	struct http_slice value; /* without surrounding white space */
+};
+
+/* More fields than this: 431. The length of the head is the caller's limit. */
+#define HTTP_HEADERS_MAX 128
+
+struct http_request {
+	struct http_slice method;
+	struct http_slice target; /* origin form: begins with '/' (or is "*"); an absolute form is reduced to it */
+	int minor;                /* HTTP/1.<minor> */
+	size_t headers;
+	struct http_header header[HTTP_HEADERS_MAX];
+};
+
+enum http_result {
+	HTTP_DONE,
+	HTTP_MORE,
+	HTTP_BAD
+};
+
+/* Filled when parsing fails: an HTTP status and one line of text; static. */
+struct http_error {
+	unsigned status;
+	const char *message;
+};
+
+/*
+ * Looks for a request head at the start of `data` (`len` bytes so far). `*scanned` is 0 at first and
+ * remembers between calls how far the end has been searched for, so that a head cut into many reads
+ * costs linear time. HTTP_DONE: `request` holds slices into `data`, `*head_len` the number of bytes
+ * that the head takes, its empty line included (what follows belongs to the next protocol). HTTP_MORE:
+ * not complete. HTTP_BAD: `error` is filled (400 malformed: bad request line, bare CR or LF, white space
+ * before the colon, folded line, bad name or value, no or two Host fields in HTTP/1.1, body announced on
+ * GET/HEAD; 431 too many fields; 505 not HTTP/1.x).  Up to four empty lines in front are skipped (RFC 9112,
+ * 2.2). What is malformed is reported as early as it can be seen, not only when the head is complete.
+ */
+enum http_result http_parse_request(const char *data, size_t len, size_t *scanned,
+	struct http_request *request, size_t *head_len, struct http_error *error);
+
+/* The `index`-th field (0: first) called `name` (any case), or NULL. */
+const struct http_header *http_find_header(
+	const struct http_request *request, const char *name, size_t index);
+
+/* How many fields are called `name`. */
+size_t http_count_header(const struct http_request *request, const char *name);
+
+/* Equal without regard to ASCII case? `text` is NUL-terminated. */
+bool http_slice_is(struct http_slice slice, const char *text);
+
+/*
+ * Steps through a comma-separated list (empty elements are skipped): takes the next element, trimmed,
+ * off the front of `*list`. False: there is none.
+ */
+bool http_next_element(struct http_slice *list, struct http_slice *element);
+
+/* Does any field `name`, taken as a list, hold the token `token` (any case)? */
+bool http_has_token(const struct http_request *request, const char *name, const char *token);
+
+/* Is this a token (RFC 9110, 5.6.2)? An empty slice is none. */
+bool http_is_token(struct http_slice slice);
+
+/* The standard phrase of a status; "Unknown" for others. Static. */
+const char *http_status_text(unsigned status);
+
+/*
+ * Formats a complete response with `message` and a line end as its text/plain body into `out`, NUL
+ * included: Content-Length, Connection: close, X-Content-Type-Options, Cache-Control: no-store, and
+ * `extra` (whole header lines ending in CRLF, or NULL). With `head_only` the body is left out and
+ * Content-Length stays. Returns the length, or -ENOSPC.
+ */
+int http_format_error(char *out, size_t cap, unsigned status, const char *message, const char *extra,
+	bool head_only);
+
+/*
+ * Decodes %XX in `in` to `out` (cap bytes, NUL-terminated) and returns the decoded length, or -EINVAL
+ * for a broken escape and -ENOSPC. Decoded NULs are kept: compare the length with strlen.
+ */
+int http_percent_decode(const char *in, size_t len, char *out, size_t cap);
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Shared objects, the registry of framing functions, and the backend that is asked for peers. What the
+ * core exports to plugins is declared in websocksy.h and defined in plugin.c.
+ */
+#ifndef WEBSOCKSY_PLUGIN_H
+#define WEBSOCKSY_PLUGIN_H
+#include "websocksy.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PLUGIN_ERROR_MAX 512
+#define PLUGIN_MESSAGE_MAX 256
+
+/* A registered framing function. Lives until plugin_shutdown(). */
+struct framing {
+	char *name;
+	ws_framing decode;
+	ws_framing_check check; /* or NULL */
+};
+
+/* A loaded backend with a reference count; opaque. */
+struct backend;
+
+/* A backend that is part of the program; `check` is asked when all options have been given. */
+struct backend_builtin {
+	const char *name;
+	ws_backend api;
+	/* 0, or -EINVAL with one line in `error` naming the option and what would be right */
+	int (*check)(char error[PLUGIN_ERROR_MAX]);
+};
+
+/* What a query came to. */
+struct backend_answer {
+	ws_peer_info peer; /* strings are the caller's, see backend_answer_free(); host NULL: refused */
+	unsigned status;   /* when refused: the HTTP status */
+	char message[PLUGIN_MESSAGE_MAX]; /* when refused: one line for the client */
+};
+
+/* What a query is about: NUL-terminated strings that the backend may change, alive during the call. */
+struct backend_request {
+	int fd;
+	char *endpoint;
+	char *key;
+	size_t protocols;
+	char **protocol;
+	size_t headers;
+	ws_http_header *header;
+};
+
+/*
+ * Loads every *.so in `directory` (absolute) whose name does not begin with "backend_", in sorted order;
+ * files that are loaded already are skipped. A file that cannot be loaded is logged and skipped; a
+ * directory that is missing is a debug line only. 0, -EINVAL for a relative path, -ENOMEM.
+ */
+int plugin_load_directory(const char *directory);
+
+/* The registered framing function by name (NULL: auto) or by function; NULL if unknown. Not logged. */
+const struct framing *plugin_find_framing(const char *name);
+const struct framing *plugin_find_framing_function(ws_framing decode);
+
+/*
+ * Is `config` (NULL: "") usable with the framing function? NULL, or a static text that says what would be
+ * right. A function without a check accepts everything.
+ */
+const char *plugin_check_framing(const struct framing *framing, const char *config);
+
+/* Makes `builtin` (static) the backend that backend_load(NULL) gives. */
+void plugin_set_builtin_backend(const struct backend_builtin *builtin);
+
+/*
+ * Loads backend_<name>.so from `directory` and initialises it; `name` NULL: the built-in one. A second
+ * instance of a loaded file gets memory of its own, so that a new configuration can be tried while the
+ * old one serves. Result: 0 and `*out` with one reference, or negative errno with one line in `error`.
+ */
+int backend_load(const char *directory, const char *name, struct backend **out,
+	char error[PLUGIN_ERROR_MAX]);
+
+/* Passes an option. 0; -EINVAL if the backend refuses it; -ENOTSUP if it takes no options. */
+int backend_configure(struct backend *backend, const char *key, const char *value);
+
+/* All options have been passed: is the result usable? 0, or -EINVAL with one line in `error`. */
+int backend_check(struct backend *backend, char error[PLUGIN_ERROR_MAX]);
+
+/*
+ * Asks for a peer. The answer is the caller's (backend_answer_free). A call that takes longer than 10 ms is
+ * logged. 0 or -ENOMEM. Must not be called from within a backend.
+ */
+int backend_query(struct backend *backend, const struct backend_request *request,
+	struct backend_answer *answer);
+void backend_answer_free(struct backend_answer *answer);
+
+/* References: a connection keeps one, since its framing function may be the backend's own code. */
+struct backend *backend_ref(struct backend *backend);
+/* Drops one (NULL: nothing); the last one calls cleanup() and unloads. */
+void backend_unref(struct backend *backend);
+
+/* The name it was loaded under; "" for the built-in one. */
+const char *backend_name(const struct backend *backend);
+
+/* Frees the registry and unloads framing plugins. All backends and connections are gone by then. */
+void plugin_shutdown(void);
+#endif

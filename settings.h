@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The values of all core options, as config.c fills them and everybody else reads them. Only data: the
+ * functions are in config.c. Times are milliseconds, sizes bytes; 0 switches a limit or timeout off where
+ * the manual says so.
+ */
+#ifndef WEBSOCKSY_SETTINGS_H
+#define WEBSOCKSY_SETTINGS_H
+#include "log.h"
+#include "origin.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Default of `pong-timeout`: follow `ping`. */
+#define SETTINGS_PONG_TWICE_PING UINT64_MAX
+
+struct settings {
+	uint16_t port;
+	size_t listens; /* 0: the default, every address of the machine */
+	char **listen;
+	uint64_t ping_ms;
+	uint64_t pong_timeout_ms; /* SETTINGS_PONG_TWICE_PING, or the value */
+	uint64_t handshake_timeout_ms;
+	uint64_t connect_timeout_ms;
+	uint64_t close_timeout_ms;
+	uint64_t idle_timeout_ms;
+	uint64_t stall_timeout_ms;
+	uint64_t grace_ms;
+	size_t max_message;
+	size_t max_clients; /* 0: as many as the descriptor limit allows */
+	size_t max_clients_per_ip;
+	size_t buffer_high;
+	size_t buffer_low;
+	size_t origins; /* 0: any */
+	struct origin *origin;
+	char *web;         /* NULL: no web pages */
+	char *plugin_path; /* absolute */
+	char *resolver;    /* name servers to ask, comma-separated; NULL: as the system is configured */
+	enum log_level log_level;
+};
+#endif
