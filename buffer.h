@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Memory for bytes that cannot go on at once: a pool of chunks, byte queues made of them, and one
+ * contiguous growable block for an incomplete message.
+ */
+#ifndef WEBSOCKSY_BUFFER_H
+#define WEBSOCKSY_BUFFER_H
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* Payload bytes of a chunk; with its header a chunk fills 16 KiB. */
+#define BUFFER_CHUNK_DATA (16384 - 16)
+
+/* Free chunks beyond this many are given back to the C library. */
+#define BUFFER_POOL_KEEP 64
+
+struct buffer_chunk {
+	struct buffer_chunk *next;
+	uint32_t start; /* first byte that is still queued */
+	uint32_t end;   /* behind the last */
+	uint8_t data[BUFFER_CHUNK_DATA];
+};
+
+/* Free chunks. Zero is ready; buffer_pool_clear() at the end. */
+struct buffer_pool {
+	struct buffer_chunk *free;
+	size_t count;
+};
+
+void buffer_pool_clear(struct buffer_pool *pool);
+
+/* A queue of bytes. Zero is empty; an empty queue owns nothing. */
+struct bufq {
+	struct buffer_chunk *head;
+	struct buffer_chunk *tail;
+	size_t len;
+};
+
+/* Copies `len` bytes to the end. 0, or -ENOMEM with the queue as it was. */
+int bufq_append(struct bufq *queue, struct buffer_pool *pool, const void *data, size_t len);
+
+/*
+ * Points up to `max` entries of `iov` at the bytes from `offset` on, at most `len` of them, and returns how
+ * many entries were used. Valid until the queue changes.
+ */
+int bufq_peek(const struct bufq *queue, size_t offset, size_t len, struct iovec *iov, int max);
+
+/* Drops `len` bytes (at most queue->len) from the front; emptied chunks go to the pool. */
+void bufq_consume(struct bufq *queue, struct buffer_pool *pool, size_t len);
+
+/* Contiguous bytes that may grow at the end. Zero is empty; carry_free() gives the memory back. */
+struct carry {
+	uint8_t *data;
+	size_t len;
+	size_t cap;
+};
+
+/* Makes room for `more` bytes behind the present ones, growing geometrically. 0 or -ENOMEM. */
+int carry_reserve(struct carry *carry, size_t more);
+
+/* Appends a copy of `len` bytes. 0 or -ENOMEM. */
+int carry_append(struct carry *carry, const void *data, size_t len);
+
+/* Empties it and gives its memory back. */
+void carry_free(struct carry *carry);
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Sockets: listening, connecting, options; and the `stream`, which hides from everybody above how bytes
+ * get in and out (plain socket here; datagrams and fifos in peer.c; TLS has its place in the same table).
+ */
+#ifndef WEBSOCKSY_NETWORK_H
+#define WEBSOCKSY_NETWORK_H
+#include "buffer.h"
+#include "loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct stream;
+
+/* What the owner is told; several at once. */
+#define STREAM_READABLE 1u /* stream_read() is worth a try */
+#define STREAM_PROGRESS 2u /* the backlog has shrunk */
+#define STREAM_BROKEN 4u   /* queued bytes could not be written and are gone; stream->error says why */
+
+/* May close the stream: the caller touches nothing after it. */
+typedef void stream_fn(struct stream *stream, unsigned events);
+
+/* How one kind of stream works. Called through the functions below only. */
+struct stream_ops {
+	/* see stream_read() */
+	ssize_t (*read)(struct stream *stream, void *data, size_t cap);
+	/* sends what goes at once and queues the rest; 0 or negative errno */
+	int (*write)(struct stream *stream, const struct iovec *iov, int count, size_t total);
+	/* sends from the queue until it is empty or the kernel is full; 0 or negative errno */
+	int (*flush)(struct stream *stream);
+	/* the queue is empty: nothing more will be written */
+	void (*finish)(struct stream *stream);
+	/* frees what the kind holds beyond the descriptor; NULL: nothing */
+	void (*destroy)(struct stream *stream);
+};
+
+/* One side of a connection, embedded in it. fd -1: none. */
+struct stream {
+	struct ev_io io;
+	const struct stream_ops *ops;
+	struct loop *loop;
+	stream_fn *fn;
+	struct bufq out;       /* what the kernel has not taken yet */
+	uint64_t progress_ms;  /* when the backlog last shrank or began */
+	int error;             /* positive errno of the write that failed; 0: none */
+	bool finishing;        /* shut the write side down when the queue is empty */
+	bool finished;         /* done */
+	bool datagram;         /* reads and writes are messages; a read of 0 bytes is an empty one */
+	bool ended;            /* a read has returned the end or an error */
+};
+
+extern const struct stream_ops network_stream_ops;
+
+/*
+ * Makes `fd` (connected, non-blocking; owned by the stream from here on, closed on failure too) a stream of
+ * kind `ops` with reading wanted. `fn` is never called from within. 0 or negative errno.
+ */
+int stream_open(struct stream *stream, struct loop *loop, int fd, const struct stream_ops *ops, stream_fn *fn);
+
+/* The same for a descriptor that is registered in the loop as `io` already; `io` is free afterwards. */
+int stream_adopt(struct stream *stream, struct loop *loop, struct ev_io *io, const struct stream_ops *ops,
+	stream_fn *fn);
+
+/* Closes the descriptor and drops the queue. Nothing on a stream without descriptor. */
+void stream_close(struct stream *stream);
+bool stream_is_open(const struct stream *stream);
+
+/*
+ * Reads up to `cap` bytes: their number; 0 at the end of the stream (datagram: an empty message);
+ * -EAGAIN: nothing now, the owner will be told; -EMSGSIZE: a datagram did not fit and is gone; other negative
+ * errno: broken. A read that shows that nothing is left clears the readiness, so loops look at
+ * stream_readable().
+ */
+ssize_t stream_read(struct stream *stream, void *data, size_t cap);
+bool stream_readable(const struct stream *stream);
+
+/* Stops or resumes telling STREAM_READABLE. No system call. */
+void stream_want_read(struct stream *stream, bool want);
+
+/*
+ * Writes everything: what the kernel does not take now is copied to the queue. Up to 128 entries.
+ * Datagram: one message. 0; -EMSGSIZE: a datagram larger than the transport takes (nothing sent); other
+ * negative errno: the stream is broken, its queue dropped. After stream_finish() nothing may be written.
+ */
+int stream_write(struct stream *stream, const void *data, size_t len);
+int stream_writev(struct stream *stream, const struct iovec *iov, int count);
+
+/* Bytes queued and not taken by the kernel. */
+size_t stream_backlog(const struct stream *stream);
+
+/* Shuts the write side down as soon as the queue is empty. Repeated calls have no effect. */
+void stream_finish(struct stream *stream);
+
+/* For stream kinds: the parts they share. Queue the bytes of `iov` behind the first `skip`; 0 or -ENOMEM. */
+int stream_queue(struct stream *stream, const struct iovec *iov, int count, size_t skip);
+
+/* The one write primitive: sendmsg() without SIGPIPE. Bytes sent, or negative errno. */
+ssize_t network_send(int fd, const struct iovec *iov, int count);
+
+#define NETWORK_ADDRESS_TEXT 64 /* "[IPv6]:port", "unix" */
+
+/* Formats an address for logs: "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path", "unix". */
+void network_format_address(const struct sockaddr *address, socklen_t len, char *out, size_t cap);
+
+/* Non-blocking, close-on-exec socket; 0 or more, or negative errno. */
+int network_socket(int family, int type);
+
+/* Starts connecting. 0: connected; -EINPROGRESS: wait for LOOP_OUT, then network_connect_result(). */
+int network_connect(int fd, const struct sockaddr *address, socklen_t len);
+
+/* 0: connected; negative errno: why not. */
+int network_connect_result(int fd);
+
+/* Options of a connected TCP socket: TCP_NODELAY. Errors do not matter (it may be no TCP). */
+void network_tune(int fd);
+
+/*
+ * Opens the listening sockets that `spec` names (see `listen` in websocksy.conf(5); NULL: every address of the
+ * machine, dual stack, IPv4 alone where there is no IPv6): appends their descriptors to `fds` (room for `max`)
+ * and returns how many, or a negative errno with one line in `error`. Names are resolved with the
+ * C library: only for start and reload.
+ */
+int network_listen(const char *spec, uint16_t port, int *fds, int max, char *error, size_t error_cap);
+#endif
