@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures of the end-to-end tests; see harness.py for what they hand out."""
+import contextlib
+
+import pytest
+
+from harness import Daemon
+
+
+@pytest.fixture
+def run():
+    """Starts context managers of harness.py; closes them after the test, last first."""
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context
+
+
+@pytest.fixture(scope="module")
+def run_module():
+    """The same for things that all tests of a file share."""
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context
+
+
+@pytest.fixture(scope="module")
+def echo_daemon(run_module):
+    """A daemon with the built-in echo peer that accepts any subprotocol."""
+    return run_module(Daemon("-c", "protocol=*", peer="echo://"))
+
+
+@pytest.fixture
+def client(echo_daemon):
+    """A client that is connected to the echo peer; closed after the test."""
+    connection = echo_daemon.open()
+    yield connection
+    connection.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the end of the log of every daemon that was running."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for daemon in Daemon.running:
+            command = " ".join(daemon.args)
+            state = daemon.process.poll()
+            report.sections.append((f"log of websocksy {command} (exit {state})", daemon.tail()))
