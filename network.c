@@ -8,8 +8,6 @@
  */
 #include "network.h"
 
-#include "log.h"
-
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
