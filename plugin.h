@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Shared objects, the registry of framing functions, and the backend that is asked for peers. What the
- * core exports to plugins is declared in websocksy.h and defined in plugin.c.
+ * Shared objects, the registry of framing functions, and the backend that is asked for peers. What
+ * the core exports to plugins is declared in websocksy.h and defined in plugin.c.
  */
 #ifndef WEBSOCKSY_PLUGIN_H
 #define WEBSOCKSY_PLUGIN_H
@@ -14,7 +14,7 @@
 #define PLUGIN_ERROR_MAX 512
 #define PLUGIN_MESSAGE_MAX 256
 
-/* A registered framing function. Lives until plugin_shutdown(). */
+/* A registered framing function. Lives until plugin_shutdown(), or as long as its backend. */
 struct framing {
 	char *name;
 	ws_framing decode;
@@ -24,22 +24,8 @@ struct framing {
 /* A loaded backend with a reference count; opaque. */
 struct backend;
 
-/* A backend that is part of the program; `check` is asked when all options have been given. */
-struct backend_builtin {
-	const char *name;
-	ws_backend api;
-	/* 0, or -EINVAL with one line in `error` naming the option and what would be right */
-	int (*check)(char error[PLUGIN_ERROR_MAX]);
-};
-
-/* What a query came to. */
-struct backend_answer {
-	ws_peer_info peer; /* strings are the caller's, see backend_answer_free(); host NULL: refused */
-	unsigned status;   /* when refused: the HTTP status */
-	char message[PLUGIN_MESSAGE_MAX]; /* when refused: one line for the client */
-};
-
-/* What a query is about: NUL-terminated strings that the backend may change, alive during the call. */
+/* What a query is about: NUL-terminated strings that the backend may change, alive during the call.
+ */
 struct backend_request {
 	int fd;
 	char *endpoint;
@@ -51,19 +37,50 @@ struct backend_request {
 };
 
 /*
- * Loads every *.so in `directory` (absolute) whose name does not begin with "backend_", in sorted order;
- * files that are loaded already are skipped. A file that cannot be loaded is logged and skipped; a
- * directory that is missing is a debug line only. 0, -EINVAL for a relative path, -ENOMEM.
+ * A backend that is part of the program. Each instance has a state of its own, so that a new
+ * configuration can be tried while the old one serves.
+ */
+struct backend_builtin {
+	const char *name;
+	/* A new state with the defaults; NULL: out of memory. */
+	void *(*open)(void);
+	/* 0; -EINVAL for an option that there is not, or a value that cannot be; -ENOMEM. */
+	int (*configure)(void *state, const char *key, const char *value);
+	/* All options are given: 0, or -EINVAL with one line in `error` naming the option and what
+	 * would be right. */
+	int (*check)(void *state, char error[PLUGIN_ERROR_MAX]);
+	/* As a plugin's query(): fills `peer` (zeroed before); host NULL: refused. 0 or -ENOMEM. */
+	int (*query)(void *state, const struct backend_request *request, websocket *ws,
+		ws_peer_info *peer);
+	void (*close)(void *state);
+};
+
+/* What a query came to. */
+struct backend_answer {
+	ws_peer_info
+		peer; /* strings are the caller's, see backend_answer_free(); host NULL: refused */
+	unsigned status; /* when refused: the HTTP status */
+	char message[PLUGIN_MESSAGE_MAX]; /* when refused: one line for the client */
+};
+
+/*
+ * Loads every *.so in `directory` (absolute) whose name does not begin with "backend_" or a dot, in
+ * sorted order; files that are loaded already are skipped. A file that cannot be loaded, or that
+ * anybody could have written, is logged and skipped; a directory that is missing is a debug line
+ * only. 0, -EINVAL for a relative path, -ENOMEM.
  */
 int plugin_load_directory(const char *directory);
 
-/* The registered framing function by name (NULL: auto) or by function; NULL if unknown. Not logged. */
+/*
+ * The registered framing function by name (NULL: auto) or by function; NULL if unknown. Not logged.
+ * One that a backend registered is valid as long as that backend.
+ */
 const struct framing *plugin_find_framing(const char *name);
 const struct framing *plugin_find_framing_function(ws_framing decode);
 
 /*
- * Is `config` (NULL: "") usable with the framing function? NULL, or a static text that says what would be
- * right. A function without a check accepts everything.
+ * Is `config` (NULL: "") usable with the framing function? NULL, or a static text that says what
+ * would be right. A function without a check accepts everything.
  */
 const char *plugin_check_framing(const struct framing *framing, const char *config);
 
@@ -71,9 +88,10 @@ const char *plugin_check_framing(const struct framing *framing, const char *conf
 void plugin_set_builtin_backend(const struct backend_builtin *builtin);
 
 /*
- * Loads backend_<name>.so from `directory` and initialises it; `name` NULL: the built-in one. A second
- * instance of a loaded file gets memory of its own, so that a new configuration can be tried while the
- * old one serves. Result: 0 and `*out` with one reference, or negative errno with one line in `error`.
+ * Loads backend_<name>.so from `directory` and initialises it; `name` NULL: the built-in one. A
+ * second instance of a loaded file gets memory of its own, so that a new configuration can be tried
+ * while the old one serves. Result: 0 and `*out` with one reference, or negative errno with one
+ * line in `error`.
  */
 int backend_load(const char *directory, const char *name, struct backend **out,
 	char error[PLUGIN_ERROR_MAX]);
@@ -85,8 +103,8 @@ int backend_configure(struct backend *backend, const char *key, const char *valu
 int backend_check(struct backend *backend, char error[PLUGIN_ERROR_MAX]);
 
 /*
- * Asks for a peer. The answer is the caller's (backend_answer_free). A call that takes longer than 10 ms is
- * logged. 0 or -ENOMEM. Must not be called from within a backend.
+ * Asks for a peer. The answer is the caller's (backend_answer_free). A call that takes longer than
+ * 10 ms is logged. 0 or -ENOMEM. Must not be called from within a backend.
  */
 int backend_query(struct backend *backend, const struct backend_request *request,
 	struct backend_answer *answer);
