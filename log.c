@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Writes log lines to standard error. It must not know who logs, and it must never make the daemon wait:
+ * a pipe that poll() calls writable takes at least PIPE_BUF bytes without blocking, so every line is shorter
+ * than that and goes out in one write.
+ * Invariants: a line is written whole or not at all (pipes, files, the journal); errno is preserved.
+ */
+#include "log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOG_LINE_MAX 4096
+static_assert(LOG_LINE_MAX <= PIPE_BUF, "a longer line could block");
+
+/* How a line that was cut ends. */
+#define LOG_CUT "..."
+
+static const char *const level_names[] = {
+	[LOG_ERROR] = "error",
+	[LOG_WARNING] = "warning",
+	[LOG_NOTICE] = "notice",
+	[LOG_INFO] = "info",
+	[LOG_DEBUG] = "debug",
+};
+static_assert(sizeof(level_names) / sizeof(level_names[0]) == LOG_LEVELS, "one name for each level");
+
+/* sd-daemon(3): the syslog priorities in front of a line for the journal. */
+static const char level_priorities[] = {
+	[LOG_ERROR] = '3',
+	[LOG_WARNING] = '4',
+	[LOG_NOTICE] = '5',
+	[LOG_INFO] = '6',
+	[LOG_DEBUG] = '7',
+};
+static_assert(sizeof(level_priorities) == LOG_LEVELS, "one priority for each level");
+
+/* The program's only mutable globals: one process has one standard error. */
+static struct {
+	enum log_level level;
+	uint64_t lost; /* lines that standard error had no room for since the last one that was written */
+} state = {.level = LOG_INFO};
+
+/* systemd.exec(5): JOURNAL_STREAM names the journal's socket; standard error may be something else. */
+static bool is_journal(void) {
+	const char *stream = getenv("JOURNAL_STREAM");
+	struct stat stat;
+	char own[64];
+
+	if(!stream || fstat(STDERR_FILENO, &stat)) {
+		return false;
+	}
+	snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)stat.st_dev, (uintmax_t)stat.st_ino);
+	return strcmp(stream, own) == 0;
+}
+
+static size_t put_time(char *out, size_t cap) {
+	struct timespec now;
+	struct tm utc;
+	size_t len = 0;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if(gmtime_r(&now.tv_sec, &utc)) {
+		len = strftime(out, cap, "%Y-%m-%dT%H:%M:%S", &utc);
+	}
+	len += (size_t)snprintf(out + len, cap - len, ".%03ldZ", now.tv_nsec / 1000000);
+	return len;
+}
+
+static size_t put_prefix(char *out, size_t cap, enum log_level level) {
+	if(is_journal()) {
+		return (size_t)snprintf(out, cap, "<%c>", level_priorities[level]);
+	}
+	size_t len = put_time(out, cap);
+	return len + (size_t)snprintf(out + len, cap - len, " %s: ", level_names[level]);
+}
+
+/* What strangers send ends up in lines: no control character may forge a line or drive a terminal. */
+static void replace_controls(char *text, size_t len) {
+	for(size_t at = 0; at < len; at++) {
+		uint8_t byte = (uint8_t)text[at];
+		if(byte < 0x20 || byte == 0x7f) {
+			text[at] = '?';
+		} else if(byte == 0xc2 && at + 1 < len && (uint8_t)text[at + 1] >= 0x80 &&
+			(uint8_t)text[at + 1] <= 0x9f) { /* U+0080 to U+009F */
+			text[at++] = '?';
+			text[at] = '?';
+		}
+	}
+}
+
+/* Ready for one line? A reader that is gone counts as no: writing to it would raise SIGPIPE. */
+static bool is_writable(void) {
+	struct pollfd request = {.fd = STDERR_FILENO, .events = POLLOUT};
+	return poll(&request, 1, 0) == 1 && request.revents == POLLOUT;
+}
+
+static bool send_line(const char *line, size_t len) {
+	ssize_t sent;
+
+	if(!is_writable()) {
+		return false;
+	}
+	do {
+		sent = write(STDERR_FILENO, line, len);
+	} while(sent < 0 && errno == EINTR);
+	return sent >= 0;
+}
+
+static size_t format_line(
+	char line[LOG_LINE_MAX], enum log_level level, const char *format, va_list arguments) {
+	size_t prefix = put_prefix(line, LOG_LINE_MAX, level);
+	size_t cap = LOG_LINE_MAX - 1 - prefix; /* NUL included; one byte more for the line end */
+	int result = vsnprintf(line + prefix, cap, format, arguments);
+	size_t len = result < 0 ? 0 : (size_t)result;
+
+	if(len >= cap) {
+		len = cap - 1;
+		memcpy(line + prefix + len - strlen(LOG_CUT), LOG_CUT, strlen(LOG_CUT));
+	}
+	replace_controls(line + prefix, len);
+	line[prefix + len] = '\n';
+	return prefix + len + 1;
+}
+
+static bool write_line(enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static bool write_line(enum log_level level, const char *format, ...) {
+	char line[LOG_LINE_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	size_t len = format_line(line, level, format, arguments);
+	va_end(arguments);
+	return send_line(line, len);
+}
+
+static void report_lost(void) {
+	if(state.lost > 0 &&
+		write_line(LOG_WARNING, "log: %" PRIu64 " lines lost, standard error was full", state.lost)) {
+		state.lost = 0;
+	}
+}
+
+void log_set_level(enum log_level level) {
+	assert(level < LOG_LEVELS);
+	state.level = level;
+}
+
+bool log_enabled(enum log_level level) {
+	return level <= state.level;
+}
+
+int log_parse_level(const char *name) {
+	for(int level = 0; level < LOG_LEVELS; level++) {
+		if(strcmp(name, level_names[level]) == 0) {
+			return level;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *log_level_name(enum log_level level) {
+	assert(level < LOG_LEVELS);
+	return level_names[level];
+}
+
+void log_write(enum log_level level, const char *format, ...) {
+	char line[LOG_LINE_MAX];
+	int saved_errno = errno;
+	va_list arguments;
+
+	assert(level < LOG_LEVELS);
+	if(!log_enabled(level)) {
+		return;
+	}
+	va_start(arguments, format);
+	size_t len = format_line(line, level, format, arguments);
+	va_end(arguments);
+	report_lost();
+	if(state.lost > 0 || !send_line(line, len)) {
+		state.lost++;
+	}
+	errno = saved_errno;
+}
+
+bool log_limit_pass(struct log_limit *limit, uint64_t now_ms) {
+	uint64_t second = now_ms / 1000;
+
+	if(limit->second != second) {
+		if(limit->dropped > 0) {
+			log_write(LOG_WARNING, "log: %" PRIu32 " lines of this kind suppressed", limit->dropped);
+		}
+		*limit = (struct log_limit){.second = second};
+	}
+	if(limit->passed < LOG_LIMIT_LINES) {
+		limit->passed++;
+		return true;
+	}
+	limit->dropped++;
+	return false;
+}
