@@ -9,7 +9,7 @@
 
 enum origin_kind {
 	ORIGIN_EXACT,     /* scheme, host and port */
-	ORIGIN_SUBDOMAIN, /* "scheme://*.host": any name below host, not host itself */
+	ORIGIN_SUBDOMAIN, /* any name below host (its pattern begins with "*."), not host itself */
 	ORIGIN_SAME,      /* "same": host and port equal the request's Host */
 	ORIGIN_NULL       /* "null": the opaque origin, literally */
 };
@@ -22,9 +22,9 @@ struct origin {
 };
 
 /*
- * Parses one pattern ("scheme://host[:port]", "scheme://*.host[:port]", "same", "null") into `out`, whose
- * strings belong to the caller (origin_free). 0, -ENOMEM, or -EINVAL with `*error` a static text that
- * says what would be right.
+ * Parses one pattern ("scheme://host[:port]", the same with "*." in front of the host, "same", "null") into
+ * `out`, whose strings belong to the caller (origin_free; harmless after a failure too). 0, or -ENOMEM or
+ * -EINVAL with `*error` a static text that says what would be right.
  */
 int origin_parse(const char *text, struct origin *out, const char **error);
 void origin_free(struct origin *origin);
@@ -32,7 +32,9 @@ void origin_free(struct origin *origin);
 /*
  * Does a request with this Origin value (not NUL-terminated) and Host value match the pattern? Scheme,
  * host and port are all compared; default ports (http/ws 80, https/wss 443) equal their absence.
- * For ORIGIN_SAME without a port in Host, the origin's default port is assumed for Host.
+ * For ORIGIN_SAME without a port in Host, the origin's default port is assumed for Host, and schemes without
+ * a known default port never match. An Origin that is not exactly one serialised origin matches nothing.
+ * `host` may be NULL with length 0.
  */
 bool origin_matches(const struct origin *origin, const char *value, size_t value_len, const char *host,
 	size_t host_len);
