@@ -50,10 +50,10 @@ static ssize_t plain_read(struct stream *stream, void *data, size_t cap) {
 	return got;
 }
 
-static int plain_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
+int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count, size_t total) {
 	size_t sent = 0;
 	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
-		ssize_t result = network_send(stream->io.fd, iov, count);
+		ssize_t result = stream->ops->send(stream->io.fd, iov, count);
 		if(result < 0 && result != -EAGAIN) {
 			return (int)result;
 		}
@@ -66,7 +66,7 @@ static int plain_write(struct stream *stream, const struct iovec *iov, int count
 	return stream_queue(stream, iov, count, sent);
 }
 
-static int plain_flush(struct stream *stream) {
+int stream_flush_bytes(struct stream *stream) {
 	while(stream->out.len > 0) {
 		struct iovec iov[FLUSH_IOV];
 		int count = bufq_peek(&stream->out, 0, stream->out.len, iov, FLUSH_IOV);
@@ -74,7 +74,7 @@ static int plain_flush(struct stream *stream) {
 		for(int i = 0; i < count; i++) {
 			offered += iov[i].iov_len;
 		}
-		ssize_t sent = network_send(stream->io.fd, iov, count);
+		ssize_t sent = stream->ops->send(stream->io.fd, iov, count);
 		if(sent < 0 && sent != -EAGAIN) {
 			return (int)sent;
 		}
@@ -96,8 +96,9 @@ static void plain_finish(struct stream *stream) {
 
 const struct stream_ops network_stream_ops = {
 	.read = plain_read,
-	.write = plain_write,
-	.flush = plain_flush,
+	.send = network_send,
+	.write = stream_write_bytes,
+	.flush = stream_flush_bytes,
 	.finish = plain_finish,
 };
 

@@ -29,6 +29,8 @@ typedef void stream_fn(struct stream *stream, unsigned events);
 struct stream_ops {
 	/* see stream_read() */
 	ssize_t (*read)(struct stream *stream, void *data, size_t cap);
+	/* hands bytes to the kernel; their number or negative errno; for stream_write_bytes() */
+	ssize_t (*send)(int fd, const struct iovec *iov, int count);
 	/* sends what goes at once and queues the rest; 0 or negative errno */
 	int (*write)(struct stream *stream, const struct iovec *iov, int count, size_t total);
 	/* sends from the queue until it is empty or the kernel is full; 0 or negative errno */
@@ -98,6 +100,10 @@ void stream_finish(struct stream *stream);
 
 /* For stream kinds: the parts they share. Queue the bytes of `iov` behind the first `skip`; 0 or -ENOMEM. */
 int stream_queue(struct stream *stream, const struct iovec *iov, int count, size_t skip);
+
+/* The same: `write` and `flush` of a kind whose `send` takes bytes. */
+int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count, size_t total);
+int stream_flush_bytes(struct stream *stream);
 
 /* The one write primitive: sendmsg() without SIGPIPE. Bytes sent, or negative errno. */
 ssize_t network_send(int fd, const struct iovec *iov, int count);

@@ -293,47 +293,13 @@ static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
 	return got;
 }
 
+/* A fifo is no socket: here alone writing is not sendmsg(). SIGPIPE is ignored by main. */
 static ssize_t fifo_send(int fd, const struct iovec *iov, int count) {
 	ssize_t sent;
 	do {
 		sent = writev(fd, iov, count);
 	} while(sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : sent;
-}
-
-static int fifo_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
-	size_t sent = 0;
-	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
-		ssize_t result = fifo_send(stream->io.fd, iov, count);
-		if(result < 0 && result != -EAGAIN) {
-			return (int)result;
-		}
-		sent = result < 0 ? 0 : (size_t)result;
-		if(sent == total) {
-			return 0;
-		}
-		loop_used_up(&stream->io, LOOP_OUT);
-	}
-	return stream_queue(stream, iov, count, sent);
-}
-
-static int fifo_flush(struct stream *stream) {
-	while(stream->out.len > 0) {
-		struct iovec iov;
-		bufq_peek(&stream->out, 0, stream->out.len, &iov, 1);
-		ssize_t sent = fifo_send(stream->io.fd, &iov, 1);
-		if(sent < 0 && sent != -EAGAIN) {
-			return (int)sent;
-		}
-		if(sent > 0) {
-			bufq_consume(&stream->out, &stream->loop->pool, (size_t)sent);
-		}
-		if(sent < (ssize_t)iov.iov_len) {
-			loop_used_up(&stream->io, LOOP_OUT);
-			return 0;
-		}
-	}
-	return 0;
 }
 
 /* The writing end gives no bytes, but the kernel says when the last reader has gone. */
@@ -358,8 +324,9 @@ static int flush_nothing(struct stream *stream) {
 
 static const struct stream_ops fifo_tx_ops = {
 	.read = fifo_tx_read,
-	.write = fifo_write,
-	.flush = fifo_flush,
+	.send = fifo_send,
+	.write = stream_write_bytes,
+	.flush = stream_flush_bytes,
 	.finish = finish_nothing,
 };
 
@@ -579,8 +546,8 @@ static void connect_answered(struct peer_connect *connect, const struct candidat
 	bool other_runs = connect->family[FAMILY_6].query || connect->family[FAMILY_4].query;
 	bool idle = connect->attempts.next == &connect->attempts;
 	if(connect->begun) {
-		/* Later addresses join the queue; only if nothing runs they begin now. */
-		if(idle) {
+		/* Late addresses join the queue, and begin at once if nothing is under way or it had its time. */
+		if(idle || !connect->timer.slot) {
 			connect_go_on(connect);
 		}
 	} else if(family->count == 0) {
