@@ -37,6 +37,7 @@ static enum ini_result bad_line(struct ini_item *item, const char *error) {
 static enum ini_result parse_section(struct ini_slice line, struct ini_item *item) {
 	const char *end = memchr(line.at, ']', line.len);
 
+	item->section = true;
 	if(!end) {
 		return bad_line(item, "the section name lacks its closing bracket");
 	}

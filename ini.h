@@ -29,6 +29,7 @@ struct ini_item {
 	struct ini_slice name;
 	struct ini_slice value; /* INI_OPTION only; may be empty */
 	const char *error;      /* INI_BAD only: static, what is wrong and what would be right */
+	bool section;           /* INI_BAD only: the line was to begin a section */
 };
 
 /* State of one pass over a text. Set by ini_start(). */

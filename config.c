@@ -1,0 +1,1393 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The option table and everything that follows from it: command line, INI file, --help, --dump-config, and
+ * which backend gets which options. It must not know sockets or connections.
+ *
+ * Reading has two passes. The first goes through the command line and, where they are named, the files,
+ * fills the settings and notes down what the backends are to be told. The second loads framing plugins
+ * and then backends, in that order, since plugin-path may come last and framings have to be known
+ * before a backend's options are checked.
+ * Invariants: no state survives a call (a reload reads the same arguments again); every mistake is one
+ * line that names its place; what config_dump() prints reads back as the same values.
+ */
+#include "config.h"
+
+#include "ini.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* The build sets it to the directory that plugins are built in or installed to. */
+#ifndef WEBSOCKSY_PLUGINPATH
+#define WEBSOCKSY_PLUGINPATH "/usr/local/lib/websocksy"
+#endif
+
+#define CONFIG_FILE_MAX ((size_t)1 << 20) /* bytes of one configuration file */
+#define CONFIG_TIME_MAX_MS UINT64_C(31536000000) /* a year: sums of times stay far from wrapping */
+#define CONFIG_SIZE_MAX ((uint64_t)1 << 30)
+#define CONFIG_CLIENTS_MAX 10000000
+#define CONFIG_VALUE_MAX (INI_LINE_MAX - 64) /* with its name it still fits on a line */
+#define CONFIG_NAME_MAX 253    /* RFC 1035, 2.3.4, without the dot at the end */
+#define CONFIG_NUMBER_TEXT 24  /* any number with its unit and a NUL */
+#define CONFIG_GIVEN_MAX 64    /* an option as the user wrote it, for messages */
+#define CONFIG_MESSAGE_MAX 1024
+#define CONFIG_HELP_COLUMN 30
+#define CONFIG_HELP_WIDTH 80
+
+#define DEFAULT_WORD "*"  /* a list as if the option had not been given */
+#define PONG_WORD "auto" /* pong-timeout that follows ping */
+
+enum option_type {
+	TYPE_PORT,
+	TYPE_TIME,
+	TYPE_PONG,
+	TYPE_SIZE,
+	TYPE_COUNT,
+	TYPE_LISTEN,
+	TYPE_ORIGIN,
+	TYPE_DIRECTORY,
+	TYPE_WEB,
+	TYPE_RESOLVER,
+	TYPE_LEVEL,
+	TYPE_BACKEND,
+	TYPE_BACKEND_OPTION,
+	TYPE_FILE,
+	TYPE_VERBOSITY,
+	TYPE_ACTION,
+	TYPES
+};
+
+enum option_group {
+	GROUP_LISTEN,
+	GROUP_BACKEND,
+	GROUP_TIME,
+	GROUP_LIMIT,
+	GROUP_RUN,
+	GROUPS
+};
+
+static const char *const group_titles[] = {
+	[GROUP_LISTEN] = "Clients",
+	[GROUP_BACKEND] = "Peers",
+	[GROUP_TIME] = "Times (seconds, or with ms, s, m, h; 0: never, unless said otherwise)",
+	[GROUP_LIMIT] = "Limits (sizes take K, M, G)",
+	[GROUP_RUN] = "Running",
+};
+static_assert(sizeof(group_titles) / sizeof(group_titles[0]) == GROUPS, "one title for each group");
+
+struct option {
+	const char *name;     /* long option and key in [core]; NULL: only the letter */
+	const char *argument; /* what --help calls the value; NULL: takes none */
+	const char *help;
+	const char *preset; /* the default as it would be written; NULL: none is to be set */
+	size_t offset;      /* of the value in struct config, for types that are one field */
+	uint64_t min;       /* of numbers */
+	uint64_t max;
+	int amount; /* TYPE_VERBOSITY: steps; TYPE_ACTION: which */
+	enum option_type type;
+	enum option_group group;
+	char letter; /* 0: none */
+	bool key;    /* may stand in [core] */
+};
+
+#define SETTING(member) .offset = offsetof(struct config, settings.member), .key = true
+#define TIME_LIMITS(least) .min = (least), .max = CONFIG_TIME_MAX_MS
+#define SIZE_LIMITS(least) .min = (least), .max = CONFIG_SIZE_MAX
+
+static const struct option options[] = {
+	{.group = GROUP_LISTEN, .name = "port", .letter = 'p', .argument = "PORT", .type = TYPE_PORT,
+		SETTING(port), .max = UINT16_MAX, .preset = "8001",
+		.help = "TCP port to listen on; 0: the kernel chooses, the log tells"},
+	{.group = GROUP_LISTEN, .name = "listen", .letter = 'l', .argument = "ADDRESS",
+		.type = TYPE_LISTEN, .key = true, .preset = DEFAULT_WORD,
+		.help = "address or host name to listen on, or unix:/path[,mode=0660]; repeatable; "
+			"*: all addresses, IPv6 and IPv4"},
+	{.group = GROUP_LISTEN, .name = "origin", .argument = "ORIGIN", .type = TYPE_ORIGIN,
+		.key = true, .preset = DEFAULT_WORD,
+		.help = "allowed Origin of requests: scheme://host[:port], *. for subdomains, same, or "
+			"null; repeatable; *: any"},
+	{.group = GROUP_LISTEN, .name = "web", .argument = "PATH", .type = TYPE_WEB, SETTING(web),
+		.preset = "",
+		.help = "directory whose files plain HTTP requests get, or one file that is then /"},
+	{.group = GROUP_BACKEND, .name = "backend", .letter = 'b', .argument = "NAME",
+		.type = TYPE_BACKEND, .key = true,
+		.help = "load backend_NAME.so and drop the previous backend with its options; empty: "
+			"the built-in one (default)"},
+	{.group = GROUP_BACKEND, .letter = 'c', .argument = "KEY=VALUE", .type = TYPE_BACKEND_OPTION,
+		.help = "option for the backend chosen at that moment; repeatable"},
+	{.group = GROUP_BACKEND, .name = "plugin-path", .argument = "DIR", .type = TYPE_DIRECTORY,
+		SETTING(plugin_path), .preset = WEBSOCKSY_PLUGINPATH,
+		.help = "absolute directory of plugins"},
+	{.group = GROUP_BACKEND, .name = "resolver", .argument = "ADDR[:PORT],...",
+		.type = TYPE_RESOLVER, SETTING(resolver), .preset = "",
+		.help = "name servers to ask instead of those in /etc/resolv.conf"},
+	{.group = GROUP_TIME, .name = "ping", .letter = 'k', .argument = "TIME", .type = TYPE_TIME,
+		SETTING(ping_ms), .max = CONFIG_TIME_MAX_MS / 2, .preset = "30",
+		.help = "ping a client after this time without a byte from it"},
+	{.group = GROUP_TIME, .name = "pong-timeout", .argument = "TIME", .type = TYPE_PONG,
+		SETTING(pong_timeout_ms), TIME_LIMITS(0), .preset = PONG_WORD,
+		.help = "give a client up this long after an unanswered ping; auto: twice ping"},
+	{.group = GROUP_TIME, .name = "handshake-timeout", .argument = "TIME", .type = TYPE_TIME,
+		SETTING(handshake_timeout_ms), TIME_LIMITS(1), .preset = "10",
+		.help = "for TLS and the request head; not 0"},
+	{.group = GROUP_TIME, .name = "connect-timeout", .argument = "TIME", .type = TYPE_TIME,
+		SETTING(connect_timeout_ms), TIME_LIMITS(1), .preset = "10",
+		.help = "for looking up and connecting to the peer; not 0"},
+	{.group = GROUP_TIME, .name = "close-timeout", .argument = "TIME", .type = TYPE_TIME,
+		SETTING(close_timeout_ms), TIME_LIMITS(1), .preset = "5",
+		.help = "to wait for the other side's close; not 0"},
+	{.group = GROUP_TIME, .name = "idle-timeout", .argument = "TIME", .type = TYPE_TIME,
+		SETTING(idle_timeout_ms), TIME_LIMITS(0), .preset = "0",
+		.help = "close after this time without data in either direction"},
+	{.group = GROUP_TIME, .name = "stall-timeout", .argument = "TIME", .type = TYPE_TIME,
+		SETTING(stall_timeout_ms), TIME_LIMITS(0), .preset = "60",
+		.help = "close when a backlog has not shrunk for this time"},
+	{.group = GROUP_TIME, .name = "grace", .argument = "TIME", .type = TYPE_TIME,
+		SETTING(grace_ms), TIME_LIMITS(0), .preset = "10",
+		.help = "that running connections get at shutdown; 0: none"},
+	{.group = GROUP_LIMIT, .name = "max-message", .argument = "SIZE", .type = TYPE_SIZE,
+		SETTING(max_message), SIZE_LIMITS(1), .preset = "16M",
+		.help = "largest message that has to be held whole"},
+	{.group = GROUP_LIMIT, .name = "max-clients", .argument = "NUMBER", .type = TYPE_COUNT,
+		SETTING(max_clients), .max = CONFIG_CLIENTS_MAX, .preset = "0",
+		.help = "connections at once; 0: as many as the descriptor limit allows"},
+	{.group = GROUP_LIMIT, .name = "max-clients-per-ip", .argument = "NUMBER", .type = TYPE_COUNT,
+		SETTING(max_clients_per_ip), .max = CONFIG_CLIENTS_MAX, .preset = "0",
+		.help = "the same for each client address (IPv6: each /64); 0: no limit"},
+	{.group = GROUP_LIMIT, .name = "buffer-high", .argument = "SIZE", .type = TYPE_SIZE,
+		SETTING(buffer_high), SIZE_LIMITS(1), .preset = "256K",
+		.help = "backlog of one direction above which its source is paused"},
+	{.group = GROUP_LIMIT, .name = "buffer-low", .argument = "SIZE", .type = TYPE_SIZE,
+		SETTING(buffer_low), SIZE_LIMITS(0), .preset = "64K",
+		.help = "backlog at which it is resumed; below buffer-high"},
+	{.group = GROUP_RUN, .name = "config", .argument = "FILE", .type = TYPE_FILE,
+		.help = "read this configuration file now; later options override it"},
+	{.group = GROUP_RUN, .name = "log-level", .argument = "LEVEL", .type = TYPE_LEVEL,
+		SETTING(log_level), .preset = "info", .help = "error, warning, notice, info, or debug"},
+	{.group = GROUP_RUN, .name = "verbose", .letter = 'v', .type = TYPE_VERBOSITY, .amount = 1,
+		.help = "log one level more; repeatable"},
+	{.group = GROUP_RUN, .name = "quiet", .letter = 'q', .type = TYPE_VERBOSITY, .amount = -1,
+		.help = "log one level less; repeatable"},
+	{.group = GROUP_RUN, .name = "test-config", .letter = 't', .type = TYPE_ACTION,
+		.amount = CONFIG_TEST, .help = "check the configuration and exit"},
+	{.group = GROUP_RUN, .name = "dump-config", .type = TYPE_ACTION, .amount = CONFIG_DUMP,
+		.help = "print the effective configuration as a file and exit"},
+	{.group = GROUP_RUN, .name = "version", .letter = 'V', .type = TYPE_ACTION,
+		.amount = CONFIG_VERSION, .help = "print the version and exit"},
+	{.group = GROUP_RUN, .name = "help", .letter = 'h', .type = TYPE_ACTION,
+		.amount = CONFIG_HELP, .help = "print this and exit"},
+};
+#define OPTIONS (sizeof(options) / sizeof(options[0]))
+
+/* Where an option was given. */
+struct place {
+	const char *file; /* NULL: the command line */
+	size_t line;      /* 0: the built-in defaults */
+	size_t order;     /* counts all options */
+};
+
+/* What a backend is to be told in the second pass. */
+struct action {
+	struct place place;
+	char *key; /* NULL: load the backend `value` ("": the built-in one) */
+	char *value;
+};
+
+/* State of one config_read(). */
+struct reader {
+	struct config *config;
+	struct place place;           /* of the option in hand */
+	char given[CONFIG_GIVEN_MAX]; /* the option in hand as written: "-p", "--port", "port" */
+	struct place set[OPTIONS];    /* where each value comes from */
+	struct action *action;
+	size_t actions;
+	size_t mistakes;
+	bool no_memory;
+	bool stop; /* --help and --version need nothing of what follows them */
+};
+
+struct type {
+	void (*parse)(struct reader *reader, const struct option *option, const char *text);
+	void (*dump)(const struct option *option, const struct config *config); /* NULL: no value */
+	/* of plain texts: NULL, or what is wrong with this one ("\"...\" is no ...") */
+	const char *(*check)(const char *text);
+};
+
+/* Messages */
+
+static void log_place(
+	enum log_level level, const struct place *place, const char *given, const char *message) {
+	if(place->file) {
+		log_write(level, "%s:%zu: %s: %s", place->file, place->line, given, message);
+	} else if(place->order > 0) {
+		log_write(level, "command line: %s: %s", given, message);
+	} else {
+		log_write(level, "built-in default: %s: %s", given, message);
+	}
+}
+
+/* Logs a mistake in the option in hand. */
+static void mistake(struct reader *reader, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static void mistake(struct reader *reader, const char *format, ...) {
+	char message[CONFIG_MESSAGE_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	log_place(LOG_ERROR, &reader->place, reader->given, message);
+	reader->mistakes++;
+}
+
+static void mistake_memory(struct reader *reader) {
+	reader->no_memory = true;
+	mistake(reader, "out of memory");
+}
+
+static void set_given(struct reader *reader, const char *dashes, const char *name, size_t len) {
+	int shown = len < CONFIG_GIVEN_MAX ? (int)len : CONFIG_GIVEN_MAX;
+	snprintf(reader->given, sizeof(reader->given), "%s%.*s", dashes, shown, name);
+}
+
+static void *field_of(const struct option *option, struct config *config) {
+	return (char *)config + option->offset;
+}
+
+static const void *const_field_of(const struct option *option, const struct config *config) {
+	return (const char *)config + option->offset;
+}
+
+/* Numbers */
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+/* The last unit that divides a number is the one that it is printed with. */
+static const struct unit plain_units[] = {{"", 1}, {NULL, 0}};
+static const struct unit time_units[] = {
+	{"ms", 1}, {"", 1000}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {NULL, 0}};
+static const struct unit size_units[] = {{"", 1}, {"k", (uint64_t)1 << 10}, {"K", (uint64_t)1 << 10},
+	{"m", (uint64_t)1 << 20}, {"M", (uint64_t)1 << 20}, {"g", (uint64_t)1 << 30},
+	{"G", (uint64_t)1 << 30}, {NULL, 0}};
+
+/* How the numbers of one type are written. */
+struct notation {
+	const struct unit *units;
+	const char *right; /* completes "... is no " */
+	size_t width;      /* of the field that holds the number */
+	bool fractions;
+};
+
+static const struct notation notations[] = {
+	[TYPE_PORT] = {plain_units, "port number (use 0 to 65535)", sizeof(uint16_t), false},
+	[TYPE_TIME] = {time_units, "time (use seconds, or a number with ms, s, m or h)",
+		sizeof(uint64_t), true},
+	[TYPE_PONG] = {time_units, "time (use seconds, or a number with ms, s, m or h, or auto)",
+		sizeof(uint64_t), true},
+	[TYPE_SIZE] = {size_units, "size (use bytes, or a number with K, M or G)", sizeof(size_t), false},
+	[TYPE_COUNT] = {plain_units, "number (use digits only)", sizeof(size_t), false},
+};
+
+/* Takes digits off the front of `*text`. 0, -EINVAL if there are none, -ERANGE. */
+static int take_digits(const char **text, uint64_t *out) {
+	const char *at = *text;
+	bool overflow = false;
+
+	*out = 0;
+	for(; *at >= '0' && *at <= '9'; at++) {
+		overflow |= __builtin_mul_overflow(*out, 10, out);
+		overflow |= __builtin_add_overflow(*out, (uint64_t)(*at - '0'), out);
+	}
+	if(at == *text) {
+		return -EINVAL;
+	}
+	*text = at;
+	return overflow ? -ERANGE : 0;
+}
+
+/* Takes "." and one to three digits off the front of `*text`, if there is a dot. */
+static int take_thousandths(const char **text, uint64_t *out) {
+	*out = 0;
+	if(**text != '.') {
+		return 0;
+	}
+	const char *digits = ++*text;
+	int error = take_digits(text, out);
+	if(error || *text - digits > 3) {
+		return -EINVAL;
+	}
+	for(long missing = 3 - (*text - digits); missing > 0; missing--) {
+		*out *= 10;
+	}
+	return 0;
+}
+
+static const struct unit *find_unit(const struct unit *units, const char *name) {
+	for(; units->name; units++) {
+		if(strcmp(units->name, name) == 0) {
+			return units;
+		}
+	}
+	return NULL;
+}
+
+/* 0; -EINVAL: not written as a number of this kind; -ERANGE: too large for any field. */
+static int read_number(const struct notation *notation, const char *text, uint64_t *out) {
+	uint64_t thousandths = 0;
+	int whole = take_digits(&text, out);
+
+	if(whole == -EINVAL || (notation->fractions && take_thousandths(&text, &thousandths))) {
+		return -EINVAL;
+	}
+	const struct unit *unit = find_unit(notation->units, text);
+	if(!unit || thousandths * unit->factor % 1000 != 0) {
+		return -EINVAL;
+	}
+	if(whole || __builtin_mul_overflow(*out, unit->factor, out) ||
+		__builtin_add_overflow(*out, thousandths * unit->factor / 1000, out)) {
+		return -ERANGE;
+	}
+	return 0;
+}
+
+/* Whole seconds stay without a unit, so that they look like the defaults in the manual. */
+static void write_number(
+	const struct notation *notation, uint64_t number, char out[CONFIG_NUMBER_TEXT]) {
+	const struct unit *best = &notation->units[0];
+
+	for(const struct unit *unit = notation->units; unit->name; unit++) {
+		bool better = notation->units == time_units ? unit->name[0] == '\0' : number > 0;
+		if(better && number % unit->factor == 0) {
+			best = unit;
+		}
+	}
+	snprintf(out, CONFIG_NUMBER_TEXT, "%" PRIu64 "%s", number / best->factor, best->name);
+}
+
+static void store_number(void *field, size_t width, uint64_t number) {
+	if(width == sizeof(uint16_t)) {
+		*(uint16_t *)field = (uint16_t)number;
+	} else if(width == sizeof(uint32_t)) {
+		*(uint32_t *)field = (uint32_t)number;
+	} else {
+		*(uint64_t *)field = number;
+	}
+}
+
+static uint64_t load_number(const void *field, size_t width) {
+	if(width == sizeof(uint16_t)) {
+		return *(const uint16_t *)field;
+	}
+	return width == sizeof(uint32_t) ? *(const uint32_t *)field : *(const uint64_t *)field;
+}
+
+static void parse_number(struct reader *reader, const struct option *option, const char *text) {
+	const struct notation *notation = &notations[option->type];
+	char min[CONFIG_NUMBER_TEXT], max[CONFIG_NUMBER_TEXT];
+	uint64_t number;
+	int error = read_number(notation, text, &number);
+
+	if(error == -EINVAL) {
+		mistake(reader, "\"%.80s\" is no %s", text, notation->right);
+	} else if(error || number < option->min || number > option->max) {
+		write_number(notation, option->min, min);
+		write_number(notation, option->max, max);
+		mistake(reader, "\"%.80s\" is out of range (%s to %s)", text, min, max);
+	} else {
+		store_number(field_of(option, reader->config), notation->width, number);
+	}
+}
+
+static void parse_pong(struct reader *reader, const struct option *option, const char *text) {
+	if(strcmp(text, PONG_WORD) == 0) {
+		reader->config->settings.pong_timeout_ms = SETTINGS_PONG_TWICE_PING;
+	} else {
+		parse_number(reader, option, text);
+	}
+}
+
+static void parse_level(struct reader *reader, const struct option *option, const char *text) {
+	int level = log_parse_level(text);
+
+	(void)option;
+	if(level < 0) {
+		mistake(reader, "\"%.80s\" is no level (use error, warning, notice, info or debug)", text);
+	} else {
+		reader->config->settings.log_level = (enum log_level)level;
+	}
+}
+
+/* Plain texts */
+
+static const char *check_directory(const char *text) {
+	return text[0] == '/' ? NULL : "is no absolute path (it has to begin with /)";
+}
+
+static const char *check_web(const char *text) {
+	struct stat stat_;
+
+	if(text[0] == '\0') {
+		return NULL;
+	}
+	if(stat(text, &stat_)) {
+		return errno == ENOENT ? "does not exist (use a directory or a file)"
+				       : "cannot be looked at (use a directory or a file)";
+	}
+	return S_ISDIR(stat_.st_mode) || S_ISREG(stat_.st_mode) ? NULL
+								: "is neither directory nor file";
+}
+
+static bool is_ip4(const char *text) {
+	struct in_addr address;
+	return inet_pton(AF_INET, text, &address) == 1;
+}
+
+/* An IPv6 address; `zone`: may be followed by "%interface" (RFC 4007, 11). */
+static bool is_ip6(const char *text, bool zone) {
+	char address[INET6_ADDRSTRLEN];
+	struct in6_addr binary;
+	size_t len = zone ? strcspn(text, "%") : strlen(text);
+
+	if(len >= sizeof(address) || (text[len] == '%' && text[len + 1] == '\0')) {
+		return false;
+	}
+	memcpy(address, text, len);
+	address[len] = '\0';
+	return inet_pton(AF_INET6, address, &binary) == 1;
+}
+
+/* "ADDR", "ADDR:PORT" or "[ADDR]:PORT", where a bare IPv6 address has no port; `entry` is changed. */
+static bool is_server(char *entry) {
+	char *close = entry[0] == '[' ? strchr(entry, ']') : NULL;
+	char *port = close ? close + 1 : strchr(entry, ':');
+	uint64_t number;
+
+	if(is_ip6(entry, false)) {
+		return true;
+	}
+	if(port && *port != '\0') {
+		if(*port != ':' || read_number(&notations[TYPE_PORT], port + 1, &number) || number == 0 ||
+			number > UINT16_MAX) {
+			return false;
+		}
+		*port = '\0';
+	}
+	if(close) {
+		*close = '\0';
+		return is_ip6(entry + 1, false);
+	}
+	return is_ip4(entry);
+}
+
+static const char *check_resolver(const char *text) {
+	static const char right[] = "is no list of name servers (use ADDR[:PORT],... with IPv6 "
+				    "addresses in brackets)";
+	char entry[INET6_ADDRSTRLEN + sizeof("[]:65535")];
+
+	while(text[0] != '\0') {
+		size_t len = strcspn(text, ",");
+		if(len >= sizeof(entry)) {
+			return right;
+		}
+		memcpy(entry, text, len);
+		entry[len] = '\0';
+		if(!is_server(entry) || (text[len] == ',' && text[len + 1] == '\0')) {
+			return right;
+		}
+		text += text[len] == ',' ? len + 1 : len;
+	}
+	return NULL;
+}
+
+static const char *check_listen_path(const char *path) {
+	const char *mode = strstr(path, ",mode=");
+	size_t len = mode ? (size_t)(mode - path) : strlen(path);
+
+	if(path[0] != '/' || len < 2) {
+		return "names no absolute path (use unix:/path[,mode=0660])";
+	}
+	if(len >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
+		return "names a path that is too long for a socket (at most 107 bytes)";
+	}
+	if(mode) {
+		const char *digits = mode + strlen(",mode=");
+		size_t count = strspn(digits, "01234567");
+		if(count < 1 || count > 4 || digits[count] != '\0' || strtoul(digits, NULL, 8) > 0777) {
+			return "has no such mode (use octal digits, 0 to 0777)";
+		}
+	}
+	return NULL;
+}
+
+/* RFC 1123, 2.1; the underscore is none of it, but some networks have it. */
+static bool is_host_name(const char *text) {
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	size_t len = strlen(text);
+
+	if(len == 0 || len > CONFIG_NAME_MAX || strspn(text, allowed) != len) {
+		return false;
+	}
+	if(text[0] == '.' || text[0] == '-' || strstr(text, "..")) {
+		return false;
+	}
+	return strspn(text, "0123456789.") != len; /* that would be a broken IPv4 address */
+}
+
+static const char *check_listen(const char *text) {
+	if(strncmp(text, "unix:", 5) == 0) {
+		return check_listen_path(text + 5);
+	}
+	if(is_ip4(text) || is_ip6(text, true) || is_host_name(text)) {
+		return NULL;
+	}
+	if(strchr(text, ':') == strrchr(text, ':') && strchr(text, ':')) {
+		return "is no address (the port has an option of its own)";
+	}
+	return "is no address (use an IPv4 or IPv6 address, a host name, or unix:/path)";
+}
+
+static const struct type types[TYPES];
+
+/* A bad value leaves none behind, so that nothing later goes on with the wrong one. */
+static void parse_text(struct reader *reader, const struct option *option, const char *text) {
+	const char *error = types[option->type].check(text);
+	char **field = field_of(option, reader->config);
+
+	free(*field);
+	*field = NULL;
+	if(error) {
+		mistake(reader, "\"%.200s\" %s", text, error);
+	} else if(text[0] != '\0') {
+		*field = strdup(text);
+		if(!*field) {
+			mistake_memory(reader);
+		}
+	}
+}
+
+/* Lists */
+
+/* Puts the string `item` (taken over, NULL: no memory) at the end of a list. 0 or -ENOMEM. */
+static int append_text(char ***list, size_t *count, char *item) {
+	char **grown = item ? realloc(*list, (*count + 1) * sizeof(**list)) : NULL;
+
+	if(!grown) {
+		free(item);
+		return -ENOMEM;
+	}
+	*list = grown;
+	grown[(*count)++] = item;
+	return 0;
+}
+
+static void free_texts(char ***list, size_t *count) {
+	for(size_t at = 0; at < *count; at++) {
+		free((*list)[at]);
+	}
+	free(*list);
+	*list = NULL;
+	*count = 0;
+}
+
+static void free_origins(struct settings *settings) {
+	for(size_t at = 0; at < settings->origins; at++) {
+		origin_free(&settings->origin[at]);
+	}
+	free(settings->origin);
+	settings->origin = NULL;
+	settings->origins = 0;
+}
+
+static void parse_listen(struct reader *reader, const struct option *option, const char *text) {
+	struct settings *settings = &reader->config->settings;
+	size_t len = strlen(text);
+	bool brackets = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+	char *address = brackets ? strndup(text + 1, len - 2) : strdup(text);
+
+	(void)option;
+	if(!address) {
+		mistake_memory(reader);
+		return;
+	}
+	if(strcmp(text, DEFAULT_WORD) == 0) {
+		free_texts(&settings->listen, &settings->listens);
+		free(address);
+		return;
+	}
+	const char *error = check_listen(address);
+	if(brackets && !error && !is_ip6(address, true)) {
+		error = "is no IPv6 address (only those may stand in brackets)";
+	}
+	if(error) {
+		mistake(reader, "\"%.200s\" %s", text, error);
+		free(address);
+	} else if(append_text(&settings->listen, &settings->listens, address)) {
+		mistake_memory(reader);
+	}
+}
+
+static void parse_origin(struct reader *reader, const struct option *option, const char *text) {
+	struct settings *settings = &reader->config->settings;
+	const char *right = "";
+
+	(void)option;
+	if(strcmp(text, DEFAULT_WORD) == 0) {
+		free_origins(settings);
+		return;
+	}
+	struct origin *grown =
+		realloc(settings->origin, (settings->origins + 1) * sizeof(*settings->origin));
+	if(!grown) {
+		mistake_memory(reader);
+		return;
+	}
+	settings->origin = grown;
+	int error = origin_parse(text, &grown[settings->origins], &right);
+	if(error == -ENOMEM) {
+		mistake_memory(reader);
+	} else if(error) {
+		mistake(reader, "\"%.200s\": %s", text, right);
+	} else {
+		settings->origins++;
+	}
+}
+
+/* The backend and its options: only noted down here */
+
+static void add_action(struct reader *reader, char *key, char *value) {
+	struct action *grown = realloc(reader->action, (reader->actions + 1) * sizeof(*grown));
+
+	if(!grown) {
+		free(key);
+		free(value);
+		mistake_memory(reader);
+		return;
+	}
+	reader->action = grown;
+	grown[reader->actions++] =
+		(struct action){.place = reader->place, .key = key, .value = value};
+}
+
+/* Within one file it is easy to put [backend] above [core]; across files and options it is meant. */
+static void warn_dropped(const struct reader *reader) {
+	size_t dropped = 0;
+	char message[CONFIG_MESSAGE_MAX];
+
+	for(size_t at = reader->actions; at > 0 && reader->action[at - 1].key; at--) {
+		dropped += reader->place.file && reader->action[at - 1].place.file == reader->place.file;
+	}
+	if(dropped > 0) {
+		snprintf(message, sizeof(message),
+			"drops the %zu backend options above it (put [backend] behind this line)", dropped);
+		log_place(LOG_WARNING, &reader->place, reader->given, message);
+	}
+}
+
+/* The name becomes part of a file name: nothing that leads elsewhere. */
+static bool is_backend_name(const char *text) {
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+	return strspn(text, allowed) == strlen(text) && strlen(text) <= 128;
+}
+
+static void parse_backend(struct reader *reader, const struct option *option, const char *text) {
+	(void)option;
+	if(!is_backend_name(text)) {
+		mistake(reader, "\"%.80s\" is no name of a backend (use letters, digits, _ and -)", text);
+		return;
+	}
+	char *name = strdup(text);
+	if(!name) {
+		mistake_memory(reader);
+		return;
+	}
+	warn_dropped(reader);
+	add_action(reader, NULL, name);
+}
+
+static void add_backend_option(
+	struct reader *reader, const char *key, size_t key_len, const char *value) {
+	if(key_len + strlen(value) > CONFIG_VALUE_MAX) {
+		mistake(reader, "name and value are too long for a line of a file");
+		return;
+	}
+	char *key_copy = strndup(key, key_len);
+	char *value_copy = strdup(value);
+
+	if(!key_copy || !value_copy) {
+		free(key_copy);
+		free(value_copy);
+		mistake_memory(reader);
+		return;
+	}
+	add_action(reader, key_copy, value_copy);
+}
+
+/* A key has to be one that can be written into a file. */
+static bool is_backend_key(const char *key, size_t len) {
+	return len > 0 && !strchr("[#; \t\r\v\f", key[0]) && !strchr(" \t\r\v\f", key[len - 1]);
+}
+
+static void parse_backend_option(
+	struct reader *reader, const struct option *option, const char *text) {
+	const char *equals = strchr(text, '=');
+	size_t len = equals ? (size_t)(equals - text) : 0;
+
+	if(!equals || !is_backend_key(text, len)) {
+		mistake(reader, "\"%.80s\" is no option (use %s)", text, option->argument);
+	} else {
+		add_backend_option(reader, text, len, equals + 1);
+	}
+}
+
+/* Flags */
+
+static void parse_verbosity(struct reader *reader, const struct option *option, const char *text) {
+	int level = (int)reader->config->settings.log_level + option->amount;
+
+	(void)text;
+	if(level >= 0 && level < LOG_LEVELS) {
+		reader->config->settings.log_level = (enum log_level)level;
+	}
+}
+
+static void parse_action(struct reader *reader, const struct option *option, const char *text) {
+	(void)text;
+	reader->config->action = (enum config_action)option->amount;
+	reader->stop = option->amount == CONFIG_HELP || option->amount == CONFIG_VERSION;
+}
+
+/* Files */
+
+static const struct option *find_name(const char *name, size_t len) {
+	for(size_t at = 0; at < OPTIONS; at++) {
+		const char *other = options[at].name;
+		if(other && strlen(other) == len && memcmp(other, name, len) == 0) {
+			return &options[at];
+		}
+	}
+	return NULL;
+}
+
+static const struct option *find_letter(char letter) {
+	for(size_t at = 0; at < OPTIONS; at++) {
+		if(options[at].letter == letter) {
+			return &options[at];
+		}
+	}
+	return NULL;
+}
+
+/* A line feed cannot be written into a file, and no value needs one. */
+static void set_option(struct reader *reader, const struct option *option, const char *text) {
+	if(text && (strchr(text, '\n') || strlen(text) > CONFIG_VALUE_MAX)) {
+		mistake(reader, "the value holds a line break or is too long for a line of a file");
+		return;
+	}
+	reader->set[option - options] = reader->place;
+	types[option->type].parse(reader, option, text);
+}
+
+static void read_core_option(struct reader *reader, const struct ini_item *item) {
+	const struct option *option = find_name(item->name.at, item->name.len);
+
+	if(!option || !option->key) {
+		mistake(reader, option ? "not possible in a file" : "unknown option in [core]");
+		return;
+	}
+	char *value = strndup(item->value.at, item->value.len);
+	if(!value) {
+		mistake_memory(reader);
+		return;
+	}
+	set_option(reader, option, value);
+	free(value);
+}
+
+static void read_backend_option(struct reader *reader, const struct ini_item *item) {
+	char *value = strndup(item->value.at, item->value.len);
+
+	if(!value) {
+		mistake_memory(reader);
+		return;
+	}
+	add_backend_option(reader, item->name.at, item->name.len, value);
+	free(value);
+}
+
+typedef void section_fn(struct reader *reader, const struct ini_item *item);
+
+/* An unknown section is one mistake, however many options are in it. */
+static void skip_option(struct reader *reader, const struct ini_item *item) {
+	(void)reader;
+	(void)item;
+}
+
+static bool slice_is(struct ini_slice slice, const char *text) {
+	return slice.len == strlen(text) && memcmp(slice.at, text, slice.len) == 0;
+}
+
+static section_fn *find_section(struct reader *reader, const struct ini_item *item) {
+	if(slice_is(item->name, "core")) {
+		return read_core_option;
+	}
+	if(slice_is(item->name, "backend")) {
+		return read_backend_option;
+	}
+	set_given(reader, "", item->name.at, item->name.len);
+	mistake(reader, "unknown section (use [core] or [backend])");
+	return skip_option;
+}
+
+static void read_text(struct reader *reader, const char *file, const char *text, size_t len) {
+	section_fn *section = skip_option;
+	struct ini_reader ini;
+	struct ini_item item;
+	enum ini_result result;
+
+	ini_start(&ini, text, len);
+	while((result = ini_next(&ini, &item)) != INI_END) {
+		reader->place = (struct place){file, item.line, reader->place.order + 1};
+		if(result == INI_BAD) {
+			set_given(reader, "", "syntax", strlen("syntax"));
+			mistake(reader, "%s", item.error);
+			section = item.section ? skip_option : section;
+		} else if(result == INI_SECTION) {
+			section = find_section(reader, &item);
+		} else {
+			set_given(reader, "", item.name.at, item.name.len);
+			section(reader, &item);
+		}
+	}
+}
+
+/* Never waits: a fifo or a device in place of a file would stop a running daemon at a reload. */
+static int open_file(const char *path) {
+	struct stat status;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if(fd < 0) {
+		return -errno;
+	}
+	int error = fstat(fd, &status) ? -errno : 0;
+	if(!error && !S_ISREG(status.st_mode)) {
+		error = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	}
+	if(!error && status.st_size > (off_t)CONFIG_FILE_MAX) {
+		error = -EFBIG;
+	}
+	if(error) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+/* Reads up to `cap` bytes. Result: their number, or negative errno. */
+static ssize_t read_whole(int fd, char *out, size_t cap) {
+	size_t len = 0;
+
+	while(len < cap) {
+		ssize_t got = read(fd, out + len, cap - len);
+		if(got < 0 && errno != EINTR) {
+			return -errno;
+		}
+		if(got == 0) {
+			break;
+		}
+		len += got > 0 ? (size_t)got : 0;
+	}
+	return (ssize_t)len;
+}
+
+static void parse_file(struct reader *reader, const struct option *option, const char *text) {
+	struct place place = reader->place;
+	int fd = open_file(text);
+	char *content = fd < 0 ? NULL : malloc(CONFIG_FILE_MAX);
+
+	(void)option;
+	if(fd < 0) {
+		mistake(reader, "cannot read \"%.200s\": %s", text,
+			fd == -EINVAL ? "It is no regular file" : strerror(-fd));
+		return;
+	}
+	ssize_t len = content ? read_whole(fd, content, CONFIG_FILE_MAX) : -ENOMEM;
+	if(len < 0) {
+		mistake(reader, "cannot read \"%.200s\": %s", text, strerror((int)-len));
+	} else {
+		read_text(reader, text, content, (size_t)len);
+		place.order = reader->place.order;
+		reader->place = place;
+	}
+	free(content);
+	close(fd);
+}
+
+/* Dump */
+
+static void dump_value(const char *key, const char *value) {
+	const char *quote = ini_needs_quotes(value, strlen(value)) ? "\"" : "";
+	printf("%s =%s%s%s%s\n", key, value[0] ? " " : "", quote, value, quote);
+}
+
+static void dump_number(const struct option *option, const struct config *config) {
+	const struct notation *notation = &notations[option->type];
+	char text[CONFIG_NUMBER_TEXT];
+
+	write_number(notation, load_number(const_field_of(option, config), notation->width), text);
+	dump_value(option->name, text);
+}
+
+/* The effective time, not "auto": the reader of a dump should not have to calculate. */
+static void dump_pong(const struct option *option, const struct config *config) {
+	struct config effective = {.settings = config->settings};
+
+	if(config->settings.pong_timeout_ms == SETTINGS_PONG_TWICE_PING) {
+		effective.settings.pong_timeout_ms = 2 * config->settings.ping_ms;
+	}
+	dump_number(option, &effective);
+}
+
+static void dump_level(const struct option *option, const struct config *config) {
+	dump_value(option->name, log_level_name(config->settings.log_level));
+}
+
+static void dump_text(const struct option *option, const struct config *config) {
+	const char *const *field = const_field_of(option, config);
+	dump_value(option->name, *field ? *field : "");
+}
+
+static void dump_listen(const struct option *option, const struct config *config) {
+	const struct settings *settings = &config->settings;
+
+	if(settings->listens == 0) {
+		dump_value(option->name, DEFAULT_WORD);
+	}
+	for(size_t at = 0; at < settings->listens; at++) {
+		dump_value(option->name, settings->listen[at]);
+	}
+}
+
+static void dump_one_origin(const struct option *option, const struct origin *origin) {
+	static const char *const words[] = {[ORIGIN_SAME] = "same", [ORIGIN_NULL] = "null"};
+
+	if(origin->kind == ORIGIN_SAME || origin->kind == ORIGIN_NULL) {
+		dump_value(option->name, words[origin->kind]);
+		return;
+	}
+	const char *wildcard = origin->kind == ORIGIN_SUBDOMAIN ? "*." : "";
+	printf("%s = %s://%s%s", option->name, origin->scheme, wildcard, origin->host);
+	if(origin->port > 0) {
+		printf(":%u", origin->port);
+	}
+	printf("\n");
+}
+
+static void dump_origin(const struct option *option, const struct config *config) {
+	if(config->settings.origins == 0) {
+		dump_value(option->name, DEFAULT_WORD);
+	}
+	for(size_t at = 0; at < config->settings.origins; at++) {
+		dump_one_origin(option, &config->settings.origin[at]);
+	}
+}
+
+static void dump_backend(const struct option *option, const struct config *config) {
+	dump_value(option->name, config->backend_name ? config->backend_name : "");
+}
+
+static const struct type types[TYPES] = {
+	[TYPE_PORT] = {parse_number, dump_number, NULL},
+	[TYPE_TIME] = {parse_number, dump_number, NULL},
+	[TYPE_PONG] = {parse_pong, dump_pong, NULL},
+	[TYPE_SIZE] = {parse_number, dump_number, NULL},
+	[TYPE_COUNT] = {parse_number, dump_number, NULL},
+	[TYPE_LISTEN] = {parse_listen, dump_listen, NULL},
+	[TYPE_ORIGIN] = {parse_origin, dump_origin, NULL},
+	[TYPE_DIRECTORY] = {parse_text, dump_text, check_directory},
+	[TYPE_WEB] = {parse_text, dump_text, check_web},
+	[TYPE_RESOLVER] = {parse_text, dump_text, check_resolver},
+	[TYPE_LEVEL] = {parse_level, dump_level, NULL},
+	[TYPE_BACKEND] = {parse_backend, dump_backend, NULL},
+	[TYPE_BACKEND_OPTION] = {parse_backend_option, NULL, NULL},
+	[TYPE_FILE] = {parse_file, NULL, NULL},
+	[TYPE_VERBOSITY] = {parse_verbosity, NULL, NULL},
+	[TYPE_ACTION] = {parse_action, NULL, NULL},
+};
+
+/* First pass: the command line */
+
+static void set_defaults(struct reader *reader) {
+	for(size_t at = 0; at < OPTIONS; at++) {
+		if(options[at].preset) {
+			set_given(reader, "", options[at].name, strlen(options[at].name));
+			set_option(reader, &options[at], options[at].preset);
+		}
+	}
+}
+
+/* The arguments that are left; the first is the one in hand. */
+struct arguments {
+	char **at;
+	size_t left;
+};
+
+/* Takes an option's value from the next argument. NULL, with a mistake, if there is none. */
+static const char *take_value(
+	struct reader *reader, struct arguments *arguments, const struct option *option) {
+	if(arguments->left < 2) {
+		mistake(reader, "a value is missing (%s)", option->argument);
+		return NULL;
+	}
+	arguments->at++;
+	arguments->left--;
+	return arguments->at[0];
+}
+
+static void read_long(struct reader *reader, struct arguments *arguments) {
+	const char *name = arguments->at[0] + 2;
+	size_t len = strcspn(name, "=");
+	const char *value = name[len] == '=' ? name + len + 1 : NULL;
+	const struct option *option = find_name(name, len);
+
+	set_given(reader, "--", name, len);
+	if(!option) {
+		mistake(reader, "unknown option (--help lists all)");
+	} else if(!option->argument && value) {
+		mistake(reader, "takes no value");
+	} else if(!option->argument) {
+		set_option(reader, option, NULL);
+	} else {
+		value = value ? value : take_value(reader, arguments, option);
+		if(value) {
+			set_option(reader, option, value);
+		}
+	}
+}
+
+/* One or more letters: "-vv", "-p8001", "-p 8001", "-tp8001". */
+static void read_short(struct reader *reader, struct arguments *arguments) {
+	const char *letter = arguments->at[0] + 1;
+
+	for(; *letter != '\0' && !reader->stop; letter++) {
+		const struct option *option = find_letter(*letter);
+		set_given(reader, "-", letter, 1);
+		if(!option) {
+			mistake(reader, "unknown option (--help lists all)");
+			return;
+		}
+		if(option->argument) {
+			const char *value =
+				letter[1] != '\0' ? letter + 1 : take_value(reader, arguments, option);
+			if(value) {
+				set_option(reader, option, value);
+			}
+			return;
+		}
+		set_option(reader, option, NULL);
+	}
+}
+
+static void read_argument(struct reader *reader, struct arguments *arguments) {
+	const char *argument = arguments->at[0];
+
+	if(strcmp(argument, "--") == 0) {
+		set_given(reader, "", "--", 2);
+		mistake(reader, "starting a program is not supported by this version");
+		reader->stop = true;
+	} else if(strncmp(argument, "--", 2) == 0) {
+		read_long(reader, arguments);
+	} else if(argument[0] == '-' && argument[1] != '\0') {
+		read_short(reader, arguments);
+	} else {
+		set_given(reader, "", argument, strlen(argument));
+		mistake(reader, "no option (beside options a configuration file is given as --config FILE)");
+	}
+}
+
+static void read_command_line(struct reader *reader, int argc, char **argv) {
+	struct arguments arguments = {argv + 1, argc > 1 ? (size_t)argc - 1 : 0};
+
+	if(arguments.left == 1 && arguments.at[0][0] != '-') {
+		reader->place = (struct place){.order = 1};
+		set_given(reader, "", "FILE", strlen("FILE"));
+		set_option(reader, find_name("config", strlen("config")), arguments.at[0]);
+		return;
+	}
+	while(arguments.left > 0 && !reader->stop) {
+		reader->place = (struct place){.order = reader->place.order + 1};
+		read_argument(reader, &arguments);
+		arguments.at++;
+		arguments.left--;
+	}
+}
+
+/* The two marks contradict each other: blamed on the one that came later. */
+static void check_marks(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	size_t low = (size_t)(find_name("buffer-low", strlen("buffer-low")) - options);
+	size_t high = (size_t)(find_name("buffer-high", strlen("buffer-high")) - options);
+	char low_text[CONFIG_NUMBER_TEXT], high_text[CONFIG_NUMBER_TEXT];
+
+	if(settings->buffer_low < settings->buffer_high) {
+		return;
+	}
+	size_t later = reader->set[low].order > reader->set[high].order ? low : high;
+	reader->place = reader->set[later];
+	set_given(reader, reader->place.file ? "" : "--", options[later].name, strlen(options[later].name));
+	write_number(&notations[TYPE_SIZE], settings->buffer_low, low_text);
+	write_number(&notations[TYPE_SIZE], settings->buffer_high, high_text);
+	mistake(reader, "buffer-low (%s) has to be below buffer-high (%s)", low_text, high_text);
+}
+
+/* Second pass: plugins and the backend */
+
+/* Makes the option of an action the one in hand. */
+static void show_action(struct reader *reader, const struct action *action) {
+	reader->place = action->place;
+	if(action->key) {
+		set_given(reader, action->place.file ? "" : "-c ", action->key, strlen(action->key));
+	} else {
+		set_given(reader, "", "backend", strlen("backend"));
+	}
+}
+
+static void drop_backend(struct config *config) {
+	backend_unref(config->backend);
+	config->backend = NULL;
+	free(config->backend_name);
+	config->backend_name = NULL;
+	free_texts(&config->backend_option, &config->backend_options);
+}
+
+/* Replaces the backend by `name` ("": the built-in one). */
+static void select_backend(struct reader *reader, const char *name) {
+	struct config *config = reader->config;
+	char error[PLUGIN_ERROR_MAX] = "";
+	bool builtin = name[0] == '\0';
+
+	drop_backend(config);
+	if(!builtin) {
+		config->backend_name = strdup(name);
+		if(!config->backend_name) {
+			mistake_memory(reader);
+			return;
+		}
+	}
+	int result = backend_load(
+		config->settings.plugin_path, builtin ? NULL : name, &config->backend, error);
+	if(result) {
+		config->backend = NULL;
+		mistake(reader, "%s", error[0] ? error : strerror(-result));
+	}
+}
+
+static void pass_option(struct reader *reader, const struct action *action) {
+	struct config *config = reader->config;
+	const char *name = config->backend_name ? config->backend_name : "built in";
+	char *text = NULL;
+	int error = backend_configure(config->backend, action->key, action->value);
+
+	if(error == -ENOTSUP) {
+		mistake(reader, "the backend (%s) takes no options", name);
+	} else if(error == -ENOMEM) {
+		mistake_memory(reader);
+	} else if(error) {
+		mistake(reader, "\"%.200s\" is refused by the backend (%s): no such option or no such value",
+			action->value, name);
+	} else if(asprintf(&text, "%s=%s", action->key, action->value) < 0 ||
+		append_text(&config->backend_option, &config->backend_options, text)) {
+		mistake_memory(reader);
+	}
+}
+
+/* A backend that could not be loaded has been reported: its options would only repeat that. */
+static void run_actions(struct reader *reader) {
+	if(reader->actions == 0 || reader->action[0].key) {
+		reader->place = (struct place){0};
+		set_given(reader, "", "backend", strlen("backend"));
+		select_backend(reader, "");
+	}
+	for(size_t at = 0; at < reader->actions; at++) {
+		show_action(reader, &reader->action[at]);
+		if(!reader->action[at].key) {
+			select_backend(reader, reader->action[at].value);
+		} else if(reader->config->backend) {
+			pass_option(reader, &reader->action[at]);
+		}
+	}
+}
+
+/* Does a backend's message speak of this option ("key: ...", "key ...")? */
+static bool speaks_of(const char *error, const char *key) {
+	size_t len = strlen(key);
+	return strncmp(error, key, len) == 0 && (error[len] == ':' || error[len] == ' ');
+}
+
+/* The last option that the message speaks of has its place; else the line that chose the backend. */
+static void check_backend(struct reader *reader) {
+	char error[PLUGIN_ERROR_MAX] = "";
+	const char *text = error;
+	int result = backend_check(reader->config->backend, error);
+
+	if(!result) {
+		return;
+	}
+	reader->place = (struct place){0};
+	set_given(reader, "", "backend", strlen("backend"));
+	for(size_t at = reader->actions; at > 0; at--) {
+		const struct action *action = &reader->action[at - 1];
+		if(!action->key || speaks_of(error, action->key)) {
+			show_action(reader, action);
+			text += action->key ? strlen(action->key) : 0;
+			text += strspn(text, ": ");
+			break;
+		}
+	}
+	mistake(reader, "%s", text[0] ? text : strerror(-result));
+}
+
+static void load_backend(struct reader *reader) {
+	const char *directory = reader->config->settings.plugin_path;
+
+	if(!directory) { /* reported */
+		return;
+	}
+	int error = plugin_load_directory(directory);
+	if(error) {
+		set_given(reader, "", "plugin-path", strlen("plugin-path"));
+		mistake(reader, "cannot load plugins: %s", strerror(-error));
+		return;
+	}
+	run_actions(reader);
+	if(reader->config->backend) {
+		check_backend(reader);
+	}
+}
+
+static void read_all(struct reader *reader, int argc, char **argv) {
+	set_defaults(reader);
+	read_command_line(reader, argc, argv);
+	if(reader->stop || reader->no_memory) {
+		return;
+	}
+	if(reader->mistakes == 0) {
+		check_marks(reader);
+	}
+	load_backend(reader);
+}
+
+int config_read(struct config *config, int argc, char **argv) {
+	struct reader reader = {.config = config};
+
+	*config = (struct config){.action = CONFIG_RUN};
+	read_all(&reader, argc, argv);
+	for(size_t at = 0; at < reader.actions; at++) {
+		free(reader.action[at].key);
+		free(reader.action[at].value);
+	}
+	free(reader.action);
+	if(reader.no_memory) {
+		return -ENOMEM;
+	}
+	return reader.mistakes > 0 ? -EINVAL : 0;
+}
+
+void config_free(struct config *config) {
+	struct settings *settings = &config->settings;
+
+	drop_backend(config);
+	free_texts(&settings->listen, &settings->listens);
+	free_origins(settings);
+	free(settings->web);
+	free(settings->plugin_path);
+	free(settings->resolver);
+	*config = (struct config){.action = CONFIG_RUN};
+}
+
+/* Prints `text` in lines that begin at the help column; the cursor is at `column` now. */
+static void print_wrapped(const char *text, size_t column) {
+	while(text[0] != '\0') {
+		size_t len = strcspn(text, " ");
+		bool first = column <= CONFIG_HELP_COLUMN;
+		if(!first && column + 1 + len >= CONFIG_HELP_WIDTH) {
+			printf("\n");
+			column = 0;
+			first = true;
+		}
+		if(first) {
+			printf("%*s", (int)(CONFIG_HELP_COLUMN - column), "");
+			column = CONFIG_HELP_COLUMN;
+		}
+		column += (size_t)printf("%s%.*s", first ? "" : " ", (int)len, text);
+		text += text[len] == ' ' ? len + 1 : len;
+	}
+	printf("\n");
+}
+
+static void print_option(const struct option *option) {
+	char head[CONFIG_HELP_WIDTH], help[CONFIG_MESSAGE_MAX];
+	char letter[3] = {'-', option->letter, '\0'};
+	bool preset = option->preset && option->preset[0] != '\0';
+	int len = snprintf(head, sizeof(head), "  %2s%s%s%s%s%s", option->letter ? letter : "",
+		option->letter && option->name ? ", " : "  ", option->name ? "--" : "",
+		option->name ? option->name : "", option->argument && option->name ? "=" : "",
+		option->argument ? option->argument : "");
+
+	snprintf(help, sizeof(help), "%s%s%s%s", option->help, preset ? " (default: " : "",
+		preset ? option->preset : "", preset ? ")" : "");
+	printf("%s", head);
+	if(len >= CONFIG_HELP_COLUMN) {
+		printf("\n");
+		len = 0;
+	}
+	print_wrapped(help, (size_t)len);
+}
+
+void config_print_help(void) {
+	printf("Usage: websocksy [OPTION]...\n"
+	       "       websocksy FILE\n\n"
+	       "Bridges WebSocket clients to TCP, UDP and Unix sockets.\n"
+	       "Long options with a value, but --config, are also keys in FILE's [core] section.\n");
+	for(int group = 0; group < GROUPS; group++) {
+		printf("\n%s:\n", group_titles[group]);
+		for(size_t at = 0; at < OPTIONS; at++) {
+			if(options[at].group == (enum option_group)group) {
+				print_option(&options[at]);
+			}
+		}
+	}
+	printf("\nSee websocksy(8) and websocksy.conf(5).\n");
+}
+
+static void dump_backend_option(const char *option) {
+	size_t len = strcspn(option, "=");
+	printf("%.*s", (int)len, option);
+	dump_value("", option + len + 1);
+}
+
+void config_dump(const struct config *config) {
+	printf("[core]\n");
+	for(size_t at = 0; at < OPTIONS; at++) {
+		if(options[at].key) {
+			types[options[at].type].dump(&options[at], config);
+		}
+	}
+	printf("\n[backend]\n");
+	for(size_t at = 0; at < config->backend_options; at++) {
+		dump_backend_option(config->backend_option[at]);
+	}
+}
