@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The WebSocket codec (RFC 6455) without file descriptors: frame parser and unmasking for what clients
- * send, frame headers and close payloads for what the server sends, and the accept key.
+ * The WebSocket codec (RFC 6455) without file descriptors: frame parser and unmasking for what
+ * clients send, frame headers and close payloads for what the server sends, and the accept key.
  */
 #ifndef WEBSOCKSY_WEBSOCKET_H
 #define WEBSOCKSY_WEBSOCKET_H
@@ -31,65 +31,66 @@ enum websocket_code {
 	WEBSOCKET_CODE_INTERNAL = 1011
 };
 
-#define WEBSOCKET_HEADER_MAX 10       /* header that a server sends: no mask */
+#define WEBSOCKET_HEADER_MAX 10 /* header that a server sends: no mask */
 #define WEBSOCKET_CLIENT_HEADER_MAX 14 /* header that a client sends */
-#define WEBSOCKET_CONTROL_MAX 125     /* payload of a control frame, section 5.5 */
-#define WEBSOCKET_ACCEPT_LEN 28       /* base64 of a SHA-1 digest, without NUL */
+#define WEBSOCKET_CONTROL_MAX 125 /* payload of a control frame, section 5.5 */
+#define WEBSOCKET_ACCEPT_LEN 28 /* base64 of a SHA-1 digest, without NUL */
 
 /* What websocket_parse() stopped for. */
 enum websocket_result {
-	WEBSOCKET_MORE,    /* all input is used up */
+	WEBSOCKET_MORE, /* all input is used up */
 	WEBSOCKET_MESSAGE, /* a data message has ended (only with `whole` set) */
 	WEBSOCKET_CONTROL, /* a control frame is complete */
-	WEBSOCKET_BAD      /* the client broke a rule; see `code` and `error` */
+	WEBSOCKET_BAD /* the client broke a rule; see `code` and `error` */
 };
 
 /*
- * State of one client's frame stream. Zero-initialised is ready; websocket_parser_free() at the end.
- * Small: one lives in every connection.
+ * State of one client's frame stream. Zero-initialised is ready; websocket_parser_free() at the
+ * end. Small: one lives in every connection.
  */
 struct websocket_parser {
 	uint64_t payload_left; /* of the frame whose payload is arriving */
-	uint8_t *control;      /* payload so far of a control frame that a read has cut; mostly NULL */
-	const char *error;     /* with WEBSOCKET_BAD: what was wrong, static */
-	uint32_t utf8;         /* state of the running text message */
-	uint16_t code;         /* with WEBSOCKET_BAD: the close code that says so */
-	uint8_t header[WEBSOCKET_CLIENT_HEADER_MAX]; /* a header that a read has cut; then the mask */
-	uint8_t header_len;
-	uint8_t mask[4];       /* rotated to the next payload byte */
-	uint8_t opcode;        /* of the frame whose payload is arriving */
-	uint8_t message;       /* opcode of the data message that is running or has just ended; 0: none yet */
-	uint8_t control_len;
-	bool fin;              /* FIN of the frame whose payload is arriving */
-	bool in_payload;       /* a header is complete and its payload is arriving */
-	bool in_message;       /* a data message has begun and not ended */
-	bool whole;            /* set by the owner: stop at the end of each data message */
+	uint8_t *control; /* payload so far of a control frame that is cut; mostly NULL */
+	const char *error; /* with WEBSOCKET_BAD: what was wrong, static */
+	uint32_t utf8; /* state of the running text message */
+	uint16_t code; /* with WEBSOCKET_BAD: the close code that says so */
+	uint8_t header[WEBSOCKET_CLIENT_HEADER_MAX]; /* a header that a read has cut */
+	uint8_t header_len; /* how much of it is there */
+	uint8_t mask[4]; /* rotated to the next payload byte */
+	uint8_t opcode; /* of the frame whose payload is arriving */
+	uint8_t message; /* opcode of the message that runs or has just ended; 0: none yet */
+	uint8_t control_len; /* bytes in `control`; 0: the frame in it has been delivered */
+	bool fin; /* FIN of the frame whose payload is arriving */
+	bool in_payload; /* a header is complete and its payload is arriving */
+	bool in_message; /* a data message has begun and not ended */
+	bool whole; /* set by the owner: stop at the end of each data message */
 };
 
 /*
- * Input and output of one call, all in the caller's memory. Output may be the same memory as input as
- * long as `out` is not behind `in`: payload moves towards the front.
+ * Input and output of one call, all in the caller's memory. Output may be the same memory as
+ * input as long as `out` is not behind `in`: payload moves towards the front.
  */
 struct websocket_io {
 	uint8_t *in; /* next byte to parse; advanced */
 	size_t in_len;
 	uint8_t *out; /* where the next data payload byte goes; advanced by what was written */
-	/* with WEBSOCKET_CONTROL: the frame; payload valid until the next call or until `in` is reused */
+	/* with WEBSOCKET_CONTROL: the frame; payload valid until the next call or the reuse of `in` */
 	enum websocket_opcode opcode;
 	const uint8_t *payload;
 	size_t payload_len;
 };
 
 /*
- * Parses client frames from `io`, unmasking data payload to `io->out` and cutting control frames out;
- * text is validated as it passes, across fragments (section 8.1). Payload of any number of frames ends
- * up contiguous. Stops at the end of input, after each control frame and, with `parser->whole`, at the
- * end of each data message (an empty one too), leaving the rest in `io`; `parser->message` then tells the
- * type of the message. With WEBSOCKET_BAD `out` has not been advanced over the offending frame's
- * payload of this call; the parser must not be used any further except to be freed.
- * Rules: RSV bits clear, known opcode, masked, minimal length below 2^63, control frames short and
- * unfragmented (5.2, 5.5), fragments in order (5.4). A control frame that does not fit into the input is
- * collected in memory of its own; if there is none: WEBSOCKET_BAD with 1011.
+ * Parses client frames from `io`, unmasking data payload to `io->out` and cutting control frames
+ * out; text is validated as it passes, across fragments (section 8.1). Payload of any number of
+ * frames ends up contiguous. Stops at the end of input, after each control frame and, with
+ * `parser->whole`, at the end of each data message (an empty one too), leaving the rest in `io`;
+ * `parser->message` then tells the type of the message. With WEBSOCKET_BAD `out` has not been
+ * advanced over the offending frame's payload of this call (what lies behind `out` is undefined);
+ * the parser must not be used any further except to be freed. Rules: RSV bits clear, known
+ * opcode, masked, minimal length below 2^63, control frames short and unfragmented (5.2, 5.5),
+ * fragments in order (5.4). A control frame that does not fit into the input is collected in
+ * memory of its own; if there is none: WEBSOCKET_BAD with 1011.
  */
 enum websocket_result websocket_parse(struct websocket_parser *parser, struct websocket_io *io);
 
@@ -97,36 +98,42 @@ enum websocket_result websocket_parse(struct websocket_parser *parser, struct we
 void websocket_parser_free(struct websocket_parser *parser);
 
 /*
- * Unmasks `len` bytes from `src` to `dst` (dst <= src where they overlap), section 5.3. `mask` is the
- * masking key rotated to the first byte; it is rotated to the byte after the last.
+ * Unmasks `len` bytes from `src` to `dst` (dst <= src where they overlap), section 5.3. `mask` is
+ * the masking key rotated to the first byte; it is rotated to the byte after the last.
  */
 void websocket_unmask(uint8_t *dst, const uint8_t *src, size_t len, uint8_t mask[4]);
 
 /*
- * Writes the header of an unmasked frame with a payload of `len` bytes (below 2^63) to `out`, in the
- * shortest form, and returns its length (2 to WEBSOCKET_HEADER_MAX). Section 5.2.
+ * Writes the header of an unmasked frame with a payload of `len` bytes (below 2^63) to `out`, in
+ * the shortest form, and returns its length (2 to WEBSOCKET_HEADER_MAX). Section 5.2.
  */
-size_t websocket_put_header(uint8_t out[WEBSOCKET_HEADER_MAX], bool fin, enum websocket_opcode opcode,
-	uint64_t len);
+size_t websocket_put_header(
+	uint8_t out[WEBSOCKET_HEADER_MAX], bool fin, enum websocket_opcode opcode, uint64_t len);
 
 /* The length that websocket_put_header() will write for this payload. */
 size_t websocket_header_len(uint64_t len);
 
 /*
- * Writes a whole close frame to `out` and returns its length. `code` WEBSOCKET_CODE_NONE: without a
- * payload. `reason` (UTF-8; NULL: none) is cut at a character boundary if it is too long. Section 5.5.1.
+ * Writes a whole close frame to `out` and returns its length. `code` WEBSOCKET_CODE_NONE: without
+ * a payload. `reason` (UTF-8; NULL: none) is cut at a character boundary if it is too long.
+ * Section 5.5.1.
  */
 #define WEBSOCKET_CLOSE_FRAME_MAX (2 + WEBSOCKET_CONTROL_MAX)
-size_t websocket_put_close(uint8_t out[WEBSOCKET_CLOSE_FRAME_MAX], uint16_t code, const char *reason);
+size_t websocket_put_close(
+	uint8_t out[WEBSOCKET_CLOSE_FRAME_MAX], uint16_t code, const char *reason);
 
 /*
- * Reads the payload of a client's close frame: 0 with the code in `*code` (WEBSOCKET_CODE_NONE if the
- * payload is empty), or -EPROTO with the code to answer (1002: one byte, or a code that must not be
- * sent; 1007: a reason that is no UTF-8). Sections 5.5.1, 7.4.
+ * Reads the payload of a client's close frame: 0 with the code in `*code` (WEBSOCKET_CODE_NONE if
+ * the payload is empty), or -EPROTO with the code to answer (1002: one byte, or a code that must
+ * not be sent; 1007: a reason that is no UTF-8). Sections 5.5.1, 7.4.
  */
 int websocket_parse_close(const uint8_t *payload, size_t len, uint16_t *code);
 
-/* Is `key` (Sec-WebSocket-Key, `len` characters) the base64 form of exactly 16 bytes? Section 4.1. */
+/*
+ * Is `key` (Sec-WebSocket-Key, `len` characters) base64 that decodes to exactly 16 bytes? Section
+ * 4.2.1. The four bits of the last character that belong to no byte may have any value: clients
+ * that draw random characters instead of encoding random bytes work everywhere else.
+ */
 bool websocket_key_valid(const char *key, size_t len);
 
 /* Computes Sec-WebSocket-Accept for a valid key, with a NUL behind it. Section 4.2.2. */

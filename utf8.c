@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Incremental UTF-8 validation (RFC 3629), as RFC 6455, section 8.1, requires of text messages.
+ *
+ * Must not know where its bytes come from.
+ *
+ * Two ways to look at the same rules. The step function takes one byte: it carries the range that
+ * the next byte has to be in. The block checks take 16 bytes at once: whether a byte may stand
+ * where it stands depends only on the three bytes in front of it, so no state is carried between
+ * blocks, and checking a byte twice does no harm.
+ *
+ * Invariants: a state other than UTF8_ACCEPT and UTF8_REJECT holds, from the low byte up, the
+ * smallest and the largest value that the next byte may have, and how many bytes the character
+ * still lacks (1 to 3). UTF8_REJECT reads as an empty range, so nothing leads out of it.
+ */
+#include "utf8.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+	BLOCK = 16, /* bytes in a vector register that every 64-bit machine has */
+	STRIDE = 64, /* bytes that are looked at before the result is branched on */
+	LOOK_BACK = 3, /* bytes in front of a byte that decide whether it may stand there */
+	WORD = 8
+};
+
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
+/* State that waits for `missing` bytes, the first of which is in `low` to `high`. */
+#define STATE(missing, low, high)                                                                  \
+	((uint32_t)(missing) << 16 | (uint32_t)(high) << 8 | (uint32_t)(low))
+
+/* The state behind the first byte of a character: RFC 3629, section 4. */
+static const uint32_t first_byte[256] = {
+	[0x00 ... 0x7F] = UTF8_ACCEPT,
+	[0x80 ... 0xBF] = UTF8_REJECT, /* continuation bytes */
+	[0xC0 ... 0xC1] = UTF8_REJECT, /* what these could say fits into one byte */
+	[0xC2 ... 0xDF] = STATE(1, 0x80, 0xBF),
+	[0xE0] = STATE(2, 0xA0, 0xBF), /* less would fit into two bytes */
+	[0xE1 ... 0xEC] = STATE(2, 0x80, 0xBF),
+	[0xED] = STATE(2, 0x80, 0x9F), /* more would be a surrogate */
+	[0xEE ... 0xEF] = STATE(2, 0x80, 0xBF),
+	[0xF0] = STATE(3, 0x90, 0xBF), /* less would fit into three bytes */
+	[0xF1 ... 0xF3] = STATE(3, 0x80, 0xBF),
+	[0xF4] = STATE(3, 0x80, 0x8F), /* more would be above U+10FFFF */
+	[0xF5 ... 0xFF] = UTF8_REJECT,
+};
+
+/* Signed: the comparison that vector units have. 80..BF are then the smallest bytes. */
+struct block {
+	int8_t byte __attribute__((vector_size(BLOCK)));
+};
+
+static_assert(sizeof(struct block) == BLOCK, "a block is one vector and nothing else");
+
+static uint32_t step(uint32_t state, uint8_t byte) {
+	if(state == UTF8_ACCEPT) {
+		return first_byte[byte];
+	}
+	if(byte < (uint8_t)state || byte > (uint8_t)(state >> 8)) {
+		return UTF8_REJECT;
+	}
+	uint32_t missing = (state >> 16) - 1;
+	return missing == 0 ? UTF8_ACCEPT : STATE(missing, 0x80, 0xBF);
+}
+
+static uint64_t load_word(const uint8_t *data) {
+	uint64_t word;
+	memcpy(&word, data, sizeof(word));
+	return word;
+}
+
+/* `len` is a multiple of WORD and a constant: the loop is gone after inlining. */
+static inline bool is_ascii(const uint8_t *data, size_t len) {
+	uint64_t seen = 0;
+	for(size_t at = 0; at < len; at += WORD) {
+		seen |= load_word(data + at);
+	}
+	return (seen & HIGH_BITS) == 0;
+}
+
+static inline struct block load_block(const uint8_t *data) {
+	struct block block;
+	memcpy(&block, data, sizeof(block));
+	return block;
+}
+
+static inline bool has_error(struct block errors) {
+	uint64_t half[2];
+	memcpy(half, &errors, sizeof(half));
+	return (half[0] | half[1]) != 0;
+}
+
+/* The byte value `value` as the signed number that the vector units compare. */
+#define BYTE(value) ((int8_t)(value))
+
+/*
+ * Marks the bytes of data[0..15] that cannot stand behind data[-3..-1] and each other. Where a
+ * second byte is compared with a bound, anything but a continuation byte is an error already.
+ */
+static inline struct block find_errors(const uint8_t *data) {
+	struct block now = load_block(data);
+	struct block back1 = load_block(data - 1);
+	struct block back2 = load_block(data - 2);
+	struct block back3 = load_block(data - 3);
+	struct block errors = {(back1.byte & BYTE(0xC0)) == BYTE(0xC0)};
+	errors.byte |= (back2.byte & BYTE(0xE0)) == BYTE(0xE0);
+	errors.byte |= (back3.byte & BYTE(0xF0)) == BYTE(0xF0);
+	errors.byte ^= now.byte < BYTE(0xC0); /* a continuation byte exactly where one is due */
+	errors.byte |= (now.byte & BYTE(0xFE)) == BYTE(0xC0);
+	errors.byte |= (now.byte > BYTE(0xF4)) & (now.byte < 0);
+	errors.byte |= (back1.byte == BYTE(0xE0)) & (now.byte < BYTE(0xA0));
+	errors.byte |= (back1.byte == BYTE(0xED)) & (now.byte > BYTE(0x9F));
+	errors.byte |= (back1.byte == BYTE(0xF0)) & (now.byte < BYTE(0x90));
+	errors.byte |= (back1.byte == BYTE(0xF4)) & (now.byte > BYTE(0x8F));
+	return errors;
+}
+
+/* How many bytes in front of `at`, in valid text, begin a character that ends behind it. */
+static inline size_t unfinished(const uint8_t *data, size_t at) {
+	if(at == 0) {
+		return 0;
+	}
+	assert(at >= LOOK_BACK);
+	return (data[at - 1] >= 0xC0 ? 1u : 0u) + (data[at - 2] >= 0xE0 ? 2u : 0u) +
+	       (data[at - 3] >= 0xF0 ? 3u : 0u);
+}
+
+/* Does the block at `at` continue the valid text before it? Position 0 is a character boundary. */
+static bool block_is_valid(const uint8_t *data, size_t at) {
+	if(is_ascii(data + at, BLOCK)) {
+		return unfinished(data, at) == 0;
+	}
+	if(at == 0) {
+		/* There is nothing to look back at; zero bytes are ASCII. */
+		uint8_t copy[LOOK_BACK + BLOCK] = {0};
+		memcpy(copy + LOOK_BACK, data, BLOCK);
+		return !has_error(find_errors(copy + LOOK_BACK));
+	}
+	return !has_error(find_errors(data + at));
+}
+
+static bool stride_is_valid(const uint8_t *data, size_t at) {
+	if(is_ascii(data + at, STRIDE)) {
+		return unfinished(data, at) == 0;
+	}
+	if(!block_is_valid(data, at)) {
+		return false;
+	}
+	struct block errors = find_errors(data + at + BLOCK);
+	for(size_t block = 2; block < STRIDE / BLOCK; block++) {
+		errors.byte |= find_errors(data + at + block * BLOCK).byte;
+	}
+	return !has_error(errors);
+}
+
+/*
+ * Length of some prefix that is complete valid text. What is left is shorter than a block, or has
+ * an error within two blocks, or is a character that is cut off by the end.
+ */
+static size_t skip_valid(const uint8_t *data, size_t len) {
+	size_t at = 0;
+	while(len - at >= STRIDE && stride_is_valid(data, at)) {
+		at += STRIDE;
+	}
+	while(len - at >= BLOCK && block_is_valid(data, at)) {
+		at += BLOCK;
+	}
+	/* The rest is less than a block: look at the last block, known in part, as a whole. */
+	if(at < len && len - at < BLOCK && len >= BLOCK + LOOK_BACK &&
+		!has_error(find_errors(data + len - BLOCK))) {
+		at = len;
+	}
+	return at - unfinished(data, at);
+}
+
+uint32_t utf8_feed(uint32_t state, const uint8_t *data, size_t len) {
+	size_t at = 0;
+	while(state != UTF8_ACCEPT && state != UTF8_REJECT && at < len) {
+		state = step(state, data[at++]);
+	}
+	if(at == len || state == UTF8_REJECT) {
+		return state;
+	}
+	at += skip_valid(data + at, len - at);
+	while(at < len && state != UTF8_REJECT) {
+		state = step(state, data[at++]);
+	}
+	return state;
+}
+
+bool utf8_valid(const uint8_t *data, size_t len) {
+	return utf8_feed(UTF8_ACCEPT, data, len) == UTF8_ACCEPT;
+}
+
+size_t utf8_prefix(const uint8_t *data, size_t len, bool *rest) {
+	uint32_t state = UTF8_ACCEPT;
+	size_t boundary = len > 0 ? skip_valid(data, len) : 0;
+	for(size_t at = boundary; at < len && state != UTF8_REJECT; at++) {
+		state = step(state, data[at]);
+		if(state == UTF8_ACCEPT) {
+			boundary = at + 1;
+		}
+	}
+	if(rest) {
+		*rest = state != UTF8_ACCEPT && state != UTF8_REJECT;
+	}
+	return boundary;
+}
