@@ -24,8 +24,7 @@ struct framing {
 /* A loaded backend with a reference count; opaque. */
 struct backend;
 
-/* What a query is about: NUL-terminated strings that the backend may change, alive during the call.
- */
+/* What a query is about: strings that the backend may change, alive during the call. */
 struct backend_request {
 	int fd;
 	char *endpoint;
@@ -57,8 +56,8 @@ struct backend_builtin {
 
 /* What a query came to. */
 struct backend_answer {
-	ws_peer_info
-		peer; /* strings are the caller's, see backend_answer_free(); host NULL: refused */
+	/* Strings are the caller's, see backend_answer_free(); host NULL: refused. */
+	ws_peer_info peer;
 	unsigned status; /* when refused: the HTTP status */
 	char message[PLUGIN_MESSAGE_MAX]; /* when refused: one line for the client */
 };
