@@ -89,6 +89,12 @@ static void __attribute__((format(printf, 1, 2))) complain(const char *format, .
 	va_start(arguments, format);
 	vsnprintf(line, sizeof(line), format, arguments);
 	va_end(arguments);
+	/* Names come from clients: one complaint must stay one line. */
+	for(char *at = line; *at; at++) {
+		if((uint8_t)*at < ' ' || *at == 0x7f) {
+			*at = '?';
+		}
+	}
 	fprintf(stderr, "backend file: %s\n", line);
 }
 
@@ -178,14 +184,13 @@ static const char *find_cookie(const char *at, const char *cookie, size_t *len) 
 		size_t pair = strcspn(at, ";");
 		if(pair > name_len && !memcmp(at, cookie, name_len) && at[name_len] == '=') {
 			const char *value = at + name_len + 1;
-			size_t gap = strspn(value, BLANK);
-			*len = pair - name_len - 1;
-			gap = gap < *len ? gap : *len;
-			*len -= gap;
-			while(*len > 0 && strchr(BLANK, value[gap + *len - 1])) {
-				--*len;
+			const char *end = at + pair;
+			value += strspn(value, BLANK);
+			while(end > value && strchr(BLANK, end[-1])) {
+				end--;
 			}
-			return value + gap;
+			*len = (size_t)(end - value);
+			return value;
 		}
 		at += pair;
 	}
@@ -498,11 +503,15 @@ static uint64_t set_path(const char *value) {
 		return 1;
 	}
 	int probe = open_beneath(value, ".");
-	if(probe < 0) {
-		complain("path: %s: %s (Linux 5.6 or later is needed)", value, strerror(errno));
+	if(probe < 0 && (errno == ENOSYS || errno == EPERM)) {
+		complain("path: the system call openat2 is not there (%s), Linux 5.6 or later has "
+			 "it",
+			strerror(errno));
 		return 1;
 	}
-	close(probe);
+	if(probe >= 0) {
+		close(probe);
+	}
 	char *copy = strdup(value);
 	if(!copy) {
 		return 1;
