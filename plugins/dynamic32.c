@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Framing function `dynamic32`: each segment carries its length as a 32-bit number in its header.
+ *
+ * A segment is offset + 4 + static + value bytes, where value is read `offset` bytes into it. Knows
+ * nothing but websocksy.h. Invariants: the configuration is parsed once per connection; a segment
+ * holds at least its own length field; no sum wraps.
+ */
+#include "websocksy.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#define DYNAMIC32_FIELD 4 /* bytes of the length field */
+
+struct dynamic32 {
+	int64_t header;  /* bytes up to the end of the length field */
+	int64_t summand; /* `static`: what the value does not count, or counts too much */
+	bool big_endian;
+};
+
+/* One `key=value` of the configuration; slices of the string. */
+struct dynamic32_option {
+	const char *key, *value;
+	size_t key_len, value_len;
+};
+
+struct dynamic32_key {
+	const char *name;
+	bool (*set)(struct dynamic32 *config, const char *value, size_t len);
+	const char *error;
+};
+
+/* A decimal number with an optional minus sign and nothing else; false if it does not fit. */
+static bool dynamic32_number(const char *text, size_t len, int64_t *out) {
+	bool negative = len > 0 && text[0] == '-';
+	int64_t value = 0;
+	for(size_t at = negative; at < len; at++) {
+		int digit = text[at] - '0';
+		if(digit < 0 || digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+			__builtin_add_overflow(value, negative ? -digit : digit, &value)) {
+			return false;
+		}
+	}
+	*out = value;
+	return len > negative;
+}
+
+static bool dynamic32_set_offset(struct dynamic32 *config, const char *value, size_t len) {
+	int64_t offset;
+	return dynamic32_number(value, len, &offset) && value[0] != '-' &&
+		!__builtin_add_overflow(offset, DYNAMIC32_FIELD, &config->header);
+}
+
+/* Below -UINT32_MAX not even the largest value gives a segment that holds its header. */
+static bool dynamic32_set_static(struct dynamic32 *config, const char *value, size_t len) {
+	return dynamic32_number(value, len, &config->summand) &&
+		config->summand >= -(int64_t)UINT32_MAX;
+}
+
+static bool dynamic32_set_endian(struct dynamic32 *config, const char *value, size_t len) {
+	config->big_endian = len == 3 && !memcmp(value, "big", 3);
+	return config->big_endian || (len == 6 && !memcmp(value, "little", 6));
+}
+
+static const struct dynamic32_key dynamic32_keys[] = {
+	{"offset", dynamic32_set_offset,
+		"dynamic32: offset takes the bytes in front of the length field, a decimal number from 0"},
+	{"static", dynamic32_set_static,
+		"dynamic32: static takes a decimal number, not below -4294967295"},
+	{"endian", dynamic32_set_endian, "dynamic32: endian takes little or big"},
+};
+#define DYNAMIC32_KEYS (sizeof(dynamic32_keys) / sizeof(*dynamic32_keys))
+
+static void dynamic32_trim(const char **text, size_t *len) {
+	while(*len > 0 && **text == ' ') {
+		++*text;
+		--*len;
+	}
+	while(*len > 0 && (*text)[*len - 1] == ' ') {
+		--*len;
+	}
+}
+
+/* Splits `len` bytes at their first `=`. */
+static bool dynamic32_split(const char *text, size_t len, struct dynamic32_option *out) {
+	const char *equals = memchr(text, '=', len);
+	if(!equals) {
+		return false;
+	}
+	out->key = text;
+	out->key_len = (size_t)(equals - text);
+	out->value = equals + 1;
+	out->value_len = len - out->key_len - 1;
+	dynamic32_trim(&out->key, &out->key_len);
+	dynamic32_trim(&out->value, &out->value_len);
+	return true;
+}
+
+static const struct dynamic32_key *dynamic32_find(const struct dynamic32_option *option) {
+	for(size_t key = 0; key < DYNAMIC32_KEYS; key++) {
+		if(strlen(dynamic32_keys[key].name) == option->key_len &&
+			!memcmp(dynamic32_keys[key].name, option->key, option->key_len)) {
+			return &dynamic32_keys[key];
+		}
+	}
+	return NULL;
+}
+
+/* Applies one option; `seen` has a bit per key that was given already. NULL or what is wrong. */
+static const char *dynamic32_apply(
+	struct dynamic32 *config, const char *text, size_t len, unsigned *seen) {
+	struct dynamic32_option option;
+	const struct dynamic32_key *key =
+		dynamic32_split(text, len, &option) ? dynamic32_find(&option) : NULL;
+	if(!key) {
+		return "dynamic32 takes offset=N, static=N and endian=little|big, separated by commas";
+	}
+	unsigned bit = 1u << (key - dynamic32_keys);
+	if(*seen & bit) {
+		return "dynamic32: offset, static and endian may be given once each";
+	}
+	*seen |= bit;
+	return key->set(config, option.value, option.value_len) ? NULL : key->error;
+}
+
+/* Fills `config`; the result is NULL or what is wrong with `text`. */
+static const char *dynamic32_parse(struct dynamic32 *config, const char *text) {
+	unsigned seen = 0;
+	int64_t smallest;
+	const char *error = NULL;
+	*config = (struct dynamic32){.header = DYNAMIC32_FIELD};
+	if(text[strspn(text, " ")] == '\0') {
+		return NULL;
+	}
+	for(bool more = true; more && !error;) {
+		size_t len = strcspn(text, ",");
+		error = dynamic32_apply(config, text, len, &seen);
+		more = text[len] == ',';
+		text += len + more;
+	}
+	if(!error && __builtin_add_overflow(config->header, config->summand, &smallest)) {
+		error = "dynamic32: offset and static together are too large";
+	}
+	return error;
+}
+
+static const char *dynamic32_check(const char *text) {
+	struct dynamic32 config;
+	return dynamic32_parse(&config, text);
+}
+
+/* The parsed configuration of this connection; NULL without memory or if it is not usable. */
+static const struct dynamic32 *dynamic32_open(void **framing_data, const char *text) {
+	if(*framing_data) {
+		return *framing_data;
+	}
+	struct dynamic32 *config = malloc(sizeof(*config));
+	if(config && dynamic32_parse(config, text ? text : "")) {
+		free(config);
+		config = NULL;
+	}
+	*framing_data = config;
+	return config;
+}
+
+static uint32_t dynamic32_value(const uint8_t *field, bool big_endian) {
+	uint32_t value = 0;
+	for(size_t at = 0; at < DYNAMIC32_FIELD; at++) {
+		value = value << 8 | field[big_endian ? at : DYNAMIC32_FIELD - 1 - at];
+	}
+	return value;
+}
+
+/* Length of the segment that begins at `data`, which holds its header; -1 if it cannot be. */
+static int64_t dynamic32_segment(const struct dynamic32 *config, const uint8_t *data) {
+	const uint8_t *field = data + config->header - DYNAMIC32_FIELD;
+	int64_t segment;
+	/* The first sum was checked with the configuration; checking it again is cheaper than trusting. */
+	if(__builtin_add_overflow(config->header, config->summand, &segment) ||
+		__builtin_add_overflow(segment, dynamic32_value(field, config->big_endian), &segment) ||
+		segment < config->header) {
+		return -1;
+	}
+	return segment;
+}
+
+static int64_t dynamic32_frame(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
+	void **framing_data, const char *text) {
+	(void)last_read;
+	if(!data) {
+		free(*framing_data);
+		*framing_data = NULL;
+		return 0;
+	}
+	const struct dynamic32 *config = dynamic32_open(framing_data, text);
+	if(!config) {
+		return -1;
+	}
+	*opcode = ws_frame_binary;
+	if(length < (uint64_t)config->header) {
+		return 0;
+	}
+	int64_t segment = dynamic32_segment(config, data);
+	return segment > 0 && (uint64_t)segment > length ? 0 : segment;
+}
+
+__attribute__((constructor)) static void dynamic32_register(void) {
+	if(core_register_framing("dynamic32", dynamic32_frame) == 0) {
+		core_register_framing_check("dynamic32", dynamic32_check);
+	}
+}
