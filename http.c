@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Request heads into slices, token lists, percent-decoding and the small answers to requests that fail.
+ * Request heads into slices, token lists, percent-decoding and the small answers to requests that
+ * fail.
  *
  * Must not know: file descriptors, connections, WebSocket rules beyond the Upgrade field's name.
- * Invariants: bytes before `*scanned` have been looked at and belong to lines that are well formed as far
- * as they go, so no byte is scanned twice; a line is parsed once when its CRLF arrives and once more when
- * the head is complete. The answer does not depend on how the input was cut into reads, because lines are
- * judged in their order and what concerns several fields only at the end of the head.
- * RFC 9112, sections 2.2, 3, 5 and 6; RFC 9110, sections 5.5, 5.6.1, 5.6.2, 5.6.7, 6.6.1, 7.2 and 8.6.
+ * Invariants: bytes before `*scanned` have been looked at and belong to lines that are well formed
+ * as far as they go, so no byte is scanned twice; a line is parsed once when its CRLF arrives and
+ * once more when the head is complete. The answer does not depend on how the input was cut into
+ * reads, because lines are judged in their order and what concerns several fields only at the end
+ * of the head.
+ *
+ * RFC 9112, sections 2.2, 3, 5 and 6; RFC 9110, sections 5.5, 5.6.1, 5.6.2, 5.6.7, 6.6.1, 7.2, 8.6.
  */
 #include "http.h"
 
@@ -109,7 +112,8 @@ static bool split(struct http_slice *rest, char c, struct http_slice *front) {
 	return true;
 }
 
-/* An address in brackets, of which `host` starts with the first; `*rest` is what follows the second. */
+/* An address in brackets, of which `host` starts with the first; `*rest` is what follows the
+ * second. */
 static bool take_ipv6(struct http_slice host, struct http_slice *rest) {
 	char text[INET6_ADDRSTRLEN];
 	struct in6_addr address;
@@ -154,20 +158,23 @@ static bool is_port(struct http_slice port) {
 /* Could this be host[:port]? */
 static bool is_authority(struct http_slice text) {
 	struct http_slice rest;
-	bool good = text.len > 0 && text.at[0] == '[' ? take_ipv6(text, &rest) : take_name(text, &rest);
+	bool good =
+		text.len > 0 && text.at[0] == '[' ? take_ipv6(text, &rest) : take_name(text, &rest);
 	if(!good) {
 		return false;
 	}
 	if(rest.len == 0) {
 		return true;
 	}
-	return rest.at[0] == ':' && is_port((struct http_slice){.at = rest.at + 1, .len = rest.len - 1});
+	return rest.at[0] == ':' &&
+		is_port((struct http_slice){.at = rest.at + 1, .len = rest.len - 1});
 }
 
 /* Cuts "scheme://authority" off the front of `*target` (RFC 9112, 3.2.2). */
 static bool reduce_absolute(struct http_slice *target, struct http_slice *authority) {
 	size_t skip = 0;
-	for(size_t at = 0; skip == 0 && at < sizeof(absolute_schemes) / sizeof(*absolute_schemes); at++) {
+	for(size_t at = 0; skip == 0 && at < sizeof(absolute_schemes) / sizeof(*absolute_schemes);
+		at++) {
 		size_t len = strlen(absolute_schemes[at]);
 		if(target->len > len && strncasecmp(target->at, absolute_schemes[at], len) == 0) {
 			skip = len;
@@ -186,8 +193,8 @@ static bool reduce_absolute(struct http_slice *target, struct http_slice *author
 }
 
 /*
- * Bytes above 0x7f pass, although RFC 3986 has none: clients that send names in plain UTF-8 mean what
- * they say. A '#' does not: what comes behind it is never sent (RFC 9112, 3.2).
+ * Bytes above 0x7f pass, although RFC 3986 has none: clients that send names in plain UTF-8 mean
+ * what they say. A '#' does not: what comes behind it is never sent (RFC 9112, 3.2).
  */
 static bool reduce_target(struct http_slice *target, struct http_slice *authority) {
 	for(size_t at = 0; at < target->len; at++) {
@@ -265,8 +272,8 @@ static size_t empty_lines(const char *data, size_t len) {
 }
 
 /*
- * Judges the line whose CRLF is at `end`. HTTP_DONE: it is the empty line that ends the head; HTTP_MORE:
- * fine, others follow. `request` is used as scratch space.
+ * Judges the line whose CRLF is at `end`. HTTP_DONE: it is the empty line that ends the head;
+ * HTTP_MORE: fine, others follow. `request` is used as scratch space.
  */
 static enum http_result check_line(
 	const char *data, size_t end, struct http_request *request, struct http_error *error) {
@@ -288,14 +295,16 @@ static enum http_result check_line(
 	return result == HTTP_DONE ? HTTP_MORE : HTTP_BAD;
 }
 
-/* Looks at the bytes that have not been looked at yet; HTTP_DONE: the head is complete and its lines good. */
+/* Looks at the bytes that have not been looked at yet; HTTP_DONE: the head is complete and its
+ * lines good. */
 static enum http_result scan(const char *data, size_t len, size_t *scanned, size_t *head_len,
 	struct http_request *request, struct http_error *error) {
 	for(size_t at = *scanned; at < len; at++) {
 		*scanned = at;
 		if(data[at] == '\r') {
 			if(at + 1 == len) {
-				return HTTP_MORE; /* what follows decides; this byte is looked at again */
+				return HTTP_MORE; /* what follows decides; this byte is looked at
+						     again */
 			}
 			if(data[at + 1] != '\n') {
 				return fail(error, 400, "a carriage return without a line feed");
@@ -331,7 +340,8 @@ static struct http_slice next_line(const char *data, size_t len, size_t *at) {
 static enum http_result read_lines(const char *data, size_t head_len, struct http_request *request,
 	struct http_slice *authority, struct http_error *error) {
 	size_t at = empty_lines(data, head_len);
-	if(parse_request_line(next_line(data, head_len, &at), request, authority, error) != HTTP_DONE) {
+	if(parse_request_line(next_line(data, head_len, &at), request, authority, error) !=
+		HTTP_DONE) {
 		return HTTP_BAD;
 	}
 	request->headers = 0;
@@ -349,8 +359,9 @@ static enum http_result read_lines(const char *data, size_t head_len, struct htt
 }
 
 /*
- * RFC 9112, 3.2: exactly one Host field from HTTP/1.1 on, never two, and a name in it. The authority of an
- * absolute target takes the field's place (3.2.2), so that nobody above has to know both.
+ * RFC 9112, 3.2: exactly one Host field from HTTP/1.1 on, never two, and a name in it. The
+ * authority of an absolute target takes the field's place (3.2.2), so that nobody above has to know
+ * both.
  */
 static enum http_result check_host(
 	struct http_request *request, struct http_slice authority, struct http_error *error) {
@@ -391,15 +402,17 @@ static enum http_result check_content_length(struct http_slice value, struct htt
 			zero = zero && element.at[at] == '0';
 		}
 		if(!zero) {
-			return fail(error, 400, "the request announces a body, which is not accepted here");
+			return fail(error, 400,
+				"the request announces a body, which is not accepted here");
 		}
 	} while(http_next_element(&value, &element));
 	return HTTP_DONE;
 }
 
 /*
- * What would be the body of a request is the first frame to us, or a second request to somebody in front
- * of us: refusing it leaves no room for two readings. Other methods are refused by the caller.
+ * What would be the body of a request is the first frame to us, or a second request to somebody in
+ * front of us: refusing it leaves no room for two readings. Other methods are refused by the
+ * caller.
  */
 static enum http_result check_body(const struct http_request *request, struct http_error *error) {
 	bool concerned = (request->method.len == 3 && memcmp(request->method.at, "GET", 3) == 0) ||
@@ -412,7 +425,8 @@ static enum http_result check_body(const struct http_request *request, struct ht
 		return fail(error, 400, "the request announces a body, which is not accepted here");
 	}
 	const struct http_header *header;
-	for(size_t at = 0; (header = http_find_header(request, "Content-Length", at)) != NULL; at++) {
+	for(size_t at = 0; (header = http_find_header(request, "Content-Length", at)) != NULL;
+		at++) {
 		if(check_content_length(header->value, error) != HTTP_DONE) {
 			return HTTP_BAD;
 		}
@@ -537,19 +551,20 @@ const char *http_status_text(unsigned status) {
 void http_format_date(char out[HTTP_DATE_CAP], int64_t seconds) {
 	/* Not strftime: its names follow the locale. */
 	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
-		"Oct", "Nov", "Dec"};
+	static const char months[12][4] = {
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	const int64_t last = 253402300799; /* the year 9999: the format has room for four digits */
 	time_t when = (time_t)(seconds < 0 ? 0 : seconds > last ? last : seconds);
 	struct tm tm;
 	gmtime_r(&when, &tm);
 	snprintf(out, HTTP_DATE_CAP, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[tm.tm_wday % 7],
-		(unsigned)tm.tm_mday % 100, months[tm.tm_mon % 12], (unsigned)(tm.tm_year + 1900) % 10000,
-		(unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+		(unsigned)tm.tm_mday % 100, months[tm.tm_mon % 12],
+		(unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
+		(unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
 }
 
-int http_format_error(char *out, size_t cap, unsigned status, const char *message, const char *extra,
-	bool head_only) {
+int http_format_error(char *out, size_t cap, unsigned status, const char *message,
+	const char *extra, bool head_only) {
 	char date[HTTP_DATE_CAP];
 	http_format_date(date, time(NULL));
 	int len = snprintf(out, cap,

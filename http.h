@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * HTTP/1.1 request heads (RFC 9112) as slices into the caller's memory, token lists (RFC 9110, section
- * 5.6.1) and response heads. No file descriptors.
+ * HTTP/1.1 request heads (RFC 9112) as slices into the caller's memory, token lists (RFC 9110,
+ * section 5.6.1) and response heads. No file descriptors.
  */
 #ifndef WEBSOCKSY_HTTP_H
 #define WEBSOCKSY_HTTP_H
@@ -25,8 +25,8 @@ struct http_header {
 
 struct http_request {
 	struct http_slice method;
-	struct http_slice target; /* origin form: begins with '/' (or is "*"); absolute forms are reduced to it */
-	int minor;                /* HTTP/1.<minor>; above 1 is to be treated like 1 (RFC 9110, 2.5) */
+	struct http_slice target; /* begins with '/' or is "*"; absolute forms are reduced */
+	int minor;                /* HTTP/1.<minor>; above 1 like 1 (RFC 9110, 2.5) */
 	size_t headers;
 	struct http_header header[HTTP_HEADERS_MAX];
 };
@@ -44,19 +44,21 @@ struct http_error {
 };
 
 /*
- * Looks for a request head at the start of `data` (`len` bytes so far). `*scanned` is 0 at first and
- * remembers between calls how far the end has been searched for, so that a head cut into many reads
- * costs linear time. HTTP_DONE: `request` holds slices into `data`, `*head_len` the number of bytes
- * that the head takes, its empty line included (what follows belongs to the next protocol). HTTP_MORE:
- * not complete. HTTP_BAD: `error` is filled (400 malformed: bad request line, bare CR or LF, white space
- * before the colon, folded line, bad name or value, no or two Host fields in HTTP/1.1, body announced on
- * GET/HEAD or a request with Upgrade; 431 too many fields; 505 not HTTP/1.x). Up to four empty lines in
- * front are skipped (RFC 9112, 2.2). A line that is malformed is reported when it is complete, a bare CR or
- * LF and other control characters at once, what concerns several fields when the head is complete. The
- * result is the same however the input is cut into reads.
+ * Looks for a request head at the start of `data` (`len` bytes so far). `*scanned` is 0 at first
+ * and remembers between calls how far the end has been searched for, so that a head cut into many
+ * reads costs linear time. HTTP_DONE: `request` holds slices into `data`, `*head_len` the number of
+ * bytes that the head takes, its empty line included (what follows belongs to the next protocol).
+ * HTTP_MORE: not complete. HTTP_BAD: `error` is filled (400 malformed: bad request line, bare CR or
+ * LF, white space before the colon, folded line, bad name or value, no or two Host fields in
+ * HTTP/1.1, body announced on GET/HEAD or a request with Upgrade; 431 too many fields; 505 not
+ * HTTP/1.x). Up to four empty lines in front are skipped (RFC 9112, 2.2). A line that is malformed
+ * is reported when it is complete, a bare CR or LF and other control characters at once, what
+ * concerns several fields when the head is complete. The result is the same however the input is
+ * cut into reads.
  *
- * An absolute target's authority takes the place of the Host field's value (RFC 9112, 3.2.2). Between calls
- * `data` may move and `request` need not be kept: it is scratch space until HTTP_DONE.
+ * An absolute target's authority takes the place of the Host field's value (RFC 9112, 3.2.2).
+ * Between calls `data` may move and `request` need not be kept: it is scratch space until
+ * HTTP_DONE.
  */
 enum http_result http_parse_request(const char *data, size_t len, size_t *scanned,
 	struct http_request *request, size_t *head_len, struct http_error *error);
@@ -72,8 +74,9 @@ size_t http_count_header(const struct http_request *request, const char *name);
 bool http_slice_is(struct http_slice slice, const char *text);
 
 /*
- * Steps through a comma-separated list (empty elements are skipped; a comma inside a quoted string does
- * not separate): takes the next element, trimmed, off the front of `*list`. False: there is none.
+ * Steps through a comma-separated list (empty elements are skipped; a comma inside a quoted string
+ * does not separate): takes the next element, trimmed, off the front of `*list`. False: there is
+ * none.
  */
 bool http_next_element(struct http_slice *list, struct http_slice *element);
 
@@ -93,24 +96,24 @@ const char *http_status_text(unsigned status);
 void http_format_date(char out[HTTP_DATE_CAP], int64_t seconds);
 
 /*
- * The `extra` of a 426: RFC 9110, 15.5.22 and 7.8 want Upgrade, named in Connection; RFC 6455, 4.4 wants the
- * version. The second Connection field joins "close" in one list.
+ * The `extra` of a 426: RFC 9110, 15.5.22 and 7.8 want Upgrade, named in Connection; RFC 6455, 4.4
+ * wants the version. The second Connection field joins "close" in one list.
  */
-#define HTTP_UPGRADE_FIELDS \
+#define HTTP_UPGRADE_FIELDS                                                                        \
 	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 
 /*
  * Formats a complete response with `message` and a line end as its text/plain body into `out`, NUL
- * included: Date, Content-Length, Connection: close, X-Content-Type-Options, Cache-Control: no-store,
- * and `extra` (whole header lines ending in CRLF, or NULL). With `head_only` the body is left out and
- * Content-Length stays. Returns the length without the NUL, or -ENOSPC.
+ * included: Date, Content-Length, Connection: close, X-Content-Type-Options, Cache-Control:
+ * no-store, and `extra` (whole header lines ending in CRLF, or NULL). With `head_only` the body is
+ * left out and Content-Length stays. Returns the length without the NUL, or -ENOSPC.
  */
-int http_format_error(char *out, size_t cap, unsigned status, const char *message, const char *extra,
-	bool head_only);
+int http_format_error(char *out, size_t cap, unsigned status, const char *message,
+	const char *extra, bool head_only);
 
 /*
- * Decodes %XX in `in` to `out` (cap bytes, NUL-terminated) and returns the decoded length, or -EINVAL
- * for a broken escape and -ENOSPC. Decoded NULs are kept: compare the length with strlen.
+ * Decodes %XX in `in` to `out` (cap bytes, NUL-terminated) and returns the decoded length, or
+ * -EINVAL for a broken escape and -ENOSPC. Decoded NULs are kept: compare the length with strlen.
  */
 int http_percent_decode(const char *in, size_t len, char *out, size_t cap);
 #endif

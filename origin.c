@@ -4,8 +4,9 @@
  *
  * Must not know: requests, connections, what follows from a mismatch.
  * Invariants: an Origin value is compared only after the whole of it has been read as
- * scheme://host[:port]; whatever is left over (path, user name, a second origin, white space) makes it
- * match nothing. Host names are compared label by label, never as plain suffixes.
+ * scheme://host[:port]; whatever is left over (path, user name, a second origin, white space) makes
+ * it match nothing. Host names are compared label by label, never as plain suffixes.
+ *
  * RFC 6454, sections 4 to 6; RFC 6455, section 10.2; RFC 3986, section 3.2.2.
  */
 #include "origin.h"
@@ -78,8 +79,10 @@ static unsigned default_port(struct origin_text scheme) {
 /* RFC 3986, 3.1, and the "://" behind it. */
 static bool take_scheme(struct origin_text *text, struct origin_text *scheme) {
 	size_t len = 0;
-	while(len < text->len && (is_letter(text->at[len]) ||
-		(len > 0 && (is_digit(text->at[len]) || memchr("+-.", text->at[len], 3))))) {
+	while(len < text->len &&
+		(is_letter(text->at[len]) ||
+			(len > 0 &&
+				(is_digit(text->at[len]) || memchr("+-.", text->at[len], 3))))) {
 		len++;
 	}
 	if(len == 0 || text->len - len < 3 || memcmp(text->at + len, "://", 3) != 0) {
@@ -112,7 +115,8 @@ static bool take_ipv6(struct origin_text *text, struct origin_text *host) {
 	return read_ipv6(*host, &address);
 }
 
-/* Labels of letters, digits, '-' and '_'; one dot may end the last (a name of its own, as in browsers). */
+/* Labels of letters, digits, '-' and '_'; one dot may end the last (a name of its own, as in
+ * browsers). */
 static bool take_name(struct origin_text *text, struct origin_text *host) {
 	size_t len = 0;
 	size_t label = 0;
@@ -198,8 +202,8 @@ static bool is_below(struct origin_text host, struct origin_text parent) {
 }
 
 /*
- * Does the origin's host and port equal the request's own? Only schemes with a known port can be the same
- * as what the browser loaded the page from; an extension may carry any name.
+ * Does the origin's host and port equal the request's own? Only schemes with a known port can be
+ * the same as what the browser loaded the page from; an extension may carry any name.
  */
 static bool is_own_host(const struct origin_parts *origin, struct origin_text host) {
 	struct origin_parts own;
@@ -242,8 +246,8 @@ static int fill(struct origin *out, const struct origin_parts *parts, const char
 }
 
 /* What is behind the scheme: [*.]host[:port]. */
-static int parse_host(struct origin_text text, struct origin_parts *parts, bool *below,
-	const char **error) {
+static int parse_host(
+	struct origin_text text, struct origin_parts *parts, bool *below, const char **error) {
 	struct origin_text rest = text;
 	*below = text.len >= 2 && memcmp(text.at, "*.", 2) == 0;
 	if(*below) {
@@ -254,14 +258,17 @@ static int parse_host(struct origin_text text, struct origin_parts *parts, bool 
 		}
 	}
 	if(!take_host(&rest, &parts->host)) {
-		return refuse(error, "the host must be a name (international ones as xn--...), an IPv4 "
-				     "address or an IPv6 address in brackets");
+		return refuse(error,
+			"the host must be a name (international ones as xn--...), an IPv4 "
+			"address or an IPv6 address in brackets");
 	}
 	if(rest.len > 0 && rest.at[0] == '/') {
-		return refuse(error, "an origin ends after host and port: leave out the slash and what follows");
+		return refuse(error,
+			"an origin ends after host and port: leave out the slash and what follows");
 	}
 	if(rest.len > 0 && rest.at[0] == '*') {
-		return refuse(error, "an asterisk stands only for subdomains, as in https://*.example.com");
+		return refuse(error,
+			"an asterisk stands only for subdomains, as in https://*.example.com");
 	}
 	if(rest.len > 0 && rest.at[0] != ':') {
 		return refuse(error, "the host holds a character that no host name has");
@@ -282,7 +289,8 @@ int origin_parse(const char *text, struct origin *out, const char **error) {
 		return 0;
 	}
 	if(!take_scheme(&rest, &parts.scheme)) {
-		return refuse(error, "expected scheme://host[:port], scheme://*.host[:port], same or null");
+		return refuse(error,
+			"expected scheme://host[:port], scheme://*.host[:port], same or null");
 	}
 	int result = parse_host(rest, &parts, &below, error);
 	if(result < 0) {
@@ -299,8 +307,8 @@ void origin_free(struct origin *origin) {
 	origin->host = NULL;
 }
 
-bool origin_matches(const struct origin *origin, const char *value, size_t value_len, const char *host,
-	size_t host_len) {
+bool origin_matches(const struct origin *origin, const char *value, size_t value_len,
+	const char *host, size_t host_len) {
 	struct origin_text text = {.at = value, .len = value_len};
 	struct origin_parts parts;
 	if(origin->kind == ORIGIN_NULL) {

@@ -3,10 +3,11 @@
  * From a request target to an open file and a response head.
  *
  * Must not know: sockets, connections, how the body is sent.
- * Invariants: every file is opened relative to a directory descriptor held from the start, and the kernel
- * (openat2) keeps the lookup below it; the checks on the text come on top, they are not the barrier. What
- * is opened for reading has been seen to be a regular file, so a fifo or a device in the tree can neither
- * block nor be disturbed.
+ * Invariants: every file is opened relative to a directory descriptor held from the start, and the
+ * kernel (openat2) keeps the lookup below it; the checks on the text come on top, they are not the
+ * barrier. What is opened for reading has been seen to be a regular file, so a fifo or a device in
+ * the tree can neither block nor be disturbed.
+ *
  * RFC 9110, sections 8.3, 8.8.2, 9.3.1, 9.3.2, 10.2.2, 15.4.2, 15.5.6 and 15.5.22.
  */
 #include "web.h"
@@ -41,10 +42,10 @@ struct web_site {
 /* One request on its way to a file. */
 struct lookup {
 	const struct web_site *site;
-	struct http_slice query;  /* behind the path, with its '?'; may be empty */
-	char path[PATH_CAP];      /* decoded; begins with '/' */
-	struct stat info;         /* of the opened file */
-	int fd;                   /* the file, or -1 */
+	struct http_slice query; /* behind the path, with its '?'; may be empty */
+	char path[PATH_CAP];     /* decoded; begins with '/' */
+	struct stat info;        /* of the opened file */
+	int fd;                  /* the file, or -1 */
 };
 
 static const struct {
@@ -137,7 +138,8 @@ static void respond_errno(
 	case ESTALE:
 		respond_error(request, response, 500, "this file cannot be read", NULL);
 		break;
-	default: /* no such name, too long a name, or a way out of the root: all the same from outside */
+	default: /* no such name, too long a name, or a way out of the root: all the same from
+		    outside */
 		respond_error(request, response, 404, "there is no such file", NULL);
 		break;
 	}
@@ -161,7 +163,8 @@ static int walk_beneath(int root, const char *path, int flags) {
 			fd = -EXDEV;
 			break;
 		}
-		fd = openat(at, segment, O_NOFOLLOW | O_CLOEXEC | (last ? flags : O_PATH | O_DIRECTORY));
+		fd = openat(at, segment,
+			O_NOFOLLOW | O_CLOEXEC | (last ? flags : O_PATH | O_DIRECTORY));
 		fd = fd < 0 ? -errno : fd;
 		if(fd < 0 || last) {
 			break;
@@ -179,8 +182,8 @@ static int walk_beneath(int root, const char *path, int flags) {
 }
 
 /*
- * Opens `path` (relative) below the directory `root`; a descriptor or negative errno. EPERM is how older
- * container sandboxes answer system calls that they do not know.
+ * Opens `path` (relative) below the directory `root`; a descriptor or negative errno. EPERM is how
+ * older container sandboxes answer system calls that they do not know.
  */
 static int open_beneath(int root, const char *path, int flags) {
 	struct open_how how = {
@@ -222,9 +225,10 @@ static int stat_opened(int fd, struct stat *info) {
 }
 
 /*
- * Opens a file for reading. It is looked at through O_PATH first, which touches nothing: opening a fifo
- * would wake its writer, opening a device may do anything. The second look guards against an exchange in
- * between. 0, or negative errno; -EISDIR for a directory, -EINVAL for what else is no regular file.
+ * Opens a file for reading. It is looked at through O_PATH first, which touches nothing: opening a
+ * fifo would wake its writer, opening a device may do anything. The second look guards against an
+ * exchange in between. 0, or negative errno; -EISDIR for a directory, -EINVAL for what else is no
+ * regular file.
  */
 static int open_file(const struct web_site *site, const char *path, struct lookup *lookup) {
 	static const int ways[] = {O_PATH, O_RDONLY | O_NONBLOCK | O_NOCTTY};
@@ -247,8 +251,8 @@ static int open_file(const struct web_site *site, const char *path, struct looku
 }
 
 /*
- * Would anybody be served this path? Hidden names are not, ".." is one of them, and an empty segment is
- * none: "//host/dir" in a redirect would name another server.
+ * Would anybody be served this path? Hidden names are not, ".." is one of them, and an empty
+ * segment is none: "//host/dir" in a redirect would name another server.
  */
 static bool is_public(const char *path) {
 	for(const char *at = path; *at; at++) {
@@ -283,7 +287,8 @@ static unsigned read_target(
 	return 0;
 }
 
-/* Percent-encodes everything a browser could read as more than a part of a path. Length, or -ENOSPC. */
+/* Percent-encodes everything a browser could read as more than a part of a path. Length, or
+ * -ENOSPC. */
 static int encode_path(const char *path, char *out, size_t cap) {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 				    "-._~/!$&'()*+,;=:@";
@@ -317,15 +322,16 @@ static void respond_redirect(const struct http_request *request, const struct lo
 	respond_error(request, response, 301, "this directory has a slash at its end", extra);
 }
 
-static void respond_file(const struct http_request *request, struct lookup *lookup, const char *name,
-	struct web_response *response) {
+static void respond_file(const struct http_request *request, struct lookup *lookup,
+	const char *name, struct web_response *response) {
 	char now_date[HTTP_DATE_CAP];
 	char date[HTTP_DATE_CAP];
 	int64_t now = (int64_t)time(NULL);
 	int64_t modified = (int64_t)lookup->info.st_mtim.tv_sec;
 	uint64_t size = (uint64_t)lookup->info.st_size;
 	http_format_date(now_date, now);
-	http_format_date(date, modified < now ? modified : now); /* never in the future: RFC 9110, 8.8.2.1 */
+	/* Never in the future (RFC 9110, 8.8.2.1). */
+	http_format_date(date, modified < now ? modified : now);
 	int len = snprintf(response->head, sizeof(response->head),
 		"HTTP/1.1 200 %s\r\n"
 		"Date: %s\r\n"
@@ -348,8 +354,8 @@ static void respond_file(const struct http_request *request, struct lookup *look
 	response->body_len = size;
 }
 
-static void respond_from_directory(const struct http_request *request, struct lookup *lookup,
-	struct web_response *response) {
+static void respond_from_directory(
+	const struct http_request *request, struct lookup *lookup, struct web_response *response) {
 	bool is_directory = lookup->path[strlen(lookup->path) - 1] == '/';
 	if(is_directory) {
 		strcat(lookup->path, INDEX_NAME); /* read_target() has left the room */
@@ -364,9 +370,10 @@ static void respond_from_directory(const struct http_request *request, struct lo
 	}
 }
 
-static void respond_from_file(const struct http_request *request, struct lookup *lookup,
-	struct web_response *response) {
-	int result = strcmp(lookup->path, "/") == 0 ? open_file(lookup->site, NULL, lookup) : -ENOENT;
+static void respond_from_file(
+	const struct http_request *request, struct lookup *lookup, struct web_response *response) {
+	int result =
+		strcmp(lookup->path, "/") == 0 ? open_file(lookup->site, NULL, lookup) : -ENOENT;
 	if(result < 0) {
 		respond_errno(request, response, -result);
 	} else {
