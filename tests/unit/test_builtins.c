@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The built-in framing functions and the default backend, seen through the registry as the core
+ * sees them. The driver below does to a framing function what the core does: a growing buffer with
+ * a NUL behind its end (and an unreadable page behind that), the count of new bytes, the rule for
+ * what is left over.
+ */
+#include "../../builtins.h"
+#include "../../plugin.h"
+#include "support.h"
+
+#include <errno.h>
+
+#define MESSAGES_MAX 512
+
+struct message {
+	ws_operation type;
+	size_t at; /* in the input */
+	size_t len;
+};
+
+struct stream {
+	const struct framing *framing;
+	const char *config;
+	const uint8_t *input;
+	size_t start; /* of what is not sent yet */
+	size_t end; /* of what has been read */
+	void *framing_data;
+	ws_operation left;
+	size_t messages;
+	struct message message[MESSAGES_MAX];
+};
+
+struct input {
+	const char *data;
+	size_t len;
+};
+#define INPUT(text)                                                                                \
+	{ text, sizeof(text) - 1 }
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- oracles ---- */
+
+/* One character, by the table of RFC 3629, section 4; 0: none here. */
+static size_t naive_character(const uint8_t *at, size_t len) {
+	static const uint8_t table[][4][2] = {
+		{{0x00, 0x7f}},
+		{{0xc2, 0xdf}, {0x80, 0xbf}},
+		{{0xe0, 0xe0}, {0xa0, 0xbf}, {0x80, 0xbf}},
+		{{0xe1, 0xec}, {0x80, 0xbf}, {0x80, 0xbf}},
+		{{0xed, 0xed}, {0x80, 0x9f}, {0x80, 0xbf}},
+		{{0xee, 0xef}, {0x80, 0xbf}, {0x80, 0xbf}},
+		{{0xf0, 0xf0}, {0x90, 0xbf}, {0x80, 0xbf}, {0x80, 0xbf}},
+		{{0xf1, 0xf3}, {0x80, 0xbf}, {0x80, 0xbf}, {0x80, 0xbf}},
+		{{0xf4, 0xf4}, {0x80, 0x8f}, {0x80, 0xbf}, {0x80, 0xbf}},
+	};
+	for(size_t row = 0; row < COUNT(table); row++) {
+		size_t n = 0;
+		while(n < 4 && (n == 0 || table[row][n][1] != 0)) {
+			if(n >= len || at[n] < table[row][n][0] || at[n] > table[row][n][1]) {
+				break;
+			}
+			n++;
+		}
+		if(n > 0 && (n == 4 || table[row][n][1] == 0)) {
+			return n;
+		}
+	}
+	return 0;
+}
+
+static bool naive_is_text(const uint8_t *at, size_t len) {
+	while(len > 0) {
+		size_t n = naive_character(at, len);
+		if(n == 0) {
+			return false;
+		}
+		at += n;
+		len -= n;
+	}
+	return true;
+}
+
+/* The length up to and including the first separator, or 0. */
+static size_t naive_find(
+	const uint8_t *at, size_t len, const char *separator, size_t separator_len) {
+	for(size_t n = separator_len; n <= len; n++) {
+		if(!memcmp(at + n - separator_len, separator, separator_len)) {
+			return n;
+		}
+	}
+	return 0;
+}
+
+/* ---- driver ---- */
+
+static void stream_record(struct stream *stream, ws_operation type, size_t len) {
+	assert_true(stream->messages < MESSAGES_MAX);
+	stream->message[stream->messages++] = (struct message){type, stream->start, len};
+	stream->start += len;
+}
+
+static int64_t stream_call(struct stream *stream, size_t last_read, ws_operation *opcode) {
+	size_t len = stream->end - stream->start;
+	struct guard guard = guard_new(NULL, len + 1);
+	memcpy(guard.data, stream->input + stream->start, len);
+	guard.data[len] = 0;
+	*opcode = ws_frame_binary;
+	int64_t result = stream->framing->decode(
+		guard.data, len, last_read, opcode, &stream->framing_data, stream->config);
+	guard_free(&guard);
+	return result;
+}
+
+static void stream_feed(void *ctx, size_t offset, size_t length) {
+	struct stream *stream = ctx;
+	assert_int_equal(offset, stream->end);
+	stream->end += length;
+	size_t last_read = length;
+	while(stream->start < stream->end) {
+		ws_operation opcode;
+		int64_t result = stream_call(stream, last_read, &opcode);
+		assert_true(result >= 0 && (size_t)result <= stream->end - stream->start);
+		stream->left = opcode;
+		if(result == 0) {
+			break;
+		}
+		assert_true(opcode == ws_frame_text || opcode == ws_frame_binary);
+		stream_record(stream, opcode, (size_t)result);
+		last_read = stream->end - stream->start;
+	}
+}
+
+/* The peer closes: what is left is a last message. */
+static void stream_end(struct stream *stream) {
+	size_t len = stream->end - stream->start;
+	if(len > 0) {
+		bool text = stream->left == ws_frame_text &&
+			    naive_is_text(stream->input + stream->start, len);
+		stream_record(stream, text ? ws_frame_text : ws_frame_binary, len);
+	}
+	if(stream->framing_data) {
+		ws_operation opcode = ws_frame_binary;
+		stream->framing->decode(NULL, 0, 0, &opcode, &stream->framing_data, stream->config);
+	}
+}
+
+static struct stream stream_start(const char *name, const char *config, const uint8_t *input) {
+	struct stream stream = {
+		.framing = plugin_find_framing(name), .config = config, .input = input};
+	assert_non_null(stream.framing);
+	assert_null(plugin_check_framing(stream.framing, config));
+	return stream;
+}
+
+static struct stream stream_run(
+	const char *name, const char *config, const struct input *input, size_t way) {
+	struct stream stream = stream_start(name, config, (const uint8_t *)input->data);
+	cut_feed(input->len, way, stream_feed, &stream);
+	stream_end(&stream);
+	assert_int_equal(stream.start, input->len);
+	return stream;
+}
+
+/* ---- auto, binary, text ---- */
+
+static const struct input text_inputs[] = {
+	INPUT("hello"),
+	INPUT("z\xc3\xa4h, \xe2\x82\xac 5, \xf0\x9f\x98\x80!"),
+	INPUT("\xf4\x8f\xbf\xbf\xed\x9f\xbf\xee\x80\x80"),
+	INPUT("\0\x7f\0"),
+	INPUT("\xc0\x80"),
+	INPUT("a\xed\xa0\x80z"),
+	INPUT("\xf4\x90\x80\x80"),
+	INPUT("ab\xff"),
+	INPUT("\xe2\x82"),
+	INPUT("ok\xe2\x82"),
+	INPUT("\xe2\x82\x41"),
+	INPUT("\x80\x80"),
+	INPUT("\xf8\x88\x80\x80\x80"),
+};
+
+struct pieces {
+	size_t pieces;
+	size_t len[64];
+};
+
+static void count_piece(void *ctx, size_t offset, size_t length) {
+	struct pieces *pieces = ctx;
+	(void)offset;
+	pieces->len[pieces->pieces++] = length;
+}
+
+/* Each read is one message at once; `typed`: its type follows its content. */
+static void check_immediate(const char *name, bool typed) {
+	for(size_t i = 0; i < COUNT(text_inputs); i++) {
+		const struct input *input = &text_inputs[i];
+		for(size_t way = 0; way < cut_ways(input->len); way++) {
+			struct stream stream = stream_run(name, "", input, way);
+			struct pieces pieces = {0};
+			cut_feed(input->len, way, count_piece, &pieces);
+			assert_int_equal(stream.messages, pieces.pieces);
+			for(size_t n = 0; n < stream.messages; n++) {
+				const struct message *message = &stream.message[n];
+				bool text = typed &&
+					    naive_is_text(stream.input + message->at, message->len);
+				assert_int_equal(message->len, pieces.len[n]);
+				assert_int_equal(
+					message->type, text ? ws_frame_text : ws_frame_binary);
+			}
+		}
+	}
+}
+
+static void test_auto(void **unused) {
+	(void)unused;
+	check_immediate("auto", true);
+}
+
+static void test_binary(void **unused) {
+	(void)unused;
+	check_immediate("binary", false);
+}
+
+static void test_auto_is_the_default(void **unused) {
+	(void)unused;
+	assert_ptr_equal(plugin_find_framing(NULL), plugin_find_framing("auto"));
+	assert_ptr_equal(core_framing(NULL), plugin_find_framing("auto")->decode);
+	assert_null(plugin_find_framing("none-such"));
+}
+
+/* Valid text is text however it is cut; nothing that is no text is called so. */
+static void test_text_every_cut(void **unused) {
+	(void)unused;
+	for(size_t i = 0; i < COUNT(text_inputs); i++) {
+		const struct input *input = &text_inputs[i];
+		bool valid = naive_is_text((const uint8_t *)input->data, input->len);
+		for(size_t way = 0; way < cut_ways(input->len); way++) {
+			struct stream stream = stream_run("text", "", input, way);
+			bool all_text = true;
+			for(size_t n = 0; n < stream.messages; n++) {
+				const struct message *message = &stream.message[n];
+				bool text = naive_is_text(stream.input + message->at, message->len);
+				assert_int_equal(
+					message->type, text ? ws_frame_text : ws_frame_binary);
+				all_text = all_text && text;
+			}
+			assert_int_equal(all_text, valid);
+		}
+	}
+}
+
+static void test_text_holds_a_cut_character_back(void **unused) {
+	(void)unused;
+	static const struct input input = INPUT("ab\xe2\x82\xac"
+						"c");
+	struct stream stream = stream_start("text", "", (const uint8_t *)input.data);
+	stream_feed(&stream, 0, 3);
+	assert_int_equal(stream.messages, 1);
+	assert_int_equal(stream.message[0].len, 2);
+	stream_feed(&stream, 3, 1);
+	assert_int_equal(stream.messages, 1);
+	stream_feed(&stream, 4, 2);
+	assert_int_equal(stream.messages, 2);
+	assert_int_equal(stream.message[1].len, 4);
+	assert_int_equal(stream.message[1].type, ws_frame_text);
+	stream_end(&stream);
+	assert_int_equal(stream.messages, 2);
+}
+
+/* ---- separator ---- */
+
+struct separator_case {
+	const char *config;
+	struct input separator;
+	struct input data;
+};
+
+static const struct separator_case separator_cases[] = {
+	{"|", INPUT("|"), INPUT("a|bc||d")},
+	{"\\r\\n", INPUT("\r\n"), INPUT("\r\none\r\r\ntwo\n\r\nthree\r")},
+	{"\\0", INPUT("\0"), INPUT("a\0b\0\0")},
+	{"\\x00\\xff\\x0A", INPUT("\0\xff\n"), INPUT("\0\xff\0\xff\n..\0\0\xff\n\n")},
+	{"\\x411", INPUT("A1"),
+		INPUT("A\x01"
+		      "A1AA1")},
+	{"\\t\\f\\\\", INPUT("\t\f\\"), INPUT("\t\f\\\\\t\t\f\\x")},
+	{"aaab", INPUT("aaab"), INPUT("aaaaaabaaabaaaab")},
+	{"abcab", INPUT("abcab"), INPUT("abcabcababcaabcab")},
+	{"--end--", INPUT("--end--"), INPUT("--end-end----end-----end--")},
+	{"long separator", INPUT("long separator"), INPUT("short")},
+};
+
+static void check_separator_case(const struct separator_case *c, size_t way) {
+	struct stream stream = stream_run("separator", c->config, &c->data, way);
+	const uint8_t *data = (const uint8_t *)c->data.data;
+	size_t at = 0;
+	for(size_t n = 0; n < stream.messages; n++) {
+		size_t len = naive_find(
+			data + at, c->data.len - at, c->separator.data, c->separator.len);
+		assert_int_equal(stream.message[n].len, len ? len : c->data.len - at);
+		assert_int_equal(stream.message[n].type, ws_frame_binary);
+		at += stream.message[n].len;
+	}
+	assert_int_equal(at, c->data.len);
+}
+
+static void test_separator_every_cut(void **unused) {
+	(void)unused;
+	for(size_t i = 0; i < COUNT(separator_cases); i++) {
+		for(size_t way = 0; way < cut_ways(separator_cases[i].data.len); way++) {
+			check_separator_case(&separator_cases[i], way);
+		}
+	}
+}
+
+static void test_separator_bad_configuration(void **unused) {
+	(void)unused;
+	static const char *const bad[] = {"", "\\", "a\\", "\\x", "\\x4", "\\xZZ", "\\x4g", "\\q",
+		"\\N", "ok\\1", "\\X41", "\\xg4"};
+	const struct framing *framing = plugin_find_framing("separator");
+	assert_non_null(plugin_check_framing(framing, NULL));
+	for(size_t i = 0; i < COUNT(bad); i++) {
+		/* Behind the configuration nothing may be read. */
+		struct guard guard = guard_new(bad[i], strlen(bad[i]) + 1);
+		const char *config = (const char *)guard.data;
+		uint8_t data[] = "data";
+		ws_operation opcode = ws_frame_binary;
+		void *framing_data = NULL;
+		assert_non_null(plugin_check_framing(framing, config));
+		assert_true(framing->decode(data, 4, 4, &opcode, &framing_data, config) < 0);
+		assert_null(framing_data);
+		guard_free(&guard);
+	}
+}
+
+/* ---- newline ---- */
+
+static const struct input line_inputs[] = {
+	INPUT("one\r\ntwo\r\n\r\nthree"),
+	INPUT("\r\n"),
+	INPUT("a\rb\nc\n\rd\r\r\n\n\re\r\n"),
+	INPUT("\n\n\r\r\n\n"),
+	INPUT("gr\xc3\xbc\xc3\x9f"
+	      "e\r\n\xff\xfe\r\nok\n\r\xe2\x82\r\n\n\r\xf0\x9f\x98\x80\n\r"),
+	INPUT("\xc0\x80\nx\r\n\xed\xa0\x80\r\ny\r\n"),
+	INPUT("tail \xe2\x82"),
+	INPUT("\0\r\n\0\r"),
+};
+
+struct newline_case {
+	const char *config;
+	const char *newline;
+};
+
+static const struct newline_case newline_cases[] = {
+	{"", "\r\n"},
+	{"crlf", "\r\n"},
+	{"lfcr", "\n\r"},
+	{"lf", "\n"},
+	{"cr", "\r"},
+};
+
+static void check_newline_case(
+	const struct newline_case *c, const struct input *input, size_t way) {
+	struct stream stream = stream_run("newline", c->config, input, way);
+	const uint8_t *data = (const uint8_t *)input->data;
+	size_t at = 0;
+	for(size_t n = 0; n < stream.messages; n++) {
+		size_t len = naive_find(data + at, input->len - at, c->newline, strlen(c->newline));
+		len = len ? len : input->len - at;
+		bool text = naive_is_text(data + at, len);
+		assert_int_equal(stream.message[n].len, len);
+		assert_int_equal(stream.message[n].type, text ? ws_frame_text : ws_frame_binary);
+		at += len;
+	}
+	assert_int_equal(at, input->len);
+}
+
+static void test_newline_every_cut(void **unused) {
+	(void)unused;
+	for(size_t c = 0; c < COUNT(newline_cases); c++) {
+		for(size_t i = 0; i < COUNT(line_inputs); i++) {
+			for(size_t way = 0; way < cut_ways(line_inputs[i].len); way++) {
+				check_newline_case(&newline_cases[c], &line_inputs[i], way);
+			}
+		}
+	}
+}
+
+static void test_newline_bad_configuration(void **unused) {
+	(void)unused;
+	static const char *const bad[] = {"crlfx", "CRLF", " lf", "\\n", "nl"};
+	const struct framing *framing = plugin_find_framing("newline");
+	assert_null(plugin_check_framing(framing, NULL));
+	for(size_t i = 0; i < COUNT(bad); i++) {
+		uint8_t data[] = "data";
+		ws_operation opcode = ws_frame_binary;
+		void *framing_data = NULL;
+		assert_non_null(plugin_check_framing(framing, bad[i]));
+		assert_true(framing->decode(data, 4, 4, &opcode, &framing_data, bad[i]) < 0);
+		assert_null(framing_data);
+	}
+}
+
+/* ---- linear time ---- */
+
+#define LONG_PAGES 12
+
+/*
+ * Feeds one long message byte by byte and takes the read permission from every page that lies
+ * wholly before what may still be looked at: a function that starts over crashes. No clock
+ * involved.
+ */
+static void check_never_looks_back(const char *name, const char *config, const char *pattern) {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = LONG_PAGES * page;
+	size_t keep = strlen(config);
+	const struct framing *framing = plugin_find_framing(name);
+	struct guard guard = guard_new(NULL, size);
+	void *framing_data = NULL;
+	size_t locked = 0;
+	for(size_t len = 1; len < size; len++) {
+		ws_operation opcode = ws_frame_binary;
+		guard.data[len - 1] = (uint8_t)pattern[(len - 1) % strlen(pattern)];
+		guard.data[len] = 0;
+		assert_int_equal(
+			framing->decode(guard.data, len, 1, &opcode, &framing_data, config), 0);
+		if(len >= locked + page + keep) {
+			assert_int_equal(mprotect(guard.data + locked, page, PROT_NONE), 0);
+			locked += page;
+		}
+	}
+	assert_true(locked >= size - 2 * page);
+	framing->decode(NULL, 0, 0, NULL, &framing_data, config);
+	assert_null(framing_data);
+	guard_free(&guard);
+}
+
+static void test_long_messages_are_looked_at_once(void **unused) {
+	(void)unused;
+	check_never_looks_back("separator", "aaab", "a");
+	check_never_looks_back("separator", "\\r\\n", "\r.");
+	check_never_looks_back("newline", "crlf", "text \xe2\x82\xac\r.");
+	check_never_looks_back("newline", "lfcr", "\r");
+	check_never_looks_back("newline", "lf", "\xff");
+}
+
+/* ---- the default backend ---- */
+
+static struct backend *new_backend(const char *const *options) {
+	char error[PLUGIN_ERROR_MAX] = "";
+	struct backend *backend;
+	assert_int_equal(backend_load("/nowhere", NULL, &backend, error), 0);
+	for(; options && options[0]; options += 2) {
+		assert_int_equal(backend_configure(backend, options[0], options[1]), 0);
+	}
+	return backend;
+}
+
+static struct backend_answer ask(struct backend *backend, size_t protocols, char **protocol) {
+	char endpoint[] = "/";
+	char key[] = "dGhlIHNhbXBsZSBub25jZQ==";
+	struct backend_request request = {.fd = 7,
+		.endpoint = endpoint,
+		.key = key,
+		.protocols = protocols,
+		.protocol = protocol};
+	struct backend_answer answer;
+	assert_int_equal(backend_query(backend, &request, &answer), 0);
+	return answer;
+}
+
+static void test_default_peer(void **unused) {
+	(void)unused;
+	struct backend *backend = new_backend(NULL);
+	struct backend_answer answer = ask(backend, 0, NULL);
+	assert_string_equal(backend_name(backend), "");
+	assert_string_equal(answer.peer.host, "tcp://localhost");
+	assert_string_equal(answer.peer.port, "5900");
+	assert_int_equal(answer.peer.transport, peer_transport_detect);
+	assert_ptr_equal(answer.peer.framing, core_framing(NULL));
+	assert_null(answer.peer.framing_config);
+	backend_answer_free(&answer);
+	assert_null(answer.peer.host);
+	backend_unref(backend);
+}
+
+static void test_options_are_answered(void **unused) {
+	(void)unused;
+	static const char *const options[] = {"host", "udp://first", "host", "unix:///run/x",
+		"port", "http", "framing", "separator", "framing-config", "\\0", NULL};
+	char error[PLUGIN_ERROR_MAX] = "";
+	struct backend *backend = new_backend(options);
+	assert_int_equal(backend_check(backend, error), 0);
+	struct backend_answer answer = ask(backend, 0, NULL);
+	assert_string_equal(answer.peer.host, "unix:///run/x");
+	assert_string_equal(answer.peer.port, "http");
+	assert_string_equal(answer.peer.framing_config, "\\0");
+	assert_ptr_equal(answer.peer.framing, plugin_find_framing("separator")->decode);
+	backend_answer_free(&answer);
+	backend_unref(backend);
+}
+
+/* A reload configures a new instance while the old one answers. */
+static void test_instances_are_separate(void **unused) {
+	(void)unused;
+	static const char *const options[] = {"host", "old", NULL};
+	struct backend *old = new_backend(options);
+	struct backend *new = new_backend(NULL);
+	struct backend_answer answer = ask(new, 0, NULL);
+	assert_string_equal(answer.peer.host, "tcp://localhost");
+	backend_answer_free(&answer);
+	backend_unref(new);
+	answer = ask(old, 0, NULL);
+	assert_string_equal(answer.peer.host, "old");
+	backend_answer_free(&answer);
+	backend_unref(old);
+}
+
+static void test_unknown_option_is_refused(void **unused) {
+	(void)unused;
+	struct backend *backend = new_backend(NULL);
+	assert_int_equal(backend_configure(backend, "hots", "x"), -EINVAL);
+	assert_int_equal(backend_configure(backend, "", "x"), -EINVAL);
+	assert_int_equal(backend_configure(backend, "Host", "x"), -EINVAL);
+	backend_unref(backend);
+}
+
+static void test_check_names_the_option(void **unused) {
+	(void)unused;
+	static const struct {
+		const char *options[5];
+		const char *begins;
+	} cases[] = {
+		{{"host", ""}, "host: "},
+		{{"port", "0"}, "port: "},
+		{{"port", "65536"}, "port: "},
+		{{"port", "99999999999999999999"}, "port: "},
+		{{"port", ""}, "port: "},
+		{{"port", "80 "}, "port: "},
+		{{"framing", "seperator"}, "framing: "},
+		{{"framing", "separator"}, "framing-config: "},
+		{{"framing", "separator", "framing-config", "\\xZZ"}, "framing-config: "},
+		{{"framing", "newline", "framing-config", "nl"}, "framing-config: "},
+		{{"port", "65535"}, NULL},
+		{{"port", "1"}, NULL},
+		{{"framing", "newline"}, NULL},
+		{{"framing", "newline", "framing-config", "lf"}, NULL},
+	};
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		char error[PLUGIN_ERROR_MAX] = "";
+		struct backend *backend = new_backend(cases[i].options);
+		int result = backend_check(backend, error);
+		assert_int_equal(result, cases[i].begins ? -EINVAL : 0);
+		if(cases[i].begins) {
+			assert_memory_equal(error, cases[i].begins, strlen(cases[i].begins));
+			assert_null(strchr(error, '\n'));
+		}
+		backend_unref(backend);
+	}
+}
+
+struct protocol_case {
+	const char *option; /* NULL: not set */
+	char *offer[4];
+	size_t answer; /* with `status` 0 */
+	unsigned status;
+};
+
+static const struct protocol_case protocol_cases[] = {
+	{NULL, {0}, 0, 0},
+	{NULL, {"binary"}, 0, 400},
+	{"", {"binary"}, 0, 400},
+	{" , ", {"binary"}, 0, 400},
+	{"binary", {0}, 0, 0},
+	{"binary", {"binary"}, 0, 0},
+	{"binary", {"base64", "binary"}, 1, 0},
+	{"binary", {"Binary"}, 0, 400},
+	{"binary", {"binary2"}, 0, 400},
+	{"binary", {"binar"}, 0, 400},
+	{"binary,base64", {"base64", "binary"}, 1, 0},
+	{" binary ,\tbase64 ", {"other", "base64"}, 1, 0},
+	{"*", {0}, 0, 0},
+	{"*", {"what", "ever"}, 0, 0},
+	{"binary,*", {"what", "binary"}, 1, 0},
+	{"binary,*", {"what", "ever"}, 0, 0},
+	{"a,b", {"c", "d", "e"}, 0, 400},
+	{"*", {"*"}, 0, 0},
+};
+
+static void check_protocol_case(const struct protocol_case *c) {
+	const char *const options[] = {"protocol", c->option, NULL};
+	struct backend *backend = new_backend(c->option ? options : NULL);
+	char *offer[4];
+	size_t offers = 0;
+	while(offers < 4 && c->offer[offers]) {
+		offer[offers] = c->offer[offers];
+		offers++;
+	}
+	struct backend_answer answer = ask(backend, offers, offer);
+	assert_int_equal(answer.status, c->status);
+	if(c->status) {
+		assert_null(answer.peer.host);
+		assert_non_null(strstr(answer.message, "subprotocol"));
+	} else {
+		assert_non_null(answer.peer.host);
+		assert_int_equal(answer.peer.protocol, c->answer);
+	}
+	backend_answer_free(&answer);
+	backend_unref(backend);
+}
+
+static void test_subprotocols(void **unused) {
+	(void)unused;
+	for(size_t i = 0; i < COUNT(protocol_cases); i++) {
+		check_protocol_case(&protocol_cases[i]);
+	}
+}
+
+/* Why an offer is refused differs, and the text says it. */
+static void test_refusals_say_why(void **unused) {
+	(void)unused;
+	static const char *const options[] = {"protocol", "binary", NULL};
+	char *offer[] = {"chat"};
+	struct backend *backend = new_backend(NULL);
+	struct backend_answer answer = ask(backend, 1, offer);
+	assert_non_null(strstr(answer.message, "none is configured"));
+	backend_unref(backend);
+	backend = new_backend(options);
+	answer = ask(backend, 1, offer);
+	assert_non_null(strstr(answer.message, "none of the offered"));
+	backend_unref(backend);
+}
+
+static int setup(void **unused) {
+	(void)unused;
+	return builtins_register();
+}
+
+static int teardown(void **unused) {
+	(void)unused;
+	plugin_shutdown();
+	return 0;
+}
+
+int main(void) {
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_auto),
+		cmocka_unit_test(test_binary),
+		cmocka_unit_test(test_auto_is_the_default),
+		cmocka_unit_test(test_text_every_cut),
+		cmocka_unit_test(test_text_holds_a_cut_character_back),
+		cmocka_unit_test(test_separator_every_cut),
+		cmocka_unit_test(test_separator_bad_configuration),
+		cmocka_unit_test(test_newline_every_cut),
+		cmocka_unit_test(test_newline_bad_configuration),
+		cmocka_unit_test(test_long_messages_are_looked_at_once),
+		cmocka_unit_test(test_default_peer),
+		cmocka_unit_test(test_options_are_answered),
+		cmocka_unit_test(test_instances_are_separate),
+		cmocka_unit_test(test_unknown_option_is_refused),
+		cmocka_unit_test(test_check_names_the_option),
+		cmocka_unit_test(test_subprotocols),
+		cmocka_unit_test(test_refusals_say_why),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
