@@ -21,8 +21,7 @@
 enum {
 	BLOCK = 16, /* bytes in a vector register that every 64-bit machine has */
 	STRIDE = 64, /* bytes that are looked at before the result is branched on */
-	LOOK_BACK = 3, /* bytes in front of a byte that decide whether it may stand there */
-	WORD = 8
+	LOOK_BACK = 3 /* bytes in front of a byte that decide whether it may stand there */
 };
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
@@ -65,31 +64,30 @@ static uint32_t step(uint32_t state, uint8_t byte) {
 	return missing == 0 ? UTF8_ACCEPT : STATE(missing, 0x80, 0xBF);
 }
 
-static uint64_t load_word(const uint8_t *data) {
-	uint64_t word;
-	memcpy(&word, data, sizeof(word));
-	return word;
-}
-
-/* `len` is a multiple of WORD and a constant: the loop is gone after inlining. */
-static inline bool is_ascii(const uint8_t *data, size_t len) {
-	uint64_t seen = 0;
-	for(size_t at = 0; at < len; at += WORD) {
-		seen |= load_word(data + at);
-	}
-	return (seen & HIGH_BITS) == 0;
-}
-
 static inline struct block load_block(const uint8_t *data) {
 	struct block block;
 	memcpy(&block, data, sizeof(block));
 	return block;
 }
 
-static inline bool has_error(struct block errors) {
+/* All bytes or-ed together, eight at a time. */
+static inline uint64_t fold_block(struct block block) {
 	uint64_t half[2];
-	memcpy(half, &errors, sizeof(half));
-	return (half[0] | half[1]) != 0;
+	memcpy(half, &block, sizeof(half));
+	return half[0] | half[1];
+}
+
+static inline bool has_error(struct block errors) {
+	return fold_block(errors) != 0;
+}
+
+/* `len` is a multiple of BLOCK and a constant: the loop is gone after inlining. */
+static inline bool is_ascii(const uint8_t *data, size_t len) {
+	struct block seen = load_block(data);
+	for(size_t at = BLOCK; at < len; at += BLOCK) {
+		seen.byte |= load_block(data + at).byte;
+	}
+	return (fold_block(seen) & HIGH_BITS) == 0;
 }
 
 /* The byte value `value` as the signed number that the vector units compare. */

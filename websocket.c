@@ -559,10 +559,7 @@ size_t websocket_put_close(
 		return websocket_put_header(out, true, WEBSOCKET_CLOSE, 0);
 	}
 	if(reason) {
-		/*
-		 * Cuts at a character boundary and lets nothing out that is no
-		 * UTF-8.
-		 */
+		/* Cuts at a character boundary and lets out nothing but UTF-8. */
 		text = utf8_prefix((const uint8_t *)reason, strnlen(reason, REASON_MAX), NULL);
 	}
 	size_t header = websocket_put_header(out, true, WEBSOCKET_CLOSE, 2 + text);

@@ -74,7 +74,7 @@ struct websocket_io {
 	uint8_t *in; /* next byte to parse; advanced */
 	size_t in_len;
 	uint8_t *out; /* where the next data payload byte goes; advanced by what was written */
-	/* with WEBSOCKET_CONTROL: the frame; payload valid until the next call or the reuse of `in` */
+	/* with WEBSOCKET_CONTROL: the frame; payload valid until the next call or reuse of `in` */
 	enum websocket_opcode opcode;
 	const uint8_t *payload;
 	size_t payload_len;
