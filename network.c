@@ -100,6 +100,7 @@ const struct stream_ops network_stream_ops = {
 	.write = stream_write_bytes,
 	.flush = stream_flush_bytes,
 	.finish = plain_finish,
+	.has_end = true,
 };
 
 /* Keeps the invariant: LOOP_OUT is wanted while there is a backlog. */

@@ -37,6 +37,8 @@ struct stream_ops {
 	int (*flush)(struct stream *stream);
 	/* the queue is empty: nothing more will be written */
 	void (*finish)(struct stream *stream);
+	/* the other side ends its direction visibly (a byte stream does, datagrams and fifos do not) */
+	bool has_end;
 	/* frees what the kind holds beyond the descriptor; NULL: nothing */
 	void (*destroy)(struct stream *stream);
 };

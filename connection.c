@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The connection object.
+ *
+ * Must not know: HTTP, what the relay does with bytes.
+ * Invariants: a phase changes in connection_enter() only; every path ends in connection_close(), which
+ * frees framing state while plugins and the backend are still loaded; after it nothing is called back.
+ */
+#include "connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINGER_READS 4 /* reads thrown away in one turn */
+
+static_assert(sizeof(struct connection) < 1024, "a connection stays small");
+
+#define TO(phase) (1u << CONNECTION_##phase)
+
+static const struct phase {
+	const char *name;
+	unsigned next; /* phases that may follow */
+} phases[CONNECTION_PHASES] = {
+	[CONNECTION_HEAD] = {"head", TO(QUERY) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_QUERY] = {"query", TO(CONNECT) | TO(OPEN) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_CONNECT] = {"connect", TO(OPEN) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_ANSWER] = {"answer", TO(LINGER) | TO(DEAD)},
+	[CONNECTION_OPEN] = {"open", TO(CLOSING) | TO(LINGER) | TO(DEAD)},
+	[CONNECTION_CLOSING] = {"closing", TO(LINGER) | TO(DEAD)},
+	[CONNECTION_LINGER] = {"linger", TO(DEAD)},
+	[CONNECTION_DEAD] = {"dead", 0},
+};
+static_assert(sizeof(phases) / sizeof(phases[0]) == CONNECTION_PHASES, "one row for each phase");
+
+static void client_event(struct stream *stream, unsigned events) {
+	struct connection *connection = LOOP_OWNER(stream, struct connection, client);
+	connection->env->handlers[connection->phase]->client(connection, events);
+}
+
+static void timer_event(struct ev_timer *timer) {
+	struct connection *connection = LOOP_OWNER(timer, struct connection, timer);
+	connection->env->handlers[connection->phase]->deadline(connection);
+}
+
+static void connection_free(struct ev_dead *dead) {
+	free(LOOP_OWNER(dead, struct connection, dead));
+}
+
+struct connection *connection_new(
+	struct connection_env *env, int fd, const struct sockaddr *address, socklen_t len) {
+	struct connection *connection = calloc(1, sizeof(*connection));
+	if(!connection) {
+		close(fd);
+		return NULL;
+	}
+	connection->env = env;
+	connection->peer.io.fd = -1;
+	connection->timer.fn = timer_event;
+	connection->phase = CONNECTION_HEAD;
+	connection->id = ++env->next_id;
+	connection->since_ms = env->loop->now_ms;
+	/* A Unix client has no address worth keeping: its family alone is copied. */
+	size_t known = len < sizeof(connection->address) ? len : sizeof(connection->address);
+	memcpy(&connection->address, address, address->sa_family == AF_UNIX ? sizeof(sa_family_t) : known);
+	if(stream_open(&connection->client, env->loop, fd, &network_stream_ops, client_event)) {
+		free(connection);
+		return NULL;
+	}
+	link_append(&env->connections, &connection->link);
+	return connection;
+}
+
+static void free_framing(struct connection *connection) {
+	if(connection->framing_data) {
+		ws_operation opcode = ws_frame_binary;
+		const char *config = connection->framing_config ? connection->framing_config : "";
+		connection->framing(NULL, 0, 0, &opcode, &connection->framing_data, config);
+		connection->framing_data = NULL;
+	}
+	free(connection->framing_config);
+	backend_unref(connection->backend);
+}
+
+static void log_end(const struct connection *connection) {
+	if(!connection->upgraded || !log_enabled(LOG_INFO)) {
+		return;
+	}
+	uint64_t age_ms = connection->env->loop->now_ms - connection->since_ms;
+	connection_log(connection, LOG_INFO,
+		"closed after %llu.%03llu s: %s (%u); %llu bytes to and %llu bytes from %s",
+		(unsigned long long)(age_ms / 1000), (unsigned long long)(age_ms % 1000),
+		connection->why ? connection->why : "dropped", connection->code,
+		(unsigned long long)connection->bytes_in, (unsigned long long)connection->bytes_out,
+		connection->peer_name ? connection->peer_name : "its peer");
+}
+
+void connection_close(struct connection *connection) {
+	if(connection->phase == CONNECTION_DEAD) {
+		return;
+	}
+	struct connection_env *env = connection->env;
+	log_end(connection);
+	connection_enter(connection, CONNECTION_DEAD);
+	loop_timer_cancel(env->loop, &connection->timer);
+	if(connection->handshake) {
+		env->handshake_free(connection->handshake);
+		connection->handshake = NULL;
+	}
+	free_framing(connection);
+	websocket_parser_free(&connection->parser);
+	carry_free(&connection->carry);
+	free(connection->pong);
+	free(connection->peer_name);
+	stream_close(&connection->client);
+	stream_close(&connection->peer);
+	link_remove(&connection->link);
+	env->gone(connection);
+	connection->dead.free = connection_free;
+	loop_bury(env->loop, &connection->dead);
+}
+
+bool connection_is_dead(const struct connection *connection) {
+	return connection->phase == CONNECTION_DEAD;
+}
+
+void connection_enter(struct connection *connection, enum connection_phase phase) {
+	assert(phases[connection->phase].next & (1u << phase));
+	connection->phase = (uint8_t)phase;
+}
+
+int connection_set_deadline(struct connection *connection, uint64_t due_ms) {
+	int result = loop_timer_set(connection->env->loop, &connection->timer, due_ms);
+	if(result) {
+		connection_log(connection, LOG_ERROR, "no memory for a timer, the connection is closed");
+		connection_close(connection);
+	}
+	return result;
+}
+
+/* ---- lingering ---- */
+
+bool connection_progresses(
+	const struct connection *connection, uint64_t patience_ms, uint64_t *due_ms) {
+	const struct stream *sides[2] = {&connection->client, &connection->peer};
+	uint64_t latest = 0;
+	for(int i = 0; i < 2; i++) {
+		if(stream_is_open(sides[i]) && stream_backlog(sides[i]) > 0 && sides[i]->progress_ms > latest) {
+			latest = sides[i]->progress_ms;
+		}
+	}
+	*due_ms = latest + patience_ms;
+	return latest > 0 && *due_ms > connection->env->loop->now_ms;
+}
+
+/* Reads and forgets. True: this side has ended. */
+static bool linger_discard(struct stream *stream) {
+	uint8_t *scratch = stream->loop->scratch;
+	for(int i = 0; i < LINGER_READS && stream_readable(stream); i++) {
+		ssize_t got = stream_read(stream, scratch, LOOP_SCRATCH_SIZE);
+		if(got == -EAGAIN) {
+			break;
+		}
+	}
+	return stream->ended;
+}
+
+/* A side is done when nothing more goes to it and nothing more can come from it. */
+static void linger_side(struct stream *stream, unsigned events) {
+	if(!stream_is_open(stream)) {
+		return;
+	}
+	bool ended = stream->ended;
+	if(events & STREAM_READABLE) {
+		ended = linger_discard(stream);
+	}
+	if(stream->error || (stream->finished && (ended || !stream->ops->has_end))) {
+		stream_close(stream);
+	}
+}
+
+static void linger_event(struct connection *connection, struct stream *stream, unsigned events) {
+	linger_side(stream, events);
+	if(!stream_is_open(&connection->client) && !stream_is_open(&connection->peer)) {
+		connection_close(connection);
+	}
+}
+
+static void linger_client(struct connection *connection, unsigned events) {
+	linger_event(connection, &connection->client, events);
+}
+
+static void linger_peer(struct connection *connection, unsigned events) {
+	linger_event(connection, &connection->peer, events);
+}
+
+static void linger_deadline(struct connection *connection) {
+	uint64_t due_ms;
+	if(connection_progresses(connection, connection->env->settings->close_timeout_ms, &due_ms)) {
+		connection_set_deadline(connection, due_ms);
+		return;
+	}
+	connection_close(connection);
+}
+
+const struct connection_handlers connection_linger_handlers = {
+	.client = linger_client,
+	.peer = linger_peer,
+	.deadline = linger_deadline,
+};
+
+static void linger_begin(struct stream *stream) {
+	if(stream_is_open(stream)) {
+		stream_finish(stream);
+		stream_want_read(stream, true);
+		linger_side(stream, 0);
+	}
+}
+
+void connection_linger(struct connection *connection) {
+	struct connection_env *env = connection->env;
+	connection_enter(connection, CONNECTION_LINGER);
+	linger_begin(&connection->client);
+	linger_begin(&connection->peer);
+	if(!stream_is_open(&connection->client) && !stream_is_open(&connection->peer)) {
+		connection_close(connection);
+		return;
+	}
+	connection_set_deadline(connection, env->loop->now_ms + env->settings->close_timeout_ms);
+}
+
+/* ---- log ---- */
+
+void connection_log(
+	const struct connection *connection, enum log_level level, const char *format, ...) {
+	if(!log_enabled(level)) {
+		return;
+	}
+	char client[NETWORK_ADDRESS_TEXT];
+	network_format_address(&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
+	char text[1024];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_write(level, "#%llu %s: %s", (unsigned long long)connection->id, client, text);
+}
+
+const char *connection_phase_name(enum connection_phase phase) {
+	return phases[phase].name;
+}
