@@ -120,6 +120,9 @@ static bool take_ipv6(struct origin_text *text, struct origin_text *host) {
 static bool take_name(struct origin_text *text, struct origin_text *host) {
 	size_t len = 0;
 	size_t label = 0;
+	if(text->len == 0) {
+		return false; /* there may be no memory behind an absent Host */
+	}
 	for(; len < text->len; len++) {
 		char c = text->at[len];
 		if(c == '.' && label > 0) {
