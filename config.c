@@ -516,8 +516,8 @@ static const char *check_listen_path(const char *path) {
 	const char *mode = strstr(path, ",mode=");
 	size_t len = mode ? (size_t)(mode - path) : strlen(path);
 
-	if(path[0] != '/' || len < 2) {
-		return "names no absolute path (use unix:/path[,mode=0660])";
+	if((path[0] != '/' && path[0] != '@') || len < 2) {
+		return "names no absolute path (use unix:/path[,mode=0660] or unix:@name)";
 	}
 	if(len >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
 		return "names a path that is too long for a socket (at most 107 bytes)";
