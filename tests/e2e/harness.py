@@ -53,7 +53,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.path.abspath(os.environ.get("WEBSOCKSY") or ROOT / "websocksy")
 SANITIZED = os.environ.get("SANITIZED", "0") not in ("", "0")
 SCALE = 4 if SANITIZED else 1
-TIMEOUT = 10 * SCALE
+# The limit of every single wait, in seconds. Lower it to see failures sooner while writing tests.
+TIMEOUT = float(os.environ.get("TEST_TIMEOUT", 10)) * SCALE
 
 CONTINUATION, TEXT, BINARY_OP, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 BIN = BINARY_OP
@@ -130,11 +131,14 @@ class Daemon:
         self.args += [str(arg) for arg in args]
         if peer is not None:
             self.args += ["-c", f"host={peer}"]
+        self.peer = peer
         self.env = environment(env)
         self.popen = popen
         self.listening = listening
         self.process = None
         self.clients = []
+        self.barrier = None
+        self.first_port = None
         self.folder = None
 
     def __enter__(self):
@@ -198,6 +202,7 @@ class Daemon:
         for client in self.clients:
             client.close()
         self.clients.clear()
+        self.barrier = None
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -239,7 +244,9 @@ class Daemon:
     @property
     def port(self):
         """The port of the first TCP listener."""
-        return int(self.wait_log(r"listening on \S*:(\d+)").group(1))
+        if self.first_port is None:
+            self.first_port = int(self.wait_log(r"listening on \S*:(\d+)").group(1))
+        return self.first_port
 
     @property
     def address(self):
@@ -253,6 +260,7 @@ class Daemon:
     def connect(self, address=None, **kwargs):
         """A client with a TCP connection and nothing sent yet."""
         client = RawClient(address or self.address, **kwargs)
+        client.daemon = self
         self.clients.append(client)
         return client
 
@@ -270,6 +278,26 @@ class Daemon:
         client.expect_eof()
         client.close()
         return answer
+
+    def settle(self):
+        """Returns when the daemon has read and handled all that was sent to it before the call.
+
+        The kernel reports events in the order in which they happened, and the loop handles them in the
+        order in which they were reported. So once a later client has had its answer, earlier bytes have
+        been handled. A connection that is new takes a turn to be accepted, hence two round trips. With
+        the echo peer this is a ping of an idle client; otherwise it is a small HTTP request.
+        """
+        if self.peer != "echo://":
+            client = self.connect()
+            client.send_raw(build_request("/", plain=True))
+            client.recv_http()
+            client.close()
+            self.clients.remove(client)
+            return
+        if self.barrier is None:
+            self.barrier = self.open()
+        for _ in range(2):
+            self.barrier.round_trip()
 
     # what the kernel knows of the process
 
@@ -848,6 +876,15 @@ def close_payload(code, reason=b""):
     return struct.pack("!H", code) + reason
 
 
+def cut_once(data):
+    """Every way to cut `data` in two."""
+    return [(data[:at], data[at:]) for at in range(1, len(data))]
+
+
+def bytewise(data):
+    return [data[at:at + 1] for at in range(len(data))]
+
+
 Frame = collections.namedtuple("Frame", "fin opcode payload")
 CloseFrame = collections.namedtuple("CloseFrame", "code reason")
 
@@ -895,6 +932,7 @@ class RawClient:
         self.buffer = bytearray()
         self.eof = False
         self.response = None
+        self.daemon = None
         self.in_message = None  # opcode of a fragmented message that the server has begun
         self.sock = sock or self.connect(address, rcvbuf)
         if self.sock.family != socket.AF_UNIX:
@@ -936,9 +974,28 @@ class RawClient:
         self.sock.settimeout(self.timeout)
         self.sock.sendall(data)
 
+    def send_in_background(self, data):
+        """Sends from a thread, for more than the sockets on the way can hold. The caller reads meanwhile."""
+        # A socket object of its own: the timeout of receiving must not be that of sending.
+        sock = self.sock.dup()
+        sock.settimeout(6 * self.timeout)
+
+        def send():
+            with sock:
+                try:
+                    sock.sendall(data)
+                except OSError:
+                    pass  # the receiving side of the test sees what is missing
+
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        return thread
+
     def send_pieces(self, pieces):
-        """Sends each piece on its own (TCP_NODELAY): the server can see them apart."""
-        for piece in pieces:
+        """Sends each piece when the daemon has handled the one before: cuts that the server really sees."""
+        for number, piece in enumerate(pieces):
+            if number:
+                self.daemon.settle()
             self.send_raw(piece)
 
     def send_frame(self, opcode, payload=b"", **kwargs):
