@@ -314,6 +314,7 @@ static void test_cookies(void **unused) {
 		{{{"Cookie", "sid=one"}}, NULL},
 		{{{"Cookie", "idx=one"}}, NULL},
 		{{{"Cookie", "x=id=one"}}, NULL},
+		{{{"Cookie", "idxone"}}, NULL},
 		{{{"Cookie", "id"}}, NULL},
 		{{{"Cookie", "id="}}, NULL},
 		{{{"Cookie", "id= ; a=one"}}, NULL},
@@ -374,6 +375,11 @@ static void test_other_than_regular_files(void **unused) {
 	alarm(10);
 	expect_endpoint("/fifo", NULL);
 	expect_endpoint("/directory", NULL);
+	struct text text = {NULL, 0, 0};
+	int fd = open_beneath(state.path, "directory");
+	assert_true(fd >= 0);
+	assert_int_equal(read_all(fd, &text), -ENOENT);
+	close(fd);
 	alarm(0);
 }
 
@@ -434,9 +440,12 @@ static void test_lines(void **unused) {
 static void test_line_with_nul_is_skipped(void **unused) {
 	(void)unused;
 	static const char text[] = "tcp://a\0 *\ntcp://b *\n";
+	static const char end[] = "tcp://a *\0\ntcp://b *\n";
 	static const char start[] = "\0tcp://a *\ntcp://b *\n";
 	set_expression("f");
 	write_bytes("routes/f", text, sizeof(text) - 1);
+	expect_endpoint("/", "tcp://b");
+	write_bytes("routes/f", end, sizeof(end) - 1);
 	expect_endpoint("/", "tcp://b");
 	write_bytes("routes/f", start, sizeof(start) - 1);
 	expect_endpoint("/", "tcp://b");
