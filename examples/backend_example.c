@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A backend in its smallest useful form: ws://host/NAME is bridged to the Unix socket NAME in a directory.
+ * A backend in its smallest useful form: ws://host/NAME is bridged to the Unix socket NAME in a
+ * directory.
  *
  *     cc -std=c11 -Wall -Wextra -fPIC -shared -I. -o backend_example.so examples/backend_example.c
  *     websocksy -b example -c directory=/run/services
  *
- * What a client sends becomes part of a path here, so a name is made of harmless characters only, and
- * everything else is refused. The longer story is told in docs/plugins.md.
+ * What a client sends becomes part of a path here, so a name is made of harmless characters only,
+ * and everything else is refused. The longer story is told in docs/plugins.md.
  */
 #include <websocksy.h>
 
@@ -50,7 +51,7 @@ uint64_t configure(char *key, char *value) {
 /* Length of the name in "/NAME"; 0 if it is not made of NAME_CHARACTERS alone. */
 static size_t name_length(const char *endpoint) {
 	size_t len = endpoint[0] == '/' ? strspn(endpoint + 1, NAME_CHARACTERS) : 0;
-	/* "/NAME/more" and "/NAME?more" name the same socket; "/NAME.x" and "/NAME%2e" name none. */
+	/* "/NAME/more" and "/NAME?more" name the same socket; "/NAME.x", "/NAME%2e" none. */
 	bool ends = len > 0 && strchr("/?", endpoint[1 + len]) != NULL;
 	return ends && len <= NAME_LEN_MAX ? len : 0;
 }
@@ -58,7 +59,7 @@ static size_t name_length(const char *endpoint) {
 /* Called for each client. It must not wait for anything: nobody else is served meanwhile. */
 ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t headers,
 	ws_http_header *header, websocket *ws) {
-	/* host NULL means refused; framing NULL means auto; protocol 0 is the first one offered, if any. */
+	/* host NULL is a refusal, framing NULL is auto, protocol 0 the first offered (if any). */
 	ws_peer_info peer = {.transport = peer_unix_stream};
 	size_t len = name_length(endpoint);
 	(void)protocols;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A framing plugin in its smallest useful form: netstrings, `5:hello,`. Each one is a binary message,
- * with its length and its comma, since a framing function cuts a stream and takes nothing away.
+ * A framing plugin in its smallest useful form: netstrings, `5:hello,`. Each one is a binary
+ * message, with its length and its comma, since a framing function cuts a stream and takes nothing
+ * away.
  *
  *     cc -std=c11 -Wall -Wextra -fPIC -shared -I. -o framing_example.so examples/framing_example.c
  *
@@ -15,17 +16,18 @@
 #define DIGITS_MAX 9 /* lengths below 10^9 cannot overflow anything */
 
 /*
- * Called after each read from the peer, with everything that no message has taken yet. The result is the
- * length of the message at the start of `data`, 0 for "not complete yet", or -1 for "this cannot be".
+ * Called after each read from the peer, with everything that no message has taken yet. The result
+ * is the length of the message at the start of `data`, 0 for "not complete yet", or -1 for "this
+ * cannot be".
  */
 static int64_t netstring(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
 	void **framing_data, const char *config) {
 	size_t at = 0, body = 0;
-	/* Not needed here: the header is short enough to be read anew, and there is nothing to remember. */
+	/* Not needed here: the header is short enough to be read anew each time. */
 	(void)last_read;
 	(void)framing_data;
 	(void)config;
-	/* Without anything in *framing_data this call is not made, but it costs nothing to be ready. */
+	/* Without anything in *framing_data this call is not made; being ready costs nothing. */
 	if(!data) {
 		return 0;
 	}
@@ -36,7 +38,7 @@ static int64_t netstring(uint8_t *data, size_t length, size_t last_read, ws_oper
 	if(at == length) {
 		return 0;
 	}
-	/* No digit at all, something other than a colon behind them, or a length with a leading zero. */
+	/* No digit, something other than a colon behind the digits, or a leading zero. */
 	if(at == 0 || data[at] != ':' || (at > 1 && data[0] == '0')) {
 		return -1;
 	}
@@ -52,7 +54,7 @@ static int64_t netstring(uint8_t *data, size_t length, size_t last_read, ws_oper
 	return (int64_t)segment;
 }
 
-/* A configuration that would be ignored is better refused: this shows at start, not in a session. */
+/* A configuration that would be ignored is better refused, and at start, not in a session. */
 static const char *netstring_check(const char *config) {
 	return *config ? "netstring takes no configuration" : NULL;
 }

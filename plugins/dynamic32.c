@@ -66,7 +66,7 @@ static bool dynamic32_set_endian(struct dynamic32 *config, const char *value, si
 
 static const struct dynamic32_key dynamic32_keys[] = {
 	{"offset", dynamic32_set_offset,
-		"dynamic32: offset takes the bytes in front of the length field, a decimal number from 0"},
+		"dynamic32: offset takes the bytes before the length field, a number from 0"},
 	{"static", dynamic32_set_static,
 		"dynamic32: static takes a decimal number, not below -4294967295"},
 	{"endian", dynamic32_set_endian, "dynamic32: endian takes little or big"},
@@ -115,7 +115,7 @@ static const char *dynamic32_apply(
 	const struct dynamic32_key *key =
 		dynamic32_split(text, len, &option) ? dynamic32_find(&option) : NULL;
 	if(!key) {
-		return "dynamic32 takes offset=N, static=N and endian=little|big, separated by commas";
+		return "dynamic32 takes offset=N,static=N,endian=little|big with commas between";
 	}
 	unsigned bit = 1u << (key - dynamic32_keys);
 	if(*seen & bit) {
@@ -151,17 +151,13 @@ static const char *dynamic32_check(const char *text) {
 	return dynamic32_parse(&config, text);
 }
 
-/* The parsed configuration of this connection; NULL without memory or if it is not usable. */
-static const struct dynamic32 *dynamic32_open(void **framing_data, const char *text) {
-	if(*framing_data) {
-		return *framing_data;
-	}
+/* Parses the configuration of a connection; NULL without memory or if it is not usable. */
+static struct dynamic32 *dynamic32_open(const char *text) {
 	struct dynamic32 *config = malloc(sizeof(*config));
 	if(config && dynamic32_parse(config, text ? text : "")) {
 		free(config);
-		config = NULL;
+		return NULL;
 	}
-	*framing_data = config;
 	return config;
 }
 
@@ -176,11 +172,11 @@ static uint32_t dynamic32_value(const uint8_t *field, bool big_endian) {
 /* Length of the segment that begins at `data`, which holds its header; -1 if it cannot be. */
 static int64_t dynamic32_segment(const struct dynamic32 *config, const uint8_t *data) {
 	const uint8_t *field = data + config->header - DYNAMIC32_FIELD;
+	uint32_t value = dynamic32_value(field, config->big_endian);
 	int64_t segment;
-	/* The first sum was checked with the configuration; checking it again is cheaper than trusting. */
+	/* The first sum was checked with the configuration; the second depends on the peer. */
 	if(__builtin_add_overflow(config->header, config->summand, &segment) ||
-		__builtin_add_overflow(segment, dynamic32_value(field, config->big_endian), &segment) ||
-		segment < config->header) {
+		__builtin_add_overflow(segment, value, &segment) || segment < config->header) {
 		return -1;
 	}
 	return segment;
@@ -194,7 +190,10 @@ static int64_t dynamic32_frame(uint8_t *data, size_t length, size_t last_read, w
 		*framing_data = NULL;
 		return 0;
 	}
-	const struct dynamic32 *config = dynamic32_open(framing_data, text);
+	if(!*framing_data) {
+		*framing_data = dynamic32_open(text);
+	}
+	const struct dynamic32 *config = *framing_data;
 	if(!config) {
 		return -1;
 	}

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Framing function `json`: each complete JSON entity (object, array, string, number, literal) of the
- * peer's stream is one text message; what is no JSON goes out as binary.
+ * Framing function `json`: each complete JSON entity (object, array, string, number, literal) of
+ * the peer's stream is one text message; what is no JSON goes out as binary.
  *
  * Implements the grammar of RFC 8259 with the UTF-8 of RFC 3629 as a state machine that takes each
- * byte once, however reads cut the stream. Knows nothing but websocksy.h. Invariants: a text message
- * is exactly one JSON text, white space around it included; white space alone is never cut off as a
- * message; bytes that cannot become JSON any more are not held back; no recursion.
+ * byte once, however reads cut the stream. Knows nothing but websocksy.h. Invariants: a text
+ * message is exactly one JSON text, white space around it included; white space alone is never cut
+ * off as a message; bytes that cannot become JSON any more are not held back; no recursion.
  *
  * Where to start over after a mistake is the delicate part, see json_fail() and plugins/json.md.
  */
@@ -215,16 +215,18 @@ static enum json_verdict json_expect_utf8(
 	return json_go(json, JSON_UTF8);
 }
 
-/* The first byte of a character above U+007F; RFC 3629 section 4: no overlong forms, no surrogates. */
+/* First byte of a character above U+007F; RFC 3629 section 4: no overlong forms or surrogates. */
 static enum json_verdict json_step_utf8_lead(struct json *json, uint8_t byte) {
 	if(byte >= 0xC2 && byte <= 0xDF) {
 		return json_expect_utf8(json, 1, 0x80, 0xBF);
 	}
 	if(byte >= 0xE0 && byte <= 0xEF) {
-		return json_expect_utf8(json, 2, byte == 0xE0 ? 0xA0 : 0x80, byte == 0xED ? 0x9F : 0xBF);
+		uint8_t high = byte == 0xED ? 0x9F : 0xBF;
+		return json_expect_utf8(json, 2, byte == 0xE0 ? 0xA0 : 0x80, high);
 	}
 	if(byte >= 0xF0 && byte <= 0xF4) {
-		return json_expect_utf8(json, 3, byte == 0xF0 ? 0x90 : 0x80, byte == 0xF4 ? 0x8F : 0xBF);
+		uint8_t high = byte == 0xF4 ? 0x8F : 0xBF;
+		return json_expect_utf8(json, 3, byte == 0xF0 ? 0x90 : 0x80, high);
 	}
 	return JSON_FAIL;
 }
@@ -271,7 +273,7 @@ static enum json_verdict json_step_escape(struct json *json, uint8_t byte) {
 	}
 }
 
-/* Halves of surrogate pairs are not matched up: neither RFC 8259 section 7 nor JSON.parse asks for it. */
+/* Surrogate pairs are not matched up: neither RFC 8259 section 7 nor JSON.parse asks for it. */
 static enum json_verdict json_step_hex(struct json *json, uint8_t byte) {
 	uint8_t lower = byte | 0x20;
 	if(!json_is_digit(byte) && (lower < 'a' || lower > 'f')) {
@@ -289,8 +291,9 @@ static bool json_is_complete_number(const struct json *json) {
 }
 
 /*
- * The number is complete and `byte` does not continue it. Outside of anything it must be something that
- * can stand behind a number: 12:30, 1.2.3.4, 2024-01-02 and 0x1F are not the numbers they begin with.
+ * The number is complete and `byte` does not continue it. Outside of anything it must be something
+ * that can stand behind a number: 12:30, 1.2.3.4, 2024-01-02 and 0x1F are not the numbers they
+ * begin with.
  */
 static enum json_verdict json_number_done(struct json *json, uint8_t byte) {
 	if(json->depth > 0) {
@@ -419,9 +422,9 @@ static const json_step json_steps[] = {
 _Static_assert(sizeof(json_steps) / sizeof(*json_steps) == JSON_STATES, "a step per state");
 
 /*
- * `byte` cannot stand where it stands. If it opens an object or array, the entity before it was most
- * likely cut short: start over with it. Otherwise the end of the broken entity is looked for, so that
- * parts of it are not taken for entities of their own.
+ * `byte` cannot stand where it stands. If it opens an object or array, the entity before it was
+ * most likely cut short: start over with it. Otherwise the end of the broken entity is looked for,
+ * so that parts of it are not taken for entities of their own.
  */
 static enum json_verdict json_fail(struct json *json, uint8_t byte) {
 	bool string = json->state >= JSON_STRING && json->state <= JSON_UTF8;
@@ -536,7 +539,7 @@ static int64_t json_frame(uint8_t *data, size_t length, size_t last_read, ws_ope
 		json_reset(json);
 	}
 	if(json->seen > length) {
-		return -1; /* not the message that was looked at: the state would not fit the bytes */
+		return -1; /* not the message that was looked at: the state does not fit it */
 	}
 	return json_scan(json, data, length, opcode);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The framing function `dynamic32`: streams of segments of known lengths in every cut, sums that cannot
- * be, and what its configuration may be.
+ * The framing function `dynamic32`: streams of segments of known lengths in every cut, sums that
+ * cannot be, and what its configuration may be.
  */
 #include "support.h"
 
@@ -17,9 +17,9 @@ static void *failing_malloc(size_t size) {
 
 struct session {
 	const uint8_t *input;
-	size_t fed, cut;       /* bytes given to the function; bytes that it has cut off */
+	size_t fed, cut; /* bytes given to the function; bytes that it has cut off */
 	const size_t *lengths; /* what is to be cut off, 0 behind the last */
-	size_t done;           /* how many of them were */
+	size_t done; /* how many of them were */
 	const char *config;
 	void *framing_data;
 };
@@ -59,8 +59,9 @@ static void session_feed(void *ctx, size_t offset, size_t length) {
 static void session_end(struct session *session) {
 	ws_operation opcode = ws_frame_binary;
 	if(session->framing_data) {
-		assert_int_equal(
-			dynamic32_frame(NULL, 0, 0, &opcode, &session->framing_data, session->config), 0);
+		assert_int_equal(dynamic32_frame(NULL, 0, 0, &opcode, &session->framing_data,
+					 session->config),
+			0);
 	}
 	assert_null(session->framing_data);
 }
@@ -103,8 +104,8 @@ static void test_segments(void **state) {
 		size_t lengths[8] = {0};
 		uint8_t input[256], *to = input;
 		for(size_t segment = 0; segment < 7; segment++) {
-			int64_t value = (int64_t)(base + bodies[segment]) -
-				(int64_t)test->offset - 4 - test->summand;
+			int64_t value = (int64_t)(base + bodies[segment]) - (int64_t)test->offset -
+					4 - test->summand;
 			lengths[segment] = base + bodies[segment];
 			to = put_segment(
 				to, lengths[segment], test->offset, (uint32_t)value, test->big);
@@ -182,19 +183,21 @@ static void test_far_offset(void **state) {
 }
 
 static const char *const accepted[] = {"", " ", "offset=0", "offset=00012", "static=0", "static=-0",
-	"static=-1", "static=-4294967295", "offset=0,endian=big", "offset=4,static=-8,endian=little",
-	"endian=little , offset=1", "  static  =  3  ", "offset=9223372036854775803"};
+	"static=-1", "static=-4294967295", "offset=0,endian=big",
+	"offset=4,static=-8,endian=little", "endian=little , offset=1", "  static  =  3  ",
+	"offset=9223372036854775803"};
 
 static const char *const rejected[] = {"offset", "offset=", "offset= ", "=1", "=", ",", "offset=1,",
 	",offset=1", "offset=1,,static=2", "offset=1;static=2", "offset=1 static=2", "offset=-1",
-	"offset=-0", "offset=+1", "offset=0x10", "offset=1k", "offset=1 2", "offset=1.5", "offset==1",
-	"offset=9223372036854775804", "offset=9223372036854775808", "offset=99999999999999999999999",
-	"offset=1,offset=1", "offset=1,offset=2", "static", "static=", "static=-", "static=--1",
-	"static=- 1", "static=1-", "static=-4294967296", "static=-9223372036854775809",
-	"static=9223372036854775808", "static=9223372036854775807", "static=1,static=1",
-	"offset=9223372036854775800,static=4", "endian=", "endian=middle", "endian=Big", "endian=BIG",
-	"endian=bigger", "endian=big,endian=big", "endian=littl", "length=4", "Offset=1", "offsets=1",
-	"offse=1", "junk", "offset=1,junk", "offset=1\t", "\n", "\"offset=1\""};
+	"offset=-0", "offset=+1", "offset=0x10", "offset=1k", "offset=1 2", "offset=1.5",
+	"offset==1", "offset=9223372036854775804", "offset=9223372036854775808",
+	"offset=99999999999999999999999", "offset=1,offset=1", "offset=1,offset=2", "static",
+	"static=", "static=-", "static=--1", "static=- 1", "static=1-", "static=-4294967296",
+	"static=-9223372036854775809", "static=9223372036854775808", "static=9223372036854775807",
+	"static=1,static=1", "offset=9223372036854775800,static=4", "endian=", "endian=middle",
+	"endian=Big", "endian=BIG", "endian=bigger", "endian=big,endian=big", "endian=littl",
+	"length=4", "Offset=1", "offsets=1", "offse=1", "junk", "offset=1,junk", "offset=1\t", "\n",
+	"\"offset=1\""};
 
 static void test_configuration(void **state) {
 	(void)state;

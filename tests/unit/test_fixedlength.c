@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The framing function `fixedlength`: segments of every length against a naive splitter, and what its
- * configuration may be.
+ * The framing function `fixedlength`: segments of every length against a naive splitter, and what
+ * its configuration may be.
  */
 #include "support.h"
 
@@ -51,7 +51,8 @@ static void test_splits(void **state) {
 		char config[16];
 		snprintf(config, sizeof(config), "%zu", segment);
 		for(size_t way = 0; way < cut_ways(sizeof(input)); way++) {
-			struct session session = {.input = input, .segment = segment, .config = config};
+			struct session session = {
+				.input = input, .segment = segment, .config = config};
 			cut_feed(sizeof(input), way, session_feed, &session);
 			assert_int_equal(session.fed, sizeof(input));
 			assert_null(session.framing_data);
@@ -70,8 +71,9 @@ static void test_segment_at_the_limits(void **state) {
 
 static const char *const accepted[] = {
 	"1", "2", "16", "512", "007", "65536", "4294967296", "9223372036854775807"};
-static const char *const rejected[] = {"", "0", "00", "-1", "+1", " 1", "1 ", "1k", "0x10", "x", "1.0",
-	"1e3", "1,2", "9223372036854775808", "18446744073709551617", "99999999999999999999999", "\xd9\xa1"};
+static const char *const rejected[] = {"", "0", "00", "-1", "+1", " 1", "1 ", "1k", "0x10", "x",
+	"1.0", "1e3", "1,2", "9223372036854775808", "18446744073709551617",
+	"99999999999999999999999", "\xd9\xa1"};
 
 static void test_configuration(void **state) {
 	(void)state;

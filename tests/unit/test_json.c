@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The framing function `json`: the grammar against a naive recursive parser, streams of entities and
- * of garbage, each whole, byte by byte and cut at every offset, in memory that ends behind the NUL.
+ * The framing function `json`: the grammar against a naive recursive parser, streams of entities
+ * and of garbage, each whole, byte by byte and cut at every offset, in memory that ends behind the
+ * NUL.
  */
 #include "support.h"
 
@@ -153,7 +154,7 @@ static bool oracle_value(struct oracle *oracle) {
 		fine = oracle_string(oracle);
 	} else {
 		fine = oracle_eat(oracle, "true") || oracle_eat(oracle, "false") ||
-			oracle_eat(oracle, "null") || oracle_number(oracle);
+		       oracle_eat(oracle, "null") || oracle_number(oracle);
 	}
 	oracle_space(oracle);
 	return fine;
@@ -165,8 +166,8 @@ static bool oracle_accepts(const void *text, size_t len) {
 }
 
 /*
- * The core's part: keeps what is left over and asks until the function wants more. Binary messages next
- * to each other are joined, since garbage goes out as it comes.
+ * The core's part: keeps what is left over and asks until the function wants more. Binary messages
+ * next to each other are joined, since garbage goes out as it comes.
  */
 struct outcome {
 	char type; /* 'T' text, 'B' binary; 't' and 'b': what is left when the peer closes */
@@ -176,7 +177,7 @@ struct outcome {
 struct session {
 	const uint8_t *input;
 	size_t fed, cut; /* bytes given to the function; bytes that it has cut off */
-	bool scramble;   /* destroy what was seen before: it must not be looked at again */
+	bool scramble; /* destroy what was seen before: it must not be looked at again */
 	void *framing_data;
 	ws_operation opcode;
 	size_t count;
@@ -218,8 +219,8 @@ static bool session_call(struct session *session, size_t fresh) {
 		memset(guard.data, '"', len - fresh);
 	}
 	session->opcode = ws_frame_binary;
-	int64_t result = json_frame(
-		guard.data, len, fresh, &session->opcode, &session->framing_data, "");
+	int64_t result =
+		json_frame(guard.data, len, fresh, &session->opcode, &session->framing_data, "");
 	guard_free(&guard);
 	assert_true(result >= 0 && (size_t)result <= len);
 	if(result > 0) {
@@ -255,7 +256,8 @@ static void session_end(struct session *session) {
 			(struct outcome){text ? 't' : 'b', session->cut, len};
 	}
 	if(session->framing_data) {
-		assert_int_equal(json_frame(NULL, 0, 0, &session->opcode, &session->framing_data, ""), 0);
+		assert_int_equal(
+			json_frame(NULL, 0, 0, &session->opcode, &session->framing_data, ""), 0);
 	}
 	assert_null(session->framing_data);
 }
@@ -316,14 +318,15 @@ static const char *const accepted[] = {
 	/* literals and white space */
 	"true", "false", "null", " true", "\t\r\n null", "false \t", "\n\n\ntrue",
 	/* numbers */
-	"0", "-0", "1", "9", "-1", "10", "123456789012345678901234567890", "0.0", "0.5", "-0.5", "1.25",
-	"10.001", "1e1", "1E1", "1e+1", "1e-1", "0e0", "0E-0", "-0e+00", "1.5e300", "1.5E-300",
-	"-1.0e01", "1e0123", "20", "1000000", "0.10", "-9.99E+99", " 7", "  -7.5 ",
+	"0", "-0", "1", "9", "-1", "10", "123456789012345678901234567890", "0.0", "0.5", "-0.5",
+	"1.25", "10.001", "1e1", "1E1", "1e+1", "1e-1", "0e0", "0E-0", "-0e+00", "1.5e300",
+	"1.5E-300", "-1.0e01", "1e0123", "20", "1000000", "0.10", "-9.99E+99", " 7", "  -7.5 ",
 	/* strings */
-	"\"\"", "\"a\"", "\" \"", "\"abc def\"", "\"\\\"\"", "\"\\\\\"", "\"\\/\"", "\"\\b\"", "\"\\f\"",
-	"\"\\n\"", "\"\\r\"", "\"\\t\"", "\"\\u0000\"", "\"\\u0041\"", "\"\\uABCD\"", "\"\\uabcd\"",
-	"\"\\uAbCd\"", "\"\\u1a2B3\"", "\"\\ud83d\\ude00\"", "\"\\ud800\"", "\"\\\\\\\"\"", "\"x\\\\\"",
-	"\"{\"", "\"[\"", "\"}]\"", "\"/\"", "\"'\"", "\"\x7f\"", "\"null\"", "\"a\\u0020b\"",
+	"\"\"", "\"a\"", "\" \"", "\"abc def\"", "\"\\\"\"", "\"\\\\\"", "\"\\/\"", "\"\\b\"",
+	"\"\\f\"", "\"\\n\"", "\"\\r\"", "\"\\t\"", "\"\\u0000\"", "\"\\u0041\"", "\"\\uABCD\"",
+	"\"\\uabcd\"", "\"\\uAbCd\"", "\"\\u1a2B3\"", "\"\\ud83d\\ude00\"", "\"\\ud800\"",
+	"\"\\\\\\\"\"", "\"x\\\\\"", "\"{\"", "\"[\"", "\"}]\"", "\"/\"", "\"'\"", "\"\x7f\"",
+	"\"null\"", "\"a\\u0020b\"",
 	/* UTF-8: the first and the last of each length and what borders on the surrogates */
 	"\"\xc2\x80\"", "\"\xdf\xbf\"", "\"\xe0\xa0\x80\"", "\"\xef\xbf\xbf\"", "\"\xed\x9f\xbf\"",
 	"\"\xee\x80\x80\"", "\"\xf0\x90\x80\x80\"", "\"\xf4\x8f\xbf\xbf\"", "\"\xf1\x80\x80\x80\"",
@@ -331,17 +334,16 @@ static const char *const accepted[] = {
 	"\"\xe1\xbf\xbf\"", "\"\xf3\xbf\xbf\xbf\"", "\"\xec\x80\x80\"",
 	/* arrays */
 	"[]", "[ ]", "[\n]", "[1]", "[1,2]", "[ 1 , 2 ]", "[[]]", "[[],[]]", "[[[[[]]]]]", "[true]",
-	"[null,false]", "[\"a\",\"b\"]", "[1,[2,[3]]]", "[-1.5e3]", "[0]", "[0,0]", "[{}]", "[{},{}]",
-	"[\"]\"]", "[\"\\\"]\"]", " [1] ", "[1\n,\n2\n]", "[1e5,0.1]", "[\"a\\\\\"]", "[{\"a\":[{}]}]",
-	"[true,1]", "[1,true]", "[\"\xc3\xbc\"]",
+	"[null,false]", "[\"a\",\"b\"]", "[1,[2,[3]]]", "[-1.5e3]", "[0]", "[0,0]", "[{}]",
+	"[{},{}]", "[\"]\"]", "[\"\\\"]\"]", " [1] ", "[1\n,\n2\n]", "[1e5,0.1]", "[\"a\\\\\"]",
+	"[{\"a\":[{}]}]", "[true,1]", "[1,true]", "[\"\xc3\xbc\"]",
 	/* objects */
 	"{}", "{ }", "{\"a\":1}", "{\"a\":1,\"b\":2}", "{ \"a\" : 1 , \"b\" : 2 }", "{\"\":0}",
 	"{\"a\":{}}", "{\"a\":{\"b\":{\"c\":{}}}}", "{\"a\":[]}", "{\"a\":[1,{\"b\":2}]}",
 	"{\"a\":\"}\"}", "{\"}\":1}", "{\"a\":true,\"b\":false,\"c\":null}", "{\"a\":1,\"a\":2}",
 	"{\"\\u0061\":\"\\\\\"}", "{\n\t\"a\": 1,\n\t\"b\": [\n\t\t2\n\t]\n}", "{\"a\":0}",
 	"{\"a\":-0.0e-0}", "{\"\xe2\x82\xac\":\"\xf0\x9f\x98\x80\"}", "{\"a\":\"\\\"\"}",
-	"{\"a\":[[],{}],\"b\":[{}]}", " {\"a\":\r\n1}", "{\"a\":1e1}", "{\"\\\"\":1}",
-};
+	"{\"a\":[[],{}],\"b\":[{}]}", " {\"a\":\r\n1}", "{\"a\":1e1}", "{\"\\\"\":1}"};
 
 /* None of these, followed by a line feed, is one text message. */
 static const char *const rejected[] = {
@@ -354,27 +356,29 @@ static const char *const rejected[] = {
 	"2024-01-02", "10.0.0.1", "1e1e1", "9a", "\xd9\xa1", "1\xc2\xa0", "-e1", "0e", "0.e1",
 	/* strings */
 	"\"", "\"a", "\"\\", "\"\\x\"", "\"\\a\"", "\"\\'\"", "\"\\0\"", "\"\\v\"", "\"\\U0041\"",
-	"\"\\u\"", "\"\\u1\"", "\"\\u12\"", "\"\\u123\"", "\"\\u123g\"", "\"\\u 123\"", "\"\\uG000\"",
-	"\"\\u-123\"", "'a'", "\"a\tb\"", "\"a\nb\"", "\"\x01\"", "\"\x1f\"", "\"\r\"", "a\"", "\"\\\"",
-	"\"\\\n\"", "\"\x1e\"",
+	"\"\\u\"", "\"\\u1\"", "\"\\u12\"", "\"\\u123\"", "\"\\u123g\"", "\"\\u 123\"",
+	"\"\\uG000\"", "\"\\u-123\"", "'a'", "\"a\tb\"", "\"a\nb\"", "\"\x01\"", "\"\x1f\"",
+	"\"\r\"", "a\"", "\"\\\"", "\"\\\n\"", "\"\x1e\"",
 	/* UTF-8: overlong, surrogates, too large, cut short, stray */
-	"\"\x80\"", "\"\xbf\"", "\"\xc0\x80\"", "\"\xc1\xbf\"", "\"\xe0\x80\x80\"", "\"\xe0\x9f\xbf\"",
-	"\"\xed\xa0\x80\"", "\"\xed\xbf\xbf\"", "\"\xf0\x80\x80\x80\"", "\"\xf0\x8f\xbf\xbf\"",
-	"\"\xf4\x90\x80\x80\"", "\"\xf5\x80\x80\x80\"", "\"\xff\"", "\"\xfe\"", "\"\xc3\"", "\"\xe2\x82\"",
-	"\"\xf0\x9f\x98\"", "\"\xc3(\"", "\"\xe2(\xa1\"", "\"\xf0\x9f(\x80\"", "\"\xf8\x88\x80\x80\x80\"",
-	"\xc3\xbc", "\xef\xbb\xbf{}", "{\"\xff\":1}", "[\"\xc3\"]", "\xe2\x80\xa8[]", "\xc2\xa0[]",
+	"\"\x80\"", "\"\xbf\"", "\"\xc0\x80\"", "\"\xc1\xbf\"", "\"\xe0\x80\x80\"",
+	"\"\xe0\x9f\xbf\"", "\"\xed\xa0\x80\"", "\"\xed\xbf\xbf\"", "\"\xf0\x80\x80\x80\"",
+	"\"\xf0\x8f\xbf\xbf\"", "\"\xf4\x90\x80\x80\"", "\"\xf5\x80\x80\x80\"", "\"\xff\"",
+	"\"\xfe\"", "\"\xc3\"", "\"\xe2\x82\"", "\"\xf0\x9f\x98\"", "\"\xc3(\"", "\"\xe2(\xa1\"",
+	"\"\xf0\x9f(\x80\"", "\"\xf8\x88\x80\x80\x80\"", "\xc3\xbc", "\xef\xbb\xbf{}",
+	"{\"\xff\":1}", "[\"\xc3\"]", "\xe2\x80\xa8[]", "\xc2\xa0[]",
 	/* arrays */
-	"[", "]", "[1", "[1,", "[,]", "[,1]", "[1,]", "[1,,2]", "[1 2]", "[1:2]", "[}", "[1}", "[[]",
-	"[\"a]", "[tru]", "[01]", "[1.]", "[-]", "[nulll]", "[+1]", "[.1]", "[0x1]", "['a']", "[a]",
-	"[1]]", "[1],", "[1];", "[\"a\" \"b\"]", "[1e]", "[NaN]", "[1 true]", "[/**/]", "[1]x",
+	"[", "]", "[1", "[1,", "[,]", "[,1]", "[1,]", "[1,,2]", "[1 2]", "[1:2]", "[}", "[1}",
+	"[[]", "[\"a]", "[tru]", "[01]", "[1.]", "[-]", "[nulll]", "[+1]", "[.1]", "[0x1]", "['a']",
+	"[a]", "[1]]", "[1],", "[1];", "[\"a\" \"b\"]", "[1e]", "[NaN]", "[1 true]", "[/**/]",
+	"[1]x",
 	/* objects */
-	"{", "}", "{]", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{\"a\"}",
-	"{\"a\":}", "{a:1}", "{'a':1}", "{1:1}", "{\"a\" 1}", "{\"a\"::1}", "{\"a\":1:2}",
-	"{\"a\":1 \"b\":2}", "{\"a\":1,,\"b\":2}", "{\"a\",\"b\"}", "{true:1}", "{null:1}", "{[]:1}",
-	"{{}:1}", "{\"a\":1]", "{\"a\":01}", "{\"a\":tru}", "{\"a\":\"\\q\"}", "{\"a\":1}}", "{\"a\":1}x",
-	"{\"a\":1}//", "{\"a\":NaN}", "{\"a\":{\"b\":1}", "{\"a\":[1}", "{\"a\":'b'}", "{\"a\\u00zz\":1}",
-	"{:1}", "{\"a\"=1}", "#", ",", ":", "\\", "/", "*", "x", "\x01", "\x7f", "<xml/>", "()",
-};
+	"{", "}", "{]", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}",
+	"{\"a\"}", "{\"a\":}", "{a:1}", "{'a':1}", "{1:1}", "{\"a\" 1}", "{\"a\"::1}",
+	"{\"a\":1:2}", "{\"a\":1 \"b\":2}", "{\"a\":1,,\"b\":2}", "{\"a\",\"b\"}", "{true:1}",
+	"{null:1}", "{[]:1}", "{{}:1}", "{\"a\":1]", "{\"a\":01}", "{\"a\":tru}", "{\"a\":\"\\q\"}",
+	"{\"a\":1}}", "{\"a\":1}x", "{\"a\":1}//", "{\"a\":NaN}", "{\"a\":{\"b\":1}", "{\"a\":[1}",
+	"{\"a\":'b'}", "{\"a\\u00zz\":1}", "{:1}", "{\"a\"=1}", "#", ",", ":", "\\", "/", "*", "x",
+	"\x01", "\x7f", "<xml/>", "()"};
 
 static void with_line_feed(const char *text, char *out, size_t cap) {
 	int len = snprintf(out, cap, "%s\n", text);
@@ -391,7 +395,8 @@ static void test_accepts(void **state) {
 		while(strchr(" \t\r\n", accepted[at][len - 1])) {
 			len--;
 		}
-		snprintf(expected, sizeof(expected), "T%.*s|", (int)(len - blank), accepted[at] + blank);
+		snprintf(expected, sizeof(expected), "T%.*s|", (int)(len - blank),
+			accepted[at] + blank);
 		check_stream(input, strlen(input), expected);
 	}
 }
@@ -405,7 +410,8 @@ static void test_rejects(void **state) {
 		assert_false(oracle_accepts(input, len));
 		struct session whole = session_run(input, len, 0, false);
 		char *text = session_text(&whole);
-		assert_false(whole.count == 1 && whole.out[0].type != 'B' && whole.out[0].type != 'b');
+		assert_false(
+			whole.count == 1 && whole.out[0].type != 'B' && whole.out[0].type != 'b');
 		check_stream(input, len, text);
 		free(text);
 		free(whole.out);
@@ -523,7 +529,9 @@ static const struct stream_case streams[] = {
 	{"\"\\q\n1 ", "B\"\\q|T1|"},
 	/* text sequences of RFC 7464 */
 	{"\x1e{\"a\":1}\n\x1e[2]\n", "B\x1e|T{\"a\":1}|B\x1e|T[2]|"},
-	{"\x1e" "1\n\x1etrue\n", "B\x1e|T1|B\x1e|Ttrue|"},
+	{"\x1e"
+	 "1\n\x1etrue\n",
+		"B\x1e|T1|B\x1e|Ttrue|"},
 	{"\x1e{\"a\":\x1e\"b\"\n", "B\x1e{\"a\":\x1e|T\"b\"|"},
 };
 
@@ -543,7 +551,7 @@ static void test_streams_with_nul(void **state) {
 	check_stream("[\0]2 ", 5, "B[@]2|");
 }
 
-/* White space that is there already goes with the message in front of it, later one with the next. */
+/* White space that is there already goes with the message before it, later one with the next. */
 static void test_white_space(void **state) {
 	(void)state;
 	static const char input[] = " [1] \r\n [2]\n";
@@ -678,8 +686,8 @@ static void test_odd_quote(void **state) {
 }
 
 /*
- * 64 KiB byte by byte. That the time is linear is shown by what the function is given, not by a clock:
- * all bytes that it has seen before are destroyed, so it cannot have used them.
+ * 64 KiB byte by byte. That the time is linear is shown by what the function is given, not by a
+ * clock: all bytes that it has seen before are destroyed, so it cannot have used them.
  */
 static void test_byte_by_byte(void **state) {
 	(void)state;
@@ -721,12 +729,12 @@ static uint32_t random_next(uint32_t *seed) {
 }
 
 static const char *const pieces[] = {"{", "}", "[", "]", ",", ":", "\"", "\\", "\n", " ", "\"a\"",
-	"\"b\":", "1", "-", "0", ".", "e", "true", "false", "null", "t", "u00", "x", "\xc3\xbc", "\xc3",
-	"\xed\xa0\x80", "\x01", "{\"a\":", "[1,", "]}", "\x1e", "\\\"", "12 "};
+	"\"b\":", "1", "-", "0", ".", "e", "true", "false", "null", "t", "u00", "x", "\xc3\xbc",
+	"\xc3", "\xed\xa0\x80", "\x01", "{\"a\":", "[1,", "]}", "\x1e", "\\\"", "12 "};
 
 /*
- * Random streams: the driver asserts that nothing is lost, that each text message is JSON and that no
- * message is blank; here, that the result is the same however the stream is cut.
+ * Random streams: the driver asserts that nothing is lost, that each text message is JSON and that
+ * no message is blank; here, that the result is the same however the stream is cut.
  */
 static void test_random_streams(void **state) {
 	(void)state;
@@ -735,7 +743,8 @@ static void test_random_streams(void **state) {
 		char input[256] = "";
 		size_t count = 1 + random_next(&seed) % 24;
 		for(size_t at = 0; at < count; at++) {
-			strcat(input, pieces[random_next(&seed) % (sizeof(pieces) / sizeof(*pieces))]);
+			strcat(input,
+				pieces[random_next(&seed) % (sizeof(pieces) / sizeof(*pieces))]);
 		}
 		struct session whole = session_run(input, strlen(input), 0, false);
 		char *text = session_text(&whole);
