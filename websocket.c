@@ -8,9 +8,10 @@
  *
  * Invariants of the parser: header_len > 0 only between frames, while in_payload is false.
  * payload_left has been checked against nothing but its own limit of 63 bits: it is only ever
- * compared with the input that is there. Every rule is checked as soon as the byte that breaks it
- * is there, so a client cannot make the server wait for the rest of something that is refused
- * anyway. Output never passes the input: each frame loses at least its header of six bytes.
+ * compared with the input that is there. utf8 is UTF8_ACCEPT between messages. Every rule is
+ * checked as soon as the byte that breaks it is there, so a client cannot make the server wait
+ * for the rest of something that is refused anyway. Output never passes the input: each frame
+ * loses at least its header of six bytes.
  */
 #include "websocket.h"
 
@@ -35,6 +36,7 @@ enum {
 	MASK_LEN = 4,
 	SHORT_HEADER = 2 + MASK_LEN,
 	BLOCK = 16, /* bytes in a vector register that every 64-bit machine has */
+	PAIR = 2 * BLOCK,
 	WORD = 8,
 	TEXT_PIECE = 8192, /* text is validated in such pieces, while they are in the L1 cache */
 	KEY_LEN = 24, /* base64 of 16 bytes */
@@ -161,7 +163,7 @@ static inline uint64_t move_long(uint8_t *dst, const uint8_t *src, size_t len, u
 	last.lane ^= fill_block(rotate_mask(mask, len)).lane;
 	struct block seen = last;
 	size_t at = 0;
-	for(; len - at > 2 * BLOCK; at += 2 * BLOCK) {
+	for(; len - at > PAIR; at += PAIR) {
 		struct block one = load_block(src + at);
 		struct block two = load_block(src + at + BLOCK);
 		one.lane ^= key.lane;
@@ -320,7 +322,6 @@ static void begin_payload(struct websocket_parser *parser, const uint8_t *header
 	if(opcode_kinds[parser->opcode] == KIND_MESSAGE) {
 		parser->in_message = true;
 		parser->message = parser->opcode;
-		parser->utf8 = UTF8_ACCEPT;
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The UTF-8 validator against a plain decoder: exhaustively for short texts, at every position and in
- * every neighbourhood for the vector code, and cut at every offset.
+ * The UTF-8 validator against a plain decoder: exhaustively for short texts, at every position
+ * and in every neighbourhood for the vector code, and cut at every offset.
  */
 #include "utf8.h"
 
@@ -111,7 +111,10 @@ static void feed(void *ctx, size_t offset, size_t length) {
 	struct feeding *feeding = ctx;
 	size_t prefix;
 	feeding->state = utf8_feed(feeding->state, feeding->data + offset, length);
-	/* Not only the end: each state on the way has to be the right one, and as early as can be. */
+	/*
+	 * Not only the end: each state on the way has to be the right one, and as early as can
+	 * be.
+	 */
 	check_class("piece", feeding->state, oracle(feeding->data, offset + length, &prefix),
 		feeding->data, offset + length);
 }
@@ -222,7 +225,10 @@ static const char *const samples[] = {"a", "\x7F", "\xC2\x80", "\xDF\xBF", "\xE0
 static const char *const fillers[] = {
 	"x", "\xD0\xBF", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "ab\xC3\xA4"};
 
-/* `sample` behind `before` characters of filler and in front of `after` ones, at the end of a page. */
+/*
+ * `sample` behind `before` characters of filler and in front of `after` ones, at the end of a
+ * page.
+ */
 static void check_sample(
 	struct guard *guard, const char *sample, const char *filler, size_t before, size_t after) {
 	size_t unit = strlen(filler);

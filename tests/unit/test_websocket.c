@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The WebSocket codec: every rule of RFC 6455, section 5, as a stream that is fed whole, byte by byte and
- * cut at every offset, always from memory that ends at an unreadable page, in place and into other memory.
- * Random streams are compared with a parser that does one byte at a time.
+ * The WebSocket codec: every rule of RFC 6455, section 5, as a stream that is fed whole, byte by
+ * byte and cut at every offset, always from memory that ends at an unreadable page, in place and
+ * into other memory. Random streams are compared with a parser that does one byte at a time.
  */
 #include "websocket.h"
 
@@ -17,6 +17,7 @@ static_assert(sizeof(struct websocket_parser) <= 64, "one lives in every connect
 
 enum {
 	FIN = 0x80,
+	LAST = FIN, /* the last continuation of a message */
 	CONT = WEBSOCKET_CONTINUATION,
 	TEXT = WEBSOCKET_TEXT,
 	BINARY = WEBSOCKET_BINARY,
@@ -51,7 +52,10 @@ static void stream_free(struct stream *stream) {
 	*stream = (struct stream){0};
 }
 
-/* A header with the length in a form of `form` bytes (0, 2, 8), without regard to whether that is right. */
+/*
+ * A header with the length in a form of `form` bytes (0, 2, 8), without regard to whether that is
+ * right.
+ */
 static void add_header(
 	struct stream *stream, unsigned first, size_t form, uint64_t len, const uint8_t mask[4]) {
 	uint8_t header[WEBSOCKET_CLIENT_HEADER_MAX] = {(uint8_t)first};
@@ -80,8 +84,8 @@ static void add_text(struct stream *stream, unsigned first, const char *payload)
 }
 
 /*
- * What came out: data bytes as they are, a control frame as "[opcode:payload]", the end of a message in
- * `whole` mode as "|type;", a broken rule as "!code".
+ * What came out: data bytes as they are, a control frame as "[opcode:payload]", the end of a
+ * message in `whole` mode as "|type;", a broken rule as "!code".
  */
 struct run {
 	const struct stream *in;
@@ -195,9 +199,9 @@ static void check(struct stream *in, bool whole, const char *expected) {
 }
 
 /*
- * The stream must fail with `code` exactly when `bad_at` bytes are there. Output up to the frame that is
- * to blame is `expected`; of that frame's own payload, earlier calls may have let through the part that
- * was fine.
+ * The stream must fail with `code` exactly when `bad_at` bytes are there. Output up to the frame
+ * that is to blame is `expected`; of that frame's own payload, earlier calls may have let through
+ * the part that was fine.
  */
 static void check_bad(struct stream *in, const char *expected, uint16_t code, size_t bad_at) {
 	for(size_t way = 0; way < cut_ways(in->len); way++) {
@@ -243,12 +247,12 @@ static void test_fragments(void **state) {
 		struct stream in = {0};
 		add_text(&in, TEXT, "one");
 		add_text(&in, CONT, "two");
-		add_text(&in, FIN | CONT, "three");
+		add_text(&in, LAST, "three");
 		add_text(&in, BINARY, "");
 		add_text(&in, CONT, "");
-		add_text(&in, FIN | CONT, "");
+		add_text(&in, LAST, "");
 		add_text(&in, BINARY, "a");
-		add_text(&in, FIN | CONT, "b");
+		add_text(&in, LAST, "b");
 		add_text(&in, FIN | TEXT, "c");
 		check(&in, whole, whole ? "onetwothree|1;|2;ab|2;c|1;" : "onetwothreeabc");
 	}
@@ -261,7 +265,7 @@ static void test_control_frames(void **state) {
 	add_text(&in, FIN | PONG, "here I am");
 	add_text(&in, TEXT, "first");
 	add_text(&in, FIN | PING, "between fragments");
-	add_text(&in, FIN | CONT, "second");
+	add_text(&in, LAST, "second");
 	add_text(&in, FIN | CLOSE,
 		"\x03\xE8"
 		"bye");
@@ -278,7 +282,10 @@ static void test_control_frames(void **state) {
 	check(&in, false, expected);
 }
 
-/* A control frame that is not cut inside its payload needs no memory, and no memory is kept for long. */
+/*
+ * A control frame that is not cut inside its payload needs no memory, and no memory is kept for
+ * long.
+ */
 static void test_control_memory(void **state) {
 	(void)state;
 	struct stream in = {0};
@@ -307,6 +314,33 @@ static void test_control_memory(void **state) {
 	websocket_parser_free(&parser);
 	assert_null(parser.control);
 	stream_free(&in);
+}
+
+/*
+ * A header that continues with bytes that would be frames on their own must not be taken for
+ * them.
+ */
+static void test_mask_that_looks_like_frames(void **state) {
+	(void)state;
+	static const uint8_t mask[4] = {0x82, 0x80, 0x81, 0x80};
+	static const size_t lengths[] = {0, 3, 100, 0x8180};
+	for(size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		struct stream in = {0};
+		struct stream expected = {0};
+		add_header(&in, FIN | BINARY, shortest_form(lengths[i]), lengths[i], mask);
+		for(size_t at = 0; at < lengths[i]; at++) {
+			uint8_t byte = at % 2 ? 0x80 : 0x81;
+			stream_add(&in, &byte, 1);
+			byte ^= mask[at % 4];
+			stream_add(&expected, &byte, 1);
+		}
+		stream_add(&expected, "|2;", 3);
+		for(size_t way = 0; way < 20 && way < cut_ways(in.len); way++) {
+			check_way(&in, true, expected.data, expected.len, way);
+		}
+		stream_free(&in);
+		stream_free(&expected);
+	}
 }
 
 /* Is the first byte allowed, as section 5.2 lists it? */
@@ -482,7 +516,7 @@ static void add_cut_text(struct stream *in, const char *text, size_t cut, bool p
 		add_text(in, FIN | PING, "\xFF");
 	}
 	add_frame(in, CONT, "", 0);
-	add_frame(in, FIN | CONT, text + cut, strlen(text) - cut);
+	add_frame(in, LAST, text + cut, strlen(text) - cut);
 }
 
 static void test_text_cut_by_fragments(void **state) {
@@ -513,15 +547,20 @@ static void test_invalid_text(void **state) {
 		{"ok\xC3", 3}, {"\xF0\x9F\x98\x80\xF0", 5}};
 	for(size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		size_t len = strlen(cases[i].text);
-		/* The last byte of the frame tells both that it is there and that nothing follows. */
+		/*
+		 * The last byte of the frame tells both that it is there and that nothing
+		 * follows.
+		 */
 		size_t bad_at = cases[i].bad_at < len ? cases[i].bad_at + 1 : len;
 		struct stream in = {0};
 		add_text(&in, FIN | BINARY, "\xFF");
 		add_text(&in, FIN | TEXT, cases[i].text);
 		check_bad(&in, "\xFF", WEBSOCKET_CODE_INVALID_DATA, 7 + 6 + bad_at);
-		/* A fragment may end inside a character, the message may not; its header says so. */
+		/*
+		 * A fragment may end inside a character, the message may not; its header says so.
+		 */
 		add_text(&in, TEXT, cases[i].text);
-		add_text(&in, FIN | CONT, "");
+		add_text(&in, LAST, "");
 		bad_at = 6 + bad_at + (cases[i].bad_at < len ? 0 : 6);
 		char expected[64];
 		snprintf(expected, sizeof(expected), "%s",
@@ -535,15 +574,18 @@ static void test_binary_is_not_text(void **state) {
 	(void)state;
 	struct stream in = {0};
 	add_text(&in, BINARY, "\xC3");
-	add_text(&in, FIN | CONT, "\xFF\xFE");
+	add_text(&in, LAST, "\xFF\xFE");
 	add_text(&in, FIN | TEXT, "text");
 	add_text(&in, FIN | BINARY, "\xE2\x82");
 	add_text(&in, TEXT, "\xE2\x82");
-	add_text(&in, FIN | CONT, "\xAC");
+	add_text(&in, LAST, "\xAC");
 	check(&in, true, "\xC3\xFF\xFE|2;text|1;\xE2\x82|2;\xE2\x82\xAC|1;");
 }
 
-/* Invalid text far behind the start of a long frame, around the pieces in which text is validated. */
+/*
+ * Invalid text far behind the start of a long frame, around the pieces in which text is
+ * validated.
+ */
 static void test_invalid_text_far_behind(void **state) {
 	(void)state;
 	enum {
@@ -652,6 +694,25 @@ static bool oracle_payload(
 	return true;
 }
 
+static bool oracle_data(struct oracle *oracle, uint8_t first, uint64_t len, const uint8_t *mask) {
+	struct run *out = &oracle->out;
+	size_t kept = out->out.len;
+	if(first & 15) {
+		oracle->utf8 = UTF8_ACCEPT;
+		oracle->type = first & 15;
+	}
+	oracle->in_message = true;
+	bool complete = oracle_payload(oracle, first, len, mask);
+	bool ends = complete && (first & FIN);
+	if(oracle->type == TEXT &&
+		(oracle->utf8 == UTF8_REJECT || (ends && oracle->utf8 != UTF8_ACCEPT))) {
+		out->out.len = kept;
+		put_event(out, "!%d", 1007);
+		return false;
+	}
+	return complete;
+}
+
 /* One frame. False: the end, one way or the other. */
 static bool oracle_frame(struct oracle *oracle) {
 	const uint8_t *header = oracle->in->data + oracle->at;
@@ -678,22 +739,8 @@ static bool oracle_frame(struct oracle *oracle) {
 			out->out.len = kept;
 			return false;
 		}
-	} else {
-		oracle->utf8 = header[0] & 15 ? UTF8_ACCEPT : oracle->utf8;
-		oracle->type = header[0] & 15 ? header[0] & 15 : oracle->type;
-		oracle->in_message = true;
-		size_t kept = out->out.len;
-		bool complete = oracle_payload(oracle, header[0], len, header + 2 + form);
-		bool ends = complete && (header[0] & FIN);
-		if(oracle->type == TEXT &&
-			(oracle->utf8 == UTF8_REJECT || (ends && oracle->utf8 != UTF8_ACCEPT))) {
-			out->out.len = kept;
-			put_event(out, "!%d", 1007);
-			return false;
-		}
-		if(!complete) {
-			return false;
-		}
+	} else if(!oracle_data(oracle, header[0], len, header + 2 + form)) {
+		return false;
 	}
 	oracle_end(oracle, control, header[0]);
 	return true;
@@ -911,7 +958,10 @@ static void test_put_close(void **state) {
 	check_close_frame(1011, "peer failed", "peer failed", 15);
 	check_close_frame(4999, "\xC3\xA4", "\xC3\xA4", 6);
 	check_close_frame(1000, "fine\xFFnot", "fine", 8);
-	/* 123 bytes are left for the reason; a character that does not fit is left out as a whole. */
+	/*
+	 * 123 bytes are left for the reason; a character that does not fit is left out as a
+	 * whole.
+	 */
 	static const char *const characters[] = {
 		"x", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
 	for(size_t unit = 1; unit <= 4; unit++) {
@@ -978,6 +1028,7 @@ int main(void) {
 		cmocka_unit_test(test_fragments),
 		cmocka_unit_test(test_control_frames),
 		cmocka_unit_test(test_control_memory),
+		cmocka_unit_test(test_mask_that_looks_like_frames),
 		cmocka_unit_test(test_every_first_byte),
 		cmocka_unit_test(test_long_control_frames),
 		cmocka_unit_test(test_bad_lengths),
