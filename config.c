@@ -212,6 +212,7 @@ struct reader {
 	struct action *action;
 	size_t actions;
 	size_t mistakes;
+	const char *plugin_path; /* of the running configuration; NULL: this is the first */
 	bool no_memory;
 	bool stop; /* --help and --version need nothing of what follows them */
 };
@@ -685,12 +686,12 @@ static void add_action(struct reader *reader, char *key, char *value) {
 /* Within one file it is easy to put [backend] above [core]; across files and options it is meant. */
 static void warn_dropped(const struct reader *reader) {
 	size_t dropped = 0;
-	char message[CONFIG_MESSAGE_MAX];
 
 	for(size_t at = reader->actions; at > 0 && reader->action[at - 1].key; at--) {
 		dropped += reader->place.file && reader->action[at - 1].place.file == reader->place.file;
 	}
 	if(dropped > 0) {
+		char message[CONFIG_MESSAGE_MAX];
 		snprintf(message, sizeof(message),
 			"drops the %zu backend options above it (put [backend] behind this line)", dropped);
 		log_place(LOG_WARNING, &reader->place, reader->given, message);
@@ -1203,12 +1204,10 @@ static void pass_option(struct reader *reader, const struct action *action) {
 
 	if(error == -ENOTSUP) {
 		mistake(reader, "the backend (%s) takes no options", name);
-	} else if(error == -ENOMEM) {
-		mistake_memory(reader);
-	} else if(error) {
+	} else if(error && error != -ENOMEM) {
 		mistake(reader, "\"%.200s\" is refused by the backend (%s): no such option or no such value",
 			action->value, name);
-	} else if(asprintf(&text, "%s=%s", action->key, action->value) < 0 ||
+	} else if(error || asprintf(&text, "%s=%s", action->key, action->value) < 0 ||
 		append_text(&config->backend_option, &config->backend_options, text)) {
 		mistake_memory(reader);
 	}
@@ -1260,6 +1259,24 @@ static void check_backend(struct reader *reader) {
 	mistake(reader, "%s", text[0] ? text : strerror(-result));
 }
 
+/* A reload keeps the directory that the plugins in use come from. */
+static void keep_plugin_path(struct reader *reader) {
+	char **path = &reader->config->settings.plugin_path;
+	const struct option *option = find_name("plugin-path", strlen("plugin-path"));
+
+	if(!reader->plugin_path || !*path || strcmp(*path, reader->plugin_path) == 0) {
+		return;
+	}
+	set_given(reader, "", option->name, strlen(option->name));
+	log_place(LOG_NOTICE, &reader->set[option - options], reader->given,
+		"changes only when the daemon is started again");
+	free(*path);
+	*path = strdup(reader->plugin_path);
+	if(!*path) {
+		mistake_memory(reader);
+	}
+}
+
 static void load_backend(struct reader *reader) {
 	const char *directory = reader->config->settings.plugin_path;
 
@@ -1287,11 +1304,14 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 	if(reader->mistakes == 0) {
 		check_marks(reader);
 	}
+	keep_plugin_path(reader);
 	load_backend(reader);
 }
 
-int config_read(struct config *config, int argc, char **argv) {
-	struct reader reader = {.config = config};
+int config_read_again(
+	struct config *config, const struct config *running, int argc, char **argv) {
+	struct reader reader = {
+		.config = config, .plugin_path = running ? running->settings.plugin_path : NULL};
 
 	*config = (struct config){.action = CONFIG_RUN};
 	read_all(&reader, argc, argv);
@@ -1304,6 +1324,10 @@ int config_read(struct config *config, int argc, char **argv) {
 		return -ENOMEM;
 	}
 	return reader.mistakes > 0 ? -EINVAL : 0;
+}
+
+int config_read(struct config *config, int argc, char **argv) {
+	return config_read_again(config, NULL, argc, argv);
 }
 
 void config_free(struct config *config) {

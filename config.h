@@ -32,10 +32,18 @@ struct config {
 /*
  * Reads the command line and the files that it names into `config`; loads framing plugins and the backend
  * and passes it its options. 0, or negative errno after one line for each mistake in the log, naming file
- * and line (or the command line), key, and what would be right. `config` is to be freed either way. Reads
- * everything anew on each call, so the same arguments serve for a reload.
+ * and line (or the command line), key, and what would be right. `config` need not be initialised and is to be
+ * freed either way. Reads everything anew on each call, so the same arguments serve for a reload. The log
+ * level is left alone: applying it, as all settings, is the caller's.
  */
 int config_read(struct config *config, int argc, char **argv);
+
+/*
+ * The same for a reload, while `running` (unchanged, not kept; NULL: none) serves. Plugins in use cannot be exchanged:
+ * plugin-path stays as it is in `running`, with a notice if it is to be another one.
+ */
+int config_read_again(
+	struct config *config, const struct config *running, int argc, char **argv);
 void config_free(struct config *config);
 
 /* Prints usage, generated from the option table, to standard output. */

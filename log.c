@@ -24,7 +24,7 @@
 static_assert(LOG_LINE_MAX <= PIPE_BUF, "a longer line could block");
 
 /* How a line that was cut ends. */
-#define LOG_CUT "..."
+static const char cut_mark[] = {'.', '.', '.'};
 
 static const char *const level_names[] = {
 	[LOG_ERROR] = "error",
@@ -85,6 +85,11 @@ static size_t put_prefix(char *out, size_t cap, enum log_level level) {
 	return len + (size_t)snprintf(out + len, cap - len, " %s: ", level_names[level]);
 }
 
+/* Room for text, a NUL included, that leaves a byte for the line end. */
+static size_t text_room(size_t prefix) {
+	return LOG_LINE_MAX - 1 - prefix;
+}
+
 /* What strangers send ends up in lines: no control character may forge a line or drive a terminal. */
 static void replace_controls(char *text, size_t len) {
 	for(size_t at = 0; at < len; at++) {
@@ -117,37 +122,33 @@ static bool send_line(const char *line, size_t len) {
 	return sent >= 0;
 }
 
-static size_t format_line(
-	char line[LOG_LINE_MAX], enum log_level level, const char *format, va_list arguments) {
-	size_t prefix = put_prefix(line, LOG_LINE_MAX, level);
-	size_t cap = LOG_LINE_MAX - 1 - prefix; /* NUL included; one byte more for the line end */
-	int result = vsnprintf(line + prefix, cap, format, arguments);
-	size_t len = result < 0 ? 0 : (size_t)result;
+/*
+ * Completes a line whose text was printed behind `prefix` bytes with a room of text_room() bytes; `printed`
+ * is what printf returned. Result: the length of the line.
+ */
+static size_t finish_line(char line[LOG_LINE_MAX], size_t prefix, int printed) {
+	size_t len = printed < 0 ? 0 : (size_t)printed;
+	size_t cap = text_room(prefix);
 
 	if(len >= cap) {
 		len = cap - 1;
-		memcpy(line + prefix + len - strlen(LOG_CUT), LOG_CUT, strlen(LOG_CUT));
+		memcpy(line + prefix + len - sizeof(cut_mark), cut_mark, sizeof(cut_mark));
 	}
 	replace_controls(line + prefix, len);
 	line[prefix + len] = '\n';
 	return prefix + len + 1;
 }
 
-static bool write_line(enum log_level level, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-static bool write_line(enum log_level level, const char *format, ...) {
-	char line[LOG_LINE_MAX];
-	va_list arguments;
-
-	va_start(arguments, format);
-	size_t len = format_line(line, level, format, arguments);
-	va_end(arguments);
-	return send_line(line, len);
-}
-
 static void report_lost(void) {
-	if(state.lost > 0 &&
-		write_line(LOG_WARNING, "log: %" PRIu64 " lines lost, standard error was full", state.lost)) {
+	char line[LOG_LINE_MAX];
+
+	if(state.lost == 0) {
+		return;
+	}
+	size_t prefix = put_prefix(line, sizeof(line), LOG_WARNING);
+	int printed = snprintf(line + prefix, text_room(prefix),
+		"log: %" PRIu64 " lines lost, standard error was full", state.lost);
+	if(send_line(line, finish_line(line, prefix, printed))) {
 		state.lost = 0;
 	}
 }
@@ -184,11 +185,12 @@ void log_write(enum log_level level, const char *format, ...) {
 	if(!log_enabled(level)) {
 		return;
 	}
-	va_start(arguments, format);
-	size_t len = format_line(line, level, format, arguments);
-	va_end(arguments);
 	report_lost();
-	if(state.lost > 0 || !send_line(line, len)) {
+	size_t prefix = put_prefix(line, sizeof(line), level);
+	va_start(arguments, format);
+	int printed = vsnprintf(line + prefix, text_room(prefix), format, arguments);
+	va_end(arguments);
+	if(state.lost > 0 || !send_line(line, finish_line(line, prefix, printed))) {
 		state.lost++;
 	}
 	errno = saved_errno;

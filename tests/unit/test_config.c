@@ -686,6 +686,31 @@ static void test_reading_again(void **state) {
 	config_free(&new);
 }
 
+/* The plugins in use stay where they came from. */
+static void test_plugin_path_stays(void **state) {
+	char *argv[] = {"websocksy", "path.conf", NULL};
+	struct config new;
+
+	(void)state;
+	write_file("path.conf", "[core]\nplugin-path = /nonexistent/a\nport = 1\n");
+	struct config running = GOOD("path.conf");
+	struct capture capture = capture_start(STDERR_FILENO);
+	assert_int_equal(config_read_again(&new, &running, 2, argv), 0);
+	capture_stop(&capture);
+	assert_string_equal(output, "");
+	config_free(&new);
+	write_file("path.conf", "[core]\nplugin-path = /nonexistent/b\nport = 2\n");
+	capture = capture_start(STDERR_FILENO);
+	assert_int_equal(config_read_again(&new, &running, 2, argv), 0);
+	capture_stop(&capture);
+	assert_non_null(strstr(output, "notice: path.conf:2: plugin-path: changes only when"));
+	assert_int_equal(count_lines(output), 1);
+	assert_string_equal(new.settings.plugin_path, "/nonexistent/a");
+	assert_int_equal(new.settings.port, 2);
+	config_free(&new);
+	config_free(&running);
+}
+
 static void test_help(void **state) {
 	(void)state;
 	struct capture capture = capture_start(STDOUT_FILENO);
@@ -715,7 +740,7 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
 	static const char *const names[] = {"file", "fifo", "valid.conf", "invalid.conf", "marks.conf",
 		"broken.conf", "huge.conf", "order.conf", "drop.conf", "fine.conf", "dump.conf",
-		"prefix.conf", "again.conf"};
+		"prefix.conf", "again.conf", "path.conf"};
 
 	(void)state;
 	plugin_shutdown();
@@ -741,6 +766,7 @@ int main(void) {
 		cmocka_unit_test(test_dump),
 		cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_reading_again),
+		cmocka_unit_test(test_plugin_path_stays),
 		cmocka_unit_test(test_help),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
