@@ -219,7 +219,7 @@ static size_t find_line_end(const char *newline, const uint8_t *data, size_t len
 	int last = pair ? newline[1] : newline[0];
 	const uint8_t *at = data + seen;
 	while((at = memchr(at, last, length - (size_t)(at - data)))) {
-		if(!pair || (at > data && at[-1] == newline[0])) {
+		if(!pair || (at > data && at[-1] == (uint8_t)newline[0])) {
 			return (size_t)(at - data) + 1;
 		}
 		at++;

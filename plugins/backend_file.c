@@ -128,7 +128,11 @@ static bool append_value(struct text *name, const char *value, size_t len) {
 		return false;
 	}
 	for(size_t i = 0; i < len; i++) {
-		if(!append(name, value[i] == '/' ? '_' : value[i])) {
+		char byte = value[i];
+		if(byte == '/') {
+			byte = '_';
+		}
+		if(!append(name, byte)) {
 			return false;
 		}
 	}
@@ -145,7 +149,7 @@ static bool decode_percent(const char *in, size_t len, struct text *out) {
 			byte = low >= 0 ? high * 16 + low : -1;
 			i += 2;
 		}
-		if(byte < 0 || !append(out, (char)byte)) {
+		if(byte < 0 || !append(out, (char)(uint8_t)byte)) {
 			return false;
 		}
 	}
