@@ -247,8 +247,16 @@ static const struct {
 	{"/sub/deep/file.txt", "deep", "text/plain; charset=utf-8"},
 };
 
+/* The lowest free descriptor: higher than before when one has been left open. */
+static int next_descriptor(void) {
+	int fd = dup(0);
+	close(fd);
+	return fd;
+}
+
 static void test_files(void **state) {
 	const struct tree *tree = *state;
+	int before = next_descriptor();
 	for(size_t at = 0; at < COUNT(files); at++) {
 		struct answer answer = get(tree->site, files[at].target);
 		assert_complete(&answer, 200);
@@ -265,6 +273,7 @@ static void test_files(void **state) {
 		assert_field(&head, "Content-Length",
 			field(&answer, "Content-Length", length, sizeof(length)));
 	}
+	assert_int_equal(next_descriptor(), before);
 }
 
 /* Links that stay inside work; without openat2 no links do. */
@@ -419,15 +428,12 @@ static bool yields_nothing(const struct web_site *site, const char *target, size
 }
 
 static bool all_yield_nothing(const struct web_site *site) {
-	int before = dup(0);
+	int before = next_descriptor();
 	bool good = true;
-	close(before);
 	for(size_t at = 0; at < COUNT(traps); at++) {
 		good = yields_nothing(site, traps[at].target, traps[at].len) && good;
 	}
-	int after = dup(0);
-	close(after);
-	return good && after == before; /* no descriptor is left behind */
+	return good && next_descriptor() == before;
 }
 
 static void test_traps(void **state) {
@@ -449,6 +455,15 @@ static void test_long_targets(void **state) {
 			}
 			assert_true(yields_nothing(tree->site, target, lens[at]));
 		}
+	}
+	/* A path of 4084 bytes leaves just the room for index.html and its NUL. */
+	memset(target, '/', sizeof(target));
+	for(size_t at = 1; at < sizeof(target); at += 2) {
+		target[at] = 'a';
+	}
+	for(size_t len = 4070; len < 4110; len++) {
+		assert_int_equal(
+			ask(tree->site, "GET", target, len).status, len <= 4084 ? 404 : 414);
 	}
 	memset(target + 1, 'a', 20000);
 	assert_int_equal(ask(tree->site, "GET", target, 20001).status, 414);
@@ -780,8 +795,7 @@ static void test_unreadable(void **state) {
 static void test_no_descriptors(void **state) {
 	const struct tree *tree = *state;
 	struct rlimit before;
-	int next = dup(0);
-	close(next);
+	int next = next_descriptor();
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	struct rlimit tight = {.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
