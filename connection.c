@@ -42,6 +42,11 @@ static void client_event(struct stream *stream, unsigned events) {
 	connection->env->handlers[connection->phase]->client(connection, events);
 }
 
+void connection_peer_event(struct stream *stream, unsigned events) {
+	struct connection *connection = LOOP_OWNER(stream, struct connection, peer);
+	connection->env->handlers[connection->phase]->peer(connection, events);
+}
+
 static void timer_event(struct ev_timer *timer) {
 	struct connection *connection = LOOP_OWNER(timer, struct connection, timer);
 	connection->env->handlers[connection->phase]->deadline(connection);

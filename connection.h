@@ -53,6 +53,7 @@ struct connection_env {
 	const struct connection_handlers *handlers[CONNECTION_PHASES];
 	/* 101 is out: `early` are bytes that came behind the request head, valid during the call, writable */
 	void (*opened)(struct connection *connection, uint8_t *early, size_t early_len);
+	bool draining; /* new requests are answered with 503 */
 	void (*handshake_free)(struct handshake *handshake);
 	void (*gone)(struct connection *connection); /* called by the destructor, before the memory goes */
 	struct link connections;
@@ -116,6 +117,9 @@ struct connection {
  */
 struct connection *connection_new(
 	struct connection_env *env, int fd, const struct sockaddr *address, socklen_t len);
+
+/* The stream_fn of `peer`: hands its events to the phase. */
+void connection_peer_event(struct stream *stream, unsigned events);
 
 /* The one destructor: ends everything at once, from any phase. Its memory stays until the end of the turn. */
 void connection_close(struct connection *connection);

@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The handshake.
+ *
+ * Must not know: frames; what happens after the 101.
+ * Invariants: 101 is sent only when the peer is connected, so every failure is an HTTP answer; the backend is
+ * asked once for a request; what the client sends behind its request is kept, in order.
+ * Implements RFC 6455 section 4.2 and RFC 6454 (through origin.c).
+ */
+#include "handshake.h"
+
+#include "http.h"
+#include "origin.h"
+#include "peer.h"
+#include "web.h"
+#include "websocket.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HANDSHAKE_READ (16 * 1024)   /* one read behind an incomplete head */
+#define HANDSHAKE_ANSWER_MAX 1024    /* an error answer */
+#define HANDSHAKE_PEER_TEXT 512      /* a peer's address in the log */
+#define HANDSHAKE_FILE_READ (64 * 1024)
+
+struct handshake {
+	struct carry input; /* an incomplete head; later what came behind the head */
+	size_t scanned;
+	struct peer_connect *connect;
+	struct peer_address address;
+	char accept[WEBSOCKET_ACCEPT_LEN + 1];
+	char *protocol; /* the chosen subprotocol, or NULL */
+	int file;       /* body of an answer; -1: none */
+	uint64_t file_left;
+};
+
+/* An answer instead of a connection. */
+struct refusal {
+	unsigned status;
+	const char *message; /* one line for the client */
+	const char *extra;   /* header lines, or NULL */
+};
+
+/* An upgrade request on its way to the backend: strings are private copies in `memory`. */
+struct upgrade {
+	struct connection *c;
+	const struct http_request *request;
+	struct refusal refusal;
+	size_t protocols;
+	char *memory;
+	struct backend_request query;
+};
+
+static void arm(struct connection *c, uint64_t timeout_ms) {
+	if(timeout_ms) {
+		connection_set_deadline(c, c->env->loop->now_ms + timeout_ms);
+	} else {
+		loop_timer_cancel(c->env->loop, &c->timer);
+	}
+}
+
+/* ---- answers ---- */
+
+static void answer_pump(struct connection *c) {
+	struct handshake *h = c->handshake;
+	uint8_t *scratch = c->env->loop->scratch;
+	while(h->file_left > 0 && stream_backlog(&c->client) <= c->env->settings->buffer_low) {
+		size_t want = h->file_left < HANDSHAKE_FILE_READ ? (size_t)h->file_left : HANDSHAKE_FILE_READ;
+		ssize_t got = read(h->file, scratch, want);
+		if(got <= 0 || stream_write(&c->client, scratch, (size_t)got)) {
+			/* The file has shrunk or the client is gone: the length that was promised cannot be kept. */
+			connection_close(c);
+			return;
+		}
+		h->file_left -= (uint64_t)got;
+	}
+	if(h->file_left == 0) {
+		connection_linger(c);
+	}
+}
+
+static void answer_begin(struct connection *c, const char *head, size_t len) {
+	connection_enter(c, CONNECTION_ANSWER);
+	arm(c, c->env->settings->handshake_timeout_ms);
+	if(connection_is_dead(c)) {
+		return;
+	}
+	if(stream_write(&c->client, head, len)) {
+		connection_close(c);
+		return;
+	}
+	answer_pump(c);
+}
+
+/* Answers with a status and one line, and says so in the log. */
+static void refuse(struct connection *c, const struct refusal *refusal, bool head_only) {
+	char answer[HANDSHAKE_ANSWER_MAX];
+	enum log_level level = refusal->status >= 500 ? LOG_NOTICE : LOG_INFO;
+	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
+		connection_log(c, level, "answered %u: %s", refusal->status, refusal->message);
+	}
+	int len = http_format_error(
+		answer, sizeof(answer), refusal->status, refusal->message, refusal->extra, head_only);
+	if(len < 0) {
+		connection_close(c);
+		return;
+	}
+	answer_begin(c, answer, (size_t)len);
+}
+
+static void refuse_with(struct connection *c, unsigned status, const char *message) {
+	struct refusal refusal = {.status = status, .message = message};
+	refuse(c, &refusal, false);
+}
+
+static void answer_web(struct connection *c, const struct http_request *request) {
+	struct web_response response;
+	web_respond(c->env->web, request, &response);
+	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
+		connection_log(c, LOG_INFO, "%.*s %.*s answered %u", (int)request->method.len, request->method.at,
+			(int)request->target.len, request->target.at, response.status);
+	}
+	c->handshake->file = response.fd;
+	c->handshake->file_left = response.body_len;
+	answer_begin(c, response.head, response.head_len);
+}
+
+/* ---- the rules of the upgrade, RFC 6455 section 4.2.1 ---- */
+
+static struct http_slice header_value(const struct http_request *request, const char *name) {
+	const struct http_header *header = http_find_header(request, name, 0);
+	return header ? header->value : (struct http_slice){0};
+}
+
+static bool refused(struct upgrade *u, unsigned status, const char *message, const char *extra) {
+	u->refusal = (struct refusal){.status = status, .message = message, .extra = extra};
+	return false;
+}
+
+static bool check_request_line(struct upgrade *u) {
+	if(!http_slice_is(u->request->method, "GET") || u->request->method.at[0] != 'G') {
+		return refused(u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
+	}
+	if(u->request->minor < 1) {
+		return refused(u, 400, "a WebSocket upgrade needs HTTP/1.1", NULL);
+	}
+	if(!http_has_token(u->request, "Connection", "upgrade")) {
+		return refused(u, 400, "the Connection header does not name upgrade", NULL);
+	}
+	return true;
+}
+
+static bool check_version(struct upgrade *u) {
+	size_t count = http_count_header(u->request, "Sec-WebSocket-Version");
+	if(count > 1) {
+		return refused(u, 400, "more than one Sec-WebSocket-Version header", NULL);
+	}
+	if(count == 0 || !http_slice_is(header_value(u->request, "Sec-WebSocket-Version"), "13")) {
+		return refused(u, 426, "this server speaks WebSocket version 13",
+			HTTP_UPGRADE_FIELDS);
+	}
+	return true;
+}
+
+static bool check_key(struct upgrade *u) {
+	struct http_slice key = header_value(u->request, "Sec-WebSocket-Key");
+	if(http_count_header(u->request, "Sec-WebSocket-Key") != 1) {
+		return refused(u, 400, "there must be one Sec-WebSocket-Key header", NULL);
+	}
+	if(!websocket_key_valid(key.at, key.len)) {
+		return refused(u, 400, "the Sec-WebSocket-Key is not the base64 form of 16 bytes", NULL);
+	}
+	websocket_accept_key(key.at, key.len, u->c->handshake->accept);
+	return true;
+}
+
+static bool check_protocols(struct upgrade *u) {
+	const struct http_header *header;
+	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
+		struct http_slice list = header->value;
+		struct http_slice name;
+		while(http_next_element(&list, &name)) {
+			if(!http_is_token(name)) {
+				return refused(u, 400, "a subprotocol name is no token", NULL);
+			}
+			u->protocols++;
+		}
+	}
+	return true;
+}
+
+static bool check_origin(struct upgrade *u) {
+	const struct settings *settings = u->c->env->settings;
+	struct http_slice host = header_value(u->request, "Host");
+	struct http_slice value = header_value(u->request, "Origin");
+	if(settings->origins == 0) {
+		return true;
+	}
+	if(http_count_header(u->request, "Origin") == 1) {
+		for(size_t i = 0; i < settings->origins; i++) {
+			if(origin_matches(&settings->origin[i], value.at, value.len, host.at, host.len)) {
+				return true;
+			}
+		}
+	}
+	return refused(u, 403, "this Origin is not allowed", NULL);
+}
+
+static bool check_admission(struct upgrade *u) {
+	if(u->c->env->draining) {
+		return refused(u, 503, "the server is shutting down", "Retry-After: 5\r\n");
+	}
+	if(u->c->surplus) {
+		return refused(u, 503, "too many connections", "Retry-After: 5\r\n");
+	}
+	return true;
+}
+
+typedef bool upgrade_check(struct upgrade *u);
+static upgrade_check *const upgrade_checks[] = {
+	check_request_line,
+	check_version,
+	check_key,
+	check_protocols,
+	check_origin,
+	check_admission,
+};
+
+/* ---- the question to the backend ---- */
+
+static char *copy_slice(char **at, struct http_slice slice) {
+	char *start = *at;
+	memcpy(start, slice.at, slice.len);
+	start[slice.len] = '\0';
+	*at += slice.len + 1;
+	return start;
+}
+
+static size_t copies_size(const struct upgrade *u) {
+	const struct http_request *request = u->request;
+	size_t size = request->headers * sizeof(ws_http_header) + u->protocols * sizeof(char *);
+	size += request->target.len + 1;
+	for(size_t i = 0; i < request->headers; i++) {
+		/* Subprotocols and the key are copied a second time out of their fields. */
+		size += request->header[i].name.len + 2 * request->header[i].value.len + 4;
+	}
+	return size;
+}
+
+static void copy_protocols(struct upgrade *u, char **at) {
+	const struct http_header *header;
+	size_t count = 0;
+	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
+		struct http_slice list = header->value;
+		struct http_slice name;
+		while(http_next_element(&list, &name)) {
+			u->query.protocol[count++] = copy_slice(at, name);
+		}
+	}
+	assert(count == u->protocols);
+}
+
+/* A backend may write into what it is given, so it gets copies. */
+static int copy_request(struct upgrade *u) {
+	const struct http_request *request = u->request;
+	u->memory = malloc(copies_size(u));
+	if(!u->memory) {
+		return -ENOMEM;
+	}
+	ws_http_header *headers = (ws_http_header *)(void *)u->memory;
+	char **protocols = (char **)(void *)(headers + request->headers);
+	char *at = (char *)(protocols + u->protocols);
+	u->query = (struct backend_request){
+		.fd = u->c->client.io.fd,
+		.protocols = u->protocols,
+		.protocol = protocols,
+		.headers = request->headers,
+		.header = headers,
+	};
+	u->query.endpoint = copy_slice(&at, request->target);
+	u->query.key = copy_slice(&at, header_value(request, "Sec-WebSocket-Key"));
+	for(size_t i = 0; i < request->headers; i++) {
+		headers[i].tag = copy_slice(&at, request->header[i].name);
+		headers[i].value = copy_slice(&at, request->header[i].value);
+	}
+	copy_protocols(u, &at);
+	return 0;
+}
+
+static bool take_framing(struct upgrade *u, ws_peer_info *peer) {
+	struct connection *c = u->c;
+	const struct framing *framing =
+		peer->framing ? plugin_find_framing_function(peer->framing) : plugin_find_framing(NULL);
+	const char *wrong = framing ? plugin_check_framing(framing, peer->framing_config) : NULL;
+	if(wrong) {
+		connection_log(c, LOG_ERROR, "framing-config \"%s\" of framing function %s: %s",
+			peer->framing_config ? peer->framing_config : "", framing->name, wrong);
+		return refused(u, 500, "the framing of this peer is configured wrongly", NULL);
+	}
+	c->framing = framing ? framing->decode : peer->framing;
+	c->framing_config = peer->framing_config;
+	peer->framing_config = NULL;
+	c->backend = backend_ref(c->env->backend);
+	return true;
+}
+
+static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
+	struct connection *c = u->c;
+	struct handshake *h = c->handshake;
+	const char *why = NULL;
+	char text[HANDSHAKE_PEER_TEXT];
+	int result = peer_parse(peer->transport, peer->host, peer->port, &h->address, &why);
+	if(result == -ENOMEM) {
+		return refused(u, 503, "out of memory", NULL);
+	}
+	if(result) {
+		connection_log(c, LOG_ERROR, "peer address \"%s\": %s", peer->host, why);
+		return refused(u, 502, "the address of the peer is wrong", NULL);
+	}
+	if(h->address.guessed && log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
+		connection_log(c, LOG_NOTICE, "peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
+	}
+	peer_format(&h->address, text, sizeof(text));
+	c->peer_name = strdup(text);
+	c->echo = h->address.kind == PEER_ECHO;
+	return c->peer_name ? true : refused(u, 503, "out of memory", NULL);
+}
+
+static bool take_answer(struct upgrade *u, struct backend_answer *answer) {
+	struct handshake *h = u->c->handshake;
+	ws_peer_info *peer = &answer->peer;
+	if(!peer->host) {
+		/* The message lives in the answer, which outlives the refusal. */
+		return refused(u, answer->status, answer->message, NULL);
+	}
+	if(peer->protocol < u->protocols) {
+		/* Taken from the request, not from what the backend may have made of its copy. */
+		const struct http_header *header;
+		size_t skip = peer->protocol;
+		for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
+			struct http_slice list = header->value;
+			struct http_slice name;
+			while(http_next_element(&list, &name)) {
+				if(skip-- == 0) {
+					h->protocol = strndup(name.at, name.len);
+				}
+			}
+		}
+		if(!h->protocol) {
+			return refused(u, 503, "out of memory", NULL);
+		}
+	}
+	return take_framing(u, peer) && take_peer(u, peer);
+}
+
+/* ---- connecting ---- */
+
+static void connect_failed(struct connection *c, int error, const char *why) {
+	bool ours = error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
+	char message[256];
+	snprintf(message, sizeof(message), "the peer cannot be reached: %s", why);
+	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
+		connection_log(c, LOG_WARNING, "cannot connect to %s: %s", c->peer_name, why);
+	}
+	refuse_with(c, ours ? 503 : 502, message);
+}
+
+/* Sends the 101 and hands the connection on. RFC 6455, section 4.2.2. */
+static void handshake_finish(struct connection *c) {
+	struct handshake *h = c->handshake;
+	char head[512 + HANDSHAKE_HEAD_MAX];
+	int len = snprintf(head, sizeof(head),
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
+		h->accept, h->protocol ? "Sec-WebSocket-Protocol: " : "", h->protocol ? h->protocol : "",
+		h->protocol ? "\r\n" : "");
+	assert(len > 0 && (size_t)len < sizeof(head));
+	connection_log(c, LOG_DEBUG, "connected to %s, subprotocol %s", c->peer_name,
+		h->protocol ? h->protocol : "none");
+	/* A client that is gone meanwhile is met by the first read. */
+	stream_write(&c->client, head, (size_t)len);
+	c->handshake = NULL;
+	c->env->opened(c, h->input.data, h->input.len);
+	handshake_free(h);
+}
+
+static void peer_connected(void *ctx, int error, const char *why) {
+	struct connection *c = ctx;
+	struct handshake *h = c->handshake;
+	if(!error) {
+		error = peer_connect_take(h->connect, &c->peer, connection_peer_event);
+		why = error ? strerror(-error) : NULL;
+	}
+	peer_connect_free(h->connect);
+	h->connect = NULL;
+	if(error) {
+		connect_failed(c, error, why);
+	} else {
+		handshake_finish(c);
+	}
+}
+
+static void connect_peer(struct connection *c) {
+	struct handshake *h = c->handshake;
+	struct connection_env *env = c->env;
+	const char *why;
+	if(c->echo) {
+		handshake_finish(c);
+		return;
+	}
+	connection_enter(c, CONNECTION_CONNECT);
+	arm(c, env->settings->connect_timeout_ms);
+	if(connection_is_dead(c)) {
+		return;
+	}
+	int result = peer_connect_start(
+		&h->connect, &h->address, env->loop, env->resolver, peer_connected, c, &why);
+	if(result == 0) {
+		peer_connected(c, 0, NULL);
+	} else if(result != -EINPROGRESS) {
+		connect_failed(c, result, why);
+	}
+}
+
+/* Asks the backend. False: u->refusal says why not. */
+static bool ask_backend(struct upgrade *u, struct backend_answer *answer) {
+	if(copy_request(u) || backend_query(u->c->env->backend, &u->query, answer)) {
+		return refused(u, 503, "out of memory", NULL);
+	}
+	return take_answer(u, answer);
+}
+
+static void start_upgrade(struct connection *c, const struct http_request *request) {
+	struct upgrade u = {.c = c, .request = request};
+	for(size_t i = 0; i < sizeof(upgrade_checks) / sizeof(upgrade_checks[0]); i++) {
+		if(!upgrade_checks[i](&u)) {
+			refuse(c, &u.refusal, http_slice_is(request->method, "HEAD"));
+			return;
+		}
+	}
+	struct backend_answer answer = {0};
+	connection_enter(c, CONNECTION_QUERY);
+	if(ask_backend(&u, &answer)) {
+		connect_peer(c);
+	} else {
+		refuse(c, &u.refusal, false);
+	}
+	backend_answer_free(&answer);
+	free(u.memory);
+}
+
+/* ---- the request head ---- */
+
+static void handle_request(struct connection *c, const struct http_request *request) {
+	struct upgrade u = {.c = c, .request = request};
+	if(http_has_token(request, "Upgrade", "websocket")) {
+		start_upgrade(c, request);
+	} else if(!check_admission(&u)) {
+		refuse(c, &u.refusal, http_slice_is(request->method, "HEAD"));
+	} else {
+		answer_web(c, request);
+	}
+}
+
+/*
+ * `len` bytes of input at `data`, in the scratch buffer or in h->input: a complete head, or a part of one.
+ * `request` points into them while it is handled.
+ */
+static void head_bytes(struct connection *c, const uint8_t *data, size_t len) {
+	struct handshake *h = c->handshake;
+	struct http_request request;
+	struct http_error error;
+	size_t head_len = 0;
+	enum http_result result =
+		http_parse_request((const char *)data, len, &h->scanned, &request, &head_len, &error);
+	if(result == HTTP_BAD) {
+		refuse_with(c, error.status, error.message);
+		return;
+	}
+	if((result == HTTP_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
+		refuse_with(c, 431, "the request head is too large");
+		return;
+	}
+	struct carry rest = {0};
+	const uint8_t *keep = result == HTTP_MORE ? data : data + head_len;
+	if(data == h->input.data && result == HTTP_MORE) {
+		return;
+	}
+	if(carry_append(&rest, keep, len - (size_t)(keep - data))) {
+		connection_close(c);
+		return;
+	}
+	struct carry head = h->input; /* the request points into it */
+	h->input = rest;
+	if(result == HTTP_DONE) {
+		handle_request(c, &request);
+	}
+	carry_free(&head);
+}
+
+static void head_readable(struct connection *c) {
+	struct handshake *h = c->handshake;
+	uint8_t *into = c->env->loop->scratch;
+	size_t cap = LOOP_SCRATCH_SIZE;
+	if(h->input.len > 0) {
+		if(carry_reserve(&h->input, HANDSHAKE_READ)) {
+			connection_close(c);
+			return;
+		}
+		into = h->input.data + h->input.len;
+		cap = h->input.cap - h->input.len;
+	}
+	ssize_t got = stream_read(&c->client, into, cap);
+	if(got == -EAGAIN) {
+		return;
+	}
+	if(got <= 0) {
+		connection_close(c);
+		return;
+	}
+	if(h->input.len > 0) {
+		h->input.len += (size_t)got;
+		head_bytes(c, h->input.data, h->input.len);
+	} else {
+		head_bytes(c, into, (size_t)got);
+	}
+}
+
+static void head_client(struct connection *c, unsigned events) {
+	if(events & STREAM_READABLE) {
+		head_readable(c);
+	}
+}
+
+static void head_deadline(struct connection *c) {
+	refuse_with(c, 408, "no complete request in time (handshake-timeout)");
+}
+
+static void handshake_shutdown(struct connection *c) {
+	refuse_with(c, 503, "the server is shutting down");
+}
+
+static void head_shutdown(struct connection *c) {
+	if(c->handshake->input.len == 0) {
+		connection_close(c); /* nothing was asked, nothing is answered */
+	} else {
+		handshake_shutdown(c);
+	}
+}
+
+/* ---- while the peer is being connected ---- */
+
+/* A client may send frames before it has the 101; they are kept, up to a bound. */
+static void connect_client(struct connection *c, unsigned events) {
+	struct handshake *h = c->handshake;
+	uint8_t *scratch = c->env->loop->scratch;
+	if(!(events & STREAM_READABLE)) {
+		return;
+	}
+	ssize_t got = stream_read(&c->client, scratch, HANDSHAKE_READ);
+	if(got == -EAGAIN) {
+		return;
+	}
+	if(got <= 0 || carry_append(&h->input, scratch, (size_t)got)) {
+		connection_log(c, LOG_INFO, "the client went away before %s was connected", c->peer_name);
+		connection_close(c);
+		return;
+	}
+	if(h->input.len >= HANDSHAKE_EARLY_MAX) {
+		stream_want_read(&c->client, false);
+	}
+}
+
+static void connect_deadline(struct connection *c) {
+	peer_connect_free(c->handshake->connect);
+	c->handshake->connect = NULL;
+	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
+		connection_log(c, LOG_WARNING, "cannot connect to %s: no answer in time (connect-timeout)", c->peer_name);
+	}
+	refuse_with(c, 504, "the peer did not answer in time");
+}
+
+static void connect_shutdown(struct connection *c) {
+	peer_connect_free(c->handshake->connect);
+	c->handshake->connect = NULL;
+	handshake_shutdown(c);
+}
+
+/* ---- while an answer is on its way ---- */
+
+static void answer_client(struct connection *c, unsigned events) {
+	if(events & STREAM_BROKEN) {
+		connection_close(c);
+		return;
+	}
+	if(events & STREAM_READABLE) {
+		/* Nothing that comes behind the request matters; its end does not stop the answer. */
+		stream_read(&c->client, c->env->loop->scratch, LOOP_SCRATCH_SIZE);
+	}
+	if(events & STREAM_PROGRESS) {
+		answer_pump(c);
+	}
+}
+
+static void answer_deadline(struct connection *c) {
+	uint64_t due_ms;
+	if(connection_progresses(c, c->env->settings->handshake_timeout_ms, &due_ms)) {
+		connection_set_deadline(c, due_ms);
+	} else {
+		connection_close(c);
+	}
+}
+
+const struct connection_handlers handshake_head_handlers = {
+	.client = head_client,
+	.deadline = head_deadline,
+	.shutdown = head_shutdown,
+};
+
+const struct connection_handlers handshake_connect_handlers = {
+	.client = connect_client,
+	.deadline = connect_deadline,
+	.shutdown = connect_shutdown,
+};
+
+const struct connection_handlers handshake_answer_handlers = {
+	.client = answer_client,
+	.deadline = answer_deadline,
+};
+
+void handshake_begin(struct connection *c) {
+	c->handshake = calloc(1, sizeof(*c->handshake));
+	if(!c->handshake) {
+		connection_close(c);
+		return;
+	}
+	c->handshake->file = -1;
+	arm(c, c->env->settings->handshake_timeout_ms);
+}
+
+void handshake_free(struct handshake *handshake) {
+	peer_connect_free(handshake->connect);
+	peer_address_free(&handshake->address);
+	free(handshake->protocol);
+	carry_free(&handshake->input);
+	if(handshake->file >= 0) {
+		close(handshake->file);
+	}
+	free(handshake);
+}

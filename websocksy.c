@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * main: the order of start and stop, signals, reload, and the service manager.
+ *
+ * Must not know: connections.
+ * Invariants: nothing is announced as ready before it listens; what was opened is closed in reverse order.
+ */
+#include "bridge.h"
+#include "builtins.h"
+#include "config.h"
+#include "log.h"
+#include "loop.h"
+#include "notify.h"
+#include "plugin.h"
+#include "websocksy.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+struct daemon {
+	struct loop loop;
+	struct bridge *bridge;
+	struct ev_timer watchdog;
+	uint64_t watchdog_ms; /* time between two messages; 0: none wanted */
+	int argc;
+	char **argv;
+};
+
+/* A client and its peer take two descriptors, so as many as the system grants. */
+static size_t raise_fd_limit(void) {
+	struct rlimit limit;
+	if(getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		return 0;
+	}
+	if(limit.rlim_cur < limit.rlim_max) {
+		rlim_t before = limit.rlim_cur;
+		limit.rlim_cur = limit.rlim_max;
+		if(setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+			limit.rlim_cur = before;
+		}
+	}
+	return (size_t)limit.rlim_cur;
+}
+
+static void notify_reloading(void) {
+	char state[64];
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, usec);
+	notify_send(state);
+}
+
+static void reload(struct daemon *daemon) {
+	struct config config = {0};
+	notify_reloading();
+	if(config_read(&config, daemon->argc, daemon->argv) || bridge_reload(daemon->bridge, &config)) {
+		log_write(LOG_ERROR, "the new configuration is not usable; nothing has changed");
+	} else {
+		log_write(LOG_NOTICE, "the configuration has been read again");
+	}
+	config_free(&config);
+	notify_send("READY=1");
+}
+
+static void signal_received(struct loop *loop, int number) {
+	struct daemon *daemon = LOOP_OWNER(loop, struct daemon, loop);
+	if(number == SIGHUP) {
+		reload(daemon);
+		return;
+	}
+	log_write(LOG_NOTICE, "stopping (%s)", strsignal(number));
+	notify_send("STOPPING=1");
+	bridge_stop(daemon->bridge);
+}
+
+static void watchdog_due(struct ev_timer *timer) {
+	struct daemon *daemon = LOOP_OWNER(timer, struct daemon, watchdog);
+	notify_send("WATCHDOG=1");
+	if(loop_timer_set(&daemon->loop, timer, daemon->loop.now_ms + daemon->watchdog_ms)) {
+		log_write(LOG_ERROR, "no memory for the watchdog's timer");
+	}
+}
+
+/* Twice as often as the service manager asks for, as sd_watchdog_enabled(3) advises. */
+static int watchdog_begin(struct daemon *daemon) {
+	daemon->watchdog_ms = notify_watchdog_ms() / 2;
+	daemon->watchdog.fn = watchdog_due;
+	if(daemon->watchdog_ms == 0) {
+		return 0;
+	}
+	return loop_timer_set(&daemon->loop, &daemon->watchdog, daemon->loop.now_ms + daemon->watchdog_ms);
+}
+
+static int signals_begin(struct daemon *daemon) {
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	/* Writing to a fifo without a reader is an error like any other, not the end. */
+	signal(SIGPIPE, SIG_IGN);
+	return loop_signals(&daemon->loop, &set, signal_received);
+}
+
+static int serve(struct daemon *daemon, struct config *config) {
+	size_t fd_limit = raise_fd_limit();
+	int result = loop_open(&daemon->loop);
+	if(result == 0) {
+		result = signals_begin(daemon);
+	}
+	if(result == 0) {
+		int passed = notify_listen_fds();
+		result = bridge_open(
+			&daemon->bridge, &daemon->loop, config, NOTIFY_LISTEN_START, passed, fd_limit);
+	}
+	if(result == 0) {
+		result = watchdog_begin(daemon);
+	}
+	if(result == 0) {
+		notify_send("READY=1");
+		result = loop_run(&daemon->loop);
+	}
+	if(result) {
+		log_write(LOG_ERROR, "giving up: %s", strerror(-result));
+	}
+	bridge_close(daemon->bridge);
+	loop_timer_cancel(&daemon->loop, &daemon->watchdog);
+	loop_close(&daemon->loop);
+	return result;
+}
+
+static int act(struct config *config, int argc, char **argv) {
+	struct daemon daemon = {.argc = argc, .argv = argv};
+	switch(config->action) {
+	case CONFIG_HELP:
+		config_print_help();
+		return 0;
+	case CONFIG_VERSION:
+		printf("websocksy %s (plugin API version %d)\n", WEBSOCKSY_VERSION, WEBSOCKSY_API_VERSION);
+		return 0;
+	case CONFIG_TEST:
+		log_write(LOG_NOTICE, "the configuration is fine");
+		return 0;
+	case CONFIG_DUMP:
+		config_dump(config);
+		return 0;
+	default:
+		return serve(&daemon, config);
+	}
+}
+
+int main(int argc, char **argv) {
+	struct config config = {0};
+	int result = builtins_register();
+	if(result == 0) {
+		result = config_read(&config, argc, argv);
+	}
+	if(result == 0) {
+		result = act(&config, argc, argv);
+	}
+	config_free(&config);
+	plugin_shutdown();
+	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
