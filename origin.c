@@ -76,13 +76,15 @@ static unsigned default_port(struct origin_text scheme) {
 	return 0;
 }
 
+static bool is_scheme_byte(char c, bool is_first) {
+	bool later = is_digit(c) || c == '+' || c == '-' || c == '.';
+	return is_letter(c) || (later && !is_first);
+}
+
 /* RFC 3986, 3.1, and the "://" behind it. */
 static bool take_scheme(struct origin_text *text, struct origin_text *scheme) {
 	size_t len = 0;
-	while(len < text->len &&
-		(is_letter(text->at[len]) ||
-			(len > 0 &&
-				(is_digit(text->at[len]) || memchr("+-.", text->at[len], 3))))) {
+	while(len < text->len && is_scheme_byte(text->at[len], len == 0)) {
 		len++;
 	}
 	if(len == 0 || text->len - len < 3 || memcmp(text->at + len, "://", 3) != 0) {

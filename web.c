@@ -356,9 +356,10 @@ static void respond_file(const struct http_request *request, struct lookup *look
 
 static void respond_from_directory(
 	const struct http_request *request, struct lookup *lookup, struct web_response *response) {
-	bool is_directory = lookup->path[strlen(lookup->path) - 1] == '/';
-	if(is_directory) {
-		strcat(lookup->path, INDEX_NAME); /* read_target() has left the room */
+	size_t len = strlen(lookup->path);
+	bool is_directory = lookup->path[len - 1] == '/';
+	if(is_directory) { /* read_target() has left the room */
+		memcpy(lookup->path + len, INDEX_NAME, sizeof(INDEX_NAME));
 	}
 	int result = open_file(lookup->site, lookup->path + 1, lookup);
 	if(result == -EISDIR && !is_directory) {
