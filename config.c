@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The option table and everything that follows from it: command line, INI file, --help, --dump-config, and
- * which backend gets which options. It must not know sockets or connections.
+ * The option table and everything that follows from it: command line, INI file, --help,
+ * --dump-config, and which backend gets which options. It must not know sockets or connections.
  *
- * Reading has two passes. The first goes through the command line and, where they are named, the files,
- * fills the settings and notes down what the backends are to be told. The second loads framing plugins
- * and then backends, in that order, since plugin-path may come last and framings have to be known
- * before a backend's options are checked.
- * Invariants: no state survives a call (a reload reads the same arguments again); every mistake is one
- * line that names its place; what config_dump() prints reads back as the same values.
+ * Reading has two passes. The first goes through the command line and, where they are named, the
+ * files, fills the settings and notes down what the backends are to be told. The second loads
+ * framing plugins and then backends, in that order, since plugin-path may come last and framings
+ * have to be known before a backend's options are checked.
+ * Invariants: no state survives a call (a reload reads the same arguments again); every mistake is
+ * one line that names its place; what config_dump() prints reads back as the same values.
  */
 #include "config.h"
 
@@ -37,14 +37,14 @@
 #define CONFIG_SIZE_MAX ((uint64_t)1 << 30)
 #define CONFIG_CLIENTS_MAX 10000000
 #define CONFIG_VALUE_MAX (INI_LINE_MAX - 64) /* with its name it still fits on a line */
-#define CONFIG_NAME_MAX 253    /* RFC 1035, 2.3.4, without the dot at the end */
-#define CONFIG_NUMBER_TEXT 24  /* any number with its unit and a NUL */
-#define CONFIG_GIVEN_MAX 64    /* an option as the user wrote it, for messages */
+#define CONFIG_NAME_MAX 253 /* RFC 1035, 2.3.4, without the dot at the end */
+#define CONFIG_NUMBER_TEXT 24 /* any number with its unit and a NUL */
+#define CONFIG_GIVEN_MAX 64 /* an option as the user wrote it, for messages */
 #define CONFIG_MESSAGE_MAX 1024
 #define CONFIG_HELP_COLUMN 30
 #define CONFIG_HELP_WIDTH 80
 
-#define DEFAULT_WORD "*"  /* a list as if the option had not been given */
+#define DEFAULT_WORD "*" /* a list as if the option had not been given */
 #define PONG_WORD "auto" /* pong-timeout that follows ping */
 
 enum option_type {
@@ -86,27 +86,28 @@ static const char *const group_titles[] = {
 static_assert(sizeof(group_titles) / sizeof(group_titles[0]) == GROUPS, "one title for each group");
 
 struct option {
-	const char *name;     /* long option and key in [core]; NULL: only the letter */
+	const char *name; /* long option and key in [core]; NULL: only the letter */
 	const char *argument; /* what --help calls the value; NULL: takes none */
 	const char *help;
 	const char *preset; /* the default as it would be written; NULL: none is to be set */
-	size_t offset;      /* of the value in struct config, for types that are one field */
-	uint64_t min;       /* of numbers */
+	size_t offset; /* of the value in struct config, for types that are one field */
+	uint64_t min; /* of numbers */
 	uint64_t max;
 	int amount; /* TYPE_VERBOSITY: steps; TYPE_ACTION: which */
 	enum option_type type;
 	enum option_group group;
 	char letter; /* 0: none */
-	bool key;    /* may stand in [core] */
+	bool key; /* may stand in [core] */
 };
 
 #define SETTING(member) .offset = offsetof(struct config, settings.member), .key = true
 #define TIME_LIMITS(least) .min = (least), .max = CONFIG_TIME_MAX_MS
 #define SIZE_LIMITS(least) .min = (least), .max = CONFIG_SIZE_MAX
 
+/* clang-format off */
 static const struct option options[] = {
-	{.group = GROUP_LISTEN, .name = "port", .letter = 'p', .argument = "PORT", .type = TYPE_PORT,
-		SETTING(port), .max = UINT16_MAX, .preset = "8001",
+	{.group = GROUP_LISTEN, .name = "port", .letter = 'p', .argument = "PORT",
+		.type = TYPE_PORT, SETTING(port), .max = UINT16_MAX, .preset = "8001",
 		.help = "TCP port to listen on; 0: the kernel chooses, the log tells"},
 	{.group = GROUP_LISTEN, .name = "listen", .letter = 'l', .argument = "ADDRESS",
 		.type = TYPE_LISTEN, .key = true, .preset = DEFAULT_WORD,
@@ -114,16 +115,18 @@ static const struct option options[] = {
 			"*: all addresses, IPv6 and IPv4"},
 	{.group = GROUP_LISTEN, .name = "origin", .argument = "ORIGIN", .type = TYPE_ORIGIN,
 		.key = true, .preset = DEFAULT_WORD,
-		.help = "allowed Origin of requests: scheme://host[:port], *. for subdomains, same, or "
-			"null; repeatable; *: any"},
+		.help = "allowed Origin of requests: scheme://host[:port], *. for subdomains, "
+			"same, or null; repeatable; *: any"},
 	{.group = GROUP_LISTEN, .name = "web", .argument = "PATH", .type = TYPE_WEB, SETTING(web),
 		.preset = "",
-		.help = "directory whose files plain HTTP requests get, or one file that is then /"},
+		.help = "directory whose files plain HTTP requests get, or one file that is then "
+			"/"},
 	{.group = GROUP_BACKEND, .name = "backend", .letter = 'b', .argument = "NAME",
 		.type = TYPE_BACKEND, .key = true,
-		.help = "load backend_NAME.so and drop the previous backend with its options; empty: "
-			"the built-in one (default)"},
-	{.group = GROUP_BACKEND, .letter = 'c', .argument = "KEY=VALUE", .type = TYPE_BACKEND_OPTION,
+		.help = "load backend_NAME.so and drop the previous backend with its options; "
+			"empty: the built-in one (default)"},
+	{.group = GROUP_BACKEND, .letter = 'c', .argument = "KEY=VALUE",
+		.type = TYPE_BACKEND_OPTION,
 		.help = "option for the backend chosen at that moment; repeatable"},
 	{.group = GROUP_BACKEND, .name = "plugin-path", .argument = "DIR", .type = TYPE_DIRECTORY,
 		SETTING(plugin_path), .preset = WEBSOCKSY_PLUGINPATH,
@@ -161,8 +164,9 @@ static const struct option options[] = {
 	{.group = GROUP_LIMIT, .name = "max-clients", .argument = "NUMBER", .type = TYPE_COUNT,
 		SETTING(max_clients), .max = CONFIG_CLIENTS_MAX, .preset = "0",
 		.help = "connections at once; 0: as many as the descriptor limit allows"},
-	{.group = GROUP_LIMIT, .name = "max-clients-per-ip", .argument = "NUMBER", .type = TYPE_COUNT,
-		SETTING(max_clients_per_ip), .max = CONFIG_CLIENTS_MAX, .preset = "0",
+	{.group = GROUP_LIMIT, .name = "max-clients-per-ip", .argument = "NUMBER",
+		.type = TYPE_COUNT, SETTING(max_clients_per_ip), .max = CONFIG_CLIENTS_MAX,
+		.preset = "0",
 		.help = "the same for each client address (IPv6: each /64); 0: no limit"},
 	{.group = GROUP_LIMIT, .name = "buffer-high", .argument = "SIZE", .type = TYPE_SIZE,
 		SETTING(buffer_high), SIZE_LIMITS(1), .preset = "256K",
@@ -173,7 +177,8 @@ static const struct option options[] = {
 	{.group = GROUP_RUN, .name = "config", .argument = "FILE", .type = TYPE_FILE,
 		.help = "read this configuration file now; later options override it"},
 	{.group = GROUP_RUN, .name = "log-level", .argument = "LEVEL", .type = TYPE_LEVEL,
-		SETTING(log_level), .preset = "info", .help = "error, warning, notice, info, or debug"},
+		SETTING(log_level), .preset = "info",
+		.help = "error, warning, notice, info, or debug"},
 	{.group = GROUP_RUN, .name = "verbose", .letter = 'v', .type = TYPE_VERBOSITY, .amount = 1,
 		.help = "log one level more; repeatable"},
 	{.group = GROUP_RUN, .name = "quiet", .letter = 'q', .type = TYPE_VERBOSITY, .amount = -1,
@@ -187,13 +192,14 @@ static const struct option options[] = {
 	{.group = GROUP_RUN, .name = "help", .letter = 'h', .type = TYPE_ACTION,
 		.amount = CONFIG_HELP, .help = "print this and exit"},
 };
+/* clang-format on */
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
 
 /* Where an option was given. */
 struct place {
 	const char *file; /* NULL: the command line */
-	size_t line;      /* 0: the built-in defaults */
-	size_t order;     /* counts all options */
+	size_t line; /* 0: the built-in defaults */
+	size_t order; /* counts all options */
 };
 
 /* What a backend is to be told in the second pass. */
@@ -206,9 +212,9 @@ struct action {
 /* State of one config_read(). */
 struct reader {
 	struct config *config;
-	struct place place;           /* of the option in hand */
+	struct place place; /* of the option in hand */
 	char given[CONFIG_GIVEN_MAX]; /* the option in hand as written: "-p", "--port", "port" */
-	struct place set[OPTIONS];    /* where each value comes from */
+	struct place set[OPTIONS]; /* where each value comes from */
 	struct action *action;
 	size_t actions;
 	size_t mistakes;
@@ -280,15 +286,15 @@ struct unit {
 static const struct unit plain_units[] = {{"", 1}, {NULL, 0}};
 static const struct unit time_units[] = {
 	{"ms", 1}, {"", 1000}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {NULL, 0}};
-static const struct unit size_units[] = {{"", 1}, {"k", (uint64_t)1 << 10}, {"K", (uint64_t)1 << 10},
-	{"m", (uint64_t)1 << 20}, {"M", (uint64_t)1 << 20}, {"g", (uint64_t)1 << 30},
-	{"G", (uint64_t)1 << 30}, {NULL, 0}};
+static const struct unit size_units[] = {{"", 1}, {"k", (uint64_t)1 << 10},
+	{"K", (uint64_t)1 << 10}, {"m", (uint64_t)1 << 20}, {"M", (uint64_t)1 << 20},
+	{"g", (uint64_t)1 << 30}, {"G", (uint64_t)1 << 30}, {NULL, 0}};
 
 /* How the numbers of one type are written. */
 struct notation {
 	const struct unit *units;
 	const char *right; /* completes "... is no " */
-	size_t width;      /* of the field that holds the number */
+	size_t width; /* of the field that holds the number */
 	bool fractions;
 };
 
@@ -298,7 +304,8 @@ static const struct notation notations[] = {
 		sizeof(uint64_t), true},
 	[TYPE_PONG] = {time_units, "time (use seconds, or a number with ms, s, m or h, or auto)",
 		sizeof(uint64_t), true},
-	[TYPE_SIZE] = {size_units, "size (use bytes, or a number with K, M or G)", sizeof(size_t), false},
+	[TYPE_SIZE] = {size_units, "size (use bytes, or a number with K, M or G)", sizeof(size_t),
+		false},
 	[TYPE_COUNT] = {plain_units, "number (use digits only)", sizeof(size_t), false},
 };
 
@@ -425,7 +432,8 @@ static void parse_level(struct reader *reader, const struct option *option, cons
 
 	(void)option;
 	if(level < 0) {
-		mistake(reader, "\"%.80s\" is no level (use error, warning, notice, info or debug)", text);
+		mistake(reader, "\"%.80s\" is no level (use error, warning, notice, info or debug)",
+			text);
 	} else {
 		reader->config->settings.log_level = (enum log_level)level;
 	}
@@ -438,17 +446,18 @@ static const char *check_directory(const char *text) {
 }
 
 static const char *check_web(const char *text) {
-	struct stat stat_;
+	struct stat status;
 
 	if(text[0] == '\0') {
 		return NULL;
 	}
-	if(stat(text, &stat_)) {
-		return errno == ENOENT ? "does not exist (use a directory or a file)"
-				       : "cannot be looked at (use a directory or a file)";
+	if(stat(text, &status)) {
+		bool missing = errno == ENOENT;
+		return missing ? "does not exist (use a directory or a file)"
+			       : "cannot be looked at (use a directory or a file)";
 	}
-	return S_ISDIR(stat_.st_mode) || S_ISREG(stat_.st_mode) ? NULL
-								: "is neither directory nor file";
+	bool usable = S_ISDIR(status.st_mode) || S_ISREG(status.st_mode);
+	return usable ? NULL : "is neither directory nor file";
 }
 
 static bool is_ip4(const char *text) {
@@ -470,7 +479,9 @@ static bool is_ip6(const char *text, bool zone) {
 	return inet_pton(AF_INET6, address, &binary) == 1;
 }
 
-/* "ADDR", "ADDR:PORT" or "[ADDR]:PORT", where a bare IPv6 address has no port; `entry` is changed. */
+/*
+ * "ADDR", "ADDR:PORT" or "[ADDR]:PORT", where a bare IPv6 address has no port; `entry` is changed.
+ */
 static bool is_server(char *entry) {
 	char *close = entry[0] == '[' ? strchr(entry, ']') : NULL;
 	char *port = close ? close + 1 : strchr(entry, ':');
@@ -480,8 +491,8 @@ static bool is_server(char *entry) {
 		return true;
 	}
 	if(port && *port != '\0') {
-		if(*port != ':' || read_number(&notations[TYPE_PORT], port + 1, &number) || number == 0 ||
-			number > UINT16_MAX) {
+		if(*port != ':' || read_number(&notations[TYPE_PORT], port + 1, &number) ||
+			number == 0 || number > UINT16_MAX) {
 			return false;
 		}
 		*port = '\0';
@@ -526,7 +537,8 @@ static const char *check_listen_path(const char *path) {
 	if(mode) {
 		const char *digits = mode + strlen(",mode=");
 		size_t count = strspn(digits, "01234567");
-		if(count < 1 || count > 4 || digits[count] != '\0' || strtoul(digits, NULL, 8) > 0777) {
+		if(count < 1 || count > 4 || digits[count] != '\0' ||
+			strtoul(digits, NULL, 8) > 0777) {
 			return "has no such mode (use octal digits, 0 to 0777)";
 		}
 	}
@@ -683,31 +695,37 @@ static void add_action(struct reader *reader, char *key, char *value) {
 		(struct action){.place = reader->place, .key = key, .value = value};
 }
 
-/* Within one file it is easy to put [backend] above [core]; across files and options it is meant. */
+/*
+ * Within one file it is easy to put [backend] above [core]; across files and options it is meant.
+ */
 static void warn_dropped(const struct reader *reader) {
 	size_t dropped = 0;
 
 	for(size_t at = reader->actions; at > 0 && reader->action[at - 1].key; at--) {
-		dropped += reader->place.file && reader->action[at - 1].place.file == reader->place.file;
+		dropped += reader->place.file &&
+			   reader->action[at - 1].place.file == reader->place.file;
 	}
 	if(dropped > 0) {
 		char message[CONFIG_MESSAGE_MAX];
 		snprintf(message, sizeof(message),
-			"drops the %zu backend options above it (put [backend] behind this line)", dropped);
+			"drops the %zu backend options above it (put [backend] behind this line)",
+			dropped);
 		log_place(LOG_WARNING, &reader->place, reader->given, message);
 	}
 }
 
 /* The name becomes part of a file name: nothing that leads elsewhere. */
 static bool is_backend_name(const char *text) {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 	return strspn(text, allowed) == strlen(text) && strlen(text) <= 128;
 }
 
 static void parse_backend(struct reader *reader, const struct option *option, const char *text) {
 	(void)option;
 	if(!is_backend_name(text)) {
-		mistake(reader, "\"%.80s\" is no name of a backend (use letters, digits, _ and -)", text);
+		mistake(reader, "\"%.80s\" is no name of a backend (use letters, digits, _ and -)",
+			text);
 		return;
 	}
 	char *name = strdup(text);
@@ -1091,8 +1109,9 @@ static void read_short(struct reader *reader, struct arguments *arguments) {
 			return;
 		}
 		if(option->argument) {
-			const char *value =
-				letter[1] != '\0' ? letter + 1 : take_value(reader, arguments, option);
+			const char *value = letter[1] != '\0'
+						    ? letter + 1
+						    : take_value(reader, arguments, option);
 			if(value) {
 				set_option(reader, option, value);
 			}
@@ -1115,7 +1134,8 @@ static void read_argument(struct reader *reader, struct arguments *arguments) {
 		read_short(reader, arguments);
 	} else {
 		set_given(reader, "", argument, strlen(argument));
-		mistake(reader, "no option (beside options a configuration file is given as --config FILE)");
+		mistake(reader, "no option (beside options a configuration file is given as "
+				"--config FILE)");
 	}
 }
 
@@ -1148,7 +1168,8 @@ static void check_marks(struct reader *reader) {
 	}
 	size_t later = reader->set[low].order > reader->set[high].order ? low : high;
 	reader->place = reader->set[later];
-	set_given(reader, reader->place.file ? "" : "--", options[later].name, strlen(options[later].name));
+	set_given(reader, reader->place.file ? "" : "--", options[later].name,
+		strlen(options[later].name));
 	write_number(&notations[TYPE_SIZE], settings->buffer_low, low_text);
 	write_number(&notations[TYPE_SIZE], settings->buffer_high, high_text);
 	mistake(reader, "buffer-low (%s) has to be below buffer-high (%s)", low_text, high_text);
@@ -1160,7 +1181,8 @@ static void check_marks(struct reader *reader) {
 static void show_action(struct reader *reader, const struct action *action) {
 	reader->place = action->place;
 	if(action->key) {
-		set_given(reader, action->place.file ? "" : "-c ", action->key, strlen(action->key));
+		set_given(
+			reader, action->place.file ? "" : "-c ", action->key, strlen(action->key));
 	} else {
 		set_given(reader, "", "backend", strlen("backend"));
 	}
@@ -1205,10 +1227,12 @@ static void pass_option(struct reader *reader, const struct action *action) {
 	if(error == -ENOTSUP) {
 		mistake(reader, "the backend (%s) takes no options", name);
 	} else if(error && error != -ENOMEM) {
-		mistake(reader, "\"%.200s\" is refused by the backend (%s): no such option or no such value",
+		mistake(reader,
+			"\"%.200s\" is refused by the backend (%s): no such option or no such "
+			"value",
 			action->value, name);
 	} else if(error || asprintf(&text, "%s=%s", action->key, action->value) < 0 ||
-		append_text(&config->backend_option, &config->backend_options, text)) {
+		  append_text(&config->backend_option, &config->backend_options, text)) {
 		mistake_memory(reader);
 	}
 }
@@ -1236,7 +1260,9 @@ static bool speaks_of(const char *error, const char *key) {
 	return strncmp(error, key, len) == 0 && (error[len] == ':' || error[len] == ' ');
 }
 
-/* The last option that the message speaks of has its place; else the line that chose the backend. */
+/*
+ * The last option that the message speaks of has its place; else the line that chose the backend.
+ */
 static void check_backend(struct reader *reader) {
 	char error[PLUGIN_ERROR_MAX] = "";
 	const char *text = error;
@@ -1308,8 +1334,7 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 	load_backend(reader);
 }
 
-int config_read_again(
-	struct config *config, const struct config *running, int argc, char **argv) {
+int config_read_again(struct config *config, const struct config *running, int argc, char **argv) {
 	struct reader reader = {
 		.config = config, .plugin_path = running ? running->settings.plugin_path : NULL};
 
@@ -1385,7 +1410,8 @@ void config_print_help(void) {
 	printf("Usage: websocksy [OPTION]...\n"
 	       "       websocksy FILE\n\n"
 	       "Bridges WebSocket clients to TCP, UDP and Unix sockets.\n"
-	       "Long options with a value, but --config, are also keys in FILE's [core] section.\n");
+	       "Long options with a value, but --config, are also keys in FILE's [core] "
+	       "section.\n");
 	for(int group = 0; group < GROUPS; group++) {
 		printf("\n%s:\n", group_titles[group]);
 		for(size_t at = 0; at < OPTIONS; at++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * One table of options for command line, INI file, --help and --dump-config; selecting and configuring
- * the backend.
+ * One table of options for command line, INI file, --help and --dump-config; selecting and
+ * configuring the backend.
  */
 #ifndef WEBSOCKSY_CONFIG_H
 #define WEBSOCKSY_CONFIG_H
@@ -24,26 +24,27 @@ struct config {
 	enum config_action action;
 	struct settings settings;
 	struct backend *backend; /* one reference; NULL for CONFIG_HELP and CONFIG_VERSION */
-	char *backend_name;      /* NULL: built in */
+	char *backend_name; /* NULL: built in */
 	size_t backend_options;
 	char **backend_option; /* "key=value", in order */
 };
 
 /*
- * Reads the command line and the files that it names into `config`; loads framing plugins and the backend
- * and passes it its options. 0, or negative errno after one line for each mistake in the log, naming file
- * and line (or the command line), key, and what would be right. `config` need not be initialised and is to be
- * freed either way. Reads everything anew on each call, so the same arguments serve for a reload. The log
- * level is left alone: applying it, as all settings, is the caller's.
+ * Reads the command line and the files that it names into `config`; loads framing plugins and the
+ * backend and passes it its options. 0, or negative errno after one line for each mistake in the
+ * log, naming file and line (or the command line), key, and what would be right. `config` need not
+ * be initialised and is to be freed either way. Reads everything anew on each call, so the same
+ * arguments serve for a reload. The log level is left alone: applying it, as all settings, is the
+ * caller's.
  */
 int config_read(struct config *config, int argc, char **argv);
 
 /*
- * The same for a reload, while `running` (unchanged, not kept; NULL: none) serves. Plugins in use cannot be exchanged:
- * plugin-path stays as it is in `running`, with a notice if it is to be another one.
+ * The same for a reload, while `running` (unchanged, not kept; NULL: none) serves. Plugins in use
+ * cannot be exchanged: plugin-path stays as it is in `running`, with a notice if it is to be
+ * another one.
  */
-int config_read_again(
-	struct config *config, const struct config *running, int argc, char **argv);
+int config_read_again(struct config *config, const struct config *running, int argc, char **argv);
 void config_free(struct config *config);
 
 /* Prints usage, generated from the option table, to standard output. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Cuts an INI text into sections and options. It must not know option names, files or the log.
- * Invariant: every slice lies within the text given to ini_start(), and nothing outside of it is read.
+ * Invariant: every slice lies within the text given to ini_start(), and nothing outside of it is
+ * read.
  */
 #include "ini.h"
 
@@ -83,12 +84,13 @@ static struct ini_slice next_line(struct ini_reader *reader) {
 static enum ini_result parse_line(
 	struct ini_reader *reader, struct ini_slice line, struct ini_item *item) {
 	if(line.at[0] == '[') {
-		/* A broken header is one mistake: the options below it are not blamed for it, too. */
+		/* A broken header is one mistake: the options below it are not blamed, too. */
 		reader->in_section = true;
 		return parse_section(line, item);
 	}
 	if(!reader->in_section) {
-		return bad_line(item, "an option before any section (begin with [core] or [backend])");
+		return bad_line(
+			item, "an option before any section (begin with [core] or [backend])");
 	}
 	return parse_option(line, item);
 }

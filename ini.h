@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Sections and options of an INI text, one after the other, as slices into the caller's memory. It knows
- * no option names and reads no files.
+ * Sections and options of an INI text, one after the other, as slices into the caller's memory. It
+ * knows no option names and reads no files.
  */
 #ifndef WEBSOCKSY_INI_H
 #define WEBSOCKSY_INI_H
@@ -19,17 +19,17 @@ struct ini_slice {
 
 enum ini_result {
 	INI_SECTION, /* "[name]" */
-	INI_OPTION,  /* "name = value" */
-	INI_BAD,     /* a line that is neither; see `error` */
-	INI_END      /* nothing is left */
+	INI_OPTION, /* "name = value" */
+	INI_BAD, /* a line that is neither; see `error` */
+	INI_END /* nothing is left */
 };
 
 struct ini_item {
 	size_t line; /* the first is 1 */
 	struct ini_slice name;
 	struct ini_slice value; /* INI_OPTION only; may be empty */
-	const char *error;      /* INI_BAD only: static, what is wrong and what would be right */
-	bool section;           /* INI_BAD only: the line was to begin a section */
+	const char *error; /* INI_BAD only: static, what is wrong and what would be right */
+	bool section; /* INI_BAD only: the line was to begin a section */
 };
 
 /* State of one pass over a text. Set by ini_start(). */
@@ -44,10 +44,10 @@ struct ini_reader {
 void ini_start(struct ini_reader *reader, const char *text, size_t len);
 
 /*
- * Takes the next section, option or mistake. Lines end in LF or CRLF, the last one may end without. Blank
- * lines and lines beginning with '#' or ';' are skipped; there are no comments behind values. White space
- * around names and values is dropped; a value that begins and ends with '"' is what is between the two,
- * white space included. After INI_BAD reading goes on with the next line.
+ * Takes the next section, option or mistake. Lines end in LF or CRLF, the last one may end without.
+ * Blank lines and lines beginning with '#' or ';' are skipped; there are no comments behind values.
+ * White space around names and values is dropped; a value that begins and ends with '"' is what is
+ * between the two, white space included. After INI_BAD reading goes on with the next line.
  */
 enum ini_result ini_next(struct ini_reader *reader, struct ini_item *item);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Writes log lines to standard error. It must not know who logs, and it must never make the daemon wait:
- * a pipe that poll() calls writable takes at least PIPE_BUF bytes without blocking, so every line is shorter
- * than that and goes out in one write.
- * Invariants: a line is written whole or not at all (pipes, files, the journal); errno is preserved.
+ * Writes log lines to standard error. It must not know who logs, and it must never make the daemon
+ * wait: a pipe that poll() calls writable takes at least PIPE_BUF bytes without blocking, so every
+ * line is shorter than that and goes out in one write.
+ * Invariants: a line is written whole or not at all (pipes, files, the journal); errno is
+ * preserved.
  */
 #include "log.h"
 
@@ -33,7 +34,8 @@ static const char *const level_names[] = {
 	[LOG_INFO] = "info",
 	[LOG_DEBUG] = "debug",
 };
-static_assert(sizeof(level_names) / sizeof(level_names[0]) == LOG_LEVELS, "one name for each level");
+static_assert(
+	sizeof(level_names) / sizeof(level_names[0]) == LOG_LEVELS, "one name for each level");
 
 /* sd-daemon(3): the syslog priorities in front of a line for the journal. */
 static const char level_priorities[] = {
@@ -48,10 +50,10 @@ static_assert(sizeof(level_priorities) == LOG_LEVELS, "one priority for each lev
 /* The program's only mutable globals: one process has one standard error. */
 static struct {
 	enum log_level level;
-	uint64_t lost; /* lines that standard error had no room for since the last one that was written */
+	uint64_t lost; /* lines that found no room, since the last that was written */
 } state = {.level = LOG_INFO};
 
-/* systemd.exec(5): JOURNAL_STREAM names the journal's socket; standard error may be something else. */
+/* systemd.exec(5): JOURNAL_STREAM names the journal; standard error may be something else. */
 static bool is_journal(void) {
 	const char *stream = getenv("JOURNAL_STREAM");
 	struct stat stat;
@@ -90,14 +92,14 @@ static size_t text_room(size_t prefix) {
 	return LOG_LINE_MAX - 1 - prefix;
 }
 
-/* What strangers send ends up in lines: no control character may forge a line or drive a terminal. */
+/* What strangers send ends up here: no control may forge a line or drive a terminal. */
 static void replace_controls(char *text, size_t len) {
 	for(size_t at = 0; at < len; at++) {
 		uint8_t byte = (uint8_t)text[at];
 		if(byte < 0x20 || byte == 0x7f) {
 			text[at] = '?';
 		} else if(byte == 0xc2 && at + 1 < len && (uint8_t)text[at + 1] >= 0x80 &&
-			(uint8_t)text[at + 1] <= 0x9f) { /* U+0080 to U+009F */
+			  (uint8_t)text[at + 1] <= 0x9f) { /* U+0080 to U+009F */
 			text[at++] = '?';
 			text[at] = '?';
 		}
@@ -123,8 +125,8 @@ static bool send_line(const char *line, size_t len) {
 }
 
 /*
- * Completes a line whose text was printed behind `prefix` bytes with a room of text_room() bytes; `printed`
- * is what printf returned. Result: the length of the line.
+ * Completes a line whose text was printed behind `prefix` bytes with a room of text_room() bytes;
+ * `printed` is what printf returned. Result: the length of the line.
  */
 static size_t finish_line(char line[LOG_LINE_MAX], size_t prefix, int printed) {
 	size_t len = printed < 0 ? 0 : (size_t)printed;
@@ -201,7 +203,8 @@ bool log_limit_pass(struct log_limit *limit, uint64_t now_ms) {
 
 	if(limit->second != second) {
 		if(limit->dropped > 0) {
-			log_write(LOG_WARNING, "log: %" PRIu32 " lines of this kind suppressed", limit->dropped);
+			log_write(LOG_WARNING, "log: %" PRIu32 " lines of this kind suppressed",
+				limit->dropped);
 		}
 		*limit = (struct log_limit){.second = second};
 	}

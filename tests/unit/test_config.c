@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The configuration: every option in every place it can be given, the text of every mistake, the order of
- * options, and that a dump reads back as what was dumped.
+ * The configuration: every option in every place it can be given, the text of every mistake, the
+ * order of options, and that a dump reads back as what was dumped.
  */
 #include "builtins.h"
 #include "config.h"
@@ -170,6 +170,9 @@ static void test_defaults(void **state) {
 	config_free(&config);
 }
 
+#define TEN "0123456789"
+#define LONG_PATH "/" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "012345" /* 107 bytes */
+
 struct valid {
 	const char *name;
 	const char *letter; /* NULL: none */
@@ -192,6 +195,7 @@ static const struct valid valid[] = {
 	{"listen", "-l", "unix:/run/a,b,mode=0660", "listen = unix:/run/a,b,mode=0660"},
 	{"listen", "-l", "unix:/x,mode=777", "listen = unix:/x,mode=777"},
 	{"listen", "-l", "unix:@name", "listen = unix:@name"},
+	{"listen", "-l", "unix:" LONG_PATH, "listen = unix:" LONG_PATH},
 	{"listen", "-l", "*", "listen = *"},
 	{"origin", NULL, "https://Example.org", "origin = https://example.org:443"},
 	{"origin", NULL, "http://[::1]:81", "origin = http://[::1]:81"},
@@ -289,10 +293,6 @@ struct invalid {
 	const char *part; /* of the message */
 };
 
-#define LONG_PATH \
-	"/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890" \
-	"123456789012345"
-
 static const struct invalid invalid[] = {
 	{"port", "", "\"\" is no port number (use 0 to 65535)"},
 	{"port", "abc", "\"abc\" is no port number"},
@@ -306,7 +306,8 @@ static const struct invalid invalid[] = {
 	{"port", "18446744073709551616", "out of range (0 to 65535)"},
 	{"port", "18446744073709559617", "out of range (0 to 65535)"},
 	{"listen", "", "\"\" is no address"},
-	{"listen", "127.0.0.1:80", "\"127.0.0.1:80\" is no address (the port has an option of its own)"},
+	{"listen", "127.0.0.1:80",
+		"\"127.0.0.1:80\" is no address (the port has an option of its own)"},
 	{"listen", "[::1]:80", "\"[::1]:80\" is no address"},
 	{"listen", "[localhost]", "is no IPv6 address"},
 	{"listen", "300.1.1.1", "\"300.1.1.1\" is no address"},
@@ -324,11 +325,12 @@ static const struct invalid invalid[] = {
 	{"listen", "unix:/x,mode=0888", "has no such mode"},
 	{"listen", "unix:/x,mode=1777", "has no such mode"},
 	{"listen", "unix:/x,mode=0660x", "has no such mode"},
-	{"listen", "unix:" LONG_PATH "7", "at most 107 bytes"},
+	{"listen", "unix:" LONG_PATH "6", "at most 107 bytes"},
 	{"origin", "", "\"\": "},
 	{"origin", "example.org", "\"example.org\": "},
 	{"origin", "https://x/y", "\"https://x/y\": "},
-	{"web", "/nonexistent/page", "\"/nonexistent/page\" does not exist (use a directory or a file)"},
+	{"web", "/nonexistent/page",
+		"\"/nonexistent/page\" does not exist (use a directory or a file)"},
 	{"web", "/dev/null", "\"/dev/null\" is neither directory nor file"},
 	{"backend", "../x", "\"../x\" is no name of a backend (use letters, digits, _ and -)"},
 	{"backend", "a b", "is no name of a backend"},
@@ -363,7 +365,8 @@ static const struct invalid invalid[] = {
 	{"ping", "4381h", "\"4381h\" is out of range (0 to 15768000)"},
 	{"ping", "18446744073709551615h", "is out of range"},
 	{"ping", "5124095576030.432h", "is out of range"},
-	{"pong-timeout", "Auto", "\"Auto\" is no time (use seconds, or a number with ms, s, m or h, or auto)"},
+	{"pong-timeout", "Auto",
+		"\"Auto\" is no time (use seconds, or a number with ms, s, m or h, or auto)"},
 	{"handshake-timeout", "0", "\"0\" is out of range (1ms to 31536000)"},
 	{"connect-timeout", "0", "\"0\" is out of range"},
 	{"close-timeout", "0", "\"0\" is out of range"},
@@ -434,7 +437,8 @@ struct broken {
 
 static const struct broken broken[] = {
 	{"port = 1\n", 0, 1, "broken.conf:1: syntax: an option before any section"},
-	{"[core]\n[other]\nport = x\n", 0, 1, "broken.conf:2: other: unknown section (use [core] or"},
+	{"[core]\n[other]\nport = x\n", 0, 1,
+		"broken.conf:2: other: unknown section (use [core] or"},
 	{"[Core]\n", 0, 1, "broken.conf:1: Core: unknown section"},
 	{"[core\nport = x\n", 0, 1, "broken.conf:1: syntax: the section name lacks"},
 	{"[core] # c\n", 0, 1, "broken.conf:1: syntax: nothing may follow"},
@@ -449,12 +453,14 @@ static const struct broken broken[] = {
 	{"[core]\nport = 1\0\n", 17, 1, "broken.conf:2: syntax: a NUL byte"},
 	{"[core]\r\n\r\nport = x\r\n", 0, 1, "broken.conf:3: port: \"x\" is no port number"},
 	{"[core]\nport = x\nping = y\nz\n[backend]\nno = 1\n", 0, 4, "broken.conf:6: no: "},
-	{"[backend]\nnope = 1\n", 0, 1, "broken.conf:2: nope: \"1\" is refused by the backend (built in)"},
+	{"[backend]\nnope = 1\n", 0, 1,
+		"broken.conf:2: nope: \"1\" is refused by the backend (built in)"},
 	{"[backend]\nframing = nope\nhost = x\n", 0, 1, "broken.conf:2: framing: "},
 	{"[backend]\nframing=separator\nhost=x\nframing-config=\\xZZ\n", 0, 1,
 		"broken.conf:4: framing-config: "},
 	{"[core]\nbackend = nope\n[backend]\nhost = x\n", 0, 1, "broken.conf:2: backend: "},
-	{"[core]\nbackend = nope\nbackend =\n[backend]\nhost = x\n", 0, 1, "broken.conf:2: backend: "},
+	{"[core]\nbackend = nope\nbackend =\n[backend]\nhost = x\n", 0, 1,
+		"broken.conf:2: backend: "},
 };
 
 static void test_broken_files(void **state) {
@@ -507,7 +513,9 @@ static void test_command_line_mistakes(void **state) {
 	BAD(1, "command line: --verbose: takes no value", "--verbose=1");
 	BAD(1, "command line: --: starting a program is not supported", "--", "cat");
 	BAD(1, "command line: --: starting a program is not supported", "-v", "--");
-	BAD(1, "command line: x.conf: no option (beside options a configuration file is given as --config",
+	BAD(1,
+		"command line: x.conf: no option (beside options a configuration file is given as "
+		"--config",
 		"-v", "x.conf");
 	BAD(2, "command line: y: no option", "x", "y");
 	BAD(1, "command line: -: no option", "-v", "-");
@@ -542,9 +550,9 @@ static void test_levels(void **state) {
 		const char *argument[4];
 		enum log_level level;
 	} rows[] = {{{"-v"}, LOG_DEBUG}, {{"-vvv"}, LOG_DEBUG}, {{"-q"}, LOG_NOTICE},
-		{{"-qq", "-q"}, LOG_ERROR}, {{"-qqqqq"}, LOG_ERROR}, {{"-q", "--verbose"}, LOG_INFO},
-		{{"--quiet", "--log-level=error"}, LOG_ERROR}, {{"--log-level=error", "-v"}, LOG_WARNING},
-		{{"-vp1", "-q"}, LOG_INFO}};
+		{{"-qq", "-q"}, LOG_ERROR}, {{"-qqqqq"}, LOG_ERROR},
+		{{"-q", "--verbose"}, LOG_INFO}, {{"--quiet", "--log-level=error"}, LOG_ERROR},
+		{{"--log-level=error", "-v"}, LOG_WARNING}, {{"-vp1", "-q"}, LOG_INFO}};
 
 	(void)state;
 	for(size_t at = 0; at < sizeof(rows) / sizeof(rows[0]); at++) {
@@ -559,8 +567,8 @@ static void test_order(void **state) {
 	(void)state;
 	write_file("order.conf", "[core]\nport = 10\nlisten = ::1\nport = 11\norigin = null\n"
 				 "[backend]\nhost = tcp://b\n[core]\nping = 3\n");
-	struct config config = GOOD("-p5", "-l", "127.0.0.1", "-c", "host=a", "--config=order.conf", "-k",
-		"4", "-l", "::2", "-c", "port=1");
+	struct config config = GOOD("-p5", "-l", "127.0.0.1", "-c", "host=a", "--config=order.conf",
+		"-k", "4", "-l", "::2", "-c", "port=1");
 	assert_int_equal(config.settings.port, 11);
 	assert_int_equal(config.settings.ping_ms, 4000);
 	assert_int_equal(config.settings.listens, 3);
@@ -591,14 +599,18 @@ static void test_backend_drops_options(void **state) {
 	write_file("drop.conf", "[backend]\nhost = a\nport = 1\n[core]\nbackend =\n");
 	assert_int_equal(READ(&config, "drop.conf"), 0);
 	assert_int_equal(config.backend_options, 0);
-	assert_non_null(strstr(output, "warning: drop.conf:5: backend: drops the 2 backend options above"));
+	assert_non_null(
+		strstr(output, "warning: drop.conf:5: backend: drops the 2 backend options above"));
 	assert_int_equal(count_lines(output), 1);
 	config_free(&config);
 	write_file("fine.conf", "[core]\nbackend =\n[backend]\nhost = a\n");
 	config = GOOD("-c", "host=b", "--config", "fine.conf", "--config=fine.conf");
 	assert_int_equal(config.backend_options, 1);
 	config_free(&config);
-	/* The value that is refused belongs to a backend that is dropped afterwards: still a mistake. */
+	/*
+	 * The value that is refused belongs to a backend that is dropped afterwards: still a
+	 * mistake.
+	 */
 	BAD(1, "command line: -c nope: ", "-c", "nope=1", "-b", "");
 }
 
@@ -622,9 +634,10 @@ static void test_dump(void **state) {
 	check_dump(first);
 	config = GOOD("-p9", "-l::1", "-l", "unix:/x,mode=0600", "--origin=same", "--origin=null",
 		"--origin=https://*.a.org", "--origin=http://b:8080", "--web=/", "-k1.234",
-		"--pong-timeout=90m", "--plugin-path=/ x ", "--resolver=[::1]:5353", "--max-message=1000000",
-		"--buffer-high=1025", "--buffer-low=1024", "-vv", "-c", "host= tcp://a:1 ", "-c",
-		"framing=separator", "-cframing-config=\"\"", "-cprotocol=#;[");
+		"--pong-timeout=90m", "--plugin-path=/ x ", "--resolver=[::1]:5353",
+		"--max-message=1000000", "--buffer-high=1025", "--buffer-low=1024", "-vv", "-c",
+		"host= tcp://a:1 ", "-c", "framing=separator", "-cframing-config=\"\"",
+		"-cprotocol=#;[");
 	dump(&config);
 	config_free(&config);
 	memcpy(first, output, sizeof(first));
@@ -646,10 +659,11 @@ static void test_dump(void **state) {
 
 /* No prefix of a file does harm, and after each of them the whole file is read as ever. */
 static void test_prefixes(void **state) {
-	static const char text[] = "# x\n[core]\r\nport = 80\nlisten = ::1\nlisten = unix:/a,mode=0600\n"
-				   "origin = https://*.a.org:1\nping = 1.5m\nresolver = 1.1.1.1,[::1]:2\n"
-				   "buffer-low = 4K\nplugin-path = /nonexistent\nlog-level = debug\n"
-				   "[backend]\nhost = \" a\"\nframing = newline\nframing-config = lf";
+	static const char text[] =
+		"# x\n[core]\r\nport = 80\nlisten = ::1\nlisten = unix:/a,mode=0600\n"
+		"origin = https://*.a.org:1\nping = 1.5m\nresolver = 1.1.1.1,[::1]:2\n"
+		"buffer-low = 4K\nplugin-path = /nonexistent\nlog-level = debug\n"
+		"[backend]\nhost = \" a\"\nframing = newline\nframing-config = lf";
 	struct config config;
 
 	(void)state;
@@ -666,9 +680,12 @@ static void test_prefixes(void **state) {
 	config_free(&config);
 }
 
-/* A reload reads the same arguments: what the file says now counts, and nothing is left of before. */
+/*
+ * A reload reads the same arguments: what the file says now counts, and nothing is left of before.
+ */
 static void test_reading_again(void **state) {
-	write_file("again.conf", "[core]\nport = 1\nlisten = ::1\norigin = null\n[backend]\nhost = a\n");
+	write_file("again.conf",
+		"[core]\nport = 1\nlisten = ::1\norigin = null\n[backend]\nhost = a\n");
 	struct config old = GOOD("again.conf");
 
 	(void)state;
@@ -738,9 +755,9 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-	static const char *const names[] = {"file", "fifo", "valid.conf", "invalid.conf", "marks.conf",
-		"broken.conf", "huge.conf", "order.conf", "drop.conf", "fine.conf", "dump.conf",
-		"prefix.conf", "again.conf", "path.conf"};
+	static const char *const names[] = {"file", "fifo", "valid.conf", "invalid.conf",
+		"marks.conf", "broken.conf", "huge.conf", "order.conf", "drop.conf", "fine.conf",
+		"dump.conf", "prefix.conf", "again.conf", "path.conf"};
 
 	(void)state;
 	plugin_shutdown();

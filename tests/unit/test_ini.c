@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The INI reader: sections, options, every kind of broken line, and inputs cut anywhere, each ending at an
- * unreadable page.
+ * The INI reader: sections, options, every kind of broken line, and inputs cut anywhere, each
+ * ending at an unreadable page.
  */
 #include "ini.h"
 
@@ -98,15 +98,16 @@ static void test_examples(void **state) {
 
 /* A prefix reads as the whole does, apart from its last line. */
 static void test_prefixes(void **state) {
-	static const char text[] = "\xef\xbb\xbf# c\r\n[core]\r\nport = 8001\r\n\r\nweb=\" x \"\n; d\n"
-				   "[backend]\nhost = tcp://[::1]:1\nbroken\n[x\nlast = \"";
+	static const char text[] =
+		"\xef\xbb\xbf# c\r\n[core]\r\nport = 8001\r\n\r\nweb=\" x \"\n; d\n"
+		"[backend]\nhost = tcp://[::1]:1\nbroken\n[x\nlast = \"";
 	struct trace whole, part;
 
 	(void)state;
 	read_text(text, sizeof(text) - 1, &whole);
-	assert_string_equal(whole.text,
-		"2[core]|3 port=<8001>|5 web=< x >|7[backend]|8 host=<tcp://[::1]:1>|9!no \"=\" in th|"
-		"10[!the section |11 last=<\">|");
+	assert_string_equal(whole.text, "2[core]|3 port=<8001>|5 web=< x >|7[backend]|8 "
+					"host=<tcp://[::1]:1>|9!no \"=\" in th|"
+					"10[!the section |11 last=<\">|");
 	for(size_t len = 0; len < sizeof(text) - 1; len++) {
 		read_text(text, len, &part);
 		const char *lines_end = memrchr(text, '\n', len);
@@ -140,10 +141,10 @@ static void test_line_length(void **state) {
 
 /* Whatever the predicate says, the value comes back. */
 static void test_quotes(void **state) {
-	static const char *const values[] = {
-		"", " ", "a", " a", "a ", "\t", "\"", "\"\"", "\"a\"", "\"a", "a\"", "a b", "\r", "#", "[x]"};
-	static const bool quotes[] = {false, true, false, true, true, true, false, true, true, false,
-		false, false, true, false, false};
+	static const char *const values[] = {"", " ", "a", " a", "a ", "\t", "\"", "\"\"", "\"a\"",
+		"\"a", "a\"", "a b", "\r", "#", "[x]"};
+	static const bool quotes[] = {false, true, false, true, true, true, false, true, true,
+		false, false, false, true, false, false};
 	char text[64];
 	struct ini_reader reader;
 	struct ini_item item;
@@ -153,7 +154,8 @@ static void test_quotes(void **state) {
 		size_t len = strlen(values[at]);
 		assert_int_equal(ini_needs_quotes(values[at], len), quotes[at]);
 		const char *quote = quotes[at] ? "\"" : "";
-		int total = snprintf(text, sizeof(text), "[a]\nk = %s%s%s\n", quote, values[at], quote);
+		int total =
+			snprintf(text, sizeof(text), "[a]\nk = %s%s%s\n", quote, values[at], quote);
 		ini_start(&reader, text, (size_t)total);
 		assert_int_equal(ini_next(&reader, &item), INI_SECTION);
 		assert_int_equal(ini_next(&reader, &item), INI_OPTION);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The log: levels, form of a line in the journal and elsewhere, control characters, long lines, a full or
- * closed pipe on standard error, and the limit for what strangers can cause.
+ * The log: levels, form of a line in the journal and elsewhere, control characters, long lines, a
+ * full or closed pipe on standard error, and the limit for what strangers can cause.
  */
 #include "log.h"
 
@@ -89,7 +89,8 @@ static void test_levels(void **state) {
 			const char *text = capture_read(&capture);
 			char expected[32] = "";
 			if(level <= limit) {
-				snprintf(expected, sizeof(expected), "<%d>line %d\n", level + 3, level);
+				snprintf(expected, sizeof(expected), "<%d>line %d\n", level + 3,
+					level);
 			}
 			assert_string_equal(text, expected);
 		}
@@ -184,18 +185,19 @@ static void test_full_pipe(void **state) {
 	assert_int_equal(fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK), 0);
 	while(write(STDERR_FILENO, filler, sizeof(filler)) > 0) {
 	}
-	assert_int_equal(fcntl(STDERR_FILENO, F_SETFL, 0), 0); /* blocking: a write would hang here */
+	assert_int_equal(
+		fcntl(STDERR_FILENO, F_SETFL, 0), 0); /* blocking: a write would hang here */
 	log_write(LOG_ERROR, "lost one");
 	log_write(LOG_ERROR, "lost two");
 	log_write(LOG_DEBUG, "not lost, not wanted");
-	for(ssize_t got = 1; got > 0 && len < sizeof(rest) - 1; len += got > 0 ? (size_t)got : 0) {
+	for(ssize_t got = 1; got > 0 && len<sizeof(rest) - 1; len += got> 0 ? (size_t)got : 0) {
 		got = read(capture.reader, rest + len, sizeof(rest) - 1 - len);
 	}
 	rest[len] = '\0';
 	assert_null(strstr(rest, "lost"));
 	log_write(LOG_ERROR, "kept");
-	assert_string_equal(capture_read(&capture),
-		"<4>log: 2 lines lost, standard error was full\n<3>kept\n");
+	assert_string_equal(
+		capture_read(&capture), "<4>log: 2 lines lost, standard error was full\n<3>kept\n");
 	log_write(LOG_ERROR, "next");
 	assert_string_equal(capture_read(&capture), "<3>next\n");
 	capture_stop(&capture);
@@ -210,7 +212,8 @@ static void test_full_again(void **state) {
 	capture_start(&capture);
 	pretend_journal();
 	assert_true(fcntl(STDERR_FILENO, F_SETPIPE_SZ, PIPE_BUF) == PIPE_BUF);
-	assert_int_equal(write(STDERR_FILENO, page, 1), 1); /* the only page is in use: not writable */
+	assert_int_equal(
+		write(STDERR_FILENO, page, 1), 1); /* the only page is in use: not writable */
 	log_write(LOG_ERROR, "one");
 	assert_int_equal(read(capture.reader, page, sizeof(page)), 1);
 	log_write(LOG_ERROR, "two");
@@ -223,8 +226,8 @@ static void test_full_again(void **state) {
 	capture_start(&capture);
 	pretend_journal();
 	log_write(LOG_ERROR, "four");
-	assert_string_equal(capture_read(&capture),
-		"<4>log: 1 lines lost, standard error was full\n<3>four\n");
+	assert_string_equal(
+		capture_read(&capture), "<4>log: 1 lines lost, standard error was full\n<3>four\n");
 	capture_stop(&capture);
 }
 
@@ -241,8 +244,8 @@ static void test_closed_pipe(void **state) {
 	capture_start(&capture);
 	pretend_journal();
 	log_write(LOG_ERROR, "x");
-	assert_string_equal(capture_read(&capture),
-		"<4>log: 1 lines lost, standard error was full\n<3>x\n");
+	assert_string_equal(
+		capture_read(&capture), "<4>log: 1 lines lost, standard error was full\n<3>x\n");
 	capture_stop(&capture);
 }
 
