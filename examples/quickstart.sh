@@ -128,14 +128,20 @@ start_chat() {
 	chat_port=$found
 }
 
-# The port is the kernel's choice when $1 is 0.
+# The port is the kernel's choice when $1 is 0. A bridge that ends at once is forgotten: run() waits for
+# the first child that ends.
 start_bridge() {
 	: >"$work/bridge.log"
 	"$root/websocksy" -l 127.0.0.1 -p "$1" --web="$root/index.html" --grace=1 \
 		-c host="tcp://127.0.0.1:$chat_port" -c framing=newline -c framing-config=lf -c protocol='*' \
 		2>"$work/bridge.log" </dev/null &
 	children+=($!)
-	wait_for_port "$work/bridge.log" $! || return 1
+	if ! wait_for_port "$work/bridge.log" $!; then
+		kill -TERM $! 2>/dev/null || true
+		wait $! || true
+		unset 'children[-1]'
+		return 1
+	fi
 	bridge_port=$found
 }
 
@@ -175,7 +181,7 @@ run() {
 	say 'Ctrl-C ends everything. The log of the bridge:'
 	tail -n +1 -f "$work/bridge.log" &
 	children+=($!)
-	wait -n || true
+	wait -n "${children[@]}" || true
 	fail 'a server has ended by itself'
 }
 
