@@ -25,21 +25,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BRIDGE_ACCEPTS 64     /* connections taken from one listener in one turn */
-#define BRIDGE_RETRY_MS 100   /* how long accepting pauses when descriptors or memory have run out */
-#define BRIDGE_SURPLUS 64     /* connections above the limit that live long enough to be told 503 */
-#define BRIDGE_RESERVED 64    /* descriptors that are no client's and no peer's */
-#define BRIDGE_ADDRESSES 16   /* sockets that one `listen` may come to */
+#define BRIDGE_ACCEPTS 64 /* connections taken from one listener in one turn */
+#define BRIDGE_RETRY_MS 100 /* how long accepting pauses when descriptors or memory have run out */
+#define BRIDGE_SURPLUS 64 /* connections above the limit that live long enough to be told 503 */
+#define BRIDGE_RESERVED 64 /* descriptors that are no client's and no peer's */
+#define BRIDGE_ADDRESSES 16 /* sockets that one `listen` may come to */
 
 struct listener {
 	struct ev_io io;
 	struct ev_dead dead;
 	struct link link;
 	struct bridge *bridge;
-	char *spec;    /* as configured; NULL: every address */
+	char *spec; /* as configured; NULL: every address */
 	uint16_t port; /* as configured */
-	bool passed;   /* the service manager's: not ours to close or to remove */
-	bool stale;    /* not in the new configuration */
+	bool passed; /* the service manager's: not ours to close or to remove */
+	bool stale; /* not in the new configuration */
 };
 
 /* How many connections an address has. */
@@ -55,7 +55,7 @@ struct bridge {
 	struct ev_timer retry; /* accepting has paused */
 	struct ev_timer grace;
 	struct log_limit full; /* of lines about descriptors that have run out */
-	void *visitors;        /* tsearch(3) tree of struct visitor */
+	void *visitors; /* tsearch(3) tree of struct visitor */
 	size_t count;
 	size_t fd_limit;
 };
@@ -83,7 +83,8 @@ static bool visitor_key(const union connection_address *address, struct visitor 
 	*out = (struct visitor){0};
 	if(address->any.sa_family == AF_INET) {
 		memcpy(&out->key[1], &address->in.sin_addr, 4);
-	} else if(address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr)) {
+	} else if(address->any.sa_family == AF_INET6 &&
+		IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr)) {
 		memcpy(&out->key[1], &address->in6.sin6_addr.s6_addr[12], 4);
 	} else if(address->any.sa_family == AF_INET6) {
 		memcpy(&out->key[0], &address->in6.sin6_addr, 8);
@@ -176,8 +177,8 @@ static void accept_retry(struct ev_timer *timer) {
 static void accept_pause(struct bridge *bridge, int error) {
 	struct loop *loop = bridge->env.loop;
 	if(log_limit_pass(&bridge->full, loop->now_ms)) {
-		log_write(LOG_WARNING, "cannot accept connections: %s; trying again in %d ms", strerror(error),
-			BRIDGE_RETRY_MS);
+		log_write(LOG_WARNING, "cannot accept connections: %s; trying again in %d ms",
+			strerror(error), BRIDGE_RETRY_MS);
 	}
 	if(loop_timer_set(loop, &bridge->retry, loop->now_ms + BRIDGE_RETRY_MS) == 0) {
 		listeners_want(bridge, 0);
@@ -189,13 +190,15 @@ static void accept_run(struct ev_io *io) {
 	for(int i = 0; i < BRIDGE_ACCEPTS; i++) {
 		struct sockaddr_storage address;
 		socklen_t len = sizeof(address);
-		int fd = accept4(io->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(
+			io->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if(fd >= 0) {
 			admit(bridge, fd, (struct sockaddr *)&address, len);
 		} else if(errno == EAGAIN) {
 			loop_used_up(io, LOOP_IN);
 			return;
-		} else if(errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		} else if(errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			errno == ENOMEM) {
 			accept_pause(bridge, errno);
 			return;
 		}
@@ -216,7 +219,8 @@ static void listener_unlink(const struct listener *listener) {
 	if(listener->passed || getsockname(listener->io.fd, (struct sockaddr *)&own, &len) < 0) {
 		return;
 	}
-	if(own.sun_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path) && own.sun_path[0]) {
+	if(own.sun_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path) &&
+		own.sun_path[0]) {
 		unlink(own.sun_path);
 	}
 }
@@ -241,8 +245,8 @@ static void listener_log(const struct listener *listener) {
 }
 
 /* Makes a listener of a listening socket; owns `fd` from here on. */
-static int listener_add(
-	struct bridge *bridge, struct link *list, int fd, const char *spec, uint16_t port, bool passed) {
+static int listener_add(struct bridge *bridge, struct link *list, int fd, const char *spec,
+	uint16_t port, bool passed) {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	int result = -ENOMEM;
 	if(!listener) {
@@ -276,7 +280,8 @@ fail_fd:
 static struct listener *listener_find(struct bridge *bridge, const char *spec, uint16_t port) {
 	for(struct link *at = bridge->listeners.next; at != &bridge->listeners; at = at->next) {
 		struct listener *listener = LOOP_OWNER(at, struct listener, link);
-		bool same = spec && listener->spec ? strcmp(spec, listener->spec) == 0 : spec == listener->spec;
+		bool same = spec && listener->spec ? strcmp(spec, listener->spec) == 0
+						   : spec == listener->spec;
 		bool local = spec && strncmp(spec, "unix:", 5) == 0;
 		if(same && (local || listener->port == port)) {
 			return listener;
@@ -291,7 +296,8 @@ static int listen_one(struct bridge *bridge, struct link *list, const char *spec
 	char error[512];
 	struct listener *listener = listener_find(bridge, spec, port);
 	if(listener) {
-		for(struct link *at = bridge->listeners.next; at != &bridge->listeners; at = at->next) {
+		for(struct link *at = bridge->listeners.next; at != &bridge->listeners;
+			at = at->next) {
 			struct listener *other = LOOP_OWNER(at, struct listener, link);
 			if(other->spec == listener->spec ||
 				(spec && other->spec && strcmp(other->spec, spec) == 0)) {
@@ -393,7 +399,8 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct we
 static void tell_connections(struct bridge *bridge, bool stop) {
 	for(struct link *at = bridge->env.connections.next; at != &bridge->env.connections;) {
 		struct connection *connection = LOOP_OWNER(at, struct connection, link);
-		const struct connection_handlers *handlers = bridge->env.handlers[connection->phase];
+		const struct connection_handlers *handlers =
+			bridge->env.handlers[connection->phase];
 		void (*tell)(struct connection *) = stop ? handlers->shutdown : handlers->reload;
 		at = at->next;
 		if(tell) {
@@ -440,7 +447,8 @@ static int listen_passed(struct bridge *bridge, int first_fd, int passed) {
 	return result;
 }
 
-static int bridge_listen(struct bridge *bridge, const struct settings *settings, int first_fd, int passed) {
+static int bridge_listen(
+	struct bridge *bridge, const struct settings *settings, int first_fd, int passed) {
 	struct link fresh;
 	if(passed > 0) {
 		return listen_passed(bridge, first_fd, passed);
@@ -469,8 +477,8 @@ static void bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limi
 	bridge->env.handlers[CONNECTION_LINGER] = &connection_linger_handlers;
 }
 
-int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd, int passed,
-	size_t fd_limit) {
+int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
+	int passed, size_t fd_limit) {
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
 	struct web_site *site = NULL;
 	if(!bridge) {
@@ -480,7 +488,8 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 	int result = resolver_open(&bridge->env.resolver, loop, config->settings.resolver);
 	if(result) {
 		log_write(LOG_ERROR, "name lookup: cannot start (resolver = %s): %s",
-			config->settings.resolver ? config->settings.resolver : "as the system is configured",
+			config->settings.resolver ? config->settings.resolver
+						  : "as the system is configured",
 			strerror(-result));
 		goto fail;
 	}
@@ -512,7 +521,8 @@ static void drop_all(struct bridge *bridge) {
 
 static void grace_over(struct ev_timer *timer) {
 	struct bridge *bridge = LOOP_OWNER(timer, struct bridge, grace);
-	log_write(LOG_NOTICE, "%zu connections have not ended in time (grace), they are dropped", bridge->count);
+	log_write(LOG_NOTICE, "%zu connections have not ended in time (grace), they are dropped",
+		bridge->count);
 	drop_all(bridge);
 }
 

@@ -18,8 +18,8 @@ struct bridge;
  * `fd_limit`: the process's limit on descriptors, from which max-clients follows if it is not set. 0, or negative
  * errno after a line in the log that says what is wrong.
  */
-int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd, int passed,
-	size_t fd_limit);
+int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
+	int passed, size_t fd_limit);
 
 /*
  * Takes a new configuration: its contents move to the bridge. Running connections stay as they are, with the

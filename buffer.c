@@ -118,7 +118,8 @@ int bufq_append(struct bufq *queue, struct buffer_pool *pool, const void *data, 
 
 int bufq_peek(const struct bufq *queue, size_t offset, size_t len, struct iovec *iov, int max) {
 	int used = 0;
-	for(struct buffer_chunk *chunk = queue->head; chunk && used < max && len > 0; chunk = chunk->next) {
+	for(struct buffer_chunk *chunk = queue->head; chunk && used < max && len > 0;
+		chunk = chunk->next) {
 		size_t have = chunk->end - chunk->start;
 		if(offset >= have) {
 			offset -= have;

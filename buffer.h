@@ -18,7 +18,7 @@
 struct buffer_chunk {
 	struct buffer_chunk *next;
 	uint32_t start; /* first byte that is still queued */
-	uint32_t end;   /* behind the last */
+	uint32_t end; /* behind the last */
 	uint8_t data[BUFFER_CHUNK_DATA];
 };
 

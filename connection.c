@@ -71,7 +71,8 @@ struct connection *connection_new(
 	connection->since_ms = env->loop->now_ms;
 	/* A Unix client has no address worth keeping: its family alone is copied. */
 	size_t known = len < sizeof(connection->address) ? len : sizeof(connection->address);
-	memcpy(&connection->address, address, address->sa_family == AF_UNIX ? sizeof(sa_family_t) : known);
+	memcpy(&connection->address, address,
+		address->sa_family == AF_UNIX ? sizeof(sa_family_t) : known);
 	if(stream_open(&connection->client, env->loop, fd, &network_stream_ops, client_event)) {
 		free(connection);
 		return NULL;
@@ -141,7 +142,8 @@ void connection_enter(struct connection *connection, enum connection_phase phase
 int connection_set_deadline(struct connection *connection, uint64_t due_ms) {
 	int result = loop_timer_set(connection->env->loop, &connection->timer, due_ms);
 	if(result) {
-		connection_log(connection, LOG_ERROR, "no memory for a timer, the connection is closed");
+		connection_log(
+			connection, LOG_ERROR, "no memory for a timer, the connection is closed");
 		connection_close(connection);
 	}
 	return result;
@@ -154,7 +156,8 @@ bool connection_progresses(
 	const struct stream *sides[2] = {&connection->client, &connection->peer};
 	uint64_t latest = 0;
 	for(int i = 0; i < 2; i++) {
-		if(stream_is_open(sides[i]) && stream_backlog(sides[i]) > 0 && sides[i]->progress_ms > latest) {
+		if(stream_is_open(sides[i]) && stream_backlog(sides[i]) > 0 &&
+			sides[i]->progress_ms > latest) {
 			latest = sides[i]->progress_ms;
 		}
 	}
@@ -205,7 +208,8 @@ static void linger_peer(struct connection *connection, unsigned events) {
 
 static void linger_deadline(struct connection *connection) {
 	uint64_t due_ms;
-	if(connection_progresses(connection, connection->env->settings->close_timeout_ms, &due_ms)) {
+	if(connection_progresses(
+		   connection, connection->env->settings->close_timeout_ms, &due_ms)) {
 		connection_set_deadline(connection, due_ms);
 		return;
 	}
@@ -246,7 +250,8 @@ void connection_log(
 		return;
 	}
 	char client[NETWORK_ADDRESS_TEXT];
-	network_format_address(&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
+	network_format_address(
+		&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
 	char text[1024];
 	va_list arguments;
 	va_start(arguments, format);

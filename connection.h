@@ -20,13 +20,13 @@
 #include <stdint.h>
 
 enum connection_phase {
-	CONNECTION_HEAD,    /* the request head is arriving */
-	CONNECTION_QUERY,   /* the backend is asked for the peer */
+	CONNECTION_HEAD, /* the request head is arriving */
+	CONNECTION_QUERY, /* the backend is asked for the peer */
 	CONNECTION_CONNECT, /* the peer's name is looked up and its addresses are tried */
-	CONNECTION_ANSWER,  /* an HTTP answer is on its way */
-	CONNECTION_OPEN,    /* 101 is out, both directions run */
+	CONNECTION_ANSWER, /* an HTTP answer is on its way */
+	CONNECTION_OPEN, /* 101 is out, both directions run */
 	CONNECTION_CLOSING, /* our close frame is out, the client's is awaited */
-	CONNECTION_LINGER,  /* both sides get what is queued for them, then their end is awaited */
+	CONNECTION_LINGER, /* both sides get what is queued for them, then their end is awaited */
 	CONNECTION_DEAD,
 	CONNECTION_PHASES
 };
@@ -40,7 +40,7 @@ struct connection_handlers {
 	void (*peer)(struct connection *connection, unsigned events);
 	void (*deadline)(struct connection *connection);
 	void (*shutdown)(struct connection *connection); /* the daemon is to stop */
-	void (*reload)(struct connection *connection);   /* the settings have changed */
+	void (*reload)(struct connection *connection); /* the settings have changed */
 };
 
 /* What all connections of a bridge share. The bridge fills it; strings and pointers are its own. */
@@ -55,7 +55,8 @@ struct connection_env {
 	void (*opened)(struct connection *connection, uint8_t *early, size_t early_len);
 	bool draining; /* new requests are answered with 503 */
 	void (*handshake_free)(struct handshake *handshake);
-	void (*gone)(struct connection *connection); /* called by the destructor, before the memory goes */
+	void (*gone)(struct connection
+			*connection); /* called by the destructor, before the memory goes */
 	struct link connections;
 	uint64_t next_id;
 	struct log_limit limit; /* of lines about requests that came to nothing */
@@ -83,15 +84,15 @@ struct connection {
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
 	union connection_address address;
 	uint8_t phase;
-	bool surplus;  /* above the limit on connections: its request is answered with 503 */
-	bool counted;  /* counts for its address, see bridge.c */
+	bool surplus; /* above the limit on connections: its request is answered with 503 */
+	bool counted; /* counts for its address, see bridge.c */
 	bool upgraded; /* 101 has been sent */
 
 	bool echo;
 	bool close_sent;
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
-	bool tail_text;  /* what is in `carry` is text so far, says the framing function */
-	uint16_t code;   /* for the log: the close code that ended it */
+	bool tail_text; /* what is in `carry` is text so far, says the framing function */
+	uint16_t code; /* for the log: the close code that ended it */
 	const char *why; /* for the log: static */
 	char *peer_name; /* for the log: the peer's address */
 	struct websocket_parser parser;
@@ -103,11 +104,11 @@ struct connection {
 	 * from the client. Never both. */
 	struct carry carry;
 	size_t carry_fresh; /* bytes at the end of `carry` that the framing function has not seen */
-	uint8_t *pong;      /* newest unanswered ping: its length, then its payload; mostly NULL */
+	uint8_t *pong; /* newest unanswered ping: its length, then its payload; mostly NULL */
 	uint64_t client_ms; /* last byte from the client */
-	uint64_t data_ms;   /* last data in either direction */
-	uint64_t ping_ms;   /* when the unanswered ping was sent; 0: none */
-	uint64_t bytes_in;  /* payload from the client */
+	uint64_t data_ms; /* last data in either direction */
+	uint64_t ping_ms; /* when the unanswered ping was sent; 0: none */
+	uint64_t bytes_in; /* payload from the client */
 	uint64_t bytes_out; /* payload to the client */
 };
 
@@ -142,11 +143,12 @@ void connection_linger(struct connection *connection);
 extern const struct connection_handlers connection_linger_handlers;
 
 /* Is a queue of this connection still shrinking, so that a deadline may wait until `*due_ms`? */
-bool connection_progresses(const struct connection *connection, uint64_t patience_ms, uint64_t *due_ms);
+bool connection_progresses(
+	const struct connection *connection, uint64_t patience_ms, uint64_t *due_ms);
 
 /* Logs a line that begins with the connection's number and its client. */
-void connection_log(const struct connection *connection, enum log_level level, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+void connection_log(const struct connection *connection, enum log_level level, const char *format,
+	...) __attribute__((format(printf, 3, 4)));
 
 /* The name of a phase; static. */
 const char *connection_phase_name(enum connection_phase phase);

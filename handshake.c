@@ -22,9 +22,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HANDSHAKE_READ (16 * 1024)   /* one read behind an incomplete head */
-#define HANDSHAKE_ANSWER_MAX 1024    /* an error answer */
-#define HANDSHAKE_PEER_TEXT 512      /* a peer's address in the log */
+#define HANDSHAKE_READ (16 * 1024) /* one read behind an incomplete head */
+#define HANDSHAKE_ANSWER_MAX 1024 /* an error answer */
+#define HANDSHAKE_PEER_TEXT 512 /* a peer's address in the log */
 #define HANDSHAKE_FILE_READ (64 * 1024)
 
 struct handshake {
@@ -34,7 +34,7 @@ struct handshake {
 	struct peer_address address;
 	char accept[WEBSOCKET_ACCEPT_LEN + 1];
 	char *protocol; /* the chosen subprotocol, or NULL */
-	int file;       /* body of an answer; -1: none */
+	int file; /* body of an answer; -1: none */
 	uint64_t file_left;
 };
 
@@ -42,7 +42,7 @@ struct handshake {
 struct refusal {
 	unsigned status;
 	const char *message; /* one line for the client */
-	const char *extra;   /* header lines, or NULL */
+	const char *extra; /* header lines, or NULL */
 };
 
 /* An upgrade request on its way to the backend: strings are private copies in `memory`. */
@@ -69,7 +69,8 @@ static void answer_pump(struct connection *c) {
 	struct handshake *h = c->handshake;
 	uint8_t *scratch = c->env->loop->scratch;
 	while(h->file_left > 0 && stream_backlog(&c->client) <= c->env->settings->buffer_low) {
-		size_t want = h->file_left < HANDSHAKE_FILE_READ ? (size_t)h->file_left : HANDSHAKE_FILE_READ;
+		size_t want = h->file_left < HANDSHAKE_FILE_READ ? (size_t)h->file_left
+								 : HANDSHAKE_FILE_READ;
 		ssize_t got = read(h->file, scratch, want);
 		if(got <= 0 || stream_write(&c->client, scratch, (size_t)got)) {
 			/* The file has shrunk or the client is gone: the length that was promised cannot be kept. */
@@ -103,8 +104,8 @@ static void refuse(struct connection *c, const struct refusal *refusal, bool hea
 	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
 		connection_log(c, level, "answered %u: %s", refusal->status, refusal->message);
 	}
-	int len = http_format_error(
-		answer, sizeof(answer), refusal->status, refusal->message, refusal->extra, head_only);
+	int len = http_format_error(answer, sizeof(answer), refusal->status, refusal->message,
+		refusal->extra, head_only);
 	if(len < 0) {
 		connection_close(c);
 		return;
@@ -121,8 +122,9 @@ static void answer_web(struct connection *c, const struct http_request *request)
 	struct web_response response;
 	web_respond(c->env->web, request, &response);
 	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
-		connection_log(c, LOG_INFO, "%.*s %.*s answered %u", (int)request->method.len, request->method.at,
-			(int)request->target.len, request->target.at, response.status);
+		connection_log(c, LOG_INFO, "%.*s %.*s answered %u", (int)request->method.len,
+			request->method.at, (int)request->target.len, request->target.at,
+			response.status);
 	}
 	c->handshake->file = response.fd;
 	c->handshake->file_left = response.body_len;
@@ -143,7 +145,8 @@ static bool refused(struct upgrade *u, unsigned status, const char *message, con
 
 static bool check_request_line(struct upgrade *u) {
 	if(!http_slice_is(u->request->method, "GET") || u->request->method.at[0] != 'G') {
-		return refused(u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
+		return refused(
+			u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
 	}
 	if(u->request->minor < 1) {
 		return refused(u, 400, "a WebSocket upgrade needs HTTP/1.1", NULL);
@@ -160,8 +163,8 @@ static bool check_version(struct upgrade *u) {
 		return refused(u, 400, "more than one Sec-WebSocket-Version header", NULL);
 	}
 	if(count == 0 || !http_slice_is(header_value(u->request, "Sec-WebSocket-Version"), "13")) {
-		return refused(u, 426, "this server speaks WebSocket version 13",
-			HTTP_UPGRADE_FIELDS);
+		return refused(
+			u, 426, "this server speaks WebSocket version 13", HTTP_UPGRADE_FIELDS);
 	}
 	return true;
 }
@@ -172,7 +175,8 @@ static bool check_key(struct upgrade *u) {
 		return refused(u, 400, "there must be one Sec-WebSocket-Key header", NULL);
 	}
 	if(!websocket_key_valid(key.at, key.len)) {
-		return refused(u, 400, "the Sec-WebSocket-Key is not the base64 form of 16 bytes", NULL);
+		return refused(
+			u, 400, "the Sec-WebSocket-Key is not the base64 form of 16 bytes", NULL);
 	}
 	websocket_accept_key(key.at, key.len, u->c->handshake->accept);
 	return true;
@@ -180,7 +184,8 @@ static bool check_key(struct upgrade *u) {
 
 static bool check_protocols(struct upgrade *u) {
 	const struct http_header *header;
-	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
+	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i));
+		i++) {
 		struct http_slice list = header->value;
 		struct http_slice name;
 		while(http_next_element(&list, &name)) {
@@ -202,7 +207,8 @@ static bool check_origin(struct upgrade *u) {
 	}
 	if(http_count_header(u->request, "Origin") == 1) {
 		for(size_t i = 0; i < settings->origins; i++) {
-			if(origin_matches(&settings->origin[i], value.at, value.len, host.at, host.len)) {
+			if(origin_matches(
+				   &settings->origin[i], value.at, value.len, host.at, host.len)) {
 				return true;
 			}
 		}
@@ -254,7 +260,8 @@ static size_t copies_size(const struct upgrade *u) {
 static void copy_protocols(struct upgrade *u, char **at) {
 	const struct http_header *header;
 	size_t count = 0;
-	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
+	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i));
+		i++) {
 		struct http_slice list = header->value;
 		struct http_slice name;
 		while(http_next_element(&list, &name)) {
@@ -293,8 +300,8 @@ static int copy_request(struct upgrade *u) {
 
 static bool take_framing(struct upgrade *u, ws_peer_info *peer) {
 	struct connection *c = u->c;
-	const struct framing *framing =
-		peer->framing ? plugin_find_framing_function(peer->framing) : plugin_find_framing(NULL);
+	const struct framing *framing = peer->framing ? plugin_find_framing_function(peer->framing)
+						      : plugin_find_framing(NULL);
 	const char *wrong = framing ? plugin_check_framing(framing, peer->framing_config) : NULL;
 	if(wrong) {
 		connection_log(c, LOG_ERROR, "framing-config \"%s\" of framing function %s: %s",
@@ -322,7 +329,8 @@ static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
 		return refused(u, 502, "the address of the peer is wrong", NULL);
 	}
 	if(h->address.guessed && log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
-		connection_log(c, LOG_NOTICE, "peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
+		connection_log(c, LOG_NOTICE,
+			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
 	}
 	peer_format(&h->address, text, sizeof(text));
 	c->peer_name = strdup(text);
@@ -341,7 +349,8 @@ static bool take_answer(struct upgrade *u, struct backend_answer *answer) {
 		/* Taken from the request, not from what the backend may have made of its copy. */
 		const struct http_header *header;
 		size_t skip = peer->protocol;
-		for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
+		for(size_t i = 0;
+			(header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
 			struct http_slice list = header->value;
 			struct http_slice name;
 			while(http_next_element(&list, &name)) {
@@ -376,8 +385,8 @@ static void handshake_finish(struct connection *c) {
 	int len = snprintf(head, sizeof(head),
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 		"Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
-		h->accept, h->protocol ? "Sec-WebSocket-Protocol: " : "", h->protocol ? h->protocol : "",
-		h->protocol ? "\r\n" : "");
+		h->accept, h->protocol ? "Sec-WebSocket-Protocol: " : "",
+		h->protocol ? h->protocol : "", h->protocol ? "\r\n" : "");
 	assert(len > 0 && (size_t)len < sizeof(head));
 	connection_log(c, LOG_DEBUG, "connected to %s, subprotocol %s", c->peer_name,
 		h->protocol ? h->protocol : "none");
@@ -475,8 +484,8 @@ static void head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	struct http_request request;
 	struct http_error error;
 	size_t head_len = 0;
-	enum http_result result =
-		http_parse_request((const char *)data, len, &h->scanned, &request, &head_len, &error);
+	enum http_result result = http_parse_request(
+		(const char *)data, len, &h->scanned, &request, &head_len, &error);
 	if(result == HTTP_BAD) {
 		refuse_with(c, error.status, error.message);
 		return;
@@ -566,7 +575,8 @@ static void connect_client(struct connection *c, unsigned events) {
 		return;
 	}
 	if(got <= 0 || carry_append(&h->input, scratch, (size_t)got)) {
-		connection_log(c, LOG_INFO, "the client went away before %s was connected", c->peer_name);
+		connection_log(
+			c, LOG_INFO, "the client went away before %s was connected", c->peer_name);
 		connection_close(c);
 		return;
 	}
@@ -579,7 +589,8 @@ static void connect_deadline(struct connection *c) {
 	peer_connect_free(c->handshake->connect);
 	c->handshake->connect = NULL;
 	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
-		connection_log(c, LOG_WARNING, "cannot connect to %s: no answer in time (connect-timeout)", c->peer_name);
+		connection_log(c, LOG_WARNING,
+			"cannot connect to %s: no answer in time (connect-timeout)", c->peer_name);
 	}
 	refuse_with(c, 504, "the peer did not answer in time");
 }

@@ -68,7 +68,8 @@ static uint32_t epoll_mask(unsigned want) {
 	return (want & LOOP_IN ? EPOLLIN : 0u) | (want & LOOP_OUT ? EPOLLOUT : 0u);
 }
 
-static int epoll_change(struct loop *loop, int operation, struct ev_io *io, int fd, uint32_t events) {
+static int epoll_change(
+	struct loop *loop, int operation, struct ev_io *io, int fd, uint32_t events) {
 	struct epoll_event event = {.events = events, .data.ptr = io};
 	return epoll_ctl(loop->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
@@ -114,7 +115,8 @@ static void heap_down(struct loop *loop, size_t slot, struct ev_timer *timer) {
 		if(child > loop->timers) {
 			break;
 		}
-		if(child < loop->timers && loop->heap[child + 1]->due_ms < loop->heap[child]->due_ms) {
+		if(child < loop->timers &&
+			loop->heap[child + 1]->due_ms < loop->heap[child]->due_ms) {
 			child++;
 		}
 		if(loop->heap[child]->due_ms >= timer->due_ms) {
@@ -275,7 +277,8 @@ void loop_close(struct loop *loop) {
 	buffer_pool_clear(&loop->pool);
 }
 
-int loop_signals(struct loop *loop, const sigset_t *set, void (*fn)(struct loop *loop, int signal)) {
+int loop_signals(
+	struct loop *loop, const sigset_t *set, void (*fn)(struct loop *loop, int signal)) {
 	if(sigprocmask(SIG_BLOCK, set, NULL) < 0) {
 		return -errno;
 	}
@@ -291,7 +294,8 @@ int loop_signals(struct loop *loop, const sigset_t *set, void (*fn)(struct loop 
 	return result;
 }
 
-int loop_add(struct loop *loop, struct ev_io *io, int fd, unsigned ready, unsigned want, ev_io_fn *fn) {
+int loop_add(
+	struct loop *loop, struct ev_io *io, int fd, unsigned ready, unsigned want, ev_io_fn *fn) {
 	int result = epoll_change(loop, EPOLL_CTL_ADD, io, fd, LOOP_EVERYTHING);
 	if(result == 0) {
 		io_init(loop, io, fd, ready, want, fn);
@@ -308,7 +312,8 @@ int loop_add_foreign(struct loop *loop, struct ev_io *io, int fd, unsigned want,
 	return result;
 }
 
-int loop_move(struct loop *loop, struct ev_io *from, struct ev_io *to, unsigned want, ev_io_fn *fn) {
+int loop_move(
+	struct loop *loop, struct ev_io *from, struct ev_io *to, unsigned want, ev_io_fn *fn) {
 	assert(!from->level);
 	int fd = from->fd;
 	int result = epoll_change(loop, EPOLL_CTL_MOD, to, fd, LOOP_EVERYTHING);
@@ -344,7 +349,8 @@ void loop_want(struct loop *loop, struct ev_io *io, unsigned want) {
 	if(io->level) {
 		/* MOD of a registered descriptor fails only for want of memory; the old mask then stays. */
 		if(epoll_change(loop, EPOLL_CTL_MOD, io, io->fd, epoll_mask(want))) {
-			log_write(LOG_ERROR, "epoll: cannot change what descriptor %d waits for", io->fd);
+			log_write(LOG_ERROR, "epoll: cannot change what descriptor %d waits for",
+				io->fd);
 		}
 	}
 	io_update(loop, io);

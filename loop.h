@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOOP_IN 1u  /* reading is worth a try */
+#define LOOP_IN 1u /* reading is worth a try */
 #define LOOP_OUT 2u /* writing is worth a try */
 /* The other side has hung up or there is an error: reading will not block any more. Stays set. */
 #define LOOP_HUP 4u
@@ -24,7 +24,8 @@ struct link {
 };
 
 /* The structure of `type` whose `member` is at `pointer`. */
-#define LOOP_OWNER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define LOOP_OWNER(pointer, type, member)                                                          \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 struct ev_io;
 typedef void ev_io_fn(struct ev_io *io);
@@ -63,9 +64,9 @@ struct ev_dead {
 };
 
 /* Where reads go: one buffer for all, lent to whoever runs. */
-#define LOOP_SCRATCH_HEAD 64          /* room in front, for a frame header */
+#define LOOP_SCRATCH_HEAD 64 /* room in front, for a frame header */
 #define LOOP_SCRATCH_SIZE (256 * 1024) /* one read */
-#define LOOP_SCRATCH_TAIL 64          /* room behind, for a NUL */
+#define LOOP_SCRATCH_TAIL 64 /* room behind, for a NUL */
 
 struct loop {
 	int epoll_fd;
@@ -107,7 +108,8 @@ int loop_signals(struct loop *loop, const sigset_t *set, void (*fn)(struct loop 
  * Registers `fd` for the life of the descriptor, edge-triggered for everything. `ready` is what the owner
  * knows already (LOOP_OUT for a fresh connected socket), `want` what it acts on. 0 or negative errno.
  */
-int loop_add(struct loop *loop, struct ev_io *io, int fd, unsigned ready, unsigned want, ev_io_fn *fn);
+int loop_add(
+	struct loop *loop, struct ev_io *io, int fd, unsigned ready, unsigned want, ev_io_fn *fn);
 
 /*
  * Registers a descriptor that a library reads on its own terms: level-triggered for `want`, so `ready` is

@@ -27,7 +27,8 @@
 
 ssize_t network_send(int fd, const struct iovec *iov, int count) {
 	/* sendmsg() takes the array as it is; it is not written to. */
-	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
+	struct msghdr message = {
+		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
 	ssize_t sent;
 	do {
 		sent = sendmsg(fd, &message, MSG_NOSIGNAL);
@@ -168,8 +169,8 @@ static void stream_init(
 	stream->ended = false;
 }
 
-int stream_open(
-	struct stream *stream, struct loop *loop, int fd, const struct stream_ops *ops, stream_fn *fn) {
+int stream_open(struct stream *stream, struct loop *loop, int fd, const struct stream_ops *ops,
+	stream_fn *fn) {
 	stream_init(stream, loop, ops, fn);
 	int result = loop_add(loop, &stream->io, fd, LOOP_OUT, LOOP_IN, stream_run);
 	if(result) {
@@ -179,8 +180,8 @@ int stream_open(
 	return result;
 }
 
-int stream_adopt(struct stream *stream, struct loop *loop, struct ev_io *io, const struct stream_ops *ops,
-	stream_fn *fn) {
+int stream_adopt(struct stream *stream, struct loop *loop, struct ev_io *io,
+	const struct stream_ops *ops, stream_fn *fn) {
 	stream_init(stream, loop, ops, fn);
 	int result = loop_move(loop, io, &stream->io, LOOP_IN, stream_run);
 	if(result) {
@@ -293,7 +294,8 @@ static void format_unix(const struct sockaddr_un *address, socklen_t len, char *
 	} else if(address->sun_path[0] == '\0') {
 		snprintf(out, cap, "unix:@%.*s", (int)(path_len - 1), address->sun_path + 1);
 	} else {
-		snprintf(out, cap, "unix:%.*s", (int)strnlen(address->sun_path, path_len), address->sun_path);
+		snprintf(out, cap, "unix:%.*s", (int)strnlen(address->sun_path, path_len),
+			address->sun_path);
 	}
 }
 
@@ -471,7 +473,8 @@ static int listen_address(const struct sockaddr *address, socklen_t len) {
 static int listen_name(const char *host, uint16_t port, int *fds, int max, const char **why) {
 	char service[8];
 	snprintf(service, sizeof(service), "%u", port);
-	struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+	struct addrinfo hints = {
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *list;
 	int result = getaddrinfo(host, service, &hints, &list);
 	if(result) {
@@ -523,17 +526,18 @@ int network_listen(
 		char host[256];
 		size_t len = strlen(spec);
 		bool brackets = len > 2 && spec[0] == '[' && spec[len - 1] == ']';
-		snprintf(host, sizeof(host), "%.*s", (int)(brackets ? len - 2 : len), spec + brackets);
+		snprintf(host, sizeof(host), "%.*s", (int)(brackets ? len - 2 : len),
+			spec + brackets);
 		result = listen_name(host, port, fds, max, &why);
 	}
 	if(result < 0) {
-		const char *text =
-			result == -EEXIST ? "something that is no socket is in the way" : strerror(-result);
+		const char *text = result == -EEXIST ? "something that is no socket is in the way"
+						     : strerror(-result);
 		if(local) {
 			snprintf(error, error_cap, "cannot listen on %s: %s", spec, text);
 		} else {
-			snprintf(error, error_cap, "cannot listen on %s, port %u: %s", spec ? spec : "::", port,
-				why ? why : text);
+			snprintf(error, error_cap, "cannot listen on %s, port %u: %s",
+				spec ? spec : "::", port, why ? why : text);
 		}
 	}
 	return result;

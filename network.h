@@ -20,7 +20,8 @@ struct stream;
 /* What the owner is told; several at once. */
 #define STREAM_READABLE 1u /* stream_read() is worth a try */
 #define STREAM_PROGRESS 2u /* the backlog has shrunk */
-#define STREAM_BROKEN 4u   /* queued bytes could not be written and are gone; stream->error says why */
+#define STREAM_BROKEN                                                                              \
+	4u /* queued bytes could not be written and are gone; stream->error says why */
 
 /* May close the stream: the caller touches nothing after it. */
 typedef void stream_fn(struct stream *stream, unsigned events);
@@ -49,13 +50,13 @@ struct stream {
 	const struct stream_ops *ops;
 	struct loop *loop;
 	stream_fn *fn;
-	struct bufq out;       /* what the kernel has not taken yet */
-	uint64_t progress_ms;  /* when the backlog last shrank or began */
-	int error;             /* positive errno of the write that failed; 0: none */
-	bool finishing;        /* shut the write side down when the queue is empty */
-	bool finished;         /* done */
-	bool datagram;         /* reads and writes are messages; a read of 0 bytes is an empty one */
-	bool ended;            /* a read has returned the end or an error */
+	struct bufq out; /* what the kernel has not taken yet */
+	uint64_t progress_ms; /* when the backlog last shrank or began */
+	int error; /* positive errno of the write that failed; 0: none */
+	bool finishing; /* shut the write side down when the queue is empty */
+	bool finished; /* done */
+	bool datagram; /* reads and writes are messages; a read of 0 bytes is an empty one */
+	bool ended; /* a read has returned the end or an error */
 };
 
 extern const struct stream_ops network_stream_ops;
@@ -64,11 +65,12 @@ extern const struct stream_ops network_stream_ops;
  * Makes `fd` (connected, non-blocking; owned by the stream from here on, closed on failure too) a stream of
  * kind `ops` with reading wanted. `fn` is never called from within. 0 or negative errno.
  */
-int stream_open(struct stream *stream, struct loop *loop, int fd, const struct stream_ops *ops, stream_fn *fn);
+int stream_open(struct stream *stream, struct loop *loop, int fd, const struct stream_ops *ops,
+	stream_fn *fn);
 
 /* The same for a descriptor that is registered in the loop as `io` already; `io` is free afterwards. */
-int stream_adopt(struct stream *stream, struct loop *loop, struct ev_io *io, const struct stream_ops *ops,
-	stream_fn *fn);
+int stream_adopt(struct stream *stream, struct loop *loop, struct ev_io *io,
+	const struct stream_ops *ops, stream_fn *fn);
 
 /* Closes the descriptor and drops the queue. Nothing on a stream without descriptor. */
 void stream_close(struct stream *stream);
@@ -133,5 +135,6 @@ void network_tune(int fd);
  * and returns how many, or a negative errno with one line in `error`. Names are resolved with the
  * C library: only for start and reload.
  */
-int network_listen(const char *spec, uint16_t port, int *fds, int max, char *error, size_t error_cap);
+int network_listen(
+	const char *spec, uint16_t port, int *fds, int max, char *error, size_t error_cap);
 #endif

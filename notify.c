@@ -47,7 +47,8 @@ int notify_send(const char *state) {
 		return -errno;
 	}
 	socklen_t to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-	ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, to_len);
+	ssize_t sent =
+		sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, to_len);
 	int result = sent < 0 ? -errno : 0;
 	close(fd);
 	return result;
@@ -63,12 +64,14 @@ uint64_t notify_watchdog_ms(void) {
 
 int notify_listen_fds(void) {
 	unsigned long long count = env_number("LISTEN_FDS");
-	if(env_number("LISTEN_PID") != (unsigned long long)getpid() || count > INT_MAX - NOTIFY_LISTEN_START) {
+	if(env_number("LISTEN_PID") != (unsigned long long)getpid() ||
+		count > INT_MAX - NOTIFY_LISTEN_START) {
 		return 0;
 	}
 	for(int fd = NOTIFY_LISTEN_START; fd < NOTIFY_LISTEN_START + (int)count; fd++) {
 		int flags = fcntl(fd, F_GETFL);
-		if(flags < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		if(flags < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+			fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
 			return fd - NOTIFY_LISTEN_START;
 		}
 	}

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #define PEER_RESOLUTION_DELAY_MS 50 /* RFC 8305, section 3: how long IPv4 waits for IPv6 */
-#define PEER_ATTEMPT_DELAY_MS 250   /* RFC 8305, section 5 */
-#define PEER_FLUSH_DATAGRAMS 64     /* sent in one go */
+#define PEER_ATTEMPT_DELAY_MS 250 /* RFC 8305, section 5 */
+#define PEER_FLUSH_DATAGRAMS 64 /* sent in one go */
 #define PEER_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 /* ---- addresses ---- */
@@ -102,7 +102,8 @@ static int split_port(char *text, char **host, char **port, const char **why) {
 	return 0;
 }
 
-static int parse_network(const char *rest, const char *port, struct peer_address *out, const char **why) {
+static int parse_network(
+	const char *rest, const char *port, struct peer_address *out, const char **why) {
 	char *copy = strdup(rest);
 	if(!copy) {
 		return -ENOMEM;
@@ -148,8 +149,8 @@ static int parse_path(const char *rest, struct peer_address *out, const char **w
 	return out->host ? 0 : -ENOMEM;
 }
 
-int peer_parse(peer_transport transport, const char *host, const char *port, struct peer_address *out,
-	const char **why) {
+int peer_parse(peer_transport transport, const char *host, const char *port,
+	struct peer_address *out, const char **why) {
 	const char *rest = host;
 	*out = (struct peer_address){0};
 	int kind = transport == peer_transport_detect ? detect_kind(host, &rest, &out->guessed)
@@ -380,10 +381,10 @@ struct peer_connect {
 	struct attempt *winner;
 	struct link attempts;
 	struct candidates family[FAMILIES];
-	enum family turn;      /* whose address is next */
+	enum family turn; /* whose address is next */
 	struct ev_timer timer; /* the next attempt may begin */
-	bool begun;            /* attempts have begun: no more waiting for the other family */
-	int error;             /* of what failed last */
+	bool begun; /* attempts have begun: no more waiting for the other family */
+	int error; /* of what failed last */
 	const char *why;
 	struct ev_dead dead;
 };
@@ -467,7 +468,8 @@ static int attempt_add(struct peer_connect *connect, int fd) {
 }
 
 /* Starts one address. 0: connected at once (connect->fd); -EINPROGRESS; or why not. */
-static int attempt_start(struct peer_connect *connect, const struct sockaddr *address, socklen_t len) {
+static int attempt_start(
+	struct peer_connect *connect, const struct sockaddr *address, socklen_t len) {
 	int type = peer_is_datagram(connect->kind) ? SOCK_DGRAM : SOCK_STREAM;
 	int fd = network_socket(address->sa_family, type);
 	if(fd < 0) {
@@ -576,7 +578,8 @@ static void lookup_done(void *ctx, const struct resolve_answer *answer) {
 	} else {
 		family->address = calloc(answer->count, sizeof(*family->address));
 		if(family->address) {
-			memcpy(family->address, answer->address, answer->count * sizeof(*family->address));
+			memcpy(family->address, answer->address,
+				answer->count * sizeof(*family->address));
 			family->count = answer->count;
 		} else {
 			connect_note(connect, -ENOMEM, NULL);
@@ -590,8 +593,8 @@ static int lookup_start(struct peer_connect *connect, struct resolver *resolver,
 	static const int families[FAMILIES] = {[FAMILY_6] = AF_INET6, [FAMILY_4] = AF_INET};
 	for(int i = 0; i < FAMILIES; i++) {
 		struct candidates *family = &connect->family[i];
-		int result = resolve_start(resolver, address->host, address->port, families[i], lookup_done,
-			family, &family->query);
+		int result = resolve_start(resolver, address->host, address->port, families[i],
+			lookup_done, family, &family->query);
 		if(result) {
 			return result;
 		}
@@ -603,7 +606,8 @@ static int lookup_start(struct peer_connect *connect, struct resolver *resolver,
 static int connect_literal(struct peer_connect *connect, const struct peer_address *address) {
 	char service[8];
 	snprintf(service, sizeof(service), "%u", address->port);
-	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+	struct addrinfo hints = {
+		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *list;
 	if(getaddrinfo(address->host, service, &hints, &list)) {
 		return -ENOENT;
@@ -642,7 +646,8 @@ static int connect_unix(struct peer_connect *connect, const struct peer_address 
 	return result;
 }
 
-static int connect_fifo(struct peer_connect *connect, const struct peer_address *address, const char **why) {
+static int connect_fifo(
+	struct peer_connect *connect, const struct peer_address *address, const char **why) {
 	int mode = connect->kind == PEER_FIFO_TX ? O_WRONLY : O_RDONLY;
 	struct stat status;
 	/* Looked at first, since opening a device may have effects; and again, since it may have changed. */
@@ -691,8 +696,9 @@ static int connect_begin(struct peer_connect *connect, const struct peer_address
 	}
 }
 
-int peer_connect_start(struct peer_connect **out, const struct peer_address *address, struct loop *loop,
-	struct resolver *resolver, peer_connect_fn *fn, void *ctx, const char **why) {
+int peer_connect_start(struct peer_connect **out, const struct peer_address *address,
+	struct loop *loop, struct resolver *resolver, peer_connect_fn *fn, void *ctx,
+	const char **why) {
 	struct peer_connect *connect = calloc(1, sizeof(*connect));
 	*why = NULL;
 	if(!connect) {

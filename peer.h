@@ -20,15 +20,15 @@ enum peer_kind {
 	PEER_UNIX_DGRAM,
 	PEER_FIFO_TX, /* client to fifo */
 	PEER_FIFO_RX, /* fifo to client */
-	PEER_ECHO,    /* built in: no descriptor, messages come back as they went */
+	PEER_ECHO, /* built in: no descriptor, messages come back as they went */
 	PEER_KINDS
 };
 
 struct peer_address {
 	enum peer_kind kind;
-	uint16_t port;  /* TCP and UDP */
-	bool guessed;   /* there was no scheme: TCP was assumed */
-	char *host;     /* name or literal without brackets; path; "@name" for an abstract socket */
+	uint16_t port; /* TCP and UDP */
+	bool guessed; /* there was no scheme: TCP was assumed */
+	char *host; /* name or literal without brackets; path; "@name" for an abstract socket */
 };
 
 /*
@@ -36,8 +36,8 @@ struct peer_address {
  * `host` and `port` (NULL, or a port for hosts that name none). `out` is the caller's (peer_address_free).
  * 0, -ENOMEM, or -EINVAL with `*why` a static text that says what is wrong.
  */
-int peer_parse(peer_transport transport, const char *host, const char *port, struct peer_address *out,
-	const char **why);
+int peer_parse(peer_transport transport, const char *host, const char *port,
+	struct peer_address *out, const char **why);
 void peer_address_free(struct peer_address *address);
 
 /* Formats it as URL: tcp://[::1]:5900, unix://@name, echo://. */
@@ -56,8 +56,9 @@ typedef void peer_connect_fn(void *ctx, int error, const char *why);
  * never from within this function; other negative errno: failed, with `*why` set. With 0 and -EINPROGRESS
  * `*out` is the caller's: peer_connect_free(). There is no time limit here; the caller has one.
  */
-int peer_connect_start(struct peer_connect **out, const struct peer_address *address, struct loop *loop,
-	struct resolver *resolver, peer_connect_fn *fn, void *ctx, const char **why);
+int peer_connect_start(struct peer_connect **out, const struct peer_address *address,
+	struct loop *loop, struct resolver *resolver, peer_connect_fn *fn, void *ctx,
+	const char **why);
 
 /* The connected peer becomes `stream`, as stream_open(). 0 or negative errno. */
 int peer_connect_take(struct peer_connect *connect, struct stream *stream, stream_fn *fn);

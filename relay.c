@@ -17,10 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RELAY_READS 4      /* reads of one side in one turn */
+#define RELAY_READS 4 /* reads of one side in one turn */
 #define RELAY_DATAGRAMS 64 /* the same for datagrams */
-#define RELAY_BATCH 32     /* frames in one gathered write */
-#define RELAY_CARRY_SMALL (16 * 1024) /* an incomplete message up to this is read behind in scratch */
+#define RELAY_BATCH 32 /* frames in one gathered write */
+#define RELAY_CARRY_SMALL                                                                          \
+	(16 * 1024) /* an incomplete message up to this is read behind in scratch */
 
 static uint64_t now_of(const struct connection *c) {
 	return c->env->loop->now_ms;
@@ -98,7 +99,8 @@ static void relay_send_close(struct connection *c, uint16_t code, const char *re
 }
 
 /* Our side starts the closing handshake; the client's bytes go on to the peer until its close frame. */
-static void relay_start_closing(struct connection *c, uint16_t code, const char *why, uint64_t wait_ms) {
+static void relay_start_closing(
+	struct connection *c, uint16_t code, const char *why, uint64_t wait_ms) {
 	relay_note(c, code, why);
 	relay_send_close(c, code, why);
 	connection_enter(c, CONNECTION_CLOSING);
@@ -188,8 +190,8 @@ static void batch_send(struct connection *c, struct batch *batch) {
 }
 
 /* `room`: there are WEBSOCKET_HEADER_MAX writable bytes in front of the payload. */
-static void batch_add(struct batch *batch, enum websocket_opcode opcode, uint8_t *payload, size_t len,
-	bool room) {
+static void batch_add(struct batch *batch, enum websocket_opcode opcode, uint8_t *payload,
+	size_t len, bool room) {
 	size_t header_len = websocket_header_len(len);
 	if(room) {
 		uint8_t *start = payload - header_len;
@@ -311,7 +313,9 @@ static void client_closes(struct connection *c, const uint8_t *payload, size_t l
 		return;
 	}
 	if(result) {
-		relay_fail(c, code, code == WEBSOCKET_CODE_PROTOCOL ? "invalid close frame" : "close reason is no UTF-8");
+		relay_fail(c, code,
+			code == WEBSOCKET_CODE_PROTOCOL ? "invalid close frame"
+							: "close reason is no UTF-8");
 		return;
 	}
 	relay_note(c, code, "closed by the client");
@@ -395,7 +399,9 @@ static void client_readable(struct connection *c) {
 			return;
 		}
 		if(got <= 0) {
-			relay_client_gone(c, got == 0 ? "the client ended without a close frame" : strerror((int)-got));
+			relay_client_gone(c,
+				got == 0 ? "the client ended without a close frame"
+					 : strerror((int)-got));
 			return;
 		}
 		client_bytes(c, scratch, (size_t)got);
@@ -418,9 +424,11 @@ static int64_t ask_framing(
 	const char *config = c->framing_config ? c->framing_config : "";
 	*opcode = ws_frame_binary;
 	int64_t result = c->framing(data, len, fresh, opcode, &c->framing_data, config);
-	if(result < 0 || (uint64_t)result > len || (*opcode != ws_frame_binary && *opcode != ws_frame_text)) {
+	if(result < 0 || (uint64_t)result > len ||
+		(*opcode != ws_frame_binary && *opcode != ws_frame_text)) {
 		connection_log(c, LOG_ERROR,
-			"framing function %s answered %lld for %zu bytes (type %d); the connection is closed with 1011",
+			"framing function %s answered %lld for %zu bytes (type %d); the connection "
+			"is closed with 1011",
 			framing_name(c), (long long)result, len, (int)*opcode);
 		relay_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer's data cannot be framed");
 		return -1;
@@ -438,7 +446,8 @@ static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size
  * `room`: there is room for a header in front. Returns how many bytes were sent; c->carry_fresh tells how many
  * of the rest have not been looked at, because the client's backlog is full. Negative: ended.
  */
-static ssize_t send_frames(struct connection *c, uint8_t *data, size_t len, size_t fresh, bool room) {
+static ssize_t send_frames(
+	struct connection *c, uint8_t *data, size_t len, size_t fresh, bool room) {
 	struct batch batch;
 	size_t used = 0;
 	batch.count = 0;
@@ -456,7 +465,8 @@ static ssize_t send_frames(struct connection *c, uint8_t *data, size_t len, size
 		}
 		size_t take = (size_t)size;
 		bool text = opcode == ws_frame_text;
-		batch_add(&batch, checked_opcode(text, data + used, take), data + used, take, room && used == 0);
+		batch_add(&batch, checked_opcode(text, data + used, take), data + used, take,
+			room && used == 0);
 		used += take;
 		fresh = len - used;
 		if(batch.headers == RELAY_BATCH || batch.count >= 2 * RELAY_BATCH - 1) {
@@ -489,7 +499,8 @@ static bool check_carry(struct connection *c) {
 		return true;
 	}
 	connection_log(c, LOG_WARNING,
-		"framing function %s found no message in %zu bytes from %s (max-message); closed with 1009",
+		"framing function %s found no message in %zu bytes from %s (max-message); closed "
+		"with 1009",
 		framing_name(c), c->carry.len, c->peer_name);
 	relay_fail(c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
 	return false;
@@ -530,7 +541,8 @@ static bool scratch_frames(struct connection *c, size_t len, size_t fresh) {
 /* What the framing function still waited for is the last message (binary if it is no valid text). */
 static void send_tail(struct connection *c) {
 	if(c->carry.len > 0 && !is_whole(c)) {
-		enum websocket_opcode opcode = checked_opcode(c->tail_text, c->carry.data, c->carry.len);
+		enum websocket_opcode opcode =
+			checked_opcode(c->tail_text, c->carry.data, c->carry.len);
 		send_message(c, opcode, c->carry.data, c->carry.len, false);
 	}
 }
@@ -550,10 +562,13 @@ static void peer_ends(struct connection *c, int error) {
 		carry_free(&c->carry);
 	}
 	if(error) {
-		connection_log(c, LOG_NOTICE, "%s failed: %s; closing with 1011", c->peer_name, strerror(-error));
-		relay_start_closing(c, WEBSOCKET_CODE_INTERNAL, "the peer failed", env->settings->close_timeout_ms);
+		connection_log(c, LOG_NOTICE, "%s failed: %s; closing with 1011", c->peer_name,
+			strerror(-error));
+		relay_start_closing(c, WEBSOCKET_CODE_INTERNAL, "the peer failed",
+			env->settings->close_timeout_ms);
 	} else {
-		relay_start_closing(c, WEBSOCKET_CODE_NORMAL, "the peer has closed", env->settings->close_timeout_ms);
+		relay_start_closing(c, WEBSOCKET_CODE_NORMAL, "the peer has closed",
+			env->settings->close_timeout_ms);
 	}
 }
 
@@ -574,7 +589,8 @@ static bool peer_read_into(struct connection *c, uint8_t *into, size_t cap, size
 /* A large incomplete message stays where it is and is read behind; its room doubles. */
 static bool peer_read_behind(struct connection *c) {
 	size_t got;
-	if(c->carry.cap - c->carry.len < RELAY_CARRY_SMALL && carry_reserve(&c->carry, c->carry.len)) {
+	if(c->carry.cap - c->carry.len < RELAY_CARRY_SMALL &&
+		carry_reserve(&c->carry, c->carry.len)) {
 		relay_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
 		return false;
 	}
@@ -632,7 +648,8 @@ static bool peer_read_datagram(struct connection *c) {
 	size_t cap = max < LOOP_SCRATCH_SIZE ? max : LOOP_SCRATCH_SIZE;
 	ssize_t got = stream_read(&c->peer, c->env->loop->scratch, cap);
 	if(got == -EMSGSIZE) {
-		connection_log(c, LOG_WARNING, "datagram from %s above %zu bytes; closed with 1009", c->peer_name, cap);
+		connection_log(c, LOG_WARNING, "datagram from %s above %zu bytes; closed with 1009",
+			c->peer_name, cap);
 		relay_fail(c, WEBSOCKET_CODE_TOO_BIG, "datagram from the peer too large");
 		return false;
 	}
@@ -689,10 +706,12 @@ static void open_client(struct connection *c, unsigned events) {
 		relay_client_gone(c, strerror(c->client.error));
 		return;
 	}
-	if((events & STREAM_PROGRESS) && stream_backlog(&c->client) <= c->env->settings->buffer_low) {
+	if((events & STREAM_PROGRESS) &&
+		stream_backlog(&c->client) <= c->env->settings->buffer_low) {
 		client_drained(c);
 	}
-	if((events & STREAM_READABLE) && (c->phase == CONNECTION_OPEN || c->phase == CONNECTION_CLOSING)) {
+	if((events & STREAM_READABLE) &&
+		(c->phase == CONNECTION_OPEN || c->phase == CONNECTION_CLOSING)) {
 		client_readable(c);
 	}
 }
@@ -732,12 +751,15 @@ static bool check_stall(struct connection *c) {
 		return true;
 	}
 	if(stream_backlog(&c->client) > 0 && now >= c->client.progress_ms + limit) {
-		connection_log(c, LOG_NOTICE, "the client takes no data (stall-timeout); it is dropped");
+		connection_log(
+			c, LOG_NOTICE, "the client takes no data (stall-timeout); it is dropped");
 		relay_client_gone(c, "the client took no data");
 		return false;
 	}
-	if(stream_is_open(&c->peer) && stream_backlog(&c->peer) > 0 && now >= c->peer.progress_ms + limit) {
-		connection_log(c, LOG_NOTICE, "%s takes no data (stall-timeout); closing with 1011", c->peer_name);
+	if(stream_is_open(&c->peer) && stream_backlog(&c->peer) > 0 &&
+		now >= c->peer.progress_ms + limit) {
+		connection_log(c, LOG_NOTICE, "%s takes no data (stall-timeout); closing with 1011",
+			c->peer_name);
 		stream_close(&c->peer);
 		relay_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer takes no data");
 		return false;
@@ -753,7 +775,8 @@ static bool check_ping(struct connection *c) {
 		if(paused) {
 			c->ping_ms = now;
 		} else if(pong_timeout(settings) && now >= c->ping_ms + pong_timeout(settings)) {
-			connection_log(c, LOG_NOTICE, "no answer to a ping (pong-timeout); the client is given up");
+			connection_log(c, LOG_NOTICE,
+				"no answer to a ping (pong-timeout); the client is given up");
 			relay_client_gone(c, "no answer to a ping");
 			return false;
 		}
@@ -770,16 +793,16 @@ static void open_deadline(struct connection *c) {
 		return;
 	}
 	if(idle_ms && now_of(c) >= c->data_ms + idle_ms) {
-		relay_start_closing(c, WEBSOCKET_CODE_GOING_AWAY, "no data for too long (idle-timeout)",
-			c->env->settings->close_timeout_ms);
+		relay_start_closing(c, WEBSOCKET_CODE_GOING_AWAY,
+			"no data for too long (idle-timeout)", c->env->settings->close_timeout_ms);
 		return;
 	}
 	relay_arm(c);
 }
 
 static void open_shutdown(struct connection *c) {
-	relay_start_closing(
-		c, WEBSOCKET_CODE_GOING_AWAY, "the server is shutting down", c->env->settings->grace_ms);
+	relay_start_closing(c, WEBSOCKET_CODE_GOING_AWAY, "the server is shutting down",
+		c->env->settings->grace_ms);
 }
 
 static void closing_deadline(struct connection *c) {
@@ -788,7 +811,8 @@ static void closing_deadline(struct connection *c) {
 		connection_set_deadline(c, due_ms);
 		return;
 	}
-	connection_log(c, LOG_INFO, "the client did not answer the close frame (close-timeout); dropped");
+	connection_log(
+		c, LOG_INFO, "the client did not answer the close frame (close-timeout); dropped");
 	connection_close(c);
 }
 

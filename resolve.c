@@ -179,7 +179,8 @@ static void resolver_refresh(struct resolver *resolver) {
 			ares_destroy(resolver->channel);
 		}
 		resolver->channel = before;
-		log_write(LOG_ERROR, "name lookup: cannot read the new settings (%s), the old ones stay",
+		log_write(LOG_ERROR,
+			"name lookup: cannot read the new settings (%s), the old ones stay",
 			strerror(-result));
 	} else {
 		ares_destroy(before);
@@ -226,7 +227,8 @@ static void query_fail(struct resolve_query *query, int status) {
 	}
 }
 
-static void address_set(struct resolve_address *out, const struct ares_addrinfo_node *node, uint16_t port) {
+static void address_set(
+	struct resolve_address *out, const struct ares_addrinfo_node *node, uint16_t port) {
 	memcpy(&out->u, node->ai_addr, node->ai_addrlen);
 	out->len = node->ai_addrlen;
 	if(out->u.any.sa_family == AF_INET6) {
@@ -329,8 +331,8 @@ int resolver_reload(struct resolver *resolver, const char *servers) {
 	return 0;
 }
 
-int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family, resolve_fn *fn,
-	void *ctx, struct resolve_query **out) {
+int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family,
+	resolve_fn *fn, void *ctx, struct resolve_query **out) {
 	struct resolve_query *query = calloc(1, sizeof(*query));
 	if(!query) {
 		return -ENOMEM;
@@ -349,7 +351,8 @@ int resolve_start(struct resolver *resolver, const char *host, uint16_t port, in
 	ares_getaddrinfo(resolver->channel, host, NULL, &hints, query_done, query);
 	query->starting = false;
 	resolver_arm(resolver);
-	if(resolver->running == before && loop_timer_set(resolver->loop, &query->timer, resolver->loop->now_ms)) {
+	if(resolver->running == before &&
+		loop_timer_set(resolver->loop, &query->timer, resolver->loop->now_ms)) {
 		query_free(&query->dead);
 		return -ENOMEM;
 	}

@@ -26,7 +26,7 @@ struct resolve_address {
 
 /* What a lookup came to; valid during the callback. */
 struct resolve_answer {
-	int error;       /* 0, or negative errno: -ENOENT no such name or no address of the family */
+	int error; /* 0, or negative errno: -ENOENT no such name or no address of the family */
 	const char *why; /* with an error: one piece of text; static */
 	size_t count;
 	const struct resolve_address *address; /* in order of preference (RFC 6724) */
@@ -50,8 +50,8 @@ int resolver_reload(struct resolver *resolver, const char *servers);
  * Looks `host` up for one family (AF_INET or AF_INET6); answers carry `port`. Calls `fn` once, never from
  * within this function; afterwards the query is gone. 0 or -ENOMEM.
  */
-int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family, resolve_fn *fn,
-	void *ctx, struct resolve_query **out);
+int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family,
+	resolve_fn *fn, void *ctx, struct resolve_query **out);
 
 /* Makes sure that the callback is not called. The query is gone afterwards. */
 void resolve_cancel(struct resolve_query *query);

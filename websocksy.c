@@ -5,6 +5,7 @@
  * Must not know: connections.
  * Invariants: nothing is announced as ready before it listens; what was opened is closed in reverse order.
  */
+#include "websocksy.h"
 #include "bridge.h"
 #include "builtins.h"
 #include "config.h"
@@ -12,7 +13,6 @@
 #include "loop.h"
 #include "notify.h"
 #include "plugin.h"
-#include "websocksy.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -60,7 +60,8 @@ static void notify_reloading(void) {
 static void reload(struct daemon *daemon) {
 	struct config config = {0};
 	notify_reloading();
-	if(config_read(&config, daemon->argc, daemon->argv) || bridge_reload(daemon->bridge, &config)) {
+	if(config_read(&config, daemon->argc, daemon->argv) ||
+		bridge_reload(daemon->bridge, &config)) {
 		log_write(LOG_ERROR, "the new configuration is not usable; nothing has changed");
 	} else {
 		log_write(LOG_NOTICE, "the configuration has been read again");
@@ -95,7 +96,8 @@ static int watchdog_begin(struct daemon *daemon) {
 	if(daemon->watchdog_ms == 0) {
 		return 0;
 	}
-	return loop_timer_set(&daemon->loop, &daemon->watchdog, daemon->loop.now_ms + daemon->watchdog_ms);
+	return loop_timer_set(
+		&daemon->loop, &daemon->watchdog, daemon->loop.now_ms + daemon->watchdog_ms);
 }
 
 static int signals_begin(struct daemon *daemon) {
@@ -117,8 +119,8 @@ static int serve(struct daemon *daemon, struct config *config) {
 	}
 	if(result == 0) {
 		int passed = notify_listen_fds();
-		result = bridge_open(
-			&daemon->bridge, &daemon->loop, config, NOTIFY_LISTEN_START, passed, fd_limit);
+		result = bridge_open(&daemon->bridge, &daemon->loop, config, NOTIFY_LISTEN_START,
+			passed, fd_limit);
 	}
 	if(result == 0) {
 		result = watchdog_begin(daemon);
@@ -143,7 +145,8 @@ static int act(struct config *config, int argc, char **argv) {
 		config_print_help();
 		return 0;
 	case CONFIG_VERSION:
-		printf("websocksy %s (plugin API version %d)\n", WEBSOCKSY_VERSION, WEBSOCKSY_API_VERSION);
+		printf("websocksy %s (plugin API version %d)\n", WEBSOCKSY_VERSION,
+			WEBSOCKSY_API_VERSION);
 		return 0;
 	case CONFIG_TEST:
 		log_write(LOG_NOTICE, "the configuration is fine");

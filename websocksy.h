@@ -119,9 +119,9 @@ typedef struct /*_ws_peer_info*/ {
 	peer_transport transport;
 	char *host; /* address, or path for the Unix and fifo transports; NULL: the connection is refused */
 	char *port; /* NULL where the host names it or the transport has none */
-	ws_framing framing;   /* NULL: auto */
+	ws_framing framing; /* NULL: auto */
 	char *framing_config; /* NULL: "" */
-	size_t protocol;      /* index into the offered subprotocols; their number or more: none */
+	size_t protocol; /* index into the offered subprotocols; their number or more: none */
 } ws_peer_info;
 
 /*
@@ -131,7 +131,7 @@ typedef struct /*_ws_peer_info*/ {
 typedef struct /*_web_socket*/ {
 	int ws_fd;
 	uint8_t read_buffer[WS_MAX_LINE]; /* zeroes */
-	size_t read_buffer_offset;        /* 0 */
+	size_t read_buffer_offset; /* 0 */
 	ws_state state;
 	size_t headers; /* as many as fit into header[]; query() is passed all of them */
 	ws_http_header header[WS_HEADER_LIMIT];
@@ -142,10 +142,10 @@ typedef struct /*_web_socket*/ {
 	size_t protocols;
 	char **protocol;
 	ws_peer_info peer; /* zeroes */
-	int peer_fd;       /* -1 */
+	int peer_fd; /* -1 */
 	uint8_t peer_buffer[PEER_BUFFER_SIZE]; /* zeroes */
-	size_t peer_buffer_offset;             /* 0 */
-	void *peer_framing_data;               /* NULL */
+	size_t peer_buffer_offset; /* 0 */
+	void *peer_framing_data; /* NULL */
 } websocket;
 
 /*

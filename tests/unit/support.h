@@ -29,7 +29,8 @@ static inline struct guard guard_new(const void *data, size_t len) {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t pages = (len + page - 1) / page;
 	struct guard guard = {.map_len = (pages + 1) * page};
-	guard.map = mmap(NULL, guard.map_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	guard.map = mmap(
+		NULL, guard.map_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(guard.map != MAP_FAILED);
 	assert_int_equal(mprotect(guard.map + pages * page, page, PROT_NONE), 0);
 	guard.data = guard.map + pages * page - len;
