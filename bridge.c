@@ -511,6 +511,10 @@ fail:
 	return result;
 }
 
+const struct config *bridge_config(const struct bridge *bridge) {
+	return &bridge->config;
+}
+
 /* ---- stopping ---- */
 
 static void drop_all(struct bridge *bridge) {

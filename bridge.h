@@ -21,6 +21,9 @@ struct bridge;
 int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
 	int passed, size_t fd_limit);
 
+/* What the bridge runs with; its own, valid until the next reload. */
+const struct config *bridge_config(const struct bridge *bridge);
+
 /*
  * Takes a new configuration: its contents move to the bridge. Running connections stay as they are, with the
  * new timeouts. On failure (a line in the log says why) nothing changes and `config` stays the caller's.

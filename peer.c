@@ -10,6 +10,7 @@
  */
 #include "peer.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -65,13 +66,22 @@ static int kind_of_transport(peer_transport transport) {
 	return -1;
 }
 
-static int parse_port(const char *text, uint16_t *out) {
-	unsigned long value = 0;
+/* A number, or the name of a service that the machine knows (services(5)). */
+static int parse_port(const char *text, bool datagram, uint16_t *out) {
+	char room[1024];
+	struct servent entry;
+	struct servent *found;
 	size_t len = strlen(text);
-	if(len == 0 || len > 5 || strspn(text, "0123456789") != len) {
-		return -EINVAL;
+	if(strspn(text, "0123456789") != len) {
+		int result = getservbyname_r(
+			text, datagram ? "udp" : "tcp", &entry, room, sizeof(room), &found);
+		if(result || !found) {
+			return -EINVAL;
+		}
+		*out = ntohs((uint16_t)found->s_port);
+		return 0;
 	}
-	value = strtoul(text, NULL, 10);
+	unsigned long value = len > 0 && len <= 5 ? strtoul(text, NULL, 10) : 0;
 	if(value == 0 || value > UINT16_MAX) {
 		return -EINVAL;
 	}
@@ -123,8 +133,8 @@ static int parse_network(
 		*why = "the port is missing";
 		result = -EINVAL;
 	} else if(result == 0) {
-		result = parse_port(own_port ? own_port : port, &out->port);
-		*why = "the port is no number from 1 to 65535";
+		result = parse_port(own_port ? own_port : port, out->kind == PEER_UDP, &out->port);
+		*why = "the port is neither a number from 1 to 65535 nor a known service";
 	}
 	if(result == 0) {
 		out->host = strdup(host);

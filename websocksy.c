@@ -60,7 +60,7 @@ static void notify_reloading(void) {
 static void reload(struct daemon *daemon) {
 	struct config config = {0};
 	notify_reloading();
-	if(config_read(&config, daemon->argc, daemon->argv) ||
+	if(config_read_again(&config, bridge_config(daemon->bridge), daemon->argc, daemon->argv) ||
 		bridge_reload(daemon->bridge, &config)) {
 		log_write(LOG_ERROR, "the new configuration is not usable; nothing has changed");
 	} else {
