@@ -17,6 +17,7 @@ work=''
 children=()
 found=''
 bridge_port=''
+packages=()
 
 say() {
 	printf '%s\n' "$*"
@@ -79,12 +80,12 @@ as_root() {
 	elif command -v sudo >/dev/null; then
 		sudo "$@"
 	else
-		fail "packages have to be installed: run this as root, or install sudo, or run: $*"
+		fail "run this as root or install sudo; what has to be installed: ${packages[*]}"
 	fi
 }
 
 install_missing() {
-	local -a packages=(gcc libc6-dev make pkg-config nettle-dev libc-ares-dev)
+	packages=(gcc libc6-dev make pkg-config nettle-dev libc-ares-dev)
 	if everything_is_there; then
 		return 0
 	fi
