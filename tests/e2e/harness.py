@@ -148,7 +148,7 @@ class Daemon:
     def __exit__(self, *_):
         try:
             if self.process and self.process.returncode is None:
-                self.stop()
+                self.stop(patience=0.3)
         finally:
             self.kill()
 
@@ -165,14 +165,21 @@ class Daemon:
         if self.listening:
             self.wait_log(r"listening on ")
 
-    def stop(self, how=signal.SIGTERM, timeout=None, close_clients=True):
+    def stop(self, how=signal.SIGTERM, timeout=None, close_clients=True, patience=None):
         """Ends the daemon by a signal, and checks that it ended well: status 0, nothing bad in the log.
 
-        Clients made by connect() and open() are closed first, so that there is nothing to wait for.
+        Clients made by connect() and open() are closed first, so that there is little to wait for. With
+        `patience` a second signal follows after so many seconds: some peer of the test may still hold
+        its connection, and the daemon is right to give it its time.
         """
         if close_clients:
             self.close_clients()
         self.process.send_signal(how)
+        if patience is not None:
+            try:
+                self.process.wait(patience)
+            except subprocess.TimeoutExpired:
+                self.process.send_signal(signal.SIGINT)
         self.wait(timeout)
         assert self.process.returncode == 0, f"exit status {self.process.returncode}:\n{self.tail()}"
 
@@ -360,17 +367,23 @@ class PeerConnection:
                     f"end of stream after {len(self.received) - start} of {size} bytes")
         return bytes(self.received[start:])
 
-    def recv_all(self):
-        """Reads to the end of the stream and returns what came since the call."""
+    def recv_all(self, keep=False):
+        """Reads to the end of the stream and returns what came since the call. Then the connection is
+        closed, as a service does; `keep` leaves our half open."""
         start = len(self.received)
         while self.recv(1 << 20):
             pass
+        if not keep:
+            self.close()
         return bytes(self.received[start:])
 
-    def expect_eof(self):
+    def expect_eof(self, keep=False):
+        """The stream ends here, in order; then as recv_all()."""
         data = self.recv()
         assert data == b"", f"more bytes: {data[:80]!r}"
         assert not self.reset, "reset instead of an end of stream"
+        if not keep:
+            self.close()
 
     def send(self, data):
         self.sock.sendall(data)
@@ -919,6 +932,10 @@ class HttpResponse:
         values = self.all(name)
         assert len(values) <= 1, f"{name} occurs {len(values)} times"
         return values[0] if values else None
+
+    def tokens(self, name):
+        """The elements of a list header, in lower case."""
+        return [part.strip().lower() for value in self.all(name) for part in value.split(",")]
 
     def __repr__(self):
         return f"<HTTP {self.status} {self.headers} {self.body[:200]!r}>"

@@ -17,7 +17,7 @@ def check_error(answer, status):
     assert answer.status == status, answer
     assert answer.reason
     assert answer.header("Content-Length") == str(len(answer.body))
-    assert answer.header("Connection").lower() == "close"
+    assert "close" in answer.tokens("Connection")
     assert answer.header("Content-Type").split(";")[0] == "text/plain"
     assert answer.header("Upgrade") is None or status == 426
     assert answer.header("Sec-WebSocket-Accept") is None
@@ -92,7 +92,6 @@ GOOD = (
     ("long-path", {"path": "/" + "x" * 8000}),
     ("host-port", {"headers": {"Host": "localhost:8001"}}),
     ("host-ipv6", {"headers": {"Host": "[::1]:8001"}}),
-    ("host-empty", {"headers": {"Host": ""}}),
     ("other-headers", {"extra": [("User-Agent", "test"), ("Accept-Language", "de;q=0.5"), ("X-Empty", "")]}),
     ("value-with-colon", {"extra": [("Referer", "http://localhost:80/:")]}),
     ("value-with-tab", {"extra": [("X-Tab", "a\tb")]}),
@@ -173,7 +172,6 @@ MALFORMED = (
     ("carriage-return-in-target", b"GET /\r HTTP/1.1\r\nHost: x\r\n\r\n"),
     ("binary", b"\x00\x01\x02\x03\r\n\r\n"),
     ("tls", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"r" * 200),
-    ("http2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     ("five-empty-lines", b"\r\n" * 5 + HEAD + b"\r\n"),
     ("line-feeds", build_request(eol="\n")),
     ("line-feed-in-the-head", HEAD + b"X: y\n\r\n"),
@@ -203,14 +201,14 @@ MALFORMED = (
 
 @pytest.mark.parametrize("name, raw", MALFORMED, ids=ids(MALFORMED))
 def test_malformed_is_400(echo_daemon, name, raw):
-    status = 505 if name == "http2" else 400
-    refused(echo_daemon, raw, status)
+    refused(echo_daemon, raw, 400)
 
 
 HOSTS = (
     ("missing", {"remove": ["Host"]}),
     ("twice", {"extra": [("Host", "other")]}),
     ("twice-the-same", {"extra": [("host", "localhost")]}),
+    ("empty", {"headers": {"Host": ""}}),
     ("space", {"headers": {"Host": "a b"}}),
     ("path", {"headers": {"Host": "a/b"}}),
     ("user", {"headers": {"Host": "user@a"}}),
@@ -315,10 +313,15 @@ def test_other_http_is_505(echo_daemon, version):
     refused(echo_daemon, build_request(version=version), 505)
 
 
+def test_http_2_without_a_word_is_505(echo_daemon):
+    """RFC 9113, 3.3: clients with prior knowledge begin like this."""
+    refused(echo_daemon, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505)
+
+
 @pytest.mark.parametrize("method", ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get", "Get", "X"))
 def test_upgrade_by_another_method_is_405(echo_daemon, method):
     answer = refused(echo_daemon, build_request(method=method), 405)
-    assert answer.header("Allow") == "GET, HEAD" or answer.header("Allow") == "GET"
+    assert "get" in answer.tokens("Allow")
 
 
 @pytest.mark.parametrize("version", ("", "0", "7", "8", "12", "14", "25", "113", "130", "13a", "+13", "013",
@@ -719,7 +722,6 @@ def test_client_that_leaves_while_the_peer_is_connected(run):
     """Nobody is left to tell; the attempt ends and its descriptors are closed."""
     port = run(StuckPort())
     daemon = run(Daemon("--connect-timeout=60", peer=port.url))
-    daemon.settle()
     before = daemon.fds()
     client = daemon.connect()
     client.send_raw(build_request())

@@ -61,7 +61,7 @@ INVALID = {
     "3-then-start": b"\xe2\xe2\x82\xac",
     "3-then-start-late": b"\xe2\x82\xe2\x82\xac",
     "4-then-start": b"\xf0\x9f\xf0\x9f\x98\x80",
-    "latin-1": "é".encode("latin-1"),
+    "latin-1": "été".encode("latin-1"),
 }
 
 # Valid so far, but the message ends inside a character.
