@@ -112,6 +112,32 @@ static int split_port(char *text, char **host, char **port, const char **why) {
 	return 0;
 }
 
+/* With or without a zone: "::1", "fe80::1%eth0". */
+static bool is_ipv6(const char *text) {
+	char address[INET6_ADDRSTRLEN];
+	struct in6_addr unused;
+	size_t len = strcspn(text, "%");
+	if(len >= sizeof(address) || (text[len] == '%' && text[len + 1] == '\0')) {
+		return false;
+	}
+	memcpy(address, text, len);
+	address[len] = '\0';
+	return inet_pton(AF_INET6, address, &unused) == 1;
+}
+
+/* What stands in brackets or has a colon is no name: looking it up could only mislead. */
+static int check_host(const char *host, bool brackets, const char **why) {
+	if(host[0] == '\0') {
+		*why = "the host is missing";
+		return -EINVAL;
+	}
+	if((brackets || strchr(host, ':')) && !is_ipv6(host)) {
+		*why = "the host is no IPv6 address, but has brackets or several colons";
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int parse_network(
 	const char *rest, const char *port, struct peer_address *out, const char **why) {
 	char *copy = strdup(rest);
@@ -125,9 +151,8 @@ static int parse_network(
 	char *host;
 	char *own_port;
 	int result = split_port(copy, &host, &own_port, why);
-	if(result == 0 && host[0] == '\0') {
-		*why = "the host is missing";
-		result = -EINVAL;
+	if(result == 0) {
+		result = check_host(host, rest[0] == '[', why);
 	}
 	if(result == 0 && !own_port && !port) {
 		*why = "the port is missing";
