@@ -106,7 +106,8 @@ static bool nick_is_taken(const struct chat *chat, const char *nick) {
 
 static void command_nick(struct chat *chat, struct client *client, const char *nick) {
 	if(!nick_is_fine(nick)) {
-		chat_say(chat, client, "* a nickname has 1 to %d bytes and none of ?*<>/ or blanks", NICK_MAX);
+		chat_say(chat, client, "* a nickname has 1 to %d bytes and none of ?*<>/ or blanks",
+			NICK_MAX);
 	} else if(nick_is_taken(chat, nick)) {
 		chat_say(chat, client, "* %s is taken", nick);
 	} else {
