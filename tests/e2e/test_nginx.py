@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The example site for nginx, in front of the daemon, with its ports replaced and nothing else."""
+import os
+import random
+import shutil
+import subprocess
+
+import pytest
+
+from harness import (
+    BIN, PING, PONG, ROOT, TEXT, TIMEOUT, Daemon, Frame, RawClient, TcpPeer, build_request, echo,
+    eventually, frame,
+)
+
+MAIN = """
+{user}
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr notice;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site.conf;
+}}
+"""
+
+
+def replace_once(text, old, new):
+    assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times in the example"
+    return text.replace(old, new)
+
+
+class Nginx:
+    """nginx as whoever runs the tests, listening on a Unix socket, with the example site."""
+
+    def __init__(self, folder, upstream):
+        self.folder = folder
+        self.socket = f"{folder}/nginx.sock"
+        site = (ROOT / "examples" / "nginx.conf").read_text()
+        site = replace_once(site, "server 127.0.0.1:8001;", f"server {upstream};")
+        site = replace_once(site, "\tlisten 80;", f"\tlisten unix:{self.socket};")
+        (folder / "site.conf").write_text(site)
+        # Workers of a root process would change to a user who may not enter our folder.
+        user = "user root;" if os.geteuid() == 0 else ""
+        (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=user))
+
+    def __enter__(self):
+        binary = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
+        assert binary, "nginx is missing"
+        self.log = open(self.folder / "nginx.log", "wb")
+        self.process = subprocess.Popen(
+            [binary, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-g", "daemon off;"],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        eventually(self.listens, "nginx to listen")
+        return self
+
+    def listens(self):
+        assert self.process.poll() is None, (self.folder / "nginx.log").read_text()
+        try:
+            RawClient(self.socket).close()
+        except OSError:
+            return False
+        return True
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(TIMEOUT)
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def echo_peer(run_module):
+    return run_module(TcpPeer(echo))
+
+
+@pytest.fixture(scope="module", params=("tcp", "unix"))
+def behind(request, run_module, echo_peer, tmp_path_factory):
+    """The daemon and the nginx in front of it, which reaches it over TCP or over a Unix socket."""
+    folder = tmp_path_factory.mktemp("nginx")
+    if request.param == "tcp":
+        daemon = run_module(Daemon("-c", "protocol=*", peer=echo_peer.url))
+        upstream = f"127.0.0.1:{daemon.port}"
+    else:
+        path = f"{folder}/websocksy.sock"
+        daemon = run_module(Daemon(
+            "-l", f"unix:{path}", "-c", "protocol=*", peer=echo_peer.url, defaults=False))
+        upstream = f"unix:{path}"
+    return run_module(Nginx(folder, upstream))
+
+
+@pytest.fixture
+def client(behind):
+    with RawClient(behind.socket) as connection:
+        connection.upgrade("/ws/chat")
+        yield connection
+
+
+def test_messages_both_ways(client):
+    client.send_text("through nginx")
+    assert client.recv_message() == (TEXT, b"through nginx")
+    client.send_binary(b"\xff\x00")
+    assert client.recv_message() == (BIN, b"\xff\x00")
+
+
+def test_big_message_both_ways(client):
+    data = random.Random(1).randbytes(4 << 20)
+    client.send_in_background(frame(BIN, data))
+    assert client.recv_bytes(len(data)) == data
+
+
+def test_ping_passes(client):
+    client.send_frame(PING, b"through")
+    assert client.recv_frame() == Frame(True, PONG, b"through")
+
+
+@pytest.mark.parametrize("code", (1000, 1001, 4321))
+def test_close_code_passes(client, code):
+    client.close_handshake(code)
+
+
+def test_protocol_error_passes(client):
+    client.send_frame(3, b"")
+    client.expect_close(1002)
+
+
+def test_subprotocol_passes(behind):
+    with RawClient(behind.socket) as connection:
+        response = connection.upgrade("/ws/", protocols="chat, other")
+        assert response.header("Sec-WebSocket-Protocol") == "chat"
+
+
+def test_frames_with_the_handshake_pass(behind):
+    with RawClient(behind.socket) as connection:
+        connection.send_raw(build_request("/ws/") + frame(TEXT, "early"))
+        connection.recv_upgrade()
+        assert connection.recv_message() == (TEXT, b"early")
+
+
+def test_bad_key_is_answered_by_the_daemon(behind):
+    with RawClient(behind.socket) as connection:
+        connection.send_raw(build_request("/ws/", headers={"Sec-WebSocket-Key": "bad"}))
+        answer = connection.recv_http()
+        assert answer.status == 400
+        assert b"Sec-WebSocket-Key" in answer.body
+
+
+def test_plain_request_is_answered_by_the_daemon(behind):
+    with RawClient(behind.socket) as connection:
+        connection.send_raw(build_request("/ws/", plain=True))
+        assert connection.recv_http().status == 426
+
+
+def test_end_of_the_peer_passes(behind, echo_peer):
+    with RawClient(behind.socket) as connection:
+        before = len(echo_peer.connections)
+        connection.upgrade("/ws/")
+        eventually(lambda: len(echo_peer.connections) > before, "the peer connection")
+        echo_peer.connections[-1].send(b"last words")
+        echo_peer.connections[-1].finish()
+        assert connection.recv_message() == (TEXT, b"last words")
+        connection.expect_close(1000)
+        connection.send_close(1000)
+
+
+def test_path_and_client_address_reach_the_backend(run, tmp_path):
+    """/ws/NAME arrives as /NAME, and X-Real-IP is what nginx saw, whatever the client claims."""
+    peer = run(TcpPeer(echo))
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes" / "room-unix:").write_text(f"{peer.url} *\n")
+    daemon = run(Daemon(
+        "-b", "file", "-c", f"path={tmp_path}/routes", "-c", "expression=%endpoint%-%header:X-Real-IP%"))
+    nginx = run(Nginx(tmp_path, f"127.0.0.1:{daemon.port}"))
+    with RawClient(nginx.socket) as connection:
+        connection.upgrade("/ws/room", headers={"X-Real-IP": "6.6.6.6"})
+        connection.send_text("found")
+        assert connection.recv_message() == (TEXT, b"found")
+
+
+def test_going_away_passes(run, tmp_path):
+    daemon = run(Daemon(peer="echo://"))
+    nginx = run(Nginx(tmp_path, f"127.0.0.1:{daemon.port}"))
+    connection = run(RawClient(nginx.socket))
+    connection.upgrade("/ws/")
+    connection.send_text("there")
+    assert connection.recv_message() == (TEXT, b"there")
+    daemon.process.terminate()
+    connection.expect_close(1001)
+    connection.send_close(1001)
+    connection.close()
+    assert daemon.wait() == 0
+    with RawClient(nginx.socket) as late:
+        late.send_raw(build_request("/ws/"))
+        assert late.recv_http().status == 502
