@@ -354,7 +354,8 @@ static void test_carry_overflow(void **unused) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_queue_walk, reset, nothing_left),
-		cmocka_unit_test_setup_teardown(test_queue_walk_without_memory, reset, nothing_left),
+		cmocka_unit_test_setup_teardown(
+			test_queue_walk_without_memory, reset, nothing_left),
 		cmocka_unit_test_setup_teardown(test_append_is_all_or_nothing, reset, nothing_left),
 		cmocka_unit_test_setup_teardown(test_pool, reset, nothing_left),
 		cmocka_unit_test_setup_teardown(test_empty_appends, reset, nothing_left),

@@ -64,7 +64,8 @@ static const struct address_case cases[] = {
 	{DETECT, "tcp://[::1]", "80", "tcp://[::1]:80", NULL, false},
 	{DETECT, "tcp://[::1]/", "80", "tcp://[::1]:80", NULL, false},
 	{DETECT, "tcp://::1", "80", "tcp://[::1]:80", NULL, false},
-	{DETECT, "tcp://[2001:db8::192.0.2.1]:80", NULL, "tcp://[2001:db8::192.0.2.1]:80", NULL, false},
+	{DETECT, "tcp://[2001:db8::192.0.2.1]:80", NULL, "tcp://[2001:db8::192.0.2.1]:80", NULL,
+		false},
 	{DETECT, "tcp://[fe80::1%lo]:80", NULL, "tcp://[fe80::1%lo]:80", NULL, false},
 	{DETECT, "tcp://[::ffff:127.0.0.1]:80", NULL, "tcp://[::ffff:127.0.0.1]:80", NULL, false},
 	{DETECT, "tcp://[::1", "80", NULL, "]", false},
@@ -198,7 +199,8 @@ static void test_round_trip(void **unused) {
 		if(!cases[i].text) {
 			continue;
 		}
-		struct address_case again = {DETECT, cases[i].text, NULL, cases[i].text, NULL, false};
+		struct address_case again = {
+			DETECT, cases[i].text, NULL, cases[i].text, NULL, false};
 		check_case(&again);
 	}
 }
