@@ -144,7 +144,9 @@ static bool refused(struct upgrade *u, unsigned status, const char *message, con
 }
 
 static bool check_request_line(struct upgrade *u) {
-	if(!http_slice_is(u->request->method, "GET") || u->request->method.at[0] != 'G') {
+	struct http_slice method = u->request->method;
+	/* Methods are case-sensitive, unlike nearly everything else. */
+	if(method.len != 3 || memcmp(method.at, "GET", 3) != 0) {
 		return refused(
 			u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
 	}
