@@ -82,3 +82,67 @@ $(out)/unit/%: tests/unit/%.c tests/unit/support.h $(filter-out $(obj)/websocksy
 $(out)/unit:
 	mkdir -p $@
 -include $(unit_programs:=.d)
+
+# Installing. The installed daemon is linked a second time, with an object that knows the installed plugins;
+# the one in the build tree goes on with the plugins beside it. DESTDIR is put in front of every path that is
+# written and is known to nothing that is installed. A PLUGINPATH that is given counts here too.
+INSTALL ?= install
+bindir := $(PREFIX)/bin
+includedir := $(PREFIX)/include
+mandir := $(PREFIX)/share/man
+docdir := $(PREFIX)/share/doc/websocksy
+unitdir := $(PREFIX)/lib/systemd/system
+plugindir := $(if $(filter file,$(origin PLUGINPATH)),$(libdir),$(PLUGINPATH))
+
+install_obj := $(obj)/install
+install_binary := $(install_obj)/websocksy
+install_objects := $(filter-out $(obj)/config.o,$(objects)) $(install_obj)/config.o
+$(install_binary): $(install_objects)
+	$(CC) $(cflags) $(ldflags) -o $@ $(install_objects) $(ldlibs)
+$(install_obj)/config.o: config.c Makefile $(install_obj)/pluginpath
+	$(CC) $(cflags) -MMD -MP -DWEBSOCKSY_PLUGINPATH='"$(plugindir)"' -c -o $@ $<
+$(install_obj)/pluginpath: FORCE | $(install_obj)
+	@printf '%s\n' '$(plugindir)' | cmp -s - $@ || printf '%s\n' '$(plugindir)' > $@
+$(install_obj): | $(obj)
+	mkdir -p $@
+-include $(install_obj)/config.d
+
+# What is written for one prefix is rewritten for another. The quick start builds, so it stays in the source tree.
+rewrite := sed 's|/usr/local|$(PREFIX)|g'
+units := $(wildcard examples/*.service examples/*.socket)
+adapted := $(units) $(wildcard examples/*.conf)
+scripts := $(filter-out examples/quickstart.sh,$(wildcard examples/*.sh))
+texts := README.md LICENSE.txt index.html $(wildcard docs/*.md plugins/*.md examples/*.md examples/*.c) \
+	$(shell find examples/routes -type f 2>/dev/null)
+installed := $(bindir)/websocksy $(includedir)/websocksy.h $(mandir)/man8/websocksy.8 \
+	$(mandir)/man5/websocksy.conf.5 $(plugins:$(plugin_out)/%=$(plugindir)/%) \
+	$(units:examples/%=$(unitdir)/%) $(addprefix $(docdir)/,$(texts) $(scripts) $(adapted))
+
+.PHONY: install-paths
+install-paths:
+	$(if $(filter-out /%,$(PREFIX) $(plugindir)),$(error PREFIX and PLUGINPATH have to be absolute paths))
+
+install: install-paths $(install_binary) plugins
+	$(INSTALL) -D -m 755 $(install_binary) '$(DESTDIR)$(bindir)/websocksy'
+	$(INSTALL) -D -m 644 websocksy.h '$(DESTDIR)$(includedir)/websocksy.h'
+	$(INSTALL) -D -m 644 man/websocksy.8 '$(DESTDIR)$(mandir)/man8/websocksy.8'
+	$(INSTALL) -D -m 644 man/websocksy.conf.5 '$(DESTDIR)$(mandir)/man5/websocksy.conf.5'
+	$(INSTALL) -d -m 755 '$(DESTDIR)$(plugindir)' '$(DESTDIR)$(unitdir)'
+	$(INSTALL) -m 755 $(plugins) '$(DESTDIR)$(plugindir)'
+	set -e; for file in $(texts); do \
+		$(INSTALL) -D -m 644 "$$file" '$(DESTDIR)$(docdir)/'"$$file"; done
+	set -e; for file in $(scripts); do \
+		$(INSTALL) -D -m 755 "$$file" '$(DESTDIR)$(docdir)/'"$$file"; done
+	set -e; for file in $(adapted); do \
+		$(INSTALL) -D -m 644 "$$file" '$(DESTDIR)$(docdir)/'"$$file"; \
+		$(rewrite) "$$file" > '$(DESTDIR)$(docdir)/'"$$file"; done
+	set -e; for file in $(units); do \
+		$(INSTALL) -m 644 '$(DESTDIR)$(docdir)/'"$$file" '$(DESTDIR)$(unitdir)'; done
+
+# Directories of our own go if nothing else is in them: somebody may have put plugins there.
+uninstall: install-paths
+	rm -f $(installed:%='$(DESTDIR)%')
+	-for folder in '$(docdir)/examples/routes/users' '$(docdir)/examples/routes' '$(docdir)/examples' \
+		'$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(plugindir)'; do \
+		[ ! -d '$(DESTDIR)'"$$folder" ] || \
+			rmdir --ignore-fail-on-non-empty '$(DESTDIR)'"$$folder"; done
