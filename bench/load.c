@@ -26,6 +26,7 @@
 #define LOAD_EVENTS 256
 #define LOAD_OPENING 64 /* connections that are being set up at once */
 #define LOAD_GRACE_NS UINT64_C(20000000000) /* for what is under way at the end */
+#define LOAD_COUNT_NS UINT64_C(120000000000) /* limit of a run by count: a bridge may hang */
 #define LOAD_HEAD 1024 /* longest answer to the opening request */
 #define LOAD_AHEAD 2 /* segments that a source is asked for in advance */
 #define LOAD_MASK UINT32_C(0x5AC3917E)
@@ -661,7 +662,8 @@ static void load_begin(struct load *load) {
 	load->begun = 0;
 	load->latency = (struct histogram){0};
 	load->start_ns = sockets_now_ns();
-	load->limit_ns = load->options.count ? 0 : load->start_ns + load->options.duration_ns;
+	load->limit_ns = load->start_ns +
+			 (load->options.count ? LOAD_COUNT_NS : load->options.duration_ns);
 	load->busy = 0;
 	for(size_t i = 0; i < load->options.connections; i++) {
 		struct conn *conn = &load->conns[i];
