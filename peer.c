@@ -25,6 +25,9 @@
 #define PEER_RESOLUTION_DELAY_MS 50 /* RFC 8305, section 3: how long IPv4 waits for IPv6 */
 #define PEER_ATTEMPT_DELAY_MS 250 /* RFC 8305, section 5 */
 #define PEER_FLUSH_DATAGRAMS 64 /* sent in one go */
+#define PEER_DATAGRAM_IOV 1024 /* pieces of one datagram, what sendmsg() takes (IOV_MAX) */
+/* The first and the last piece of a queued datagram are not whole chunks. */
+#define PEER_DATAGRAM_MAX ((size_t)(PEER_DATAGRAM_IOV - 2) * BUFFER_CHUNK_DATA)
 #define PEER_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 /* ---- addresses ---- */
@@ -237,7 +240,8 @@ static ssize_t datagram_read(struct stream *stream, void *data, size_t cap) {
 		got = recv(stream->io.fd, data, cap, MSG_TRUNC);
 	} while(got < 0 && errno == EINTR);
 	if(got < 0) {
-		return -errno;
+		/* The call that failed to send took the error with it, and a datagram socket has no end. */
+		return errno == EAGAIN && stream->error ? -stream->error : -errno;
 	}
 	return (size_t)got > cap ? -EMSGSIZE : got;
 }
@@ -251,7 +255,7 @@ static int datagram_queue(struct stream *stream, const struct iovec *iov, size_t
 
 static int datagram_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
 	assert(count == 1);
-	if(total > UINT32_MAX) {
+	if(total > PEER_DATAGRAM_MAX) {
 		return -EMSGSIZE;
 	}
 	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
@@ -272,16 +276,15 @@ static int datagram_write(struct stream *stream, const struct iovec *iov, int co
 static int datagram_flush_one(struct stream *stream) {
 	uint32_t len = 0;
 	uint8_t *to = (uint8_t *)&len;
-	struct iovec iov[8];
-	int count = bufq_peek(&stream->out, 0, sizeof(len), iov, 8);
+	struct iovec iov[PEER_DATAGRAM_IOV];
+	int count = bufq_peek(&stream->out, 0, sizeof(len), iov, PEER_DATAGRAM_IOV);
 	for(int i = 0; i < count; i++) {
 		memcpy(to, iov[i].iov_base, iov[i].iov_len);
 		to += iov[i].iov_len;
 	}
-	/* 64 KiB, the most that a datagram holds, fit into six chunks. */
-	count = bufq_peek(&stream->out, sizeof(len), len, iov, 8);
+	count = bufq_peek(&stream->out, sizeof(len), len, iov, PEER_DATAGRAM_IOV);
 	ssize_t sent = network_send(stream->io.fd, iov, count);
-	if(sent < 0 && sent != -ENOBUFS && sent != -EMSGSIZE) {
+	if(sent < 0 && sent != -ENOBUFS) {
 		return (int)sent;
 	}
 	bufq_consume(&stream->out, &stream->loop->pool, sizeof(len) + len);
