@@ -1,0 +1,908 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Peers: every transport with real sockets, addresses that are wrong, and the lookup of names."""
+import os
+import signal
+import socket
+import tempfile
+import threading
+import time
+
+import pytest
+
+from dns_server import NXDOMAIN, REFUSED, SERVFAIL, SILENCE, Answer, NameServer
+from harness import (
+    BIN, CLOSE, CONTINUATION, TEXT, ClosedPort, Daemon, FifoReader, FifoWriter, StuckPort,
+    TcpPeer, UdpPeer, UnixDgramPeer, UnixPeer, build_request, close_payload, echo, eventually, frame,
+    scaled, source,
+)
+from plugin_builder import CLASSIC_BACKEND, build_plugin
+
+UDP_MAX = 65507  # the largest payload over IPv4
+
+
+def messages_until_close(client, code):
+    """All messages up to a close frame with `code`, which is answered; then the connection ends."""
+    messages = []
+    kind = None
+    while True:
+        got = client.recv_frame()
+        if got.opcode == CLOSE:
+            assert got.payload[:2] == close_payload(code), got.payload
+            client.send_close(code)
+            client.expect_eof()
+            return messages
+        if got.opcode in (TEXT, BIN):
+            kind = got.opcode
+            messages.append((kind, b""))
+        messages[-1] = (kind, messages[-1][1] + got.payload)
+
+
+def count_up(size):
+    return (bytes(range(256)) * (size // 256 + 1))[:size]
+
+
+def refused(daemon, status, body, log):
+    """A request gets this status with a line about why, and the log has one, too."""
+    answer = daemon.http()
+    assert answer.status == status, answer
+    assert body in answer.body.decode(), answer
+    daemon.wait_log(log)
+    return answer
+
+
+# --- byte streams -------------------------------------------------------------------------------
+
+
+def check_stream(daemon, peer):
+    client = daemon.open()
+    connection = peer.accept()
+    client.send_binary(count_up(100_000))
+    assert connection.recv_exactly(100_000) == count_up(100_000)
+    client.send_text("grün")
+    assert connection.recv_exactly(5) == "grün".encode()
+    connection.send(count_up(100_000))
+    assert client.recv_bytes(100_000) == count_up(100_000)
+    connection.send(b"last words")
+    assert client.recv_message() == (TEXT, b"last words")
+    client.send_close(1000)
+    connection.expect_eof()
+    client.expect_close(1000)
+    client.expect_eof()
+
+
+@pytest.mark.parametrize("host", ("127.0.0.1", "::1"))
+def test_tcp_literal(run, host):
+    peer = run(TcpPeer(host=host))
+    check_stream(run(Daemon(peer=peer.url)), peer)
+
+
+def test_tcp_name_from_the_hosts_file(run):
+    peer = run(TcpPeer())
+    check_stream(run(Daemon(peer=f"tcp://localhost:{peer.port}")), peer)
+
+
+def test_tcp_port_as_an_option(run):
+    peer = run(TcpPeer())
+    check_stream(run(Daemon("-c", f"port={peer.port}", peer="tcp://127.0.0.1")), peer)
+
+
+@pytest.mark.parametrize("abstract", (False, True), ids=("path", "abstract"))
+def test_unix(run, tmp_path, abstract):
+    path = f"@websocksy-test-{os.getpid()}" if abstract else tmp_path / "service"
+    peer = run(UnixPeer(path))
+    check_stream(run(Daemon(peer=peer.url)), peer)
+
+
+def test_unix_path_of_full_length(run):
+    """107 bytes; the kernel needs no NUL behind them."""
+    with tempfile.TemporaryDirectory(prefix="ws-") as folder:
+        path = os.path.join(folder, "")
+        peer = run(UnixPeer(path + "s" * (107 - len(path))))
+        check_stream(run(Daemon(peer=peer.url)), peer)
+
+
+def test_stream_peer_that_closes_at_once(run):
+    """Its last words come before the close frame."""
+    peer = run(TcpPeer(source(count_up(300_000))))
+    daemon = run(Daemon("-c", "framing=binary", peer=peer.url))
+    messages = messages_until_close(daemon.open(), 1000)
+    assert b"".join(payload for _, payload in messages) == count_up(300_000)
+
+
+def test_stream_peer_that_resets(run):
+    peer = run(TcpPeer())
+    daemon = run(Daemon(peer=peer.url))
+    client = daemon.open()
+    connection = peer.accept()
+    connection.send(b"before")
+    assert client.recv_message() == (TEXT, b"before")
+    connection.abort()
+    assert messages_until_close(client, 1011) == []
+    daemon.wait_log(r"failed: Connection reset by peer; closing with 1011")
+
+
+# --- udp ----------------------------------------------------------------------------------------
+
+DATAGRAMS = (b"a", b"", b"b" * 1472, b"", b"", count_up(9000), b"c")
+
+
+def check_datagrams(daemon, peer, largest):
+    """Boundaries are kept both ways, empty datagrams and the largest ones included."""
+    sizes = DATAGRAMS + (count_up(largest),)
+    client = daemon.open()
+    for payload in sizes:
+        client.send_binary(payload)
+    address = None
+    for payload in sizes:
+        data, address = peer.recv()
+        assert data == payload
+    assert address, "the client of the service has no address"
+    for payload in sizes:
+        peer.send(payload, address)
+        got = client.recv_message()
+        assert got[1] == payload
+    client.send_raw(frame(TEXT, b"one ", fin=False) + frame(CONTINUATION, b"datagram ", fin=False)
+                    + frame(CONTINUATION, b"only"))
+    assert peer.recv()[0] == b"one datagram only"
+    client.close_handshake(1000)
+
+
+@pytest.mark.parametrize("host", ("127.0.0.1", "::1"))
+def test_udp(run, host):
+    peer = run(UdpPeer(host))
+    check_datagrams(run(Daemon(peer=peer.url)), peer, UDP_MAX)
+
+
+def test_udp_by_name(run):
+    peer = run(UdpPeer())
+    dns = run(NameServer({"udp.test": {"A": ["127.0.0.1"]}}))
+    daemon = run(Daemon(f"--resolver={dns.address}", peer=f"udp://udp.test:{peer.port}"))
+    check_datagrams(daemon, peer, 1000)
+
+
+@pytest.mark.parametrize("framing, expected", (
+    ("auto", (TEXT, TEXT, BIN)),
+    ("text", (TEXT, TEXT, BIN)),
+    ("binary", (BIN, BIN, BIN)),
+    ("newline", (TEXT, TEXT, BIN)),
+))
+def test_udp_type_comes_from_the_framing(run, framing, expected):
+    """A datagram is a message; the framing function says only whether it is text."""
+    peer = run(UdpPeer())
+    daemon = run(Daemon("-c", f"framing={framing}", peer=peer.url))
+    client = daemon.open()
+    client.send_text("hello")
+    address = peer.recv()[1]
+    for payload, opcode in zip((b"line\r\n", "schön\r\nund mehr\r\n".encode(), b"\xff\r\n"), expected):
+        peer.send(payload, address)
+        assert client.recv_message() == (opcode, payload)
+    client.close_handshake()
+
+
+def test_udp_message_larger_than_a_datagram(run):
+    peer = run(UdpPeer())
+    daemon = run(Daemon(peer=peer.url))
+    client = daemon.open()
+    client.send_binary(bytes(UDP_MAX + 1))
+    client.expect_failed(1009)
+
+
+def test_udp_message_above_the_limit(run):
+    peer = run(UdpPeer())
+    daemon = run(Daemon("--max-message=1000", peer=peer.url))
+    client = daemon.open()
+    client.send_binary(bytes(1000))
+    assert peer.recv()[0] == bytes(1000)
+    client.send_raw(frame(BIN, bytes(600), fin=False) + frame(CONTINUATION, bytes(401)))
+    client.expect_failed(1009)
+
+
+def test_udp_datagram_above_the_limit(run):
+    peer = run(UdpPeer())
+    daemon = run(Daemon("--max-message=1000", peer=peer.url))
+    client = daemon.open()
+    client.send_binary(b"x")
+    address = peer.recv()[1]
+    peer.send(bytes(1000), address)
+    assert client.recv_message() == (TEXT, bytes(1000))
+    peer.send(bytes(1001), address)
+    client.expect_failed(1009)
+    daemon.wait_log(r"datagram from .* above 1000 bytes")
+
+
+@pytest.mark.parametrize("count", (1, 2, 20), ids=("one", "two together", "many together"))
+def test_udp_nobody_listens(run, count):
+    """The kernel tells by ICMP, to whichever call comes next: the reader must hear of it in any case."""
+    peer = UdpPeer()
+    url = peer.url
+    peer.sock.close()
+    daemon = run(Daemon(peer=url))
+    client = daemon.open()
+    client.send_raw(frame(BIN, b"anybody there?") * count)
+    assert messages_until_close(client, 1011) == []
+    daemon.wait_log(r"udp://127.0.0.1:\d+ failed: Connection refused; closing with 1011")
+
+
+def test_udp_from_a_stranger_is_not_heard(run):
+    peer, stranger = run(UdpPeer()), run(UdpPeer())
+    daemon = run(Daemon(peer=peer.url))
+    client = daemon.open()
+    client.send_binary(b"x")
+    address = peer.recv()[1]
+    stranger.send(b"forged", address)
+    peer.send(b"real", address)
+    assert client.recv_message() == (TEXT, b"real")
+    client.close_handshake()
+
+
+# --- unix-dgram ---------------------------------------------------------------------------------
+
+
+def abstract_name(purpose):
+    return f"@websocksy-{purpose}-{os.getpid()}"
+
+
+@pytest.mark.parametrize("abstract", (False, True), ids=("path", "abstract"))
+def test_unix_dgram(run, tmp_path, abstract):
+    peer = run(UnixDgramPeer(abstract_name("dgram") if abstract else tmp_path / "service"))
+    check_datagrams(run(Daemon(peer=peer.url)), peer, 100_000)
+
+
+def test_unix_dgram_clients_have_addresses_of_their_own(run, tmp_path):
+    peer = run(UnixDgramPeer(tmp_path / "service"))
+    daemon = run(Daemon(peer=peer.url))
+    clients = [daemon.open() for _ in range(3)]
+    addresses = []
+    for number, client in enumerate(clients):
+        client.send_text(str(number))
+        addresses.append(peer.recv()[1])
+    assert len(set(addresses)) == 3
+    for number in (2, 0, 1):
+        peer.send(b"to %d" % number, addresses[number])
+    for number, client in enumerate(clients):
+        assert client.recv_message() == (TEXT, b"to %d" % number)
+
+
+@pytest.mark.parametrize("size, count", ((1000, 700), (0, 300), (150_000, 6)), ids=("medium", "empty", "large"))
+def test_unix_dgram_service_that_does_not_read(run, tmp_path, size, count):
+    """Its queue holds a few datagrams. The rest waits in the daemon; nothing is lost, cut or reordered."""
+    peer = run(UnixDgramPeer(tmp_path / "service"))
+    daemon = run(Daemon(peer=peer.url))
+    client = daemon.open()
+    payloads = [(b"%06d" % number + bytes(size))[:size] for number in range(count)]
+    client.send_in_background(b"".join(frame(BIN, payload) for payload in payloads)
+                              + frame(CLOSE, close_payload(1000)))
+    daemon.settle()
+    for payload in payloads:
+        assert peer.sock.recv(1 << 20) == payload
+    client.expect_close(1000)
+    client.expect_eof()
+
+
+def test_unix_dgram_message_too_large_for_the_kernel(run, tmp_path):
+    peer = run(UnixDgramPeer(tmp_path / "service"))
+    daemon = run(Daemon(peer=peer.url))
+    client = daemon.open()
+    client.send_binary(bytes(4 << 20))
+    client.expect_failed(1009)
+
+
+@pytest.mark.parametrize("count", (1, 5))
+def test_unix_dgram_service_goes(run, tmp_path, count):
+    peer = run(UnixDgramPeer(tmp_path / "service"))
+    daemon = run(Daemon(peer=peer.url))
+    client = daemon.open()
+    client.send_text("hello")
+    assert peer.recv()[0] == b"hello"
+    peer.sock.close()
+    client.send_raw(frame(TEXT, b"still there?") * count)
+    assert messages_until_close(client, 1011) == []
+    daemon.wait_log(r"unix-dgram://\S+ failed: .*; closing with 1011")
+
+
+# --- fifos --------------------------------------------------------------------------------------
+
+
+def test_fifotx(run, tmp_path):
+    reader = run(FifoReader(tmp_path / "fifo"))
+    daemon = run(Daemon(peer=reader.url))
+    client = daemon.open()
+    client.send_text("text ")
+    client.send_binary(b"")
+    client.send_binary(count_up(5000))
+    assert reader.recv_exactly(5005) == b"text " + count_up(5000)
+    client.close_handshake()
+    eventually(lambda: os.read(reader.fd, 1) == b"", "the end of the fifo")
+
+
+def test_fifotx_reader_that_waits(run, tmp_path):
+    """A fifo holds 64 KiB. The rest waits, and arrives even though the client has closed meanwhile."""
+    reader = run(FifoReader(tmp_path / "fifo"))
+    daemon = run(Daemon(peer=reader.url))
+    client = daemon.open()
+    client.send_in_background(frame(BIN, count_up(1 << 20)) + frame(CLOSE, close_payload(1000)))
+    daemon.settle()
+    assert reader.recv_exactly(1 << 20) == count_up(1 << 20)
+    client.expect_close(1000)
+    client.expect_eof()
+
+
+@pytest.mark.parametrize("busy", (False, True), ids=("idle", "with a backlog"))
+def test_fifotx_reader_goes(run, tmp_path, busy):
+    reader = run(FifoReader(tmp_path / "fifo"))
+    daemon = run(Daemon(peer=reader.url))
+    client = daemon.open()
+    client.send_binary(bytes(200_000) if busy else b"x")
+    daemon.settle()
+    reader.close()
+    assert messages_until_close(client, 1011) == []
+    daemon.wait_log(r"fifotx://\S+ failed: Broken pipe; closing with 1011")
+
+
+def test_fifotx_without_reader(run, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    daemon = run(Daemon(peer=f"fifotx://{tmp_path}/fifo"))
+    refused(daemon, 502, "no process has the fifo open for reading",
+            r"cannot connect to fifotx://\S+: no process has the fifo open for reading")
+
+
+def test_fiforx(run, tmp_path):
+    """Data until the last writer closes; then 1000, with everything delivered."""
+    writer = run(FifoWriter(tmp_path / "fifo"))
+    daemon = run(Daemon("-c", "framing=newline", "-c", "framing-config=lf", peer=writer.url))
+    client = daemon.open()
+    writer.send(b"first\nsec")
+    assert client.recv_message() == (TEXT, b"first\n")
+    writer.send(b"ond\n" + b"x" * 100_000 + b"\nrest")
+    writer.close()
+    assert messages_until_close(client, 1000) == [
+        (TEXT, b"second\n"), (TEXT, b"x" * 100_000 + b"\n"), (TEXT, b"rest")]
+
+
+def test_fiforx_second_writer(run, tmp_path):
+    """As long as one process has it open for writing the fifo has no end."""
+    writer, other = run(FifoWriter(tmp_path / "fifo")), run(FifoWriter(tmp_path / "fifo"))
+    daemon = run(Daemon(peer=writer.url))
+    client = daemon.open()
+    writer.send(b"one")
+    assert client.recv_message() == (TEXT, b"one")
+    other.open()
+    writer.close()
+    other.send(b"two")
+    assert client.recv_message() == (TEXT, b"two")
+    other.close()
+    assert messages_until_close(client, 1000) == []
+
+
+def test_fiforx_takes_nothing(run, tmp_path):
+    writer = run(FifoWriter(tmp_path / "fifo"))
+    daemon = run(Daemon(peer=writer.url))
+    client = daemon.open()
+    client.send_text("x")
+    client.expect_failed(1003)
+
+
+@pytest.mark.parametrize("kind", ("fifotx", "fiforx"))
+@pytest.mark.parametrize("what", ("file", "directory", "device", "socket"))
+def test_fifo_that_is_none(run, tmp_path, kind, what):
+    path = tmp_path / "thing"
+    if what == "file":
+        path.write_text("content")
+    elif what == "directory":
+        path.mkdir()
+    elif what == "socket":
+        run(UnixPeer(path))
+    else:
+        path = "/dev/null"
+    daemon = run(Daemon(peer=f"{kind}://{path}"))
+    refused(daemon, 502, "the path is no fifo", rf"cannot connect to {kind}://\S+: the path is no fifo")
+    if what == "file":
+        assert path.read_text() == "content"
+
+
+# --- echo ---------------------------------------------------------------------------------------
+
+
+def test_echo_keeps_types_and_boundaries(client):
+    script = [(TEXT, b"text"), (BIN, b"binary"), (TEXT, b""), (BIN, b""), (BIN, b"\xff"), (BIN, b"text"),
+              (TEXT, "größer".encode()), (BIN, count_up(70_000)), (TEXT, b"z" * 70_000)]
+    for opcode, payload in script:
+        client.send_frame(opcode, payload)
+    for message in script:
+        assert client.recv_message() == message
+    client.close_handshake()
+
+
+def test_echo_of_a_mebibyte(client):
+    client.send_in_background(frame(BIN, count_up(1 << 20)) + frame(TEXT, b"x" * (1 << 20)))
+    assert client.recv_message() == (BIN, count_up(1 << 20))
+    assert client.recv_message() == (TEXT, b"x" * (1 << 20))
+
+
+def test_echo_puts_fragments_together(client):
+    client.send_raw(frame(TEXT, b"", fin=False) + frame(CONTINUATION, b"a", fin=False)
+                    + frame(CONTINUATION, b"", fin=False) + frame(CONTINUATION, b"b"))
+    assert client.recv_message() == (TEXT, b"ab")
+
+
+def test_echo_message_above_the_limit(run):
+    daemon = run(Daemon("--max-message=1000", peer="echo://"))
+    client = daemon.open()
+    client.send_binary(bytes(1000))
+    assert client.recv_message() == (BIN, bytes(1000))
+    client.send_binary(bytes(1001))
+    client.expect_failed(1009)
+
+
+# --- a backend that names the transport ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def classic(tmp_path_factory):
+    """A folder with a backend of the first API that answers what its options say."""
+    folder = tmp_path_factory.mktemp("classic")
+    build_plugin(folder, "backend_classic", CLASSIC_BACKEND)
+    return folder
+
+
+def classic_daemon(run, folder, **options):
+    arguments = [f"--plugin-path={folder}", "-b", "classic"]
+    for key, value in options.items():
+        arguments += ["-c", f"{key.replace('_', '-')}={value}"]
+    return run(Daemon(*arguments))
+
+
+def test_transport_tcp(run, classic):
+    peer = run(TcpPeer(echo))
+    client = classic_daemon(run, classic, transport=1, host="127.0.0.1", port=peer.port).open()
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
+
+
+def test_transport_udp(run, classic):
+    peer = run(UdpPeer("::1"))
+    client = classic_daemon(run, classic, transport=2, host="::1", port=peer.port).open()
+    client.send_text("x")
+    peer.echo(1)
+    assert client.recv_message() == (TEXT, b"x")
+
+
+def test_transport_fifo_tx(run, classic, tmp_path):
+    reader = run(FifoReader(tmp_path / "fifo"))
+    client = classic_daemon(run, classic, transport=3, host=reader.path).open()
+    client.send_text("x")
+    assert reader.recv_exactly(1) == b"x"
+
+
+def test_transport_fifo_rx(run, classic, tmp_path):
+    writer = run(FifoWriter(tmp_path / "fifo"))
+    client = classic_daemon(run, classic, transport=4, host=writer.path).open()
+    writer.send(b"x")
+    assert client.recv_message() == (TEXT, b"x")
+
+
+def test_transport_unix_stream(run, classic, tmp_path):
+    peer = run(UnixPeer(tmp_path / "service", echo))
+    client = classic_daemon(run, classic, transport=5, host=peer.path, port=99).open()
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
+
+
+def test_transport_unix_dgram(run, classic, tmp_path):
+    peer = run(UnixDgramPeer(tmp_path / "service"))
+    client = classic_daemon(run, classic, transport=6, host=peer.path).open()
+    client.send_text("x")
+    peer.echo(1)
+    assert client.recv_message() == (TEXT, b"x")
+
+
+def test_transport_unknown(run, classic):
+    daemon = classic_daemon(run, classic, transport=7, host="127.0.0.1", port=80)
+    refused(daemon, 502, "address of the peer", "the transport is unknown")
+
+
+# --- addresses that are wrong -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host, log", (
+    ("tcp://127.0.0.1", "the port is missing"),
+    ("udp://127.0.0.1", "the port is missing"),
+    ("tcp://127.0.0.1:0", "the port is neither a number"),
+    ("tcp://127.0.0.1:65536", "the port is neither a number"),
+    ("tcp://127.0.0.1:80x", "the port is neither a number"),
+    ("tcp://:80", "the host is missing"),
+    ("tcp://[::1", r"a \[ without its \]"),
+    ("tcp://[::zz]:80", "the host is no IPv6 address"),
+    ("http://127.0.0.1:80", "the transport is unknown"),
+    ("unix://relative", "the path is neither absolute nor @name"),
+    ("unix:///" + "x" * 107, "longer than a Unix socket address"),
+    ("unix-dgram://@" + "x" * 107, "longer than a Unix socket address"),
+    ("fifotx://relative", "the path is not absolute"),
+    ("echo://somewhere", "takes no address"),
+), ids=lambda value: value[:24])
+def test_wrong_address(run, classic, host, log):
+    daemon = classic_daemon(run, classic, host=host)
+    refused(daemon, 502, "the address of the peer is wrong", rf"error: .*peer address \"{host[:4]}.*{log}")
+
+
+def test_host_without_scheme(run, classic):
+    peer = run(TcpPeer(echo))
+    daemon = classic_daemon(run, classic, host=f"127.0.0.1:{peer.port}")
+    client = daemon.open()
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
+    daemon.wait_log(rf"notice: .*\"127.0.0.1:{peer.port}\" names no transport, tcp:// is assumed")
+
+
+@pytest.mark.parametrize("host", ("127.0.0.1", "::1"))
+def test_refused_port(run, host):
+    closed = run(ClosedPort(host))
+    daemon = run(Daemon(peer=closed.url))
+    refused(daemon, 502, "Connection refused", r"cannot connect to tcp://\S+: Connection refused")
+
+
+def test_port_that_does_not_answer(run):
+    stuck = run(StuckPort())
+    daemon = run(Daemon("--connect-timeout=300ms", peer=stuck.url))
+    start = time.monotonic()
+    refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+    assert 0.25 < time.monotonic() - start < scaled(2)
+
+
+@pytest.mark.parametrize("kind", ("unix", "unix-dgram", "fifotx", "fiforx"))
+def test_path_that_does_not_exist(run, tmp_path, kind):
+    daemon = run(Daemon(peer=f"{kind}://{tmp_path}/nothing"))
+    refused(daemon, 502, "No such file", rf"cannot connect to {kind}://\S+: No such file or directory")
+
+
+@pytest.mark.parametrize("kind", ("unix", "unix-dgram"))
+def test_path_where_nobody_listens(run, tmp_path, kind):
+    peer = UnixPeer(tmp_path / "stale") if kind == "unix" else UnixDgramPeer(tmp_path / "stale")
+    peer.sock.close()
+    daemon = run(Daemon(peer=peer.url))
+    refused(daemon, 502, "Connection refused", r"cannot connect to \S+: Connection refused")
+
+
+def test_unix_socket_of_the_other_type(run, tmp_path):
+    peer = run(UnixDgramPeer(tmp_path / "service"))
+    daemon = run(Daemon(peer=f"unix://{peer.path}"))
+    refused(daemon, 502, "wrong type", r"cannot connect to \S+: Protocol wrong type for socket")
+
+
+# --- lookup -------------------------------------------------------------------------------------
+
+
+def lookup_daemon(run, dns, port, *arguments, name="peer.test"):
+    return run(Daemon(f"--resolver={dns.address}", *arguments, peer=f"tcp://{name}:{port}"))
+
+
+def timed_open(daemon):
+    start = time.monotonic()
+    client = daemon.open()
+    return client, time.monotonic() - start
+
+
+def same_port(run, first, second):
+    """Two peers on the same port number: second(port) may fail as long as first() gets a taken one."""
+    for _ in range(20):
+        peer = first()
+        try:
+            return run(peer), run(second(peer.port))
+        except OSError:
+            peer.sock.close()
+    raise AssertionError("no port that is free on both addresses")
+
+
+@pytest.mark.parametrize("script", (
+    {"A": ["127.0.0.1"]},
+    {"A": Answer(["127.0.0.1"], alias="real.test")},
+    {"A": Answer(["127.0.0.1"], truncated=True)},
+    {"A": ["127.0.0.1"], "AAAA": Answer(rcode=NXDOMAIN)},
+    {"A": ["127.0.0.1"], "AAAA": Answer(rcode=SERVFAIL)},
+), ids=("plain", "alias", "truncated", "no such IPv6 name", "IPv6 fails"))
+def test_name(run, script):
+    peer = run(TcpPeer(echo))
+    dns = run(NameServer({"peer.test": script}))
+    daemon = lookup_daemon(run, dns, peer.port)
+    client = daemon.open()
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
+    assert dns.count("peer.test", "A") >= 1 and dns.count("peer.test", "AAAA") >= 1
+    assert (dns.count("peer.test", "A", "tcp") > 0) == (
+        isinstance(script["A"], Answer) and script["A"].truncated)
+
+
+def test_name_with_one_ipv6_address(run):
+    peer = run(TcpPeer(echo, host="::1"))
+    dns = run(NameServer({"peer.test": {"AAAA": ["::1"]}}))
+    client = lookup_daemon(run, dns, peer.port).open()
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
+
+
+def test_name_in_upper_case(run):
+    peer = run(TcpPeer(echo))
+    dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"]}}))
+    lookup_daemon(run, dns, peer.port, name="PEER.Test").open()
+
+
+def test_ipv6_is_preferred(run):
+    six, four = same_port(run, lambda: TcpPeer(host="::1"), lambda port: TcpPeer(port=port))
+    dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": ["::1"]}}))
+    lookup_daemon(run, dns, six.port).open()
+    six.accept()
+    assert four.connections == []
+
+
+@pytest.mark.parametrize("script", (
+    {"A": ["127.0.0.1"], "AAAA": ["::1"]},
+    {"A": ["127.0.0.3", "127.0.0.2", "127.0.0.1", "127.0.0.4"], "AAAA": ["::1"]},
+    {"A": ["127.0.0.3", "127.0.0.2", "127.0.0.1", "127.0.0.4"]},
+), ids=("the other family", "one of many", "one family"))
+def test_refused_address_is_followed_by_the_next(run, script):
+    """Without waiting for the delay between attempts."""
+    closed, peer = same_port(run, lambda: ClosedPort("::1"), lambda port: TcpPeer(echo, port=port))
+    dns = run(NameServer({"peer.test": script}))
+    client, took = timed_open(lookup_daemon(run, dns, peer.port))
+    assert took < scaled(0.2)
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
+
+
+def test_all_addresses_refuse(run):
+    closed = run(ClosedPort())
+    dns = run(NameServer({"peer.test": {"A": ["127.0.0.1", "127.0.0.2"]}}))
+    refused(lookup_daemon(run, dns, closed.port), 502, "Connection refused",
+            r"cannot connect to tcp://peer.test:\d+: Connection refused")
+
+
+def test_address_that_swallows_everything(run):
+    """The second address is tried after the connection attempt delay; RFC 8305, section 5."""
+    stuck, peer = same_port(run, lambda: StuckPort("::1"), lambda port: TcpPeer(echo, port=port))
+    dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": ["::1"]}}))
+    client, took = timed_open(lookup_daemon(run, dns, peer.port))
+    assert 0.2 < took < 0.25 + scaled(0.3)
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
+
+
+def test_slow_address_may_still_win(run):
+    """The first attempt goes on while the second runs; the one that is refused ends only itself."""
+    stuck, closed = same_port(run, lambda: StuckPort("::1"), lambda port: ClosedPortAt(port))
+    dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": ["::1"]}}))
+    daemon = lookup_daemon(run, dns, closed.port)
+    client = daemon.connect()
+    client.send_raw(build_request())
+
+    def free_the_queue():
+        for _ in stuck.fillers:
+            stuck.sock.settimeout(0.5)
+            try:
+                stuck.sock.accept()[0].close()
+            except TimeoutError:
+                return
+
+    timer = threading.Timer(0.5, free_the_queue)
+    timer.start()
+    client.recv_upgrade()
+    timer.join()
+
+
+class ClosedPortAt(ClosedPort):
+    def __init__(self, port):
+        self.host = "127.0.0.1"
+        self.sock = socket.socket()
+        self.sock.bind((self.host, port))
+        self.port = port
+
+
+def test_address_that_swallows_everything_alone(run):
+    stuck = run(StuckPort())
+    dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"]}}))
+    daemon = lookup_daemon(run, dns, stuck.port, "--connect-timeout=500ms")
+    refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+
+
+@pytest.mark.parametrize("answer", (Answer(["::1"], delay=1), SILENCE), ids=("slow", "none"))
+def test_ipv6_answer_that_does_not_come(run, answer):
+    """IPv4 begins after the resolution delay; RFC 8305, section 3."""
+    peer = run(TcpPeer(echo))
+    dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": answer}}))
+    daemon = lookup_daemon(run, dns, peer.port)
+    client, took = timed_open(daemon)
+    assert 0.045 < took < 0.05 + scaled(0.3)
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
+    client.close_handshake()
+
+
+def test_ipv6_answer_within_the_resolution_delay(run):
+    six, four = same_port(run, lambda: TcpPeer(host="::1"), lambda port: TcpPeer(port=port))
+    dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": Answer(["::1"], delay=0.01)}}))
+    lookup_daemon(run, dns, six.port).open()
+    six.accept()
+    assert four.connections == []
+
+
+def test_ipv4_answer_that_is_late(run):
+    """IPv6 begins at once and is refused; then the answer for IPv4 is awaited."""
+    closed, peer = same_port(run, lambda: ClosedPort("::1"), lambda port: TcpPeer(port=port))
+    dns = run(NameServer({"peer.test": {"A": Answer(["127.0.0.1"], delay=0.3), "AAAA": ["::1"]}}))
+    client, took = timed_open(lookup_daemon(run, dns, peer.port))
+    assert 0.28 < took < 0.3 + scaled(0.3)
+    peer.accept()
+
+
+@pytest.mark.parametrize("script, body", (
+    (None, "no such host name"),
+    ({}, "no such host name"),
+    ({"A": Answer(rcode=SERVFAIL), "AAAA": Answer(rcode=SERVFAIL)}, ""),
+    ({"A": Answer(rcode=REFUSED), "AAAA": Answer(rcode=REFUSED)}, ""),
+), ids=("unknown", "without addresses", "server failure", "server refuses"))
+def test_name_without_addresses(run, script, body):
+    dns = run(NameServer({"peer.test": script} if script is not None else {}))
+    daemon = lookup_daemon(run, dns, 80)
+    refused(daemon, 502, f"the peer cannot be reached: {body}", rf"cannot connect to tcp://peer.test:80: {body}")
+
+
+def test_no_server_answers(run):
+    dns = run(NameServer({"peer.test": {"A": SILENCE, "AAAA": SILENCE}}))
+    daemon = lookup_daemon(run, dns, 80, "--connect-timeout=500ms")
+    start = time.monotonic()
+    refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+    assert 0.45 < time.monotonic() - start < scaled(2)
+
+
+def test_no_server_is_there(run):
+    """ICMP says so, but not to every question; connect-timeout holds in any case."""
+    closed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    closed.bind(("127.0.0.1", 0))
+    port = closed.getsockname()[1]
+    closed.close()
+    daemon = run(Daemon(f"--resolver=127.0.0.1:{port}", "--connect-timeout=500ms", peer="tcp://peer.test:80"))
+    start = time.monotonic()
+    assert daemon.http().status in (502, 504)
+    assert time.monotonic() - start < scaled(2)
+
+
+def test_second_server_answers(run):
+    """The first refuses to serve; the second is asked."""
+    peer = run(TcpPeer(echo))
+    first = run(NameServer({"peer.test": {"A": Answer(rcode=REFUSED), "AAAA": Answer(rcode=REFUSED)}}))
+    second = run(NameServer({"peer.test": {"A": ["127.0.0.1"]}}))
+    daemon = run(Daemon(f"--resolver={first.address},{second.address}", peer=f"tcp://peer.test:{peer.port}"))
+    client = daemon.open()
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
+
+
+# --- nobody waits for somebody else -------------------------------------------------------------
+
+
+def routes_daemon(run, tmp_path, routes, *arguments):
+    """A daemon whose file backend has one file for each path."""
+    for name, line in routes.items():
+        (tmp_path / name).write_text(line + "\n")
+    return run(Daemon(*arguments, "-b", "file", "-c", f"path={tmp_path}", "-c", "expression=%endpoint%"))
+
+
+def test_slow_lookup_and_connect_delay_nobody(run, tmp_path):
+    dns = run(NameServer({"mute.test": {"A": SILENCE, "AAAA": SILENCE}}))
+    stuck = run(StuckPort())
+    daemon = routes_daemon(
+        run, tmp_path,
+        {"mute": "tcp://mute.test:80 *", "stuck": f"{stuck.url} *", "echo": "echo:// *"},
+        f"--resolver={dns.address}", "--connect-timeout=1500ms")
+    waiting = []
+    for path in ("/mute", "/stuck") * 5:
+        client = daemon.connect()
+        client.send_raw(build_request(path))
+        waiting.append(client)
+    eventually(lambda: dns.count("mute.test") >= 10, "the questions")
+    start = time.monotonic()
+    for _ in range(20):
+        client = daemon.open("/echo")
+        client.send_text("x")
+        assert client.recv_message() == (TEXT, b"x")
+        client.close_handshake()
+    assert time.monotonic() - start < scaled(0.5)
+    for client in waiting:
+        assert client.recv_http().status == 504
+
+
+def test_many_lookups_at_once(run, tmp_path):
+    """All of them take as long as one."""
+    peer = run(TcpPeer(source(b"hello")))
+    count = 150
+    names = {f"host{number}.test": {"A": Answer(["127.0.0.1"], delay=0.4)} for number in range(count)}
+    dns = run(NameServer(names))
+    routes = {f"r{number}": f"tcp://host{number}.test:{peer.port} *" for number in range(count)}
+    daemon = routes_daemon(run, tmp_path, routes, f"--resolver={dns.address}")
+    start = time.monotonic()
+    clients = []
+    for number in range(count):
+        client = daemon.connect()
+        client.send_raw(build_request(f"/r{number}"))
+        clients.append(client)
+    for client in clients:
+        client.recv_upgrade()
+        assert client.recv_message() == (TEXT, b"hello")
+    assert time.monotonic() - start < 0.4 + scaled(2.5)
+
+
+def test_client_goes_away_during_a_lookup(run, tmp_path):
+    dns = run(NameServer({
+        "slow.test": {"A": Answer(["127.0.0.1"], delay=0.3), "AAAA": Answer(["::1"], delay=0.3)},
+        "mute.test": {"A": SILENCE, "AAAA": SILENCE}}))
+    peer = run(TcpPeer())
+    daemon = routes_daemon(
+        run, tmp_path, {"slow": f"tcp://slow.test:{peer.port} *", "mute": "tcp://mute.test:80 *", "echo": "echo:// *"},
+        f"--resolver={dns.address}")
+    daemon.settle()
+    before = daemon.fds()
+    for path in ("/slow", "/mute"):
+        for how in ("close", "abort", "finish"):
+            client = daemon.connect()
+            client.send_raw(build_request(path))
+            eventually(lambda: dns.count() > 0, "a question")
+            daemon.settle()
+            getattr(client, how)()
+    daemon.wait_log(r"the client went away before", count=6)
+    # The resolver may keep its sockets for the next questions: UDP only, two for two families at most.
+    eventually(lambda: daemon.fds() <= before + 2, "the descriptors of the clients")
+    eventually(lambda: dns.due == [], "the late answers")
+    client = daemon.open("/echo")
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
+    assert peer.connections == []
+
+
+def test_frames_sent_during_a_lookup_are_kept(run):
+    peer = run(TcpPeer())
+    dns = run(NameServer({"peer.test": {"A": Answer(["127.0.0.1"], delay=0.2)}}))
+    daemon = lookup_daemon(run, dns, peer.port)
+    client = daemon.connect()
+    client.send_raw(build_request() + frame(TEXT, b"first "))
+    eventually(lambda: dns.count() > 0, "a question")
+    client.send_in_background(frame(BIN, count_up(500_000)))
+    client.recv_upgrade()
+    assert peer.accept().recv_exactly(500_006) == b"first " + count_up(500_000)
+
+
+@pytest.mark.parametrize("where", ("lookup", "connect"))
+def test_sigterm_while_connecting(run, where):
+    dns = run(NameServer({"peer.test": {"A": SILENCE if where == "lookup" else ["127.0.0.1"], "AAAA": SILENCE}}))
+    stuck = run(StuckPort())
+    daemon = lookup_daemon(run, dns, stuck.port)
+    clients = []
+    for _ in range(3):
+        client = daemon.connect()
+        client.send_raw(build_request())
+        clients.append(client)
+    eventually(lambda: dns.count("peer.test", "A") >= 3, "the questions")
+    if where == "connect":
+        time.sleep(0.1)  # the resolution delay; in either phase the outcome has to be the same
+    daemon.settle()
+    start = time.monotonic()
+    daemon.signal(signal.SIGTERM)
+    for client in clients:
+        assert client.recv_http().status == 503
+        client.expect_eof()
+        client.close()
+    assert daemon.wait() == 0
+    assert time.monotonic() - start < scaled(2)
+
+
+def test_reload_during_a_lookup(run):
+    """The question that runs gets its answer."""
+    peer = run(TcpPeer(echo))
+    dns = run(NameServer({"peer.test": {"A": Answer(["127.0.0.1"], delay=0.4)}}))
+    daemon = lookup_daemon(run, dns, peer.port)
+    client = daemon.connect()
+    client.send_raw(build_request())
+    eventually(lambda: dns.count() > 0, "a question")
+    daemon.signal(signal.SIGHUP)
+    daemon.settle()
+    client.recv_upgrade()
+    client.send_text("x")
+    assert client.recv_message() == (TEXT, b"x")
