@@ -179,7 +179,7 @@ run_e2e() {
 	local binary=$1 xml=$logs/e2e-$$-$RANDOM.xml status
 	shift
 	WEBSOCKSY=$root/$binary PYTHONDONTWRITEBYTECODE=1 timeout -k 10 "$check_seconds" \
-		/usr/bin/python3 -m pytest -q -p no:cacheprovider -rs --durations=10 --junitxml="$xml" "$@" "$e2e"
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider -rfEs --durations=10 --junitxml="$xml" "$@" "$e2e"
 	status=$?
 	[[ $status -ne 124 && $status -ne 137 ]] || echo "end-to-end tests: not done after $check_seconds s"
 	[[ ! -s $xml ]] || /usr/bin/python3 - "$xml" >"$counts" <<'PYTHON'
