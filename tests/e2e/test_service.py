@@ -1,0 +1,846 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The daemon as a service: readiness, watchdog, passed sockets, reload, signals, its log, and the examples."""
+import contextlib
+import fcntl
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from harness import (
+    BIN, BINARY, PING, ROOT, SANITIZED, TEXT, Daemon, RawClient, TcpPeer, build_request, echo, environment,
+    eventually, run_once, scaled, source,
+)
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes the configuration of a test; config(core, backend) -> path."""
+    path = tmp_path / "test.conf"
+
+    def write(core=(), backend=(), raw=""):
+        # Renamed over the old one, as editors do: a reload never sees half a file.
+        fresh = tmp_path / "fresh"
+        fresh.write_text(
+            "[core]\n" + "".join(f"{key} = {value}\n" for key, value in core)
+            + "[backend]\n" + "".join(f"{key} = {value}\n" for key, value in backend) + raw)
+        os.replace(fresh, path)
+        return path
+
+    return write
+
+
+BASE = (("port", "0"), ("listen", "127.0.0.1"))
+ECHO = (("host", "echo://"),)
+READ_AGAIN = r"notice: the configuration has been read again"
+UNCHANGED = r"error: the new configuration is not usable; nothing has changed"
+
+
+def reload(daemon, line=READ_AGAIN):
+    """Sends SIGHUP and waits for what comes of it; returns the lines that were logged meanwhile."""
+    before = daemon.log()
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log(line, count=len(re.findall(line, before)) + 1)
+    return daemon.log()[len(before):]
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def is_open(port, host="127.0.0.1"):
+    with socket.socket() as sock:
+        return sock.connect_ex((host, port)) == 0
+
+
+# --- sd_notify ----------------------------------------------------------------------------------
+
+
+class Manager:
+    """The service manager's end of NOTIFY_SOCKET."""
+
+    def __init__(self, name):
+        self.name = name
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind("\0" + name[1:] if name.startswith("@") else name)
+        self.sock.settimeout(scaled(10))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def recv(self):
+        """The next message as {variable: value}."""
+        text = self.sock.recv(4096).decode()
+        return dict(line.split("=", 1) for line in text.splitlines())
+
+    def nothing(self, seconds):
+        return not select.select([self.sock], [], [], seconds)[0]
+
+
+@pytest.fixture(params=("path", "abstract"))
+def manager(request, run, tmp_path):
+    name = f"{tmp_path}/notify" if request.param == "path" else f"@websocksy test {os.getpid()} {tmp_path.name}"
+    return run(Manager(name))
+
+
+def test_ready_reloading_stopping(run, manager, config):
+    path = config(BASE, ECHO)
+    daemon = run(Daemon(path, defaults=False, env={"NOTIFY_SOCKET": manager.name}))
+    assert manager.recv() == {"READY": "1"}
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    daemon.signal(signal.SIGHUP)
+    reloading = manager.recv()
+    assert reloading.pop("RELOADING") == "1"
+    assert before <= int(reloading.pop("MONOTONIC_USEC")) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    assert reloading == {}
+    assert manager.recv() == {"READY": "1"}
+    daemon.signal(signal.SIGTERM)
+    assert manager.recv() == {"STOPPING": "1"}
+    assert daemon.wait() == 0
+    assert manager.nothing(0)
+
+
+def test_ready_comes_when_it_listens(run, manager, tmp_path):
+    path = f"{tmp_path}/socket"
+    daemon = run(Daemon("-l", f"unix:{path}", defaults=False, peer="echo://", listening=False,
+                        env={"NOTIFY_SOCKET": manager.name}))
+    assert manager.recv() == {"READY": "1"}
+    daemon.open(address=path).close_handshake()
+
+
+def test_reload_that_fails_is_over_too(run, manager, config):
+    """A manager would wait for READY=1 for ever otherwise."""
+    path = config(BASE, ECHO)
+    daemon = run(Daemon(path, defaults=False, env={"NOTIFY_SOCKET": manager.name}))
+    manager.recv()
+    config((*BASE, ("ping", "x")), ECHO)
+    daemon.signal(signal.SIGHUP)
+    assert "RELOADING" in manager.recv()
+    assert manager.recv() == {"READY": "1"}
+    daemon.wait_log(UNCHANGED)
+
+
+def test_start_that_fails_is_never_ready(run, manager):
+    first = run(Daemon())
+    result = run_once("-l", "127.0.0.1", "-p", first.port, env={"NOTIFY_SOCKET": manager.name})
+    assert result.returncode == 1
+    assert manager.nothing(0)
+
+
+@pytest.mark.parametrize("name", ("", "/no/such/socket", "relative", "/" + 200 * "x"))
+def test_notify_socket_that_is_not_there_does_no_harm(run, name):
+    daemon = run(Daemon(peer="echo://", env={"NOTIFY_SOCKET": name}))
+    daemon.open().close_handshake()
+    daemon.stop()
+
+
+def test_notify_socket_that_is_full_does_not_block(run, manager, config):
+    path = config(BASE, ECHO)
+    daemon = run(Daemon(path, defaults=False, env={
+        "NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": str(20000)}))
+    # Nobody reads: the queue (net.unix.max_dgram_qlen) is full after a few messages.
+    time.sleep(0.3)
+    reload(daemon)
+    daemon.open().close_handshake()
+    daemon.stop()
+
+
+def watchdog_times(manager, count):
+    times = []
+    while len(times) < count:
+        if manager.recv() == {"WATCHDOG": "1"}:
+            times.append(time.monotonic())
+    return times
+
+
+@pytest.mark.parametrize("own_pid", (False, True))
+def test_watchdog(run, manager, own_pid):
+    interval = scaled(0.4)
+    env = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": str(int(interval * 1e6))}
+    args = ("-l", "127.0.0.1", "-p", "0")
+    if own_pid:
+        # Only a shell that becomes the daemon knows the number beforehand.
+        daemon = run(Spawned(["/bin/sh", "-c", 'WATCHDOG_PID=$$ exec "$0" "$@"', BINARY, *args], env))
+    else:
+        daemon = run(Daemon(env=env))
+    times = watchdog_times(manager, 5)
+    gaps = [b - a for a, b in zip(times, times[1:])]
+    # At least twice an interval, and no flood.
+    assert max(gaps) < interval * 0.75, gaps
+    assert sum(gaps) / len(gaps) > interval * 0.1, gaps
+    daemon.stop()
+
+
+def test_watchdog_of_another_process(run, manager):
+    run(Daemon(env={"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1"}))
+    assert manager.recv() == {"READY": "1"}
+    assert manager.nothing(0.2)
+
+
+@pytest.mark.parametrize("value", ("", "0", "x", "-1", "12x"))
+def test_watchdog_that_is_none(run, manager, value):
+    run(Daemon(env={"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": value}))
+    assert manager.recv() == {"READY": "1"}
+    assert manager.nothing(0.05)
+
+
+# --- socket activation --------------------------------------------------------------------------
+
+
+class Spawned(Daemon):
+    """A daemon that a shell becomes: variables with its own process number, descriptors from 3 on."""
+
+    def __init__(self, command, env, sockets=(), **kwargs):
+        super().__init__(defaults=False, env=env, **kwargs)
+        self.command = command
+        self.sockets = sockets
+
+    def start(self):
+        self.folder = tempfile.mkdtemp(prefix="websocksy-test-")
+        self.log_path = os.path.join(self.folder, "log")
+        numbers = [sock.fileno() for sock in self.sockets]
+
+        def move():
+            # First out of the way, then into place: a number may be both.
+            high = [fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in numbers]
+            for at, number in enumerate(high):
+                os.dup2(number, 3 + at)
+                os.close(number)
+
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
+                pass_fds=[*range(3, 3 + len(numbers)), *numbers], preexec_fn=move)
+        Daemon.running.append(self)
+        if self.listening:
+            self.wait_log(r"listening on ")
+
+
+def activated(run, sockets, *args, pid="$$", count=None, **kwargs):
+    count = len(sockets) if count is None else count
+    command = ["/bin/sh", "-c", f'LISTEN_PID={pid} LISTEN_FDS={count} exec "$0" "$@"', BINARY, *args]
+    return run(Spawned(command, {}, sockets, **kwargs))
+
+
+@pytest.fixture
+def tcp_socket():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(64)
+        yield sock
+
+
+def test_activation_by_tcp(run, tcp_socket):
+    daemon = activated(run, [tcp_socket], "-c", "host=echo://")
+    address = tcp_socket.getsockname()
+    assert daemon.port == address[1]
+    assert len(re.findall("listening on", daemon.log())) == 1  # `port` and `listen` do not count
+    daemon.open(address=address).close_handshake()
+
+
+def test_activation_by_unix_socket(run, tmp_path):
+    path = f"{tmp_path}/socket"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(path)
+        sock.listen(64)
+        daemon = activated(run, [sock], "-c", "host=echo://")
+        daemon.open(address=path).close_handshake()
+        daemon.stop()
+        # Its owner is the service manager, who goes on with it.
+        assert os.path.exists(path)
+
+
+def test_activation_by_several_sockets(run, tcp_socket, tmp_path):
+    path = f"{tmp_path}/socket"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(path)
+        sock.listen(64)
+        daemon = activated(run, [sock, tcp_socket], "-c", "host=echo://")
+        daemon.wait_log("listening on ", count=2)
+        daemon.open(address=path).close_handshake()
+        daemon.open(address=tcp_socket.getsockname()).close_handshake()
+
+
+def test_client_that_waited_before_the_start_is_served(run, tcp_socket):
+    with socket.create_connection(tcp_socket.getsockname()) as early:
+        early.sendall(build_request("/", plain=True))
+        activated(run, [tcp_socket], "-c", "host=echo://")
+        early.settimeout(scaled(10))
+        assert early.recv(1 << 16).startswith(b"HTTP/1.1 426 ")
+
+
+def test_passed_socket_is_not_inherited_blocking(run, tcp_socket):
+    """The manager's socket may block; the loop must not, when a client is gone before it is accepted."""
+    tcp_socket.setblocking(True)
+    daemon = activated(run, [tcp_socket], "-c", "host=echo://")
+    for _ in range(20):
+        sock = socket.create_connection(tcp_socket.getsockname())
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        sock.close()
+    daemon.open(address=tcp_socket.getsockname()).close_handshake()
+
+
+def test_passed_socket_survives_a_reload(run, tcp_socket):
+    daemon = activated(run, [tcp_socket], "-c", "host=echo://", "-p", "0")
+    client = daemon.open(address=tcp_socket.getsockname())
+    reload(daemon)
+    client.round_trip()
+    daemon.open(address=tcp_socket.getsockname()).close_handshake()
+    assert len(re.findall("listening on", daemon.log())) == 1
+
+
+def test_sockets_for_another_process_are_not_touched(run, tcp_socket):
+    daemon = activated(run, [tcp_socket], "-l", "127.0.0.1", "-p", "0", "-c", "host=echo://", pid="1")
+    assert daemon.port != tcp_socket.getsockname()[1]
+    daemon.open().close_handshake()
+
+
+@pytest.mark.parametrize("count", ("0", "x", "''", "-1"))
+def test_no_passed_sockets(run, count):
+    daemon = activated(run, [], "-l", "127.0.0.1", "-p", "0", "-c", "host=echo://", count=count)
+    daemon.open().close_handshake()
+
+
+# --- reload -------------------------------------------------------------------------------------
+
+
+def test_reload_gives_new_clients_the_new_peer(run, config):
+    old, new = run(TcpPeer(source(b"old", then_close=False))), run(TcpPeer(source(b"new", then_close=False)))
+    daemon = run(Daemon(config(BASE, (("host", old.url),)), defaults=False))
+    port = daemon.port
+    first = daemon.open()
+    assert first.recv_message() == (TEXT, b"old")
+    config(BASE, (("host", new.url), ("framing", "binary")))
+    reload(daemon)
+    second = daemon.open(address=("127.0.0.1", port))
+    assert second.recv_message() == (BIN, b"new")
+    # The old connection has its peer and its framing function as before.
+    old.connections[0].send(b"still")
+    assert first.recv_message() == (TEXT, b"still")
+    first.send_text("from the client")
+    eventually(lambda: old.connections[0].received == b"from the client", "the bytes at the old peer")
+    for client in (first, second):
+        client.close_handshake()
+
+
+def test_reload_opens_the_new_port_and_closes_the_old(run, config):
+    before, after = free_port(), free_port()
+    daemon = run(Daemon(config((("listen", "127.0.0.1"), ("port", before)), ECHO), defaults=False))
+    client = daemon.open(address=("127.0.0.1", before))
+    config((("listen", "127.0.0.1"), ("port", after)), ECHO)
+    reload(daemon)
+    daemon.open(address=("127.0.0.1", after)).close_handshake()
+    assert not is_open(before)
+    client.round_trip()
+    client.close_handshake()
+
+
+def test_reload_keeps_a_listener_that_stays(run, config):
+    """It is never closed: clients in its queue are served, and port 0 does not become another."""
+    daemon = run(Daemon(config(BASE, ECHO), defaults=False))
+    with socket.create_connection(daemon.address) as waiting:
+        reload(daemon)
+        waiting.sendall(build_request("/", plain=True))
+        waiting.settimeout(scaled(10))
+        assert waiting.recv(1 << 16).startswith(b"HTTP/1.1 426 ")
+    assert len(re.findall("listening on", daemon.log())) == 1
+
+
+def test_reload_adds_and_removes_a_unix_socket(run, config, tmp_path):
+    path = tmp_path / "socket"
+    daemon = run(Daemon(config(BASE, ECHO), defaults=False))
+    config((*BASE, ("listen", f"unix:{path},mode=0600")), ECHO)
+    reload(daemon)
+    daemon.open(address=path).close_handshake()
+    daemon.open().close_handshake()
+    config(BASE, ECHO)
+    reload(daemon)
+    assert not path.exists()
+    daemon.open().close_handshake()
+
+
+@pytest.mark.parametrize("broken", ("line", "option", "value", "backend", "backend option", "framing", "port", "path",
+                                    "web", "no file"))
+def test_broken_configuration_changes_nothing(run, config, broken, tmp_path):
+    old = run(TcpPeer(echo))
+    other = run(Daemon())
+    path = config((*BASE, ("ping", "100ms")), (("host", old.url), ("protocol", "one")))
+    daemon = run(Daemon(path, defaults=False))
+    port = daemon.port
+    client = daemon.open(protocols="one")
+    good = (("host", "echo://"), ("protocol", "two"))
+    socket_path = tmp_path / "fresh-socket"
+    fresh = (*BASE, ("ping", "0"), ("listen", f"unix:{socket_path}"))
+    says = {
+        "line": (lambda: config(fresh, good, raw="nonsense\n"), rf"{path}:\d+: syntax: "),
+        "option": (lambda: config((*fresh, ("pin", "1")), good), rf"{path}:6: pin: unknown option"),
+        "value": (lambda: config((*fresh, ("grace", "ten")), good), rf'{path}:6: grace: "ten" is no time'),
+        "backend": (lambda: config((*fresh, ("backend", "none")), good), rf"{path}:6: backend: .*backend_none\.so"),
+        "backend option": (lambda: config(fresh, (*good, ("hots", "1"))), rf"{path}:9: hots: "),
+        "framing": (lambda: config(fresh, (*good, ("framing", "none"))), rf"{path}:9: framing: "),
+        "port": (lambda: config((*fresh[1:], ("port", other.port)), good),
+                 rf"cannot listen on 127\.0\.0\.1, port {other.port}: Address already in use"),
+        "path": (lambda: config((*fresh, ("listen", f"unix:{tmp_path}/none/socket")), good),
+                 rf"cannot listen on unix:{tmp_path}/none/socket: No such file"),
+        "web": (lambda: config((*fresh, ("web", tmp_path / "none")), good), rf'{path}:6: web: ".*/none" does not exist'),
+        "no file": (path.unlink, rf'cannot read "{path}": No such file'),
+    }
+    change, line = says[broken]
+    change()
+    log = reload(daemon, UNCHANGED)
+    assert re.search(f"error: .*{line}" if broken != "port" else line, log), log
+    assert len(re.findall(r" error: ", log)) == 2, log
+    # Old port, old backend, old options, for old and new clients; and nothing of the new is left open.
+    assert not socket_path.exists()
+    client.send_text("still here")
+    assert client.recv_message() == (TEXT, b"still here")
+    fresh_client = daemon.open(address=("127.0.0.1", port), protocols="one")
+    assert fresh_client.response.header("Sec-WebSocket-Protocol") == "one"
+    assert fresh_client.recv_frame().opcode == PING
+    # And it is no dead end.
+    config((*BASE, ("ping", "0")), good)
+    reload(daemon)
+    assert daemon.open(protocols="two").response.header("Sec-WebSocket-Protocol") == "two"
+
+
+def test_reload_of_ping_reaches_running_connections(run, config):
+    daemon = run(Daemon(config((*BASE, ("ping", "0")), ECHO), defaults=False))
+    client = daemon.open()
+    config((*BASE, ("ping", "100ms")), ECHO)
+    reload(daemon)
+    assert client.recv_frame().opcode == PING
+
+
+def test_reload_of_origin_and_limits(run, config):
+    daemon = run(Daemon(config(BASE, ECHO), defaults=False))
+    kept = daemon.open(headers={"Origin": "https://b.example"})
+    config((*BASE, ("origin", "https://a.example"), ("max-clients", "2")), ECHO)
+    reload(daemon)
+    assert daemon.http(headers={"Origin": "https://b.example"}).status == 403
+    second = daemon.open(headers={"Origin": "https://a.example"})
+    assert daemon.http(headers={"Origin": "https://a.example"}).status == 503
+    kept.round_trip()
+    config(BASE, ECHO)
+    reload(daemon)
+    daemon.open(headers={"Origin": "https://b.example"}).close_handshake()
+    second.close_handshake()
+
+
+def test_reload_of_the_limit_per_address(run, config):
+    """Clients from before the limit were not counted; the number must not go below zero when they leave."""
+    daemon = run(Daemon(config(BASE, ECHO), defaults=False))
+    old = [daemon.open() for _ in range(3)]
+    config((*BASE, ("max-clients-per-ip", "1")), ECHO)
+    reload(daemon)
+    for client in old:
+        client.close_handshake()
+    daemon.open()
+    assert daemon.http().status == 503
+
+
+def test_reload_of_the_log_level(run, config):
+    daemon = run(Daemon(config((*BASE, ("log-level", "notice")), ECHO), defaults=False))
+    daemon.open().close_handshake()
+    config((*BASE, ("log-level", "debug")), ECHO)
+    reload(daemon)
+    assert " info: " not in daemon.log()
+    daemon.open().close_handshake()
+    daemon.wait_log(r" debug: #2 .*connected to echo://")
+    daemon.wait_log(r" info: #2 .*closed after")
+
+
+def test_reload_of_web(run, config, tmp_path):
+    (tmp_path / "page").write_text("one")
+    daemon = run(Daemon(config((*BASE, ("web", tmp_path / "page")), ECHO), defaults=False))
+    assert daemon.http(plain=True).body == b"one"
+    (tmp_path / "other").write_text("two")
+    config((*BASE, ("web", tmp_path / "other")), ECHO)
+    reload(daemon)
+    assert daemon.http(plain=True).body == b"two"
+    config(BASE, ECHO)
+    reload(daemon)
+    assert daemon.http(plain=True).status == 426
+
+
+def test_reload_reads_the_command_line_too(run, config):
+    """What stands on it still overrides, or is overridden by, the file."""
+    path = config((("idle-timeout", "1h"),), ECHO)
+    daemon = run(Daemon("--config", path, "--idle-timeout=0"))
+    config((("idle-timeout", "50ms"),), ECHO)
+    reload(daemon)
+    client = daemon.open()
+    time.sleep(0.2)
+    client.round_trip()
+
+
+def test_reload_keeps_the_plugin_path(run, config, tmp_path):
+    """Code that is in use cannot be exchanged: a notice says that a start is needed."""
+    dump = run_once("--dump-config").stdout
+    plugins = re.search(r"^plugin-path = (.*)$", dump, re.MULTILINE)[1]
+    copy = tmp_path / "plugins"
+    shutil.copytree(plugins, copy)
+    framed = (*ECHO, ("framing", "fixedlength"), ("framing-config", "4"))
+    daemon = run(Daemon(config(BASE, framed), defaults=False))
+    path = config((*BASE, ("plugin-path", copy)), framed)
+    log = reload(daemon)
+    assert re.search(rf"notice: {path}:4: plugin-path: changes only when the daemon is started again", log), log
+    assert str(copy) not in open(f"/proc/{daemon.process.pid}/maps").read()
+    daemon.open().close_handshake()
+
+
+@pytest.fixture
+def routes(tmp_path):
+    folder = tmp_path / "routes"
+    folder.mkdir()
+    (folder / "a").write_text("echo:// *\n")
+    (folder / "b-x").write_text("echo:// *\n")
+    return folder
+
+
+def test_reload_of_the_file_backend(run, config, routes):
+    def backend(expression):
+        return (("path", routes), ("expression", expression))
+
+    core = (*BASE, ("backend", "file"))
+    daemon = run(Daemon(config(core, backend("%endpoint%")), defaults=False))
+    client = daemon.open("/a")
+    assert daemon.http("/x").status == 404
+    config(core, backend("b-%endpoint%"))
+    reload(daemon)
+    daemon.open("/x").close_handshake()
+    assert daemon.http("/a").status == 404  # the old expression is gone, not just outranked
+    client.round_trip()
+    # The same again, and back to the built-in one while a connection of the other is open.
+    config(core, backend("%endpoint%"))
+    reload(daemon)
+    daemon.open("/a").close_handshake()
+    config(BASE, ECHO)
+    reload(daemon)
+    client.round_trip()
+    daemon.open("/whatever").close_handshake()
+    client.close_handshake()
+
+
+def test_fifty_reloads_under_traffic(run, config, routes):
+    peer = run(TcpPeer(echo))
+    (routes / "tcp").write_text(f"{peer.url} *\n")
+    core = (*BASE, ("backend", "file"))
+
+    def write(turn):
+        config((*core, ("ping", 30 + turn), ("listen", "127.0.0.2") if turn % 2 else ("grace", "5")),
+               (("path", routes), ("expression", "%endpoint%"), *[("expression", f"none{turn}")] * (turn % 3)))
+
+    write(0)
+    daemon = run(Daemon(routes.parent / "test.conf", defaults=False))
+    steady = daemon.open("/tcp")
+    sent = received = 0
+
+    def turn(number):
+        nonlocal sent, received
+        block = bytes([number]) * 40000
+        steady.send_binary(block)
+        sent += len(block)
+        write(number)
+        daemon.signal(signal.SIGHUP)
+        with contextlib.closing(daemon.open("/a")) as client:  # in the middle of it
+            client.send_binary(b"x" * number)
+            assert client.recv_message() == (BIN, b"x" * number)
+        daemon.clients.remove(client)
+        daemon.wait_log(READ_AGAIN, count=number)
+        assert steady.recv_bytes(40000) == block
+        received += 40000
+
+    for number in range(1, 7):
+        turn(number)
+    fds, memory = daemon.fds(), daemon.rss()
+    for number in range(7, 51):
+        turn(number)
+    assert sent == received
+    eventually(lambda: daemon.fds() <= fds, "the descriptors to be closed")
+    # 44 backends with their copies would be megabytes; sanitizers keep freed memory for a while.
+    assert SANITIZED or daemon.rss() - memory < 512 * 1024
+    maps = open(f"/proc/{daemon.process.pid}/maps").read()
+    assert len(set(re.findall(r"\S*(?:backend_file\S*|memfd:\S*)", maps))) <= 2
+    assert "not usable" not in daemon.log()
+    steady.close_handshake()
+
+
+def test_reload_while_stopping_is_harmless(run, config):
+    daemon = run(Daemon(config(BASE, ECHO), defaults=False))
+    client = daemon.open()
+    daemon.signal(signal.SIGTERM)
+    client.expect_close(1001)
+    daemon.signal(signal.SIGHUP)
+    client.send_close(1001)
+    client.expect_eof()
+    client.close()
+    assert daemon.wait() == 0
+    assert len(re.findall("listening on", daemon.log())) == 1
+
+
+# --- signals, limits, surroundings --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT))
+@pytest.mark.parametrize("clients", (0, 2))
+def test_stop_is_exit_status_0(run, number, clients):
+    daemon = run(Daemon(peer="echo://"))
+    opened = [daemon.open() for _ in range(clients)]
+    daemon.signal(number)
+    for client in opened:
+        client.expect_close(1001)
+        client.send_close(1001)
+        client.expect_eof()
+        client.close()
+    assert daemon.wait() == 0
+    assert not is_open(daemon.port)
+
+
+def test_second_signal_drops_what_is_left(run):
+    daemon = run(Daemon("--grace=1h", peer="echo://"))
+    client = daemon.open()
+    daemon.signal(signal.SIGTERM)
+    client.expect_close(1001)
+    assert daemon.process.poll() is None
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+
+
+def test_stopping_daemon_takes_nobody_new(run):
+    daemon = run(Daemon(peer="echo://"))
+    client = daemon.open()
+    daemon.signal(signal.SIGTERM)
+    client.expect_close(1001)
+    assert not is_open(daemon.port)
+    client.send_close(1001)
+
+
+def test_sigpipe_means_nothing(run):
+    daemon = run(Daemon(peer="echo://"))
+    daemon.signal(signal.SIGPIPE)
+    daemon.open().close_handshake()
+
+
+def test_descriptor_limit_is_raised_to_the_hard_one(run):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2000))
+
+    daemon = run(Daemon(peer="echo://", preexec_fn=limit))
+    text = open(f"/proc/{daemon.process.pid}/limits").read()
+    assert re.search(r"^Max open files\s+2000\s+2000\s", text, re.MULTILINE), text
+    assert int(daemon.wait_log(r"at most (\d+) connections")[1]) == (2000 - 128) // 2
+
+
+def test_needs_neither_terminal_nor_standard_input(run):
+    """A new session without a terminal, and descriptor 0 closed."""
+    daemon = run(Daemon(peer="echo://", start_new_session=True, preexec_fn=lambda: os.close(0)))
+    fields = open(f"/proc/{daemon.process.pid}/stat").read().rsplit(")", 1)[1].split()
+    assert fields[4] == "0"  # tty_nr
+    daemon.open().close_handshake()
+    daemon.stop()
+
+
+def test_stays_in_the_foreground_as_one_process_with_one_thread(run):
+    daemon = run(Daemon(peer="echo://"))
+    daemon.open().round_trip()
+    assert daemon.children() == []
+    assert daemon.status("Threads") == 1
+
+
+def test_working_directory_does_not_matter_later(run, tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    daemon = run(Daemon(peer="echo://", cwd=folder))
+    folder.rmdir()
+    daemon.open().close_handshake()
+
+
+# --- the log ------------------------------------------------------------------------------------
+
+
+def journal_stream(path):
+    status = os.stat(path)
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+class JournalDaemon(Daemon):
+    """JOURNAL_STREAM names the log file (or something else), as the service manager does it."""
+
+    def __init__(self, *args, right=True, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.right = right
+
+    def start(self):
+        self.folder = tempfile.mkdtemp(prefix="websocksy-test-")
+        self.log_path = os.path.join(self.folder, "log")
+        with open(self.log_path, "wb") as log:
+            env = dict(self.env, JOURNAL_STREAM=journal_stream(self.log_path if self.right else "/"))
+            self.process = subprocess.Popen([BINARY, *self.args], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=env)
+        Daemon.running.append(self)
+        self.wait_log(r"listening on ")
+
+
+def test_journal_gets_priorities_in_place_of_times(run):
+    daemon = run(JournalDaemon("-v", peer="tcp://127.0.0.1:1"))
+    assert daemon.http().status == 502
+    assert daemon.http(plain=True).status == 426
+    daemon.stop()
+    lines = daemon.log().splitlines()
+    assert lines[0].startswith("<5>listening on ") or "<7>" in lines[0]
+    assert all(re.match(r"<[3-7]>[^<\d]", line) or re.match(r"<[3-7]>#", line) for line in lines), lines
+    assert any(line.startswith("<4>#1 ") for line in lines)
+    assert any(line.startswith("<6>#2 ") for line in lines)
+
+
+def test_journal_of_somebody_else(run):
+    """The variable is inherited by everything a service starts; standard error may be redirected."""
+    daemon = run(JournalDaemon(right=False))
+    daemon.stop()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warning|notice|info): ", line)
+               for line in daemon.log().splitlines())
+
+
+class PipedDaemon:
+    """A daemon whose standard error is a pipe that nobody reads."""
+
+    def __init__(self, *args):
+        self.args = args
+
+    def __enter__(self):
+        self.read, write = os.pipe()
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+        self.process = subprocess.Popen([BINARY, *self.args], stdin=subprocess.DEVNULL, stderr=write,
+                                        stdout=subprocess.DEVNULL, env=environment())
+        os.close(write)
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        if self.read is not None:
+            os.close(self.read)
+
+
+def test_full_pipe_for_the_log_does_not_block(run, tmp_path):
+    path = f"{tmp_path}/socket"
+    piped = run(PipedDaemon("-l", f"unix:{path}", "-c", "host=echo://", "-vv"))
+    eventually(lambda: os.path.exists(path), "the socket")
+    for _ in range(200):  # more lines than 4096 bytes can hold
+        with RawClient(path) as client:
+            client.upgrade()
+            client.send_text("x")
+            client.recv_message()
+            client.close_handshake()
+    # Once somebody reads, lines come again, and the first says how many are missing.
+    assert select.select([piped.read], [], [], 0)[0]
+    os.read(piped.read, 1 << 16)
+    with RawClient(path) as client:
+        client.upgrade()
+        client.close_handshake()
+    text = ""
+    while "lines lost" not in text:
+        assert select.select([piped.read], [], [], scaled(10))[0], text
+        text += os.read(piped.read, 1 << 16).decode()
+    assert re.search(r"warning: log: \d+ lines lost, standard error was full", text)
+    piped.process.send_signal(signal.SIGTERM)
+    assert piped.process.wait(scaled(10)) == 0
+
+
+def test_reader_of_the_log_that_goes_away(run, tmp_path):
+    path = f"{tmp_path}/socket"
+    piped = run(PipedDaemon("-l", f"unix:{path}", "-c", "host=echo://", "-vv"))
+    eventually(lambda: os.path.exists(path), "the socket")
+    os.close(piped.read)
+    piped.read = None
+    for _ in range(3):
+        with RawClient(path) as client:
+            client.upgrade()
+            client.close_handshake()
+    piped.process.send_signal(signal.SIGTERM)
+    assert piped.process.wait(scaled(10)) == 0
+
+
+# --- the examples -------------------------------------------------------------------------------
+
+CONFIGS = sorted(path.name for path in (ROOT / "examples").glob("websocksy*.conf"))
+
+
+def local_config(name, tmp_path):
+    """The example, with the places of an installation replaced by those of this tree; port chosen freely."""
+    text = (ROOT / "examples" / name).read_text()
+    text = text.replace("/etc/websocksy/routes", str(ROOT / "examples" / "routes"))
+    path = tmp_path / name
+    path.write_text(text.replace("port = 8001", "port = 0"))
+    return path
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_example_configuration_is_fine(name, tmp_path):
+    result = run_once("-t", "--config", local_config(name, tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert re.search("the configuration is fine", result.stderr)
+
+
+def test_there_are_examples_for_both_backends():
+    assert {"websocksy.conf", "websocksy-file.conf"} <= set(CONFIGS)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_example_configuration_runs(run, name, tmp_path):
+    daemon = run(Daemon(local_config(name, tmp_path), defaults=False))
+    assert daemon.http(plain=True).status == 426
+
+
+def test_values_that_an_example_shows_in_comments_are_accepted(tmp_path):
+    """`#key = value` is there to be uncommented."""
+    text = local_config("websocksy.conf", tmp_path).read_text()
+    web = tmp_path / "index.html"
+    web.write_text("x")
+    text = re.sub(r"(?m)^#([a-z-]+ = )", r"\1", text)
+    text = re.sub(r"(?m)^web = .*$", f"web = {web}", text)
+    path = tmp_path / "all.conf"
+    path.write_text(text)
+    result = run_once("-t", "--config", path)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze (Debian package systemd) is not here")
+def test_units_are_accepted_by_systemd(tmp_path):
+    """Only the programs that a unit names are replaced: they are not installed where the tests run."""
+    units = sorted((ROOT / "examples").glob("*.service")) + sorted((ROOT / "examples").glob("*.socket"))
+    assert len(units) >= 2
+    paths = []
+    for unit in units:
+        path = tmp_path / unit.name
+        path.write_text(re.sub(r"/\S*/bin/websocksy\b", BINARY, unit.read_text()))
+        paths.append(path)
+    result = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *paths], text=True, capture_output=True,
+        env=dict(os.environ, SYSTEMD_UNIT_PATH=f"{tmp_path}:"), timeout=scaled(60))
+    ours = [line for line in (result.stderr + result.stdout).splitlines() if "websocksy" in line]
+    assert result.returncode == 0 and ours == [], result.stderr
+
+
+def test_unit_fits_the_daemon():
+    """What the unit relies on is what the daemon does."""
+    text = (ROOT / "examples" / "websocksy.service").read_text()
+    assert re.search(r"(?m)^Type=notify", text)
+    assert re.search(r"(?m)^WatchdogSec=", text)
+    assert re.search(r"(?m)^ExecReload=.*HUP", text)
+    stop = int(re.search(r"(?m)^TimeoutStopSec=(\d+)", text)[1])
+    grace = int(re.search(r"(?m)^grace = (\d+)", run_once("--dump-config").stdout)[1])
+    assert stop > grace
