@@ -14,6 +14,7 @@
 #include "sockets.h"
 #include "wsclient.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -74,7 +75,7 @@ enum conn_state {
 struct options {
 	enum load_mode mode;
 	struct sockaddr_in address;
-	const char *host;
+	char host[32]; /* of the opening request */
 	const char *path;
 	const char *protocol;
 	size_t connections;
@@ -915,8 +916,9 @@ static void parse_options(struct options *options, int argc, char **argv) {
 		usage();
 	}
 	options->mode = parse_mode(argv[optind]);
-	options->host = argv[optind + 1];
 	options->address = sockets_parse(argv[optind + 1]);
+	snprintf(options->host, sizeof(options->host), "%s:%u",
+		inet_ntoa(options->address.sin_addr), ntohs(options->address.sin_port));
 	/* A segment is made of whole messages. */
 	options->segment = (options->segment + options->size - 1) / options->size * options->size;
 }
