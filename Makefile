@@ -146,3 +146,11 @@ uninstall: install-paths
 		'$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(plugindir)'; do \
 		[ ! -d '$(DESTDIR)'"$$folder" ] || \
 			rmdir --ignore-fail-on-non-empty '$(DESTDIR)'"$$folder"; done
+
+# Compares with a plain TCP forwarder and other bridges in less than two minutes; the long version:
+# bench/run.py without --short. See docs/performance.md.
+bench_programs := $(out)/bench/bin
+.PHONY: bench
+bench: $(binary)
+	$(MAKE) -C bench OUT=$(bench_programs) CFLAGS='$(CFLAGS)'
+	python3 bench/run.py --short --websocksy $(binary) --programs $(bench_programs)
