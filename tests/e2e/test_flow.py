@@ -1,0 +1,693 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Flow control: whoever does not read stops its source, costs bounded memory, and delays nobody else."""
+import contextlib
+import select
+import socket
+import statistics
+import struct
+import threading
+import time
+
+import pytest
+
+from harness import (
+    BIN, CLOSE, PING, PONG, SANITIZED, SCALE, ConnectionEnded, Daemon, FifoReader, TcpPeer, UdpPeer,
+    UnixDgramPeer, UnixPeer, echo, eventually, frame, scaled,
+)
+
+KIB, MIB = 1 << 10, 1 << 20
+# What docs/design.md says of one direction of one connection: the source is paused above the high mark
+# (buffer-high), which one more read (of the loop's scratch buffer) may have overshot. Cut into messages, the
+# bytes of that read wait for the client in one block, which has grown by doubling. Chunks are 16 KiB.
+HIGH, READ, CHUNK = 256 * KIB, 256 * KIB, 16 * KIB
+BOUND = HIGH + 2 * READ + 2 * CHUNK
+# Several floods at once, so that what belongs to the process and not to a connection weighs little.
+FLOODS = 4
+
+
+# --- tools --------------------------------------------------------------------------------------
+
+
+def numbers(size, start=0):
+    """`size` bytes that tell their place: 64-bit numbers that count up."""
+    count = size // 8
+    return struct.pack(f"!{count}Q", *range(start, start + count))
+
+
+def lines(count):
+    return b"".join(b"%08d\r\n" % number for number in range(count))
+
+
+class Flood:
+    """Sends from a thread whatever the other side takes.
+
+    `sent` counts bytes. `stuck` is true while the socket has taken nothing for a moment.
+    """
+
+    PATIENCE = scaled(0.25)
+
+    def __init__(self, sock, data):
+        self.sock = sock.dup()
+        self.data = memoryview(data)
+        self.sent = 0
+        self.stuck = False
+        self.done = False
+        self.stopped = False
+        self.error = None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        # The description is shared with the test's socket, so it stays as it is (MSG_DONTWAIT instead).
+        while self.sent < len(self.data) and not self.stopped:
+            _, writable, _ = select.select([], [self.sock], [], self.PATIENCE)
+            if not writable:
+                self.stuck = True
+                continue
+            try:
+                piece = self.data[self.sent:self.sent + 256 * KIB]
+                self.sent += self.sock.send(piece, socket.MSG_DONTWAIT)
+                self.stuck = False
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self.error = error
+                break
+        self.done = self.sent == len(self.data)
+        self.sock.close()
+
+    def wait_stuck(self):
+        eventually(lambda: self.stuck or self.done or self.error, "a sender that is held up")
+        assert self.stuck and not self.done, f"all {self.sent} bytes were taken ({self.error})"
+
+    def wait_done(self):
+        eventually(lambda: self.done or self.error, "the end of a flood", scaled(30))
+        assert self.done, self.error
+
+    def stop(self):
+        self.stopped = True
+        self.thread.join()
+
+
+@pytest.fixture
+def flood(run):
+    """Starts floods; stops them before the daemon and the peers of the test go."""
+    floods = []
+
+    def start(*args):
+        floods.append(Flood(*args))
+        return floods[-1]
+
+    yield start
+    for one in floods:
+        one.stop()
+
+
+class Gauge:
+    """Memory of the daemon since now."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.before = daemon.rss()
+
+    def growth(self):
+        return self.daemon.rss() - self.before
+
+    def check(self, limit):
+        if not SANITIZED:  # a sanitizer keeps freed memory and shadows all of it
+            grown = self.growth()
+            assert grown <= limit, f"{grown / KIB:.0f} KiB more than before, limit {limit / KIB:.0f}"
+
+
+def check_bystander(client, rounds=40):
+    """Somebody else's round trips while others flood."""
+    times = []
+    for number in range(rounds):
+        begun = time.perf_counter()
+        client.round_trip(b"%d" % number)
+        times.append(time.perf_counter() - begun)
+    assert statistics.median(times) < scaled(0.05), sorted(times)
+    assert max(times) < scaled(0.5), sorted(times)
+
+
+def collect(client, size, pause=0, step=MIB, pongs=None):
+    """Payload of data frames until `size` bytes are there; pongs go to the list. Fast: no checks but order."""
+    data, got, at = bytearray(), client.buffer, 0
+    client.sock.settimeout(client.timeout)
+    client.buffer = bytearray()
+    while True:
+        while len(got) - at >= 2:
+            length, head = got[at + 1], 2
+            if length == 126 and len(got) - at >= 4:
+                length, head = int.from_bytes(got[at + 2:at + 4], "big"), 4
+            elif length == 127 and len(got) - at >= 10:
+                length, head = int.from_bytes(got[at + 2:at + 10], "big"), 10
+            elif length >= 126:
+                break
+            if len(got) - at < head + length:
+                break
+            opcode = got[at] & 15
+            payload = got[at + head:at + head + length]
+            if opcode < 8:
+                data += payload
+            elif opcode == PONG:
+                assert pongs is not None, "a pong among the data"
+                pongs.append(bytes(payload))
+            elif opcode == PING:
+                client.send_frame(PONG, payload)
+            else:
+                raise ConnectionEnded(f"close frame {bytes(payload)!r} after {len(data)} bytes")
+            at += head + length
+            if len(data) >= size:
+                client.buffer = got[at:]
+                assert len(data) == size, f"{len(data)} bytes instead of {size}"
+                return bytes(data)
+        del got[:at]
+        at = 0
+        try:
+            piece = client.sock.recv(step)
+        except ConnectionResetError:
+            raise ConnectionEnded(f"reset after {len(data)} of {size} bytes", reset=True) from None
+        if not piece:
+            raise ConnectionEnded(f"end after {len(data)} of {size} bytes")
+        got += piece
+        if pause:
+            time.sleep(pause)
+
+
+def same(got, wanted):
+    """Equality without a diff of megabytes."""
+    if got != wanted:
+        at = next((i for i, (a, b) in enumerate(zip(got, wanted)) if a != b), min(len(got), len(wanted)))
+        raise AssertionError(
+            f"{len(got)} bytes instead of {len(wanted)}, different from offset {at}: "
+            f"{got[at:at + 32]!r} instead of {wanted[at:at + 32]!r}")
+
+
+class Bridge:
+    """A daemon between clients and peers of one kind.
+
+    The kernel's own buffers of a TCP connection hold as much as 4 MiB on the way to a client, those of a
+    Unix socket 200 KiB. So floods over TCP have to be larger (`size`) to reach the daemon's marks.
+    """
+
+    SIZES = {"tcp": 16 * MIB, "unix": 2 * MIB}
+
+    def __init__(self, run, tmp_path, kind, *args, peer=None, **buffers):
+        self.size = self.SIZES[kind]
+        self.peer = peer or run(
+            TcpPeer(**buffers) if kind == "tcp" else UnixPeer(tmp_path / "peer", **buffers))
+        front = str(tmp_path / "front")
+        self.daemon = run(Daemon("-l", f"unix:{front}", *args, peer=self.peer.url))
+        self.daemon.wait_log("listening on unix:")
+        self.address = front if kind == "unix" else None
+
+    def client(self):
+        """A client whose own buffers are small."""
+        client = self.daemon.open(address=self.address, rcvbuf=4096)
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        return client
+
+    def pair(self):
+        return self.client(), self.peer.accept()
+
+    def warm_up(self):
+        """The first connection makes the process touch its code and its scratch buffer of 256 KiB."""
+        client, connection = self.pair()
+        data = lines(2 * READ // 10)
+        sender = Flood(connection.sock, data)
+        collect(client, len(data))
+        sender.stop()
+        client.send_in_background(frame(BIN, data))
+        connection.recv_exactly(len(data))
+        client.close_handshake(1000)
+        connection.expect_eof()
+        return Gauge(self.daemon)
+
+
+class Echo:
+    """Stands for the peer of a Bridge."""
+
+    url = "echo://"
+
+
+# --- a client that never reads ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind, framing", (("tcp", "auto"), ("unix", "auto"), ("unix", "newline")))
+def test_client_that_never_reads(run, flood, tmp_path, kind, framing):
+    """The peer is held up, memory is bounded, others are served; then nothing is lost or reordered."""
+    bridge = Bridge(run, tmp_path, kind, "-c", f"framing={framing}", "--log-level=notice")
+    gauge = bridge.warm_up()
+    bystander, _ = bridge.pair()
+    data = lines(bridge.size // 10) if framing == "newline" else numbers(bridge.size)
+    pairs = [bridge.pair() for _ in range(FLOODS)]
+    floods = [flood(connection.sock, data) for _, connection in pairs]
+    check_bystander(bystander)
+    for one in floods:
+        one.wait_stuck()
+    check_bystander(bystander)
+    gauge.check(FLOODS * BOUND)
+    for (client, connection), one in zip(pairs, floods):
+        same(collect(client, len(data)), data)
+        one.wait_done()
+        connection.finish()
+        client.expect_close(1000)
+        client.send_close(1000)
+        client.expect_eof()
+
+
+def test_messages_of_one_byte_wait_in_bounded_memory(run, flood, tmp_path):
+    """Framing may multiply the bytes: one byte becomes a frame of three."""
+    bridge = Bridge(run, tmp_path, "unix", "-c", "framing=newline", "-c", "framing-config=lf")
+    gauge = bridge.warm_up()
+    pairs = [bridge.pair() for _ in range(FLOODS)]
+    data = b"\n" * MIB
+    floods = [flood(connection.sock, data) for _, connection in pairs]
+    for one in floods:
+        one.wait_stuck()
+    gauge.check(FLOODS * BOUND)
+    same(collect(pairs[0][0], len(data)), data)
+
+
+@pytest.mark.parametrize("kind", ("udp", "unix-dgram"))
+def test_client_that_never_reads_and_datagrams(run, tmp_path, kind):
+    """UDP may lose; what arrives is whole and in order. A Unix socket loses nothing."""
+    peer = run(UdpPeer() if kind == "udp" else UnixDgramPeer(tmp_path / "peer"))
+    bridge = Bridge(run, tmp_path, "unix", "-c", "framing=binary", peer=peer)
+    bystander, client = bridge.client(), bridge.client()
+    client.send_binary(b"hello")
+    address = peer.recv()[1]
+    gauge = Gauge(bridge.daemon)
+    total, sent = 3000, 0
+    peer.sock.settimeout(scaled(0.3))
+    try:
+        while sent < total:
+            peer.send(struct.pack("!Q", sent) + bytes(992), address)
+            sent += 1
+    except TimeoutError:
+        pass  # a Unix socket holds its sender up
+    assert kind == "udp" or sent < total, "nothing held the peer up"
+    check_bystander(bystander)
+    gauge.check(BOUND)
+
+    def rest():
+        peer.sock.settimeout(scaled(20))
+        for number in range(sent, total):
+            peer.send(struct.pack("!Q", number) + bytes(992), address)
+        # The marker may be lost as well, so it is sent until it has been seen.
+        while not seen or seen[-1] != total:
+            peer.send(struct.pack("!Q", total) + bytes(992), address)
+            time.sleep(0.01)
+
+    seen = []
+    sender = threading.Thread(target=rest, daemon=True)
+    sender.start()
+    while not seen or seen[-1] != total:
+        message = client.recv_message()[1]
+        assert len(message) == 1000
+        seen.append(struct.unpack("!Q", message[:8])[0])
+    sender.join()
+    assert seen == sorted(set(seen)), "reordered or doubled"
+    assert len(seen) == total + 1 or (kind == "udp" and len(seen) > 200), f"{len(seen)} came"
+
+
+# --- a peer that never reads --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ("tcp", "unix"))
+@pytest.mark.parametrize("size", (1000, 65544), ids=("small", "large"))
+def test_peer_that_never_reads(run, flood, tmp_path, kind, size):
+    bridge = Bridge(run, tmp_path, kind, rcvbuf=4096)
+    gauge = bridge.warm_up()
+    bystander, _ = bridge.pair()
+    data = numbers(bridge.size)
+    stream = b"".join(frame(BIN, data[at:at + size]) for at in range(0, len(data), size))
+    pairs = [bridge.pair() for _ in range(FLOODS)]
+    floods = [flood(client.sock, stream) for client, _ in pairs]
+    check_bystander(bystander)
+    for one in floods:
+        one.wait_stuck()
+    check_bystander(bystander)
+    gauge.check(FLOODS * BOUND)
+    for (client, connection), one in zip(pairs, floods):
+        same(connection.recv_exactly(len(data)), data)
+        one.wait_done()
+        client.close_handshake(1000)
+        connection.expect_eof()
+
+
+def test_fifo_that_nobody_empties(run, flood, tmp_path):
+    fifo = run(FifoReader(tmp_path / "fifo"))
+    bridge = Bridge(run, tmp_path, "unix", peer=fifo)
+    client, bystander = bridge.client(), bridge.client()
+    gauge = Gauge(bridge.daemon)
+    data = numbers(bridge.size)
+    one = flood(client.sock, frame(BIN, data))
+    one.wait_stuck()
+    check_bystander(bystander)
+    gauge.check(BOUND + READ)  # this daemon's first read touches its scratch buffer
+    same(fifo.recv_exactly(len(data)), data)
+    one.wait_done()
+    client.close_handshake(1000)
+
+
+def test_unix_datagram_peer_that_never_reads(run, flood, tmp_path):
+    peer = run(UnixDgramPeer(tmp_path / "peer"))
+    bridge = Bridge(run, tmp_path, "unix", peer=peer)
+    client, bystander = bridge.client(), bridge.client()
+    gauge = Gauge(bridge.daemon)
+    count = 4000
+    one = flood(client.sock, b"".join(
+        frame(BIN, struct.pack("!Q", number) + bytes(992)) for number in range(count)))
+    one.wait_stuck()
+    check_bystander(bystander)
+    gauge.check(BOUND + READ)
+    for number in range(count):
+        data, _ = peer.recv()
+        assert len(data) == 1000 and struct.unpack("!Q", data[:8])[0] == number
+    one.wait_done()
+    client.close_handshake(1000)
+
+
+# --- echo and pings -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", (8, 8192, 65544), ids=("tiny", "small", "large"))
+def test_echo_to_a_client_that_never_reads(run, flood, tmp_path, size):
+    """The client's own bytes are its source: it is the one that is paused."""
+    bridge = Bridge(run, tmp_path, "unix", peer=Echo)
+    data = numbers(bridge.size)
+    stream = b"".join(frame(BIN, data[at:at + size]) for at in range(0, len(data), size))
+    with bridge.client() as first:
+        first.send_in_background(frame(BIN, data[:65536]) * 8)
+        collect(first, 8 * 65536)
+        first.close_handshake(1000)
+    gauge = Gauge(bridge.daemon)
+    bystander = bridge.client()
+    clients = [bridge.client() for _ in range(FLOODS)]
+    floods = [flood(client.sock, stream) for client in clients]
+    check_bystander(bystander)
+    for one in floods:
+        one.wait_stuck()
+    check_bystander(bystander)
+    gauge.check(FLOODS * BOUND)
+    for client, one in zip(clients, floods):
+        same(collect(client, len(data)), data)
+        one.wait_done()
+        client.close_handshake(1000)
+
+
+def test_ping_flood_of_a_client_that_does_not_read(run, flood, tmp_path):
+    """Pongs in order; those that had no room are left out (RFC 6455, 5.5.3), but never the newest."""
+    bridge = Bridge(run, tmp_path, "unix", peer=Echo)
+    bystander, client = bridge.client(), bridge.client()
+    gauge = Gauge(bridge.daemon)
+    count = 60000
+    pings = [b"%0100d" % number for number in range(count)]
+    one = flood(client.sock, b"".join(frame(PING, ping) for ping in pings))
+    check_bystander(bystander)
+    one.wait_done()
+    check_bystander(bystander)
+    gauge.check(BOUND + READ)
+    pongs = []
+    while not pongs or pongs[-1] != pings[-1]:
+        got = client.recv_frame()
+        assert got.opcode == PONG
+        pongs.append(got.payload)
+    assert pongs == sorted(set(pongs)) and set(pongs) <= set(pings)
+    assert len(pongs) < count, "this was no flood"
+    client.close_handshake(1000)
+
+
+def test_newest_ping_is_answered_between_data(run, flood, tmp_path):
+    """A client that is slow to read a flood of the peer, and pings meanwhile."""
+    bridge = Bridge(run, tmp_path, "unix")
+    client, connection = bridge.pair()
+    data = numbers(bridge.size)
+    flood(connection.sock, data).wait_stuck()
+    for number in range(1000):
+        client.send_frame(PING, b"%d" % number)
+    bridge.daemon.settle()
+    pongs = []
+    same(collect(client, len(data), pongs=pongs), data)
+    while pongs[-1:] != [b"999"]:
+        got = client.recv_frame()
+        assert got.opcode == PONG
+        pongs.append(got.payload)
+    assert pongs == [b"999"], "older pings were kept"
+    client.close_handshake(1000)
+
+
+def in_circles(sock, data, stop):
+    view, at = memoryview(data), 0
+    with sock:
+        while not stop.is_set():
+            if not select.select([], [sock], [], 0.05)[1]:
+                continue
+            try:
+                at += sock.send(view[at:], socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                pass
+            except OSError:
+                return
+            at %= len(view)
+
+
+def swallow(sock, stop):
+    with sock:
+        while not stop.is_set():
+            if select.select([sock], [], [], 0.05)[0] and not sock.recv(MIB):
+                return
+
+
+@pytest.mark.parametrize("kind", ("ping", "echo", "udp", "lines"))
+def test_tiny_messages_do_not_delay_others(run, kind):
+    """Everybody reads here. But one read may hold 40,000 frames of six bytes from a client, or 260,000 lines
+    of one byte from a peer, and each of them may cost the daemon a system call."""
+    peer = run({"udp": UdpPeer, "lines": TcpPeer}.get(kind, lambda: contextlib.nullcontext(Echo))())
+    daemon = run(Daemon("-c", "framing=newline", "-c", "framing-config=lf", peer=peer.url))
+    client, bystander = daemon.open(), daemon.open()
+    stop = threading.Event()
+    data = {"ping": frame(PING), "lines": b"\n"}.get(kind, frame(BIN, b"x")) * 50000
+    source = peer.accept().sock if kind == "lines" else client.sock
+    threads = [
+        threading.Thread(target=in_circles, args=(source.dup(), data, stop), daemon=True),
+        threading.Thread(target=swallow, args=(client.sock.dup(), stop), daemon=True)]
+    for thread in threads:
+        thread.start()
+    try:
+        check_bystander(bystander, 20)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+# --- marks --------------------------------------------------------------------------------------
+
+
+def taken(run, flood, tmp_path, *args):
+    """A client that does not read, and a peer that floods it until the daemon takes no more."""
+    bridge = Bridge(run, tmp_path, "unix", *args)
+    client, connection = bridge.pair()
+    one = flood(connection.sock, numbers(8 * MIB))
+    one.wait_stuck()
+    return client, one
+
+
+def folder(tmp_path, name):
+    (tmp_path / name).mkdir()
+    return tmp_path / name
+
+
+def test_high_mark(run, flood, tmp_path):
+    small = taken(run, flood, folder(tmp_path, "a"), "--buffer-high=64K", "--buffer-low=16K")[1].sent
+    large = taken(run, flood, folder(tmp_path, "b"), "--buffer-high=3M", "--buffer-low=16K")[1].sent
+    # What the sockets hold is the same; what the last read overshoots is not.
+    assert abs((large - small) - (3 * MIB - 64 * KIB)) <= READ, (small, large)
+
+
+def test_low_mark(run, flood, tmp_path):
+    """Nothing is read from the peer until the backlog is down to the mark."""
+    client, one = taken(run, flood, folder(tmp_path, "a"), "--buffer-high=3M", "--buffer-low=64K")
+    before = one.sent
+    collect_some(client, MIB)
+    client.daemon.settle()
+    time.sleep(one.PATIENCE)  # what must not happen has had its chance
+    assert one.sent == before, "the peer was read above the low mark"
+    collect_some(client, 2 * MIB + 512 * KIB)
+    eventually(lambda: one.sent > before + MIB, "the peer to be read below the low mark")
+    client, one = taken(run, flood, folder(tmp_path, "b"), "--buffer-high=3M", "--buffer-low=2900K")
+    before = one.sent
+    collect_some(client, MIB)
+    eventually(lambda: one.sent > before + 512 * KIB, "the peer to be read below the low mark")
+
+
+def collect_some(client, size):
+    """Takes raw bytes off the wire."""
+    client.sock.settimeout(client.timeout)
+    while size > 0:
+        size -= len(client.sock.recv(min(size, 65536)))
+
+
+# --- short writes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("framing", ("auto", "newline"))
+def test_small_socket_buffers_in_both_directions(run, framing):
+    """Everything is written in small parts, both ways at once."""
+    peer = run(TcpPeer(echo, rcvbuf=2048, sndbuf=2048))
+    daemon = run(Daemon("-c", f"framing={framing}", peer=peer.url))
+    client = daemon.open(rcvbuf=2048)
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    data = lines(60000)
+    sizes = (1, 7, 125, 126, 1000, 65535, 65536, 100000)
+    stream, at, number = [], 0, 0
+    while at < len(data):
+        size = sizes[number % len(sizes)]
+        stream.append(frame(BIN, data[at:at + size]))
+        at, number = at + size, number + 1
+    client.send_in_background(b"".join(stream))
+    same(collect(client, len(data)), data)
+    client.close_handshake(1000)
+
+
+# --- stalls -------------------------------------------------------------------------------------
+
+
+def test_client_that_stalls_is_dropped(run, flood, tmp_path):
+    bridge = Bridge(run, tmp_path, "unix", "--stall-timeout=400ms")
+    idle = bridge.daemon.fds()
+    begun = time.monotonic()
+    client, connection = bridge.pair()
+    one = flood(connection.sock, numbers(bridge.size))
+    bridge.daemon.wait_log("the client takes no data")
+    assert time.monotonic() - begun > 0.35
+    one.stop()
+    while connection.recv():
+        pass
+    connection.close()
+    eventually(lambda: bridge.daemon.fds() <= idle, "both descriptors to be closed")
+    client.close()
+
+
+@pytest.mark.parametrize("kind", ("tcp", "unix"))
+def test_peer_that_stalls_closes_with_1011(run, flood, tmp_path, kind):
+    bridge = Bridge(run, tmp_path, kind, "--stall-timeout=400ms", rcvbuf=4096)
+    client = bridge.client()
+    flood(client.sock, frame(BIN, numbers(bridge.size)))
+    client.expect_close(1011)
+    bridge.daemon.wait_log("takes no data")
+    client.close()
+
+
+def test_slow_client_does_not_stall(run, flood):
+    """Progress is what counts: a backlog all the time, but one that moves."""
+    peer = run(TcpPeer())
+    daemon = run(Daemon("--stall-timeout=700ms", peer=peer.url))
+    client = daemon.open(rcvbuf=8192)
+    data = numbers(MIB)
+    flood(peer.accept().sock, data)
+    begun = time.monotonic()
+    same(collect(client, len(data), pause=0.01, step=4096), data)
+    assert time.monotonic() - begun > 1.4, "the client was not slow"
+    client.close_handshake(1000)
+
+
+def test_slow_peer_does_not_stall(run, flood):
+    peer = run(TcpPeer(rcvbuf=8192))
+    daemon = run(Daemon("--stall-timeout=700ms", peer=peer.url))
+    client = daemon.open()
+    data = numbers(MIB)
+    flood(client.sock, frame(BIN, data))
+    connection = peer.accept()
+    begun = time.monotonic()
+    while len(connection.received) < len(data):
+        assert connection.recv(4096)
+        time.sleep(0.008)
+    assert time.monotonic() - begun > 1.4, "the peer was not slow"
+    same(bytes(connection.received), data)
+    client.close_handshake(1000)
+
+
+def test_pong_deadline_waits_while_the_client_is_paused(run, flood, tmp_path):
+    """Its pong lies behind data that we do not take: that is our doing."""
+    bridge = Bridge(run, tmp_path, "unix", "--ping=150ms", f"--pong-timeout={150 * SCALE}ms")
+    client, connection = bridge.pair()
+    data = numbers(bridge.size)
+    one = flood(client.sock, frame(BIN, data))
+    one.wait_stuck()
+    time.sleep(scaled(0.6))  # several times both deadlines
+    assert "given up" not in bridge.daemon.log()
+    same(connection.recv_exactly(len(data)), data)
+    one.wait_done()
+    # Now it is seen again, and has to answer.
+    while client.recv_frame().opcode != PING:
+        pass
+    client.send_frame(PONG)
+    client.send_close(1000)
+    while client.recv_frame().opcode != CLOSE:
+        pass
+    client.expect_eof()
+
+
+@pytest.mark.parametrize("kind", ("tcp", "unix"))
+def test_slow_client_that_answers_pings_is_not_given_up(run, flood, tmp_path, kind):
+    """The ping stands behind all that waits for a slow client, in the daemon and in the kernel. While that
+    moves, the client is alive."""
+    bridge = Bridge(
+        run, tmp_path, kind, f"--ping={200 * SCALE}ms", f"--pong-timeout={400 * SCALE}ms")
+    client, connection = bridge.pair()
+    data = numbers(3 * MIB // 2)
+    flood(connection.sock, data)
+    begun = time.monotonic()
+    same(collect(client, len(data), pause=0.01 * SCALE, step=8192), data)
+    assert time.monotonic() - begun > 1.5 * SCALE, "the client was not slow"
+    assert "given up" not in bridge.daemon.log()
+
+
+# --- the end, slowly ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ("tcp", "unix"))
+@pytest.mark.parametrize("talks", (False, True), ids=("listens", "talks"))
+def test_slow_client_gets_all_that_a_peer_sent_before_its_end(run, tmp_path, kind, talks):
+    """Longer than close-timeout and stall-timeout. A client that says something meanwhile must not make the
+    kernel reset the connection, and with it destroy what is under way."""
+    bridge = Bridge(run, tmp_path, kind, "--close-timeout=300ms", "--stall-timeout=500ms")
+    client, connection = bridge.pair()
+    data = numbers(300 * KIB if kind == "tcp" else 800 * KIB)
+    sender = threading.Thread(target=lambda: (connection.send(data), connection.finish()), daemon=True)
+    sender.start()
+    begun, got, step = time.monotonic(), bytearray(), len(data) // 80
+    client.sock.settimeout(client.timeout)
+    while True:
+        try:
+            piece = client.sock.recv(step)
+            if talks:
+                client.send_text("still here")
+        except OSError as error:
+            raise AssertionError(f"{error} after {len(client.buffer)} of {len(data)} bytes") from None
+        assert piece, f"end after {len(client.buffer)} of {len(data)} bytes"
+        client.buffer += piece
+        if client.buffer.endswith(b"the peer has closed"):
+            break
+        time.sleep(0.02)
+    while len(got) < len(data):
+        got += client.recv_message()[1]
+    same(got, data)
+    assert time.monotonic() - begun > 1.0, "the client was not slow"
+    client.expect_close(1000)
+    sender.join()
+
+
+def test_client_that_never_reads_the_end_is_dropped(run, tmp_path):
+    """The peer's end and a client that does not move: after close-timeout nothing is left."""
+    bridge = Bridge(run, tmp_path, "unix", "--close-timeout=300ms")
+    idle = bridge.daemon.fds()
+    client, connection = bridge.pair()
+    connection.send(bytes(400 * KIB))
+    connection.close()
+    eventually(lambda: bridge.daemon.fds() == idle, "the connection to be dropped")
+    client.close()
