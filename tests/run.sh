@@ -49,10 +49,11 @@ done
 
 # ---- what is needed ----
 
+# Where there is a terminal, sudo may ask on it.
 as_root() {
 	if [[ $(id -u) -eq 0 ]]; then
 		"$@"
-	elif [[ -t 0 ]]; then
+	elif (: </dev/tty) 2>/dev/null; then
 		sudo "$@"
 	else
 		sudo -n "$@"
@@ -95,7 +96,9 @@ check() {
 	shift
 	local counts=$logs/$name.counts
 	rm -f "$counts"
-	counts=$counts "$@" >"$logs/$name.log" 2>&1 </dev/null
+	# In the background, because bash runs a trap only between commands or while it waits.
+	counts=$counts "$@" >"$logs/$name.log" 2>&1 </dev/null &
+	wait $!
 	status=$?
 	[[ $status -eq 0 ]] || { passed=0 failed=1; }
 	if [[ -s $counts ]]; then
