@@ -30,6 +30,7 @@ def messages_until_close(client, code):
             assert got.payload[:2] == close_payload(code), got.payload
             client.send_close(code)
             client.expect_eof()
+            client.close()
             return messages
         if got.opcode in (TEXT, BIN):
             kind = got.opcode
