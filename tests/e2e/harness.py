@@ -991,7 +991,7 @@ class RawClient:
         self.sock.settimeout(self.timeout)
         self.sock.sendall(data)
 
-    def send_in_background(self, data):
+    def send_in_background(self, *pieces):
         """Sends from a thread, for more than the sockets on the way can hold. The caller reads meanwhile."""
         # A socket object of its own: the timeout of receiving must not be that of sending.
         sock = self.sock.dup()
@@ -1000,7 +1000,8 @@ class RawClient:
         def send():
             with sock:
                 try:
-                    sock.sendall(data)
+                    for piece in pieces:
+                        sock.sendall(piece)
                 except OSError:
                     pass  # the receiving side of the test sees what is missing
 

@@ -501,3 +501,126 @@ def test_message_beyond_the_limit_closes_where_it_has_to_be_held(run):
     assert client.recv_message() == (BIN, letters(65536))
     client.send_binary(letters(65537))
     client.expect_failed(1009)
+
+
+# --- sessions made up at random, from fixed seeds -----------------------------------------------
+
+
+class Session:
+    """A stream of frames, mostly good, and what a server has to answer to it, in order."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.frames = []
+        self.answers = []
+        self.over = False
+        for _ in range(self.random.randrange(1, 30)):
+            if not self.over:
+                self.random.choice((self.whole, self.whole, self.fragmented, self.ping, self.pong, self.maybe_break))()
+        if not self.over:
+            self.add(CLOSE, close_payload(1000))
+            self.answers.append((CLOSE, 1000))
+        self.frames.append(self.random.randbytes(self.random.randrange(100)))
+
+    def add(self, opcode, payload=b"", **kwargs):
+        self.frames.append(frame(opcode, payload, mask=self.random.randbytes(4), **kwargs))
+
+    def payload(self, opcode):
+        size = self.random.choice((0, 1, 3, 125, 126, 127, self.random.randrange(2000), 65535, 65536))
+        if opcode == BIN:
+            return self.random.randbytes(size)
+        return "".join(self.random.choices("aé€😀 ", weights=(90, 3, 3, 3, 1), k=size)).encode()
+
+    def whole(self):
+        opcode = self.random.choice((TEXT, BIN))
+        data = self.payload(opcode)
+        self.add(opcode, data)
+        self.answers.append((opcode, data))
+
+    def fragmented(self):
+        opcode = self.random.choice((TEXT, BIN))
+        data = self.payload(opcode)
+        cuts = sorted(self.random.choices(range(len(data) + 1), k=self.random.randrange(1, 6)))
+        parts = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)])]
+        for number, part in enumerate(parts):
+            self.add(opcode if number == 0 else CONTINUATION, part, fin=number == len(parts) - 1)
+            if number < len(parts) - 1:
+                self.random.choice((self.ping, self.pong, self.nothing, self.maybe_break_message))()
+            if self.over:
+                return
+        self.answers.append((opcode, data))
+
+    def nothing(self):
+        pass
+
+    def ping(self):
+        data = self.random.randbytes(self.random.randrange(126))
+        self.add(PING, data)
+        self.answers.append((PONG, data))
+
+    def pong(self):
+        self.add(PONG, self.random.randbytes(self.random.randrange(126)))
+
+    def fail(self, code, *args, **kwargs):
+        self.add(*args, **kwargs)
+        self.answers.append((CLOSE, code))
+        self.over = True
+
+    def maybe_break(self):
+        """One of the mistakes that can be made between messages."""
+        if self.random.random() < 0.7:
+            return
+        self.random.choice((
+            lambda: self.fail(1002, CONTINUATION, b"x"),
+            lambda: self.fail(1007, TEXT, b"ok\xc0\x80"),
+            lambda: self.fail(1002, CLOSE, b"\x03"),
+            lambda: self.fail(1002, CLOSE, close_payload(1005)),
+            self.break_frame))()
+
+    def maybe_break_message(self):
+        """One of the mistakes that can be made inside a message."""
+        if self.random.random() < 0.7:
+            return
+        self.random.choice((
+            lambda: self.fail(1002, TEXT, b"x"), lambda: self.fail(1002, BIN, b"", fin=False),
+            self.break_frame))()
+
+    def break_frame(self):
+        """One of the mistakes that are mistakes everywhere."""
+        self.random.choice((
+            lambda: self.fail(1002, PING, b"x" * 126),
+            lambda: self.fail(1002, PING, b"", fin=False),
+            lambda: self.fail(1002, self.random.choice(RESERVED), b"x"),
+            lambda: self.fail(1002, BIN, b"x", rsv=self.random.randrange(1, 8)),
+            lambda: self.fail(1002, PONG, b"x", length_form=16)))()
+
+
+def receive_session(client):
+    """Everything up to the close frame: (opcode, payload) of messages and pongs, (CLOSE, code)."""
+    answers, kind, message = [], None, b""
+    while True:
+        got = client.recv_frame()
+        if got.opcode == CLOSE:
+            answers.append((CLOSE, int.from_bytes(got.payload[:2], "big")))
+            client.expect_eof()
+            return answers
+        if got.opcode == PONG:
+            answers.append((PONG, got.payload))
+            continue
+        kind = got.opcode or kind
+        message += got.payload
+        if got.fin:
+            answers.append((kind, message))
+            message = b""
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_session(echo_daemon, seed):
+    session = Session(seed)
+    stream = b"".join(session.frames)
+    cuts = sorted(session.random.choices(range(len(stream) + 1), k=session.random.choice((0, 1, 5, 20))))
+    client = echo_daemon.open()
+    client.send_in_background(
+        *(stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)])))
+    assert receive_session(client) == session.answers
+    client.close()
