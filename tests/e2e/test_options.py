@@ -12,8 +12,8 @@ import time
 import pytest
 
 from harness import (
-    BIN, CLOSE, CONTINUATION, PING, PONG, ROOT, SANITIZED, TEXT, Daemon, DnsServer, StuckPort, TcpPeer, UdpPeer,
-    build_request, echo, eventually, frame, run_once, scaled, sink,
+    BIN, CLOSE, CONTINUATION, PING, PONG, ROOT, SANITIZED, TEXT, Daemon, DnsServer, StuckPort, TcpPeer,
+    UdpPeer, build_request, echo, eventually, frame, run_once, scaled, sink,
 )
 
 DEFAULTS = {
@@ -306,6 +306,17 @@ def test_ping_after_silence_and_again(configured):
         client.send_frame(PONG, got.payload)
 
 
+@pytest.mark.parametrize("pong_timeout", ("auto", "10m", "0"))
+def test_answered_ping_does_not_make_the_next_one_late(started, pong_timeout):
+    """The time that an answer might have taken is not waited for when it has come."""
+    interval = scaled(0.2)
+    client = started(("ping", f"{int(interval * 1000)}ms"), ("pong-timeout", pong_timeout)).open()
+    for _ in range(4):
+        begin = time.monotonic()
+        client.send_frame(PONG, client.recv_frame(timeout=scaled(2)).payload)
+        assert time.monotonic() - begin < interval * 1.7
+
+
 def test_short_letter_of_ping(run):
     client = run(Daemon("-k", "0.1", peer="echo://")).open()
     assert client.recv_frame().opcode == PING
@@ -313,9 +324,9 @@ def test_short_letter_of_ping(run):
 
 def test_bytes_from_the_client_put_the_ping_off(started):
     """A client that is never silent for the whole time is never pinged."""
-    daemon = started(("ping", f"{int(scaled(400))}ms"))
+    daemon = started(("ping", f"{int(scaled(250))}ms"))
     client = daemon.open()
-    end = time.monotonic() + scaled(0.8)
+    end = time.monotonic() + scaled(0.5)
     while time.monotonic() < end:
         client.send_binary(b"x")
         assert client.recv_message() == (BIN, b"x")  # recv_message would answer a ping, so look:
@@ -614,9 +625,9 @@ def test_pings_are_no_data_for_the_idle_timeout(started):
 @pytest.mark.parametrize("direction", ("from client", "from peer"))
 def test_data_in_one_direction_puts_the_idle_timeout_off(started, run, direction):
     peer = run(TcpPeer())
-    daemon = started(("idle-timeout", f"{int(scaled(400))}ms"), peer=peer.url)
+    daemon = started(("idle-timeout", f"{int(scaled(250))}ms"), peer=peer.url)
     client, other = daemon.open(), peer.accept()
-    end = time.monotonic() + scaled(0.8)
+    end = time.monotonic() + scaled(0.5)
     while time.monotonic() < end:
         if direction == "from client":
             client.send_binary(b"x")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The daemon as a service: readiness, watchdog, passed sockets, reload, signals, its log, and the examples."""
+"""The daemon as a service: readiness, watchdog, passed sockets, reload, signals, log, and the examples."""
 import contextlib
 import fcntl
 import os
@@ -92,19 +92,25 @@ class Manager:
 
 @pytest.fixture(params=("path", "abstract"))
 def manager(request, run, tmp_path):
-    name = f"{tmp_path}/notify" if request.param == "path" else f"@websocksy test {os.getpid()} {tmp_path.name}"
+    name = f"{tmp_path}/notify"
+    if request.param == "abstract":
+        name = f"@websocksy test {os.getpid()} {tmp_path.name}"
     return run(Manager(name))
+
+
+def monotonic_usec():
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
 def test_ready_reloading_stopping(run, manager, config):
     path = config(BASE, ECHO)
     daemon = run(Daemon(path, defaults=False, env={"NOTIFY_SOCKET": manager.name}))
     assert manager.recv() == {"READY": "1"}
-    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    before = monotonic_usec()
     daemon.signal(signal.SIGHUP)
     reloading = manager.recv()
     assert reloading.pop("RELOADING") == "1"
-    assert before <= int(reloading.pop("MONOTONIC_USEC")) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    assert before <= int(reloading.pop("MONOTONIC_USEC")) <= monotonic_usec()
     assert reloading == {}
     assert manager.recv() == {"READY": "1"}
     daemon.signal(signal.SIGTERM)
@@ -168,7 +174,7 @@ def watchdog_times(manager, count):
 
 @pytest.mark.parametrize("own_pid", (False, True))
 def test_watchdog(run, manager, own_pid):
-    interval = scaled(0.4)
+    interval = scaled(0.2)
     env = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": str(int(interval * 1e6))}
     args = ("-l", "127.0.0.1", "-p", "0")
     if own_pid:
@@ -314,6 +320,17 @@ def test_no_passed_sockets(run, count):
     daemon.open().close_handshake()
 
 
+@pytest.mark.parametrize("kind", (socket.SOCK_STREAM, socket.SOCK_DGRAM), ids=("not listening", "datagram"))
+def test_passed_socket_that_takes_no_connections_is_refused(run, kind):
+    """Waiting for clients there would use up a processor: it is ready for ever and has nobody."""
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.bind(("127.0.0.1", 0))
+        daemon = activated(run, [sock], "-c", "host=echo://", listening=False)
+        assert daemon.wait(scaled(5)) == 1
+        errors = [line for line in daemon.log().splitlines() if " error: " in line]
+        assert len(errors) == 1 and re.search(r"\b3\b", errors[0]), daemon.log()
+
+
 # --- reload -------------------------------------------------------------------------------------
 
 
@@ -372,8 +389,8 @@ def test_reload_adds_and_removes_a_unix_socket(run, config, tmp_path):
     daemon.open().close_handshake()
 
 
-@pytest.mark.parametrize("broken", ("line", "option", "value", "backend", "backend option", "framing", "port", "path",
-                                    "web", "no file"))
+@pytest.mark.parametrize("broken", (
+    "line", "option", "value", "backend", "backend option", "framing", "port", "path", "web", "no file"))
 def test_broken_configuration_changes_nothing(run, config, broken, tmp_path):
     old = run(TcpPeer(echo))
     other = run(Daemon())
@@ -388,14 +405,16 @@ def test_broken_configuration_changes_nothing(run, config, broken, tmp_path):
         "line": (lambda: config(fresh, good, raw="nonsense\n"), rf"{path}:\d+: syntax: "),
         "option": (lambda: config((*fresh, ("pin", "1")), good), rf"{path}:6: pin: unknown option"),
         "value": (lambda: config((*fresh, ("grace", "ten")), good), rf'{path}:6: grace: "ten" is no time'),
-        "backend": (lambda: config((*fresh, ("backend", "none")), good), rf"{path}:6: backend: .*backend_none\.so"),
+        "backend": (lambda: config((*fresh, ("backend", "none")), good),
+                    rf"{path}:6: backend: .*backend_none\.so"),
         "backend option": (lambda: config(fresh, (*good, ("hots", "1"))), rf"{path}:9: hots: "),
         "framing": (lambda: config(fresh, (*good, ("framing", "none"))), rf"{path}:9: framing: "),
         "port": (lambda: config((*fresh[1:], ("port", other.port)), good),
                  rf"cannot listen on 127\.0\.0\.1, port {other.port}: Address already in use"),
         "path": (lambda: config((*fresh, ("listen", f"unix:{tmp_path}/none/socket")), good),
                  rf"cannot listen on unix:{tmp_path}/none/socket: No such file"),
-        "web": (lambda: config((*fresh, ("web", tmp_path / "none")), good), rf'{path}:6: web: ".*/none" does not exist'),
+        "web": (lambda: config((*fresh, ("web", tmp_path / "none")), good),
+                rf'{path}:6: web: ".*/none" does not exist'),
         "no file": (path.unlink, rf'cannot read "{path}": No such file'),
     }
     change, line = says[broken]
@@ -496,7 +515,7 @@ def test_reload_keeps_the_plugin_path(run, config, tmp_path):
     daemon = run(Daemon(config(BASE, framed), defaults=False))
     path = config((*BASE, ("plugin-path", copy)), framed)
     log = reload(daemon)
-    assert re.search(rf"notice: {path}:4: plugin-path: changes only when the daemon is started again", log), log
+    assert re.search(rf"notice: {path}:4: plugin-path: changes only when the daemon is started", log), log
     assert str(copy) not in open(f"/proc/{daemon.process.pid}/maps").read()
     daemon.open().close_handshake()
 
@@ -540,8 +559,9 @@ def test_fifty_reloads_under_traffic(run, config, routes):
     core = (*BASE, ("backend", "file"))
 
     def write(turn):
+        more = [("expression", f"none{turn}")] * (turn % 3)
         config((*core, ("ping", 30 + turn), ("listen", "127.0.0.2") if turn % 2 else ("grace", "5")),
-               (("path", routes), ("expression", "%endpoint%"), *[("expression", f"none{turn}")] * (turn % 3)))
+               (("path", routes), ("expression", "%endpoint%"), *more))
 
     write(0)
     daemon = run(Daemon(routes.parent / "test.conf", defaults=False))
@@ -818,7 +838,7 @@ def test_values_that_an_example_shows_in_comments_are_accepted(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze (Debian package systemd) is not here")
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze (Debian package systemd)")
 def test_units_are_accepted_by_systemd(tmp_path):
     """Only the programs that a unit names are replaced: they are not installed where the tests run."""
     units = sorted((ROOT / "examples").glob("*.service")) + sorted((ROOT / "examples").glob("*.socket"))

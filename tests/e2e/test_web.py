@@ -361,12 +361,11 @@ def test_slow_but_steady_reader_is_not_dropped(run, site, tmp_path):
     daemon = run(Daemon(f"--web={site}", f"--handshake-timeout={int(scaled(300))}ms"))
     client = daemon.connect(rcvbuf=65536)
     client.send_raw(build_request("/big.bin", plain=True))
-    size, begin = 0, time.monotonic()
-    while data := client.sock.recv(1 << 18):
+    size, begin, length = 0, time.monotonic(), scaled(1)
+    while data := client.sock.recv(1 << 16):
         size += len(data)
-        if time.monotonic() - begin < scaled(1):
-            time.sleep(0.005)
-    assert time.monotonic() - begin > scaled(0.6)
+        time.sleep(max(0, begin + length * size / (20 << 20) - time.monotonic()))
+    assert time.monotonic() - begin > length
     assert size > 20 << 20
 
 
