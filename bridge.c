@@ -10,8 +10,8 @@
 
 #include "connection.h"
 #include "handshake.h"
+#include "listener.h"
 #include "log.h"
-#include "network.h"
 #include "relay.h"
 #include "resolve.h"
 #include "web.h"
@@ -21,26 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define BRIDGE_ACCEPTS 64 /* connections taken from one listener in one turn */
-#define BRIDGE_RETRY_MS 100 /* how long accepting pauses when descriptors or memory have run out */
 #define BRIDGE_SURPLUS 64 /* connections above the limit that live long enough to be told 503 */
 #define BRIDGE_RESERVED 64 /* descriptors that are no client's and no peer's */
-#define BRIDGE_ADDRESSES 16 /* sockets that one `listen` may come to */
-
-struct listener {
-	struct ev_io io;
-	struct ev_dead dead;
-	struct link link;
-	struct bridge *bridge;
-	char *spec; /* as configured; NULL: every address */
-	uint16_t port; /* as configured */
-	bool passed; /* the service manager's: not ours to close or to remove */
-	bool stale; /* not in the new configuration */
-};
 
 /* How many connections an address has. */
 struct visitor {
@@ -51,12 +35,11 @@ struct visitor {
 struct bridge {
 	struct connection_env env;
 	struct config config;
-	struct link listeners;
-	struct ev_timer retry; /* accepting has paused */
+	struct listeners listeners;
 	struct ev_timer grace;
-	struct log_limit full; /* of lines about descriptors that have run out */
 	void *visitors; /* tsearch(3) tree of struct visitor */
 	size_t count;
+	size_t surplus; /* of them, those that are above a limit and will be told 503 */
 	size_t fd_limit;
 };
 
@@ -139,15 +122,18 @@ static void connection_gone(struct connection *connection) {
 	struct bridge *bridge = LOOP_OWNER(connection->env, struct bridge, env);
 	visitor_leave(bridge, connection);
 	bridge->count--;
+	bridge->surplus -= connection->surplus;
 	if(bridge->env.draining && bridge->count == 0) {
 		bridge->env.loop->stop = true;
 	}
 }
 
 /* Too many of them are told so; far too many are not even that. */
-static void admit(struct bridge *bridge, int fd, const struct sockaddr *address, socklen_t len) {
-	size_t limit = max_clients(bridge);
-	if(bridge->count >= limit + BRIDGE_SURPLUS) {
+static void admit(
+	struct listeners *listeners, int fd, const struct sockaddr *address, socklen_t len) {
+	struct bridge *bridge = LOOP_OWNER(listeners, struct bridge, listeners);
+	bool full = bridge->count - bridge->surplus >= max_clients(bridge);
+	if(full && bridge->surplus >= BRIDGE_SURPLUS) {
 		close(fd);
 		return;
 	}
@@ -156,217 +142,15 @@ static void admit(struct bridge *bridge, int fd, const struct sockaddr *address,
 		return;
 	}
 	bridge->count++;
-	connection->surplus = bridge->count > limit || !visitor_enter(bridge, connection);
-	handshake_begin(connection);
-}
-
-/* ---- listening ---- */
-
-static void listeners_want(struct bridge *bridge, unsigned want) {
-	for(struct link *at = bridge->listeners.next; at != &bridge->listeners; at = at->next) {
-		loop_want(bridge->env.loop, &LOOP_OWNER(at, struct listener, link)->io, want);
+	if(full || !visitor_enter(bridge, connection)) {
+		connection->surplus = true;
+		bridge->surplus++;
 	}
-}
-
-static void accept_retry(struct ev_timer *timer) {
-	struct bridge *bridge = LOOP_OWNER(timer, struct bridge, retry);
-	listeners_want(bridge, LOOP_IN);
-}
-
-/* Descriptors or memory have run out: trying again at once would only burn time. */
-static void accept_pause(struct bridge *bridge, int error) {
-	struct loop *loop = bridge->env.loop;
-	if(log_limit_pass(&bridge->full, loop->now_ms)) {
-		log_write(LOG_WARNING, "cannot accept connections: %s; trying again in %d ms",
-			strerror(error), BRIDGE_RETRY_MS);
-	}
-	if(loop_timer_set(loop, &bridge->retry, loop->now_ms + BRIDGE_RETRY_MS) == 0) {
-		listeners_want(bridge, 0);
-	}
-}
-
-static void accept_run(struct ev_io *io) {
-	struct bridge *bridge = LOOP_OWNER(io, struct listener, io)->bridge;
-	for(int i = 0; i < BRIDGE_ACCEPTS; i++) {
-		struct sockaddr_storage address;
-		socklen_t len = sizeof(address);
-		int fd = accept4(
-			io->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if(fd >= 0) {
-			admit(bridge, fd, (struct sockaddr *)&address, len);
-		} else if(errno == EAGAIN) {
-			loop_used_up(io, LOOP_IN);
-			return;
-		} else if(errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-			errno == ENOMEM) {
-			accept_pause(bridge, errno);
-			return;
-		}
-		/* Anything else is about a connection that is gone already: accept(2) says to go on. */
-	}
-}
-
-static void listener_free(struct ev_dead *dead) {
-	struct listener *listener = LOOP_OWNER(dead, struct listener, dead);
-	free(listener->spec);
-	free(listener);
-}
-
-/* A socket file is ours to remove if it is still the one that we bound. */
-static void listener_unlink(const struct listener *listener) {
-	struct sockaddr_un own;
-	socklen_t len = sizeof(own);
-	if(listener->passed || getsockname(listener->io.fd, (struct sockaddr *)&own, &len) < 0) {
+	if(bridge->surplus > BRIDGE_SURPLUS) {
+		connection_close(connection);
 		return;
 	}
-	if(own.sun_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path) &&
-		own.sun_path[0]) {
-		unlink(own.sun_path);
-	}
-}
-
-static void listener_close(struct listener *listener) {
-	struct loop *loop = listener->bridge->env.loop;
-	listener_unlink(listener);
-	link_remove(&listener->link);
-	loop_close_io(loop, &listener->io);
-	listener->dead.free = listener_free;
-	loop_bury(loop, &listener->dead);
-}
-
-static void listener_log(const struct listener *listener) {
-	struct sockaddr_storage address;
-	socklen_t len = sizeof(address);
-	char text[NETWORK_ADDRESS_TEXT * 2];
-	if(getsockname(listener->io.fd, (struct sockaddr *)&address, &len) == 0) {
-		network_format_address((struct sockaddr *)&address, len, text, sizeof(text));
-		log_write(LOG_NOTICE, "listening on %s", text);
-	}
-}
-
-/* Makes a listener of a listening socket; owns `fd` from here on. */
-static int listener_add(struct bridge *bridge, struct link *list, int fd, const char *spec,
-	uint16_t port, bool passed) {
-	struct listener *listener = calloc(1, sizeof(*listener));
-	int result = -ENOMEM;
-	if(!listener) {
-		goto fail_fd;
-	}
-	listener->bridge = bridge;
-	listener->port = port;
-	listener->passed = passed;
-	if(spec) {
-		listener->spec = strdup(spec);
-		if(!listener->spec) {
-			goto fail_listener;
-		}
-	}
-	result = loop_add(bridge->env.loop, &listener->io, fd, LOOP_IN, LOOP_IN, accept_run);
-	if(result) {
-		goto fail_listener;
-	}
-	link_append(list, &listener->link);
-	listener_log(listener);
-	return 0;
-fail_listener:
-	free(listener->spec);
-	free(listener);
-fail_fd:
-	close(fd);
-	log_write(LOG_ERROR, "cannot listen: %s", strerror(-result));
-	return result;
-}
-
-static struct listener *listener_find(struct bridge *bridge, const char *spec, uint16_t port) {
-	for(struct link *at = bridge->listeners.next; at != &bridge->listeners; at = at->next) {
-		struct listener *listener = LOOP_OWNER(at, struct listener, link);
-		bool same = spec && listener->spec ? strcmp(spec, listener->spec) == 0
-						   : spec == listener->spec;
-		bool local = spec && strncmp(spec, "unix:", 5) == 0;
-		if(same && (local || listener->port == port)) {
-			return listener;
-		}
-	}
-	return NULL;
-}
-
-/* Opens what one `listen` names into `list`, unless it is open; then it is marked as still wanted. */
-static int listen_one(struct bridge *bridge, struct link *list, const char *spec, uint16_t port) {
-	int fds[BRIDGE_ADDRESSES];
-	char error[512];
-	struct listener *listener = listener_find(bridge, spec, port);
-	if(listener) {
-		for(struct link *at = bridge->listeners.next; at != &bridge->listeners;
-			at = at->next) {
-			struct listener *other = LOOP_OWNER(at, struct listener, link);
-			if(other->spec == listener->spec ||
-				(spec && other->spec && strcmp(other->spec, spec) == 0)) {
-				other->stale = false;
-			}
-		}
-		return 0;
-	}
-	int count = network_listen(spec, port, fds, BRIDGE_ADDRESSES, error, sizeof(error));
-	if(count < 0) {
-		log_write(LOG_ERROR, "%s", error);
-		return count;
-	}
-	int result = 0;
-	for(int i = 0; i < count; i++) {
-		if(result) {
-			close(fds[i]);
-		} else {
-			result = listener_add(bridge, list, fds[i], spec, port, false);
-		}
-	}
-	return result;
-}
-
-static void listeners_close(struct link *list) {
-	while(list->next != list) {
-		listener_close(LOOP_OWNER(list->next, struct listener, link));
-	}
-}
-
-/* Opens what `settings` ask for and is not open yet. On failure all of it is closed again. */
-static int listen_all(struct bridge *bridge, const struct settings *settings, struct link *fresh) {
-	int result = 0;
-	link_init(fresh);
-	if(settings->listens == 0) {
-		result = listen_one(bridge, fresh, NULL, settings->port);
-	}
-	for(size_t i = 0; i < settings->listens && result == 0; i++) {
-		result = listen_one(bridge, fresh, settings->listen[i], settings->port);
-	}
-	if(result) {
-		listeners_close(fresh);
-	}
-	return result;
-}
-
-static void listeners_mark(struct bridge *bridge, bool stale) {
-	for(struct link *at = bridge->listeners.next; at != &bridge->listeners; at = at->next) {
-		struct listener *listener = LOOP_OWNER(at, struct listener, link);
-		listener->stale = stale && !listener->passed;
-	}
-}
-
-static void listeners_sweep(struct bridge *bridge) {
-	for(struct link *at = bridge->listeners.next; at != &bridge->listeners;) {
-		struct listener *listener = LOOP_OWNER(at, struct listener, link);
-		at = at->next;
-		if(listener->stale) {
-			listener_close(listener);
-		}
-	}
-}
-
-static void listeners_take(struct bridge *bridge, struct link *fresh) {
-	while(fresh->next != fresh) {
-		struct link *node = fresh->next;
-		link_remove(node);
-		link_append(&bridge->listeners, node);
-	}
+	handshake_begin(connection);
 }
 
 /* ---- configuration ---- */
@@ -410,60 +194,29 @@ static void tell_connections(struct bridge *bridge, bool stop) {
 }
 
 int bridge_reload(struct bridge *bridge, struct config *config) {
+	const struct settings *settings = &config->settings;
 	struct web_site *site;
-	struct link fresh;
-	bool passed = bridge->listeners.next != &bridge->listeners &&
-		LOOP_OWNER(bridge->listeners.next, struct listener, link)->passed;
-	int result = open_site(&config->settings, &site);
+	int result = open_site(settings, &site);
 	if(result) {
 		return result;
 	}
-	link_init(&fresh);
-	listeners_mark(bridge, true);
-	if(!passed) {
-		result = listen_all(bridge, &config->settings, &fresh);
-	}
-	if(result == 0) {
-		result = resolver_reload(bridge->env.resolver, config->settings.resolver);
-	}
+	result = listeners_open(
+		&bridge->listeners, settings->listens, settings->listen, settings->port);
 	if(result) {
-		listeners_close(&fresh);
-		listeners_mark(bridge, false);
 		web_site_close(site);
 		return result;
 	}
-	listeners_sweep(bridge);
-	listeners_take(bridge, &fresh);
+	if(resolver_reload(bridge->env.resolver, settings->resolver)) {
+		log_write(LOG_ERROR, "name lookup: out of memory, the old settings stay");
+	}
 	bridge_adopt(bridge, config, site);
 	tell_connections(bridge, false);
 	return 0;
 }
 
-static int listen_passed(struct bridge *bridge, int first_fd, int passed) {
-	int result = 0;
-	for(int fd = first_fd; fd < first_fd + passed && result == 0; fd++) {
-		result = listener_add(bridge, &bridge->listeners, fd, NULL, 0, true);
-	}
-	return result;
-}
-
-static int bridge_listen(
-	struct bridge *bridge, const struct settings *settings, int first_fd, int passed) {
-	struct link fresh;
-	if(passed > 0) {
-		return listen_passed(bridge, first_fd, passed);
-	}
-	int result = listen_all(bridge, settings, &fresh);
-	if(result == 0) {
-		listeners_take(bridge, &fresh);
-	}
-	return result;
-}
-
 static void bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
 	bridge->fd_limit = fd_limit;
-	bridge->retry.fn = accept_retry;
-	link_init(&bridge->listeners);
+	listeners_init(&bridge->listeners, loop, admit);
 	link_init(&bridge->env.connections);
 	bridge->env.loop = loop;
 	bridge->env.opened = relay_open;
@@ -497,7 +250,12 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 	if(result) {
 		goto fail;
 	}
-	result = bridge_listen(bridge, &config->settings, first_fd, passed);
+	if(passed > 0) {
+		result = listeners_take(&bridge->listeners, first_fd, passed);
+	} else {
+		result = listeners_open(&bridge->listeners, config->settings.listens,
+			config->settings.listen, config->settings.port);
+	}
 	if(result) {
 		web_site_close(site);
 		goto fail;
@@ -509,6 +267,10 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 fail:
 	bridge_close(bridge);
 	return result;
+}
+
+bool bridge_is_stopping(const struct bridge *bridge) {
+	return bridge->env.draining;
 }
 
 const struct config *bridge_config(const struct bridge *bridge) {
@@ -538,7 +300,6 @@ void bridge_stop(struct bridge *bridge) {
 	}
 	bridge->env.draining = true;
 	listeners_close(&bridge->listeners);
-	loop_timer_cancel(loop, &bridge->retry);
 	tell_connections(bridge, true);
 	if(bridge->count == 0) {
 		loop->stop = true;
@@ -556,7 +317,6 @@ void bridge_close(struct bridge *bridge) {
 	}
 	drop_all(bridge);
 	listeners_close(&bridge->listeners);
-	loop_timer_cancel(bridge->env.loop, &bridge->retry);
 	loop_timer_cancel(bridge->env.loop, &bridge->grace);
 	resolver_close(bridge->env.resolver);
 	web_site_close(bridge->env.web);

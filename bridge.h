@@ -30,6 +30,9 @@ const struct config *bridge_config(const struct bridge *bridge);
  */
 int bridge_reload(struct bridge *bridge, struct config *config);
 
+/* Has bridge_stop() been called? */
+bool bridge_is_stopping(const struct bridge *bridge);
+
 /*
  * Stops listening and asks every connection to end; when all have gone, or after `grace`, the loop is
  * stopped. A second call drops what is left at once.

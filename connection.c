@@ -73,7 +73,9 @@ struct connection *connection_new(
 	size_t known = len < sizeof(connection->address) ? len : sizeof(connection->address);
 	memcpy(&connection->address, address,
 		address->sa_family == AF_UNIX ? sizeof(sa_family_t) : known);
-	if(stream_open(&connection->client, env->loop, fd, &network_stream_ops, client_event)) {
+	const struct stream_ops *ops =
+		address->sa_family == AF_UNIX ? &network_unix_ops : &network_stream_ops;
+	if(stream_open(&connection->client, env->loop, fd, ops, client_event)) {
 		free(connection);
 		return NULL;
 	}
@@ -81,15 +83,13 @@ struct connection *connection_new(
 	return connection;
 }
 
-static void free_framing(struct connection *connection) {
+void connection_reset_framing(struct connection *connection) {
 	if(connection->framing_data) {
 		ws_operation opcode = ws_frame_binary;
 		const char *config = connection->framing_config ? connection->framing_config : "";
 		connection->framing(NULL, 0, 0, &opcode, &connection->framing_data, config);
 		connection->framing_data = NULL;
 	}
-	free(connection->framing_config);
-	backend_unref(connection->backend);
 }
 
 static void log_end(const struct connection *connection) {
@@ -117,7 +117,9 @@ void connection_close(struct connection *connection) {
 		env->handshake_free(connection->handshake);
 		connection->handshake = NULL;
 	}
-	free_framing(connection);
+	connection_reset_framing(connection);
+	free(connection->framing_config);
+	backend_unref(connection->backend);
 	websocket_parser_free(&connection->parser);
 	carry_free(&connection->carry);
 	free(connection->pong);
@@ -151,18 +153,17 @@ int connection_set_deadline(struct connection *connection, uint64_t due_ms) {
 
 /* ---- lingering ---- */
 
-bool connection_progresses(
-	const struct connection *connection, uint64_t patience_ms, uint64_t *due_ms) {
-	const struct stream *sides[2] = {&connection->client, &connection->peer};
+bool connection_progresses(struct connection *connection, uint64_t patience_ms, uint64_t *due_ms) {
+	struct stream *sides[2] = {&connection->client, &connection->peer};
 	uint64_t latest = 0;
 	for(int i = 0; i < 2; i++) {
-		if(stream_is_open(sides[i]) && stream_backlog(sides[i]) > 0 &&
-			sides[i]->progress_ms > latest) {
-			latest = sides[i]->progress_ms;
+		if(stream_is_open(sides[i])) {
+			stream_outstanding(sides[i]);
+			latest = sides[i]->progress_ms > latest ? sides[i]->progress_ms : latest;
 		}
 	}
 	*due_ms = latest + patience_ms;
-	return latest > 0 && *due_ms > connection->env->loop->now_ms;
+	return *due_ms > connection->env->loop->now_ms;
 }
 
 /* Reads and forgets. True: this side has ended. */
@@ -224,6 +225,7 @@ const struct connection_handlers connection_linger_handlers = {
 
 static void linger_begin(struct stream *stream) {
 	if(stream_is_open(stream)) {
+		stream_outstanding(stream); /* progress counts from here */
 		stream_finish(stream);
 		stream_want_read(stream, true);
 		linger_side(stream, 0);
@@ -244,20 +246,35 @@ void connection_linger(struct connection *connection) {
 
 /* ---- log ---- */
 
-void connection_log(
-	const struct connection *connection, enum log_level level, const char *format, ...) {
-	if(!log_enabled(level)) {
-		return;
-	}
+static void log_line(const struct connection *connection, enum log_level level, const char *format,
+	va_list arguments) {
 	char client[NETWORK_ADDRESS_TEXT];
+	char text[1024];
 	network_format_address(
 		&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
-	char text[1024];
-	va_list arguments;
-	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
 	log_write(level, "#%llu %s: %s", (unsigned long long)connection->id, client, text);
+}
+
+void connection_log(
+	const struct connection *connection, enum log_level level, const char *format, ...) {
+	if(log_enabled(level)) {
+		va_list arguments;
+		va_start(arguments, format);
+		log_line(connection, level, format, arguments);
+		va_end(arguments);
+	}
+}
+
+void connection_log_limited(
+	struct connection *connection, enum log_level level, const char *format, ...) {
+	struct connection_env *env = connection->env;
+	if(log_enabled(level) && log_limit_pass(&env->limit, env->loop->now_ms)) {
+		va_list arguments;
+		va_start(arguments, format);
+		log_line(connection, level, format, arguments);
+		va_end(arguments);
+	}
 }
 
 const char *connection_phase_name(enum connection_phase phase) {

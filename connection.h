@@ -91,6 +91,7 @@ struct connection {
 	bool echo;
 	bool close_sent;
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
+	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool tail_text; /* what is in `carry` is text so far, says the framing function */
 	uint16_t code; /* for the log: the close code that ended it */
 	const char *why; /* for the log: static */
@@ -142,12 +143,21 @@ void connection_linger(struct connection *connection);
 /* For the table of handlers: CONNECTION_LINGER. */
 extern const struct connection_handlers connection_linger_handlers;
 
-/* Is a queue of this connection still shrinking, so that a deadline may wait until `*due_ms`? */
-bool connection_progresses(
-	const struct connection *connection, uint64_t patience_ms, uint64_t *due_ms);
+/*
+ * Has either side taken bytes of ours within the last `patience_ms`, so that a deadline may wait until
+ * `*due_ms`?
+ */
+bool connection_progresses(struct connection *connection, uint64_t patience_ms, uint64_t *due_ms);
+
+/* Frees what the framing function remembers: the next call of it is a first one. */
+void connection_reset_framing(struct connection *connection);
 
 /* Logs a line that begins with the connection's number and its client. */
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
+	...) __attribute__((format(printf, 3, 4)));
+
+/* The same for what strangers can cause as often as they like: see log_limit_pass(). */
+void connection_log_limited(struct connection *connection, enum log_level level, const char *format,
 	...) __attribute__((format(printf, 3, 4)));
 
 /* The name of a phase; static. */

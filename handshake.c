@@ -26,6 +26,7 @@
 #define HANDSHAKE_ANSWER_MAX 1024 /* an error answer */
 #define HANDSHAKE_PEER_TEXT 512 /* a peer's address in the log */
 #define HANDSHAKE_FILE_READ (64 * 1024)
+#define HANDSHAKE_FILE_READS 16 /* in one turn */
 
 struct handshake {
 	struct carry input; /* an incomplete head; later what came behind the head */
@@ -65,10 +66,16 @@ static void arm(struct connection *c, uint64_t timeout_ms) {
 
 /* ---- answers ---- */
 
+/* Sends of the file what the client takes, but not all of a large one while others wait. */
 static void answer_pump(struct connection *c) {
 	struct handshake *h = c->handshake;
 	uint8_t *scratch = c->env->loop->scratch;
+	int reads = 0;
 	while(h->file_left > 0 && stream_backlog(&c->client) <= c->env->settings->buffer_low) {
+		if(reads++ == HANDSHAKE_FILE_READS) {
+			arm(c, 1); /* goes on with the next turn, see answer_deadline() */
+			return;
+		}
 		size_t want = h->file_left < HANDSHAKE_FILE_READ ? (size_t)h->file_left
 								 : HANDSHAKE_FILE_READ;
 		ssize_t got = read(h->file, scratch, want);
@@ -81,15 +88,13 @@ static void answer_pump(struct connection *c) {
 	}
 	if(h->file_left == 0) {
 		connection_linger(c);
+	} else {
+		arm(c, c->env->settings->handshake_timeout_ms);
 	}
 }
 
 static void answer_begin(struct connection *c, const char *head, size_t len) {
 	connection_enter(c, CONNECTION_ANSWER);
-	arm(c, c->env->settings->handshake_timeout_ms);
-	if(connection_is_dead(c)) {
-		return;
-	}
 	if(stream_write(&c->client, head, len)) {
 		connection_close(c);
 		return;
@@ -101,9 +106,7 @@ static void answer_begin(struct connection *c, const char *head, size_t len) {
 static void refuse(struct connection *c, const struct refusal *refusal, bool head_only) {
 	char answer[HANDSHAKE_ANSWER_MAX];
 	enum log_level level = refusal->status >= 500 ? LOG_NOTICE : LOG_INFO;
-	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
-		connection_log(c, level, "answered %u: %s", refusal->status, refusal->message);
-	}
+	connection_log_limited(c, level, "answered %u: %s", refusal->status, refusal->message);
 	int len = http_format_error(answer, sizeof(answer), refusal->status, refusal->message,
 		refusal->extra, head_only);
 	if(len < 0) {
@@ -120,12 +123,12 @@ static void refuse_with(struct connection *c, unsigned status, const char *messa
 
 static void answer_web(struct connection *c, const struct http_request *request) {
 	struct web_response response;
+	/* A query string may hold what does not belong into a log. */
+	const char *query = memchr(request->target.at, '?', request->target.len);
+	size_t path_len = query ? (size_t)(query - request->target.at) : request->target.len;
 	web_respond(c->env->web, request, &response);
-	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
-		connection_log(c, LOG_INFO, "%.*s %.*s answered %u", (int)request->method.len,
-			request->method.at, (int)request->target.len, request->target.at,
-			response.status);
-	}
+	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u", (int)request->method.len,
+		request->method.at, (int)path_len, request->target.at, response.status);
 	c->handshake->file = response.fd;
 	c->handshake->file_left = response.body_len;
 	answer_begin(c, response.head, response.head_len);
@@ -306,7 +309,8 @@ static bool take_framing(struct upgrade *u, ws_peer_info *peer) {
 						      : plugin_find_framing(NULL);
 	const char *wrong = framing ? plugin_check_framing(framing, peer->framing_config) : NULL;
 	if(wrong) {
-		connection_log(c, LOG_ERROR, "framing-config \"%s\" of framing function %s: %s",
+		connection_log_limited(c, LOG_ERROR,
+			"framing-config \"%s\" of framing function %s: %s",
 			peer->framing_config ? peer->framing_config : "", framing->name, wrong);
 		return refused(u, 500, "the framing of this peer is configured wrongly", NULL);
 	}
@@ -327,11 +331,11 @@ static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
 		return refused(u, 503, "out of memory", NULL);
 	}
 	if(result) {
-		connection_log(c, LOG_ERROR, "peer address \"%s\": %s", peer->host, why);
+		connection_log_limited(c, LOG_ERROR, "peer address \"%s\": %s", peer->host, why);
 		return refused(u, 502, "the address of the peer is wrong", NULL);
 	}
-	if(h->address.guessed && log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
-		connection_log(c, LOG_NOTICE,
+	if(h->address.guessed) {
+		connection_log_limited(c, LOG_NOTICE,
 			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
 	}
 	peer_format(&h->address, text, sizeof(text));
@@ -374,9 +378,7 @@ static void connect_failed(struct connection *c, int error, const char *why) {
 	bool ours = error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
 	char message[256];
 	snprintf(message, sizeof(message), "the peer cannot be reached: %s", why);
-	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
-		connection_log(c, LOG_WARNING, "cannot connect to %s: %s", c->peer_name, why);
-	}
+	connection_log_limited(c, LOG_WARNING, "cannot connect to %s: %s", c->peer_name, why);
 	refuse_with(c, ours ? 503 : 502, message);
 }
 
@@ -577,7 +579,7 @@ static void connect_client(struct connection *c, unsigned events) {
 		return;
 	}
 	if(got <= 0 || carry_append(&h->input, scratch, (size_t)got)) {
-		connection_log(
+		connection_log_limited(
 			c, LOG_INFO, "the client went away before %s was connected", c->peer_name);
 		connection_close(c);
 		return;
@@ -590,10 +592,8 @@ static void connect_client(struct connection *c, unsigned events) {
 static void connect_deadline(struct connection *c) {
 	peer_connect_free(c->handshake->connect);
 	c->handshake->connect = NULL;
-	if(log_limit_pass(&c->env->limit, c->env->loop->now_ms)) {
-		connection_log(c, LOG_WARNING,
-			"cannot connect to %s: no answer in time (connect-timeout)", c->peer_name);
-	}
+	connection_log_limited(c, LOG_WARNING,
+		"cannot connect to %s: no answer in time (connect-timeout)", c->peer_name);
 	refuse_with(c, 504, "the peer did not answer in time");
 }
 
@@ -621,7 +621,9 @@ static void answer_client(struct connection *c, unsigned events) {
 
 static void answer_deadline(struct connection *c) {
 	uint64_t due_ms;
-	if(connection_progresses(c, c->env->settings->handshake_timeout_ms, &due_ms)) {
+	if(stream_backlog(&c->client) <= c->env->settings->buffer_low) {
+		answer_pump(c);
+	} else if(connection_progresses(c, c->env->settings->handshake_timeout_ms, &due_ms)) {
 		connection_set_deadline(c, due_ms);
 	} else {
 		connection_close(c);

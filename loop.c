@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define LOOP_EVENTS 256 /* taken from the kernel at once */
-#define LOOP_EVERYTHING (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define LOOP_EVERYTHING (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
 #define LOOP_HEAP_MIN 64
 
 void link_init(struct link *head) {
@@ -170,7 +170,8 @@ static int turn_collect(struct loop *loop) {
 		struct ev_io *io = events[i].data.ptr;
 		uint32_t got = events[i].events;
 		unsigned ready = (got & EPOLLIN ? LOOP_IN : 0) | (got & EPOLLOUT ? LOOP_OUT : 0);
-		if(got & EPOLLRDHUP) {
+		/* A read stops at urgent data, so a short one proves nothing any more (tcp(7)). */
+		if(got & (EPOLLRDHUP | EPOLLPRI)) {
 			ready |= LOOP_IN | LOOP_HUP;
 		}
 		/* The reader takes what arrived before the hang-up and then meets it itself. */
@@ -333,10 +334,9 @@ void loop_remove(struct loop *loop, struct ev_io *io) {
 }
 
 void loop_close_io(struct loop *loop, struct ev_io *io) {
-	(void)loop;
-	if(io->fd >= 0) {
-		int fd = io->fd;
-		io_forget(io);
+	int fd = io->fd;
+	if(fd >= 0) {
+		loop_remove(loop, io);
 		close(fd);
 	}
 }

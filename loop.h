@@ -70,7 +70,6 @@ struct ev_dead {
 
 struct loop {
 	int epoll_fd;
-	int signal_fd;
 	uint64_t now_ms; /* steady clock, read once a turn */
 	struct link run;
 	struct ev_timer **heap; /* 1-based */
@@ -123,7 +122,7 @@ int loop_move(struct loop *loop, struct ev_io *from, struct ev_io *to, unsigned 
 /* Takes the io out of the loop; the descriptor stays open. No effect on an io with fd -1. */
 void loop_remove(struct loop *loop, struct ev_io *io);
 
-/* loop_remove() and close(). Closing takes the descriptor out of epoll: no other system call. */
+/* loop_remove() and close(). Closing alone would not do: somebody may hold a copy of the descriptor. */
 void loop_close_io(struct loop *loop, struct ev_io *io);
 
 /* Sets `want`; if something wanted is ready the io runs without waiting for the kernel. */

@@ -11,12 +11,14 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -44,8 +46,8 @@ static ssize_t plain_read(struct stream *stream, void *data, size_t cap) {
 	if(got < 0) {
 		return -errno;
 	}
-	/* A short read proves that a stream socket is empty, unless it has hung up: then read to the end. */
-	if((size_t)got < cap && !(stream->io.ready & LOOP_HUP)) {
+	/* After a hang-up there is the end to be read, too. */
+	if((size_t)got < cap && stream->ops->short_read_is_all && !(stream->io.ready & LOOP_HUP)) {
 		loop_used_up(&stream->io, LOOP_IN);
 	}
 	return got;
@@ -59,6 +61,7 @@ int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count
 			return (int)result;
 		}
 		sent = result < 0 ? 0 : (size_t)result;
+		stream->sent += (uint32_t)sent;
 		if(sent == total) {
 			return 0;
 		}
@@ -80,6 +83,7 @@ int stream_flush_bytes(struct stream *stream) {
 			return (int)sent;
 		}
 		if(sent > 0) {
+			stream->sent += (uint32_t)sent;
 			bufq_consume(&stream->out, &stream->loop->pool, (size_t)sent);
 		}
 		if(sent < (ssize_t)offered) {
@@ -96,6 +100,17 @@ static void plain_finish(struct stream *stream) {
 }
 
 const struct stream_ops network_stream_ops = {
+	.read = plain_read,
+	.send = network_send,
+	.write = stream_write_bytes,
+	.flush = stream_flush_bytes,
+	.finish = plain_finish,
+	.has_end = true,
+	.short_read_is_all = true,
+};
+
+/* A read stops in front of a message that carries descriptors, so only EAGAIN proves anything (unix(7)). */
+const struct stream_ops network_unix_ops = {
 	.read = plain_read,
 	.send = network_send,
 	.write = stream_write_bytes,
@@ -128,6 +143,10 @@ static void stream_finish_now(struct stream *stream) {
 
 static unsigned stream_flush(struct stream *stream) {
 	size_t before = stream->out.len;
+	if(stream->error) {
+		stream_update_want(stream);
+		return STREAM_BROKEN;
+	}
 	int result = stream->ops->flush(stream);
 	if(result) {
 		stream_break(stream, result);
@@ -162,6 +181,9 @@ static void stream_init(
 	stream->loop = loop;
 	stream->fn = fn;
 	stream->out = (struct bufq){0};
+	stream->progress_ms = 0;
+	stream->sent = 0;
+	stream->taken = 0;
 	stream->error = 0;
 	stream->finishing = false;
 	stream->finished = false;
@@ -233,6 +255,7 @@ void stream_want_read(struct stream *stream, bool want) {
 
 int stream_queue(struct stream *stream, const struct iovec *iov, int count, size_t skip) {
 	if(stream->out.len == 0) {
+		stream_outstanding(stream);
 		stream->progress_ms = stream->loop->now_ms;
 	}
 	for(int i = 0; i < count; i++) {
@@ -265,6 +288,9 @@ int stream_writev(struct stream *stream, const struct iovec *iov, int count) {
 	int result = stream->ops->write(stream, iov, count, total);
 	if(result && result != -EMSGSIZE) {
 		stream_break(stream, result);
+		/* Callers need not look: the owner is told with the next turn. */
+		loop_want(stream->loop, &stream->io, stream->io.want | LOOP_OUT);
+		loop_set_ready(stream->loop, &stream->io, LOOP_OUT);
 	}
 	return result;
 }
@@ -276,6 +302,19 @@ int stream_write(struct stream *stream, const void *data, size_t len) {
 
 size_t stream_backlog(const struct stream *stream) {
 	return stream->out.len;
+}
+
+size_t stream_outstanding(struct stream *stream) {
+	int waiting;
+	if(ioctl(stream->io.fd, SIOCOUTQ, &waiting) < 0) {
+		return stream->out.len; /* a fifo cannot tell */
+	}
+	uint32_t taken = stream->sent - (uint32_t)waiting;
+	if(taken != stream->taken) {
+		stream->taken = taken;
+		stream->progress_ms = stream->loop->now_ms;
+	}
+	return stream->out.len + (size_t)waiting;
 }
 
 void stream_finish(struct stream *stream) {
@@ -485,6 +524,9 @@ static int listen_name(const char *host, uint16_t port, int *fds, int max, const
 	int error = -EADDRNOTAVAIL;
 	for(struct addrinfo *at = list; at && count < max; at = at->ai_next) {
 		int fd = listen_address(at->ai_addr, at->ai_addrlen);
+		if(fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) {
+			continue; /* a name may have addresses that this machine has not */
+		}
 		if(fd < 0) {
 			error = fd;
 			break;

@@ -40,6 +40,8 @@ struct stream_ops {
 	void (*finish)(struct stream *stream);
 	/* the other side ends its direction visibly (a byte stream does, datagrams and fifos do not) */
 	bool has_end;
+	/* a read that brings less than asked for proves that nothing is left */
+	bool short_read_is_all;
 	/* frees what the kind holds beyond the descriptor; NULL: nothing */
 	void (*destroy)(struct stream *stream);
 };
@@ -51,7 +53,11 @@ struct stream {
 	struct loop *loop;
 	stream_fn *fn;
 	struct bufq out; /* what the kernel has not taken yet */
-	uint64_t progress_ms; /* when the backlog last shrank or began */
+	uint64_t
+		progress_ms; /* when the backlog last shrank or began, or the other side took bytes */
+	uint32_t sent; /* bytes that the kernel has taken, modulo 2^32 */
+	uint32_t
+		taken; /* of those, how many the other side had taken when that was last looked at */
 	int error; /* positive errno of the write that failed; 0: none */
 	bool finishing; /* shut the write side down when the queue is empty */
 	bool finished; /* done */
@@ -59,7 +65,8 @@ struct stream {
 	bool ended; /* a read has returned the end or an error */
 };
 
-extern const struct stream_ops network_stream_ops;
+extern const struct stream_ops network_stream_ops; /* TCP */
+extern const struct stream_ops network_unix_ops; /* Unix stream sockets */
 
 /*
  * Makes `fd` (connected, non-blocking; owned by the stream from here on, closed on failure too) a stream of
@@ -98,6 +105,13 @@ int stream_writev(struct stream *stream, const struct iovec *iov, int count);
 
 /* Bytes queued and not taken by the kernel. */
 size_t stream_backlog(const struct stream *stream);
+
+/*
+ * How many bytes the other side has not taken yet, here and in the kernel? If it has taken some since this was
+ * last asked, that is noted as progress: the kernel holds megabytes for a slow reader, who is alive though
+ * the queue here does not move.
+ */
+size_t stream_outstanding(struct stream *stream);
 
 /* Shuts the write side down as soon as the queue is empty. Repeated calls have no effect. */
 void stream_finish(struct stream *stream);

@@ -24,6 +24,7 @@
 
 #define PEER_RESOLUTION_DELAY_MS 50 /* RFC 8305, section 3: how long IPv4 waits for IPv6 */
 #define PEER_ATTEMPT_DELAY_MS 250 /* RFC 8305, section 5 */
+#define PEER_UNIX_RETRY_MS 20 /* when the queue of a Unix socket is full */
 #define PEER_FLUSH_DATAGRAMS 64 /* sent in one go */
 #define PEER_DATAGRAM_IOV 1024 /* pieces of one datagram, what sendmsg() takes (IOV_MAX) */
 /* The first and the last piece of a queued datagram are not whole chunks. */
@@ -69,22 +70,10 @@ static int kind_of_transport(peer_transport transport) {
 	return -1;
 }
 
-/* A number, or the name of a service that the machine knows (services(5)). */
-static int parse_port(const char *text, bool datagram, uint16_t *out) {
-	char room[1024];
-	struct servent entry;
-	struct servent *found;
+static int parse_port(const char *text, uint16_t *out) {
 	size_t len = strlen(text);
-	if(strspn(text, "0123456789") != len) {
-		int result = getservbyname_r(
-			text, datagram ? "udp" : "tcp", &entry, room, sizeof(room), &found);
-		if(result || !found) {
-			return -EINVAL;
-		}
-		*out = ntohs((uint16_t)found->s_port);
-		return 0;
-	}
-	unsigned long value = len > 0 && len <= 5 ? strtoul(text, NULL, 10) : 0;
+	bool number = strspn(text, "0123456789") == len && len > 0 && len <= 5;
+	unsigned long value = number ? strtoul(text, NULL, 10) : 0;
 	if(value == 0 || value > UINT16_MAX) {
 		return -EINVAL;
 	}
@@ -161,8 +150,8 @@ static int parse_network(
 		*why = "the port is missing";
 		result = -EINVAL;
 	} else if(result == 0) {
-		result = parse_port(own_port ? own_port : port, out->kind == PEER_UDP, &out->port);
-		*why = "the port is neither a number from 1 to 65535 nor a known service";
+		result = parse_port(own_port ? own_port : port, &out->port);
+		*why = "the port is no number from 1 to 65535";
 	}
 	if(result == 0) {
 		out->host = strdup(host);
@@ -326,9 +315,7 @@ static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
 	if(got < 0) {
 		return -errno;
 	}
-	if(got > 0 && (size_t)got < cap && !(stream->io.ready & LOOP_HUP)) {
-		loop_used_up(&stream->io, LOOP_IN);
-	}
+	/* A short read proves nothing: a writer may have made packets of it (O_DIRECT, pipe(2)). */
 	return got;
 }
 
@@ -379,7 +366,7 @@ static const struct stream_ops fifo_rx_ops = {
 static const struct stream_ops *const kind_ops[PEER_KINDS] = {
 	[PEER_TCP] = &network_stream_ops,
 	[PEER_UDP] = &datagram_ops,
-	[PEER_UNIX] = &network_stream_ops,
+	[PEER_UNIX] = &network_unix_ops,
 	[PEER_UNIX_DGRAM] = &datagram_ops,
 	[PEER_FIFO_TX] = &fifo_tx_ops,
 	[PEER_FIFO_RX] = &fifo_rx_ops,
@@ -421,6 +408,7 @@ struct peer_connect {
 	struct candidates family[FAMILIES];
 	enum family turn; /* whose address is next */
 	struct ev_timer timer; /* the next attempt may begin */
+	const struct peer_address *unix_address; /* to be tried again: the caller's */
 	bool begun; /* attempts have begun: no more waiting for the other family */
 	int error; /* of what failed last */
 	const char *why;
@@ -662,6 +650,8 @@ static int connect_network(struct peer_connect *connect, const struct peer_addre
 	return result == -ENOENT ? lookup_start(connect, resolver, address) : result;
 }
 
+static void unix_due(struct ev_timer *timer);
+
 static int connect_unix(struct peer_connect *connect, const struct peer_address *address) {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	size_t len = strlen(address->host);
@@ -674,6 +664,14 @@ static int connect_unix(struct peer_connect *connect, const struct peer_address 
 		to_len++;
 	}
 	int result = attempt_start(connect, (const struct sockaddr *)&to, to_len);
+	if(result == -EAGAIN) {
+		/* Its queue is full. TCP would wait in the kernel; here nothing tells when there is room. */
+		connect->unix_address = address;
+		connect->timer.fn = unix_due;
+		uint64_t due_ms = connect->loop->now_ms + PEER_UNIX_RETRY_MS;
+		return loop_timer_set(connect->loop, &connect->timer, due_ms) ? -ENOMEM
+									      : -EINPROGRESS;
+	}
 	if(result == 0 && connect->kind == PEER_UNIX_DGRAM) {
 		/* An address of our own, chosen by the kernel, so that the service can answer (unix(7)). */
 		struct sockaddr_un own = {.sun_family = AF_UNIX};
@@ -682,6 +680,17 @@ static int connect_unix(struct peer_connect *connect, const struct peer_address 
 		}
 	}
 	return result;
+}
+
+static void unix_due(struct ev_timer *timer) {
+	struct peer_connect *connect = LOOP_OWNER(timer, struct peer_connect, timer);
+	int result = connect_unix(connect, connect->unix_address);
+	if(result != -EINPROGRESS) {
+		if(result) {
+			connect_note(connect, result, NULL);
+		}
+		connect_done(connect, result);
+	}
 }
 
 static int connect_fifo(

@@ -53,7 +53,7 @@ typedef void peer_connect_fn(void *ctx, int error, const char *why);
 
 /*
  * Starts connecting to any kind but PEER_ECHO. 0: connected at once; -EINPROGRESS: `fn` will be called, once,
- * never from within this function; other negative errno: failed, with `*why` set. With 0 and -EINPROGRESS
+ * never from within this function; other negative errno: failed, with `*why` set. `address` must outlive it. With 0 and -EINPROGRESS
  * `*out` is the caller's: peer_connect_free(). There is no time limit here; the caller has one.
  */
 int peer_connect_start(struct peer_connect **out, const struct peer_address *address,

@@ -19,6 +19,9 @@
 
 #define RELAY_READS 4 /* reads of one side in one turn */
 #define RELAY_DATAGRAMS 64 /* the same for datagrams */
+#define RELAY_WHOLE_READ                                                                           \
+	(16 * 1024) /* one read, one in a turn, where each message is a system call */
+#define RELAY_PONGS 2048 /* pongs that one read may cause, in bytes; beyond, the newest counts */
 #define RELAY_BATCH 32 /* frames in one gathered write */
 #define RELAY_CARRY_SMALL                                                                          \
 	(16 * 1024) /* an incomplete message up to this is read behind in scratch */
@@ -71,7 +74,8 @@ static uint64_t next_due(const struct connection *c) {
 /* Arms for the next due time unless the timer comes early enough anyway. */
 static void relay_arm(struct connection *c) {
 	uint64_t due = next_due(c);
-	if(due == UINT64_MAX) {
+	/* The other phases have deadlines of their own. */
+	if(due == UINT64_MAX || c->phase != CONNECTION_OPEN) {
 		return;
 	}
 	if(!c->timer.slot || c->timer.due_ms > due) {
@@ -103,6 +107,7 @@ static void relay_start_closing(
 	struct connection *c, uint16_t code, const char *why, uint64_t wait_ms) {
 	relay_note(c, code, why);
 	relay_send_close(c, code, why);
+	stream_outstanding(&c->client); /* progress counts from here */
 	connection_enter(c, CONNECTION_CLOSING);
 	connection_set_deadline(c, now_of(c) + wait_ms);
 	if(!connection_is_dead(c) && stream_is_open(&c->peer)) {
@@ -247,9 +252,7 @@ static bool peer_write(struct connection *c, const uint8_t *data, size_t len) {
 		return false;
 	}
 	if(result) {
-		/* What the peer sent before it went is still to be delivered; its reader then meets the end. */
-		loop_set_ready(c->env->loop, &c->peer.io, LOOP_IN);
-		return true;
+		return true; /* the stream reports itself as broken */
 	}
 	check_peer_backlog(c);
 	return !connection_is_dead(c);
@@ -323,26 +326,40 @@ static void client_closes(struct connection *c, const uint8_t *payload, size_t l
 	connection_linger(c);
 }
 
-/* A complete control frame. False: no more frames are to be read. */
-static bool client_controls(struct connection *c, const struct websocket_io *io) {
-	switch(io->opcode) {
-	case WEBSOCKET_CLOSE:
-		client_closes(c, io->payload, io->payload_len);
-		return false;
-	case WEBSOCKET_PING:
-		if(c->close_sent) {
-			return true;
-		}
-		if(stream_backlog(&c->client) > c->env->settings->buffer_high) {
-			keep_ping(c, io->payload, io->payload_len);
-		} else {
-			send_control(c, WEBSOCKET_PONG, io->payload, io->payload_len);
-			relay_arm(c);
-		}
-		return !connection_is_dead(c);
-	default:
-		return true; /* a pong: that it came is all there is to it */
+/* Answers to the pings of one read: they go out together, and a flood of them costs one write. */
+struct pongs {
+	size_t len;
+	uint8_t frames[RELAY_PONGS];
+};
+
+static void pongs_send(struct connection *c, struct pongs *pongs) {
+	if(c->close_sent) {
+		return;
 	}
+	if(pongs->len > 0) {
+		stream_write(&c->client, pongs->frames, pongs->len);
+		pongs->len = 0;
+	}
+	if(c->pong && stream_backlog(&c->client) <= c->env->settings->buffer_high) {
+		answer_kept_ping(c);
+	}
+	relay_arm(c);
+}
+
+/* RFC 6455, section 5.5.3: only the newest of several pings needs an answer. */
+static void client_pings(struct connection *c, const struct websocket_io *io, struct pongs *pongs) {
+	size_t room = sizeof(pongs->frames) - pongs->len;
+	bool full = stream_backlog(&c->client) > c->env->settings->buffer_high;
+	if(full || c->pong || room < websocket_header_len(io->payload_len) + io->payload_len) {
+		keep_ping(c, io->payload, io->payload_len);
+		return;
+	}
+	uint8_t *frame = pongs->frames + pongs->len;
+	size_t header = websocket_put_header(frame, true, WEBSOCKET_PONG, io->payload_len);
+	if(io->payload_len > 0) {
+		memcpy(frame + header, io->payload, io->payload_len);
+	}
+	pongs->len += header + io->payload_len;
 }
 
 /* What lies between `block` and the output position goes to the peer (stream) or is collected. */
@@ -351,50 +368,72 @@ static bool forward_block(struct connection *c, uint8_t *block, const struct web
 	return is_whole(c) ? len == 0 || collect(c, block, len) : forward_bytes(c, block, len);
 }
 
-/*
- * Parses what the client sent. Payload is compacted in place; a stream peer gets one block for everything
- * that came together, control frames cut out.
- */
-static void client_bytes(struct connection *c, uint8_t *data, size_t len) {
-	struct websocket_io io = {.in = data, .in_len = len, .out = data};
-	uint8_t *block = data;
-	c->client_ms = now_of(c);
-	c->ping_ms = 0;
+/* A complete control frame. False: no more frames are to be read. */
+static bool client_controls(
+	struct connection *c, struct websocket_io *io, uint8_t *block, struct pongs *pongs) {
+	if(io->opcode == WEBSOCKET_PING) {
+		client_pings(c, io, pongs);
+		return true;
+	}
+	if(io->opcode != WEBSOCKET_CLOSE) {
+		return true; /* a pong: that it came is all there is to it */
+	}
+	pongs_send(c, pongs);
+	if(!connection_is_dead(c) && (is_whole(c) || forward_block(c, block, io))) {
+		client_closes(c, io->payload, io->payload_len);
+	}
+	return false;
+}
+
+/* Parses until the input is used up. False: no more frames are to be read. */
+static bool client_frames(struct connection *c, struct websocket_io *io, struct pongs *pongs) {
+	uint8_t *block = io->out;
 	for(;;) {
-		switch(websocket_parse(&c->parser, &io)) {
+		switch(websocket_parse(&c->parser, io)) {
 		case WEBSOCKET_MORE:
-			forward_block(c, block, &io);
-			return;
+			return forward_block(c, block, io);
 		case WEBSOCKET_MESSAGE:
-			if(!finish_message(c, block, (size_t)(io.out - block))) {
-				return;
+			if(!finish_message(c, block, (size_t)(io->out - block))) {
+				return false;
 			}
-			block = io.out;
+			block = io->out;
 			break;
 		case WEBSOCKET_CONTROL:
-			if(io.opcode == WEBSOCKET_CLOSE && !is_whole(c)) {
-				if(!forward_block(c, block, &io)) {
-					return;
-				}
-				block = io.out;
-			}
-			if(!client_controls(c, &io)) {
-				return;
+			if(!client_controls(c, io, block, pongs)) {
+				return false;
 			}
 			break;
 		case WEBSOCKET_BAD:
-			if(is_whole(c) || forward_block(c, block, &io)) {
+			pongs_send(c, pongs);
+			if(!connection_is_dead(c) && (is_whole(c) || forward_block(c, block, io))) {
 				relay_fail(c, c->parser.code, c->parser.error);
 			}
-			return;
+			return false;
 		}
+	}
+}
+
+/*
+ * What the client sent. Payload is compacted in place; a stream peer gets one block for everything that came
+ * together, control frames cut out.
+ */
+static void client_bytes(struct connection *c, uint8_t *data, size_t len) {
+	struct websocket_io io = {.in = data, .in_len = len, .out = data};
+	struct pongs pongs;
+	pongs.len = 0;
+	c->client_ms = now_of(c);
+	c->ping_ms = 0;
+	if(client_frames(c, &io, &pongs) && (pongs.len > 0 || c->pong)) {
+		pongs_send(c, &pongs);
 	}
 }
 
 static void client_readable(struct connection *c) {
 	uint8_t *scratch = c->env->loop->scratch;
-	for(int i = 0; i < RELAY_READS && stream_readable(&c->client); i++) {
-		ssize_t got = stream_read(&c->client, scratch, LOOP_SCRATCH_SIZE);
+	size_t cap = is_whole(c) ? RELAY_WHOLE_READ : LOOP_SCRATCH_SIZE;
+	int reads = is_whole(c) ? 1 : RELAY_READS;
+	for(int i = 0; i < reads && stream_readable(&c->client); i++) {
+		ssize_t got = stream_read(&c->client, scratch, cap);
 		if(got == -EAGAIN) {
 			return;
 		}
@@ -426,7 +465,7 @@ static int64_t ask_framing(
 	int64_t result = c->framing(data, len, fresh, opcode, &c->framing_data, config);
 	if(result < 0 || (uint64_t)result > len ||
 		(*opcode != ws_frame_binary && *opcode != ws_frame_text)) {
-		connection_log(c, LOG_ERROR,
+		connection_log_limited(c, LOG_ERROR,
 			"framing function %s answered %lld for %zu bytes (type %d); the connection "
 			"is closed with 1011",
 			framing_name(c), (long long)result, len, (int)*opcode);
@@ -572,13 +611,20 @@ static void peer_ends(struct connection *c, int error) {
 	}
 }
 
+/* A read brought nothing: for now, or, when writing has failed and all that came before is read, for ever. */
+static void peer_stops(struct connection *c, int result) {
+	if(result != -EAGAIN) {
+		peer_ends(c, result);
+	} else if(c->peer.error) {
+		peer_ends(c, -c->peer.error);
+	}
+}
+
 /* True: bytes came. False: nothing more to do in this turn. */
 static bool peer_read_into(struct connection *c, uint8_t *into, size_t cap, size_t *len) {
 	ssize_t got = stream_read(&c->peer, into, cap);
 	if(got <= 0) {
-		if(got != -EAGAIN) {
-			peer_ends(c, (int)got);
-		}
+		peer_stops(c, (int)got);
 		return false;
 	}
 	c->data_ms = now_of(c);
@@ -631,13 +677,8 @@ static bool send_datagram(struct connection *c, size_t len) {
 		if(ask_framing(c, scratch, len, len, &opcode) < 0) {
 			return false;
 		}
-		if(c->framing_data) {
-			/* What it remembers is about a stream that does not go on. */
-			const char *config = c->framing_config ? c->framing_config : "";
-			ws_operation ignored = ws_frame_binary;
-			c->framing(NULL, 0, 0, &ignored, &c->framing_data, config);
-			c->framing_data = NULL;
-		}
+		/* What it remembers is about a stream that does not go on. */
+		connection_reset_framing(c);
 	}
 	send_message(c, checked_opcode(opcode == ws_frame_text, scratch, len), scratch, len, true);
 	return !connection_is_dead(c);
@@ -648,15 +689,13 @@ static bool peer_read_datagram(struct connection *c) {
 	size_t cap = max < LOOP_SCRATCH_SIZE ? max : LOOP_SCRATCH_SIZE;
 	ssize_t got = stream_read(&c->peer, c->env->loop->scratch, cap);
 	if(got == -EMSGSIZE) {
-		connection_log(c, LOG_WARNING, "datagram from %s above %zu bytes; closed with 1009",
-			c->peer_name, cap);
+		connection_log_limited(c, LOG_WARNING,
+			"datagram from %s above %zu bytes; closed with 1009", c->peer_name, cap);
 		relay_fail(c, WEBSOCKET_CODE_TOO_BIG, "datagram from the peer too large");
 		return false;
 	}
 	if(got < 0) {
-		if(got != -EAGAIN) {
-			peer_ends(c, (int)got);
-		}
+		peer_stops(c, (int)got);
 		return false;
 	}
 	c->data_ms = now_of(c);
@@ -691,7 +730,7 @@ static void client_drained(struct connection *c) {
 		resume_client(c);
 		return;
 	}
-	if(c->carry_fresh > 0 && !is_whole(c) && !carry_frames(c)) {
+	if(c->carry_fresh > 0 && !c->close_sent && !is_whole(c) && !carry_frames(c)) {
 		return;
 	}
 	if(stream_backlog(&c->client) <= c->env->settings->buffer_high) {
@@ -744,20 +783,24 @@ static void closing_peer(struct connection *c, unsigned events) {
 	}
 }
 
-static bool check_stall(struct connection *c) {
-	uint64_t limit = c->env->settings->stall_timeout_ms;
-	uint64_t now = now_of(c);
-	if(!limit) {
-		return true;
+/* Has the other side of this stream taken nothing for too long? */
+static bool is_stalled(struct stream *stream, uint64_t limit_ms) {
+	if(!stream_is_open(stream) || stream_backlog(stream) == 0) {
+		return false;
 	}
-	if(stream_backlog(&c->client) > 0 && now >= c->client.progress_ms + limit) {
+	stream_outstanding(stream);
+	return stream->loop->now_ms >= stream->progress_ms + limit_ms;
+}
+
+static bool check_stall(struct connection *c) {
+	uint64_t limit_ms = c->env->settings->stall_timeout_ms;
+	if(limit_ms && is_stalled(&c->client, limit_ms)) {
 		connection_log(
 			c, LOG_NOTICE, "the client takes no data (stall-timeout); it is dropped");
 		relay_client_gone(c, "the client took no data");
 		return false;
 	}
-	if(stream_is_open(&c->peer) && stream_backlog(&c->peer) > 0 &&
-		now >= c->peer.progress_ms + limit) {
+	if(limit_ms && is_stalled(&c->peer, limit_ms)) {
 		connection_log(c, LOG_NOTICE, "%s takes no data (stall-timeout); closing with 1011",
 			c->peer_name);
 		stream_close(&c->peer);
@@ -767,20 +810,34 @@ static bool check_stall(struct connection *c) {
 	return true;
 }
 
+/* While we do not read, or while the ping is on its way behind data, its answer cannot be there. */
+static void excuse_pong(struct connection *c) {
+	bool paused = !(c->client.io.want & LOOP_IN);
+	if(c->ping_queued) {
+		c->ping_queued = stream_outstanding(&c->client) > 0;
+		if(c->client.progress_ms > c->ping_ms) {
+			c->ping_ms = now_of(c);
+		}
+	}
+	if(paused) {
+		c->ping_ms = now_of(c);
+	}
+}
+
 static bool check_ping(struct connection *c) {
 	const struct settings *settings = c->env->settings;
+	uint64_t limit_ms = pong_timeout(settings);
 	uint64_t now = now_of(c);
-	bool paused = !(c->client.io.want & LOOP_IN);
-	if(c->ping_ms) {
-		if(paused) {
-			c->ping_ms = now;
-		} else if(pong_timeout(settings) && now >= c->ping_ms + pong_timeout(settings)) {
+	if(c->ping_ms && limit_ms && now >= c->ping_ms + limit_ms) {
+		excuse_pong(c);
+		if(now >= c->ping_ms + limit_ms) {
 			connection_log(c, LOG_NOTICE,
 				"no answer to a ping (pong-timeout); the client is given up");
 			relay_client_gone(c, "no answer to a ping");
 			return false;
 		}
-	} else if(settings->ping_ms && now >= c->client_ms + settings->ping_ms) {
+	} else if(!c->ping_ms && settings->ping_ms && now >= c->client_ms + settings->ping_ms) {
+		c->ping_queued = stream_outstanding(&c->client) > 0;
 		c->ping_ms = now;
 		send_control(c, WEBSOCKET_PING, NULL, 0);
 	}

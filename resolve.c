@@ -48,6 +48,7 @@ struct resolve_query {
 	struct ev_timer timer; /* delivers an answer that came at once */
 	struct ev_dead dead;
 	bool starting;
+	bool answered;
 	uint16_t port;
 	int error;
 	const char *why;
@@ -263,6 +264,7 @@ static void query_done(void *ctx, int status, int timeouts, struct ares_addrinfo
 	struct resolve_query *query = ctx;
 	(void)timeouts;
 	query->resolver->running--;
+	query->answered = true;
 	if(status == ARES_SUCCESS) {
 		query_collect(query, info);
 	} else {
@@ -331,27 +333,73 @@ int resolver_reload(struct resolver *resolver, const char *servers) {
 	return 0;
 }
 
+/* "localhost" and what is below it, RFC 6761, section 6.3. */
+static bool is_localhost(const char *host) {
+	static const char name[] = "localhost";
+	const size_t name_len = sizeof(name) - 1;
+	size_t len = strlen(host);
+	if(len > 0 && host[len - 1] == '.') {
+		len--;
+	}
+	if(len < name_len || strncasecmp(host + len - name_len, name, name_len) != 0) {
+		return false;
+	}
+	return len == name_len || host[len - name_len - 1] == '.';
+}
+
+/* No server and no file is asked for these. (c-ares 1.18 leaks memory with each such question.) */
+static void query_loopback(struct resolve_query *query, int family) {
+	query->answered = true;
+	query->address = calloc(1, sizeof(*query->address));
+	if(!query->address) {
+		query_fail(query, ARES_ENOMEM);
+		return;
+	}
+	struct resolve_address *address = query->address;
+	query->count = 1;
+	if(family == AF_INET6) {
+		address->len = sizeof(address->u.in6);
+		address->u.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
+			.sin6_port = htons(query->port),
+			.sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	} else {
+		address->len = sizeof(address->u.in);
+		address->u.in = (struct sockaddr_in){.sin_family = AF_INET,
+			.sin_port = htons(query->port),
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	}
+}
+
+static void query_ask(struct resolve_query *query, const char *host, int family) {
+	struct resolver *resolver = query->resolver;
+	struct ares_addrinfo_hints hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
+	resolver_refresh(resolver);
+	resolver->running++;
+	query->starting = true;
+	ares_getaddrinfo(resolver->channel, host, NULL, &hints, query_done, query);
+	query->starting = false;
+	resolver_arm(resolver);
+}
+
 int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family,
 	resolve_fn *fn, void *ctx, struct resolve_query **out) {
 	struct resolve_query *query = calloc(1, sizeof(*query));
 	if(!query) {
 		return -ENOMEM;
 	}
-	resolver_refresh(resolver);
 	*query = (struct resolve_query){
 		.resolver = resolver,
 		.fn = fn,
 		.ctx = ctx,
 		.timer.fn = query_due,
-		.starting = true,
 		.port = port,
 	};
-	struct ares_addrinfo_hints hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
-	size_t before = resolver->running++;
-	ares_getaddrinfo(resolver->channel, host, NULL, &hints, query_done, query);
-	query->starting = false;
-	resolver_arm(resolver);
-	if(resolver->running == before &&
+	if(is_localhost(host)) {
+		query_loopback(query, family);
+	} else {
+		query_ask(query, host, family);
+	}
+	if(query->answered &&
 		loop_timer_set(resolver->loop, &query->timer, resolver->loop->now_ms)) {
 		query_free(&query->dead);
 		return -ENOMEM;

@@ -15,6 +15,7 @@
 #include "plugin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 struct daemon {
 	struct loop loop;
@@ -72,6 +74,9 @@ static void reload(struct daemon *daemon) {
 
 static void signal_received(struct loop *loop, int number) {
 	struct daemon *daemon = LOOP_OWNER(loop, struct daemon, loop);
+	if(number == SIGHUP && bridge_is_stopping(daemon->bridge)) {
+		return;
+	}
 	if(number == SIGHUP) {
 		reload(daemon);
 		return;
@@ -159,8 +164,20 @@ static int act(struct config *config, int argc, char **argv) {
 	}
 }
 
+/* With 0 to 2 closed the next socket would get such a number, and the log would be written into it. */
+static void fill_standard_fds(void) {
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while(fd >= 0 && fd <= STDERR_FILENO);
+	if(fd > STDERR_FILENO) {
+		close(fd);
+	}
+}
+
 int main(int argc, char **argv) {
 	struct config config = {0};
+	fill_standard_fds();
 	int result = builtins_register();
 	if(result == 0) {
 		result = config_read(&config, argc, argv);

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Listening sockets.
+ *
+ * Must not know: who takes the connections.
+ * Invariants: a change of the set happens whole or not at all; a socket file is removed only while it is the
+ * one that was made here.
+ */
+#include "listener.h"
+
+#include "network.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LISTENER_ACCEPTS 64 /* connections taken from one socket in one turn */
+#define LISTENER_RETRY_MS                                                                          \
+	100 /* how long accepting pauses when descriptors or memory have run out */
+#define LISTENER_ADDRESSES 16 /* sockets that one `listen` may come to */
+
+struct listener {
+	struct ev_io io;
+	struct ev_dead dead;
+	struct link link;
+	struct listeners *set;
+	char *spec; /* as configured; NULL: every address, or the service manager's */
+	uint16_t port; /* as configured */
+	dev_t device; /* of a socket file that was made here */
+	ino_t inode; /* 0: none */
+	bool wanted; /* by the configuration that is being taken over */
+};
+
+static struct listener *listener_of(struct link *link) {
+	return LOOP_OWNER(link, struct listener, link);
+}
+
+/* ---- accepting ---- */
+
+static void listeners_want(struct listeners *set, unsigned want) {
+	for(struct link *at = set->list.next; at != &set->list; at = at->next) {
+		loop_want(set->loop, &listener_of(at)->io, want);
+	}
+}
+
+static void accept_again(struct ev_timer *timer) {
+	listeners_want(LOOP_OWNER(timer, struct listeners, retry), LOOP_IN);
+}
+
+/* Descriptors or memory have run out: trying again at once would only burn time. */
+static void accept_pause(struct listeners *set, int error) {
+	if(log_limit_pass(&set->full, set->loop->now_ms)) {
+		log_write(LOG_WARNING, "cannot accept connections: %s; trying again in %d ms",
+			strerror(error), LISTENER_RETRY_MS);
+	}
+	if(loop_timer_set(set->loop, &set->retry, set->loop->now_ms + LISTENER_RETRY_MS) == 0) {
+		listeners_want(set, 0);
+	}
+}
+
+/* Errors of the listening socket itself, and not of a connection that is gone already (accept(2)). */
+static bool is_fatal(int error) {
+	return error == EINVAL || error == EBADF || error == ENOTSOCK || error == EOPNOTSUPP;
+}
+
+static void accept_run(struct ev_io *io) {
+	struct listeners *set = LOOP_OWNER(io, struct listener, io)->set;
+	for(int i = 0; i < LISTENER_ACCEPTS; i++) {
+		struct sockaddr_storage address;
+		socklen_t len = sizeof(address);
+		int fd = accept4(
+			io->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if(fd >= 0) {
+			set->fn(set, fd, (struct sockaddr *)&address, len);
+			continue;
+		}
+		int error = errno;
+		if(error == EAGAIN) {
+			loop_used_up(io, LOOP_IN);
+			return;
+		}
+		if(error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+			accept_pause(set, error);
+			return;
+		}
+		if(is_fatal(error)) {
+			log_write(LOG_ERROR, "a listening socket is of no use any more: %s",
+				strerror(error));
+			loop_want(set->loop, io, 0);
+			return;
+		}
+	}
+}
+
+/* ---- one socket ---- */
+
+static void listener_free(struct ev_dead *dead) {
+	struct listener *listener = LOOP_OWNER(dead, struct listener, dead);
+	free(listener->spec);
+	free(listener);
+}
+
+/* The path of a Unix socket that has one; len 0: none. */
+static socklen_t socket_path(int fd, struct sockaddr_un *own) {
+	socklen_t len = sizeof(*own);
+	if(getsockname(fd, (struct sockaddr *)own, &len) < 0 || own->sun_family != AF_UNIX ||
+		len <= offsetof(struct sockaddr_un, sun_path) || own->sun_path[0] == '\0') {
+		return 0;
+	}
+	return len;
+}
+
+static void listener_remember_file(struct listener *listener) {
+	struct sockaddr_un own;
+	struct stat status;
+	if(socket_path(listener->io.fd, &own) > 0 && lstat(own.sun_path, &status) == 0) {
+		listener->device = status.st_dev;
+		listener->inode = status.st_ino;
+	}
+}
+
+/* Another process may have put its own socket in the same place. */
+static void listener_remove_file(const struct listener *listener) {
+	struct sockaddr_un own;
+	struct stat status;
+	if(listener->inode != 0 && socket_path(listener->io.fd, &own) > 0 &&
+		lstat(own.sun_path, &status) == 0 && status.st_dev == listener->device &&
+		status.st_ino == listener->inode) {
+		unlink(own.sun_path);
+	}
+}
+
+/* Ends listening; the listener itself is still there. */
+static void listener_shut(struct listener *listener) {
+	listener_remove_file(listener);
+	link_remove(&listener->link);
+	loop_close_io(listener->set->loop, &listener->io);
+}
+
+static void listener_end(struct listener *listener) {
+	struct loop *loop = listener->set->loop;
+	if(listener->io.fd >= 0) {
+		listener_shut(listener);
+	} else {
+		link_remove(&listener->link);
+	}
+	listener->dead.free = listener_free;
+	loop_bury(loop, &listener->dead);
+}
+
+static void listener_log(const struct listener *listener) {
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+	char text[NETWORK_ADDRESS_TEXT * 2];
+	if(getsockname(listener->io.fd, (struct sockaddr *)&address, &len) == 0) {
+		network_format_address((struct sockaddr *)&address, len, text, sizeof(text));
+		log_write(LOG_NOTICE, "listening on %s", text);
+	}
+}
+
+/* Makes a listener of a listening socket, which it owns from here on. */
+static int listener_new(
+	struct listeners *set, struct link *list, int fd, const char *spec, uint16_t port) {
+	struct listener *listener = calloc(1, sizeof(*listener));
+	int result = -ENOMEM;
+	if(!listener) {
+		goto fail_fd;
+	}
+	listener->set = set;
+	listener->port = port;
+	listener->wanted = true;
+	if(spec) {
+		listener->spec = strdup(spec);
+		if(!listener->spec) {
+			goto fail_listener;
+		}
+	}
+	result = loop_add(set->loop, &listener->io, fd, LOOP_IN, LOOP_IN, accept_run);
+	if(result) {
+		goto fail_listener;
+	}
+	link_append(list, &listener->link);
+	listener_log(listener);
+	return 0;
+fail_listener:
+	free(listener->spec);
+	free(listener);
+fail_fd:
+	close(fd);
+	log_write(LOG_ERROR, "cannot listen: %s", strerror(-result));
+	return result;
+}
+
+/* ---- the set ---- */
+
+static bool listener_is(const struct listener *listener, const char *spec, uint16_t port) {
+	if(!spec || !listener->spec) {
+		return spec == listener->spec && listener->port == port;
+	}
+	bool local = strncmp(spec, "unix:", 5) == 0;
+	return strcmp(spec, listener->spec) == 0 && (local || listener->port == port);
+}
+
+/* Is it open? All sockets that the name came to are wanted then. */
+static bool find_open(struct listeners *set, const char *spec, uint16_t port) {
+	bool found = false;
+	for(struct link *at = set->list.next; at != &set->list; at = at->next) {
+		if(listener_is(listener_of(at), spec, port)) {
+			listener_of(at)->wanted = true;
+			found = true;
+		}
+	}
+	return found;
+}
+
+/* Opens one `listen` into `list`. `quiet`: -EADDRINUSE without a line. */
+static int open_spec(
+	struct listeners *set, struct link *list, const char *spec, uint16_t port, bool quiet) {
+	int fds[LISTENER_ADDRESSES];
+	char error[512];
+	int count = network_listen(spec, port, fds, LISTENER_ADDRESSES, error, sizeof(error));
+	if(count < 0) {
+		if(!quiet || count != -EADDRINUSE) {
+			log_write(LOG_ERROR, "%s", error);
+		}
+		return count;
+	}
+	int result = 0;
+	for(int i = 0; i < count; i++) {
+		if(result) {
+			close(fds[i]);
+			continue;
+		}
+		result = listener_new(set, list, fds[i], spec, port);
+		if(result == 0) {
+			listener_remember_file(listener_of(list->prev));
+		}
+	}
+	return result;
+}
+
+static void end_all(struct link *list) {
+	while(list->next != list) {
+		listener_end(listener_of(list->next));
+	}
+}
+
+static void move_all(struct link *from, struct link *to) {
+	while(from->next != from) {
+		struct link *link = from->next;
+		link_remove(link);
+		link_append(to, link);
+	}
+}
+
+/* Opens into `fresh` what is wanted and not open. On failure `fresh` is empty. */
+static int open_missing(struct listeners *set, struct link *fresh, size_t count, char *const *specs,
+	uint16_t port, bool quiet) {
+	int result = 0;
+	for(size_t i = 0; i < (count ? count : 1) && result == 0; i++) {
+		const char *spec = count ? specs[i] : NULL;
+		if(!find_open(set, spec, port)) {
+			result = open_spec(set, fresh, spec, port, quiet);
+		}
+	}
+	if(result) {
+		end_all(fresh);
+	}
+	return result;
+}
+
+/* Shuts what the new configuration does not want, and keeps it in `shut`, to be opened again if need be. */
+static void shut_unwanted(struct listeners *set, struct link *shut) {
+	for(struct link *at = set->list.next; at != &set->list;) {
+		struct listener *listener = listener_of(at);
+		at = at->next;
+		if(!listener->wanted) {
+			listener_shut(listener);
+			link_append(shut, &listener->link);
+		}
+	}
+}
+
+static void open_again(struct listeners *set, struct link *shut) {
+	for(struct link *at = shut->next; at != shut; at = at->next) {
+		const struct listener *listener = listener_of(at);
+		if(!find_open(set, listener->spec, listener->port)) {
+			open_spec(set, &set->list, listener->spec, listener->port, false);
+		}
+	}
+}
+
+void listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn) {
+	*listeners = (struct listeners){.loop = loop, .fn = fn, .retry.fn = accept_again};
+	link_init(&listeners->list);
+}
+
+int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port) {
+	struct link fresh;
+	struct link shut;
+	if(listeners->passed) {
+		return 0;
+	}
+	link_init(&fresh);
+	link_init(&shut);
+	for(struct link *at = listeners->list.next; at != &listeners->list; at = at->next) {
+		listener_of(at)->wanted = false;
+	}
+	bool first = listeners->list.next == &listeners->list;
+	int result = open_missing(listeners, &fresh, count, specs, port, !first);
+	if(result == 0 || result == -EADDRINUSE) {
+		/* What is in the way may be our own: another address on the same port, another mode. */
+		shut_unwanted(listeners, &shut);
+	}
+	if(result == -EADDRINUSE && !first) {
+		result = open_missing(listeners, &fresh, count, specs, port, false);
+	}
+	if(result) {
+		open_again(listeners, &shut);
+	}
+	end_all(&shut);
+	move_all(&fresh, &listeners->list);
+	return result;
+}
+
+int listeners_take(struct listeners *listeners, int first_fd, int count) {
+	listeners->passed = true;
+	for(int fd = first_fd; fd < first_fd + count; fd++) {
+		int listens = 0;
+		socklen_t len = sizeof(listens);
+		if(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens) {
+			log_write(LOG_ERROR,
+				"descriptor %d of the service manager is no listening stream "
+				"socket "
+				"(it takes ListenStream= and Accept=no)",
+				fd);
+			return -EINVAL;
+		}
+		network_tune(fd);
+		int result = listener_new(listeners, &listeners->list, fd, NULL, 0);
+		if(result) {
+			return result;
+		}
+	}
+	return 0;
+}
+
+void listeners_close(struct listeners *listeners) {
+	end_all(&listeners->list);
+	loop_timer_cancel(listeners->loop, &listeners->retry);
+}
