@@ -48,7 +48,8 @@ int resolver_reload(struct resolver *resolver, const char *servers);
 
 /*
  * Looks `host` up for one family (AF_INET or AF_INET6); answers carry `port`. Calls `fn` once, never from
- * within this function; afterwards the query is gone. 0 or -ENOMEM.
+ * within this function; afterwards the query is gone. 0 or -ENOMEM. "localhost" and names below it are the
+ * loopback addresses without asking anybody (RFC 6761, section 6.3).
  */
 int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family,
 	resolve_fn *fn, void *ctx, struct resolve_query **out);

@@ -77,9 +77,22 @@ def test_tcp_literal(run, host):
     check_stream(run(Daemon(peer=peer.url)), peer)
 
 
-def test_tcp_name_from_the_hosts_file(run):
+@pytest.mark.parametrize("name", ("localhost", "LocalHost", "localhost.", "service.localhost", "a.b.localhost."))
+@pytest.mark.parametrize("host", ("127.0.0.1", "::1"))
+def test_tcp_localhost(run, host, name):
+    """Both loopback addresses are tried, and nobody is asked; RFC 6761, section 6.3."""
+    peer = run(TcpPeer(host=host))
+    dns = run(NameServer({}))
+    check_stream(run(Daemon(f"--resolver={dns.address}", peer=f"tcp://{name}:{peer.port}")), peer)
+    assert dns.queries == []
+
+
+@pytest.mark.parametrize("name", ("notlocalhost", "localhost.test", "local", "xlocalhost"))
+def test_tcp_names_that_only_look_like_localhost(run, name):
     peer = run(TcpPeer())
-    check_stream(run(Daemon(peer=f"tcp://localhost:{peer.port}")), peer)
+    dns = run(NameServer({name: {"A": ["127.0.0.1"]}}))
+    check_stream(run(Daemon(f"--resolver={dns.address}", peer=f"tcp://{name}:{peer.port}")), peer)
+    assert dns.count(name, "A") == 1
 
 
 def test_tcp_port_as_an_option(run):
@@ -508,9 +521,9 @@ def test_transport_unknown(run, classic):
 @pytest.mark.parametrize("host, log", (
     ("tcp://127.0.0.1", "the port is missing"),
     ("udp://127.0.0.1", "the port is missing"),
-    ("tcp://127.0.0.1:0", "the port is neither a number"),
-    ("tcp://127.0.0.1:65536", "the port is neither a number"),
-    ("tcp://127.0.0.1:80x", "the port is neither a number"),
+    ("tcp://127.0.0.1:0", "the port is no number"),
+    ("tcp://127.0.0.1:65536", "the port is no number"),
+    ("tcp://127.0.0.1:80x", "the port is no number"),
     ("tcp://:80", "the host is missing"),
     ("tcp://[::1", r"a \[ without its \]"),
     ("tcp://[::zz]:80", "the host is no IPv6 address"),
