@@ -177,7 +177,6 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct we
 	bridge->env.web = site;
 	bridge->env.settings = &bridge->config.settings;
 	bridge->env.backend = bridge->config.backend;
-	log_set_level(bridge->config.settings.log_level);
 }
 
 static void tell_connections(struct bridge *bridge, bool stop) {
@@ -235,6 +234,7 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
 	struct web_site *site = NULL;
 	if(!bridge) {
+		log_write(LOG_ERROR, "cannot start: out of memory");
 		return -ENOMEM;
 	}
 	bridge_init(bridge, loop, fd_limit);

@@ -393,7 +393,12 @@ static bool client_frames(struct connection *c, struct websocket_io *io, struct 
 		case WEBSOCKET_MORE:
 			return forward_block(c, block, io);
 		case WEBSOCKET_MESSAGE:
-			if(!finish_message(c, block, (size_t)(io->out - block))) {
+			if(c->echo && pongs->len > 0) {
+				/* A pong does not come behind the echo of what was sent after its ping. */
+				pongs_send(c, pongs);
+			}
+			if(connection_is_dead(c) ||
+				!finish_message(c, block, (size_t)(io->out - block))) {
 				return false;
 			}
 			block = io->out;
@@ -422,8 +427,12 @@ static void client_bytes(struct connection *c, uint8_t *data, size_t len) {
 	struct pongs pongs;
 	pongs.len = 0;
 	c->client_ms = now_of(c);
-	c->ping_ms = 0;
-	if(client_frames(c, &io, &pongs) && (pongs.len > 0 || c->pong)) {
+	if(c->ping_ms) {
+		/* The timer stands at the end of the wait for this answer; the next ping may be due before. */
+		c->ping_ms = 0;
+		relay_arm(c);
+	}
+	if(!connection_is_dead(c) && client_frames(c, &io, &pongs) && (pongs.len > 0 || c->pong)) {
 		pongs_send(c, &pongs);
 	}
 }

@@ -66,6 +66,7 @@ static void reload(struct daemon *daemon) {
 		bridge_reload(daemon->bridge, &config)) {
 		log_write(LOG_ERROR, "the new configuration is not usable; nothing has changed");
 	} else {
+		log_set_level(bridge_config(daemon->bridge)->settings.log_level);
 		log_write(LOG_NOTICE, "the configuration has been read again");
 	}
 	config_free(&config);
@@ -118,25 +119,30 @@ static int signals_begin(struct daemon *daemon) {
 
 static int serve(struct daemon *daemon, struct config *config) {
 	size_t fd_limit = raise_fd_limit();
+	log_set_level(config->settings.log_level);
 	int result = loop_open(&daemon->loop);
 	if(result == 0) {
 		result = signals_begin(daemon);
 	}
 	if(result == 0) {
-		int passed = notify_listen_fds();
-		result = bridge_open(&daemon->bridge, &daemon->loop, config, NOTIFY_LISTEN_START,
-			passed, fd_limit);
-	}
-	if(result == 0) {
 		result = watchdog_begin(daemon);
 	}
-	if(result == 0) {
-		notify_send("READY=1");
-		result = loop_run(&daemon->loop);
-	}
 	if(result) {
-		log_write(LOG_ERROR, "giving up: %s", strerror(-result));
+		log_write(LOG_ERROR, "cannot start: %s", strerror(-result));
+		goto out;
 	}
+	int passed = notify_listen_fds();
+	result = bridge_open(
+		&daemon->bridge, &daemon->loop, config, NOTIFY_LISTEN_START, passed, fd_limit);
+	if(result) {
+		goto out; /* it has said why */
+	}
+	notify_send("READY=1");
+	result = loop_run(&daemon->loop);
+	if(result) {
+		log_write(LOG_ERROR, "epoll: %s", strerror(-result));
+	}
+out:
 	bridge_close(daemon->bridge);
 	loop_timer_cancel(&daemon->loop, &daemon->watchdog);
 	loop_close(&daemon->loop);
