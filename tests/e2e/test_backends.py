@@ -63,7 +63,8 @@ def test_protocol_asterisk_takes_the_first(run, offer, answer):
 
 def test_protocols_in_several_headers(run):
     daemon = run(Daemon("-c", "protocol=three", peer="echo://"))
-    assert chosen(daemon, extra=[("Sec-WebSocket-Protocol", "one, two"), ("sec-websocket-protocol", "three")]) == "three"
+    extra = [("Sec-WebSocket-Protocol", "one, two"), ("sec-websocket-protocol", "three")]
+    assert chosen(daemon, extra=extra) == "three"
 
 
 def test_default_peer(run):
@@ -387,7 +388,8 @@ SOURCES = {
     "unresolved": HEADER + INIT + "extern int there_is_no_such_function(void);\n" + QUERY
                   + "there_is_no_such_function();" + ECHO,
     "own": HEADER + INIT + """
-static int64_t pairs(uint8_t* data, size_t length, size_t last_read, ws_operation* opcode, void** state, const char* config){
+static int64_t pairs(uint8_t* data, size_t length, size_t last_read, ws_operation* opcode,
+        void** state, const char* config){
     (void) last_read; (void) state; (void) config;
     if(!data){
         return 0;
@@ -470,8 +472,8 @@ def test_backend_that_cannot_be_used_stops_the_start(backends, name, said):
 
 
 @pytest.mark.parametrize("name, status, body", (
-    ("refuse", 403, "refused by the backend"), ("teapot", 418, "short and??stout"), ("wild", 403, "refused by the backend"),
-    ("partial", 403, "refused by the backend"),
+    ("refuse", 403, "refused by the backend"), ("teapot", 418, "short and??stout"),
+    ("wild", 403, "refused by the backend"), ("partial", 403, "refused by the backend"),
 ))
 def test_refusal(run, backends, name, status, body):
     daemon = backend_daemon(run, backends, name)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Peers: every transport with real sockets, addresses that are wrong, and the lookup of names."""
+import contextlib
 import os
 import signal
 import socket
@@ -577,6 +578,46 @@ def test_path_where_nobody_listens(run, tmp_path, kind):
     refused(daemon, 502, "Connection refused", r"cannot connect to \S+: Connection refused")
 
 
+def full_queue(run, path):
+    """A Unix service that accepts nobody, and whose queue is full."""
+    service = run(contextlib.closing(socket.socket(socket.AF_UNIX)))
+    service.bind(str(path))
+    service.listen(0)
+    while True:
+        filler = run(contextlib.closing(socket.socket(socket.AF_UNIX)))
+        filler.setblocking(False)
+        try:
+            filler.connect(str(path))
+        except BlockingIOError:
+            return service
+
+
+def test_unix_service_whose_queue_is_full(run, tmp_path):
+    """The kernel does not wait as it does for TCP: the daemon tries again until connect-timeout."""
+    full_queue(run, tmp_path / "service")
+    daemon = run(Daemon("--connect-timeout=300ms", peer=f"unix://{tmp_path}/service"))
+    start = time.monotonic()
+    refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+    assert 0.25 < time.monotonic() - start < scaled(2)
+
+
+def test_unix_service_whose_queue_gets_room(run, tmp_path):
+    service = full_queue(run, tmp_path / "service")
+    daemon = run(Daemon(peer=f"unix://{tmp_path}/service"))
+    gone = daemon.connect()
+    gone.send_raw(build_request())
+    client = daemon.connect()
+    client.send_raw(build_request())
+    daemon.settle()
+    gone.close()
+    daemon.wait_log(r"the client went away before")
+    run(service.accept()[0])
+    client.recv_upgrade()
+    connection = run(service.accept()[0])
+    client.send_text("x")
+    assert connection.recv(10) == b"x"
+
+
 def test_unix_socket_of_the_other_type(run, tmp_path):
     peer = run(UnixDgramPeer(tmp_path / "service"))
     daemon = run(Daemon(peer=f"unix://{peer.path}"))
@@ -657,8 +698,10 @@ def test_refused_address_is_followed_by_the_next(run, script):
     """Without waiting for the delay between attempts."""
     closed, peer = same_port(run, lambda: ClosedPort("::1"), lambda port: TcpPeer(echo, port=port))
     dns = run(NameServer({"peer.test": script}))
-    client, took = timed_open(lookup_daemon(run, dns, peer.port))
-    assert took < scaled(0.2)
+    daemon = lookup_daemon(run, dns, peer.port)
+    # The best of some: the machine may be busy, but the delay would be there each time.
+    client, took = min((timed_open(daemon) for _ in range(4)), key=lambda pair: pair[1])
+    assert took < 0.2
     client.send_text("x")
     assert client.recv_message() == (TEXT, b"x")
 
@@ -675,7 +718,7 @@ def test_address_that_swallows_everything(run):
     stuck, peer = same_port(run, lambda: StuckPort("::1"), lambda port: TcpPeer(echo, port=port))
     dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": ["::1"]}}))
     client, took = timed_open(lookup_daemon(run, dns, peer.port))
-    assert 0.2 < took < 0.25 + scaled(0.3)
+    assert 0.2 < took < 0.25 + scaled(0.75)
     client.send_text("x")
     assert client.recv_message() == (TEXT, b"x")
 
@@ -724,7 +767,7 @@ def test_ipv6_answer_that_does_not_come(run, answer):
     dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": answer}}))
     daemon = lookup_daemon(run, dns, peer.port)
     client, took = timed_open(daemon)
-    assert 0.045 < took < 0.05 + scaled(0.3)
+    assert 0.045 < took < 0.05 + scaled(0.75)
     client.send_text("x")
     assert client.recv_message() == (TEXT, b"x")
     client.close_handshake()
@@ -743,7 +786,7 @@ def test_ipv4_answer_that_is_late(run):
     closed, peer = same_port(run, lambda: ClosedPort("::1"), lambda port: TcpPeer(port=port))
     dns = run(NameServer({"peer.test": {"A": Answer(["127.0.0.1"], delay=0.3), "AAAA": ["::1"]}}))
     client, took = timed_open(lookup_daemon(run, dns, peer.port))
-    assert 0.28 < took < 0.3 + scaled(0.3)
+    assert 0.28 < took < 0.3 + scaled(0.75)
     peer.accept()
 
 
