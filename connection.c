@@ -153,17 +153,13 @@ int connection_set_deadline(struct connection *connection, uint64_t due_ms) {
 
 /* ---- lingering ---- */
 
-bool connection_progresses(struct connection *connection, uint64_t patience_ms, uint64_t *due_ms) {
-	struct stream *sides[2] = {&connection->client, &connection->peer};
-	uint64_t latest = 0;
-	for(int i = 0; i < 2; i++) {
-		if(stream_is_open(sides[i])) {
-			stream_outstanding(sides[i]);
-			latest = sides[i]->progress_ms > latest ? sides[i]->progress_ms : latest;
-		}
+bool connection_progresses(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms) {
+	if(!stream_is_open(stream)) {
+		return false;
 	}
-	*due_ms = latest + patience_ms;
-	return *due_ms > connection->env->loop->now_ms;
+	stream_outstanding(stream);
+	*due_ms = stream->progress_ms + patience_ms;
+	return *due_ms > stream->loop->now_ms;
 }
 
 /* Reads and forgets. True: this side has ended. */
@@ -208,9 +204,10 @@ static void linger_peer(struct connection *connection, unsigned events) {
 }
 
 static void linger_deadline(struct connection *connection) {
+	uint64_t patience_ms = connection->env->settings->close_timeout_ms;
 	uint64_t due_ms;
-	if(connection_progresses(
-		   connection, connection->env->settings->close_timeout_ms, &due_ms)) {
+	if(connection_progresses(&connection->client, patience_ms, &due_ms) ||
+		connection_progresses(&connection->peer, patience_ms, &due_ms)) {
 		connection_set_deadline(connection, due_ms);
 		return;
 	}

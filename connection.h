@@ -144,10 +144,10 @@ void connection_linger(struct connection *connection);
 extern const struct connection_handlers connection_linger_handlers;
 
 /*
- * Has either side taken bytes of ours within the last `patience_ms`, so that a deadline may wait until
- * `*due_ms`?
+ * Has the other side of an open stream taken bytes of ours within the last `patience_ms`, so that a deadline
+ * may wait until `*due_ms`?
  */
-bool connection_progresses(struct connection *connection, uint64_t patience_ms, uint64_t *due_ms);
+bool connection_progresses(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms);
 
 /* Frees what the framing function remembers: the next call of it is a first one. */
 void connection_reset_framing(struct connection *connection);

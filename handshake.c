@@ -623,7 +623,8 @@ static void answer_deadline(struct connection *c) {
 	uint64_t due_ms;
 	if(stream_backlog(&c->client) <= c->env->settings->buffer_low) {
 		answer_pump(c);
-	} else if(connection_progresses(c, c->env->settings->handshake_timeout_ms, &due_ms)) {
+	} else if(connection_progresses(
+			  &c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
 		connection_set_deadline(c, due_ms);
 	} else {
 		connection_close(c);

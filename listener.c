@@ -11,6 +11,7 @@
 #include "network.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,6 +32,7 @@ struct listener {
 	uint16_t port; /* as configured */
 	dev_t device; /* of a socket file that was made here */
 	ino_t inode; /* 0: none */
+	uint16_t reopen_port; /* of one that was shut: the port it really had */
 	bool wanted; /* by the configuration that is being taken over */
 };
 
@@ -272,12 +274,51 @@ static int open_missing(struct listeners *set, struct link *fresh, size_t count,
 	return result;
 }
 
-/* Shuts what the new configuration does not want, and keeps it in `shut`, to be opened again if need be. */
-static void shut_unwanted(struct listeners *set, struct link *shut) {
+/* The TCP port that the kernel has given; 0: none. */
+static uint16_t bound_port(const struct listener *listener) {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		struct sockaddr_un un;
+	} own;
+	socklen_t len = sizeof(own);
+	if(getsockname(listener->io.fd, &own.any, &len) < 0 || own.any.sa_family == AF_UNIX) {
+		return 0;
+	}
+	return ntohs(own.any.sa_family == AF_INET6 ? own.in6.sin6_port : own.in.sin_port);
+}
+
+/* Length of a spec without ",mode=". */
+static size_t spec_base(const char *spec) {
+	return strcspn(spec, ",");
+}
+
+/* Might this listener be what keeps the new configuration from being opened? */
+static bool is_in_the_way(
+	const struct listener *listener, size_t count, char *const *specs, uint16_t port) {
+	uint16_t own = bound_port(listener);
+	if(own != 0) {
+		return own == port;
+	}
+	for(size_t i = 0; i < count && listener->spec; i++) {
+		size_t len = spec_base(specs[i]);
+		if(len == spec_base(listener->spec) &&
+			strncmp(specs[i], listener->spec, len) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Shuts our own unwanted listeners that may be in the way, and keeps them to be opened again if need be. */
+static void shut_in_the_way(
+	struct listeners *set, struct link *shut, size_t count, char *const *specs, uint16_t port) {
 	for(struct link *at = set->list.next; at != &set->list;) {
 		struct listener *listener = listener_of(at);
 		at = at->next;
-		if(!listener->wanted) {
+		if(!listener->wanted && is_in_the_way(listener, count, specs, port)) {
+			listener->reopen_port = bound_port(listener);
 			listener_shut(listener);
 			link_append(shut, &listener->link);
 		}
@@ -288,7 +329,17 @@ static void open_again(struct listeners *set, struct link *shut) {
 	for(struct link *at = shut->next; at != shut; at = at->next) {
 		const struct listener *listener = listener_of(at);
 		if(!find_open(set, listener->spec, listener->port)) {
-			open_spec(set, &set->list, listener->spec, listener->port, false);
+			open_spec(set, &set->list, listener->spec, listener->reopen_port, false);
+		}
+	}
+}
+
+static void end_unwanted(struct listeners *set) {
+	for(struct link *at = set->list.next; at != &set->list;) {
+		struct listener *listener = listener_of(at);
+		at = at->next;
+		if(!listener->wanted) {
+			listener_end(listener);
 		}
 	}
 }
@@ -311,15 +362,15 @@ int listeners_open(struct listeners *listeners, size_t count, char *const *specs
 	}
 	bool first = listeners->list.next == &listeners->list;
 	int result = open_missing(listeners, &fresh, count, specs, port, !first);
-	if(result == 0 || result == -EADDRINUSE) {
-		/* What is in the way may be our own: another address on the same port, another mode. */
-		shut_unwanted(listeners, &shut);
-	}
 	if(result == -EADDRINUSE && !first) {
+		/* It may be our own: another address on the same port, another mode of the same path. */
+		shut_in_the_way(listeners, &shut, count, specs, port);
 		result = open_missing(listeners, &fresh, count, specs, port, false);
 	}
 	if(result) {
 		open_again(listeners, &shut);
+	} else {
+		end_unwanted(listeners);
 	}
 	end_all(&shut);
 	move_all(&fresh, &listeners->list);

@@ -21,7 +21,8 @@
 #define RELAY_DATAGRAMS 64 /* the same for datagrams */
 #define RELAY_WHOLE_READ                                                                           \
 	(16 * 1024) /* one read, one in a turn, where each message is a system call */
-#define RELAY_PONGS 2048 /* pongs that one read may cause, in bytes; beyond, the newest counts */
+#define RELAY_PONGS                                                                                \
+	(16 * 1024) /* pongs that one read may cause, in bytes; beyond, the newest counts */
 #define RELAY_BATCH 32 /* frames in one gathered write */
 #define RELAY_CARRY_SMALL                                                                          \
 	(16 * 1024) /* an incomplete message up to this is read behind in scratch */
@@ -873,13 +874,17 @@ static void open_shutdown(struct connection *c) {
 
 static void closing_deadline(struct connection *c) {
 	uint64_t due_ms;
-	if(connection_progresses(c, c->env->settings->close_timeout_ms, &due_ms)) {
+	if(connection_progresses(&c->client, c->env->settings->close_timeout_ms, &due_ms)) {
 		connection_set_deadline(c, due_ms);
 		return;
 	}
-	connection_log(
-		c, LOG_INFO, "the client did not answer the close frame (close-timeout); dropped");
-	connection_close(c);
+	connection_log(c, LOG_INFO, "the client did not answer the close frame in time; dropped");
+	if(stream_is_open(&c->peer) && stream_backlog(&c->peer) > 0) {
+		/* What it said before is still the peer's. */
+		relay_client_gone(c, "the client did not answer the close frame");
+	} else {
+		connection_close(c);
+	}
 }
 
 const struct connection_handlers relay_open_handlers = {
