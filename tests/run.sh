@@ -164,8 +164,8 @@ run_units() {
 		output=$(timeout -k 5 120 "$program" 2>&1)
 		status=$?
 		printf '== %s (%d)\n%s\n' "${program##*/}" "$status" "$output"
-		ran=$(sed -n 's/^\[==========\] .*: \([0-9]*\) test(s) run\..*/\1/p; s/^\[==========\] \([0-9]*\) test(s) run\..*/\1/p' \
-			<<<"$output" | awk '{n += $1} END {print n + 0}')
+		ran=$(sed -n 's/^\[==========\] \(.*: \)\{0,1\}\([0-9]*\) test(s) run\..*/\2/p' <<<"$output" |
+			awk '{n += $1} END {print n + 0}')
 		passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test(s)\..*/\1/p' <<<"$output" |
 			awk '{n += $1} END {print n + 0}')
 		total=$((total + passed))

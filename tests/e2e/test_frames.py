@@ -516,7 +516,8 @@ class Session:
         self.over = False
         for _ in range(self.random.randrange(1, 30)):
             if not self.over:
-                self.random.choice((self.whole, self.whole, self.fragmented, self.ping, self.pong, self.maybe_break))()
+                self.random.choice((
+                    self.whole, self.whole, self.fragmented, self.ping, self.pong, self.maybe_break))()
         if not self.over:
             self.add(CLOSE, close_payload(1000))
             self.answers.append((CLOSE, 1000))

@@ -81,7 +81,8 @@ GOOD = (
     ("connection-firefox", {"headers": {"Connection": "keep-alive, Upgrade"}}),
     ("connection-list-no-space", {"headers": {"Connection": "Upgrade,keep-alive"}}),
     ("connection-list-spaces", {"headers": {"Connection": "keep-alive ,\tUPGRADE ,"}}),
-    ("connection-two-fields", {"headers": {"Connection": "keep-alive"}, "extra": [("Connection", "Upgrade")]}),
+    ("connection-two-fields", {
+        "headers": {"Connection": "keep-alive"}, "extra": [("Connection", "Upgrade")]}),
     ("http-1.2", {"version": "HTTP/1.2"}),
     ("path", {"path": "/a/b/c"}),
     ("query", {"path": "/?token=a%20b&c=d"}),
@@ -98,7 +99,8 @@ GOOD = (
     ("value-obs-text", {"extra": [("X-Latin", "\xe9\xff")]}),
     ("name-with-all-token-characters", {"extra": [("x!#$%&'*+-.^_`|~9", "v")]}),
     ("content-length-zero", {"extra": [("Content-Length", "0")]}),
-    ("extension-offered", {"extra": [("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")]}),
+    ("extension-offered", {"extra": [
+        ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")]}),
     ("origin", {"extra": [("Origin", "http://example.com")]}),
     ("big-cookie", {"extra": [("Cookie", "c=" + "x" * 8000)]}),
     ("hundred-headers", {"extra": [(f"X-{number}", "v") for number in range(100)]}),
@@ -529,7 +531,7 @@ def test_preferred_offer_is_chosen(choosy_daemon, offer, chosen):
 
 @pytest.mark.parametrize("offer", ("chat", "binaryx", "x-base64", "Binary", "binary64, b"))
 def test_offer_that_is_not_listed_gets_no_answer_of_ours(choosy_daemon, offer):
-    """Never a subprotocol that the client did not offer (SPEC of the default backend)."""
+    """The client would take a subprotocol that it did not offer for a failure, and rightly."""
     client = choosy_daemon.connect()
     client.send_raw(build_request(protocols=offer))
     answer = client.recv_http()
