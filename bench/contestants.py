@@ -308,12 +308,33 @@ class Packaged(Contestant):
 class Websocksy(Contestant):
     name = "websocksy"
 
+    def __init__(self, options):
+        super().__init__(options)
+        self.binary = options.websocksy.resolve()
+
     def missing(self):
-        return None if os.access(self.options.websocksy, os.X_OK) else "it has not been built"
+        return None if os.access(self.binary, os.X_OK) else "it has not been built"
 
     def command(self, port, peer_port, directory):
-        return [self.options.websocksy, "-q", "-l", "127.0.0.1", "-p", port,
+        return [self.binary, "-q", "-l", "127.0.0.1", "-p", port,
                 "-c", f"host=tcp://127.0.0.1:{peer_port}", "-c", "framing=binary"]
+
+
+def variant(text):
+    """Another build of the daemon as a contestant of its own, from NAME=PATH."""
+    name, _, path = text.partition("=")
+
+    class Variant(Websocksy):
+        def __init__(self, options):
+            super().__init__(options)
+            self.name = name
+            self.binary = pathlib.Path(path).resolve()
+
+        def missing(self):
+            return None if os.access(self.binary, os.X_OK) else f"{path} is no program"
+
+    Variant.name = name
+    return Variant
 
 
 class Rawfwd(Contestant):

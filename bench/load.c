@@ -27,6 +27,7 @@
 #define LOAD_EVENTS 256
 #define LOAD_OPENING 64 /* connections that are being set up at once */
 #define LOAD_GRACE_NS UINT64_C(20000000000) /* for what is under way at the end */
+#define LOAD_SETUP_NS UINT64_C(60000000000) /* for opening all connections */
 #define LOAD_COUNT_NS UINT64_C(120000000000) /* limit of a run by count: a bridge may hang */
 #define LOAD_HEAD 1024 /* longest answer to the opening request */
 #define LOAD_AHEAD 2 /* segments that a source is asked for in advance */
@@ -693,6 +694,7 @@ static void load_is_ready(struct load *load) {
 		return;
 	}
 	load->phase = PHASE_READY;
+	load->limit_ns = 0;
 	say("READY");
 	if(!load->options.wait) {
 		load_begin(load);
@@ -756,6 +758,11 @@ static void load_check(struct load *load) {
 	uint64_t now = load->limit_ns ? sockets_now_ns() : 0;
 	bool late = load->limit_ns && now >= load->limit_ns;
 	bool slow = load->options.mode == LOAD_SLOW;
+	if(load->phase == PHASE_SETUP && late) {
+		fprintf(stderr, "load: %zu of %zu connections are open, the rest does not come\n",
+			load->open, load->options.connections);
+		exit(1);
+	}
 	if(load->phase == PHASE_RUN && (late || (load_stops(load) && !slow) || load->errors)) {
 		load->phase = PHASE_DRAIN;
 		load->limit_ns = sockets_now_ns() + LOAD_GRACE_NS;
@@ -801,6 +808,7 @@ static int load_timeout(const struct load *load) {
 }
 
 static void load_run(struct load *load) {
+	load->limit_ns = sockets_now_ns() + LOAD_SETUP_NS;
 	while(load->phase != PHASE_END) {
 		if(load->phase == PHASE_SETUP) {
 			conn_open_next(load);

@@ -226,6 +226,9 @@ static void accept_all(struct peer *peer) {
 		client->fd = fd;
 		client->wanted = EPOLLIN;
 	}
+	if(errno == EMFILE || errno == ENFILE) {
+		sockets_die("peer"); /* waiting for descriptors would spoil every figure */
+	}
 }
 
 int main(int argc, char **argv) {

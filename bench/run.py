@@ -114,15 +114,16 @@ class Bench:
         self.notices = []
         self.figures = {}  # (workload, contestant) -> list of dicts
         for kind in contestants.ALL:
-            self.admit(kind)
+            if not options.only or kind.name in options.only:
+                self.admit(kind)
+        for text in options.variant:
+            self.admit(contestants.variant(text))
 
     def notice(self, text):
         print(f"  note: {text}", file=sys.stderr)
         self.notices.append(text)
 
     def admit(self, kind):
-        if self.options.only and kind.name not in self.options.only:
-            return
         contestant = kind(self.options)
         missing = contestant.missing()
         if missing:
@@ -175,8 +176,10 @@ class Bench:
                 self.contestants.remove(contestant)
         for workload in workloads:
             print(workload.title, file=sys.stderr)
-            for _ in range(self.options.rounds):
-                for contestant in self.contestants:
+            for number in range(self.options.rounds):
+                # Nobody is always the first one, who meets what the work before has left in the caches.
+                at = number % len(self.contestants)
+                for contestant in self.contestants[at:] + self.contestants[:at]:
                     if self.takes(contestant, workload):
                         self.attempt(self.measure_cpu, workload, contestant)
         for contestant in self.contestants:
@@ -241,8 +244,10 @@ class Bench:
             print(workload.title, file=sys.stderr)
             chosen = [c for c in self.contestants if isinstance(c, (Rawfwd, Websocksy))]
             crowds = []
+            peers = []  # one for each: a crowd needs most of the descriptors that a process may have
             for contestant in chosen:
-                self.start(contestant)
+                peers.append(Peer(self.options.programs, self.options.cores[0]))
+                contestant.start(peers[-1].port, self.options.cores[1])
                 if count:
                     crowds.append(Load(self.options, contestant, f"--connections={count}", "idle"))
             for _ in range(self.options.rounds):
@@ -250,8 +255,10 @@ class Bench:
                     self.attempt(self.measure_cpu, workload, contestant)
             for crowd in crowds:
                 crowd.close()
-            for contestant in chosen:
-                contestant.stop()
+            for process in chosen:
+                process.stop()
+            for peer in peers:
+                peer.close()
             yield workload
 
     def close(self):
@@ -358,6 +365,8 @@ def parse_options():
     parser.add_argument("--only", action="append", help="contestant (repeatable); rawfwd is kept")
     parser.add_argument("--workload", action="append", help="name of a workload (repeatable)")
     parser.add_argument("--websocksy", type=pathlib.Path, default=bench.parent / "websocksy")
+    parser.add_argument("--variant", action="append", default=[], metavar="NAME=PATH",
+                        help="another build of websocksy in the same rounds (repeatable)")
     parser.add_argument("--programs", type=pathlib.Path, default=bench / "bin",
                         help="where load, peer and rawfwd are")
     parser.add_argument("--node-modules", type=pathlib.Path, default=bench / "node_modules")
