@@ -63,7 +63,7 @@ class Websockets:
 
     def end(self):
         self.socket.transport.abort()
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.run(self.socket.wait_closed)  # its tasks have to end before their loop
         self.loop.close()
 
 
