@@ -14,6 +14,7 @@
 #include "builtins.h"
 
 #include "log.h"
+#include "peer.h"
 #include "plugin.h"
 #include "utf8.h"
 
@@ -311,29 +312,31 @@ static int defaultpeer_configure(void *state, const char *key, const char *value
 	return -EINVAL;
 }
 
-/* A number from 1 to 65535, or the name of a service. */
-static bool is_port(const char *text) {
-	size_t digits = strspn(text, "0123456789");
-	if(text[digits] == 0) {
-		unsigned long number = digits > 0 && digits <= 5 ? strtoul(text, NULL, 10) : 0;
-		return number >= 1 && number <= 65535;
+/* Is this where a peer could be? Otherwise every client would be told so, and nobody at start. */
+static int check_peer(const char *host, const char *port, char error[PLUGIN_ERROR_MAX]) {
+	struct peer_address address;
+	const char *why;
+	int result = peer_parse(peer_transport_detect, DEFAULT_HOST, port, &address, &why);
+	peer_address_free(&address);
+	if(result == -EINVAL) {
+		snprintf(error, PLUGIN_ERROR_MAX, "port: \"%s\": %s", port, why);
+		return result;
 	}
-	return strcspn(text, " \t:/") == strlen(text);
+	result = peer_parse(peer_transport_detect, host, port, &address, &why);
+	peer_address_free(&address);
+	if(result == -EINVAL) {
+		snprintf(error, PLUGIN_ERROR_MAX, "host: \"%s\": %s", host, why);
+	}
+	return result;
 }
 
 static int defaultpeer_check(void *state, char error[PLUGIN_ERROR_MAX]) {
 	const struct defaultpeer *defaultpeer = state;
 	char *const *value = defaultpeer->value;
-	if(value[OPTION_HOST] && !*value[OPTION_HOST]) {
-		snprintf(error, PLUGIN_ERROR_MAX, "host: must be an address such as %s:%s",
-			DEFAULT_HOST, DEFAULT_PORT);
-		return -EINVAL;
-	}
-	if(value[OPTION_PORT] && !is_port(value[OPTION_PORT])) {
-		snprintf(error, PLUGIN_ERROR_MAX,
-			"port: \"%s\" must be a number from 1 to 65535 or the name of a service",
-			value[OPTION_PORT]);
-		return -EINVAL;
+	int result = check_peer(value[OPTION_HOST] ? value[OPTION_HOST] : DEFAULT_HOST,
+		value[OPTION_PORT] ? value[OPTION_PORT] : DEFAULT_PORT, error);
+	if(result) {
+		return result;
 	}
 	const struct framing *framing = plugin_find_framing(value[OPTION_FRAMING]);
 	if(!framing) {

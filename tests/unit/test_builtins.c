@@ -489,13 +489,13 @@ static void test_default_peer(void **unused) {
 static void test_options_are_answered(void **unused) {
 	(void)unused;
 	static const char *const options[] = {"host", "udp://first", "host", "unix:///run/x",
-		"port", "http", "framing", "separator", "framing-config", "\\0", NULL};
+		"port", "80", "framing", "separator", "framing-config", "\\0", NULL};
 	char error[PLUGIN_ERROR_MAX] = "";
 	struct backend *backend = new_backend(options);
 	assert_int_equal(backend_check(backend, error), 0);
 	struct backend_answer answer = ask(backend, 0, NULL);
 	assert_string_equal(answer.peer.host, "unix:///run/x");
-	assert_string_equal(answer.peer.port, "http");
+	assert_string_equal(answer.peer.port, "80");
 	assert_string_equal(answer.peer.framing_config, "\\0");
 	assert_ptr_equal(answer.peer.framing, plugin_find_framing("separator")->decode);
 	backend_answer_free(&answer);
@@ -539,6 +539,9 @@ static void test_check_names_the_option(void **unused) {
 		{{"port", "99999999999999999999"}, "port: "},
 		{{"port", ""}, "port: "},
 		{{"port", "80 "}, "port: "},
+		{{"port", "http"}, "port: "},
+		{{"host", "ftp://x"}, "host: "},
+		{{"host", "tcp://x:0"}, "host: "},
 		{{"framing", "seperator"}, "framing: "},
 		{{"framing", "separator"}, "framing-config: "},
 		{{"framing", "separator", "framing-config", "\\xZZ"}, "framing-config: "},

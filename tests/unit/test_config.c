@@ -636,7 +636,7 @@ static void test_dump(void **state) {
 		"--origin=https://*.a.org", "--origin=http://b:8080", "--web=/", "-k1.234",
 		"--pong-timeout=90m", "--plugin-path=/ x ", "--resolver=[::1]:5353",
 		"--max-message=1000000", "--buffer-high=1025", "--buffer-low=1024", "-vv", "-c",
-		"host= tcp://a:1 ", "-c", "framing=separator", "-cframing-config=\"\"",
+		"host=unix:///a:1 ", "-c", "framing=separator", "-cframing-config=\"\"",
 		"-cprotocol=#;[");
 	dump(&config);
 	config_free(&config);
@@ -646,12 +646,12 @@ static void test_dump(void **state) {
 	assert_line("plugin-path = \"/ x \"");
 	assert_line("buffer-high = 1025");
 	assert_line("buffer-low = 1K");
-	assert_line("host = \" tcp://a:1 \"");
+	assert_line("host = \"unix:///a:1 \"");
 	assert_line("framing-config = \"\"\"\"");
 	assert_line("protocol = #;[");
 	check_dump(first);
 	config = GOOD("dump.conf");
-	assert_string_equal(config.backend_option[0], "host= tcp://a:1 ");
+	assert_string_equal(config.backend_option[0], "host=unix:///a:1 ");
 	assert_string_equal(config.backend_option[2], "framing-config=\"\"");
 	assert_string_equal(config.settings.plugin_path, "/ x ");
 	config_free(&config);
