@@ -5,7 +5,7 @@
 Every figure is CPU (or memory) of the bridge, children included, for the same bytes. Rounds are
 interleaved: each round measures every contestant once, so that a change of the machine's mood meets
 all of them. `--short` takes less than two minutes; without it five rounds of two seconds each are
-measured, which takes about half an hour. See docs/performance.md.
+measured, which takes about a quarter of an hour. See docs/performance.md.
 """
 import argparse
 import datetime
@@ -363,7 +363,7 @@ def parse_options():
     parser.add_argument("--beside", type=int, nargs="*",
                         help="numbers of idle connections beside 64 busy ones")
     parser.add_argument("--only", action="append", help="contestant (repeatable); rawfwd is kept")
-    parser.add_argument("--workload", action="append", help="name of a workload (repeatable)")
+    parser.add_argument("--workload", action="append", help="name of a workload, or memory (repeatable)")
     parser.add_argument("--websocksy", type=pathlib.Path, default=bench.parent / "websocksy")
     parser.add_argument("--variant", action="append", default=[], metavar="NAME=PATH",
                         help="another build of websocksy in the same rounds (repeatable)")
@@ -415,7 +415,7 @@ def main():
         bench.run_cpu(chosen)
         for workload in bench.run_beside():
             chosen.append(workload)
-        if not options.workload:
+        if not options.workload or "memory" in options.workload:
             bench.run_memory()
             chosen += MEMORY_WORKLOADS
     finally:
