@@ -131,7 +131,7 @@ def check_bystander(client, rounds=40):
 
 
 def collect(client, size, pause=0, step=MIB, pongs=None):
-    """Payload of data frames until `size` bytes are there; pongs go to the list. Fast: no checks but order."""
+    """Payload of data frames until `size` bytes are there; pongs go to the list. Fast, few checks."""
     data, got, at = bytearray(), client.buffer, 0
     client.sock.settimeout(client.timeout)
     client.buffer = bytearray()
