@@ -17,7 +17,9 @@ import time
 
 BENCH = pathlib.Path(__file__).resolve().parent
 CLONE_NEWNET = 0x40000000
+PR_SET_CHILD_SUBREAPER = 36
 START_SECONDS = 10
+REAP_SECONDS = 5
 IPV4 = "/proc/sys/net/ipv4/"
 
 
@@ -217,6 +219,22 @@ def wait_for_port(process, port, name):
     raise RuntimeError(f"{name} does not listen")
 
 
+def become_subreaper():
+    """What a contestant's children leave behind comes to us, not to a process 1 that may not care."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap_group(group):
+    """Waits for the orphans of a process group that has been killed."""
+    end = time.monotonic() + REAP_SECONDS
+    try:
+        while time.monotonic() < end:
+            if os.waitpid(-group, os.WNOHANG)[0] == 0:
+                time.sleep(0.005)
+    except ChildProcessError:
+        pass
+
+
 def stop_group(process):
     """Ends the process and its children; each has a session of its own."""
     for signal in (15, 9):
@@ -229,6 +247,7 @@ def stop_group(process):
         except subprocess.TimeoutExpired:
             pass
     process.wait()
+    reap_group(process.pid)
 
 
 class Peer:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 import contestants
-from contestants import Peer, Rawfwd, Websocksy
+from contestants import Account, Peer, Rawfwd, Websocksy
 
 # name, title, load, messages: few, many
 WORKLOADS = (
@@ -131,6 +131,7 @@ def parse_options():
 
 def main():
     options = parse_options()
+    contestants.become_subreaper()
     print(contestants.enter_namespace(), file=sys.stderr)
     peer = Peer(options.programs, None)
     try:
@@ -148,6 +149,7 @@ def main():
             print()
     finally:
         peer.close()
+        Account.close_all()
 
 
 if __name__ == "__main__":

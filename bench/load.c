@@ -163,14 +163,14 @@ static bool conn_is_busy(const struct load *load, const struct conn *conn) {
 		return load->options.mode == LOAD_CONNECT && conn->state != CONN_NONE;
 	}
 	return conn->begun > conn->done || conn->segment_left > 0 || conn->frame_left > 0 ||
-	       conn->asked > conn->rx_at;
+		conn->asked > conn->rx_at;
 }
 
 static void conn_want(struct load *load, struct conn *conn) {
 	uint32_t wanted = EPOLLIN;
 	bool producing = load->options.mode == LOAD_UP && conn->state == CONN_OPEN &&
-			 (!load_stops(load) || conn->segment_left > 0 || conn->frame_left > 0) &&
-			 load->phase != PHASE_SETUP && load->phase != PHASE_READY;
+		(!load_stops(load) || conn->segment_left > 0 || conn->frame_left > 0) &&
+		load->phase != PHASE_SETUP && load->phase != PHASE_READY;
 	if(conn->tail_len > 0 || conn->state == CONN_CONNECTING || producing) {
 		wanted |= EPOLLOUT;
 	}
@@ -293,8 +293,7 @@ static size_t put_payload(const struct load *load, struct conn *conn, uint8_t *o
 	size_t len = conn->frame_left < room ? (size_t)conn->frame_left : room;
 	uint32_t mask = load_mask(load);
 	uint64_t done = load->options.size - conn->frame_left;
-	pattern_fill(
-		out, len, conn->seed, conn->tx_at, mask ? pattern_turn_mask(mask, done) : 0);
+	pattern_fill(out, len, conn->seed, conn->tx_at, mask ? pattern_turn_mask(mask, done) : 0);
 	conn->frame_left -= len;
 	conn->tx_at += len;
 	return len;
@@ -664,8 +663,8 @@ static void load_begin(struct load *load) {
 	load->begun = 0;
 	load->latency = (struct histogram){0};
 	load->start_ns = sockets_now_ns();
-	load->limit_ns = load->start_ns +
-			 (load->options.count ? LOAD_COUNT_NS : load->options.duration_ns);
+	load->limit_ns =
+		load->start_ns + (load->options.count ? LOAD_COUNT_NS : load->options.duration_ns);
 	load->busy = 0;
 	for(size_t i = 0; i < load->options.connections; i++) {
 		struct conn *conn = &load->conns[i];

@@ -405,6 +405,7 @@ def write_results(bench, workloads, text):
 
 def main():
     options = parse_options()
+    contestants.become_subreaper()
     network = contestants.enter_namespace()
     print(f"{network}; cores {options.cores}", file=sys.stderr)
     if options.cores[0] == options.cores[1]:
