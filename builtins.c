@@ -312,7 +312,7 @@ static int defaultpeer_configure(void *state, const char *key, const char *value
 	return -EINVAL;
 }
 
-/* Is this where a peer could be? Otherwise every client would be told so, and nobody at start. */
+/* A host that cannot be is each client's 502, as when a backend names it; but nobody should have to wait for that. */
 static int check_peer(const char *host, const char *port, char error[PLUGIN_ERROR_MAX]) {
 	struct peer_address address;
 	const char *why;
@@ -325,7 +325,8 @@ static int check_peer(const char *host, const char *port, char error[PLUGIN_ERRO
 	result = peer_parse(peer_transport_detect, host, port, &address, &why);
 	peer_address_free(&address);
 	if(result == -EINVAL) {
-		snprintf(error, PLUGIN_ERROR_MAX, "host: \"%s\": %s", host, why);
+		log_write(LOG_WARNING, "host: \"%s\": %s; clients will get 502", host, why);
+		return 0;
 	}
 	return result;
 }
@@ -333,6 +334,11 @@ static int check_peer(const char *host, const char *port, char error[PLUGIN_ERRO
 static int defaultpeer_check(void *state, char error[PLUGIN_ERROR_MAX]) {
 	const struct defaultpeer *defaultpeer = state;
 	char *const *value = defaultpeer->value;
+	if(value[OPTION_HOST] && !*value[OPTION_HOST]) {
+		snprintf(error, PLUGIN_ERROR_MAX, "host: must be an address such as %s:%s",
+			DEFAULT_HOST, DEFAULT_PORT);
+		return -EINVAL;
+	}
 	int result = check_peer(value[OPTION_HOST] ? value[OPTION_HOST] : DEFAULT_HOST,
 		value[OPTION_PORT] ? value[OPTION_PORT] : DEFAULT_PORT, error);
 	if(result) {
@@ -451,8 +457,8 @@ static int defaultpeer_query(
 	peer->framing = framing->decode;
 	peer->protocol = (size_t)index;
 	bool copied = copy_value(&peer->host, value[OPTION_HOST], DEFAULT_HOST) &&
-		      copy_value(&peer->port, value[OPTION_PORT], DEFAULT_PORT) &&
-		      copy_value(&peer->framing_config, value[OPTION_FRAMING_CONFIG], NULL);
+		copy_value(&peer->port, value[OPTION_PORT], DEFAULT_PORT) &&
+		copy_value(&peer->framing_config, value[OPTION_FRAMING_CONFIG], NULL);
 	return copied ? 0 : -ENOMEM;
 }
 

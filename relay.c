@@ -23,7 +23,9 @@
 	(16 * 1024) /* one read, one in a turn, where each message is a system call */
 #define RELAY_PONGS                                                                                \
 	(16 * 1024) /* pongs that one read may cause, in bytes; beyond, the newest counts */
-#define RELAY_BATCH 32 /* frames in one gathered write */
+#define RELAY_BATCH 64 /* pieces of one gathered write */
+#define RELAY_BATCH_BYTES (16 * 1024) /* headers and small payloads in it */
+#define RELAY_BATCH_COPY 512 /* payloads up to this are copied into it */
 #define RELAY_CARRY_SMALL                                                                          \
 	(16 * 1024) /* an incomplete message up to this is read behind in scratch */
 
@@ -179,12 +181,15 @@ static void check_client_backlog(struct connection *c) {
 	relay_arm(c);
 }
 
-/* Frames that go out with one write. */
+/*
+ * Frames that go out with one write. Headers and small payloads are gathered in `small`, where neighbours
+ * share an entry of `iov`: for many tiny messages a copy costs less than an entry each.
+ */
 struct batch {
 	int count; /* entries of iov */
-	int headers;
-	struct iovec iov[2 * RELAY_BATCH];
-	uint8_t header[RELAY_BATCH][WEBSOCKET_HEADER_MAX];
+	size_t used; /* bytes of small */
+	struct iovec iov[RELAY_BATCH];
+	uint8_t small[RELAY_BATCH_BYTES];
 };
 
 static void batch_send(struct connection *c, struct batch *batch) {
@@ -192,32 +197,48 @@ static void batch_send(struct connection *c, struct batch *batch) {
 		stream_writev(&c->client, batch->iov, batch->count);
 	}
 	batch->count = 0;
-	batch->headers = 0;
+	batch->used = 0;
+}
+
+static bool batch_is_full(const struct batch *batch) {
+	return batch->count > RELAY_BATCH - 2 ||
+		batch->used > RELAY_BATCH_BYTES - RELAY_BATCH_COPY - WEBSOCKET_HEADER_MAX;
+}
+
+static void batch_add_bytes(struct batch *batch, uint8_t *data, size_t len) {
+	struct iovec *last = batch->count > 0 ? &batch->iov[batch->count - 1] : NULL;
+	if(last && (uint8_t *)last->iov_base + last->iov_len == data) {
+		last->iov_len += len;
+	} else {
+		batch->iov[batch->count++] = (struct iovec){data, len};
+	}
 }
 
 /* `room`: there are WEBSOCKET_HEADER_MAX writable bytes in front of the payload. */
 static void batch_add(struct batch *batch, enum websocket_opcode opcode, uint8_t *payload,
 	size_t len, bool room) {
-	size_t header_len = websocket_header_len(len);
+	uint8_t *header = room ? payload - websocket_header_len(len) : batch->small + batch->used;
+	size_t header_len = websocket_put_header(header, true, opcode, len);
 	if(room) {
-		uint8_t *start = payload - header_len;
-		websocket_put_header(start, true, opcode, len);
-		batch->iov[batch->count++] = (struct iovec){start, header_len + len};
+		batch_add_bytes(batch, header, header_len + len);
 		return;
 	}
-	uint8_t *header = batch->header[batch->headers++];
-	websocket_put_header(header, true, opcode, len);
-	batch->iov[batch->count++] = (struct iovec){header, header_len};
-	if(len > 0) {
-		batch->iov[batch->count++] = (struct iovec){payload, len};
+	batch->used += header_len;
+	if(len > RELAY_BATCH_COPY) {
+		batch_add_bytes(batch, header, header_len);
+		batch_add_bytes(batch, payload, len);
+		return;
 	}
+	memcpy(header + header_len, payload, len);
+	batch->used += len;
+	batch_add_bytes(batch, header, header_len + len);
 }
 
 static void send_message(
 	struct connection *c, enum websocket_opcode opcode, uint8_t *data, size_t len, bool room) {
 	struct batch batch;
 	batch.count = 0;
-	batch.headers = 0;
+	batch.used = 0;
 	batch_add(&batch, opcode, data, len, room);
 	c->bytes_out += len;
 	batch_send(c, &batch);
@@ -500,7 +521,7 @@ static ssize_t send_frames(
 	struct batch batch;
 	size_t used = 0;
 	batch.count = 0;
-	batch.headers = 0;
+	batch.used = 0;
 	while(used < len) {
 		ws_operation opcode;
 		int64_t size = ask_framing(c, data + used, len - used, fresh, &opcode);
@@ -518,7 +539,8 @@ static ssize_t send_frames(
 			room && used == 0);
 		used += take;
 		fresh = len - used;
-		if(batch.headers == RELAY_BATCH || batch.count >= 2 * RELAY_BATCH - 1) {
+		if(batch_is_full(&batch)) {
+			c->many = true;
 			batch_send(c, &batch);
 			if(stream_backlog(&c->client) > c->env->settings->buffer_high) {
 				break;
@@ -715,7 +737,8 @@ static bool peer_read_datagram(struct connection *c) {
 static void peer_readable(struct connection *c) {
 	int budget = c->peer.datagram ? RELAY_DATAGRAMS : RELAY_READS;
 	for(int i = 0; i < budget && stream_readable(&c->peer); i++) {
-		if(!(c->peer.datagram ? peer_read_datagram(c) : peer_read_bytes(c))) {
+		c->many = false;
+		if(!(c->peer.datagram ? peer_read_datagram(c) : peer_read_bytes(c)) || c->many) {
 			return;
 		}
 	}
