@@ -203,11 +203,17 @@ static void linger_peer(struct connection *connection, unsigned events) {
 	linger_event(connection, &connection->peer, events);
 }
 
+/* What the other side has not taken yet keeps the connection while it goes on taking. */
+static bool linger_waits(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms) {
+	return stream_is_open(stream) && stream_outstanding(stream) > 0 &&
+		connection_progresses(stream, patience_ms, due_ms);
+}
+
 static void linger_deadline(struct connection *connection) {
 	uint64_t patience_ms = connection->env->settings->close_timeout_ms;
 	uint64_t due_ms;
-	if(connection_progresses(&connection->client, patience_ms, &due_ms) ||
-		connection_progresses(&connection->peer, patience_ms, &due_ms)) {
+	if(linger_waits(&connection->client, patience_ms, &due_ms) ||
+		linger_waits(&connection->peer, patience_ms, &due_ms)) {
 		connection_set_deadline(connection, due_ms);
 		return;
 	}
@@ -222,7 +228,6 @@ const struct connection_handlers connection_linger_handlers = {
 
 static void linger_begin(struct stream *stream) {
 	if(stream_is_open(stream)) {
-		stream_outstanding(stream); /* progress counts from here */
 		stream_finish(stream);
 		stream_want_read(stream, true);
 		linger_side(stream, 0);

@@ -245,7 +245,9 @@ static upgrade_check *const upgrade_checks[] = {
 
 static char *copy_slice(char **at, struct http_slice slice) {
 	char *start = *at;
-	memcpy(start, slice.at, slice.len);
+	if(slice.len > 0) {
+		memcpy(start, slice.at, slice.len);
+	}
 	start[slice.len] = '\0';
 	*at += slice.len + 1;
 	return start;

@@ -116,7 +116,7 @@ static socklen_t socket_path(int fd, struct sockaddr_un *own) {
 }
 
 static void listener_remember_file(struct listener *listener) {
-	struct sockaddr_un own;
+	struct sockaddr_un own = {0};
 	struct stat status;
 	if(socket_path(listener->io.fd, &own) > 0 && lstat(own.sun_path, &status) == 0) {
 		listener->device = status.st_dev;
@@ -126,7 +126,7 @@ static void listener_remember_file(struct listener *listener) {
 
 /* Another process may have put its own socket in the same place. */
 static void listener_remove_file(const struct listener *listener) {
-	struct sockaddr_un own;
+	struct sockaddr_un own = {0};
 	struct stat status;
 	if(listener->inode != 0 && socket_path(listener->io.fd, &own) > 0 &&
 		lstat(own.sun_path, &status) == 0 && status.st_dev == listener->device &&
@@ -281,7 +281,7 @@ static uint16_t bound_port(const struct listener *listener) {
 		struct sockaddr_in in;
 		struct sockaddr_in6 in6;
 		struct sockaddr_un un;
-	} own;
+	} own = {0};
 	socklen_t len = sizeof(own);
 	if(getsockname(listener->io.fd, &own.any, &len) < 0 || own.any.sa_family == AF_UNIX) {
 		return 0;

@@ -133,6 +133,7 @@ static int heap_grow(struct loop *loop) {
 		return 0;
 	}
 	size_t cap = loop->heap_cap ? loop->heap_cap * 2 : LOOP_HEAP_MIN;
+	/* An array of pointers it is. NOLINTNEXTLINE(bugprone-sizeof-expression) */
 	struct ev_timer **heap = reallocarray(loop->heap, cap, sizeof(*heap));
 	if(!heap) {
 		return -ENOMEM;

@@ -123,7 +123,7 @@ int stream_queue(struct stream *stream, const struct iovec *iov, int count, size
 int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count, size_t total);
 int stream_flush_bytes(struct stream *stream);
 
-/* The one write primitive: sendmsg() without SIGPIPE. Bytes sent, or negative errno. */
+/* The one write primitive: send() or sendmsg() without SIGPIPE. Bytes sent, or negative errno. */
 ssize_t network_send(int fd, const struct iovec *iov, int count);
 
 #define NETWORK_ADDRESS_TEXT 64 /* "[IPv6]:port", "unix" */

@@ -554,7 +554,8 @@ static void connect_due(struct ev_timer *timer) {
 static void attempt_run(struct ev_io *io) {
 	struct attempt *attempt = LOOP_OWNER(io, struct attempt, io);
 	struct peer_connect *connect = attempt->connect;
-	int result = network_connect_result(io->fd);
+	/* Without a hang-up being able to write is proof enough. */
+	int result = io->ready & LOOP_HUP ? network_connect_result(io->fd) : 0;
 	if(result) {
 		connect_note(connect, result, NULL);
 		attempt_end(attempt);

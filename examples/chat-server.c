@@ -112,7 +112,7 @@ static void command_nick(struct chat *chat, struct client *client, const char *n
 		chat_say(chat, client, "* %s is taken", nick);
 	} else {
 		chat_say(chat, NULL, "* %s is now %s", client->nick, nick);
-		strcpy(client->nick, nick); /* its length has been checked */
+		snprintf(client->nick, sizeof(client->nick), "%s", nick);
 	}
 }
 
@@ -282,7 +282,7 @@ int main(int argc, char **argv) {
 	}
 	const char *port = optind < argc ? argv[optind] : "9000";
 	bool number = strspn(port, "0123456789") == strlen(port) && strlen(port) <= 5;
-	if(option != -1 || argc - optind > 1 || !number || atoi(port) > 65535) {
+	if(option != -1 || argc - optind > 1 || !number || strtol(port, NULL, 10) > 65535) {
 		fprintf(stderr, "usage: chat-server [-l ADDRESS] [PORT]\n");
 		return 2;
 	}

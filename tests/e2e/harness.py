@@ -462,11 +462,11 @@ class StreamPeer:
             sock, address = self.sock.accept()
             connection = PeerConnection(sock, address)
             self.connections.append(connection)
-            self.waiting.put(connection)
             if self.handler:
                 connection.thread = threading.Thread(
                     target=self.handle, args=(connection,), daemon=True)
                 connection.thread.start()
+            self.waiting.put(connection)
 
     def handle(self, connection):
         try:
