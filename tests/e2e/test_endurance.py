@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Patience and its limits: slow readers are not dead ones, dead ones go, floods hold nobody up, nothing is
+left unread, and closing takes the time that it was given."""
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from harness import (
+    BIN, CLOSE, PING, PONG, Daemon, FifoWriter, Frame, RawClient, TcpPeer, UnixPeer, build_request,
+    eventually, frame, scaled, source,
+)
+from test_flow import MIB, Bridge, Flood, check_bystander, in_circles, numbers, same, swallow
+
+
+# --- slow is not dead ---------------------------------------------------------------------------
+
+
+class SlowClient(RawClient):
+    """Reads a little (its receive buffer is small), rests, and so on. The kernel holds megabytes for such a
+    client and reports room late: whole seconds pass in which nothing that the daemon has queued moves."""
+
+    def fill(self, deadline):
+        time.sleep(0.03)
+        super().fill(deadline)
+
+
+def slow_session(run, data, *arguments):
+    """Everything that the peer has said arrives, then the close frame. Returns a function that does it, and
+    then returns how long it took and what the daemon has logged."""
+    peer = run(TcpPeer(source(data)))
+    daemon = run(Daemon(*arguments, peer=peer.url))
+    client = run(SlowClient(daemon.address, rcvbuf=32768))
+
+    def session():
+        begun = time.monotonic()
+        client.upgrade()
+        same(client.recv_bytes(len(data)), data)
+        got = client.recv_frame()
+        while got.opcode == PING:
+            got = client.recv_frame()
+        assert (got.opcode, got.payload[:2]) == (CLOSE, b"\x03\xe8"), got
+        took = time.monotonic() - begun
+        client.send_close(1000)
+        client.expect_eof()
+        client.close()
+        return took, daemon.wait_log("closed after .*")[0]
+
+    return session
+
+
+def test_slow_client_gets_megabytes(run):
+    """All at once, since most of the time is spent asleep. Each timeout is far shorter than the
+    transfer."""
+    data = numbers(5 * MIB)
+    sessions = [slow_session(run, data, *arguments) for arguments in (
+        ("--close-timeout=1",), ("--stall-timeout=1",), ("--ping=300ms", "--pong-timeout=700ms"))]
+    with ThreadPoolExecutor(len(sessions)) as pool:
+        for result in [pool.submit(session) for session in sessions]:
+            took, line = result.result()
+            assert took > 3, f"the client was not slow: {took} s"
+            assert "the peer has closed (1000)" in line
+
+
+def test_slow_client_that_closes_gets_what_was_sent_before_the_echo(run):
+    """Much longer than close-timeout, without a gap and without a reset."""
+    peer = run(TcpPeer())
+    daemon = run(Daemon("--close-timeout=1", peer=peer.url))
+    client = run(SlowClient(daemon.address, rcvbuf=32768))
+    client.upgrade()
+    data, got = numbers(16 * MIB), bytearray()
+    flood = Flood(peer.accept().sock, data)
+    flood.wait_stuck()
+    client.send_close(1000)
+    begun = time.monotonic()
+    while (received := client.recv_frame()).opcode != CLOSE:
+        got += received.payload
+    assert time.monotonic() - begun > 2, "the client was not slow"
+    assert received.payload == b"\x03\xe8"
+    same(bytes(got), data[:len(got)])
+    client.expect_eof()
+    flood.stop()
+
+
+@pytest.mark.parametrize("option, line", (
+    ("stall-timeout", "the client takes no data"), ("close-timeout", "the client did not answer the close"),
+    ("pong-timeout", "no answer to a ping")))
+def test_client_that_reads_nothing_is_cut_in_time(run, option, line):
+    """The other side of it: bytes that only the kernel has taken are no sign of life."""
+    peer = run(TcpPeer())
+    daemon = run(Daemon("--ping=100ms", "--pong-timeout=0", f"--{option}=400ms", peer=peer.url))
+    daemon.open(rcvbuf=4096)
+    connection = peer.accept()
+    begun = time.monotonic()
+    if option == "close-timeout":
+        connection.send(bytes(MIB))
+        connection.finish()
+    else:
+        flood = Flood(connection.sock, bytes(16 * MIB))
+    daemon.wait_log(line)
+    assert 0.35 < time.monotonic() - begun < scaled(3)
+    if option != "close-timeout":
+        flood.stop()
+    connection.close()
+    daemon.wait_log("closed after")
+
+
+# --- fairness -----------------------------------------------------------------------------------
+
+
+def test_flood_of_empty_messages_does_not_delay_others(run):
+    """Six bytes of a client make two of an answer and, each alone, a system call."""
+    daemon = run(Daemon(peer="echo://"))
+    client, bystander = daemon.open(), daemon.open()
+    stop = threading.Event()
+    threads = [
+        threading.Thread(
+            target=in_circles, args=(client.sock.dup(), frame(BIN) * 50000, stop), daemon=True),
+        threading.Thread(target=swallow, args=(client.sock.dup(), stop), daemon=True)]
+    for thread in threads:
+        thread.start()
+    try:
+        check_bystander(bystander, 20)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_large_file_does_not_delay_others(run, tmp_path):
+    """A file without blocks is read as fast as memory, and a client that takes it as fast never lets the
+    daemon wait."""
+    size = 1024 * MIB
+    with open(tmp_path / "large.bin", "wb") as file:
+        file.truncate(size)
+    daemon = run(Daemon(f"--web={tmp_path}", peer="echo://"))
+    bystander = daemon.open()
+
+    def download():
+        client = run(RawClient(daemon.address))
+        client.send_raw(build_request("/large.bin", plain=True))
+        assert client.recv_http(head_only=True).status == 200
+        got, room = len(client.buffer), bytearray(MIB)
+        while piece := client.sock.recv_into(room, 0, socket.MSG_TRUNC):  # not even copied, see tcp(7)
+            got += piece
+        return got
+
+    with ThreadPoolExecutor(2) as pool:
+        downloads = [pool.submit(download) for _ in range(2)]
+        times = []
+        while not all(result.done() for result in downloads):
+            begun = time.perf_counter()
+            bystander.round_trip()
+            times.append(time.perf_counter() - begun)
+            time.sleep(0.005)
+    assert [result.result() for result in downloads] == [size, size]
+    # A single long one may be the machine's.
+    assert sorted(times)[-2] < scaled(0.1), sorted(times)[-10:]
+
+
+# --- pings --------------------------------------------------------------------------------------
+
+
+def test_all_pings_of_a_segment_are_answered(run):
+    daemon = run(Daemon(peer="echo://"))
+    client = daemon.open()
+    pings = [struct.pack("!B", number) * 125 for number in range(40)]
+    client.send_raw(b"".join(frame(PING, payload) for payload in pings))
+    assert [client.recv_frame() for _ in pings] == [Frame(True, PONG, payload) for payload in pings]
+
+
+def test_newest_of_very_many_pings_is_answered(run):
+    """Not each of them has to be (RFC 6455, 5.5.3), but in order, and the last."""
+    daemon = run(Daemon(peer="echo://"))
+    client = daemon.open()
+    count = 100000
+    sender = client.send_in_background(b"".join(
+        frame(PING, struct.pack("!I", number)) for number in range(count)))
+    last = -1
+    while last != count - 1:
+        got = client.recv_frame()
+        assert got.opcode == PONG
+        number = struct.unpack("!I", got.payload)[0]
+        assert number > last
+        last = number
+    sender.join()
+    client.close_handshake()
+
+
+# --- nothing is left unread ---------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def stopped(daemon):
+    """What is done meanwhile the daemon finds all at once."""
+    daemon.signal(signal.SIGSTOP)
+    state = f"/proc/{daemon.process.pid}/stat"
+    eventually(lambda: open(state).read().rsplit(")", 1)[1].split()[0] == "T", "the daemon to stop")
+    try:
+        yield
+    finally:
+        daemon.signal(signal.SIGCONT)
+
+
+def expect_bytes(client, data):
+    """Promptly: not only when something else wakes the daemon."""
+    got = b""
+    while len(got) < len(data):
+        got += client.recv_message(scaled(2))[1]
+    assert got == data
+
+
+def test_what_follows_urgent_data_of_the_peer(run):
+    """A read stops in front of it and is short, though there is more (tcp(7))."""
+    peer = run(TcpPeer())
+    daemon = run(Daemon(peer=peer.url))
+    client, connection = daemon.open(), peer.accept()
+    with stopped(daemon):
+        connection.send(b"abc")
+        connection.sock.send(b"!", socket.MSG_OOB)
+        connection.send(b"def")
+    expect_bytes(client, b"abcdef")
+    connection.send(b"ghi")
+    expect_bytes(client, b"ghi")
+
+
+def test_what_follows_urgent_data_of_a_client(run):
+    daemon = run(Daemon(peer="echo://"))
+    client = daemon.open()
+    message = frame(BIN, b"abcdef")
+    with stopped(daemon):
+        client.send_raw(message[:8])
+        client.sock.send(b"!", socket.MSG_OOB)
+        client.send_raw(message[8:])
+    expect_bytes(client, b"abcdef")
+
+
+def test_what_follows_descriptors_of_a_unix_peer(run, tmp_path):
+    """A read stops behind the bytes that a message with descriptors belongs to (unix(7))."""
+    peer = run(UnixPeer(tmp_path / "peer"))
+    daemon = run(Daemon(peer=peer.url))
+    client, connection = daemon.open(), peer.accept()
+    before = daemon.fds()
+    with stopped(daemon), open(os.devnull) as file:
+        socket.send_fds(connection.sock, [b"abc"], [file.fileno()])
+        connection.send(b"def")
+    expect_bytes(client, b"abcdef")
+    assert daemon.fds() == before
+
+
+def test_what_follows_descriptors_of_a_unix_client(run, tmp_path):
+    path = f"{tmp_path}/front"
+    daemon = run(Daemon("-l", f"unix:{path}", defaults=False, peer="echo://"))
+    client = daemon.open(address=path)
+    before, message = daemon.fds(), frame(BIN, b"abcdef")
+    with stopped(daemon), open(os.devnull) as file:
+        socket.send_fds(client.sock, [message[:8]], [file.fileno()])
+        client.send_raw(message[8:])
+    expect_bytes(client, b"abcdef")
+    assert daemon.fds() == before
+
+
+def test_packets_in_a_fifo(run, tmp_path):
+    """A writer with O_DIRECT makes packets of its writes, and a read takes one of them (pipe(2))."""
+    fifo = run(FifoWriter(tmp_path / "fifo"))
+    daemon = run(Daemon(peer=fifo.url))
+    client = daemon.open()
+    fifo.open()
+    fcntl.fcntl(fifo.fd, fcntl.F_SETFL, os.O_DIRECT)
+    with stopped(daemon):
+        fifo.send(b"abc")
+        fifo.send(b"def")
+    expect_bytes(client, b"abcdef")
+
+
+def test_unix_peer_that_reads_no_more(run, tmp_path):
+    """Only its reading side is shut: no end to be seen, but what is written is lost. The client is told, and
+    gets what the peer had said before."""
+    peer = run(UnixPeer(tmp_path / "peer"))
+    daemon = run(Daemon(peer=peer.url))
+    client, connection = daemon.open(), peer.accept()
+    connection.sock.shutdown(socket.SHUT_RD)
+    with stopped(daemon):
+        connection.send(b"before")
+        client.send_binary(b"for nobody")
+    expect_bytes(client, b"before")
+    client.expect_close(1011)
+    daemon.wait_log("failed: Broken pipe")
+    client.send_close(1011)
+    client.expect_eof()
+
+
+# --- closing ------------------------------------------------------------------------------------
+
+
+def test_nothing_follows_the_close_frame_of_the_idle_timeout(run, tmp_path):
+    """The client takes nothing, and so the peer is not read either: idle, with lines waiting in the daemon.
+    They must not come behind the close frame (RFC 6455, 5.5.1)."""
+    bridge = Bridge(run, tmp_path, "unix", f"--idle-timeout={scaled(1)}", "--close-timeout=60",
+                    "-c", "framing=newline", "-c", "framing-config=lf")
+    client, connection = bridge.pair()
+    flood = Flood(connection.sock, b"\n" * bridge.size)
+    flood.wait_stuck()
+    flood.wait_done()  # after its close frame the daemon reads the peer and throws away
+    ending, wire = b"no data for too long (idle-timeout)", client.buffer
+    client.sock.settimeout(client.timeout)
+    while ending not in wire:
+        piece = client.sock.recv(MIB)
+        assert piece, "no close frame"
+        wire += piece
+    assert wire.endswith(ending), f"{wire[wire.index(ending) + len(ending):][:60]!r} behind the close frame"
+    assert not select.select([client.sock], [], [], scaled(0.3))[0], client.sock.recv(100)
+    wire.clear()
+    client.send_close(1001)
+    client.expect_eof()
+
+
+@pytest.mark.parametrize("option", ("ping", "idle-timeout", "stall-timeout"))
+def test_closing_has_a_deadline_of_its_own(run, tmp_path, option):
+    """While we wait for the client's close frame only close-timeout counts, also when what the client still
+    sends has to wait for a peer that does not read."""
+    bridge = Bridge(run, tmp_path, "unix", f"--{option}=500ms", "--close-timeout=60", rcvbuf=4096)
+    client, connection = bridge.pair()
+    connection.finish()
+    client.expect_close(1000)
+    data = numbers(bridge.size)
+    flood = Flood(client.sock, frame(BIN, data))
+    flood.wait_stuck()
+    time.sleep(1)  # twice the option
+    same(connection.recv_exactly(len(data)), data)
+    flood.wait_done()
+    time.sleep(1)
+    client.send_text("late")
+    assert connection.recv_exactly(4) == b"late"
+    client.send_close(1000)
+    client.expect_eof()
+    client.close()
+    connection.expect_eof()
+    bridge.daemon.wait_log(r"closed after .*the peer has closed \(1000\)")
+
+
+def test_peer_gets_what_a_client_said_that_never_answers_the_close(run):
+    """The client is dropped; what the daemon had taken from it is still on its way to a slow peer."""
+    peer = run(TcpPeer(rcvbuf=4096))
+    daemon = run(Daemon("--close-timeout=1", "--buffer-high=16M", peer=peer.url))
+    client, connection = daemon.open(), peer.accept()
+    connection.finish()
+    client.expect_close(1000)
+    data = numbers(8 * MIB)
+    client.send_raw(frame(BIN, data))
+    daemon.settle()
+    daemon.wait_log("the client did not answer the close frame")
+    same(connection.recv_all(), data)
+    assert not connection.reset
