@@ -328,8 +328,14 @@ static void shut_in_the_way(
 static void open_again(struct listeners *set, struct link *shut) {
 	for(struct link *at = shut->next; at != shut; at = at->next) {
 		const struct listener *listener = listener_of(at);
-		if(!find_open(set, listener->spec, listener->port)) {
-			open_spec(set, &set->list, listener->spec, listener->reopen_port, false);
+		struct link *last = set->list.prev;
+		if(find_open(set, listener->spec, listener->port)) {
+			continue;
+		}
+		open_spec(set, &set->list, listener->spec, listener->reopen_port, false);
+		/* The configuration goes on calling it by its own port, which may be 0. */
+		for(struct link *fresh = last->next; fresh != &set->list; fresh = fresh->next) {
+			listener_of(fresh)->port = listener->port;
 		}
 	}
 }
