@@ -1,0 +1,444 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a message costs, counted: system calls, allocations, copies, instructions. Noise cannot touch it.
+
+    system calls    strace's record between two marker messages; nothing but receiving, sending and
+                    waiting may be in it, and of those exactly so many
+    allocations,    a library put in front of the C library (counting.c) counts calls of the daemon;
+    copies, clock   its counters are read before and after the messages
+    instructions    callgrind, a run with few messages and one with more; the difference is theirs alone
+
+The test is client and peer in one thread, and each message goes out when the one before has arrived,
+so the daemon sees the same on every run.
+
+The budgets of instructions are in counts-budget.json, with the compiler and the C library they hold for;
+anything else is skipped with a notice. After a change that is meant to cost or to save something:
+
+    python3 tests/e2e/test_counts.py            what each workload costs now, beside its budget
+    python3 tests/e2e/test_counts.py --write    and make that the budget
+"""
+import contextlib
+import json
+import mmap
+import os
+import platform
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import (
+    BIN, BINARY, PING, PONG, ROOT, SANITIZED, Daemon, Frame, TcpPeer, eventually, frame)
+
+sys.path.insert(0, str(ROOT / "bench"))
+from counts import Callgrind  # noqa: E402
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="a sanitizer's own calls and instructions count too")
+
+BUDGET = Path(__file__).with_name("counts-budget.json")
+SLACK = 1.03
+# A mask of zeros, so that a marker can be read in the record; unmasking costs the same with any mask.
+NO_MASK = bytes(4)
+SMALL = bytes(range(64))
+
+
+class Session:
+    """A daemon with `connections` clients and the test at the other ends of theirs."""
+
+    def __init__(self, run, daemon, peer, connections=1):
+        self.daemon = run(daemon)
+        self.pairs = []
+        for _ in range(connections):
+            client = self.daemon.open()
+            self.pairs.append((client, peer.accept()))
+        self.client, self.service = self.pairs[0]
+
+    def up(self, payload, repeat=1):
+        """Messages from the client to the peer, in one block."""
+        self.client.send_raw(frame(BIN, payload, mask=NO_MASK) * repeat)
+        assert self.service.recv_exactly(len(payload) * repeat) == payload * repeat
+
+    def down(self, payload, count=1):
+        """Bytes from the peer, which become `count` equal messages."""
+        self.service.send(payload)
+        got = [self.client.recv_frame() for _ in range(count)]
+        assert b"".join(message.payload for message in got) == payload
+        assert {message.opcode for message in got} <= {1, 2}
+
+    def echo(self, payload):
+        self.up(payload)
+        self.down(payload)
+
+    def ping(self, payload):
+        self.client.send_frame(PING, payload)
+        assert self.client.recv_frame() == Frame(True, PONG, payload)
+
+    def stop(self):
+        self.daemon.close_clients()
+        for _, service in self.pairs:
+            service.close()
+        self.daemon.stop()
+
+
+def arguments(framing="binary"):
+    return ("-c", f"framing={framing}", *(("-c", "framing-config=lf") if framing == "newline" else ()))
+
+
+def under(tool, peer, *args):
+    """A daemon that is started by a tool, which takes the place of the program and gets it as arguments."""
+    program, *options = tool
+    return Daemon(*options, BINARY, "-p", "0", "-l", "127.0.0.1", *args, peer=peer.url, defaults=False,
+                  executable=shutil.which(program))
+
+
+# --- system calls -------------------------------------------------------------------------------
+
+RECEIVES = {"recv", "recvfrom", "recvmsg", "read", "readv"}
+SENDS = {"send", "sendto", "sendmsg", "write", "writev"}
+# Which calls these are does not matter; that there are no others does.
+KINDS = {**dict.fromkeys(RECEIVES, "receive"), **dict.fromkeys(SENDS, "send"),
+         "epoll_wait": "wait", "epoll_pwait": "wait", "epoll_pwait2": "wait"}
+FIRST, LAST = b"first marker", b"last marker"
+
+
+@pytest.fixture
+def traced(run, tmp_path):
+    """A function that starts a session under strace, runs its argument between two markers, and returns
+    {"receive": n, "send": n, "wait": n, and any other call by its name}."""
+    if not can_trace():
+        pytest.skip("strace is not installed, or tracing is not allowed here")
+
+    def trace(work, connections=1):
+        record = tmp_path / "record"
+        peer = run(TcpPeer())
+        # -D: the daemon is the child of the test, so that stopping it is as always.
+        tool = ("strace", "-D", "-f", "-o", record)
+        session = Session(run, under(tool, peer, *arguments()), peer, connections)
+        session.echo(FIRST)
+        work(session)
+        session.echo(LAST)
+        session.stop()
+        text = eventually(lambda: re.search(r"(?s).*\+\+\+ exited", record.read_text()),
+                          "the end of strace's record").group()
+        return count_calls(text.splitlines())
+
+    return trace
+
+
+def can_trace():
+    if not shutil.which("strace"):
+        return False
+    return subprocess.run(("strace", "-D", "-o", "/dev/null", "true"), capture_output=True,
+                          timeout=10, check=False).returncode == 0
+
+
+def count_calls(lines):
+    """The calls after the first marker has left and before the last one is received."""
+    begin = max(at for at, line in enumerate(lines) if FIRST.decode() in line)
+    end = min(at for at, line in enumerate(lines) if LAST.decode() in line)
+    calls = {}
+    for line in lines[begin + 1:end]:
+        match = re.match(r"\d+ +(\w+)\(", line)
+        if match:
+            name = KINDS.get(match[1], match[1])
+            calls[name] = calls.get(name, 0) + 1
+    return calls
+
+
+@contextlib.contextmanager
+def standing_still(daemon):
+    """What happens meanwhile is all there when the daemon looks again."""
+    state = Path(f"/proc/{daemon.process.pid}/stat")
+    daemon.signal(signal.SIGSTOP)
+    eventually(lambda: state.read_text().rsplit(")", 1)[1].split()[0] in "tT", "the daemon to stop")
+    yield
+    daemon.signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("size", [64, 4096])
+def test_calls_of_an_echo(traced, size):
+    messages = 200
+    payload = os.urandom(size)
+
+    def work(session):
+        for _ in range(messages):
+            session.echo(payload)
+
+    calls = traced(work)
+    # Each half of an echo is waited for; the last wait is for the marker.
+    assert calls == {"receive": 2 * messages, "send": 2 * messages, "wait": 2 * messages + 1}
+
+
+def test_calls_of_an_echo_on_many_connections(traced):
+    connections, rounds = 64, 5
+    messages = connections * rounds
+
+    def work(session):
+        for _ in range(rounds):
+            with standing_still(session.daemon):
+                for client, _ in session.pairs:
+                    client.send_frame(BIN, SMALL, mask=NO_MASK)
+            for _, service in session.pairs:
+                assert service.recv_exactly(len(SMALL)) == SMALL
+            with standing_still(session.daemon):
+                for _, service in session.pairs:
+                    service.send(SMALL)
+            for client, _ in session.pairs:
+                assert client.recv_frame() == Frame(True, BIN, SMALL)
+
+    calls = traced(work, connections)
+    # For each half of a round: the wait that the stop interrupts, the one that brings 64 events, and
+    # perhaps one that begins before the stop.
+    assert calls.pop("wait") <= 6 * rounds + 1
+    assert calls == {"receive": 2 * messages, "send": 2 * messages}
+
+
+def test_calls_of_many_messages_in_one_read(traced):
+    """A block of messages to the peer is one message to the system, and so is a block of answers."""
+    blocks = 100
+
+    def work(session):
+        for _ in range(blocks):
+            session.up(bytes(256), 32)
+
+    assert traced(work) == {"receive": blocks, "send": blocks, "wait": blocks + 1}
+
+
+def test_calls_of_pings(traced):
+    def work(session):
+        for _ in range(100):
+            session.ping(b"are you there?")
+
+    assert traced(work) == {"receive": 100, "send": 100, "wait": 101}
+
+
+# --- allocations, copies, clock -----------------------------------------------------------------
+
+COUNTERS = ("allocations", "frees", "copies", "copied_bytes", "clocks", "waits")
+
+
+class Counted(Session):
+    """A session whose daemon has the counting library in front of the C library."""
+
+    def __init__(self, run, library, path, framing):
+        path.write_bytes(bytes(8 * len(COUNTERS)))
+        peer = run(TcpPeer())
+        environment = {"LD_PRELOAD": str(library), "COUNTING": str(path)}
+        super().__init__(run, Daemon(*arguments(framing), peer=peer.url, env=environment), peer)
+        with open(path, "rb") as file:
+            self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def counters(self):
+        return dict(zip(COUNTERS, struct.unpack(f"{len(COUNTERS)}Q", self.memory[:])))
+
+    def cost(self, work, messages=200):
+        """What `messages` times `work` adds to each counter; once before, for what is done at first."""
+        work()
+        before = self.counters()
+        for _ in range(messages):
+            work()
+        after = self.counters()
+        return {name: after[name] - before[name] for name in COUNTERS}
+
+
+@pytest.fixture
+def counted(run, tmp_path):
+    """A function that starts a session with the counting library and a framing function."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if not compiler:
+        pytest.skip("no compiler is installed")
+    library = tmp_path / "counting.so"
+    subprocess.run(
+        (compiler, "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-fno-builtin", "-Wall", "-Wextra", "-Werror",
+         "-fPIC", "-shared", "-o", library, Path(__file__).with_name("counting.c")), check=True)
+    return lambda framing="binary": Counted(run, library, tmp_path / "counters", framing)
+
+
+def assert_nothing(cost, *names):
+    assert {name: cost[name] for name in names} == dict.fromkeys(names, 0)
+
+
+def test_the_counting_library_sees_what_there_is_to_see(counted):
+    """A line that comes in two pieces is the one thing that has to be kept: room for it is taken, and it
+    is copied there and back."""
+    session = counted("newline")
+
+    def work():
+        session.service.send(b"begin ")
+        session.daemon.settle()
+        session.service.send(b"end\n")
+        assert session.client.recv_frame().payload == b"begin end\n"
+
+    cost = session.cost(work, 5)
+    assert cost["allocations"] >= 5
+    assert cost["frees"] >= 5
+    assert cost["copied_bytes"] >= 5 * 2 * len(b"begin ")
+    assert cost["clocks"] >= 10
+    session.stop()
+
+
+@pytest.mark.parametrize("size", [1, 64, 4096, 32768])
+def test_binary_messages_are_neither_copied_nor_allocated_for(counted, size):
+    session = counted()
+    payload = os.urandom(size)
+    cost = session.cost(lambda: session.echo(payload))
+    # The one in-place move of the way to the peer is no call; the test of instructions for each byte shows
+    # that it is made once.
+    assert_nothing(cost, "allocations", "frees", "copies", "copied_bytes")
+    session.stop()
+
+
+def test_no_allocation_for_lines_and_control_frames(counted):
+    session = counted("newline")
+    lines = b"".join(b"this is line %6d\n" % at for at in range(10))
+
+    def work():
+        session.ping(b"")
+        session.down(lines, 10)
+        session.ping(b"are you there?")
+        session.client.send_frame(PONG, b"unasked")
+        session.up(SMALL, 10)
+
+    cost = session.cost(work)
+    assert_nothing(cost, "allocations", "frees")
+    # Lines are gathered with their headers, so that they go out with one call: one copy of each but the
+    # first, which has room for a header in front. A pong's payload is put behind its header.
+    assert cost["copied_bytes"] == 200 * (len(lines) // 10 * 9 + len(b"are you there?"))
+    session.stop()
+
+
+@pytest.mark.parametrize("framing", ["auto", "text"])
+def test_no_allocation_for_text(counted, framing):
+    session = counted(framing)
+    text = "Grüße aus dem Tunnel: žluťoučký kůň. ".encode() * 20
+    cost = session.cost(lambda: session.down(text))
+    assert_nothing(cost, "allocations", "frees", "copied_bytes")
+    session.stop()
+
+
+def test_the_clock_is_read_once_a_turn(counted):
+    session = counted()
+    cost = session.cost(lambda: session.echo(SMALL))
+    # The reading of the last turn before and after may be counted or not.
+    assert abs(cost["clocks"] - cost["waits"]) <= 1
+    session.stop()
+
+
+# --- instructions -------------------------------------------------------------------------------
+
+
+# Each takes a session and does some messages; `per` is how many.
+WORKLOADS = {
+    "echo of 64 bytes": {
+        "framing": "binary", "work": lambda s: s.echo(SMALL), "per": 1},
+    "line of 20 bytes to the client": {
+        "framing": "newline", "work": lambda s: s.down(b"nineteen letters...\n" * 50, 50), "per": 50},
+    "256 bytes to the peer, 64 at once": {
+        "framing": "binary", "work": lambda s: s.up(SMALL * 4, 64), "per": 64},
+    "ping": {
+        "framing": "binary", "work": lambda s: s.ping(b"are you there?"), "per": 1},
+}
+FEW, MANY = 100, 400
+# Instructions for each byte, from messages of two sizes: who touches payload shows here.
+SMALLER, LARGER = 4096, 32768
+BYTES = {
+    "byte to the client": lambda s, size: s.down(bytes(size)),
+    "byte to the peer": lambda s, size: s.up(bytes(size)),
+}
+
+
+def instructions(enter, folder, framing, work, times):
+    """All that a daemon executes in user space from start to end, with `work` done so many times."""
+    findings = folder / "callgrind"
+    peer = enter(TcpPeer())
+    # glibc chooses its routines by processor; these are chosen on every one of this kind.
+    tunables = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-ERMS,-FSRM,-BMI2"
+    with contextlib.ExitStack() as stack:
+        daemon = under(Callgrind.wrapper(findings), peer, *arguments(framing))
+        daemon.env["GLIBC_TUNABLES"] = tunables
+        session = Session(stack.enter_context, daemon, peer)
+        for _ in range(times):
+            work(session)
+        session.stop()
+    return Callgrind.read(findings)["instructions"]
+
+
+def per_message(enter, folder, name):
+    workload = WORKLOADS[name]
+    few, many = (instructions(enter, folder, workload["framing"], workload["work"], times)
+                 for times in (FEW, MANY))
+    return (many - few) / (MANY - FEW) / workload["per"]
+
+
+def per_byte(enter, folder, name):
+    small, large = (
+        instructions(enter, folder, "binary", lambda s, size=size: BYTES[name](s, size), FEW)
+        for size in (SMALLER, LARGER))
+    return (large - small) / FEW / (LARGER - SMALLER)
+
+
+def built_with():
+    """What decides about instructions: compiler, optimization, C library, kind of machine."""
+    compilers = set(re.findall(
+        r"DW_AT_producer .*: (?:GNU C\d* |.*?)((?:clang version )?\d+\.\d+)[.\d]*(.*)",
+        subprocess.run(("readelf", "--debug-dump=info", "--dwarf-depth=1", BINARY),
+                       capture_output=True, text=True, check=False).stdout))
+    kinds = {f"{version} {' '.join(re.findall(r'-O[0-3sgf]?[a-z]*|-m(?:arch|tune)=[^ ]+', options))}"
+             for version, options in compilers}
+    return {"compiler": ", ".join(sorted(kinds)) or "unknown",
+            "libc": " ".join(platform.libc_ver()), "machine": platform.machine()}
+
+
+@pytest.fixture
+def budget():
+    committed = json.loads(BUDGET.read_text())
+    if not shutil.which("valgrind"):
+        pytest.skip("valgrind is not installed")
+    here = built_with()
+    if here != committed["built with"]:
+        pytest.skip(f"the budget holds for {committed['built with']}, this is {here}")
+    return committed["instructions"]
+
+
+def check_budget(budget, name, cost, grain=0):
+    """`grain`: what measuring cannot tell from nothing."""
+    allowed = budget[name] * SLACK + grain
+    assert cost <= allowed, (
+        f"{name}: {cost:.4g} instructions, the budget is {budget[name]:.4g} and 3 %; if they are worth "
+        "it: python3 tests/e2e/test_counts.py --write")
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_instructions_of_a_message(run, tmp_path, budget, name):
+    check_budget(budget, name, per_message(run, tmp_path, name))
+
+
+@pytest.mark.parametrize("name", BYTES)
+def test_instructions_of_a_byte(run, tmp_path, budget, name):
+    """To the peer one pass (load, unmask, store, sixteen bytes at once); to the client none at all."""
+    check_budget(budget, name, per_byte(run, tmp_path, name), grain=0.001)
+
+
+def main():
+    """Prints what is executed today beside the budget; with --write it becomes the budget."""
+    import tempfile
+    old = json.loads(BUDGET.read_text())["instructions"] if BUDGET.exists() else {}
+    measured = {}
+    for names, measure in ((WORKLOADS, per_message), (BYTES, per_byte)):
+        for name in names:
+            with contextlib.ExitStack() as stack:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                cost = measure(stack.enter_context, folder, name)
+            measured[name] = round(cost, 1 if names is WORKLOADS else 4)
+            print(f"{name}: {measured[name]} (budget {old.get(name, 'none')})", flush=True)
+    if "--write" in sys.argv[1:]:
+        text = json.dumps({"built with": built_with(), "instructions": measured}, indent="\t")
+        BUDGET.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
