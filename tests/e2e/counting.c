@@ -47,11 +47,11 @@ static int (*real_epoll_wait)(int, struct epoll_event *, int, int);
 
 __attribute__((constructor)) static void begin(void) {
 	real_memmove = (void *(*)(void *, const void *, size_t))dlsym(RTLD_NEXT, "memmove");
-	real_clock_gettime = (int (*)(clockid_t, struct timespec *))dlsym(
-		RTLD_NEXT, "clock_gettime");
+	real_clock_gettime =
+		(int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
 	real_time = (time_t(*)(time_t *))dlsym(RTLD_NEXT, "time");
-	real_epoll_wait = (int (*)(int, struct epoll_event *, int, int))dlsym(
-		RTLD_NEXT, "epoll_wait");
+	real_epoll_wait =
+		(int (*)(int, struct epoll_event *, int, int))dlsym(RTLD_NEXT, "epoll_wait");
 	const char *path = getenv("COUNTING");
 	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
 	if(fd < 0) {
