@@ -122,7 +122,7 @@ static inline size_t unfinished(const uint8_t *data, size_t at) {
 	}
 	assert(at >= LOOK_BACK);
 	return (data[at - 1] >= 0xC0 ? 1u : 0u) + (data[at - 2] >= 0xE0 ? 2u : 0u) +
-	       (data[at - 3] >= 0xF0 ? 3u : 0u);
+		(data[at - 3] >= 0xF0 ? 3u : 0u);
 }
 
 /* Does the block at `at` continue the valid text before it? Position 0 is a character boundary. */
@@ -167,7 +167,8 @@ static size_t skip_valid(const uint8_t *data, size_t len) {
 	}
 	/* The rest is less than a block: look at the last block, known in part, as a whole. */
 	if(at < len && len - at < BLOCK && len >= BLOCK + LOOK_BACK &&
-		!has_error(find_errors(data + len - BLOCK))) {
+		(is_ascii(data + len - BLOCK, BLOCK) ||
+			!has_error(find_errors(data + len - BLOCK)))) {
 		at = len;
 	}
 	return at - unfinished(data, at);

@@ -472,19 +472,28 @@ static enum websocket_result take_short_messages(
 	while(left >= SHORT_HEADER && result == WEBSOCKET_MORE) {
 		uint8_t opcode = in[0] ^ FIN;
 		size_t len = in[1] ^ MASK; /* above 127 if there is no mask */
-		if((opcode != WEBSOCKET_TEXT && opcode != WEBSOCKET_BINARY) || len >= LENGTH_16 ||
-			len > left - SHORT_HEADER) {
+		size_t head = SHORT_HEADER;
+		if(len == LENGTH_16 && left >= SHORT_HEADER + 2) {
+			len = (size_t)in[2] << 8 | in[3];
+			head = SHORT_HEADER + 2;
+			if(len < LENGTH_16) {
+				break;
+			}
+		} else if(len >= LENGTH_16) {
+			break;
+		}
+		if((opcode != WEBSOCKET_TEXT && opcode != WEBSOCKET_BINARY) || len > left - head) {
 			break;
 		}
 		message = opcode;
-		uint64_t seen = move_unmasked(out, in + SHORT_HEADER, len, load_32(in + 2));
+		uint64_t seen = move_unmasked(out, in + head, len, load_32(in + head - MASK_LEN));
 		if(opcode == WEBSOCKET_TEXT && (seen & NOT_ASCII) && !utf8_valid(out, len)) {
 			result = fail_text(parser);
 			break;
 		}
 		out += len;
-		in += SHORT_HEADER + len;
-		left -= SHORT_HEADER + len;
+		in += head + len;
+		left -= head + len;
 		result = parser->whole ? WEBSOCKET_MESSAGE : WEBSOCKET_MORE;
 	}
 	parser->message = message;
@@ -603,7 +612,7 @@ int websocket_parse_close(const uint8_t *payload, size_t len, uint16_t *code) {
 
 static bool is_base64(char c) {
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	       c == '+' || c == '/';
+		c == '+' || c == '/';
 }
 
 bool websocket_key_valid(const char *key, size_t len) {
