@@ -26,7 +26,7 @@ CFLAGS ?= -O2 -g
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 cflags := -std=gnu11 $(warnings) -fvisibility=hidden -fno-strict-aliasing -D_GNU_SOURCE -pthread \
 	$(shell $(PKG_CONFIG) --cflags $(libraries)) $(CFLAGS)
-ldlibs := $(shell $(PKG_CONFIG) --libs $(libraries)) -ldl $(LDLIBS)
+ldlibs := $(shell $(PKG_CONFIG) --libs $(libraries)) -lcrypt -ldl $(LDLIBS)
 ldflags := -Wl,--export-dynamic -Wl,-z,relro,-z,now $(LDFLAGS)
 ifdef SANITIZE
 # LOOP_CHECK turns a lost wake-up into an assertion; it costs memory, so only check builds have it.

@@ -8,6 +8,7 @@
  */
 #include "bridge.h"
 
+#include "auth.h"
 #include "connection.h"
 #include "handshake.h"
 #include "listener.h"
@@ -168,6 +169,19 @@ static int open_site(const struct settings *settings, struct web_site **out) {
 	return result;
 }
 
+/* Once there have been users the thread stays, idle without them. */
+static int open_auth(struct bridge *bridge, const struct config *config) {
+	if(!config->users || bridge->env.auth) {
+		return 0;
+	}
+	int result = auth_open(&bridge->env.auth, bridge->env.loop);
+	if(result) {
+		log_write(LOG_ERROR, "auth-file: cannot start the thread that verifies passwords: %s",
+			strerror(-result));
+	}
+	return result;
+}
+
 /* The point of no return: what the new configuration needs is there. */
 static void bridge_adopt(struct bridge *bridge, struct config *config, struct web_site *site) {
 	config_free(&bridge->config);
@@ -177,6 +191,9 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct we
 	bridge->env.web = site;
 	bridge->env.settings = &bridge->config.settings;
 	bridge->env.backend = bridge->config.backend;
+	if(bridge->env.auth) {
+		auth_set_users(bridge->env.auth, bridge->config.users);
+	}
 }
 
 static void tell_connections(struct bridge *bridge, bool stop) {
@@ -199,8 +216,11 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 	if(result) {
 		return result;
 	}
-	result = listeners_open(
-		&bridge->listeners, settings->listens, settings->listen, settings->port);
+	result = open_auth(bridge, config);
+	if(result == 0) {
+		result = listeners_open(
+			&bridge->listeners, settings->listens, settings->listen, settings->port);
+	}
 	if(result) {
 		web_site_close(site);
 		return result;
@@ -222,6 +242,7 @@ static void bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limi
 	bridge->env.handshake_free = handshake_free;
 	bridge->env.gone = connection_gone;
 	bridge->env.handlers[CONNECTION_HEAD] = &handshake_head_handlers;
+	bridge->env.handlers[CONNECTION_AUTH] = &handshake_auth_handlers;
 	bridge->env.handlers[CONNECTION_CONNECT] = &handshake_connect_handlers;
 	bridge->env.handlers[CONNECTION_ANSWER] = &handshake_answer_handlers;
 	bridge->env.handlers[CONNECTION_OPEN] = &relay_open_handlers;
@@ -246,7 +267,10 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 			strerror(-result));
 		goto fail;
 	}
-	result = open_site(&config->settings, &site);
+	result = open_auth(bridge, config);
+	if(result == 0) {
+		result = open_site(&config->settings, &site);
+	}
 	if(result) {
 		goto fail;
 	}
@@ -318,6 +342,7 @@ void bridge_close(struct bridge *bridge) {
 	drop_all(bridge);
 	listeners_close(&bridge->listeners);
 	loop_timer_cancel(bridge->env.loop, &bridge->grace);
+	auth_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
 	web_site_close(bridge->env.web);
 	config_free(&bridge->config);

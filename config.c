@@ -12,6 +12,7 @@
  */
 #include "config.h"
 
+#include "auth.h"
 #include "ini.h"
 
 #include <arpa/inet.h>
@@ -57,6 +58,8 @@ enum option_type {
 	TYPE_ORIGIN,
 	TYPE_DIRECTORY,
 	TYPE_WEB,
+	TYPE_USERS,
+	TYPE_SWITCH,
 	TYPE_RESOLVER,
 	TYPE_LEVEL,
 	TYPE_BACKEND,
@@ -121,6 +124,13 @@ static const struct option options[] = {
 		.preset = "",
 		.help = "directory whose files plain HTTP requests get, or one file that is then "
 			"/"},
+	{.group = GROUP_LISTEN, .name = "auth-file", .argument = "FILE", .type = TYPE_USERS,
+		SETTING(auth_file), .preset = "",
+		.help = "ask clients for a user and password: lines of name:hash as htpasswd -B "
+			"and mkpasswd write them"},
+	{.group = GROUP_LISTEN, .name = "web-auth", .argument = "yes|no", .type = TYPE_SWITCH,
+		SETTING(web_auth), .preset = "yes",
+		.help = "whether auth-file is for the pages of web too"},
 	{.group = GROUP_BACKEND, .name = "backend", .letter = 'b', .argument = "NAME",
 		.type = TYPE_BACKEND, .key = true,
 		.help = "load backend_NAME.so and drop the previous backend with its options; "
@@ -460,6 +470,12 @@ static const char *check_web(const char *text) {
 	return usable ? NULL : "is neither directory nor file";
 }
 
+/* What stands in the file is looked at, not its name. */
+static const char *check_any(const char *text) {
+	(void)text;
+	return NULL;
+}
+
 static bool is_ip4(const char *text) {
 	struct in_addr address;
 	return inet_pton(AF_INET, text, &address) == 1;
@@ -590,6 +606,37 @@ static void parse_text(struct reader *reader, const struct option *option, const
 			mistake_memory(reader);
 		}
 	}
+}
+
+static void parse_users(struct reader *reader, const struct option *option, const char *text) {
+	struct config *config = reader->config;
+	char error[AUTH_ERROR_MAX];
+
+	auth_users_free(config->users);
+	config->users = NULL;
+	parse_text(reader, option, text);
+	if(!config->settings.auth_file) {
+		return;
+	}
+	if(auth_users_read(text, &config->users, error)) {
+		config->users = NULL;
+		mistake(reader, "%s", error);
+	} else if(auth_users_count(config->users) == 0) {
+		log_place(LOG_WARNING, &reader->place, reader->given,
+			"there is no user in this file, so nobody is let in");
+	}
+}
+
+static const char *const switch_words[] = {"no", "yes"};
+
+static void parse_switch(struct reader *reader, const struct option *option, const char *text) {
+	bool *field = field_of(option, reader->config);
+
+	if(strcmp(text, switch_words[true]) != 0 && strcmp(text, switch_words[false]) != 0) {
+		mistake(reader, "\"%.80s\" is neither yes nor no", text);
+		return;
+	}
+	*field = strcmp(text, switch_words[true]) == 0;
 }
 
 /* Lists */
@@ -1024,6 +1071,11 @@ static void dump_origin(const struct option *option, const struct config *config
 	}
 }
 
+static void dump_switch(const struct option *option, const struct config *config) {
+	const bool *field = const_field_of(option, config);
+	dump_value(option->name, switch_words[*field]);
+}
+
 static void dump_backend(const struct option *option, const struct config *config) {
 	dump_value(option->name, config->backend_name ? config->backend_name : "");
 }
@@ -1038,6 +1090,8 @@ static const struct type types[TYPES] = {
 	[TYPE_ORIGIN] = {parse_origin, dump_origin, NULL},
 	[TYPE_DIRECTORY] = {parse_text, dump_text, check_directory},
 	[TYPE_WEB] = {parse_text, dump_text, check_web},
+	[TYPE_USERS] = {parse_users, dump_text, check_any},
+	[TYPE_SWITCH] = {parse_switch, dump_switch, NULL},
 	[TYPE_RESOLVER] = {parse_text, dump_text, check_resolver},
 	[TYPE_LEVEL] = {parse_level, dump_level, NULL},
 	[TYPE_BACKEND] = {parse_backend, dump_backend, NULL},
@@ -1361,6 +1415,8 @@ void config_free(struct config *config) {
 	drop_backend(config);
 	free_texts(&settings->listen, &settings->listens);
 	free_origins(settings);
+	auth_users_free(config->users);
+	free(settings->auth_file);
 	free(settings->web);
 	free(settings->plugin_path);
 	free(settings->resolver);

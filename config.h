@@ -23,6 +23,7 @@ enum config_action {
 struct config {
 	enum config_action action;
 	struct settings settings;
+	struct auth_users *users; /* of auth_file; NULL: none is set */
 	struct backend *backend; /* one reference; NULL for CONFIG_HELP and CONFIG_VERSION */
 	char *backend_name; /* NULL: built in */
 	size_t backend_options;

@@ -26,7 +26,8 @@ static const struct phase {
 	const char *name;
 	unsigned next; /* phases that may follow */
 } phases[CONNECTION_PHASES] = {
-	[CONNECTION_HEAD] = {"head", TO(QUERY) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_HEAD] = {"head", TO(AUTH) | TO(QUERY) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_AUTH] = {"auth", TO(QUERY) | TO(ANSWER) | TO(DEAD)},
 	[CONNECTION_QUERY] = {"query", TO(CONNECT) | TO(OPEN) | TO(ANSWER) | TO(DEAD)},
 	[CONNECTION_CONNECT] = {"connect", TO(OPEN) | TO(ANSWER) | TO(DEAD)},
 	[CONNECTION_ANSWER] = {"answer", TO(LINGER) | TO(DEAD)},

@@ -5,6 +5,7 @@
  */
 #ifndef WEBSOCKSY_CONNECTION_H
 #define WEBSOCKSY_CONNECTION_H
+#include "auth.h"
 #include "buffer.h"
 #include "log.h"
 #include "loop.h"
@@ -21,6 +22,7 @@
 
 enum connection_phase {
 	CONNECTION_HEAD, /* the request head is arriving */
+	CONNECTION_AUTH, /* the client's password is being verified */
 	CONNECTION_QUERY, /* the backend is asked for the peer */
 	CONNECTION_CONNECT, /* the peer's name is looked up and its addresses are tried */
 	CONNECTION_ANSWER, /* an HTTP answer is on its way */
@@ -50,6 +52,7 @@ struct connection_env {
 	struct resolver *resolver;
 	struct backend *backend;
 	struct web_site *web; /* NULL: no pages */
+	struct auth *auth; /* without users, or NULL: nobody is asked who he is */
 	const struct connection_handlers *handlers[CONNECTION_PHASES];
 	/* 101 is out: `early` are bytes that came behind the request head, valid during the call, writable */
 	void (*opened)(struct connection *connection, uint8_t *early, size_t early_len);

@@ -4,11 +4,13 @@
  *
  * Must not know: frames; what happens after the 101.
  * Invariants: 101 is sent only when the peer is connected, so every failure is an HTTP answer; the backend is
- * asked once for a request; what the client sends behind its request is kept, in order.
- * Implements RFC 6455 section 4.2 and RFC 6454 (through origin.c).
+ * asked once for a request, and no file is opened, before the client's password has been found right; what the
+ * client sends behind its request is kept, in order; a request's headers called Websocksy-* are ours alone.
+ * Implements RFC 6455 section 4.2, RFC 9110 section 11.6, and RFC 6454 (through origin.c).
  */
 #include "handshake.h"
 
+#include "auth.h"
 #include "http.h"
 #include "origin.h"
 #include "peer.h"
@@ -29,8 +31,13 @@
 #define HANDSHAKE_FILE_READS 16 /* in one turn */
 
 struct handshake {
-	struct carry input; /* an incomplete head; later what came behind the head */
+	struct carry input; /* an incomplete head; CONNECTION_AUTH: all of it and more; later what came behind it */
 	size_t scanned;
+	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */
+	struct auth_job *job; /* CONNECTION_AUTH: the password is being verified */
+	char *user; /* who the client says he is; NULL: nobody has asked */
+	bool granted; /* and has proven */
+	bool head_only; /* the request is HEAD */
 	struct peer_connect *connect;
 	struct peer_address address;
 	char accept[WEBSOCKET_ACCEPT_LEN + 1];
@@ -44,6 +51,7 @@ struct refusal {
 	unsigned status;
 	const char *message; /* one line for the client */
 	const char *extra; /* header lines, or NULL */
+	const char *user; /* for the log, or NULL */
 };
 
 /* An upgrade request on its way to the backend: strings are private copies in `memory`. */
@@ -106,7 +114,9 @@ static void answer_begin(struct connection *c, const char *head, size_t len) {
 static void refuse(struct connection *c, const struct refusal *refusal, bool head_only) {
 	char answer[HANDSHAKE_ANSWER_MAX];
 	enum log_level level = refusal->status >= 500 ? LOG_NOTICE : LOG_INFO;
-	connection_log_limited(c, level, "answered %u: %s", refusal->status, refusal->message);
+	const char *user = refusal->user;
+	connection_log_limited(c, level, "answered %u: %s%s%s%s", refusal->status, refusal->message,
+		user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
 	int len = http_format_error(answer, sizeof(answer), refusal->status, refusal->message,
 		refusal->extra, head_only);
 	if(len < 0) {
@@ -127,8 +137,10 @@ static void answer_web(struct connection *c, const struct http_request *request)
 	const char *query = memchr(request->target.at, '?', request->target.len);
 	size_t path_len = query ? (size_t)(query - request->target.at) : request->target.len;
 	web_respond(c->env->web, request, &response);
-	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u", (int)request->method.len,
-		request->method.at, (int)path_len, request->target.at, response.status);
+	const char *user = c->handshake->granted ? c->handshake->user : NULL;
+	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s",
+		(int)request->method.len, request->method.at, (int)path_len, request->target.at,
+		response.status, user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
 	c->handshake->file = response.fd;
 	c->handshake->file_left = response.body_len;
 	answer_begin(c, response.head, response.head_len);
@@ -241,6 +253,38 @@ static upgrade_check *const upgrade_checks[] = {
 	check_admission,
 };
 
+/* ---- what we tell the backend of the client ---- */
+
+/*
+ * Header fields that are added to the request. A value is NULL if there is none, or lives as long as the
+ * handshake or in `buf`. A client's own fields with this prefix are dropped, so a backend can trust them.
+ */
+#define PSEUDO_PREFIX "Websocksy-"
+#define PSEUDO_TEXT 256
+
+static const char *pseudo_user(const struct connection *c, char buf[PSEUDO_TEXT]) {
+	(void)buf;
+	return c->handshake->granted ? c->handshake->user : NULL;
+}
+
+static const struct pseudo_header {
+	const char *name;
+	const char *(*value)(const struct connection *c, char buf[PSEUDO_TEXT]);
+} pseudo_headers[] = {
+	{PSEUDO_PREFIX "User", pseudo_user},
+};
+#define PSEUDO_HEADERS (sizeof(pseudo_headers) / sizeof(pseudo_headers[0]))
+
+/* The password is none of the backend's business once we have asked for it ourselves. */
+static bool is_passed_on(const struct connection *c, const struct http_header *header) {
+	size_t prefix = strlen(PSEUDO_PREFIX);
+	struct http_slice start = {.at = header->name.at, .len = prefix};
+	if(header->name.len >= prefix && http_slice_is(start, PSEUDO_PREFIX)) {
+		return false;
+	}
+	return !c->handshake->granted || !http_slice_is(header->name, "Authorization");
+}
+
 /* ---- the question to the backend ---- */
 
 static char *copy_slice(char **at, struct http_slice slice) {
@@ -255,11 +299,17 @@ static char *copy_slice(char **at, struct http_slice slice) {
 
 static size_t copies_size(const struct upgrade *u) {
 	const struct http_request *request = u->request;
-	size_t size = request->headers * sizeof(ws_http_header) + u->protocols * sizeof(char *);
+	size_t size = (request->headers + PSEUDO_HEADERS) * sizeof(ws_http_header) +
+		u->protocols * sizeof(char *);
 	size += request->target.len + 1;
 	for(size_t i = 0; i < request->headers; i++) {
 		/* Subprotocols and the key are copied a second time out of their fields. */
 		size += request->header[i].name.len + 2 * request->header[i].value.len + 4;
+	}
+	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
+		char buf[PSEUDO_TEXT];
+		const char *value = pseudo_headers[i].value(u->c, buf);
+		size += value ? strlen(pseudo_headers[i].name) + strlen(value) + 2 : 0;
 	}
 	return size;
 }
@@ -278,6 +328,30 @@ static void copy_protocols(struct upgrade *u, char **at) {
 	assert(count == u->protocols);
 }
 
+static char *copy_text(char **at, const char *text) {
+	return copy_slice(at, (struct http_slice){.at = text, .len = strlen(text)});
+}
+
+static void copy_headers(struct upgrade *u, char **at) {
+	ws_http_header *next = u->query.header;
+	for(size_t i = 0; i < u->request->headers; i++) {
+		const struct http_header *header = &u->request->header[i];
+		if(is_passed_on(u->c, header)) {
+			next->tag = copy_slice(at, header->name);
+			next++->value = copy_slice(at, header->value);
+		}
+	}
+	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
+		char buf[PSEUDO_TEXT];
+		const char *value = pseudo_headers[i].value(u->c, buf);
+		if(value) {
+			next->tag = copy_text(at, pseudo_headers[i].name);
+			next++->value = copy_text(at, value);
+		}
+	}
+	u->query.headers = (size_t)(next - u->query.header);
+}
+
 /* A backend may write into what it is given, so it gets copies. */
 static int copy_request(struct upgrade *u) {
 	const struct http_request *request = u->request;
@@ -286,21 +360,17 @@ static int copy_request(struct upgrade *u) {
 		return -ENOMEM;
 	}
 	ws_http_header *headers = (ws_http_header *)(void *)u->memory;
-	char **protocols = (char **)(void *)(headers + request->headers);
+	char **protocols = (char **)(void *)(headers + request->headers + PSEUDO_HEADERS);
 	char *at = (char *)(protocols + u->protocols);
 	u->query = (struct backend_request){
 		.fd = u->c->client.io.fd,
 		.protocols = u->protocols,
 		.protocol = protocols,
-		.headers = request->headers,
 		.header = headers,
 	};
 	u->query.endpoint = copy_slice(&at, request->target);
 	u->query.key = copy_slice(&at, header_value(request, "Sec-WebSocket-Key"));
-	for(size_t i = 0; i < request->headers; i++) {
-		headers[i].tag = copy_slice(&at, request->header[i].name);
-		headers[i].value = copy_slice(&at, request->header[i].value);
-	}
+	copy_headers(u, &at);
 	copy_protocols(u, &at);
 	return 0;
 }
@@ -451,13 +521,14 @@ static bool ask_backend(struct upgrade *u, struct backend_answer *answer) {
 
 static void start_upgrade(struct connection *c, const struct http_request *request) {
 	struct upgrade u = {.c = c, .request = request};
-	for(size_t i = 0; i < sizeof(upgrade_checks) / sizeof(upgrade_checks[0]); i++) {
-		if(!upgrade_checks[i](&u)) {
-			refuse(c, &u.refusal, http_slice_is(request->method, "HEAD"));
-			return;
-		}
-	}
 	struct backend_answer answer = {0};
+	if(!check_protocols(&u)) { /* counts them; has been true before */
+		refuse(c, &u.refusal, false);
+		return;
+	}
+	if(c->handshake->granted) {
+		connection_log_limited(c, LOG_INFO, "user \"%s\" is let in", c->handshake->user);
+	}
 	connection_enter(c, CONNECTION_QUERY);
 	if(ask_backend(&u, &answer)) {
 		connect_peer(c);
@@ -468,17 +539,186 @@ static void start_upgrade(struct connection *c, const struct http_request *reque
 	free(u.memory);
 }
 
+/* ---- who the client is ---- */
+
+/* Reads a request head, see below. */
+static void head_bytes(struct connection *c, const uint8_t *data, size_t len);
+
+enum entrance {
+	ENTRANCE_OPEN,
+	ENTRANCE_WAIT, /* the password is being verified */
+	ENTRANCE_REFUSED /* and answered */
+};
+
+static bool is_upgrade(const struct http_request *request) {
+	return http_has_token(request, "Upgrade", "websocket");
+}
+
+/* RFC 9110, section 11.6.1; RFC 7617, section 2.1 for the charset. */
+static void refuse_user(struct connection *c, const char *message) {
+	const struct auth_users *users = auth_get_users(c->env->auth);
+	const char *user = c->handshake->user;
+	struct refusal refusal = {
+		.status = 401,
+		.message = message,
+		.extra = "WWW-Authenticate: Basic realm=\"websocksy\", charset=\"UTF-8\"\r\n",
+		/* What is no user's name may be a password in the wrong field. */
+		.user = user && users && auth_users_has(users, user) ? user : NULL,
+	};
+	refuse(c, &refusal, c->handshake->head_only);
+}
+
+static void refuse_busy(struct connection *c, const char *message) {
+	struct refusal refusal = {
+		.status = 503, .message = message, .extra = "Retry-After: 5\r\n"};
+	refuse(c, &refusal, c->handshake->head_only);
+}
+
+/* The request begins anew, with what has been kept of it. */
+static void auth_resume(struct connection *c) {
+	struct handshake *h = c->handshake;
+	h->scanned = 0;
+	head_bytes(c, h->input.data, h->input.len);
+}
+
+static void auth_done(void *ctx, enum auth_result result) {
+	struct connection *c = ctx;
+	struct handshake *h = c->handshake;
+	h->job = NULL;
+	switch(result) {
+	case AUTH_GRANTED:
+		h->granted = true;
+		auth_resume(c);
+		return;
+	case AUTH_STALE:
+		auth_resume(c);
+		return;
+	case AUTH_DENIED:
+		refuse_user(c, "wrong user or password");
+		return;
+	case AUTH_BROKEN:
+		refuse_busy(c, "the password cannot be verified now");
+		return;
+	}
+}
+
+static enum entrance start_check(
+	struct connection *c, const struct auth_credentials *credentials) {
+	struct handshake *h = c->handshake;
+	free(h->user);
+	h->user = strdup(credentials->user);
+	int result = h->user ? auth_check(c->env->auth, credentials, auth_done, c, &h->job) : -ENOMEM;
+	switch(result) {
+	case 0:
+		h->granted = true;
+		return ENTRANCE_OPEN;
+	case -EINPROGRESS:
+		return ENTRANCE_WAIT;
+	case -EACCES:
+		refuse_user(c, "wrong user or password");
+		return ENTRANCE_REFUSED;
+	case -EBUSY:
+		refuse_busy(c, "too many passwords are being verified");
+		return ENTRANCE_REFUSED;
+	default:
+		refuse_busy(c, "out of memory");
+		return ENTRANCE_REFUSED;
+	}
+}
+
+/* May the client have what it asks for? */
+static enum entrance authenticate(struct connection *c, const struct http_request *request) {
+	const struct connection_env *env = c->env;
+	struct auth_credentials credentials;
+	bool concerned = is_upgrade(request) || env->settings->web_auth;
+	if(!auth_get_users(env->auth) || !concerned || c->handshake->granted) {
+		return ENTRANCE_OPEN;
+	}
+	size_t count = http_count_header(request, "Authorization");
+	if(count == 0) {
+		refuse_user(c, "a user and a password are needed");
+		return ENTRANCE_REFUSED;
+	}
+	struct http_slice value = header_value(request, "Authorization");
+	enum entrance entrance = ENTRANCE_REFUSED;
+	if(count > 1 || auth_parse_basic(value.at, value.len, &credentials)) {
+		refuse_user(c, "the Authorization header is no Basic authentication");
+	} else {
+		entrance = start_check(c, &credentials);
+	}
+	auth_credentials_wipe(&credentials);
+	return entrance;
+}
+
+/* Keeps the head and what came behind it; the former is read once more afterwards. */
+static void auth_wait(struct connection *c, const uint8_t *data, size_t len, size_t head_len) {
+	struct handshake *h = c->handshake;
+	if(data != h->input.data && carry_append(&h->input, data, len)) {
+		connection_close(c);
+		return;
+	}
+	h->head_len = head_len;
+	if(c->phase == CONNECTION_AUTH) {
+		return; /* the users have changed; the deadline runs */
+	}
+	connection_enter(c, CONNECTION_AUTH);
+	arm(c, c->env->settings->handshake_timeout_ms);
+}
+
 /* ---- the request head ---- */
 
 static void handle_request(struct connection *c, const struct http_request *request) {
-	struct upgrade u = {.c = c, .request = request};
-	if(http_has_token(request, "Upgrade", "websocket")) {
+	if(is_upgrade(request)) {
 		start_upgrade(c, request);
-	} else if(!check_admission(&u)) {
-		refuse(c, &u.refusal, http_slice_is(request->method, "HEAD"));
 	} else {
 		answer_web(c, request);
 	}
+}
+
+/*
+ * What needs to know nobody: the rules, and whether there is room. Before the password, so that what is
+ * refused anyway costs no hash. False: it has been refused.
+ */
+static bool check_request(struct connection *c, const struct http_request *request) {
+	struct upgrade u = {.c = c, .request = request};
+	size_t count = sizeof(upgrade_checks) / sizeof(upgrade_checks[0]);
+	bool fine = true;
+	for(size_t i = 0; is_upgrade(request) && fine && i < count; i++) {
+		fine = upgrade_checks[i](&u);
+	}
+	fine = fine && check_admission(&u);
+	if(!fine) {
+		refuse(c, &u.refusal, c->handshake->head_only);
+	}
+	return fine;
+}
+
+/* `data` is in the scratch buffer or all of h->input: a complete head and what came behind it. */
+static void head_complete(struct connection *c, const struct http_request *request,
+	const uint8_t *data, size_t len, size_t head_len) {
+	struct handshake *h = c->handshake;
+	struct carry rest = {0};
+	h->head_only = http_slice_is(request->method, "HEAD");
+	if(!check_request(c, request)) {
+		return;
+	}
+	enum entrance entrance = authenticate(c, request);
+	if(entrance == ENTRANCE_REFUSED) {
+		return;
+	}
+	if(entrance == ENTRANCE_WAIT) {
+		auth_wait(c, data, len, head_len);
+		return;
+	}
+	if(carry_append(&rest, data + head_len, len - head_len)) {
+		connection_close(c);
+		return;
+	}
+	struct carry head = h->input; /* the request points into it */
+	h->input = rest;
+	h->head_len = 0;
+	handle_request(c, request);
+	carry_free(&head);
 }
 
 /*
@@ -494,27 +734,13 @@ static void head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		(const char *)data, len, &h->scanned, &request, &head_len, &error);
 	if(result == HTTP_BAD) {
 		refuse_with(c, error.status, error.message);
-		return;
-	}
-	if((result == HTTP_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
+	} else if((result == HTTP_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
 		refuse_with(c, 431, "the request head is too large");
-		return;
-	}
-	struct carry rest = {0};
-	const uint8_t *keep = result == HTTP_MORE ? data : data + head_len;
-	if(data == h->input.data && result == HTTP_MORE) {
-		return;
-	}
-	if(carry_append(&rest, keep, len - (size_t)(keep - data))) {
+	} else if(result == HTTP_DONE) {
+		head_complete(c, &request, data, len, head_len);
+	} else if(data != h->input.data && carry_append(&h->input, data, len)) {
 		connection_close(c);
-		return;
 	}
-	struct carry head = h->input; /* the request points into it */
-	h->input = rest;
-	if(result == HTTP_DONE) {
-		handle_request(c, &request);
-	}
-	carry_free(&head);
 }
 
 static void head_readable(struct connection *c) {
@@ -567,27 +793,56 @@ static void head_shutdown(struct connection *c) {
 	}
 }
 
-/* ---- while the peer is being connected ---- */
+/* ---- while the password is verified or the peer is being connected ---- */
 
-/* A client may send frames before it has the 101; they are kept, up to a bound. */
-static void connect_client(struct connection *c, unsigned events) {
+/* A client may send frames before it has the 101; they are kept, up to a bound. False: it is gone. */
+static bool early_bytes(struct connection *c, unsigned events) {
 	struct handshake *h = c->handshake;
 	uint8_t *scratch = c->env->loop->scratch;
 	if(!(events & STREAM_READABLE)) {
-		return;
+		return true;
 	}
 	ssize_t got = stream_read(&c->client, scratch, HANDSHAKE_READ);
 	if(got == -EAGAIN) {
-		return;
+		return true;
 	}
 	if(got <= 0 || carry_append(&h->input, scratch, (size_t)got)) {
+		return false;
+	}
+	if(h->input.len - h->head_len >= HANDSHAKE_EARLY_MAX) {
+		stream_want_read(&c->client, false);
+	}
+	return true;
+}
+
+static void auth_client(struct connection *c, unsigned events) {
+	if(!early_bytes(c, events)) {
+		connection_log_limited(
+			c, LOG_INFO, "the client went away before its password was verified");
+		connection_close(c);
+	}
+}
+
+static void auth_end(struct connection *c) {
+	auth_cancel(c->handshake->job);
+	c->handshake->job = NULL;
+}
+
+static void auth_deadline(struct connection *c) {
+	auth_end(c);
+	refuse_busy(c, "the password was not verified in time (handshake-timeout)");
+}
+
+static void auth_shutdown(struct connection *c) {
+	auth_end(c);
+	handshake_shutdown(c);
+}
+
+static void connect_client(struct connection *c, unsigned events) {
+	if(!early_bytes(c, events)) {
 		connection_log_limited(
 			c, LOG_INFO, "the client went away before %s was connected", c->peer_name);
 		connection_close(c);
-		return;
-	}
-	if(h->input.len >= HANDSHAKE_EARLY_MAX) {
-		stream_want_read(&c->client, false);
 	}
 }
 
@@ -639,6 +894,12 @@ const struct connection_handlers handshake_head_handlers = {
 	.shutdown = head_shutdown,
 };
 
+const struct connection_handlers handshake_auth_handlers = {
+	.client = auth_client,
+	.deadline = auth_deadline,
+	.shutdown = auth_shutdown,
+};
+
 const struct connection_handlers handshake_connect_handlers = {
 	.client = connect_client,
 	.deadline = connect_deadline,
@@ -661,8 +922,10 @@ void handshake_begin(struct connection *c) {
 }
 
 void handshake_free(struct handshake *handshake) {
+	auth_cancel(handshake->job);
 	peer_connect_free(handshake->connect);
 	peer_address_free(&handshake->address);
+	free(handshake->user);
 	free(handshake->protocol);
 	carry_free(&handshake->input);
 	if(handshake->file >= 0) {

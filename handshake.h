@@ -21,6 +21,7 @@ void handshake_free(struct handshake *handshake);
 
 /* For the table of handlers. */
 extern const struct connection_handlers handshake_head_handlers;
+extern const struct connection_handlers handshake_auth_handlers;
 extern const struct connection_handlers handshake_connect_handlers;
 extern const struct connection_handlers handshake_answer_handlers;
 #endif

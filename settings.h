@@ -9,6 +9,7 @@
 #include "log.h"
 #include "origin.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,8 @@ struct settings {
 	size_t origins; /* 0: any */
 	struct origin *origin;
 	char *web;         /* NULL: no web pages */
+	char *auth_file;   /* NULL: nobody has to name a user; its content is in struct config */
+	bool web_auth;     /* pages too ask for a user, if there is an auth_file */
 	char *plugin_path; /* absolute */
 	char *resolver;    /* name servers to ask, comma-separated; NULL: as the system is configured */
 	enum log_level log_level;

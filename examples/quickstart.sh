@@ -58,8 +58,9 @@ any_child_left() {
 	return 1
 }
 
+# libcrypt is asked for by its header: not every distribution has a description of it for pkg-config.
 compiler_works() {
-	printf '#include <stdio.h>\n' | cc -E - >/dev/null 2>&1
+	printf '#include <crypt.h>\n' | cc -E - >/dev/null 2>&1
 }
 
 libraries() {
@@ -85,18 +86,18 @@ as_root() {
 }
 
 install_missing() {
-	packages=(gcc libc6-dev make pkg-config nettle-dev libc-ares-dev)
+	packages=(gcc libc6-dev make pkg-config nettle-dev libc-ares-dev libcrypt-dev)
 	if everything_is_there; then
 		return 0
 	fi
 	[[ ! -e $root/tls.c ]] || packages+=(libgnutls28-dev)
 	command -v apt-get >/dev/null ||
-		fail "needed: a C compiler, make, pkg-config and the development files of: $(libraries)"
+		fail "needed: a C compiler, make, pkg-config and the development files of: libcrypt $(libraries)"
 	say "Installing: ${packages[*]}"
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install \
 		"${packages[@]}" >"$work/apt.log" 2>&1 || { cat "$work/apt.log" >&2 && fail 'apt-get failed'; }
-	everything_is_there || fail "still missing after the installation: one of $(libraries), cc, make, pkg-config"
+	everything_is_there || fail "still missing after the installation: one of libcrypt, $(libraries), cc, make, pkg-config"
 }
 
 build() {

@@ -19,7 +19,7 @@ check_seconds=480
 fast=''
 filter=''
 
-packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc-ares-dev libcmocka-dev
+packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc-ares-dev libcrypt-dev libcmocka-dev
 	python3 python3-pytest python3-websockets python3-websocket python3-selenium
 	chromium chromium-driver nginx mandoc curl ca-certificates strace valgrind)
 

@@ -17,7 +17,7 @@ from harness import (
 )
 
 DEFAULTS = {
-    "port": "8001", "listen": "*", "origin": "*", "web": "", "backend": "", "resolver": "",
+    "port": "8001", "listen": "*", "origin": "*", "web": "", "auth-file": "", "web-auth": "yes", "backend": "", "resolver": "",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-clients": "0", "max-clients-per-ip": "0", "buffer-high": "256K",
