@@ -21,7 +21,7 @@ filter=''
 
 packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc-ares-dev libcrypt-dev libcmocka-dev
 	python3 python3-pytest python3-websockets python3-websocket python3-selenium
-	chromium chromium-driver nginx mandoc curl ca-certificates strace valgrind)
+	chromium chromium-driver nginx mandoc curl ca-certificates strace valgrind apache2-utils whois)
 
 usage() {
 	sed -n '5,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
