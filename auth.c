@@ -3,9 +3,9 @@
  * Passwords: the file, the credentials of a request, and the thread that hashes.
  *
  * Must not know: connections, HTTP beyond the value of one field.
- * Invariants: the thread touches only jobs, under the lock, and the one it has taken; it never logs, calls back or
- * sees the users; callbacks run in the loop. Passwords are wiped before their memory is given back. At
- * most AUTH_QUEUE_MAX jobs wait, so a flood costs a bounded time and is told so.
+ * Invariants: the thread touches only the lists, under the lock, and the job it has taken; it never logs, calls
+ * back or sees the users; callbacks run in the loop. Jobs are wiped before their memory is given back. At
+ * most AUTH_QUEUE_MAX of them wait, so a flood costs a bounded time and is told so.
  * Implements RFC 7617 section 2.
  */
 #include "auth.h"
@@ -292,15 +292,15 @@ int auth_users_read(const char *path, struct auth_users **out, char error[AUTH_E
 	/* Opening a fifo must not wait for its writer. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	ssize_t len = fd < 0 ? -errno : read_regular(fd, &text);
+	int result = (int)len;
 	if(fd >= 0) {
 		close(fd);
 	}
-	int result = (int)len;
-	if(len < 0) {
-		snprintf(error, AUTH_ERROR_MAX, "%.300s: %s", path,
-			len == -EINVAL ? "this is no regular file" : strerror((int)-len));
-	} else {
+	if(len >= 0 && text) {
 		result = auth_users_parse(path, text, (size_t)len, out, error);
+	} else {
+		snprintf(error, AUTH_ERROR_MAX, "%.300s: %s", path,
+			result == -EINVAL ? "this is no regular file" : strerror(-result));
 	}
 	free(text);
 	return result;
@@ -332,8 +332,8 @@ static bool is_base64(const char *text, size_t len) {
 	}
 	for(size_t i = 0; i < len - padding; i++) {
 		char c = text[i];
-		if(!is_digit(c) && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
-			c != '+' && c != '/') {
+		if(!is_digit(c) && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '+' &&
+			c != '/') {
 			return false;
 		}
 	}
@@ -415,7 +415,7 @@ struct auth {
 	const struct auth_users *users;
 	uint64_t generation;
 	struct cached cache[AUTH_CACHE_MAX];
-	uint8_t secret[AUTH_KEY_SIZE]; /* of this process: what is cached is worth nothing elsewhere */
+	uint8_t secret[AUTH_KEY_SIZE]; /* of this process alone */
 	struct ev_io io; /* an eventfd: jobs are done */
 	pthread_t thread;
 	pthread_mutex_t lock; /* of what follows, and of the jobs' place */
@@ -550,8 +550,7 @@ static void cache_put(struct auth *auth, const uint8_t key[AUTH_KEY_SIZE]) {
 static void job_finished(struct auth *auth, struct auth_job *job) {
 	auth_fn *fn = job->fn;
 	void *ctx = job->ctx;
-	enum auth_result result =
-		job->generation == auth->generation ? job->result : AUTH_STALE;
+	enum auth_result result = job->generation == auth->generation ? job->result : AUTH_STALE;
 	if(result == AUTH_GRANTED) {
 		cache_put(auth, job->key);
 	}

@@ -31,7 +31,8 @@
 #define HANDSHAKE_FILE_READS 16 /* in one turn */
 
 struct handshake {
-	struct carry input; /* an incomplete head; CONNECTION_AUTH: all of it and more; later what came behind it */
+	/* An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what followed. */
+	struct carry input;
 	size_t scanned;
 	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */
 	struct auth_job *job; /* CONNECTION_AUTH: the password is being verified */
@@ -138,9 +139,9 @@ static void answer_web(struct connection *c, const struct http_request *request)
 	size_t path_len = query ? (size_t)(query - request->target.at) : request->target.len;
 	web_respond(c->env->web, request, &response);
 	const char *user = c->handshake->granted ? c->handshake->user : NULL;
-	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s",
-		(int)request->method.len, request->method.at, (int)path_len, request->target.at,
-		response.status, user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
+	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s", (int)request->method.len,
+		request->method.at, (int)path_len, request->target.at, response.status,
+		user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
 	c->handshake->file = response.fd;
 	c->handshake->file_left = response.body_len;
 	answer_begin(c, response.head, response.head_len);
@@ -541,7 +542,7 @@ static void start_upgrade(struct connection *c, const struct http_request *reque
 
 /* ---- who the client is ---- */
 
-/* Reads a request head, see below. */
+/* See below: a request that has waited begins anew. */
 static void head_bytes(struct connection *c, const uint8_t *data, size_t len);
 
 enum entrance {
@@ -569,8 +570,7 @@ static void refuse_user(struct connection *c, const char *message) {
 }
 
 static void refuse_busy(struct connection *c, const char *message) {
-	struct refusal refusal = {
-		.status = 503, .message = message, .extra = "Retry-After: 5\r\n"};
+	struct refusal refusal = {.status = 503, .message = message, .extra = "Retry-After: 5\r\n"};
 	refuse(c, &refusal, c->handshake->head_only);
 }
 
@@ -602,12 +602,12 @@ static void auth_done(void *ctx, enum auth_result result) {
 	}
 }
 
-static enum entrance start_check(
-	struct connection *c, const struct auth_credentials *credentials) {
+static enum entrance start_check(struct connection *c, const struct auth_credentials *credentials) {
 	struct handshake *h = c->handshake;
 	free(h->user);
 	h->user = strdup(credentials->user);
-	int result = h->user ? auth_check(c->env->auth, credentials, auth_done, c, &h->job) : -ENOMEM;
+	int result =
+		h->user ? auth_check(c->env->auth, credentials, auth_done, c, &h->job) : -ENOMEM;
 	switch(result) {
 	case 0:
 		h->granted = true;

@@ -330,6 +330,17 @@ def test_same_credentials_cost_one_hash(slow):
     assert daemon.cpu_ticks() - before < max(one_hash, 5)
 
 
+def test_unknown_name_costs_a_hash(run, tmp_path):
+    """Time does not tell which names there are."""
+    daemon = run(Daemon(f"--auth-file={write_users(tmp_path / 'users', slow=('secret', SLOW))}", peer="echo://"))
+    ticks = []
+    for name in ("slow", "mallory", "", "slow", "eve"):
+        before = daemon.cpu_ticks()
+        check_challenge(begin(daemon, name, f"wrong {len(ticks)}").recv_http(timeout=scaled(30)))
+        ticks.append(daemon.cpu_ticks() - before)
+    assert min(ticks) > max(ticks) / 3, ticks
+
+
 def test_too_many_at_once(slow):
     daemon, other = slow
     waiting = [begin(daemon, "slow", f"wrong {number}") for number in range(80)]

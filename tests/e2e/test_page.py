@@ -206,3 +206,20 @@ def test_page_is_served_as_what_it_is(page_daemon):
     assert page_daemon.http("/other", plain=True).status == 404
     client = page_daemon.open()
     client.round_trip()
+
+
+def test_password_of_the_page_is_used_for_the_connection(browser, run, tmp_path):
+    """Browsers send what was given for the page with a WebSocket to the same address too."""
+    peer = run(TcpPeer())
+    users = tmp_path / "users"
+    # "secret"
+    users.write_text("alice:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n")
+    daemon = run(Daemon(f"--web={ROOT / 'index.html'}", f"--auth-file={users}", "-c", "protocol=*", peer=peer.url))
+    page = Page(browser, f"http://alice:secret@127.0.0.1:{daemon.port}/")
+    page.connect()
+    connection = peer.accept()
+    page.set("message", "from alice")
+    page.at("send").click()
+    assert connection.recv_exactly(10) == b"from alice"
+    daemon.wait_log('user "alice" is let in')
+    browser.get("about:blank")

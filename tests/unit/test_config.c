@@ -164,6 +164,9 @@ static void test_defaults(void **state) {
 	assert_int_equal(settings->buffer_low, 64 << 10);
 	assert_int_equal(settings->origins, 0);
 	assert_null(settings->web);
+	assert_null(settings->auth_file);
+	assert_null(config.users);
+	assert_true(settings->web_auth);
 	assert_null(settings->resolver);
 	assert_int_equal(settings->plugin_path[0], '/');
 	assert_int_equal(settings->log_level, LOG_INFO);
@@ -207,6 +210,10 @@ static const struct valid valid[] = {
 	{"web", NULL, "/", "web = /"},
 	{"web", NULL, "file", "web = file"},
 	{"web", NULL, "", "web ="},
+	{"auth-file", NULL, "users", "auth-file = users"},
+	{"auth-file", NULL, "", "auth-file ="},
+	{"web-auth", NULL, "yes", "web-auth = yes"},
+	{"web-auth", NULL, "no", "web-auth = no"},
 	{"backend", "-b", "", "backend ="},
 	{"plugin-path", NULL, "/nonexistent/plugins", "plugin-path = /nonexistent/plugins"},
 	{"plugin-path", NULL, "/a b ", "plugin-path = \"/a b \""},
@@ -282,6 +289,8 @@ static void check_valid(const struct valid *row) {
 static void test_valid(void **state) {
 	(void)state;
 	write_file("file", "");
+	write_file("users",
+		"alice:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n");
 	for(size_t at = 0; at < sizeof(valid) / sizeof(valid[0]); at++) {
 		check_valid(&valid[at]);
 	}
@@ -332,6 +341,11 @@ static const struct invalid invalid[] = {
 	{"web", "/nonexistent/page",
 		"\"/nonexistent/page\" does not exist (use a directory or a file)"},
 	{"web", "/dev/null", "\"/dev/null\" is neither directory nor file"},
+	{"auth-file", "/nonexistent/users", "/nonexistent/users: No such file or directory"},
+	{"auth-file", "/", "/: Is a directory"},
+	{"auth-file", "/dev/null", "/dev/null: this is no regular file"},
+	{"web-auth", "", "\"\" is neither yes nor no"},
+	{"web-auth", "true", "\"true\" is neither yes nor no"},
 	{"backend", "../x", "\"../x\" is no name of a backend (use letters, digits, _ and -)"},
 	{"backend", "a b", "is no name of a backend"},
 	{"backend", "no_such", "backend_no_such.so"},
@@ -755,7 +769,7 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-	static const char *const names[] = {"file", "fifo", "valid.conf", "invalid.conf",
+	static const char *const names[] = {"file", "users", "fifo", "valid.conf", "invalid.conf",
 		"marks.conf", "broken.conf", "huge.conf", "order.conf", "drop.conf", "fine.conf",
 		"dump.conf", "prefix.conf", "again.conf", "path.conf"};
 
