@@ -722,10 +722,12 @@ fail:
 }
 
 static void free_all(struct link *list) {
-	struct auth_job *job;
-	while((job = take_first(list)) != NULL) {
+	for(struct link *at = list->next; at != list;) {
+		struct auth_job *job = job_of(at);
+		at = at->next;
 		job_free(job);
 	}
+	link_init(list);
 }
 
 void auth_close(struct auth *auth) {
