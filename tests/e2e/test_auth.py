@@ -2,6 +2,7 @@
 """Users and passwords (auth-file, web-auth), and what a backend is told of them."""
 import base64
 import ctypes
+import functools
 import os
 import re
 import signal
@@ -25,8 +26,10 @@ KINDS = {
     "sha512-plain": "$6$salt", "sha256": "$5$rounds=1000$salt", "yescrypt": "$y$j75$F5Jx5fExrKuPp53xLKQ..1",
 }
 SLOW = f"$2y$12${SALT}"  # a quarter of a second, more or less
+SLOWER = f"$2y$14${SALT}"  # four times that: what is to happen meanwhile has happened
 
 
+@functools.lru_cache(None)
 def hashed(password, setting=KINDS["bcrypt-y"]):
     return LIBCRYPT.crypt(password.encode(), setting.encode()).decode()
 
@@ -284,8 +287,8 @@ def test_routes_by_user(run, tmp_path, users):
 
 @pytest.fixture
 def slow(run, tmp_path):
-    """A daemon with one slow user, and a client that was let in by a fast one."""
-    path = write_users(tmp_path / "users", slow=("secret", SLOW), fast="secret")
+    """A daemon with slow users, and a client that was let in by a fast one."""
+    path = write_users(tmp_path / "users", slow=("secret", SLOW), slower=("secret", SLOWER), fast="secret")
     daemon = run(Daemon(f"--auth-file={path}", "--handshake-timeout=60", peer="echo://"))
     return daemon, daemon.open(headers=basic("fast", "secret"))
 
@@ -310,7 +313,7 @@ def test_slow_hashes_delay_nobody_else(slow):
         times.append(time.monotonic() - begun)
     # All of them fit into a fraction of what the hashes take.
     assert sorted(times)[len(times) // 2] < one_hash / 4, (times, one_hash)
-    assert not re.search("answered 401.*\n.*answered 401.*\n.*answered 401", daemon.log())
+    assert daemon.log().count("answered 401") < 10
     for client in waiting[:-1]:
         check_challenge(client.recv_http(timeout=scaled(30)))
     waiting[-1].recv_upgrade(timeout=scaled(30))
@@ -359,7 +362,8 @@ def test_too_many_at_once(slow):
 
 def test_client_leaves_while_it_waits(slow):
     daemon, other = slow
-    first, second = begin(daemon, "slow", "secret"), begin(daemon, "slow", "wrong")
+    first, second = begin(daemon, "slower", "secret"), begin(daemon, "slower", "wrong")
+    check_challenge(daemon.http())  # the requests before have been read
     first.abort()
     second.close()
     daemon.wait_log("the client went away before its password was verified", count=2)
@@ -368,7 +372,7 @@ def test_client_leaves_while_it_waits(slow):
 
 
 def test_timeout(run, tmp_path):
-    path = write_users(tmp_path / "users", slow=("secret", f"$2y$14${SALT}"))
+    path = write_users(tmp_path / "users", slow=("secret", SLOWER))
     daemon = run(Daemon(f"--auth-file={path}", "--handshake-timeout=150ms", peer="echo://"))
     client = begin(daemon, "slow", "secret")
     answer = client.recv_http()
@@ -379,7 +383,7 @@ def test_timeout(run, tmp_path):
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT))
 def test_stop_while_it_waits(slow, number):
     daemon, other = slow
-    waiting = [begin(daemon, "slow", f"wrong {n}", plain=n == 2) for n in range(3)]
+    waiting = [begin(daemon, "slower", f"wrong {n}", plain=n == 2) for n in range(3)]
     daemon.open(headers=basic("fast", "secret")).close_handshake()  # the requests before have been read
     daemon.signal(number)
     for client in waiting:
@@ -440,7 +444,7 @@ def test_reload_that_fails_changes_nothing(run, tmp_path, config):
 @pytest.mark.parametrize("after, answer", (("new", 401), ("secret", 101), (None, 101)))
 def test_reload_while_it_waits(run, tmp_path, config, after, answer):
     """The new users are asked, whatever the old ones would have said."""
-    path = write_users(tmp_path / "users", alice=("secret", SLOW))
+    path = write_users(tmp_path / "users", alice=("secret", SLOWER))
     daemon = run(Daemon(config((*BASE, ("auth-file", path)), ECHO), defaults=False))
     client = begin(daemon, "alice", "secret")
     check_challenge(daemon.http())  # the request before has been read
