@@ -21,7 +21,7 @@ libdir := $(PREFIX)/lib/websocksy
 # `make install` builds the copy that it installs with the directory it installs plugins to.
 PLUGINPATH ?= $(plugin_out)
 
-libraries := nettle libcares
+libraries := gnutls nettle libcares
 CFLAGS ?= -O2 -g
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 cflags := -std=gnu11 $(warnings) -fvisibility=hidden -fno-strict-aliasing -D_GNU_SOURCE -pthread \

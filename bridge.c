@@ -194,6 +194,8 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct we
 	if(bridge->env.auth) {
 		auth_set_users(bridge->env.auth, bridge->config.users);
 	}
+	bridge->env.tls = bridge->config.tls;
+	bridge->env.tls_detect = bridge->config.settings.tls == SETTINGS_TLS_AUTO;
 }
 
 static void tell_connections(struct bridge *bridge, bool stop) {

@@ -14,6 +14,7 @@
 
 #include "auth.h"
 #include "ini.h"
+#include "tls.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -61,6 +62,9 @@ enum option_type {
 	TYPE_USERS,
 	TYPE_SWITCH,
 	TYPE_RESOLVER,
+	TYPE_TEXT,
+	TYPE_TEXTS,
+	TYPE_WORD,
 	TYPE_LEVEL,
 	TYPE_BACKEND,
 	TYPE_BACKEND_OPTION,
@@ -72,6 +76,7 @@ enum option_type {
 
 enum option_group {
 	GROUP_LISTEN,
+	GROUP_TLS,
 	GROUP_BACKEND,
 	GROUP_TIME,
 	GROUP_LIMIT,
@@ -81,6 +86,7 @@ enum option_group {
 
 static const char *const group_titles[] = {
 	[GROUP_LISTEN] = "Clients",
+	[GROUP_TLS] = "TLS",
 	[GROUP_BACKEND] = "Peers",
 	[GROUP_TIME] = "Times (seconds, or with ms, s, m, h; 0: never, unless said otherwise)",
 	[GROUP_LIMIT] = "Limits (sizes take K, M, G)",
@@ -93,6 +99,8 @@ struct option {
 	const char *argument; /* what --help calls the value; NULL: takes none */
 	const char *help;
 	const char *preset; /* the default as it would be written; NULL: none is to be set */
+	const char *const
+		*words; /* TYPE_WORD: what may be said, NULL at the end; their places are stored */
 	size_t offset; /* of the value in struct config, for types that are one field */
 	uint64_t min; /* of numbers */
 	uint64_t max;
@@ -106,6 +114,15 @@ struct option {
 #define SETTING(member) .offset = offsetof(struct config, settings.member), .key = true
 #define TIME_LIMITS(least) .min = (least), .max = CONFIG_TIME_MAX_MS
 #define SIZE_LIMITS(least) .min = (least), .max = CONFIG_SIZE_MAX
+
+static const char *const tls_words[] = {[SETTINGS_TLS_AUTO] = "auto",
+	[SETTINGS_TLS_REQUIRED] = "required",
+	[SETTINGS_TLS_OFF] = "off",
+	NULL};
+static const char *const verify_words[] = {[TLS_VERIFY_OFF] = "off",
+	[TLS_VERIFY_OPTIONAL] = "optional",
+	[TLS_VERIFY_REQUIRED] = "required",
+	NULL};
 
 /* clang-format off */
 static const struct option options[] = {
@@ -131,6 +148,30 @@ static const struct option options[] = {
 	{.group = GROUP_LISTEN, .name = "web-auth", .argument = "yes|no", .type = TYPE_SWITCH,
 		SETTING(web_auth), .preset = "yes",
 		.help = "whether auth-file is for the pages of web too"},
+	{.group = GROUP_TLS, .name = "cert", .argument = "FILE", .type = TYPE_TEXTS, SETTING(cert),
+		.preset = "",
+		.help = "certificate chain, PEM; repeatable, the client's server name (SNI) chooses; "
+			"empty: none"},
+	{.group = GROUP_TLS, .name = "key", .argument = "FILE", .type = TYPE_TEXTS, SETTING(key),
+		.preset = "",
+		.help = "private key, PEM, one for each cert in the same order; none: the keys are in "
+			"the cert files"},
+	{.group = GROUP_TLS, .name = "tls", .argument = "MODE", .type = TYPE_WORD, SETTING(tls),
+		.words = tls_words, .preset = "auto",
+		.help = "auto: with a cert the first byte of a connection tells TLS from plain HTTP; "
+			"required; off"},
+	{.group = GROUP_TLS, .name = "tls-priority", .argument = "STRING", .type = TYPE_TEXT,
+		SETTING(tls_priority), .preset = "",
+		.help = "GnuTLS priority string; empty: TLS 1.2 and 1.3"},
+	{.group = GROUP_TLS, .name = "client-ca", .argument = "FILE", .type = TYPE_TEXT,
+		SETTING(client_ca), .preset = "",
+		.help = "authorities that client certificates are verified against, PEM"},
+	{.group = GROUP_TLS, .name = "client-verify", .argument = "MODE", .type = TYPE_WORD,
+		SETTING(client_verify), .words = verify_words, .preset = "off",
+		.help = "certificates of clients: off, optional (one that is sent must be valid), required"},
+	{.group = GROUP_TLS, .name = "redirect-https", .argument = "yes|no",
+		.type = TYPE_SWITCH, SETTING(redirect_https), .preset = "no",
+		.help = "answer plain requests with 308 to https when there is a cert"},
 	{.group = GROUP_BACKEND, .name = "backend", .letter = 'b', .argument = "NAME",
 		.type = TYPE_BACKEND, .key = true,
 		.help = "load backend_NAME.so and drop the previous backend with its options; "
@@ -593,7 +634,8 @@ static const struct type types[TYPES];
 
 /* A bad value leaves none behind, so that nothing later goes on with the wrong one. */
 static void parse_text(struct reader *reader, const struct option *option, const char *text) {
-	const char *error = types[option->type].check(text);
+	const char *(*check)(const char *) = types[option->type].check;
+	const char *error = check ? check(text) : NULL;
 	char **field = field_of(option, reader->config);
 
 	free(*field);
@@ -661,6 +703,35 @@ static void free_texts(char ***list, size_t *count) {
 	free(*list);
 	*list = NULL;
 	*count = 0;
+}
+
+/* A list: each value is added, an empty one begins anew. */
+static void parse_texts(struct reader *reader, const struct option *option, const char *text) {
+	struct settings_texts *texts = field_of(option, reader->config);
+	if(text[0] == '\0') {
+		free_texts(&texts->at, &texts->count);
+		return;
+	}
+	char *copy = strdup(text);
+	if(!copy || append_text(&texts->at, &texts->count, copy)) {
+		free(copy);
+		mistake_memory(reader);
+	}
+}
+
+static void parse_word(struct reader *reader, const struct option *option, const char *text) {
+	int *value = field_of(option, reader->config);
+	char known[CONFIG_MESSAGE_MAX] = "";
+	for(int i = 0; option->words[i]; i++) {
+		if(strcmp(option->words[i], text) == 0) {
+			*value = i;
+			return;
+		}
+		size_t len = strlen(known);
+		snprintf(known + len, sizeof(known) - len, "%s%s", i > 0 ? ", " : "",
+			option->words[i]);
+	}
+	mistake(reader, "\"%.80s\" is none of %s", text, known);
 }
 
 static void free_origins(struct settings *settings) {
@@ -750,7 +821,7 @@ static void warn_dropped(const struct reader *reader) {
 
 	for(size_t at = reader->actions; at > 0 && reader->action[at - 1].key; at--) {
 		dropped += reader->place.file &&
-			   reader->action[at - 1].place.file == reader->place.file;
+			reader->action[at - 1].place.file == reader->place.file;
 	}
 	if(dropped > 0) {
 		char message[CONFIG_MESSAGE_MAX];
@@ -1047,6 +1118,21 @@ static void dump_listen(const struct option *option, const struct config *config
 	}
 }
 
+static void dump_texts(const struct option *option, const struct config *config) {
+	const struct settings_texts *texts = const_field_of(option, config);
+	if(texts->count == 0) {
+		dump_value(option->name, "");
+	}
+	for(size_t at = 0; at < texts->count; at++) {
+		dump_value(option->name, texts->at[at]);
+	}
+}
+
+static void dump_word(const struct option *option, const struct config *config) {
+	const int *value = const_field_of(option, config);
+	dump_value(option->name, option->words[*value]);
+}
+
 static void dump_one_origin(const struct option *option, const struct origin *origin) {
 	static const char *const words[] = {[ORIGIN_SAME] = "same", [ORIGIN_NULL] = "null"};
 
@@ -1093,6 +1179,9 @@ static const struct type types[TYPES] = {
 	[TYPE_USERS] = {parse_users, dump_text, check_any},
 	[TYPE_SWITCH] = {parse_switch, dump_switch, NULL},
 	[TYPE_RESOLVER] = {parse_text, dump_text, check_resolver},
+	[TYPE_TEXT] = {parse_text, dump_text, NULL},
+	[TYPE_TEXTS] = {parse_texts, dump_texts, NULL},
+	[TYPE_WORD] = {parse_word, dump_word, NULL},
 	[TYPE_LEVEL] = {parse_level, dump_level, NULL},
 	[TYPE_BACKEND] = {parse_backend, dump_backend, NULL},
 	[TYPE_BACKEND_OPTION] = {parse_backend_option, NULL, NULL},
@@ -1164,8 +1253,8 @@ static void read_short(struct reader *reader, struct arguments *arguments) {
 		}
 		if(option->argument) {
 			const char *value = letter[1] != '\0'
-						    ? letter + 1
-						    : take_value(reader, arguments, option);
+				? letter + 1
+				: take_value(reader, arguments, option);
 			if(value) {
 				set_option(reader, option, value);
 			}
@@ -1188,8 +1277,9 @@ static void read_argument(struct reader *reader, struct arguments *arguments) {
 		read_short(reader, arguments);
 	} else {
 		set_given(reader, "", argument, strlen(argument));
-		mistake(reader, "no option (beside options a configuration file is given as "
-				"--config FILE)");
+		mistake(reader,
+			"no option (beside options a configuration file is given as "
+			"--config FILE)");
 	}
 }
 
@@ -1286,7 +1376,7 @@ static void pass_option(struct reader *reader, const struct action *action) {
 			"value",
 			action->value, name);
 	} else if(error || asprintf(&text, "%s=%s", action->key, action->value) < 0 ||
-		  append_text(&config->backend_option, &config->backend_options, text)) {
+		append_text(&config->backend_option, &config->backend_options, text)) {
 		mistake_memory(reader);
 	}
 }
@@ -1375,6 +1465,59 @@ static void load_backend(struct reader *reader) {
 	}
 }
 
+/* The place of an option that was given, for a mistake that only the whole shows. */
+static void blame(struct reader *reader, const char *name) {
+	const struct option *option = find_name(name, strlen(name));
+	reader->place = reader->set[option - options];
+	set_given(reader, reader->place.file ? "" : "--", name, strlen(name));
+}
+
+static void load_tls(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	char error[TLS_ERROR_MAX];
+	if(settings->key.count > 0 && settings->key.count != settings->cert.count) {
+		blame(reader, "key");
+		mistake(reader,
+			"there are %zu keys for %zu certificates (give one for each, or none)",
+			settings->key.count, settings->cert.count);
+	} else if(settings->tls == SETTINGS_TLS_REQUIRED && settings->cert.count == 0) {
+		blame(reader, "tls");
+		mistake(reader, "\"required\" needs a certificate (cert)");
+	} else if(settings->client_verify != TLS_VERIFY_OFF && !settings->client_ca) {
+		blame(reader, "client-verify");
+		mistake(reader, "needs authorities to verify against (client-ca)");
+	} else if(config_open_tls(settings, &reader->config->tls, error)) {
+		blame(reader, "cert");
+		mistake(reader, "%s", error);
+	}
+}
+
+int config_open_tls(const struct settings *settings, struct tls_context **out, char *error) {
+	*out = NULL;
+	if(settings->tls == SETTINGS_TLS_OFF || settings->cert.count == 0) {
+		return 0;
+	}
+	struct tls_pair *pairs = calloc(settings->cert.count, sizeof(*pairs));
+	if(!pairs) {
+		snprintf(error, TLS_ERROR_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	for(size_t i = 0; i < settings->cert.count; i++) {
+		pairs[i].cert = settings->cert.at[i];
+		pairs[i].key = settings->key.count > 0 ? settings->key.at[i] : NULL;
+	}
+	struct tls_server_options server = {
+		.pairs = settings->cert.count,
+		.pair = pairs,
+		.priority = settings->tls_priority,
+		.client_ca = settings->client_ca,
+		.verify = (enum tls_verify)settings->client_verify,
+	};
+	int result = tls_server_open(out, &server, error);
+	free(pairs);
+	return result;
+}
+
 static void read_all(struct reader *reader, int argc, char **argv) {
 	set_defaults(reader);
 	read_command_line(reader, argc, argv);
@@ -1383,6 +1526,7 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 	}
 	if(reader->mistakes == 0) {
 		check_marks(reader);
+		load_tls(reader);
 	}
 	keep_plugin_path(reader);
 	load_backend(reader);
@@ -1417,6 +1561,11 @@ void config_free(struct config *config) {
 	free_origins(settings);
 	auth_users_free(config->users);
 	free(settings->auth_file);
+	free_texts(&settings->cert.at, &settings->cert.count);
+	free_texts(&settings->key.at, &settings->key.count);
+	free(settings->tls_priority);
+	free(settings->client_ca);
+	tls_context_unref(config->tls);
 	free(settings->web);
 	free(settings->plugin_path);
 	free(settings->resolver);

@@ -24,11 +24,18 @@ struct config {
 	enum config_action action;
 	struct settings settings;
 	struct auth_users *users; /* of auth_file; NULL: none is set */
+	struct tls_context *tls; /* one reference; NULL: no TLS */
 	struct backend *backend; /* one reference; NULL for CONFIG_HELP and CONFIG_VERSION */
 	char *backend_name; /* NULL: built in */
 	size_t backend_options;
 	char **backend_option; /* "key=value", in order */
 };
+
+/*
+ * Reads certificates and keys of `settings` into `*out` (NULL: TLS is off): one reference. 0, or negative errno with
+ * one line in `error` (TLS_ERROR_MAX).
+ */
+int config_open_tls(const struct settings *settings, struct tls_context **out, char *error);
 
 /*
  * Reads the command line and the files that it names into `config`; loads framing plugins and the

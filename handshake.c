@@ -14,6 +14,7 @@
 #include "http.h"
 #include "origin.h"
 #include "peer.h"
+#include "tls.h"
 #include "web.h"
 #include "websocket.h"
 
@@ -261,11 +262,15 @@ static upgrade_check *const upgrade_checks[] = {
  * handshake or in `buf`. A client's own fields with this prefix are dropped, so a backend can trust them.
  */
 #define PSEUDO_PREFIX "Websocksy-"
-#define PSEUDO_TEXT 256
+#define PSEUDO_TEXT TLS_SUBJECT_MAX
 
 static const char *pseudo_user(const struct connection *c, char buf[PSEUDO_TEXT]) {
 	(void)buf;
 	return c->handshake->granted ? c->handshake->user : NULL;
+}
+
+static const char *pseudo_subject(const struct connection *c, char buf[PSEUDO_TEXT]) {
+	return tls_client_subject(&c->client, buf) > 0 ? buf : NULL;
 }
 
 static const struct pseudo_header {
@@ -273,6 +278,7 @@ static const struct pseudo_header {
 	const char *(*value)(const struct connection *c, char buf[PSEUDO_TEXT]);
 } pseudo_headers[] = {
 	{PSEUDO_PREFIX "User", pseudo_user},
+	{PSEUDO_PREFIX "Client-Subject", pseudo_subject},
 };
 #define PSEUDO_HEADERS (sizeof(pseudo_headers) / sizeof(pseudo_headers[0]))
 
@@ -667,6 +673,22 @@ static void auth_wait(struct connection *c, const uint8_t *data, size_t len, siz
 
 /* ---- the request head ---- */
 
+/* redirect-https: the same request, but under TLS. */
+static void redirect(struct connection *c, const struct http_request *request) {
+	char location[HANDSHAKE_ANSWER_MAX / 2];
+	struct http_slice host = header_value(request, "Host");
+	if(host.len == 0 || host.len + request->target.len + 32 > sizeof(location)) {
+		refuse_with(c, 400, "this server is to be reached with https");
+		return;
+	}
+	snprintf(location, sizeof(location), "Location: https://%.*s%.*s\r\n", (int)host.len,
+		host.at, (int)request->target.len, request->target.at);
+	struct refusal refusal = {.status = 308,
+		.message = "this server is to be reached with https",
+		.extra = location};
+	refuse(c, &refusal, http_slice_is(request->method, "HEAD"));
+}
+
 static void handle_request(struct connection *c, const struct http_request *request) {
 	if(is_upgrade(request)) {
 		start_upgrade(c, request);
@@ -699,6 +721,10 @@ static void head_complete(struct connection *c, const struct http_request *reque
 	struct handshake *h = c->handshake;
 	struct carry rest = {0};
 	h->head_only = http_slice_is(request->method, "HEAD");
+	if(c->env->settings->redirect_https && c->env->tls && !tls_is_active(&c->client)) {
+		redirect(c, request);
+		return;
+	}
 	if(!check_request(c, request)) {
 		return;
 	}
@@ -760,6 +786,10 @@ static void head_readable(struct connection *c) {
 		return;
 	}
 	if(got <= 0) {
+		const char *why = tls_reason(&c->client);
+		if(why) {
+			connection_log_limited(c, LOG_INFO, "TLS failed: %s", why);
+		}
 		connection_close(c);
 		return;
 	}

@@ -256,6 +256,10 @@ int loop_open(struct loop *loop) {
 		return -ENOMEM;
 	}
 	loop->scratch = memory + LOOP_SCRATCH_HEAD;
+	loop->transform = malloc(LOOP_SCRATCH_SIZE);
+	if(!loop->transform) {
+		return -ENOMEM;
+	}
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if(loop->epoll_fd < 0) {
 		return -errno;
@@ -276,6 +280,8 @@ void loop_close(struct loop *loop) {
 		free(loop->scratch - LOOP_SCRATCH_HEAD);
 		loop->scratch = NULL;
 	}
+	free(loop->transform);
+	loop->transform = NULL;
 	buffer_pool_clear(&loop->pool);
 }
 

@@ -78,6 +78,7 @@ struct loop {
 	struct ev_dead *dead;
 	bool stop;
 	uint8_t *scratch; /* LOOP_SCRATCH_SIZE bytes with head room in front and tail room behind */
+	uint8_t *transform; /* as large, for who decrypts or inflates what arrives in it */
 	struct buffer_pool pool;
 	struct ev_io signal_io;
 	void (*on_signal)(struct loop *loop, int signal);

@@ -96,9 +96,10 @@ int stream_flush_bytes(struct stream *stream) {
 	return 0;
 }
 
-static void plain_finish(struct stream *stream) {
+static bool plain_finish(struct stream *stream) {
 	/* ENOTCONN: the other side was quicker. There is nothing left to do then. */
 	shutdown(stream->io.fd, SHUT_WR);
+	return true;
 }
 
 const struct stream_ops network_stream_ops = {
@@ -122,7 +123,7 @@ const struct stream_ops network_unix_ops = {
 };
 
 /* Keeps the invariant: LOOP_OUT is wanted while there is a backlog. */
-static void stream_update_want(struct stream *stream) {
+void stream_update(struct stream *stream) {
 	unsigned want = stream->io.want & LOOP_IN;
 	if(stream->out.len > 0) {
 		want |= LOOP_OUT;
@@ -133,20 +134,19 @@ static void stream_update_want(struct stream *stream) {
 static void stream_break(struct stream *stream, int error) {
 	stream->error = error < 0 ? -error : error;
 	bufq_consume(&stream->out, &stream->loop->pool, stream->out.len);
-	stream_update_want(stream);
+	stream_update(stream);
 }
 
 static void stream_finish_now(struct stream *stream) {
 	if(stream->finishing && !stream->finished && stream->out.len == 0 && !stream->error) {
-		stream->finished = true;
-		stream->ops->finish(stream);
+		stream->finished = stream->ops->finish(stream);
 	}
 }
 
 static unsigned stream_flush(struct stream *stream) {
 	size_t before = stream->out.len;
 	if(stream->error) {
-		stream_update_want(stream);
+		stream_update(stream);
 		return STREAM_BROKEN;
 	}
 	int result = stream->ops->flush(stream);
@@ -154,7 +154,7 @@ static unsigned stream_flush(struct stream *stream) {
 		stream_break(stream, result);
 		return STREAM_BROKEN;
 	}
-	stream_update_want(stream);
+	stream_update(stream);
 	stream_finish_now(stream);
 	if(stream->out.len == before) {
 		return 0;
@@ -182,6 +182,7 @@ static void stream_init(
 	stream->ops = ops;
 	stream->loop = loop;
 	stream->fn = fn;
+	stream->transform = NULL;
 	stream->out = (struct bufq){0};
 	stream->progress_ms = 0;
 	stream->sent = 0;
@@ -257,8 +258,11 @@ void stream_want_read(struct stream *stream, bool want) {
 
 int stream_queue(struct stream *stream, const struct iovec *iov, int count, size_t skip) {
 	if(stream->out.len == 0) {
-		stream_outstanding(stream);
 		stream->progress_ms = stream->loop->now_ms;
+		if(!(stream->io.ready & LOOP_OUT)) {
+			stream_outstanding(
+				stream); /* the kernel is full: progress counts from here */
+		}
 	}
 	for(int i = 0; i < count; i++) {
 		if(skip >= iov[i].iov_len) {
@@ -271,7 +275,7 @@ int stream_queue(struct stream *stream, const struct iovec *iov, int count, size
 		}
 		skip = 0;
 	}
-	stream_update_want(stream);
+	stream_update(stream);
 	return 0;
 }
 

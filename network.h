@@ -36,8 +36,9 @@ struct stream_ops {
 	int (*write)(struct stream *stream, const struct iovec *iov, int count, size_t total);
 	/* sends from the queue until it is empty or the kernel is full; 0 or negative errno */
 	int (*flush)(struct stream *stream);
-	/* the queue is empty: nothing more will be written */
-	void (*finish)(struct stream *stream);
+	/* The queue is empty and nothing more will be written: ends this direction. False: it has queued a last
+	 * word, and is to be called again when that is out. */
+	bool (*finish)(struct stream *stream);
 	/* the other side ends its direction visibly (a byte stream does, datagrams and fifos do not) */
 	bool has_end;
 	/* a read that brings less than asked for proves that nothing is left */
@@ -52,6 +53,7 @@ struct stream {
 	const struct stream_ops *ops;
 	struct loop *loop;
 	stream_fn *fn;
+	void *transform; /* what the kind keeps for itself */
 	struct bufq out; /* what the kernel has not taken yet */
 	uint64_t
 		progress_ms; /* when the backlog last shrank or began, or the other side took bytes */
@@ -122,6 +124,9 @@ int stream_queue(struct stream *stream, const struct iovec *iov, int count, size
 /* The same: `write` and `flush` of a kind whose `send` takes bytes. */
 int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count, size_t total);
 int stream_flush_bytes(struct stream *stream);
+
+/* The same: to be called after the queue has changed behind the stream's back. */
+void stream_update(struct stream *stream);
 
 /* The one write primitive: send() or sendmsg() without SIGPIPE. Bytes sent, or negative errno. */
 ssize_t network_send(int fd, const struct iovec *iov, int count);

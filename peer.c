@@ -294,8 +294,9 @@ static int datagram_flush(struct stream *stream) {
 	return 0;
 }
 
-static void finish_nothing(struct stream *stream) {
+static bool finish_nothing(struct stream *stream) {
 	(void)stream;
+	return true;
 }
 
 static const struct stream_ops datagram_ops = {

@@ -13,6 +13,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A list of texts. */
+struct settings_texts {
+	char **at;
+	size_t count;
+};
+
+/* What `tls` says. */
+enum settings_tls {
+	SETTINGS_TLS_AUTO, /* the first byte of a connection decides; without a certificate: off */
+	SETTINGS_TLS_REQUIRED,
+	SETTINGS_TLS_OFF
+};
+
 /* Default of `pong-timeout`: follow `ping`. */
 #define SETTINGS_PONG_TWICE_PING UINT64_MAX
 
@@ -38,8 +51,16 @@ struct settings {
 	char *web;         /* NULL: no web pages */
 	char *auth_file;   /* NULL: nobody has to name a user; its content is in struct config */
 	bool web_auth;     /* pages too ask for a user, if there is an auth_file */
+	struct settings_texts
+		cert; /* PEM files; the key of each at the same place in `key`, or in it */
+	struct settings_texts key;
+	int tls; /* enum settings_tls */
+	char *tls_priority; /* GnuTLS priority string; NULL: TLS 1.2 and 1.3 */
+	char *client_ca; /* NULL: none */
+	int client_verify; /* enum tls_verify of tls.h */
+	bool redirect_https; /* answer plain requests with 308 */
 	char *plugin_path; /* absolute */
-	char *resolver;    /* name servers to ask, comma-separated; NULL: as the system is configured */
+	char *resolver; /* name servers to ask, comma-separated; NULL: as the system is configured */
 	enum log_level log_level;
 };
 #endif

@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * TLS.
+ *
+ * Must not know: HTTP, WebSocket, connections.
+ * Invariants: GnuTLS never touches a descriptor: its pull function takes from what one recv() brought, its
+ * push function appends to the stream's queue and always succeeds; plaintext that GnuTLS still holds keeps
+ * the stream readable; a session holds a reference to its credentials.
+ * Implements RFC 8446 and RFC 5246 through GnuTLS, RFC 7301 (ALPN http/1.1), RFC 6066 (server name).
+ */
+#include "tls.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define TLS_RECORD_HANDSHAKE 0x16 /* first byte of a TLS connection, RFC 8446 section 5.1 */
+#define TLS_READ LOOP_SCRATCH_SIZE /* ciphertext taken off a socket at once */
+#define TLS_GATHER (16 * 1024) /* small pieces are put together up to a record */
+
+struct tls_context {
+	gnutls_certificate_credentials_t credentials;
+	gnutls_priority_t priority;
+	gnutls_datum_t ticket_key; /* server: encrypts session tickets */
+	enum tls_verify verify;
+	bool client;
+	bool insecure;
+	char *name; /* client: what the server must prove to be */
+	size_t references;
+};
+
+struct tls {
+	gnutls_session_t session;
+	struct tls_context *context;
+	struct stream *stream;
+	const uint8_t *in; /* ciphertext of the current read */
+	size_t in_len;
+	struct carry rest; /* ciphertext that the reader had no room for; mostly empty */
+	bool in_ended; /* the transport has ended */
+	bool established;
+	bool bye_sent;
+	char reason[160];
+};
+
+static struct tls *tls_of(const struct stream *stream) {
+	return stream->transform;
+}
+
+/* ---- memory transport ---- */
+
+static ssize_t pull(gnutls_transport_ptr_t ptr, void *data, size_t cap) {
+	struct tls *tls = ptr;
+	if(tls->in_len == 0) {
+		if(tls->in_ended) {
+			return 0;
+		}
+		gnutls_transport_set_errno(tls->session, EAGAIN);
+		return -1;
+	}
+	size_t take = tls->in_len < cap ? tls->in_len : cap;
+	memcpy(data, tls->in, take);
+	tls->in += take;
+	tls->in_len -= take;
+	return (ssize_t)take;
+}
+
+static ssize_t push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int count) {
+	struct tls *tls = ptr;
+	ssize_t total = 0;
+	for(int i = 0; i < count; i++) {
+		struct iovec piece = {iov[i].iov_base, iov[i].iov_len};
+		if(stream_queue(tls->stream, &piece, 1, 0)) {
+			gnutls_transport_set_errno(tls->session, ENOMEM);
+			return -1;
+		}
+		total += (ssize_t)iov[i].iov_len;
+	}
+	return total;
+}
+
+/* ---- stream operations ---- */
+
+static int fail(struct tls *tls, int status) {
+	if(!tls->reason[0]) {
+		if(status == GNUTLS_E_FATAL_ALERT_RECEIVED) {
+			snprintf(tls->reason, sizeof(tls->reason),
+				"the other side sent the alert \"%s\"",
+				gnutls_alert_get_name(gnutls_alert_get(tls->session)));
+		} else {
+			snprintf(tls->reason, sizeof(tls->reason), "%s", gnutls_strerror(status));
+		}
+	}
+	return status == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EPROTO;
+}
+
+/* Why the server's certificate was not accepted, in words. */
+static void explain_verification(struct tls *tls) {
+	unsigned status = gnutls_session_get_verify_cert_status(tls->session);
+	gnutls_datum_t text;
+	if(status &&
+		gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) ==
+			0) {
+		snprintf(tls->reason, sizeof(tls->reason), "%.*s", (int)text.size,
+			(const char *)text.data);
+		gnutls_free(text.data);
+	}
+}
+
+/* Alerts and handshake messages that were queued go out now. */
+static int flush_now(struct stream *stream) {
+	if(stream->out.len == 0 || !(stream->io.ready & LOOP_OUT)) {
+		return 0;
+	}
+	int result = stream_flush_bytes(stream);
+	stream_update(stream);
+	return result;
+}
+
+static int handshake_step(struct tls *tls) {
+	int status;
+	do {
+		status = gnutls_handshake(tls->session);
+	} while(status < 0 && !gnutls_error_is_fatal(status) && status != GNUTLS_E_AGAIN);
+	if(status < 0 && status != GNUTLS_E_AGAIN) {
+		if(status == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR) {
+			explain_verification(tls);
+		}
+		/* Tell the other side why, as far as the socket takes it. */
+		gnutls_alert_send_appropriate(tls->session, status);
+		flush_now(tls->stream);
+		return fail(tls, status);
+	}
+	int result = flush_now(tls->stream);
+	if(result) {
+		return result;
+	}
+	if(status == GNUTLS_E_AGAIN) {
+		return -EAGAIN;
+	}
+	tls->established = true;
+	return 0;
+}
+
+/* Takes ciphertext off the socket. 0: there is something, or the end; -EAGAIN; or negative errno. */
+static int fill(struct stream *stream) {
+	struct tls *tls = tls_of(stream);
+	uint8_t *into = stream->loop->transform;
+	ssize_t got;
+	do {
+		got = recv(stream->io.fd, into, TLS_READ, 0);
+	} while(got < 0 && errno == EINTR);
+	if(got < 0) {
+		return -errno;
+	}
+	tls->in_ended = got == 0;
+	if(got > 0 && got < TLS_READ && !(stream->io.ready & LOOP_HUP)) {
+		loop_used_up(&stream->io, LOOP_IN);
+	}
+	tls->in = into;
+	tls->in_len = (size_t)got;
+	return 0;
+}
+
+/* The shared buffer belongs to the next stream: what was not used is copied. */
+static int keep_rest(struct tls *tls) {
+	size_t len = tls->in_len;
+	const uint8_t *from = tls->in;
+	tls->in_len = 0;
+	if(tls->rest.len > 0) {
+		memmove(tls->rest.data, from, len);
+		tls->rest.len = len;
+		if(len == 0) {
+			carry_free(&tls->rest);
+		}
+		return 0;
+	}
+	return carry_append(&tls->rest, from, len);
+}
+
+/* Decrypts what is there into `data`. Bytes, 0 at the end, -EAGAIN, or negative errno. */
+static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
+	size_t len = 0;
+	while(len < cap) {
+		ssize_t got = gnutls_record_recv(tls->session, data + len, cap - len);
+		if(got > 0) {
+			len += (size_t)got;
+		} else if(len > 0) {
+			break; /* what is wrong, or the end, comes with the next read */
+		} else if(got == 0) {
+			return 0;
+		} else if(got == GNUTLS_E_AGAIN) {
+			return -EAGAIN;
+		} else if(got != GNUTLS_E_INTERRUPTED) {
+			return fail(tls, (int)got);
+		}
+	}
+	return (ssize_t)len;
+}
+
+/* Is there more that no event will tell of? */
+static bool has_more(const struct tls *tls) {
+	return tls->rest.len > 0 || gnutls_record_check_pending(tls->session) > 0;
+}
+
+/*
+ * Makes ciphertext available to pull(): what was kept, or what the socket has. 1: of the first kind, so -EAGAIN from
+ * GnuTLS does not mean that the socket is empty; else as fill().
+ */
+static int supply(struct stream *stream) {
+	struct tls *tls = tls_of(stream);
+	if(tls->rest.len > 0) {
+		tls->in = tls->rest.data;
+		tls->in_len = tls->rest.len;
+		return 1;
+	}
+	/* Plaintext that GnuTLS holds already comes first. */
+	if(tls->established && gnutls_record_check_pending(tls->session) > 0) {
+		return 1;
+	}
+	return fill(stream);
+}
+
+/* One supply of ciphertext through the handshake, then into `data`. As tls_read(). */
+static ssize_t advance(struct stream *stream, uint8_t *data, size_t cap, bool *kept) {
+	struct tls *tls = tls_of(stream);
+	int result = supply(stream);
+	*kept = result == 1;
+	if(result < 0) {
+		return result;
+	}
+	result = tls->established ? 0 : handshake_step(tls);
+	ssize_t got = result ? result : decrypt(tls, data, cap);
+	return keep_rest(tls) ? -ENOMEM : got;
+}
+
+static ssize_t tls_read(struct stream *stream, void *data, size_t cap) {
+	struct tls *tls = tls_of(stream);
+	bool kept;
+	ssize_t got;
+	do {
+		got = advance(stream, data, cap, &kept);
+	} while(got == -EAGAIN && kept);
+	if(got == -EAGAIN && tls->in_ended) {
+		return -ECONNRESET;
+	}
+	if(got > 0 && (has_more(tls) || tls->in_ended)) {
+		loop_set_ready(stream->loop, &stream->io, LOOP_IN);
+	}
+	return got;
+}
+
+static int send_record(struct tls *tls, const uint8_t *data, size_t len) {
+	while(len > 0) {
+		ssize_t sent = gnutls_record_send(tls->session, data, len);
+		if(sent < 0 && sent != GNUTLS_E_INTERRUPTED) {
+			return fail(tls, (int)sent);
+		}
+		if(sent > 0) {
+			data += sent;
+			len -= (size_t)sent;
+		}
+	}
+	return 0;
+}
+
+/* Small pieces share a record; large ones are encrypted from where they are. */
+static int tls_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
+	struct tls *tls = tls_of(stream);
+	uint8_t small[TLS_GATHER];
+	size_t len = 0;
+	(void)total;
+	if(!tls->established) {
+		return -ENOTCONN;
+	}
+	for(int i = 0; i < count; i++) {
+		if(len > 0 && len + iov[i].iov_len > sizeof(small)) {
+			int result = send_record(tls, small, len);
+			if(result) {
+				return result;
+			}
+			len = 0;
+		}
+		if(iov[i].iov_len > sizeof(small)) {
+			int result = send_record(tls, iov[i].iov_base, iov[i].iov_len);
+			if(result) {
+				return result;
+			}
+		} else if(iov[i].iov_len > 0) {
+			memcpy(small + len, iov[i].iov_base, iov[i].iov_len);
+			len += iov[i].iov_len;
+		}
+	}
+	int result = send_record(tls, small, len);
+	return result ? result : flush_now(stream);
+}
+
+/* The first call says goodbye (close_notify); the second, when that is out, shuts the socket down. */
+static bool tls_finish(struct stream *stream) {
+	struct tls *tls = tls_of(stream);
+	if(tls->established && !tls->bye_sent) {
+		tls->bye_sent = true;
+		gnutls_bye(tls->session, GNUTLS_SHUT_WR);
+		/* A write that fails here is met again by the flush of the queue. */
+		flush_now(stream);
+	}
+	if(stream->out.len > 0) {
+		return false;
+	}
+	shutdown(stream->io.fd, SHUT_WR);
+	return true;
+}
+
+static void tls_destroy(struct stream *stream) {
+	struct tls *tls = tls_of(stream);
+	gnutls_deinit(tls->session);
+	tls_context_unref(tls->context);
+	carry_free(&tls->rest);
+	free(tls);
+	stream->transform = NULL;
+}
+
+static const struct stream_ops tls_ops = {
+	.read = tls_read,
+	.send = network_send,
+	.write = tls_write,
+	.flush = stream_flush_bytes,
+	.finish = tls_finish,
+	.has_end = true,
+	.destroy = tls_destroy,
+};
+
+/* The first byte decides; it is looked at, not taken. */
+static ssize_t detect_read(struct stream *stream, void *data, size_t cap) {
+	uint8_t first;
+	ssize_t got = recv(stream->io.fd, &first, 1, MSG_PEEK);
+	if(got < 0) {
+		return -errno;
+	}
+	if(got == 1 && first == TLS_RECORD_HANDSHAKE) {
+		stream->ops = &tls_ops;
+	} else {
+		tls_destroy(stream);
+		stream->ops = &network_stream_ops;
+	}
+	return stream->ops->read(stream, data, cap);
+}
+
+static int detect_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
+	/* Whoever writes before the client has said a word gets plain bytes: there is no session yet. */
+	return network_stream_ops.write(stream, iov, count, total);
+}
+
+static bool detect_finish(struct stream *stream) {
+	return network_stream_ops.finish(stream);
+}
+
+static const struct stream_ops detect_ops = {
+	.read = detect_read,
+	.send = network_send,
+	.write = detect_write,
+	.flush = stream_flush_bytes,
+	.finish = detect_finish,
+	.has_end = true,
+	.destroy = tls_destroy,
+};
+
+/* ---- sessions ---- */
+
+static int session_new(struct stream *stream, struct tls_context *context, unsigned flags) {
+	struct tls *tls = calloc(1, sizeof(*tls));
+	if(!tls) {
+		return -ENOMEM;
+	}
+	if(gnutls_init(&tls->session, flags | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0) {
+		free(tls);
+		return -ENOMEM;
+	}
+	tls->stream = stream;
+	tls->context = tls_context_ref(context);
+	gnutls_transport_set_ptr(tls->session, tls);
+	gnutls_transport_set_pull_function(tls->session, pull);
+	gnutls_transport_set_vec_push_function(tls->session, push);
+	/* There is nothing to wait with: deadlines are the owner's. */
+	gnutls_handshake_set_timeout(tls->session, GNUTLS_INDEFINITE_TIMEOUT);
+	stream->transform = tls;
+	if(gnutls_priority_set(tls->session, context->priority) < 0 ||
+		gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, context->credentials) <
+			0) {
+		tls_destroy(stream);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int tls_accept(struct stream *stream, struct tls_context *context, bool detect) {
+	static const gnutls_certificate_request_t requests[] = {
+		[TLS_VERIFY_OFF] = GNUTLS_CERT_IGNORE,
+		[TLS_VERIFY_OPTIONAL] = GNUTLS_CERT_REQUEST,
+		[TLS_VERIFY_REQUIRED] = GNUTLS_CERT_REQUIRE,
+	};
+	gnutls_datum_t protocol = {(unsigned char *)(uintptr_t) "http/1.1", 8};
+	int result = session_new(stream, context, GNUTLS_SERVER);
+	if(result) {
+		return result;
+	}
+	gnutls_session_t session = tls_of(stream)->session;
+	gnutls_alpn_set_protocols(session, &protocol, 1, 0);
+	gnutls_session_ticket_enable_server(session, &context->ticket_key);
+	gnutls_certificate_server_set_request(session, requests[context->verify]);
+	if(context->verify != TLS_VERIFY_OFF) {
+		gnutls_session_set_verify_cert(session, NULL, 0);
+	}
+	stream->ops = detect ? &detect_ops : &tls_ops;
+	return 0;
+}
+
+static bool is_literal(const char *name) {
+	struct in6_addr room;
+	return inet_pton(AF_INET, name, &room) == 1 || inet_pton(AF_INET6, name, &room) == 1;
+}
+
+int tls_connect(struct stream *stream, struct tls_context *context) {
+	int result = session_new(stream, context, GNUTLS_CLIENT);
+	if(result) {
+		return result;
+	}
+	gnutls_session_t session = tls_of(stream)->session;
+	if(!is_literal(context->name)) {
+		gnutls_server_name_set(
+			session, GNUTLS_NAME_DNS, context->name, strlen(context->name));
+	}
+	if(!context->insecure) {
+		gnutls_session_set_verify_cert(session, context->name, 0);
+	}
+	stream->ops = &tls_ops;
+	return 0;
+}
+
+int tls_handshake(struct stream *stream) {
+	struct tls *tls = tls_of(stream);
+	if(tls->established) {
+		return 0;
+	}
+	int result = handshake_step(tls);
+	if(result != -EAGAIN) {
+		return result;
+	}
+	/* It waits for bytes: take what is there. */
+	while(stream_readable(stream)) {
+		result = fill(stream);
+		if(result) {
+			loop_used_up(&stream->io, LOOP_IN);
+			return result;
+		}
+		result = handshake_step(tls);
+		if(keep_rest(tls)) {
+			return -ENOMEM;
+		}
+		if(result != -EAGAIN) {
+			break;
+		}
+		if(tls->in_ended) {
+			return -ECONNRESET;
+		}
+	}
+	if(result == 0 && has_more(tls)) {
+		loop_set_ready(stream->loop, &stream->io, LOOP_IN);
+	}
+	return result;
+}
+
+bool tls_is_active(const struct stream *stream) {
+	return stream->ops == &tls_ops;
+}
+
+const char *tls_reason(const struct stream *stream) {
+	if(!tls_is_active(stream)) {
+		return NULL;
+	}
+	const struct tls *tls = tls_of(stream);
+	return tls->reason[0] ? tls->reason : NULL;
+}
+
+size_t tls_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
+	if(!tls_is_active(stream) || tls_of(stream)->context->verify == TLS_VERIFY_OFF) {
+		return 0;
+	}
+	gnutls_session_t session = tls_of(stream)->session;
+	unsigned count;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+	gnutls_x509_crt_t certificate;
+	size_t len = TLS_SUBJECT_MAX;
+	/* An invalid certificate has ended the handshake: one that is here was verified. */
+	if(!chain || count == 0 || gnutls_x509_crt_init(&certificate) < 0) {
+		return 0;
+	}
+	bool fine = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
+		gnutls_x509_crt_get_dn(certificate, out, &len) == 0;
+	gnutls_x509_crt_deinit(certificate);
+	return fine ? strlen(out) : 0;
+}
+
+/* ---- credentials ---- */
+
+struct tls_context *tls_context_ref(struct tls_context *context) {
+	context->references++;
+	return context;
+}
+
+void tls_context_unref(struct tls_context *context) {
+	if(!context || --context->references > 0) {
+		return;
+	}
+	if(context->credentials) {
+		gnutls_certificate_free_credentials(context->credentials);
+	}
+	if(context->priority) {
+		gnutls_priority_deinit(context->priority);
+	}
+	if(context->ticket_key.data) {
+		gnutls_memset(context->ticket_key.data, 0, context->ticket_key.size);
+		gnutls_free(context->ticket_key.data);
+	}
+	free(context->name);
+	free(context);
+}
+
+static int context_new(struct tls_context **out, const char *priority, char error[TLS_ERROR_MAX]) {
+	const char *position;
+	struct tls_context *context = calloc(1, sizeof(*context));
+	snprintf(error, TLS_ERROR_MAX, "out of memory");
+	if(!context) {
+		return -ENOMEM;
+	}
+	context->references = 1;
+	if(gnutls_certificate_allocate_credentials(&context->credentials) < 0) {
+		tls_context_unref(context);
+		return -ENOMEM;
+	}
+	priority = priority ? priority : TLS_PRIORITY_DEFAULT;
+	if(gnutls_priority_init(&context->priority, priority, &position) < 0) {
+		snprintf(error, TLS_ERROR_MAX, "priority string: error at \"%s\"", position);
+		tls_context_unref(context);
+		return -EINVAL;
+	}
+	*out = context;
+	return 0;
+}
+
+static int load_pair(
+	struct tls_context *context, const char *cert, const char *key, char error[TLS_ERROR_MAX]) {
+	key = key ? key : cert;
+	int status = gnutls_certificate_set_x509_key_file(
+		context->credentials, cert, key, GNUTLS_X509_FMT_PEM);
+	if(status >= 0) {
+		return 0;
+	}
+	if(status == GNUTLS_E_CERTIFICATE_KEY_MISMATCH) {
+		snprintf(error, TLS_ERROR_MAX,
+			"the certificate in %s does not belong to the key in %s", cert, key);
+	} else {
+		snprintf(error, TLS_ERROR_MAX, "cannot use certificate %s with key %s: %s", cert,
+			key, gnutls_strerror(status));
+	}
+	return -EINVAL;
+}
+
+static int load_authorities(
+	struct tls_context *context, const char *file, char error[TLS_ERROR_MAX]) {
+	int status = file ? gnutls_certificate_set_x509_trust_file(
+				    context->credentials, file, GNUTLS_X509_FMT_PEM)
+			  : gnutls_certificate_set_x509_system_trust(context->credentials);
+	if(status > 0 || (status == 0 && !file)) {
+		return 0;
+	}
+	snprintf(error, TLS_ERROR_MAX, "cannot read authorities from %s: %s",
+		file ? file : "the system",
+		status == 0 ? "there are none in it" : gnutls_strerror(status));
+	return -EINVAL;
+}
+
+int tls_server_open(struct tls_context **out, const struct tls_server_options *options,
+	char error[TLS_ERROR_MAX]) {
+	struct tls_context *context;
+	int result = context_new(&context, options->priority, error);
+	if(result) {
+		return result;
+	}
+	context->verify = options->verify;
+	for(size_t i = 0; i < options->pairs && result == 0; i++) {
+		result = load_pair(context, options->pair[i].cert, options->pair[i].key, error);
+	}
+	if(result == 0 && options->client_ca) {
+		result = load_authorities(context, options->client_ca, error);
+	}
+	if(result == 0 && gnutls_session_ticket_key_generate(&context->ticket_key) < 0) {
+		snprintf(error, TLS_ERROR_MAX, "cannot make a key for session tickets");
+		result = -EIO;
+	}
+	if(result) {
+		tls_context_unref(context);
+		return result;
+	}
+	*out = context;
+	return 0;
+}
+
+int tls_client_open(struct tls_context **out, const struct tls_client_options *options,
+	char error[TLS_ERROR_MAX]) {
+	struct tls_context *context;
+	int result = context_new(&context, NULL, error);
+	if(result) {
+		return result;
+	}
+	context->client = true;
+	context->insecure = options->insecure;
+	context->name = strdup(options->sni ? options->sni : options->name);
+	if(!context->name) {
+		result = -ENOMEM;
+	}
+	if(result == 0 && options->cert) {
+		result = load_pair(context, options->cert, options->key, error);
+	}
+	if(result == 0 && !options->insecure) {
+		result = load_authorities(context, options->ca, error);
+	}
+	if(result) {
+		tls_context_unref(context);
+		return result;
+	}
+	*out = context;
+	return 0;
+}
