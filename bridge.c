@@ -15,6 +15,8 @@
 #include "log.h"
 #include "relay.h"
 #include "resolve.h"
+#include "tls.h"
+#include "watch.h"
 #include "web.h"
 
 #include <errno.h>
@@ -25,6 +27,7 @@
 #include <unistd.h>
 
 #define BRIDGE_SURPLUS 64 /* connections above the limit that live long enough to be told 503 */
+#define BRIDGE_WATCHES 66 /* certificate files that are watched */
 #define BRIDGE_RESERVED 64 /* descriptors that are no client's and no peer's */
 
 /* How many connections an address has. */
@@ -37,6 +40,7 @@ struct bridge {
 	struct connection_env env;
 	struct config config;
 	struct listeners listeners;
+	struct watch *watch; /* of the certificate files; NULL: there are none */
 	struct ev_timer grace;
 	void *visitors; /* tsearch(3) tree of struct visitor */
 	size_t count;
@@ -182,6 +186,54 @@ static int open_auth(struct bridge *bridge, const struct config *config) {
 	return result;
 }
 
+static void use_tls(struct bridge *bridge) {
+	bridge->env.tls = bridge->config.tls;
+	bridge->env.tls_detect = bridge->config.settings.tls == SETTINGS_TLS_AUTO;
+}
+
+/* The certificate files have changed. New connections get the new ones, if they are fine. */
+static void certificates_changed(void *ctx) {
+	struct bridge *bridge = ctx;
+	struct tls_context *fresh;
+	char error[TLS_ERROR_MAX];
+	if(config_open_tls(&bridge->config.settings, &fresh, error)) {
+		log_write(LOG_ERROR, "cert: %s; the old certificates stay in use", error);
+		return;
+	}
+	tls_context_unref(bridge->config.tls);
+	bridge->config.tls = fresh;
+	use_tls(bridge);
+	log_write(LOG_NOTICE, "the certificates have been read again");
+}
+
+/* Without a watch SIGHUP still reads them. */
+static void watch_certificates(struct bridge *bridge) {
+	const struct settings *settings = &bridge->config.settings;
+	const char *paths[BRIDGE_WATCHES];
+	size_t count = 0;
+	for(size_t i = 0; i < settings->cert.count && count < BRIDGE_WATCHES - 2; i++) {
+		paths[count++] = settings->cert.at[i];
+		if(i < settings->key.count) {
+			paths[count++] = settings->key.at[i];
+		}
+	}
+	if(settings->client_ca) {
+		paths[count++] = settings->client_ca;
+	}
+	if(!bridge->watch && count > 0) {
+		int result =
+			watch_open(&bridge->watch, bridge->env.loop, certificates_changed, bridge);
+		if(result) {
+			log_write(LOG_WARNING, "cannot watch the certificates: %s",
+				strerror(-result));
+			return;
+		}
+	}
+	if(bridge->watch && watch_files(bridge->watch, count, paths)) {
+		log_write(LOG_WARNING, "cannot watch the certificates: out of memory");
+	}
+}
+
 /* The point of no return: what the new configuration needs is there. */
 static void bridge_adopt(struct bridge *bridge, struct config *config, struct web_site *site) {
 	config_free(&bridge->config);
@@ -194,8 +246,8 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct we
 	if(bridge->env.auth) {
 		auth_set_users(bridge->env.auth, bridge->config.users);
 	}
-	bridge->env.tls = bridge->config.tls;
-	bridge->env.tls_detect = bridge->config.settings.tls == SETTINGS_TLS_AUTO;
+	use_tls(bridge);
+	watch_certificates(bridge);
 }
 
 static void tell_connections(struct bridge *bridge, bool stop) {
@@ -343,6 +395,7 @@ void bridge_close(struct bridge *bridge) {
 	}
 	drop_all(bridge);
 	listeners_close(&bridge->listeners);
+	watch_close(bridge->watch);
 	loop_timer_cancel(bridge->env.loop, &bridge->grace);
 	auth_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
