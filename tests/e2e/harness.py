@@ -28,7 +28,8 @@ A test gets them through the fixture `run` (conftest.py), which closes what it s
 Rules that keep the suite quiet: no sleep stands for "now it must have happened"; wait for something
 that can be seen (a log line, a byte, an end of file) with `eventually`, `wait_log`, or a receive. Every
 wait has a limit and every limit is multiplied by SCALE, which is 4 for sanitized builds (SANITIZED=1).
-Ports are chosen by the kernel. Leaving a Daemon's block stops it by SIGTERM and fails the test if the
+With WEBSOCKSY_TLS=1 all of it happens over TLS: daemons get a certificate, and the clients that they make
+(connect(), open(), http()) encrypt. Ports are chosen by the kernel. Leaving a Daemon's block stops it by SIGTERM and fails the test if the
 exit status is not 0 or the log holds a sanitizer report or a failed assertion.
 """
 import base64
@@ -42,6 +43,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -49,10 +51,14 @@ import threading
 import time
 from pathlib import Path
 
+import tls_files
+
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.path.abspath(os.environ.get("WEBSOCKSY") or ROOT / "websocksy")
 SANITIZED = os.environ.get("SANITIZED", "0") not in ("", "0")
 SCALE = 4 if SANITIZED else 1
+# Every daemon gets a certificate and every client that a daemon makes speaks TLS.
+TLS = os.environ.get("WEBSOCKSY_TLS", "0") not in ("", "0")
 # The limit of every single wait, in seconds. Lower it to see failures sooner while writing tests.
 TIMEOUT = float(os.environ.get("TEST_TIMEOUT", 10)) * SCALE
 
@@ -121,13 +127,20 @@ class Daemon:
     defaults    False: leave out `-p 0 -l 127.0.0.1` (the test gives its own)
     env         variables to set
     listening   False: do not wait for a listener (the test does it itself)
+    tls         True: with a certificate, and its clients speak TLS; default: what the environment says
     Everything else (cwd, pass_fds, preexec_fn, ...) goes to subprocess.Popen.
     """
 
     running = []  # for the report of a failed test
 
-    def __init__(self, *args, peer=None, defaults=True, env=None, listening=True, **popen):
+    def __init__(self, *args, peer=None, defaults=True, env=None, listening=True, tls=TLS,
+                 **popen):
         self.args = ["-p", "0", "-l", "127.0.0.1"] if defaults else []
+        self.tls = None
+        if tls:
+            ca, pair = tls_files.shared()
+            self.args += [f"--cert={pair.cert}", f"--key={pair.key}"]
+            self.tls = tls_files.client_context(ca)
         self.args += [str(arg) for arg in args]
         if peer is not None:
             self.args += ["-c", f"host={peer}"]
@@ -260,12 +273,13 @@ class Daemon:
         return ("127.0.0.1", self.port)
 
     def url(self, path="/"):
-        return f"ws://127.0.0.1:{self.port}{path}"
+        return f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.port}{path}"
 
     # clients
 
     def connect(self, address=None, **kwargs):
         """A client with a TCP connection and nothing sent yet."""
+        kwargs.setdefault("tls", self.tls)
         client = RawClient(address or self.address, **kwargs)
         client.daemon = self
         self.clients.append(client)
@@ -941,10 +955,122 @@ class HttpResponse:
         return f"<HTTP {self.status} {self.headers} {self.body[:200]!r}>"
 
 
-class RawClient:
-    """A blocking client that sends whatever it is told and trusts nothing that it receives."""
+class TlsSocket:
+    """TLS as client over a connected socket, with the methods of a socket that RawClient uses.
 
-    def __init__(self, address, timeout=None, rcvbuf=None, sock=None):
+    Python's own wrapper takes TLS off when a direction is shut down and cannot be duplicated for a thread
+    that sends. This one is strict in addition: the other side has to say goodbye (close_notify) before it
+    ends the stream, and ends it right then; anything else counts as a reset.
+    """
+
+    def __init__(self, sock, context, name="localhost", session=None):
+        self.sock = sock
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name, session=session)
+        self.lock = threading.Lock()  # for the session
+        self.order = threading.Lock()  # what is encrypted first is sent first
+        self.ended = False
+        self.duplicate = False  # closing that says no goodbye
+        self.until_done(self.tls.do_handshake)
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def dup(self):
+        """The same session, but with a timeout of its own."""
+        other = object.__new__(TlsSocket)
+        other.__dict__.update(self.__dict__, sock=self.sock.dup(), duplicate=True)
+        return other
+
+    def flush(self, wait=True):
+        if self.outgoing.pending and self.order.acquire(wait):
+            try:
+                with self.lock:
+                    data = self.outgoing.read()
+                self.sock.sendall(data)
+            finally:
+                self.order.release()
+
+    def until_done(self, call):
+        """Calls a function of the session until it has the bytes that it needs."""
+        while True:
+            try:
+                with self.lock:
+                    result = call()
+                self.flush(wait=False)
+                return result
+            except ssl.SSLWantReadError:
+                self.flush(wait=False)
+            except ssl.SSLError:
+                self.flush(wait=False)  # the alert
+                raise
+            data = self.sock.recv(1 << 16)
+            with self.lock:
+                self.incoming.write(data) if data else self.incoming.write_eof()
+
+    def sendall(self, data):
+        view = memoryview(data)
+        with self.order:
+            for at in range(0, len(view), 1 << 18):
+                with self.lock:
+                    self.tls.write(view[at:at + (1 << 18)])
+                    out = self.outgoing.read()
+                self.sock.sendall(out)
+
+    def send(self, data):
+        self.sendall(data)
+        return len(data)
+
+    def recv(self, size):
+        if self.ended:
+            return b""
+        try:
+            return self.until_done(lambda: self.tls.read(size))
+        except ssl.SSLZeroReturnError:
+            self.ended = True
+        except ssl.SSLEOFError:
+            raise ConnectionResetError(errno.ECONNRESET, "the stream ended without close_notify") from None
+        if self.incoming.pending or self.sock.recv(1):
+            raise AssertionError("bytes behind close_notify")
+        return b""
+
+    def shutdown(self, how):
+        """Says goodbye and goes on reading."""
+        self.say_goodbye()
+        self.sock.shutdown(how)
+
+    def say_goodbye(self):
+        try:
+            with self.lock:
+                self.tls.unwrap()
+        except ssl.SSLError:
+            pass  # it waits for the other side's
+        self.flush()
+
+    def close(self):
+        if self.sock.fileno() >= 0:
+            try:
+                if not self.ended and not self.duplicate:
+                    self.sock.settimeout(0)
+                    self.say_goodbye()
+            except OSError:
+                pass  # no room, or nobody there
+        self.sock.close()
+
+
+class RawClient:
+    """A blocking client that sends whatever it is told and trusts nothing that it receives.
+
+    `tls`: an ssl.SSLContext; None: plain.
+    """
+
+    def __init__(self, address, timeout=None, rcvbuf=None, sock=None, tls=None):
         self.timeout = TIMEOUT if timeout is None else timeout
         self.buffer = bytearray()
         self.eof = False
@@ -954,6 +1080,8 @@ class RawClient:
         self.sock = sock or self.connect(address, rcvbuf)
         if self.sock.family != socket.AF_UNIX:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.sock = TlsSocket(self.sock, tls)
 
     def connect(self, address, rcvbuf):
         if isinstance(address, (str, os.PathLike)):

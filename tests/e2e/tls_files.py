@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Authorities and certificates for the tests, made with openssl(1) in a folder of the caller.
+
+    ca = Authority(tmp_path)
+    pair = ca.issue("localhost")                 # pair.cert and pair.key are PEM files
+    old = ca.issue("localhost", expired=True)
+    alone = self_signed(tmp_path, "localhost")
+"""
+import atexit
+import collections
+import functools
+import itertools
+import ssl
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+Pair = collections.namedtuple("Pair", "cert key")
+DAY = 86400
+KEYS = {
+    "ec": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+    "rsa": ("-newkey", "rsa:2048"),
+}
+CONFIG = """
+[ca]
+default_ca = here
+[here]
+database = {folder}/index
+serial = {folder}/serial
+new_certs_dir = {folder}
+default_md = sha256
+policy = any
+unique_subject = no
+[any]
+commonName = supplied
+organizationName = optional
+"""
+EXTENSIONS = """
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth, clientAuth
+subjectAltName = {names}
+"""
+
+
+def openssl(*arguments):
+    """Runs openssl and returns its standard output."""
+    result = subprocess.run(
+        ["openssl", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False)
+    assert result.returncode == 0, f"openssl {arguments}: {result.stderr}"
+    return result.stdout
+
+
+def alternative(name):
+    """A name as subjectAltName has it."""
+    literal = ":" in name or name.replace(".", "").isdigit()
+    return f"IP:{name}" if literal else f"DNS:{name}"
+
+
+def stamp(seconds):
+    return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(seconds))
+
+
+def self_signed(folder, name, key="ec"):
+    """A certificate that nobody vouches for."""
+    folder = Path(tempfile.mkdtemp(prefix="self-", dir=folder))
+    pair = Pair(folder / "cert.pem", folder / "key.pem")
+    openssl("req", "-x509", *KEYS[key], "-nodes", "-keyout", pair.key, "-out", pair.cert, "-days", "9",
+            "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternative(name)}")
+    return pair
+
+
+class Authority:
+    """Signs certificates. `cert` is what those who trust it need."""
+
+    def __init__(self, folder, name="Test Authority"):
+        self.folder = Path(tempfile.mkdtemp(prefix="ca-", dir=folder))
+        self.cert, self.key = self.folder / "ca.pem", self.folder / "ca.key"
+        self.numbers = itertools.count(1)
+        openssl("req", "-x509", *KEYS["ec"], "-nodes", "-keyout", self.key, "-out", self.cert,
+                "-days", "30", "-subj", f"/CN={name}")
+        (self.folder / "index").touch()
+        (self.folder / "serial").write_text("1000\n")
+        (self.folder / "config").write_text(CONFIG.format(folder=self.folder))
+
+    def issue(self, name, *more, key="ec", expired=False, organization=None):
+        """A certificate and key for `name` (its common name) and further names, as clients and servers
+        use them. The file of the certificate has the authority behind it: a chain."""
+        stem = self.folder / f"{next(self.numbers)}"
+        pair = Pair(stem.with_suffix(".pem"), stem.with_suffix(".key"))
+        request, extensions = stem.with_suffix(".csr"), stem.with_suffix(".ext")
+        subject = (f"/O={organization}" if organization else "") + f"/CN={name}"
+        extensions.write_text(EXTENSIONS.format(
+            names=",".join(map(alternative, (name.replace(" ", "-"), *more)))))
+        openssl("req", "-new", *KEYS[key], "-nodes", "-keyout", pair.key, "-out", request,
+                "-subj", subject)
+        now = time.time()
+        first, last = (now - 9 * DAY, now - DAY) if expired else (now - DAY, now + 9 * DAY)
+        openssl("ca", "-batch", "-notext", "-preserveDN", "-config", self.folder / "config",
+                "-cert", self.cert, "-keyfile", self.key, "-in", request, "-out", pair.cert,
+                "-extfile", extensions, "-startdate", stamp(first), "-enddate", stamp(last))
+        pair.cert.write_text(pair.cert.read_text() + self.cert.read_text())
+        return pair
+
+
+def client_context(ca=None, pair=None, version=None):
+    """What Python's ssl needs to connect: verifying if there is an authority, with a certificate of its
+    own if there is a pair, restricted to a version if there is one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca:
+        context.load_verify_locations(ca.cert)
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if pair:
+        context.load_cert_chain(pair.cert, pair.key)
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+@functools.lru_cache(maxsize=None)
+def shared():
+    """One authority and one pair for 127.0.0.1 and localhost, for all tests of a run: (ca, pair)."""
+    folder = tempfile.mkdtemp(prefix="websocksy-tls-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    ca = Authority(folder)
+    return ca, ca.issue("localhost", "127.0.0.1", "::1")
