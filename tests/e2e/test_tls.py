@@ -1,0 +1,883 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""TLS towards the clients: one port for wss and ws, certificates and names, clients that prove who they are,
+handshakes that are slow, cut or rubbish, and certificates that are exchanged while the daemon runs.
+
+That everything else works over TLS, too, is shown by the conformance tests, which run a second time with
+WEBSOCKSY_TLS=1.
+"""
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import websockets
+
+import tls_files
+from harness import (
+    SANITIZED, TIMEOUT, Daemon, RawClient, TcpPeer, TlsSocket, build_request, echo, eventually, frame,
+    run_once, scaled,
+)
+
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+VERSION_IDS = ["1.2", "1.3"]
+FAILED = r"info: .*TLS failed: "
+each_version = pytest.mark.parametrize("version", VERSIONS, ids=VERSION_IDS)
+
+
+# --- helpers ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return tls_files.shared()[0]
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return tls_files.shared()[1]
+
+
+@pytest.fixture
+def serve(run, pair):
+    """serve(arguments..., pairs=[pair]): an echo daemon with these certificates, for clients that bring
+    their own idea of TLS."""
+
+    def start(*args, pairs=(pair,), peer="echo://", **kwargs):
+        files = [f"--cert={one.cert}" for one in pairs] + [f"--key={one.key}" for one in pairs]
+        return run(Daemon(*files, "-c", "protocol=*", *args, peer=peer, tls=False, **kwargs))
+
+    return start
+
+
+def open_tls(daemon, context, name="localhost", session=None):
+    """A connected client with TLS and nothing sent yet; closed with the daemon."""
+    client = daemon.connect(tls=None)
+    client.sock = TlsSocket(client.sock, context, name, session)
+    return client
+
+
+def chat(client):
+    """Upgrades, says something, hears it, and closes."""
+    client.upgrade()
+    client.send_text("hello")
+    assert client.recv_message() == (1, b"hello")
+    client.close_handshake(1000)
+
+
+def shown(daemon, context, name="localhost"):
+    """The certificate (DER) that the server shows to a client that asks for `name`."""
+    client = open_tls(daemon, context, name)
+    chat(client)
+    return client.sock.tls.getpeercert(True)
+
+
+def der(one):
+    return ssl.PEM_cert_to_DER_cert(one.cert.read_text().split("-----END CERTIFICATE-----")[0]
+                                    + "-----END CERTIFICATE-----\n")
+
+
+def client_hello(name="localhost", version=None):
+    """The first bytes that a client sends."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = tls_files.client_context(version=version).wrap_bio(
+        incoming, outgoing, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        session.do_handshake()
+    return outgoing.read()
+
+
+def end_of(sock, timeout=None):
+    """Everything until the end of the stream, however it ends."""
+    sock.settimeout(TIMEOUT if timeout is None else timeout)
+    data = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        while True:
+            more = sock.recv(65536)
+            if not more:
+                break
+            data += more
+    return bytes(data)
+
+
+def talk(command, request, pause=None):
+    """Runs a client program, gives it `request` and returns what it printed until it ended by itself. With
+    `pause` the second part of the request follows when the output has that pattern."""
+    with subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as process:
+        timer = threading.Timer(TIMEOUT, process.kill)
+        timer.start()
+        output = b""
+        try:
+            first, second = request if pause else (request, b"")
+            process.stdin.write(first)
+            process.stdin.flush()
+            while pause and not re.search(pause, output):
+                more = os.read(process.stdout.fileno(), 4096)
+                assert more, output
+                output += more
+            if second:
+                process.stdin.write(second)
+                process.stdin.flush()
+            while True:
+                more = os.read(process.stdout.fileno(), 65536)
+                if not more:
+                    break
+                output += more
+            process.wait(TIMEOUT)
+        finally:
+            timer.cancel()
+            process.kill()
+    return output
+
+
+def s_client(daemon, *arguments, ca=None):
+    return ["openssl", "s_client", "-connect", f"127.0.0.1:{daemon.port}", "-servername", "localhost",
+            *(["-CAfile", ca.cert, "-verify_return_error"] if ca else []), *arguments]
+
+
+# --- clients that other people wrote ------------------------------------------------------------
+
+
+@each_version
+def test_websockets_library(serve, authority, version):
+    daemon = serve()
+    context = tls_files.client_context(authority, version=version)
+    big = os.urandom(3 << 20)
+
+    async def session():
+        url = f"wss://localhost:{daemon.port}/"
+        async with websockets.connect(url, ssl=context, max_size=None) as client:
+            assert client.transport.get_extra_info("ssl_object").version() == \
+                version.name.replace("_", ".")
+            await client.send("text")
+            assert await client.recv() == "text"
+            await client.send(big)
+            assert await client.recv() == big
+
+    asyncio.run(asyncio.wait_for(session(), 3 * TIMEOUT))
+    daemon.wait_log(r"closed by the client \(1000\)")
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_curl(serve, authority, version):
+    daemon = serve()
+    result = subprocess.run(
+        ["curl", "-sS", "--cacert", authority.cert, f"--tlsv{version}", "--tls-max", version, "-i",
+         "--resolve", f"localhost:{daemon.port}:127.0.0.1", f"https://localhost:{daemon.port}/"],
+        capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("HTTP/1.1 426 ")
+
+
+def test_curl_gets_a_large_page(serve, authority, tmp_path):
+    page = tmp_path / "page.bin"
+    page.write_bytes(os.urandom(5 << 20))
+    daemon = serve(f"--web={page}")
+    result = subprocess.run(
+        ["curl", "-sSf", "--cacert", authority.cert, "--resolve", f"localhost:{daemon.port}:127.0.0.1",
+         f"https://localhost:{daemon.port}/"], capture_output=True, timeout=3 * TIMEOUT, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == page.read_bytes()
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_old_versions_are_refused(serve, version):
+    daemon = serve()
+    result = subprocess.run(
+        ["curl", "-sSk", f"--tlsv{version}", "--tls-max", version, "--ciphers", "DEFAULT@SECLEVEL=0",
+         f"https://127.0.0.1:{daemon.port}/"], capture_output=True, text=True, timeout=TIMEOUT,
+        check=False)
+    assert result.returncode == 35, result
+    assert "protocol version" in result.stderr
+    daemon.wait_log(FAILED + ".*version")
+
+
+def test_priority_string(serve, authority):
+    daemon = serve("--tls-priority=NORMAL:-VERS-ALL:+VERS-TLS1.3")
+    with pytest.raises(ssl.SSLError):
+        open_tls(daemon, tls_files.client_context(authority, version=VERSIONS[0]))
+    client = open_tls(daemon, tls_files.client_context(authority))
+    assert client.sock.tls.version() == "TLSv1.3"
+    chat(client)
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_openssl(serve, authority, version):
+    daemon = serve()
+    output = talk(s_client(daemon, version, "-ign_eof", ca=authority), build_request("/", plain=True))
+    assert b"Verify return code: 0 (ok)" in output
+    assert b"HTTP/1.1 426 " in output
+
+
+@pytest.mark.parametrize("priority", ["NORMAL:-VERS-ALL:+VERS-TLS1.2", "NORMAL:-VERS-ALL:+VERS-TLS1.3"])
+def test_gnutls(serve, authority, priority):
+    daemon = serve()
+    output = talk(
+        ["gnutls-cli", "--x509cafile", authority.cert, "--priority", priority,
+         "--sni-hostname=localhost", "--verify-hostname=localhost", "-p", daemon.port, "127.0.0.1"],
+        build_request("/", plain=True))
+    assert b"The certificate is trusted" in output
+    assert b"HTTP/1.1 426 " in output
+
+
+def test_key_update(serve):
+    """A client of TLS 1.3 may ask for new keys at any time."""
+    daemon = serve()
+    request = build_request("/", plain=True)
+    output = talk(s_client(daemon, "-tls1_3"), (b"K\n", request), pause=b"KEYUPDATE")
+    assert b"HTTP/1.1 426 " in output
+
+
+def test_renegotiation_is_refused(serve):
+    """TLS 1.2 lets a client ask for a second handshake, which costs the server more than the client."""
+    daemon = serve()
+    output = talk(s_client(daemon, "-tls1_2"), (b"R\n", b""), pause=b"RENEGOTIATING")
+    assert b"HTTP" not in output
+    daemon.wait_log(FAILED)
+    chat(open_tls(daemon, tls_files.client_context()))
+
+
+# --- one port -----------------------------------------------------------------------------------
+
+
+def test_plain_and_tls_on_one_port(serve, authority):
+    daemon = serve()
+    context = tls_files.client_context(authority)
+    for _ in range(3):
+        chat(daemon.connect())
+        chat(open_tls(daemon, context))
+    assert daemon.http(plain=True).status == 426
+
+
+def test_first_byte_alone(serve):
+    """The byte that decides is looked at, not taken."""
+    daemon = serve()
+    plain = daemon.connect()
+    request = build_request("/")
+    plain.send_pieces([request[:1], request[1:]])
+    plain.recv_upgrade()
+    plain.round_trip()
+
+    class FirstAlone(socket.socket):
+        alone = True
+
+        def sendall(self, data, *args):
+            if self.alone:
+                self.alone = False
+                super().sendall(data[:1])
+                daemon.settle()
+                data = data[1:]
+            super().sendall(data)
+
+    sock = FirstAlone()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.settimeout(TIMEOUT)
+    sock.connect(daemon.address)
+    with RawClient(None, sock=sock, tls=tls_files.client_context()) as client:
+        chat(client)
+
+
+def test_required(serve):
+    daemon = serve("--tls=required")
+    chat(open_tls(daemon, tls_files.client_context()))
+    client = daemon.connect()
+    client.send_raw(build_request("/"))
+    answer = end_of(client.sock)
+    assert b"HTTP" not in answer
+    daemon.wait_log(FAILED)
+
+
+def test_off(serve):
+    daemon = serve("--tls=off")
+    chat(daemon.connect())
+    client = daemon.connect()
+    client.send_raw(client_hello())
+    assert b"\x16\x03" not in end_of(client.sock)
+
+
+def test_off_needs_no_files(serve, tmp_path):
+    missing = tls_files.Pair(tmp_path / "none.pem", tmp_path / "none.key")
+    chat(serve("--tls=off", pairs=[missing]).connect())
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_redirect(serve, method):
+    daemon = serve("--redirect-https=yes")
+    client = daemon.connect()
+    client.send_raw(build_request("/a/b?c=d%20", plain=True, method=method,
+                                  headers={"Host": "example.org:8443"}))
+    answer = client.recv_http(head_only=method == "HEAD")
+    assert answer.status == 308
+    assert answer.header("Location") == "https://example.org:8443/a/b?c=d%20"
+    client.expect_eof()
+
+
+def test_redirect_of_an_upgrade_and_not_of_tls(serve):
+    daemon = serve("--redirect-https=yes")
+    client = daemon.connect()
+    client.send_raw(build_request("/x"))
+    answer = client.recv_http()
+    assert (answer.status, answer.header("Location")[-2:]) == (308, "/x")
+    client = open_tls(daemon, tls_files.client_context())
+    client.send_raw(build_request("/x", plain=True))
+    assert client.recv_http().status == 426
+    chat(open_tls(daemon, tls_files.client_context()))
+
+
+# --- certificates -------------------------------------------------------------------------------
+
+
+def test_chain_is_sent(serve, authority):
+    output = talk(s_client(serve(), "-showcerts", "-ign_eof"), build_request("/", plain=True))
+    assert output.count(b"-----BEGIN CERTIFICATE-----") >= 2
+
+
+@pytest.mark.parametrize("kind", ["expired", "wrong name", "self-signed", "stranger"])
+def test_clients_notice_bad_certificates(serve, authority, tmp_path, kind):
+    """The daemon uses what it is given; a client that verifies refuses it, and the log says why."""
+    made = {
+        "expired": lambda: authority.issue("localhost", expired=True),
+        "wrong name": lambda: authority.issue("other.example"),
+        "self-signed": lambda: tls_files.self_signed(tmp_path, "localhost"),
+        "stranger": lambda: tls_files.Authority(tmp_path).issue("localhost"),
+    }
+    daemon = serve(pairs=[made[kind]()])
+    with pytest.raises(ssl.SSLCertVerificationError):
+        open_tls(daemon, tls_files.client_context(authority, version=VERSIONS[0]))
+    daemon.wait_log(FAILED + "the other side sent the alert")
+    # OpenSSL's alert of TLS 1.3 comes in the clear, where the server can only see that it is no record.
+    with pytest.raises(ssl.SSLCertVerificationError):
+        open_tls(daemon, tls_files.client_context(authority, version=VERSIONS[1]))
+    daemon.wait_log(FAILED, count=2)
+    chat(open_tls(daemon, tls_files.client_context()))
+
+
+def test_server_name_chooses(serve, authority):
+    one, two = authority.issue("one.example"), authority.issue("two.example", "www.two.example")
+    daemon = serve(pairs=[one, two])
+    context = tls_files.client_context(authority)
+    assert shown(daemon, context, "one.example") == der(one)
+    assert shown(daemon, context, "two.example") == der(two)
+    assert shown(daemon, context, "www.two.example") == der(two)
+    assert shown(daemon, tls_files.client_context(), "three.example") == der(one)
+
+
+def test_key_in_the_file_of_the_certificate(run, authority, pair, tmp_path):
+    both = tmp_path / "both.pem"
+    both.write_text(pair.cert.read_text() + pair.key.read_text())
+    daemon = run(Daemon(f"--cert={both}", peer="echo://", tls=False))
+    assert shown(daemon, tls_files.client_context(authority)) == der(pair)
+
+
+def test_rsa_and_ec_for_the_same_name(serve, authority, pair):
+    rsa = authority.issue("localhost", key="rsa")
+    daemon = serve(pairs=[pair, rsa])
+    context = tls_files.client_context(authority, version=VERSIONS[0])
+    for ciphers, expected in (("ECDHE-RSA-AES128-GCM-SHA256", rsa),
+                              ("ECDHE-ECDSA-AES128-GCM-SHA256", pair)):
+        context.set_ciphers(ciphers)
+        assert shown(daemon, context) == der(expected)
+
+
+def test_alpn(serve):
+    daemon = serve()
+    for offered, selected in ((["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1"), (None, None)):
+        context = tls_files.client_context()
+        if offered:
+            context.set_alpn_protocols(offered)
+        client = open_tls(daemon, context)
+        assert client.sock.tls.selected_alpn_protocol() == selected
+        chat(client)
+
+
+@each_version
+def test_resumption(serve, authority, version):
+    daemon = serve()
+    context = tls_files.client_context(authority, version=version)
+    first = open_tls(daemon, context)
+    chat(first)
+    assert not first.sock.tls.session_reused
+    second = open_tls(daemon, context, session=first.sock.tls.session)
+    assert second.sock.tls.session_reused
+    chat(second)
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_openssl_resumes(serve, tmp_path, version):
+    daemon = serve()
+    request, ticket = build_request("/", plain=True), tmp_path / "ticket"
+    first = talk(s_client(daemon, version, "-ign_eof", "-sess_out", ticket), request)
+    assert b"\nNew, TLSv" in first
+    second = talk(s_client(daemon, version, "-ign_eof", "-sess_in", ticket), request)
+    assert b"\nReused, TLSv" in second
+    assert b"HTTP/1.1 426 " in second
+
+
+# --- certificates of clients --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """An authority for clients, and certificates good and bad."""
+    folder = tmp_path_factory.mktemp("people")
+    ca = tls_files.Authority(folder, "People")
+    return ca, {
+        "none": None,
+        "valid": ca.issue("Jane Doe", organization="Example"),
+        "expired": ca.issue("Jane Doe", expired=True),
+        "stranger": tls_files.Authority(folder, "People").issue("Jane Doe"),
+        "self-signed": tls_files.self_signed(folder, "Jane"),
+    }
+
+
+@each_version
+@pytest.mark.parametrize("mode,who,welcome", [
+    ("off", "none", True), ("off", "stranger", True),
+    ("optional", "none", True), ("optional", "valid", True), ("optional", "expired", False),
+    ("optional", "stranger", False), ("optional", "self-signed", False),
+    ("required", "none", False), ("required", "valid", True), ("required", "expired", False),
+    ("required", "stranger", False), ("required", "self-signed", False),
+])
+def test_client_certificates(serve, authority, people, version, mode, who, welcome):
+    ca, pairs = people
+    daemon = serve(f"--client-ca={ca.cert}", f"--client-verify={mode}", "--tls=required")
+    context = tls_files.client_context(authority, pair=pairs[who], version=version)
+    if welcome:
+        chat(open_tls(daemon, context))
+        return
+    with pytest.raises((ssl.SSLError, ConnectionResetError, BrokenPipeError)):
+        client = open_tls(daemon, context)  # with TLS 1.3 the client is done before it is refused
+        client.sock.recv(1)
+    log = daemon.wait_log(FAILED + "(.*)").group(1).lower()
+    expected = {"expired": "expired", "stranger": "", "self-signed": "", "none": "certificate"}[who]
+    assert expected in log
+    assert "connected to" not in daemon.log()
+
+
+@each_version
+def test_resumption_with_a_client_certificate(serve, authority, people, version):
+    ca, pairs = people
+    daemon = serve(f"--client-ca={ca.cert}", "--client-verify=required", "--tls=required")
+    context = tls_files.client_context(authority, pair=pairs["valid"], version=version)
+    first = open_tls(daemon, context)
+    chat(first)
+    second = open_tls(daemon, context, session=first.sock.tls.session)
+    assert second.sock.tls.session_reused
+    chat(second)
+
+
+# --- handshakes that are slow, cut, or rubbish --------------------------------------------------
+
+
+@each_version
+def test_handshake_byte_by_byte(serve, version):
+    daemon = serve()
+
+    class Bytewise(socket.socket):
+        def sendall(self, data, *args):
+            for at in range(len(data)):
+                super().sendall(data[at:at + 1])
+                daemon.settle()
+
+    sock = Bytewise()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.settimeout(TIMEOUT)
+    sock.connect(daemon.address)
+    with RawClient(None, sock=sock, tls=tls_files.client_context(version=version)) as client:
+        chat(client)
+
+
+@pytest.mark.parametrize("sent", ["nothing", "one byte", "half", "hello"])
+def test_stalled_handshake(serve, sent):
+    """It ends at handshake-timeout, and meanwhile others are served."""
+    daemon = serve("--handshake-timeout=400ms")
+    hello = client_hello()
+    begun = time.monotonic()
+    stalled = daemon.connect()
+    stalled.send_raw({"nothing": b"", "one byte": hello[:1], "half": hello[:100], "hello": hello}[sent])
+    for _ in range(3):
+        chat(open_tls(daemon, tls_files.client_context()))
+    answer = end_of(stalled.sock)
+    assert 0.35 < time.monotonic() - begun < scaled(2)
+    assert (b"HTTP/1.1 408 " in answer) == (sent == "nothing")
+    assert answer[:1] == {"nothing": b"H", "hello": b"\x16"}.get(sent, answer[:1])
+
+
+def test_timeout_behind_the_handshake(serve):
+    """A client that has TLS and asks for nothing gets its 408 encrypted."""
+    daemon = serve("--handshake-timeout=400ms")
+    client = open_tls(daemon, tls_files.client_context())
+    assert client.recv_http().status == 408
+    client.expect_eof()
+
+
+@each_version
+def test_stalled_record(serve, version):
+    """Half a record delays nobody; with the other half the message is there."""
+    daemon = serve()
+    client = open_tls(daemon, tls_files.client_context(version=version))
+    client.upgrade()
+    client.sock.tls.write(frame(1, b"x" * 5000))
+    record = client.sock.outgoing.read()
+    for part in (record[:1], record[1:4], record[4:3000], record[3000:-1]):
+        client.sock.sock.sendall(part)
+        chat(open_tls(daemon, tls_files.client_context()))
+    client.sock.sock.sendall(record[-1:])
+    assert client.recv_message() == (1, b"x" * 5000)
+    client.close_handshake()
+
+
+def test_cut_handshakes(serve):
+    """Clients that vanish at any place leave nothing."""
+    daemon = serve()
+    daemon.settle()
+    fds = daemon.fds()
+    hello = client_hello()
+    for number, at in enumerate([1, 2, 4, 5, 6, *range(10, len(hello) + 1, 29), len(hello)]):
+        client = daemon.connect()
+        client.send_raw(hello[:at])
+        if number % 3 == 0:
+            daemon.settle()
+        if number % 2:
+            client.abort()
+        else:
+            client.close()
+    eventually(lambda: daemon.fds() == fds, "the descriptors to be closed")
+    chat(open_tls(daemon, tls_files.client_context()))
+
+
+RUBBISH = {
+    "zeros": b"\x16" + bytes(300),
+    "ones": b"\x16" + b"\xff" * 300,
+    "text": b"\x16GET / HTTP/1.1\r\n\r\n" + b"x" * 300,
+    "long record": b"\x16\x03\x01\xff\xff" + b"x" * 70000,
+    "empty record": b"\x16\x03\x01\x00\x00" * 20 + b"x" * 300,
+    "alert": b"\x16\x03\x03\x00\x04\x01\x00\x00\x00\x15\x03\x03\x00\x02\x02\x28" + b"x" * 300,
+    "random": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc" + bytes((i * 73 + 11) & 255 for i in range(2000)),
+}
+
+
+@pytest.mark.parametrize("name", RUBBISH)
+def test_rubbish(serve, name):
+    daemon = serve()
+    client = daemon.connect()
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        client.send_raw(RUBBISH[name])
+    assert b"HTTP" not in end_of(client.sock)
+    daemon.wait_log(FAILED)
+    chat(open_tls(daemon, tls_files.client_context()))
+
+
+def test_failures_do_not_fill_the_log(serve):
+    daemon = serve()
+    for _ in range(150):
+        client = daemon.connect()
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            client.send_raw(RUBBISH["ones"])
+        end_of(client.sock)
+        client.close()
+    assert 1 <= len(re.findall(FAILED, daemon.log())) <= 60
+
+
+@each_version
+def test_damaged_record(serve, version):
+    """A record that was changed on its way ends the connection, and the peer gets nothing of it."""
+    peer = TcpPeer()
+    with peer:
+        daemon = serve(peer=peer.url)
+        client = open_tls(daemon, tls_files.client_context(version=version))
+        client.upgrade()
+        client.send_text("good")
+        connection = peer.accept()
+        assert connection.recv_exactly(4) == b"good"
+        client.sock.tls.write(frame(1, b"bad"))
+        record = bytearray(client.sock.outgoing.read())
+        record[-3] ^= 1
+        client.sock.sock.sendall(record)
+        end_of(client.sock.sock)
+        assert connection.recv_all() == b""
+
+
+# --- data ---------------------------------------------------------------------------------------
+
+
+@each_version
+def test_big_messages_both_ways(run, serve, version):
+    peer = run(TcpPeer(echo))
+    daemon = serve(peer=peer.url)
+    client = open_tls(daemon, tls_files.client_context(version=version))
+    client.upgrade()
+    data = os.urandom(12 << 20)
+    client.send_in_background(frame(2, data))
+    assert client.recv_bytes(len(data), 6 * TIMEOUT) == data
+    for size in (1, 16383, 16384, 16385, 65535, 262143, 262144, 262145):
+        client.send_binary(data[:size])
+        assert client.recv_bytes(size) == data[:size]
+    client.close_handshake()
+
+
+def test_many_small_records(serve):
+    """Each frame in a record of its own, all sent at once."""
+    daemon = serve()
+    client = open_tls(daemon, tls_files.client_context())
+    client.upgrade()
+    records = bytearray()
+    for number in range(20000):
+        client.sock.tls.write(frame(1, b"%d" % number))
+        if number % 500 == 499:
+            records += client.sock.outgoing.read()
+    sender = client.sock.sock.dup()
+    thread = threading.Thread(target=sender.sendall, args=(records,), daemon=True)
+    thread.start()
+    for number in range(20000):
+        assert client.recv_message(3 * TIMEOUT) == (1, b"%d" % number)
+    thread.join()
+    sender.close()
+    client.close_handshake()
+
+
+def settled(counter):
+    """Waits until a number has grown and then stands still; returns it."""
+    last, since = counter(), time.monotonic()
+
+    def still():
+        nonlocal last, since
+        now = counter()
+        if now != last:
+            last, since = now, time.monotonic()
+        return now > 0 and time.monotonic() - since > scaled(0.5)
+
+    eventually(still, "the flow to stop", 3 * TIMEOUT)
+    return last
+
+
+def test_client_that_does_not_read(run, serve):
+    data = os.urandom(1 << 20) * 48
+    progress = [0]
+
+    def send(connection):
+        connection.sock.settimeout(60 * TIMEOUT)
+        view = memoryview(data)
+        while progress[0] < len(data):
+            progress[0] += connection.sock.send(view[progress[0]:progress[0] + 65536])
+        connection.finish()
+        connection.recv_all()
+
+    daemon = serve(peer=run(TcpPeer(send, sndbuf=65536)).url)
+    before = daemon.rss()
+    client = daemon.connect(rcvbuf=32768)
+    client.sock = TlsSocket(client.sock, tls_files.client_context())
+    client.upgrade()
+    assert settled(lambda: progress[0]) < len(data) // 2
+    if not SANITIZED:
+        assert daemon.rss() - before < 3 << 20
+    assert client.recv_bytes(len(data), 12 * TIMEOUT) == data
+    client.expect_close(1000)
+    client.send_close(1000)
+    client.expect_eof()
+
+
+def test_peer_that_does_not_read(run, serve):
+    peer = run(TcpPeer(rcvbuf=65536))
+    daemon = serve(peer=peer.url)
+    before = daemon.rss()
+    client = open_tls(daemon, tls_files.client_context())
+    client.upgrade()
+    connection = peer.accept()
+    data = os.urandom(1 << 20) * 48
+    progress = [0]
+
+    def send():
+        for at in range(0, len(data), 65536):
+            client.sock.sendall(frame(2, data[at:at + 65536]))
+            progress[0] = at + 65536
+
+    client.sock.settimeout(60 * TIMEOUT)
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    assert settled(lambda: progress[0]) < len(data) // 2
+    if not SANITIZED:
+        assert daemon.rss() - before < 3 << 20
+    assert connection.recv_exactly(len(data)) == data
+    thread.join(TIMEOUT)
+    client.close_handshake()
+
+
+def test_end_without_goodbye(run, serve):
+    """Many clients just close the socket: what they sent before arrives, and the peer sees the end."""
+    peer = run(TcpPeer())
+    daemon = serve(peer=peer.url)
+    client = open_tls(daemon, tls_files.client_context())
+    client.upgrade()
+    connection = peer.accept()
+    client.send_binary(b"z" * 100000)
+    client.sock.sock.close()
+    assert connection.recv_all() == b"z" * 100000
+    assert not connection.reset
+
+
+def test_thousand_sessions(serve, authority):
+    daemon = serve()
+    fds = daemon.fds()
+    contexts = [tls_files.client_context(authority, version=version) for version in VERSIONS]
+    for context in contexts * 50:
+        chat(open_tls(daemon, context))
+    daemon.close_clients()
+    eventually(lambda: daemon.fds() == fds, "the descriptors to be closed")
+    memory = daemon.rss()
+    for number in range(900):
+        client = open_tls(daemon, contexts[number % 2])
+        if number % 3:
+            chat(client)
+        else:
+            client.sock.sock.close()  # in the middle
+        client.close()
+        daemon.clients.clear()
+    eventually(lambda: daemon.fds() == fds, "the descriptors to be closed")
+    if not SANITIZED:
+        assert daemon.rss() - memory < 512 << 10
+
+
+# --- other certificates while it runs -----------------------------------------------------------
+
+
+@pytest.fixture
+def changing(serve, authority, tmp_path):
+    """A daemon whose files may be changed, and what is in them: (daemon, pair)."""
+    live = tls_files.Pair(tmp_path / "live.pem", tmp_path / "live.key")
+    copy(authority.issue("localhost"), live)
+    return serve(pairs=[live]), live
+
+
+def copy(new, live, atomic=True):
+    for source_path, path in zip(new, live):
+        if atomic:
+            shutil.copy(source_path, f"{path}.new")
+            os.rename(f"{path}.new", path)
+        else:
+            shutil.copy(source_path, path)
+
+
+def test_new_certificate_by_signal(changing, authority):
+    daemon, live = changing
+    context = tls_files.client_context(authority)
+    old = open_tls(daemon, context)
+    old.upgrade()
+    before = shown(daemon, context)
+    new = authority.issue("localhost")
+    copy(new, live)
+    daemon.signal(signal.SIGHUP)
+    eventually(lambda: shown(daemon, context) == der(new), "the new certificate")
+    assert before != der(new)
+    old.send_text("still here")
+    assert old.recv_message() == (1, b"still here")
+    old.close_handshake()
+
+
+@pytest.mark.parametrize("atomic", [True, False], ids=["renamed", "rewritten"])
+def test_new_certificate_without_signal(changing, authority, atomic):
+    daemon, live = changing
+    context = tls_files.client_context(authority)
+    old = open_tls(daemon, context)
+    old.upgrade()
+    for _ in range(2):
+        new = authority.issue("localhost")
+        copy(new, live, atomic)
+        eventually(lambda: shown(daemon, context) == der(new), "the new certificate")
+    daemon.wait_log("notice: the certificates have been read again", count=2)
+    old.round_trip()
+    old.close_handshake()
+
+
+@pytest.mark.parametrize("how", ["signal", "watch"])
+def test_broken_file_keeps_the_old(changing, authority, how):
+    daemon, live = changing
+    context = tls_files.client_context(authority)
+    before = shown(daemon, context)
+    live.cert.write_text("rubbish")
+    if how == "signal":
+        daemon.signal(signal.SIGHUP)
+    daemon.wait_log(r"error: .*cert.*live\.pem")
+    assert shown(daemon, context) == before
+    if how == "watch":
+        daemon.wait_log("the old certificates stay in use")
+    new = authority.issue("localhost")
+    copy(new, live)
+    eventually(lambda: shown(daemon, context) == der(new), "the new certificate")
+
+
+def test_mismatched_pair_keeps_the_old(changing, authority):
+    daemon, live = changing
+    context = tls_files.client_context(authority)
+    before = shown(daemon, context)
+    shutil.copy(authority.issue("localhost").cert, live.cert)
+    daemon.wait_log(r"error: .*live\.pem does not belong to .*live\.key.*old certificates stay")
+    assert shown(daemon, context) == before
+
+
+# --- mistakes at start --------------------------------------------------------------------------
+
+
+def test_mistakes_at_start(authority, pair, people, tmp_path):
+    """One line each, which names the option and what is wrong, and exit status 1."""
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("rubbish\n")
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    other = authority.issue("localhost")
+    good = (f"--cert={pair.cert}", f"--key={pair.key}")
+    cases = [
+        ((f"--cert={tmp_path}/none.pem", f"--key={pair.key}"), r"none\.pem"),
+        ((f"--cert={pair.cert}", f"--key={tmp_path}/none.key"), r"none\.key"),
+        ((f"--cert={pair.cert}",), re.escape(str(pair.cert))),
+        ((f"--cert={rubbish}", f"--key={pair.key}"), r"rubbish\.pem"),
+        ((f"--cert={pair.cert}", f"--key={rubbish}"), r"rubbish\.pem"),
+        ((f"--cert={pair.cert}", f"--key={empty}"), r"empty\.pem"),
+        ((f"--cert={pair.cert}", f"--key={tmp_path}"), re.escape(str(tmp_path))),
+        ((f"--cert={pair.cert}", f"--key={other.key}"), "does not belong to"),
+        ((*good, f"--key={other.key}"), "2 keys for 1 certificate"),
+        ((f"--key={pair.key}",), "1 keys? for 0 certificates"),
+        ((*good, "--tls-priority=NORMAL:+RUBBISH"), r"priority.*RUBBISH"),
+        ((*good, "--tls-priority=RUBBISH"), "RUBBISH"),
+        ((*good, "--tls=maybe"), "maybe.*auto, required, off"),
+        (("--tls=required",), "needs a certificate"),
+        ((*good, "--client-verify=required"), "client-ca"),
+        ((*good, "--client-verify=sometimes"), "sometimes.*off, optional, required"),
+        ((*good, f"--client-ca={tmp_path}/none.pem", "--client-verify=required"), r"none\.pem"),
+        ((*good, f"--client-ca={rubbish}", "--client-verify=required"), r"rubbish\.pem"),
+        ((*good, f"--client-ca={empty}"), r"empty\.pem"),
+        ((*good, "--redirect-https=perhaps"), "perhaps.*no, yes"),
+    ]
+    for arguments, pattern in cases:
+        for extra in ((), ("-t",)):
+            result = run_once(*arguments, "-p", "0", "-l", "127.0.0.1", "-c", "host=echo://", *extra)
+            lines = result.stderr.splitlines()
+            assert (result.returncode, len(lines)) == (1, 1), (arguments, lines)
+            assert re.search(r"error: command line: --[a-z-]+: .*" + pattern, lines[0]), lines
+
+
+def test_unreadable_key(run, pair):
+    """As somebody who may not read it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    folder = Path(run(tempfile.TemporaryDirectory(prefix="websocksy-test-")))
+    folder.chmod(0o755)
+    key = folder / "secret.key"
+    shutil.copy(pair.key, key)
+    key.chmod(0o600)
+    cert = folder / "public.pem"
+    shutil.copy(pair.cert, cert)
+    result = run_once(f"--cert={cert}", f"--key={key}", "-t", user=65534, group=65534,
+                      extra_groups=())
+    assert result.returncode == 1
+    assert re.fullmatch(r".*error: command line: --(cert|key): .*secret\.key.*\n", result.stderr)
