@@ -64,8 +64,7 @@ compiler_works() {
 }
 
 libraries() {
-	printf 'nettle libcares'
-	[[ ! -e $root/tls.c ]] || printf ' gnutls'
+	printf 'nettle libcares gnutls'
 }
 
 everything_is_there() {
@@ -86,11 +85,10 @@ as_root() {
 }
 
 install_missing() {
-	packages=(gcc libc6-dev make pkg-config nettle-dev libc-ares-dev libcrypt-dev)
+	packages=(gcc libc6-dev make pkg-config nettle-dev libc-ares-dev libgnutls28-dev libcrypt-dev)
 	if everything_is_there; then
 		return 0
 	fi
-	[[ ! -e $root/tls.c ]] || packages+=(libgnutls28-dev)
 	command -v apt-get >/dev/null ||
 		fail "needed: a C compiler, make, pkg-config and the development files of: libcrypt $(libraries)"
 	say "Installing: ${packages[*]}"

@@ -19,7 +19,8 @@ check_seconds=480
 fast=''
 filter=''
 
-packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc-ares-dev libcrypt-dev libcmocka-dev
+packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc-ares-dev libgnutls28-dev
+	libcrypt-dev libcmocka-dev openssl gnutls-bin
 	python3 python3-pytest python3-websockets python3-websocket python3-selenium
 	chromium chromium-driver nginx mandoc curl ca-certificates strace valgrind apache2-utils whois)
 
@@ -179,10 +180,14 @@ run_units() {
 
 # run_e2e BINARY [pytest arguments]. What is skipped is shown in the log and counts as neither.
 run_e2e() {
+	run_e2e_files "$@" "$e2e"
+}
+
+run_e2e_files() {
 	local binary=$1 xml=$logs/e2e-$$-$RANDOM.xml status
 	shift
 	WEBSOCKSY=$root/$binary PYTHONDONTWRITEBYTECODE=1 timeout -k 10 "$check_seconds" \
-		/usr/bin/python3 -m pytest -q -p no:cacheprovider -rfEs --durations=10 --junitxml="$xml" "$@" "$e2e"
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider -rfEs --durations=10 --junitxml="$xml" "$@"
 	status=$?
 	[[ $status -ne 124 && $status -ne 137 ]] || echo "end-to-end tests: not done after $check_seconds s"
 	[[ ! -s $xml ]] || /usr/bin/python3 - "$xml" >"$counts" <<'PYTHON'
@@ -203,6 +208,14 @@ run_e2e_sanitized() {
 	export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1
 	export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 	run_e2e "$@"
+}
+
+# What every client relies on, once more with every byte encrypted.
+conformance=(test_handshake.py test_frames.py test_utf8.py test_close.py)
+
+run_e2e_tls() {
+	export WEBSOCKSY_TLS=1
+	run_e2e_files "$1" "${conformance[@]/#/$e2e/}"
 }
 
 warnings=(-std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC -shared -I.)
@@ -311,6 +324,9 @@ run_all() {
 		check e2e-asan run_e2e_sanitized build/asan/websocksy &
 	fi
 	wait
+	if [[ $built_gcc ]]; then
+		check e2e-tls run_e2e_tls build/gcc/websocksy
+	fi
 	check quickstart run_quickstart
 }
 

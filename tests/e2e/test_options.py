@@ -17,7 +17,9 @@ from harness import (
 )
 
 DEFAULTS = {
-    "port": "8001", "listen": "*", "origin": "*", "web": "", "auth-file": "", "web-auth": "yes", "backend": "", "resolver": "",
+    "port": "8001", "listen": "*", "origin": "*", "web": "", "auth-file": "", "web-auth": "yes", "cert": "",
+    "key": "", "tls": "auto", "tls-priority": "", "client-ca": "", "client-verify": "off", "redirect-https": "no",
+    "backend": "", "resolver": "",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-clients": "0", "max-clients-per-ip": "0", "buffer-high": "256K",
@@ -1196,7 +1198,9 @@ EVERYTHING = (
     ("handshake-timeout", "3"), ("connect-timeout", "250ms"), ("close-timeout", "1"),
     ("idle-timeout", "3600"), ("stall-timeout", "0"), ("grace", "60"), ("max-message", "1M"),
     ("max-clients", "17"), ("max-clients-per-ip", "3"), ("buffer-high", "1G"), ("buffer-low", "1"),
-    ("log-level", "debug"),
+    ("log-level", "debug"), ("cert", "/a b/1.pem"), ("cert", "2.pem"), ("key", "1.key"), ("key", "2.key"),
+    ("tls", "off"), ("tls-priority", "SECURE256:%SERVER_PRECEDENCE"), ("client-ca", "ca.pem"),
+    ("redirect-https", "yes"),
 )
 
 
