@@ -180,7 +180,8 @@ static int open_auth(struct bridge *bridge, const struct config *config) {
 	}
 	int result = auth_open(&bridge->env.auth, bridge->env.loop);
 	if(result) {
-		log_write(LOG_ERROR, "auth-file: cannot start the thread that verifies passwords: %s",
+		log_write(LOG_ERROR,
+			"auth-file: cannot start the thread that verifies passwords: %s",
 			strerror(-result));
 	}
 	return result;

@@ -48,9 +48,9 @@ struct settings {
 	size_t buffer_low;
 	size_t origins; /* 0: any */
 	struct origin *origin;
-	char *web;         /* NULL: no web pages */
-	char *auth_file;   /* NULL: nobody has to name a user; its content is in struct config */
-	bool web_auth;     /* pages too ask for a user, if there is an auth_file */
+	char *web; /* NULL: no web pages */
+	char *auth_file; /* NULL: nobody has to name a user; its content is in struct config */
+	bool web_auth; /* pages too ask for a user, if there is an auth_file */
 	struct settings_texts
 		cert; /* PEM files; the key of each at the same place in `key`, or in it */
 	struct settings_texts key;
