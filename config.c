@@ -1486,6 +1486,16 @@ static void load_tls(struct reader *reader) {
 	} else if(settings->client_verify != TLS_VERIFY_OFF && !settings->client_ca) {
 		blame(reader, "client-verify");
 		mistake(reader, "needs authorities to verify against (client-ca)");
+	} else if(settings->client_verify != TLS_VERIFY_OFF &&
+		(settings->tls == SETTINGS_TLS_OFF || settings->cert.count == 0)) {
+		blame(reader, "client-verify");
+		mistake(reader, "has no effect without TLS (cert, tls)");
+	} else if(settings->client_verify == TLS_VERIFY_REQUIRED &&
+		settings->tls != SETTINGS_TLS_REQUIRED && !settings->redirect_https) {
+		blame(reader, "client-verify");
+		mistake(reader,
+			"\"required\" while plain connections get in without any certificate (use tls = "
+			"required or redirect-https = yes)");
 	} else if(config_open_tls(settings, &reader->config->tls, error)) {
 		blame(reader, "cert");
 		mistake(reader, "%s", error);

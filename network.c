@@ -236,7 +236,10 @@ ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 	if(got > 0 || got == -EMSGSIZE || (got == 0 && stream->datagram)) {
 		return got;
 	}
-	loop_used_up(&stream->io, LOOP_IN);
+	if(got != -EAGAIN || !stream->transform) {
+		/* A kind that takes more off the socket than it hands on knows itself when that is empty. */
+		loop_used_up(&stream->io, LOOP_IN);
+	}
 	if(got != -EAGAIN) {
 		stream->ended = true;
 		stream_want_read(stream, false);

@@ -45,6 +45,7 @@ struct tls {
 	bool in_ended; /* the transport has ended */
 	bool established;
 	bool bye_sent;
+	unsigned client_status; /* server: what is wrong with the client's certificate */
 	char reason[160];
 };
 
@@ -101,7 +102,8 @@ static int fail(struct tls *tls, int status) {
 
 /* Why the server's certificate was not accepted, in words. */
 static void explain_verification(struct tls *tls) {
-	unsigned status = gnutls_session_get_verify_cert_status(tls->session);
+	unsigned status = tls->context->client ? gnutls_session_get_verify_cert_status(tls->session)
+					       : tls->client_status;
 	gnutls_datum_t text;
 	if(status &&
 		gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) ==
@@ -156,7 +158,11 @@ static int fill(struct stream *stream) {
 		got = recv(stream->io.fd, into, TLS_READ, 0);
 	} while(got < 0 && errno == EINTR);
 	if(got < 0) {
-		return -errno;
+		int error = errno;
+		if(error == EAGAIN) {
+			loop_used_up(&stream->io, LOOP_IN);
+		}
+		return -error;
 	}
 	tls->in_ended = got == 0;
 	if(got > 0 && got < TLS_READ && !(stream->io.ready & LOOP_HUP)) {
@@ -340,7 +346,11 @@ static ssize_t detect_read(struct stream *stream, void *data, size_t cap) {
 	uint8_t first;
 	ssize_t got = recv(stream->io.fd, &first, 1, MSG_PEEK);
 	if(got < 0) {
-		return -errno;
+		int error = errno;
+		if(error == EAGAIN) {
+			loop_used_up(&stream->io, LOOP_IN);
+		}
+		return -error;
 	}
 	if(got == 1 && first == TLS_RECORD_HANDSHAKE) {
 		stream->ops = &tls_ops;
@@ -398,6 +408,22 @@ static int session_new(struct stream *stream, struct tls_context *context, unsig
 	return 0;
 }
 
+/* A client's certificate. Whether one has to be there GnuTLS has looked at already. */
+static int verify_client(gnutls_session_t session) {
+	struct tls *tls = gnutls_transport_get_ptr(session);
+	gnutls_typed_vdata_st purpose = {
+		.type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
+	unsigned count = 0;
+	if(!gnutls_certificate_get_peers(session, &count) || count == 0) {
+		return tls->context->verify == TLS_VERIFY_OPTIONAL ? 0 : GNUTLS_E_CERTIFICATE_REQUIRED;
+	}
+	int status = gnutls_certificate_verify_peers(session, &purpose, 1, &tls->client_status);
+	if(status < 0) {
+		return status;
+	}
+	return tls->client_status == 0 ? 0 : GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+}
+
 int tls_accept(struct stream *stream, struct tls_context *context, bool detect) {
 	static const gnutls_certificate_request_t requests[] = {
 		[TLS_VERIFY_OFF] = GNUTLS_CERT_IGNORE,
@@ -414,7 +440,7 @@ int tls_accept(struct stream *stream, struct tls_context *context, bool detect) 
 	gnutls_session_ticket_enable_server(session, &context->ticket_key);
 	gnutls_certificate_server_set_request(session, requests[context->verify]);
 	if(context->verify != TLS_VERIFY_OFF) {
-		gnutls_session_set_verify_cert(session, NULL, 0);
+		gnutls_session_set_verify_function(session, verify_client);
 	}
 	stream->ops = detect ? &detect_ops : &tls_ops;
 	return 0;
