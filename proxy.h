@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Who is really calling, as proxies tell it: lists of networks that are believed, the header fields Forwarded
+ * (RFC 7239), X-Forwarded-For and X-Real-IP, and the PROXY protocol, versions 1 and 2 (the text
+ * proxy-protocol.txt that comes with haproxy), both ways. No descriptors.
+ */
+#ifndef WEBSOCKSY_PROXY_H
+#define WEBSOCKSY_PROXY_H
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* AF_UNSPEC: none; AF_UNIX: a client on a Unix socket, without its path. Port 0: not known. */
+union proxy_address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* ---- networks ---- */
+
+/* IPv4 in its mapped form counts as IPv4. */
+struct proxy_network {
+	sa_family_t family; /* AF_INET, AF_INET6, or AF_UNIX for all Unix sockets */
+	uint8_t bits; /* of the address that count */
+	uint8_t address[16]; /* the rest is 0; IPv4: the first four */
+};
+
+/* A list of them; whoever fills it frees it. */
+struct proxy_networks {
+	struct proxy_network *network;
+	size_t count;
+};
+
+/* Reads "192.0.2.0/24", "2001:db8::/32", an address, or "unix". 0, or -EINVAL with `*why` static. */
+int proxy_parse_network(const char *text, struct proxy_network *out, const char **why);
+
+#define PROXY_NETWORK_TEXT 64
+
+/* Formats it as proxy_parse_network() reads it. */
+void proxy_format_network(const struct proxy_network *network, char out[PROXY_NETWORK_TEXT]);
+
+/* Is the address in one of the networks? */
+bool proxy_trusts(struct proxy_networks trusted, const struct sockaddr *address);
+
+#define PROXY_HOST_TEXT INET6_ADDRSTRLEN
+
+/* Formats the address without its port: "192.0.2.1", "2001:db8::1", "unix"; "unknown" for anything else. */
+void proxy_format_host(const struct sockaddr *address, char out[PROXY_HOST_TEXT]);
+
+/* ---- header fields ---- */
+
+enum proxy_field {
+	PROXY_FORWARDED,
+	PROXY_X_FORWARDED_FOR,
+	PROXY_X_REAL_IP,
+	PROXY_FIELDS
+};
+
+/* The name of a field; static. The first one that a request has is the one that counts. */
+const char *proxy_field_name(enum proxy_field field);
+
+enum proxy_claim {
+	PROXY_CLAIM_NONE, /* nothing was claimed: there were only empty elements */
+	PROXY_CLAIM_ADDRESS,
+	PROXY_CLAIM_HIDDEN, /* "unknown" or a name of RFC 7239, 6.3: valid, but no address */
+	PROXY_CLAIM_BAD /* malformed */
+};
+
+/* The outcome so far; zero at first. */
+struct proxy_chain {
+	enum proxy_claim claim;
+	union proxy_address address;
+	bool settled; /* what comes in front does not matter */
+};
+
+/*
+ * Adds the value of one field; the lines of a request from the last one to the first. Each proxy appends whom it
+ * saw, so what counts is the last element that is no trusted proxy itself, and the first one if all are:
+ * everything in front of it may be invented. An element that cannot be read is not trusted.
+ */
+void proxy_chain_add(struct proxy_chain *chain, enum proxy_field field, const char *value,
+	size_t len, struct proxy_networks trusted);
+
+/* ---- the PROXY protocol ---- */
+
+enum proxy_version {
+	PROXY_OFF,
+	PROXY_V1,
+	PROXY_V2
+};
+
+enum proxy_result {
+	PROXY_DONE,
+	PROXY_MORE,
+	PROXY_BAD
+};
+
+/* Longest header that is taken; version 2 allows 64 KiB of extensions, which are skipped here. */
+#define PROXY_HEADER_MAX (16 * 1024)
+
+struct proxy_header {
+	union proxy_address source; /* AF_UNSPEC: none is told, that of the socket stays */
+	union proxy_address destination; /* the same */
+};
+
+/*
+ * Reads the header at the start of a connection. `len` bytes have come so far. PROXY_DONE: `header` is filled and
+ * `*used` is its length, what follows belongs to the next protocol. PROXY_MORE: all bytes so far belong to the
+ * header. PROXY_BAD: `*why` (static) says what is wrong, as soon as it can be known.
+ */
+enum proxy_result proxy_parse_header(const uint8_t *data, size_t len, struct proxy_header *header,
+	size_t *used, const char **why);
+
+/* Longest header that is written: version 1 with two IPv6 addresses (107 bytes with its line end). */
+#define PROXY_FORMAT_MAX 108
+
+/*
+ * Writes a header, not PROXY_OFF, and returns its length. A source that is no IP address becomes UNKNOWN (version 1)
+ * or LOCAL (version 2). A destination that is none becomes the wildcard address of the source's family;
+ * of two families both become IPv6.
+ */
+size_t proxy_format_header(enum proxy_version version, const struct sockaddr *source,
+	const struct sockaddr *destination, uint8_t out[PROXY_FORMAT_MAX]);
+#endif
