@@ -161,6 +161,27 @@ static int parse_network(
 	return result;
 }
 
+/* The characters that parameters take away from paths and values, as %XX; any other % is itself. */
+static void decode_reserved(char *text) {
+	static const struct reserved {
+		const char *code;
+		char byte;
+	} reserved[] = {{"%3F", '?'}, {"%26", '&'}, {"%25", '%'}};
+	char *to = text;
+	for(const char *at = text; *at; at++) {
+		*to = *at;
+		for(size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+			if(strncasecmp(at, reserved[i].code, 3) == 0) {
+				*to = reserved[i].byte;
+				at += 2;
+				break;
+			}
+		}
+		to++;
+	}
+	*to = '\0';
+}
+
 static int parse_path(const char *rest, struct peer_address *out, const char **why) {
 	bool fifo = out->kind == PEER_FIFO_TX || out->kind == PEER_FIFO_RX;
 	bool abstract = rest[0] == '@' && rest[1] != '\0' && !fifo;
@@ -176,6 +197,95 @@ static int parse_path(const char *rest, struct peer_address *out, const char **w
 	return out->host ? 0 : -ENOMEM;
 }
 
+static int take_proxy(struct peer_address *out, const char *value, const char **why) {
+	static const char *const versions[] = {[PROXY_V1] = "v1", [PROXY_V2] = "v2"};
+	for(int version = PROXY_V1; version <= PROXY_V2; version++) {
+		if(strcmp(value, versions[version]) == 0) {
+			out->proxy = (enum proxy_version)version;
+			return 0;
+		}
+	}
+	*why = "the parameter proxy is neither v1 nor v2";
+	return -EINVAL;
+}
+
+/* What may stand behind the `?`, and with which kinds. Values are decoded. */
+#define KIND(name) (1u << PEER_##name)
+static const struct parameter {
+	const char *key;
+	unsigned kinds;
+	/* 0, -ENOMEM, or -EINVAL with `*why` */
+	int (*take)(struct peer_address *out, const char *value, const char **why);
+} parameters[] = {
+	{"proxy", KIND(TCP) | KIND(UNIX), take_proxy},
+};
+#define PARAMETERS (sizeof(parameters) / sizeof(parameters[0]))
+
+/* One `key=value`, which is changed. `*seen` has a bit for each parameter. */
+static int parse_parameter(
+	char *text, unsigned *seen, struct peer_address *out, const char **why) {
+	char *equals = strchr(text, '=');
+	size_t len = equals ? (size_t)(equals - text) : 0;
+	for(size_t i = 0; i < PARAMETERS; i++) {
+		const struct parameter *parameter = &parameters[i];
+		if(len != strlen(parameter->key) || memcmp(text, parameter->key, len) != 0) {
+			continue;
+		}
+		if(!(parameter->kinds & (1u << out->kind))) {
+			*why = "this transport does not have the parameter behind the ?";
+			return -EINVAL;
+		}
+		if(*seen & (1u << i)) {
+			*why = "a parameter behind the ? is given twice";
+			return -EINVAL;
+		}
+		*seen |= 1u << i;
+		decode_reserved(equals + 1);
+		return parameter->take(out, equals + 1, why);
+	}
+	*why = "what stands behind the ? is no known parameter (use proxy=v1 or proxy=v2; a ? in a path "
+	       "is written %3F)";
+	return -EINVAL;
+}
+
+static int parse_parameters(char *query, struct peer_address *out, const char **why) {
+	unsigned seen = 0;
+	int result = 0;
+	for(char *next = query; next && result == 0; query = next) {
+		next = strchr(query, '&');
+		if(next) {
+			*next++ = '\0';
+		}
+		result = parse_parameter(query, &seen, out, why);
+	}
+	return result;
+}
+
+/* What follows the scheme; `rest` is changed. */
+static int parse_rest(
+	char *rest, const char *port, struct peer_address *out, const char **why) {
+	char *query = strchr(rest, '?');
+	if(query) {
+		*query++ = '\0';
+		int result = parse_parameters(query, out, why);
+		if(result) {
+			return result;
+		}
+	}
+	if(schemes[out->kind].has_port) {
+		return parse_network(rest, port, out, why);
+	}
+	if(out->kind != PEER_ECHO) {
+		decode_reserved(rest);
+		return parse_path(rest, out, why);
+	}
+	if(rest[0] != '\0') {
+		*why = "echo:// takes no address";
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int peer_parse(peer_transport transport, const char *host, const char *port,
 	struct peer_address *out, const char **why) {
 	const char *rest = host;
@@ -187,17 +297,13 @@ int peer_parse(peer_transport transport, const char *host, const char *port,
 		return -EINVAL;
 	}
 	out->kind = (enum peer_kind)kind;
-	if(schemes[kind].has_port) {
-		return parse_network(rest, port, out, why);
+	char *copy = strdup(rest);
+	if(!copy) {
+		return -ENOMEM;
 	}
-	if(out->kind != PEER_ECHO) {
-		return parse_path(rest, out, why);
-	}
-	if(rest[0] != '\0') {
-		*why = "echo:// takes no address";
-		return -EINVAL;
-	}
-	return 0;
+	int result = parse_rest(copy, port, out, why);
+	free(copy);
+	return result;
 }
 
 void peer_address_free(struct peer_address *address) {
@@ -205,15 +311,35 @@ void peer_address_free(struct peer_address *address) {
 	address->host = NULL;
 }
 
+/* What decode_reserved() would change is written as a code. */
+static void format_path(
+	const char *scheme, const char *path, const char *query, char *out, size_t cap) {
+	size_t len = strlen(scheme);
+	snprintf(out, cap, "%s", scheme);
+	for(; *path && len + 4 < cap; path++) {
+		bool code = strncasecmp(path, "%3F", 3) == 0 || strncmp(path, "%26", 3) == 0 ||
+			strncmp(path, "%25", 3) == 0;
+		if(*path == '?' || code) {
+			len += (size_t)snprintf(out + len, cap - len, "%%%02X", *path);
+		} else {
+			out[len++] = *path;
+		}
+	}
+	snprintf(out + len, cap - len, "%s", query);
+}
+
 void peer_format(const struct peer_address *address, char *out, size_t cap) {
+	static const char *const queries[] = {
+		[PROXY_OFF] = "", [PROXY_V1] = "?proxy=v1", [PROXY_V2] = "?proxy=v2"};
 	const struct peer_scheme *scheme = &schemes[address->kind];
 	const char *host = address->host ? address->host : "";
+	const char *query = queries[address->proxy];
 	if(!scheme->has_port) {
-		snprintf(out, cap, "%s%s", scheme->text, host);
+		format_path(scheme->text, host, query, out, cap);
 	} else if(strchr(host, ':')) {
-		snprintf(out, cap, "%s[%s]:%u", scheme->text, host, address->port);
+		snprintf(out, cap, "%s[%s]:%u%s", scheme->text, host, address->port, query);
 	} else {
-		snprintf(out, cap, "%s%s:%u", scheme->text, host, address->port);
+		snprintf(out, cap, "%s%s:%u%s", scheme->text, host, address->port, query);
 	}
 }
 

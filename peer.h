@@ -6,6 +6,7 @@
 #ifndef WEBSOCKSY_PEER_H
 #define WEBSOCKSY_PEER_H
 #include "network.h"
+#include "proxy.h"
 #include "resolve.h"
 #include "websocksy.h"
 
@@ -28,12 +29,15 @@ struct peer_address {
 	enum peer_kind kind;
 	uint16_t port; /* TCP and UDP */
 	bool guessed; /* there was no scheme: TCP was assumed */
+	enum proxy_version proxy; /* TCP and Unix streams: the header that the peer wants to have first */
 	char *host; /* name or literal without brackets; path; "@name" for an abstract socket */
 };
 
 /*
  * Parses what a backend answered: `transport` (peer_transport_detect: by the scheme in front of `host`),
- * `host` and `port` (NULL, or a port for hosts that name none). `out` is the caller's (peer_address_free).
+ * `host` and `port` (NULL, or a port for hosts that name none). Behind a `?` in `host` are parameters,
+ * `key=value&...`; in paths and in values `%3F`, `%26` and `%25` stand for `?`, `&` and `%`. `out` is the
+ * caller's (peer_address_free).
  * 0, -ENOMEM, or -EINVAL with `*why` a static text that says what is wrong.
  */
 int peer_parse(peer_transport transport, const char *host, const char *port,
