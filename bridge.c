@@ -13,6 +13,7 @@
 #include "handshake.h"
 #include "listener.h"
 #include "log.h"
+#include "proxy.h"
 #include "relay.h"
 #include "resolve.h"
 #include "tls.h"
@@ -67,7 +68,7 @@ static int visitor_compare(const void *a, const void *b) {
 }
 
 /* An IPv4 address, or the first half of an IPv6 address: one customer has a /64. */
-static bool visitor_key(const union connection_address *address, struct visitor *out) {
+static bool visitor_key(const union proxy_address *address, struct visitor *out) {
 	*out = (struct visitor){0};
 	if(address->any.sa_family == AF_INET) {
 		memcpy(&out->key[1], &address->in.sin_addr, 4);
@@ -133,6 +134,19 @@ static void connection_gone(struct connection *connection) {
 	}
 }
 
+static void set_surplus(struct bridge *bridge, struct connection *connection) {
+	connection->surplus = true;
+	bridge->surplus++;
+}
+
+/* Whom a proxy stands for is known when its request head has come, and only then it counts. */
+static void connection_identified(struct connection *connection) {
+	struct bridge *bridge = LOOP_OWNER(connection->env, struct bridge, env);
+	if(!connection->surplus && !visitor_enter(bridge, connection)) {
+		set_surplus(bridge, connection);
+	}
+}
+
 /* Too many of them are told so; far too many are not even that. */
 static void admit(
 	struct listeners *listeners, int fd, const struct sockaddr *address, socklen_t len) {
@@ -147,9 +161,10 @@ static void admit(
 		return;
 	}
 	bridge->count++;
-	if(full || !visitor_enter(bridge, connection)) {
-		connection->surplus = true;
-		bridge->surplus++;
+	connection->proxied =
+		proxy_trusts(bridge->config.settings.trusted, &connection->address.any);
+	if(full || (!connection->proxied && !visitor_enter(bridge, connection))) {
+		set_surplus(bridge, connection);
 	}
 	if(bridge->surplus > BRIDGE_SURPLUS) {
 		connection_close(connection);
@@ -296,6 +311,7 @@ static void bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limi
 	bridge->env.opened = relay_open;
 	bridge->env.handshake_free = handshake_free;
 	bridge->env.gone = connection_gone;
+	bridge->env.identified = connection_identified;
 	bridge->env.handlers[CONNECTION_HEAD] = &handshake_head_handlers;
 	bridge->env.handlers[CONNECTION_AUTH] = &handshake_auth_handlers;
 	bridge->env.handlers[CONNECTION_CONNECT] = &handshake_connect_handlers;

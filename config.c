@@ -14,6 +14,7 @@
 
 #include "auth.h"
 #include "ini.h"
+#include "proxy.h"
 #include "tls.h"
 
 #include <arpa/inet.h>
@@ -60,6 +61,7 @@ enum option_type {
 	TYPE_DIRECTORY,
 	TYPE_WEB,
 	TYPE_USERS,
+	TYPE_NETWORK,
 	TYPE_SWITCH,
 	TYPE_RESOLVER,
 	TYPE_TEXT,
@@ -172,6 +174,14 @@ static const struct option options[] = {
 	{.group = GROUP_TLS, .name = "redirect-https", .argument = "yes|no",
 		.type = TYPE_SWITCH, SETTING(redirect_https), .preset = "no",
 		.help = "answer plain requests with 308 to https when there is a cert"},
+	{.group = GROUP_LISTEN, .name = "trusted-proxy", .argument = "CIDR", .type = TYPE_NETWORK,
+		.key = true, .preset = "",
+		.help = "network or address of proxies whose Forwarded, X-Forwarded-For or "
+			"X-Real-IP headers are believed; unix: those on Unix sockets; repeatable"},
+	{.group = GROUP_LISTEN, .name = "proxy-protocol", .argument = "yes|no",
+		.type = TYPE_SWITCH, SETTING(proxy_protocol), .preset = "no",
+		.help = "connections from trusted proxies begin with a PROXY header, version 1 "
+			"or 2"},
 	{.group = GROUP_BACKEND, .name = "backend", .letter = 'b', .argument = "NAME",
 		.type = TYPE_BACKEND, .key = true,
 		.help = "load backend_NAME.so and drop the previous backend with its options; "
@@ -797,6 +807,35 @@ static void parse_origin(struct reader *reader, const struct option *option, con
 	}
 }
 
+static void free_networks(struct proxy_networks *networks) {
+	free(networks->network);
+	*networks = (struct proxy_networks){0};
+}
+
+static void parse_network(struct reader *reader, const struct option *option, const char *text) {
+	struct proxy_networks *trusted = &reader->config->settings.trusted;
+	struct proxy_network network;
+	const char *right = "";
+
+	(void)option;
+	if(text[0] == '\0') {
+		free_networks(trusted);
+		return;
+	}
+	if(proxy_parse_network(text, &network, &right)) {
+		mistake(reader, "\"%.80s\" %s", text, right);
+		return;
+	}
+	struct proxy_network *grown =
+		realloc(trusted->network, (trusted->count + 1) * sizeof(*grown));
+	if(!grown) {
+		mistake_memory(reader);
+		return;
+	}
+	trusted->network = grown;
+	grown[trusted->count++] = network;
+}
+
 /* The backend and its options: only noted down here */
 
 static void add_action(struct reader *reader, char *key, char *value) {
@@ -1162,6 +1201,19 @@ static void dump_switch(const struct option *option, const struct config *config
 	dump_value(option->name, switch_words[*field]);
 }
 
+static void dump_network(const struct option *option, const struct config *config) {
+	struct proxy_networks trusted = config->settings.trusted;
+
+	if(trusted.count == 0) {
+		dump_value(option->name, "");
+	}
+	for(size_t at = 0; at < trusted.count; at++) {
+		char text[PROXY_NETWORK_TEXT];
+		proxy_format_network(&trusted.network[at], text);
+		dump_value(option->name, text);
+	}
+}
+
 static void dump_backend(const struct option *option, const struct config *config) {
 	dump_value(option->name, config->backend_name ? config->backend_name : "");
 }
@@ -1177,6 +1229,7 @@ static const struct type types[TYPES] = {
 	[TYPE_DIRECTORY] = {parse_text, dump_text, check_directory},
 	[TYPE_WEB] = {parse_text, dump_text, check_web},
 	[TYPE_USERS] = {parse_users, dump_text, check_any},
+	[TYPE_NETWORK] = {parse_network, dump_network, NULL},
 	[TYPE_SWITCH] = {parse_switch, dump_switch, NULL},
 	[TYPE_RESOLVER] = {parse_text, dump_text, check_resolver},
 	[TYPE_TEXT] = {parse_text, dump_text, NULL},
@@ -1317,6 +1370,19 @@ static void check_marks(struct reader *reader) {
 	write_number(&notations[TYPE_SIZE], settings->buffer_low, low_text);
 	write_number(&notations[TYPE_SIZE], settings->buffer_high, high_text);
 	mistake(reader, "buffer-low (%s) has to be below buffer-high (%s)", low_text, high_text);
+}
+
+/* Nobody would have to send a header, which is not what was asked for. */
+static void check_proxies(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	const struct option *option = find_name("proxy-protocol", strlen("proxy-protocol"));
+
+	if(!settings->proxy_protocol || settings->trusted.count > 0) {
+		return;
+	}
+	reader->place = reader->set[option - options];
+	set_given(reader, reader->place.file ? "" : "--", option->name, strlen(option->name));
+	mistake(reader, "needs a trusted-proxy: only those may send PROXY headers");
 }
 
 /* Second pass: plugins and the backend */
@@ -1537,6 +1603,7 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 	if(reader->mistakes == 0) {
 		check_marks(reader);
 		load_tls(reader);
+		check_proxies(reader);
 	}
 	keep_plugin_path(reader);
 	load_backend(reader);
@@ -1576,6 +1643,7 @@ void config_free(struct config *config) {
 	free(settings->tls_priority);
 	free(settings->client_ca);
 	tls_context_unref(config->tls);
+	free_networks(&settings->trusted);
 	free(settings->web);
 	free(settings->plugin_path);
 	free(settings->resolver);

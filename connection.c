@@ -8,7 +8,6 @@
  */
 #include "connection.h"
 
-#include "tls.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -79,11 +78,6 @@ struct connection *connection_new(
 	const struct stream_ops *ops =
 		address->sa_family == AF_UNIX ? &network_unix_ops : &network_stream_ops;
 	if(stream_open(&connection->client, env->loop, fd, ops, client_event)) {
-		free(connection);
-		return NULL;
-	}
-	if(env->tls && tls_accept(&connection->client, env->tls, env->tls_detect)) {
-		stream_close(&connection->client);
 		free(connection);
 		return NULL;
 	}

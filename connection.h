@@ -11,6 +11,7 @@
 #include "loop.h"
 #include "network.h"
 #include "plugin.h"
+#include "proxy.h"
 #include "resolve.h"
 #include "settings.h"
 #include "websocket.h"
@@ -59,18 +60,14 @@ struct connection_env {
 	/* 101 is out: `early` are bytes that came behind the request head, valid during the call, writable */
 	void (*opened)(struct connection *connection, uint8_t *early, size_t early_len);
 	bool draining; /* new requests are answered with 503 */
+	/* `address` of a proxied connection is final now; may make it a surplus one */
+	void (*identified)(struct connection *connection);
 	void (*handshake_free)(struct handshake *handshake);
 	void (*gone)(struct connection
 			*connection); /* called by the destructor, before the memory goes */
 	struct link connections;
 	uint64_t next_id;
 	struct log_limit limit; /* of lines about requests that came to nothing */
-};
-
-union connection_address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
 };
 
 /*
@@ -87,10 +84,11 @@ struct connection {
 	struct handshake *handshake; /* until the connection is open */
 	uint64_t id;
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
-	union connection_address address;
+	union proxy_address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
 	bool surplus; /* above the limit on connections: its request is answered with 503 */
 	bool counted; /* counts for its address, see bridge.c */
+	bool proxied; /* accepted from a trusted proxy: not counted before `address` is the real one */
 	bool upgraded; /* 101 has been sent */
 
 	bool echo;

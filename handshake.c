@@ -5,7 +5,8 @@
  * Must not know: frames; what happens after the 101.
  * Invariants: 101 is sent only when the peer is connected, so every failure is an HTTP answer; the backend is
  * asked once for a request, and no file is opened, before the client's password has been found right; what the
- * client sends behind its request is kept, in order; a request's headers called Websocksy-* are ours alone.
+ * client sends behind its request is kept, in order; a request's headers called Websocksy-* are ours alone; only
+ * trusted proxies are asked whom they stand for.
  * Implements RFC 6455 section 4.2, RFC 9110 section 11.6, and RFC 6454 (through origin.c).
  */
 #include "handshake.h"
@@ -14,6 +15,7 @@
 #include "http.h"
 #include "origin.h"
 #include "peer.h"
+#include "proxy.h"
 #include "tls.h"
 #include "web.h"
 #include "websocket.h"
@@ -30,6 +32,7 @@
 #define HANDSHAKE_PEER_TEXT 512 /* a peer's address in the log */
 #define HANDSHAKE_FILE_READ (64 * 1024)
 #define HANDSHAKE_FILE_READS 16 /* in one turn */
+#define HANDSHAKE_PROXY_READ 512 /* of a PROXY header at once: mostly all of it */
 
 struct handshake {
 	/* An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what followed. */
@@ -40,6 +43,9 @@ struct handshake {
 	char *user; /* who the client says he is; NULL: nobody has asked */
 	bool granted; /* and has proven */
 	bool head_only; /* the request is HEAD */
+	bool proxy_header; /* has to come first; `input` is what there is of it */
+	bool identified; /* the client's address is final */
+	union proxy_address destination; /* what the client connected to, as told by a PROXY header */
 	struct peer_connect *connect;
 	struct peer_address address;
 	char accept[WEBSOCKET_ACCEPT_LEN + 1];
@@ -273,12 +279,18 @@ static const char *pseudo_subject(const struct connection *c, char buf[PSEUDO_TE
 	return tls_client_subject(&c->client, buf) > 0 ? buf : NULL;
 }
 
+static const char *pseudo_client_address(const struct connection *c, char buf[PSEUDO_TEXT]) {
+	proxy_format_host(&c->address.any, buf);
+	return buf;
+}
+
 static const struct pseudo_header {
 	const char *name;
 	const char *(*value)(const struct connection *c, char buf[PSEUDO_TEXT]);
 } pseudo_headers[] = {
 	{PSEUDO_PREFIX "User", pseudo_user},
 	{PSEUDO_PREFIX "Client-Subject", pseudo_subject},
+	{PSEUDO_PREFIX "Client-Address", pseudo_client_address},
 };
 #define PSEUDO_HEADERS (sizeof(pseudo_headers) / sizeof(pseudo_headers[0]))
 
@@ -480,6 +492,25 @@ static void handshake_finish(struct connection *c) {
 	handshake_free(h);
 }
 
+/* `?proxy=`: who is calling, and where, in front of everything else. */
+static void send_proxy_header(struct connection *c) {
+	struct handshake *h = c->handshake;
+	uint8_t header[PROXY_FORMAT_MAX];
+	union proxy_address own = h->destination;
+	socklen_t len = sizeof(own);
+	if(h->address.proxy == PROXY_OFF) {
+		return;
+	}
+	/* A Unix socket's path is cut off; an address that cannot be had stays unspecified. */
+	if(own.any.sa_family == AF_UNSPEC) {
+		getsockname(c->client.io.fd, &own.any, &len);
+	}
+	size_t header_len =
+		proxy_format_header(h->address.proxy, &c->address.any, &own.any, header);
+	/* A peer that is gone already is met by the first read. */
+	stream_write(&c->peer, header, header_len);
+}
+
 static void peer_connected(void *ctx, int error, const char *why) {
 	struct connection *c = ctx;
 	struct handshake *h = c->handshake;
@@ -492,6 +523,7 @@ static void peer_connected(void *ctx, int error, const char *why) {
 	if(error) {
 		connect_failed(c, error, why);
 	} else {
+		send_proxy_header(c);
 		handshake_finish(c);
 	}
 }
@@ -671,6 +703,112 @@ static void auth_wait(struct connection *c, const uint8_t *data, size_t len, siz
 	arm(c, c->env->settings->handshake_timeout_ms);
 }
 
+/* ---- whom a proxy stands for ---- */
+
+/* RFC 7239 and its predecessors. The first kind of field that is there decides; a bad one decides nothing. */
+static void read_proxy_fields(struct connection *c, const struct http_request *request) {
+	struct proxy_networks trusted = c->env->settings->trusted;
+	struct proxy_chain chain = {0};
+	const char *name = NULL;
+	for(int field = 0; field < PROXY_FIELDS && chain.claim == PROXY_CLAIM_NONE; field++) {
+		name = proxy_field_name((enum proxy_field)field);
+		for(size_t i = http_count_header(request, name); i > 0; i--) {
+			struct http_slice value = http_find_header(request, name, i - 1)->value;
+			proxy_chain_add(
+				&chain, (enum proxy_field)field, value.at, value.len, trusted);
+		}
+	}
+	if(chain.claim == PROXY_CLAIM_BAD) {
+		connection_log_limited(c, LOG_NOTICE,
+			"the %s header of a trusted proxy is malformed and ignored", name);
+	} else if(chain.claim == PROXY_CLAIM_ADDRESS) {
+		char proxy[PROXY_HOST_TEXT];
+		proxy_format_host(&c->address.any, proxy);
+		c->address = chain.address;
+		connection_log(c, LOG_DEBUG, "the address is from the %s header of %s", name, proxy);
+	}
+}
+
+/* A PROXY header may have named a client that is no proxy itself: what that one claims does not count. */
+static void identify(struct connection *c, const struct http_request *request) {
+	if(!c->proxied || c->handshake->identified) {
+		return;
+	}
+	if(proxy_trusts(c->env->settings->trusted, &c->address.any)) {
+		read_proxy_fields(c, request);
+	}
+	c->handshake->identified = true;
+	c->env->identified(c);
+}
+
+/* The next layer begins here: at the first byte, or behind a PROXY header. False: no memory, closed. */
+static bool start_tls(struct connection *c) {
+	const struct connection_env *env = c->env;
+	if(env->tls && tls_accept(&c->client, env->tls, env->tls_detect)) {
+		connection_close(c);
+		return false;
+	}
+	return true;
+}
+
+static void proxy_header_failed(struct connection *c, const char *why) {
+	connection_log_limited(c, LOG_NOTICE, "closed, wrong PROXY header: %s", why);
+	connection_close(c);
+}
+
+static void proxy_header_done(struct connection *c, const struct proxy_header *header) {
+	struct handshake *h = c->handshake;
+	h->proxy_header = false;
+	carry_free(&h->input);
+	if(header->source.any.sa_family != AF_UNSPEC) {
+		char proxy[PROXY_HOST_TEXT];
+		proxy_format_host(&c->address.any, proxy);
+		c->address = header->source;
+		h->destination = header->destination;
+		connection_log(c, LOG_DEBUG, "the address is from the PROXY header of %s", proxy);
+	}
+}
+
+/*
+ * Takes no byte that is not of the header out of the socket: what follows may be of any protocol. True: the header
+ * is complete, and there may be more.
+ */
+static bool proxy_header_readable(struct connection *c) {
+	struct handshake *h = c->handshake;
+	struct proxy_header header;
+	const char *why;
+	size_t used;
+	if(carry_reserve(&h->input, HANDSHAKE_PROXY_READ)) {
+		connection_close(c);
+		return false;
+	}
+	uint8_t *fresh = h->input.data + h->input.len;
+	ssize_t got = stream_peek(&c->client, fresh, HANDSHAKE_PROXY_READ);
+	if(got == -EAGAIN) {
+		return false;
+	}
+	if(got <= 0) {
+		connection_close(c);
+		return false;
+	}
+	enum proxy_result result = proxy_parse_header(
+		h->input.data, h->input.len + (size_t)got, &header, &used, &why);
+	if(result == PROXY_BAD) {
+		proxy_header_failed(c, why);
+		return false;
+	}
+	size_t ours = result == PROXY_DONE ? used - h->input.len : (size_t)got;
+	if(stream_read(&c->client, fresh, ours) != (ssize_t)ours) {
+		connection_close(c);
+		return false;
+	}
+	h->input.len += ours;
+	if(result == PROXY_DONE) {
+		proxy_header_done(c, &header);
+	}
+	return result == PROXY_DONE && start_tls(c) && stream_readable(&c->client);
+}
+
 /* ---- the request head ---- */
 
 /* redirect-https: the same request, but under TLS. */
@@ -721,6 +859,7 @@ static void head_complete(struct connection *c, const struct http_request *reque
 	struct handshake *h = c->handshake;
 	struct carry rest = {0};
 	h->head_only = http_slice_is(request->method, "HEAD");
+	identify(c, request);
 	if(c->env->settings->redirect_https && c->env->tls && !tls_is_active(&c->client)) {
 		redirect(c, request);
 		return;
@@ -802,12 +941,19 @@ static void head_readable(struct connection *c) {
 }
 
 static void head_client(struct connection *c, unsigned events) {
-	if(events & STREAM_READABLE) {
+	if(!(events & STREAM_READABLE)) {
+		return;
+	}
+	if(!c->handshake->proxy_header || proxy_header_readable(c)) {
 		head_readable(c);
 	}
 }
 
 static void head_deadline(struct connection *c) {
+	if(c->handshake->proxy_header) {
+		proxy_header_failed(c, "it is not complete in time (handshake-timeout)");
+		return;
+	}
 	refuse_with(c, 408, "no complete request in time (handshake-timeout)");
 }
 
@@ -816,7 +962,7 @@ static void handshake_shutdown(struct connection *c) {
 }
 
 static void head_shutdown(struct connection *c) {
-	if(c->handshake->input.len == 0) {
+	if(c->handshake->input.len == 0 || c->handshake->proxy_header) {
 		connection_close(c); /* nothing was asked, nothing is answered */
 	} else {
 		handshake_shutdown(c);
@@ -948,6 +1094,10 @@ void handshake_begin(struct connection *c) {
 		return;
 	}
 	c->handshake->file = -1;
+	c->handshake->proxy_header = c->proxied && c->env->settings->proxy_protocol;
+	if(!c->handshake->proxy_header && !start_tls(c)) {
+		return;
+	}
 	arm(c, c->env->settings->handshake_timeout_ms);
 }
 

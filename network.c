@@ -247,6 +247,18 @@ ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 	return got;
 }
 
+ssize_t stream_peek(struct stream *stream, void *data, size_t cap) {
+	ssize_t got;
+	do {
+		got = recv(stream->io.fd, data, cap, MSG_PEEK);
+	} while(got < 0 && errno == EINTR);
+	if(got < 0 && errno == EAGAIN) {
+		loop_used_up(&stream->io, LOOP_IN);
+		return -EAGAIN;
+	}
+	return got < 0 ? -errno : got;
+}
+
 bool stream_readable(const struct stream *stream) {
 	return stream->io.ready & stream->io.want & LOOP_IN;
 }
@@ -347,22 +359,30 @@ static void format_unix(const struct sockaddr_un *address, socklen_t len, char *
 	}
 }
 
+static void format_ip(const char *host, bool brackets, in_port_t port, char *out, size_t cap) {
+	if(port == 0) {
+		snprintf(out, cap, "%s", host); /* a proxy has told the address alone */
+	} else {
+		snprintf(out, cap, brackets ? "[%s]:%u" : "%s:%u", host, ntohs(port));
+	}
+}
+
 void network_format_address(const struct sockaddr *address, socklen_t len, char *out, size_t cap) {
 	char host[INET6_ADDRSTRLEN];
 	if(address->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
 		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		snprintf(out, cap, "%s:%u", host, ntohs(in->sin_port));
+		format_ip(host, false, in->sin_port, out, cap);
 	} else if(address->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)address;
-		if(IN6_IS_ADDR_V4MAPPED(&in->sin6_addr)) {
+		bool mapped = IN6_IS_ADDR_V4MAPPED(&in->sin6_addr);
+		if(mapped) {
 			/* A dual-stack listener shows IPv4 clients like this; people know them without. */
 			inet_ntop(AF_INET, &in->sin6_addr.s6_addr[12], host, sizeof(host));
-			snprintf(out, cap, "%s:%u", host, ntohs(in->sin6_port));
-			return;
+		} else {
+			inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
 		}
-		inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
-		snprintf(out, cap, "[%s]:%u", host, ntohs(in->sin6_port));
+		format_ip(host, !mapped, in->sin6_port, out, cap);
 	} else if(address->sa_family == AF_UNIX) {
 		format_unix((const struct sockaddr_un *)(const void *)address, len, out, cap);
 	} else {

@@ -94,6 +94,12 @@ bool stream_is_open(const struct stream *stream);
 ssize_t stream_read(struct stream *stream, void *data, size_t cap);
 bool stream_readable(const struct stream *stream);
 
+/*
+ * The same for a plain socket, but what was read stays where it is: for what comes in front of the protocol. -EAGAIN,
+ * 0 at the end, or the number of bytes that may be taken with stream_read().
+ */
+ssize_t stream_peek(struct stream *stream, void *data, size_t cap);
+
 /* Stops or resumes telling STREAM_READABLE. No system call. */
 void stream_want_read(struct stream *stream, bool want);
 
@@ -133,7 +139,7 @@ ssize_t network_send(int fd, const struct iovec *iov, int count);
 
 #define NETWORK_ADDRESS_TEXT 64 /* "[IPv6]:port", "unix" */
 
-/* Formats an address for logs: "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path", "unix". */
+/* Formats an address for logs: "192.0.2.1:80", "[2001:db8::1]:80", without port 0, "unix:/path", "unix". */
 void network_format_address(const struct sockaddr *address, socklen_t len, char *out, size_t cap);
 
 /* Non-blocking, close-on-exec socket; 0 or more, or negative errno. */

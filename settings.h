@@ -8,6 +8,7 @@
 #define WEBSOCKSY_SETTINGS_H
 #include "log.h"
 #include "origin.h"
+#include "proxy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,6 +60,8 @@ struct settings {
 	char *client_ca; /* NULL: none */
 	int client_verify; /* enum tls_verify of tls.h */
 	bool redirect_https; /* answer plain requests with 308 */
+	struct proxy_networks trusted; /* proxies that are believed */
+	bool proxy_protocol; /* their connections begin with a PROXY header */
 	char *plugin_path; /* absolute */
 	char *resolver; /* name servers to ask, comma-separated; NULL: as the system is configured */
 	enum log_level log_level;

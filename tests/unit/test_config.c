@@ -163,6 +163,8 @@ static void test_defaults(void **state) {
 	assert_int_equal(settings->buffer_high, 256 << 10);
 	assert_int_equal(settings->buffer_low, 64 << 10);
 	assert_int_equal(settings->origins, 0);
+	assert_int_equal(settings->trusted.count, 0);
+	assert_false(settings->proxy_protocol);
 	assert_null(settings->web);
 	assert_null(settings->auth_file);
 	assert_null(config.users);
@@ -214,6 +216,12 @@ static const struct valid valid[] = {
 	{"auth-file", NULL, "", "auth-file ="},
 	{"web-auth", NULL, "yes", "web-auth = yes"},
 	{"web-auth", NULL, "no", "web-auth = no"},
+	{"trusted-proxy", NULL, "10.0.0.0/8", "trusted-proxy = 10.0.0.0/8"},
+	{"trusted-proxy", NULL, "192.0.2.1", "trusted-proxy = 192.0.2.1/32"},
+	{"trusted-proxy", NULL, "2001:DB8::/32", "trusted-proxy = 2001:db8::/32"},
+	{"trusted-proxy", NULL, "unix", "trusted-proxy = unix"},
+	{"trusted-proxy", NULL, "", "trusted-proxy ="},
+	{"proxy-protocol", NULL, "no", "proxy-protocol = no"},
 	{"backend", "-b", "", "backend ="},
 	{"plugin-path", NULL, "/nonexistent/plugins", "plugin-path = /nonexistent/plugins"},
 	{"plugin-path", NULL, "/a b ", "plugin-path = \"/a b \""},
@@ -338,6 +346,13 @@ static const struct invalid invalid[] = {
 	{"origin", "", "\"\": "},
 	{"origin", "example.org", "\"example.org\": "},
 	{"origin", "https://x/y", "\"https://x/y\": "},
+	{"trusted-proxy", "localhost", "\"localhost\" is no network (use 192.0.2.0/24"},
+	{"trusted-proxy", "*", "is no network"},
+	{"trusted-proxy", "10.0.0.0/33", "\"10.0.0.0/33\" has no such prefix length"},
+	{"trusted-proxy", "10.0.0.1/8", "\"10.0.0.1/8\" has bits behind its prefix"},
+	{"proxy-protocol", "on", "\"on\" is neither yes nor no"},
+	{"proxy-protocol", "", "\"\" is neither yes nor no"},
+	{"proxy-protocol", "yes", "needs a trusted-proxy"},
 	{"web", "/nonexistent/page",
 		"\"/nonexistent/page\" does not exist (use a directory or a file)"},
 	{"web", "/dev/null", "\"/dev/null\" is neither directory nor file"},
