@@ -226,7 +226,7 @@ static int parse_parameter(
 	char *text, unsigned *seen, struct peer_address *out, const char **why) {
 	char *equals = strchr(text, '=');
 	size_t len = equals ? (size_t)(equals - text) : 0;
-	for(size_t i = 0; i < PARAMETERS; i++) {
+	for(size_t i = 0; equals && i < PARAMETERS; i++) {
 		const struct parameter *parameter = &parameters[i];
 		if(len != strlen(parameter->key) || memcmp(text, parameter->key, len) != 0) {
 			continue;

@@ -120,7 +120,8 @@ void proxy_format_host(const struct sockaddr *from, char out[PROXY_HOST_TEXT]) {
 	if(address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6) {
 		inet_ntop(address.any.sa_family, address_bytes(&address), out, PROXY_HOST_TEXT);
 	} else {
-		strcpy(out, address.any.sa_family == AF_UNIX ? "unix" : "unknown");
+		snprintf(out, PROXY_HOST_TEXT, "%s",
+			address.any.sa_family == AF_UNIX ? "unix" : "unknown");
 	}
 }
 

@@ -218,6 +218,18 @@ def test_network_of_unix_sockets(run, tmp_path):
     assert read_line(peer.accept()) == ["PROXY", "TCP4", CLIENT, "0.0.0.0", "0", "0"]
 
 
+def test_proxy_header_on_a_unix_socket(run, tmp_path):
+    peer = run(TcpPeer())
+    path = tmp_path / "socket"
+    daemon = run(Daemon(
+        "--trusted-proxy=unix", "--proxy-protocol=yes", "-l", f"unix:{path}", peer=f"{peer.url}?proxy=v2",
+        defaults=False))
+    client = daemon.connect(path)
+    client.send_raw(v2() + build_request())
+    client.recv_upgrade()
+    assert read_v2(peer.accept()) == (0x21, 0x11, CLIENT, SERVICE, (4711, 8001))
+
+
 @needs_ipv6
 def test_ipv4_network_on_a_dual_stack_listener(run):
     peer = run(TcpPeer())
