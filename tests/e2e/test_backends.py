@@ -426,7 +426,8 @@ def test_backend_is_told_everything_and_may_write_to_it(run, backends):
     daemon = backend_daemon(run, backends, "tell")
     extra = [("X-Mixed-CASE", "Value with  blanks"), ("x-empty", ""), ("X-Mixed-CASE", "again")]
     extra += [(f"X-{number}", str(number)) for number in range(20)]
-    client = daemon.open("/a%20path?query=1", protocols="one, two,three", extra=extra)
+    forged = [("websocksy-client-ADDRESS", "6.6.6.6"), ("Websocksy-Other", "x"), ("Websocksy-", "x")]
+    client = daemon.open("/a%20path?query=1", protocols="one, two,three", extra=[*forged, *extra])
     assert client.response.header("Sec-WebSocket-Protocol") == "two"
     client.send_text("x")
     assert client.recv_message() == (TEXT, b"x")
@@ -436,7 +437,9 @@ def test_backend_is_told_everything_and_may_write_to_it(run, backends):
         "protocol <one>", "protocol <two>", "protocol <three>"]
     told = [line for line in log if line.startswith("header")]
     sent = build_request("/", protocols="one, two,three", extra=extra).decode().split("\r\n")[1:-2]
-    assert told == [f"header <{name}> <{value.strip()}>" for name, value in (line.split(":", 1) for line in sent)]
+    fields = [f"header <{name}> <{value.strip()}>" for name, value in (line.split(":", 1) for line in sent)]
+    # Our own fields are behind those of the client, and the client's of such names are gone.
+    assert told == [*fields, "header <Websocksy-Client-Address> <127.0.0.1>"]
     assert ("view state 1 version 13 upgrade 1 key " + dict(line.split(": ", 1) for line in sent if ": " in line)[
         "Sec-WebSocket-Key"] + " headers 10 protocols 3 peer_fd -1 fd 1") in log
 
