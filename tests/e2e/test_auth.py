@@ -252,15 +252,17 @@ def test_backend_gets_the_user_and_no_password(run, telling, users):
     for _ in range(2):
         answer = daemon.http(headers=basic("alice", "secret"), extra=FORGED)
         assert answer.status == 418
-        # Host, Upgrade, Connection, Key, Version, and the three that are told
-        assert answer.body.decode().strip() == "<Websocksy=kept><X-Other=kept><Websocksy-User=alice>(8)"
+        # Host, Upgrade, Connection, Key, Version, and the four that are told
+        assert answer.body.decode().strip() == (
+            "<Websocksy=kept><X-Other=kept><Websocksy-User=alice><Websocksy-Client-Address=127.0.0.1>(9)")
 
 
 def test_backend_without_auth_file(run, telling):
     header = basic("alice", "secret")
     answer = run(Daemon(*telling)).http(headers=header, extra=FORGED)
     assert answer.body.decode().strip() == (
-        f"<Authorization={header['Authorization']}><Websocksy=kept><X-Other=kept>(8)")
+        f"<Authorization={header['Authorization']}><Websocksy=kept><X-Other=kept>"
+        "<Websocksy-Client-Address=127.0.0.1>(9)")
 
 
 def test_backend_is_not_asked_before(run, telling, users):
