@@ -1560,7 +1560,8 @@ static void load_tls(struct reader *reader) {
 		settings->tls != SETTINGS_TLS_REQUIRED && !settings->redirect_https) {
 		blame(reader, "client-verify");
 		mistake(reader,
-			"\"required\" while plain connections get in without any certificate (use tls = "
+			"\"required\" while plain connections get in without any certificate (use "
+			"tls = "
 			"required or redirect-https = yes)");
 	} else if(config_open_tls(settings, &reader->config->tls, error)) {
 		blame(reader, "cert");

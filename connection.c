@@ -8,7 +8,6 @@
  */
 #include "connection.h"
 
-
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>

@@ -45,7 +45,8 @@ struct handshake {
 	bool head_only; /* the request is HEAD */
 	bool proxy_header; /* has to come first; `input` is what there is of it */
 	bool identified; /* the client's address is final */
-	union proxy_address destination; /* what the client connected to, as told by a PROXY header */
+	union proxy_address
+		destination; /* what the client connected to, as told by a PROXY header */
 	struct peer_connect *connect;
 	struct peer_address address;
 	char accept[WEBSOCKET_ACCEPT_LEN + 1];
@@ -725,7 +726,8 @@ static void read_proxy_fields(struct connection *c, const struct http_request *r
 		char proxy[PROXY_HOST_TEXT];
 		proxy_format_host(&c->address.any, proxy);
 		c->address = chain.address;
-		connection_log(c, LOG_DEBUG, "the address is from the %s header of %s", name, proxy);
+		connection_log(
+			c, LOG_DEBUG, "the address is from the %s header of %s", name, proxy);
 	}
 }
 
@@ -791,8 +793,8 @@ static bool proxy_header_readable(struct connection *c) {
 		connection_close(c);
 		return false;
 	}
-	enum proxy_result result = proxy_parse_header(
-		h->input.data, h->input.len + (size_t)got, &header, &used, &why);
+	enum proxy_result result =
+		proxy_parse_header(h->input.data, h->input.len + (size_t)got, &header, &used, &why);
 	if(result == PROXY_BAD) {
 		proxy_header_failed(c, why);
 		return false;

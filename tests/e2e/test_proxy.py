@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 
@@ -695,3 +696,21 @@ def test_behind_nginx(run, tmp_path, way):
             assert read_line(connection)[2] == "127.0.0.5", (name, value)
             connection.close()
     daemon.wait_log(r"#\d+ 127\.0\.0\.5: ")
+
+
+def test_tls_begins_behind_the_proxy_header(run, tmp_path):
+    """As haproxy sends it with `send-proxy` in front of a port that speaks TLS."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    daemon = run(Daemon("--trusted-proxy=127.0.0.1", "--proxy-protocol=yes", f"--cert={cert}", f"--key={key}",
+                        "--tls=required", peer="echo://"))
+    with socket.create_connection(daemon.address, timeout=TIMEOUT) as plain:
+        plain.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 5000 443\r\n")
+        context = ssl.create_default_context(cafile=cert)
+        context.check_hostname = False
+        with context.wrap_socket(plain) as wire:
+            wire.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert wire.recv(1 << 16).startswith(b"HTTP/1.1 426 ")
+    daemon.wait_log(r"192\.0\.2\.7.* answered 426")
