@@ -596,7 +596,7 @@ def test_nothing_follows_the_close_frame_of_a_shutdown(run):
     peer = run(TcpPeer())
     daemon = run(Daemon("-c", "framing=newline", "-c", "framing-config=lf", "--grace=60", peer=peer.url))
     client = daemon.open(rcvbuf=4096)
-    one = Flood(peer.accept().sock, b"\n" * (6 * MIB))
+    one = Flood(peer.accept().sock, b"\n" * (32 * MIB))
     one.wait_stuck()
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("SIGTERM|stop|shut", timeout=2)
