@@ -722,9 +722,7 @@ static void parse_texts(struct reader *reader, const struct option *option, cons
 		free_texts(&texts->at, &texts->count);
 		return;
 	}
-	char *copy = strdup(text);
-	if(!copy || append_text(&texts->at, &texts->count, copy)) {
-		free(copy);
+	if(append_text(&texts->at, &texts->count, strdup(text))) {
 		mistake_memory(reader);
 	}
 }
