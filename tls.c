@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define TLS_RECORD_HANDSHAKE 0x16 /* first byte of a TLS connection, RFC 8446 section 5.1 */
 #define TLS_READ LOOP_SCRATCH_SIZE /* ciphertext taken off a socket at once */
@@ -411,11 +412,12 @@ static int session_new(struct stream *stream, struct tls_context *context, unsig
 /* A client's certificate. Whether one has to be there GnuTLS has looked at already. */
 static int verify_client(gnutls_session_t session) {
 	struct tls *tls = gnutls_transport_get_ptr(session);
-	gnutls_typed_vdata_st purpose = {
-		.type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
+	gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+		.data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
 	unsigned count = 0;
 	if(!gnutls_certificate_get_peers(session, &count) || count == 0) {
-		return tls->context->verify == TLS_VERIFY_OPTIONAL ? 0 : GNUTLS_E_CERTIFICATE_REQUIRED;
+		return tls->context->verify == TLS_VERIFY_OPTIONAL ? 0
+								   : GNUTLS_E_CERTIFICATE_REQUIRED;
 	}
 	int status = gnutls_certificate_verify_peers(session, &purpose, 1, &tls->client_status);
 	if(status < 0) {
@@ -579,9 +581,24 @@ static int context_new(struct tls_context **out, const char *priority, char erro
 	return 0;
 }
 
+/* GnuTLS says only that it could not read. */
+static int check_readable(const char *path, char error[TLS_ERROR_MAX]) {
+	if(access(path, R_OK) == 0) {
+		return 0;
+	}
+	int result = -errno;
+	snprintf(error, TLS_ERROR_MAX, "cannot read %s: %s", path, strerror(-result));
+	return result;
+}
+
 static int load_pair(
 	struct tls_context *context, const char *cert, const char *key, char error[TLS_ERROR_MAX]) {
 	key = key ? key : cert;
+	int result = check_readable(cert, error);
+	result = result ? result : check_readable(key, error);
+	if(result) {
+		return result;
+	}
 	int status = gnutls_certificate_set_x509_key_file(
 		context->credentials, cert, key, GNUTLS_X509_FMT_PEM);
 	if(status >= 0) {

@@ -15,6 +15,7 @@ import time
 
 import pytest
 
+from tls_files import self_signed
 from harness import (
     BIN, BINARY, PING, ROOT, SANITIZED, TEXT, Daemon, RawClient, TcpPeer, build_request, echo, environment,
     eventually, run_once, scaled, source,
@@ -832,6 +833,9 @@ def test_values_that_an_example_shows_in_comments_are_accepted(tmp_path):
     web.write_text("x")
     text = re.sub(r"(?m)^#([a-z-]+ = )", r"\1", text)
     text = re.sub(r"(?m)^web = .*$", f"web = {web}", text)
+    pair = self_signed(tmp_path, "localhost")
+    text = re.sub(r"(?m)^cert = .*$", f"cert = {pair.cert}", text)
+    text = re.sub(r"(?m)^key = .*$", f"key = {pair.key}", text)
     path = tmp_path / "all.conf"
     path.write_text(text)
     result = run_once("-t", "--config", path)
