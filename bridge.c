@@ -124,11 +124,16 @@ static void visitor_leave(struct bridge *bridge, const struct connection *connec
 	}
 }
 
+static void note_full(struct bridge *bridge) {
+	bridge->env.full = bridge->count - bridge->surplus >= max_clients(bridge);
+}
+
 static void connection_gone(struct connection *connection) {
 	struct bridge *bridge = LOOP_OWNER(connection->env, struct bridge, env);
 	visitor_leave(bridge, connection);
 	bridge->count--;
 	bridge->surplus -= connection->surplus;
+	note_full(bridge);
 	if(bridge->env.draining && bridge->count == 0) {
 		bridge->env.loop->stop = true;
 	}
@@ -144,6 +149,7 @@ static void connection_identified(struct connection *connection) {
 	struct bridge *bridge = LOOP_OWNER(connection->env, struct bridge, env);
 	if(!connection->surplus && !visitor_enter(bridge, connection)) {
 		set_surplus(bridge, connection);
+		note_full(bridge);
 	}
 }
 
@@ -151,7 +157,7 @@ static void connection_identified(struct connection *connection) {
 static void admit(
 	struct listeners *listeners, int fd, const struct sockaddr *address, socklen_t len) {
 	struct bridge *bridge = LOOP_OWNER(listeners, struct bridge, listeners);
-	bool full = bridge->count - bridge->surplus >= max_clients(bridge);
+	bool full = bridge->env.full;
 	if(full && bridge->surplus >= BRIDGE_SURPLUS) {
 		close(fd);
 		return;
@@ -166,6 +172,7 @@ static void admit(
 	if(full || (!connection->proxied && !visitor_enter(bridge, connection))) {
 		set_surplus(bridge, connection);
 	}
+	note_full(bridge);
 	if(bridge->surplus > BRIDGE_SURPLUS) {
 		connection_close(connection);
 		return;
@@ -184,8 +191,10 @@ static int open_site(const struct settings *settings, struct web_site **out) {
 	int result = web_site_open(settings->web, out, &error);
 	if(result) {
 		log_write(LOG_ERROR, "web: \"%s\": %s", settings->web, error);
+		return result;
 	}
-	return result;
+	web_site_set_listing(*out, settings->web_listing);
+	return 0;
 }
 
 /* Once there have been users the thread stays, idle without them. */
@@ -264,6 +273,7 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct we
 	}
 	use_tls(bridge);
 	watch_certificates(bridge);
+	note_full(bridge);
 }
 
 static void tell_connections(struct bridge *bridge, bool stop) {

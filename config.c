@@ -63,6 +63,7 @@ enum option_type {
 	TYPE_USERS,
 	TYPE_NETWORK,
 	TYPE_SWITCH,
+	TYPE_PATH,
 	TYPE_RESOLVER,
 	TYPE_TEXT,
 	TYPE_TEXTS,
@@ -143,6 +144,13 @@ static const struct option options[] = {
 		.preset = "",
 		.help = "directory whose files plain HTTP requests get, or one file that is then "
 			"/"},
+	{.group = GROUP_LISTEN, .name = "web-listing", .argument = "yes|no", .type = TYPE_SWITCH,
+		SETTING(web_listing), .preset = "no",
+		.help = "list the names in directories that have no index.html"},
+	{.group = GROUP_LISTEN, .name = "health", .argument = "PATH", .type = TYPE_PATH,
+		SETTING(health), .preset = "",
+		.help = "path that answers 200 while clients are taken and 503 otherwise, like "
+			"/healthz; empty: none"},
 	{.group = GROUP_LISTEN, .name = "auth-file", .argument = "FILE", .type = TYPE_USERS,
 		SETTING(auth_file), .preset = "",
 		.help = "ask clients for a user and password: lines of name:hash as htpasswd -B "
@@ -501,6 +509,22 @@ static void parse_level(struct reader *reader, const struct option *option, cons
 }
 
 /* Plain texts */
+
+/* What a request may have as its path: RFC 3986, 3.3, as far as it matters here. */
+static const char *check_path(const char *text) {
+	if(text[0] == '\0') {
+		return NULL;
+	}
+	if(text[0] != '/') {
+		return "is no path (it has to begin with /)";
+	}
+	for(const char *at = text; *at; at++) {
+		if(*at <= ' ' || *at == 0x7f || *at == '?' || *at == '#') {
+			return "is no path of a request (only ASCII, without white space, ? and #)";
+		}
+	}
+	return NULL;
+}
 
 static const char *check_directory(const char *text) {
 	return text[0] == '/' ? NULL : "is no absolute path (it has to begin with /)";
@@ -1229,6 +1253,7 @@ static const struct type types[TYPES] = {
 	[TYPE_USERS] = {parse_users, dump_text, check_any},
 	[TYPE_NETWORK] = {parse_network, dump_network, NULL},
 	[TYPE_SWITCH] = {parse_switch, dump_switch, NULL},
+	[TYPE_PATH] = {parse_text, dump_text, check_path},
 	[TYPE_RESOLVER] = {parse_text, dump_text, check_resolver},
 	[TYPE_TEXT] = {parse_text, dump_text, NULL},
 	[TYPE_TEXTS] = {parse_texts, dump_texts, NULL},
@@ -1644,6 +1669,7 @@ void config_free(struct config *config) {
 	tls_context_unref(config->tls);
 	free_networks(&settings->trusted);
 	free(settings->web);
+	free(settings->health);
 	free(settings->plugin_path);
 	free(settings->resolver);
 	*config = (struct config){.action = CONFIG_RUN};

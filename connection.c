@@ -30,7 +30,7 @@ static const struct phase {
 	[CONNECTION_AUTH] = {"auth", TO(QUERY) | TO(ANSWER) | TO(DEAD)},
 	[CONNECTION_QUERY] = {"query", TO(CONNECT) | TO(OPEN) | TO(ANSWER) | TO(DEAD)},
 	[CONNECTION_CONNECT] = {"connect", TO(OPEN) | TO(ANSWER) | TO(DEAD)},
-	[CONNECTION_ANSWER] = {"answer", TO(LINGER) | TO(DEAD)},
+	[CONNECTION_ANSWER] = {"answer", TO(HEAD) | TO(LINGER) | TO(DEAD)},
 	[CONNECTION_OPEN] = {"open", TO(CLOSING) | TO(LINGER) | TO(DEAD)},
 	[CONNECTION_CLOSING] = {"closing", TO(LINGER) | TO(DEAD)},
 	[CONNECTION_LINGER] = {"linger", TO(DEAD)},

@@ -62,6 +62,7 @@ struct connection_env {
 	bool draining; /* new requests are answered with 503 */
 	/* `address` of a proxied connection is final now; may make it a surplus one */
 	void (*identified)(struct connection *connection);
+	bool full; /* so would be a further connection */
 	void (*handshake_free)(struct handshake *handshake);
 	void (*gone)(struct connection
 			*connection); /* called by the destructor, before the memory goes */
@@ -84,7 +85,8 @@ struct connection {
 	struct handshake *handshake; /* until the connection is open */
 	uint64_t id;
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
-	union proxy_address address; /* the client's; once a trusted proxy has told it, the real one */
+	union proxy_address
+		address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
 	bool surplus; /* above the limit on connections: its request is answered with 503 */
 	bool counted; /* counts for its address, see bridge.c */

@@ -4,10 +4,11 @@
  *
  * Must not know: frames; what happens after the 101.
  * Invariants: 101 is sent only when the peer is connected, so every failure is an HTTP answer; the backend is
- * asked once for a request, and no file is opened, before the client's password has been found right; what the
- * client sends behind its request is kept, in order; a request's headers called Websocksy-* are ours alone; only
- * trusted proxies are asked whom they stand for.
- * Implements RFC 6455 section 4.2, RFC 9110 section 11.6, and RFC 6454 (through origin.c).
+ * asked once for a request, and no file is opened, before the client's password has been found right, for each
+ * request anew; what the client sends behind its request is kept, in order; the next request is looked at when the
+ * answer before has left for the kernel; a request's headers called Websocksy-* are ours alone; only trusted
+ * proxies are asked whom they stand for.
+ * Implements RFC 6455 section 4.2, RFC 9110 section 11.6, RFC 9112 section 9.3, and RFC 6454 (through origin.c).
  */
 #include "handshake.h"
 
@@ -30,9 +31,10 @@
 #define HANDSHAKE_READ (16 * 1024) /* one read behind an incomplete head */
 #define HANDSHAKE_ANSWER_MAX 1024 /* an error answer */
 #define HANDSHAKE_PEER_TEXT 512 /* a peer's address in the log */
-#define HANDSHAKE_FILE_READ (64 * 1024)
-#define HANDSHAKE_FILE_READS 16 /* in one turn */
 #define HANDSHAKE_PROXY_READ 512 /* of a PROXY header at once: mostly all of it */
+#define HANDSHAKE_FILE_TURN (1024 * 1024) /* bytes of a file in one turn */
+#define HANDSHAKE_REQUESTS_MAX 1000 /* of one connection */
+#define HANDSHAKE_REQUESTS_TURN 16 /* in one turn */
 
 struct handshake {
 	/* An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what followed. */
@@ -45,6 +47,7 @@ struct handshake {
 	bool head_only; /* the request is HEAD */
 	bool proxy_header; /* has to come first; `input` is what there is of it */
 	bool identified; /* the client's address is final */
+	bool shared; /* by clients of a proxy: header fields tell whose a request is */
 	union proxy_address
 		destination; /* what the client connected to, as told by a PROXY header */
 	struct peer_connect *connect;
@@ -52,7 +55,11 @@ struct handshake {
 	char accept[WEBSOCKET_ACCEPT_LEN + 1];
 	char *protocol; /* the chosen subprotocol, or NULL */
 	int file; /* body of an answer; -1: none */
+	uint64_t file_at;
 	uint64_t file_left;
+	unsigned requests; /* so far */
+	bool keep; /* the answer leaves the connection open for the next request */
+	bool yielded; /* the deadline is the next turn */
 };
 
 /* An answer instead of a connection. */
@@ -81,37 +88,91 @@ static void arm(struct connection *c, uint64_t timeout_ms) {
 	}
 }
 
+static void close_file(struct handshake *h) {
+	if(h->file >= 0) {
+		close(h->file);
+		h->file = -1;
+	}
+}
+
 /* ---- answers ---- */
+
+/* Others wait: goes on with the next turn, see answer_deadline() and head_deadline(). */
+static void yield(struct connection *c) {
+	c->handshake->yielded = true;
+	arm(c, 1);
+}
+
+/* Nothing of a request holds for the next one. The client's address does: see may_keep(). */
+static void request_reset(struct handshake *h) {
+	assert(!h->job && !h->connect);
+	close_file(h);
+	free(h->user);
+	free(h->protocol);
+	h->user = NULL;
+	h->protocol = NULL;
+	h->granted = false;
+	h->head_only = false;
+	h->scanned = 0;
+	h->head_len = 0;
+	h->accept[0] = '\0';
+}
+
+/*
+ * The answer is out. What the client asks for next may have arrived already; while the daemon stops, that
+ * alone is still answered.
+ */
+static void answer_end(struct connection *c) {
+	struct handshake *h = c->handshake;
+	stream_want_read(&c->client, true);
+	bool more = h->input.len > 0 || stream_readable(&c->client);
+	if(!h->keep || (c->env->draining && !more)) {
+		connection_linger(c);
+		return;
+	}
+	connection_enter(c, CONNECTION_HEAD);
+	request_reset(h);
+	arm(c, c->env->settings->handshake_timeout_ms);
+}
 
 /* Sends of the file what the client takes, but not all of a large one while others wait. */
 static void answer_pump(struct connection *c) {
 	struct handshake *h = c->handshake;
-	uint8_t *scratch = c->env->loop->scratch;
-	int reads = 0;
-	while(h->file_left > 0 && stream_backlog(&c->client) <= c->env->settings->buffer_low) {
-		if(reads++ == HANDSHAKE_FILE_READS) {
-			arm(c, 1); /* goes on with the next turn, see answer_deadline() */
-			return;
+	uint64_t budget = HANDSHAKE_FILE_TURN;
+	h->yielded = false;
+	while(h->file_left > 0 && budget > 0) {
+		size_t max = (size_t)(h->file_left < budget ? h->file_left : budget);
+		ssize_t sent = stream_send_file(&c->client, h->file, h->file_at, max);
+		if(sent == -EAGAIN) {
+			break;
 		}
-		size_t want = h->file_left < HANDSHAKE_FILE_READ ? (size_t)h->file_left
-								 : HANDSHAKE_FILE_READ;
-		ssize_t got = read(h->file, scratch, want);
-		if(got <= 0 || stream_write(&c->client, scratch, (size_t)got)) {
+		if(sent <= 0) {
 			/* The file has shrunk or the client is gone: the length that was promised cannot be kept. */
 			connection_close(c);
 			return;
 		}
-		h->file_left -= (uint64_t)got;
+		h->file_at += (uint64_t)sent;
+		h->file_left -= (uint64_t)sent;
+		budget -= (uint64_t)sent;
 	}
-	if(h->file_left == 0) {
-		connection_linger(c);
-	} else {
+	if(h->file_left > 0 && budget == 0) {
+		yield(c);
+	} else if(h->file_left > 0 || (h->keep && stream_backlog(&c->client) > 0)) {
+		/* A client that asks without reading is not answered further. */
 		arm(c, c->env->settings->handshake_timeout_ms);
+	} else {
+		answer_end(c);
 	}
 }
 
-static void answer_begin(struct connection *c, const char *head, size_t len) {
+/*
+ * Sends the head and begins with the file. With `keep` what follows is the next request and stays where it
+ * is; otherwise it is thrown away.
+ */
+static void answer_begin(struct connection *c, const char *head, size_t len, bool keep) {
 	connection_enter(c, CONNECTION_ANSWER);
+	c->handshake->keep = keep;
+	stream_want_read(&c->client, !keep);
 	if(stream_write(&c->client, head, len)) {
 		connection_close(c);
 		return;
@@ -127,12 +188,12 @@ static void refuse(struct connection *c, const struct refusal *refusal, bool hea
 	connection_log_limited(c, level, "answered %u: %s%s%s%s", refusal->status, refusal->message,
 		user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
 	int len = http_format_error(answer, sizeof(answer), refusal->status, refusal->message,
-		refusal->extra, head_only);
+		refusal->extra, head_only ? HTTP_HEAD_ONLY : 0);
 	if(len < 0) {
 		connection_close(c);
 		return;
 	}
-	answer_begin(c, answer, (size_t)len);
+	answer_begin(c, answer, (size_t)len, false);
 }
 
 static void refuse_with(struct connection *c, unsigned status, const char *message) {
@@ -140,19 +201,80 @@ static void refuse_with(struct connection *c, unsigned status, const char *messa
 	refuse(c, &refusal, false);
 }
 
+/*
+ * May the connection be used again after the answer to this request? Not that of a proxy whose header fields tell
+ * who the client is: the next request may be someone else's.
+ */
+static bool may_keep(const struct connection *c) {
+	return !c->env->draining && !c->surplus && !c->handshake->shared &&
+		c->handshake->requests < HANDSHAKE_REQUESTS_MAX;
+}
+
+/* The path of a request's target: a query string may hold what does not belong into a log. */
+static struct http_slice target_path(const struct http_request *request) {
+	struct http_slice path = request->target;
+	const char *query = memchr(path.at, '?', path.len);
+	path.len = query ? (size_t)(query - path.at) : path.len;
+	return path;
+}
+
 static void answer_web(struct connection *c, const struct http_request *request) {
 	struct web_response response;
-	/* A query string may hold what does not belong into a log. */
-	const char *query = memchr(request->target.at, '?', request->target.len);
-	size_t path_len = query ? (size_t)(query - request->target.at) : request->target.len;
-	web_respond(c->env->web, request, &response);
+	struct http_slice path = target_path(request);
+	web_respond(c->env->web, request, may_keep(c), &response);
 	const char *user = c->handshake->granted ? c->handshake->user : NULL;
 	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s", (int)request->method.len,
-		request->method.at, (int)path_len, request->target.at, response.status,
+		request->method.at, (int)path.len, path.at, response.status,
 		user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
 	c->handshake->file = response.fd;
+	c->handshake->file_at = response.offset;
 	c->handshake->file_left = response.body_len;
-	answer_begin(c, response.head, response.head_len);
+	answer_begin(c, response.head, response.head_len, response.keep);
+}
+
+/* Methods are case-sensitive, unlike nearly everything else. */
+static bool method_is(const struct http_request *request, const char *method) {
+	return request->method.len == strlen(method) &&
+		memcmp(request->method.at, method, request->method.len) == 0;
+}
+
+static bool is_upgrade(const struct http_request *request) {
+	return http_has_token(request, "Upgrade", "websocket");
+}
+
+/* Is this for the option `health`? */
+static bool asks_for_health(const struct connection *c, const struct http_request *request) {
+	const char *health = c->env->settings->health;
+	struct http_slice path = target_path(request);
+	bool is_read = method_is(request, "GET") || method_is(request, "HEAD");
+	return health && is_read && !is_upgrade(request) && path.len == strlen(health) &&
+		memcmp(path.at, health, path.len) == 0;
+}
+
+/*
+ * What keeps the next client from being taken; NULL: nothing. One that has come for this answer alone has
+ * shown that there was room for it.
+ */
+static const char *find_obstacle(const struct connection *c) {
+	if(c->env->draining) {
+		return "the server is shutting down";
+	}
+	bool full = c->surplus || (c->env->full && c->handshake->requests > 1);
+	return full ? "too many connections" : NULL;
+}
+
+static void answer_health(struct connection *c, const struct http_request *request) {
+	char answer[HANDSHAKE_ANSWER_MAX];
+	const char *obstacle = find_obstacle(c);
+	unsigned status = obstacle ? 503 : 200;
+	bool keep = may_keep(c) && http_persists(request);
+	unsigned flags = keep ? HTTP_PERSIST : 0;
+	flags |= c->handshake->head_only ? HTTP_HEAD_ONLY : 0;
+	int len = http_format_error(
+		answer, sizeof(answer), status, obstacle ? obstacle : "ok", NULL, flags);
+	assert(len > 0);
+	connection_log(c, LOG_DEBUG, "health is answered with %u", status);
+	answer_begin(c, answer, (size_t)len, keep);
 }
 
 /* ---- the rules of the upgrade, RFC 6455 section 4.2.1 ---- */
@@ -168,9 +290,7 @@ static bool refused(struct upgrade *u, unsigned status, const char *message, con
 }
 
 static bool check_request_line(struct upgrade *u) {
-	struct http_slice method = u->request->method;
-	/* Methods are case-sensitive, unlike nearly everything else. */
-	if(method.len != 3 || memcmp(method.at, "GET", 3) != 0) {
+	if(!method_is(u->request, "GET")) {
 		return refused(
 			u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
 	}
@@ -581,18 +701,15 @@ static void start_upgrade(struct connection *c, const struct http_request *reque
 
 /* ---- who the client is ---- */
 
-/* See below: a request that has waited begins anew. */
-static void head_bytes(struct connection *c, const uint8_t *data, size_t len);
+/* See below: a request that has waited begins anew, and others may be behind it. */
+static bool head_bytes(struct connection *c, const uint8_t *data, size_t len);
+static void head_next(struct connection *c);
 
 enum entrance {
 	ENTRANCE_OPEN,
 	ENTRANCE_WAIT, /* the password is being verified */
 	ENTRANCE_REFUSED /* and answered */
 };
-
-static bool is_upgrade(const struct http_request *request) {
-	return http_has_token(request, "Upgrade", "websocket");
-}
 
 /* RFC 9110, section 11.6.1; RFC 7617, section 2.1 for the charset. */
 static void refuse_user(struct connection *c, const char *message) {
@@ -617,7 +734,9 @@ static void refuse_busy(struct connection *c, const char *message) {
 static void auth_resume(struct connection *c) {
 	struct handshake *h = c->handshake;
 	h->scanned = 0;
-	head_bytes(c, h->input.data, h->input.len);
+	if(head_bytes(c, h->input.data, h->input.len)) {
+		head_next(c);
+	}
 }
 
 static void auth_done(void *ctx, enum auth_result result) {
@@ -737,6 +856,7 @@ static void identify(struct connection *c, const struct http_request *request) {
 		return;
 	}
 	if(proxy_trusts(c->env->settings->trusted, &c->address.any)) {
+		c->handshake->shared = true;
 		read_proxy_fields(c, request);
 	}
 	c->handshake->identified = true;
@@ -826,7 +946,7 @@ static void redirect(struct connection *c, const struct http_request *request) {
 	struct refusal refusal = {.status = 308,
 		.message = "this server is to be reached with https",
 		.extra = location};
-	refuse(c, &refusal, http_slice_is(request->method, "HEAD"));
+	refuse(c, &refusal, c->handshake->head_only);
 }
 
 static void handle_request(struct connection *c, const struct http_request *request) {
@@ -855,26 +975,33 @@ static bool check_request(struct connection *c, const struct http_request *reque
 	return fine;
 }
 
+/* Whether `data` has been admitted: false, it has been refused, or waits in h->input. */
+static bool head_admitted(struct connection *c, const struct http_request *request,
+	const uint8_t *data, size_t len, size_t head_len) {
+	if(!check_request(c, request)) {
+		return false;
+	}
+	enum entrance entrance = authenticate(c, request);
+	if(entrance == ENTRANCE_WAIT) {
+		auth_wait(c, data, len, head_len);
+	}
+	return entrance == ENTRANCE_OPEN;
+}
+
 /* `data` is in the scratch buffer or all of h->input: a complete head and what came behind it. */
 static void head_complete(struct connection *c, const struct http_request *request,
 	const uint8_t *data, size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
 	struct carry rest = {0};
-	h->head_only = http_slice_is(request->method, "HEAD");
+	h->head_only = method_is(request, "HEAD");
 	identify(c, request);
 	if(c->env->settings->redirect_https && c->env->tls && !tls_is_active(&c->client)) {
 		redirect(c, request);
 		return;
 	}
-	if(!check_request(c, request)) {
-		return;
-	}
-	enum entrance entrance = authenticate(c, request);
-	if(entrance == ENTRANCE_REFUSED) {
-		return;
-	}
-	if(entrance == ENTRANCE_WAIT) {
-		auth_wait(c, data, len, head_len);
+	/* Whoever asks for the daemon's health needs neither room nor a password. */
+	bool health = asks_for_health(c, request);
+	if(!health && !head_admitted(c, request, data, len, head_len)) {
 		return;
 	}
 	if(carry_append(&rest, data + head_len, len - head_len)) {
@@ -884,15 +1011,21 @@ static void head_complete(struct connection *c, const struct http_request *reque
 	struct carry head = h->input; /* the request points into it */
 	h->input = rest;
 	h->head_len = 0;
-	handle_request(c, request);
+	h->requests++;
+	if(health) {
+		answer_health(c, request);
+	} else {
+		handle_request(c, request);
+	}
 	carry_free(&head);
 }
 
 /*
  * `len` bytes of input at `data`, in the scratch buffer or in h->input: a complete head, or a part of one.
- * `request` points into them while it is handled.
+ * `request` points into them while it is handled. True: a request has been handled, and others may follow
+ * if the phase is CONNECTION_HEAD again.
  */
-static void head_bytes(struct connection *c, const uint8_t *data, size_t len) {
+static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	struct handshake *h = c->handshake;
 	struct http_request request;
 	struct http_error error;
@@ -901,12 +1034,44 @@ static void head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		(const char *)data, len, &h->scanned, &request, &head_len, &error);
 	if(result == HTTP_BAD) {
 		refuse_with(c, error.status, error.message);
-	} else if((result == HTTP_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
+		return true;
+	}
+	if((result == HTTP_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
 		refuse_with(c, 431, "the request head is too large");
-	} else if(result == HTTP_DONE) {
+		return true;
+	}
+	if(result == HTTP_DONE) {
 		head_complete(c, &request, data, len, head_len);
-	} else if(data != h->input.data && carry_append(&h->input, data, len)) {
+		return true;
+	}
+	if(data != h->input.data && carry_append(&h->input, data, len)) {
 		connection_close(c);
+	}
+	return false;
+}
+
+/* Closes a connection that waits for nothing but a further request. TLS wants to hear that this is the end. */
+static void leave(struct connection *c) {
+	if(c->handshake->requests > 0) {
+		stream_finish(&c->client);
+	}
+	connection_close(c);
+}
+
+/*
+ * Handles what a client has sent without waiting for the answers before, one after the other and not by
+ * recursion: there may be many, and others have their turn, too.
+ */
+static void head_next(struct connection *c) {
+	bool handled = true;
+	for(int i = 0; handled && c->phase == CONNECTION_HEAD && c->handshake->input.len > 0; i++) {
+		struct handshake *h = c->handshake;
+		if(i == HANDSHAKE_REQUESTS_TURN) {
+			stream_want_read(&c->client, false);
+			yield(c);
+			return;
+		}
+		handled = head_bytes(c, h->input.data, h->input.len);
 	}
 }
 
@@ -931,14 +1096,18 @@ static void head_readable(struct connection *c) {
 		if(why) {
 			connection_log_limited(c, LOG_INFO, "TLS failed: %s", why);
 		}
-		connection_close(c);
+		leave(c);
 		return;
 	}
 	if(h->input.len > 0) {
 		h->input.len += (size_t)got;
-		head_bytes(c, h->input.data, h->input.len);
-	} else {
-		head_bytes(c, into, (size_t)got);
+		into = h->input.data;
+		got = (ssize_t)h->input.len;
+	} else if(h->requests > 0) {
+		arm(c, c->env->settings->handshake_timeout_ms); /* counts from the first byte */
+	}
+	if(!connection_is_dead(c) && head_bytes(c, into, (size_t)got)) {
+		head_next(c);
 	}
 }
 
@@ -951,9 +1120,36 @@ static void head_client(struct connection *c, unsigned events) {
 	}
 }
 
+/*
+ * No further request: closed without a word, which would be taken for the answer to one that is on its way. But
+ * the kernel may still hold much of the last answer.
+ */
+static void head_idle(struct connection *c) {
+	uint64_t due_ms;
+	if(stream_outstanding(&c->client) > 0 &&
+		connection_progresses(
+			&c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
+		connection_set_deadline(c, due_ms);
+	} else {
+		leave(c);
+	}
+}
+
 static void head_deadline(struct connection *c) {
-	if(c->handshake->proxy_header) {
+	struct handshake *h = c->handshake;
+	if(h->proxy_header) {
 		proxy_header_failed(c, "it is not complete in time (handshake-timeout)");
+		return;
+	}
+	if(h->yielded) {
+		h->yielded = false;
+		stream_want_read(&c->client, true);
+		arm(c, c->env->settings->handshake_timeout_ms);
+		head_next(c);
+		return;
+	}
+	if(h->requests > 0 && h->input.len == 0) {
+		head_idle(c);
 		return;
 	}
 	refuse_with(c, 408, "no complete request in time (handshake-timeout)");
@@ -965,7 +1161,7 @@ static void handshake_shutdown(struct connection *c) {
 
 static void head_shutdown(struct connection *c) {
 	if(c->handshake->input.len == 0 || c->handshake->proxy_header) {
-		connection_close(c); /* nothing was asked, nothing is answered */
+		leave(c); /* nothing was asked, nothing is answered */
 	} else {
 		handshake_shutdown(c);
 	}
@@ -1045,19 +1241,21 @@ static void answer_client(struct connection *c, unsigned events) {
 		connection_close(c);
 		return;
 	}
-	if(events & STREAM_READABLE) {
+	if((events & STREAM_READABLE) && !c->handshake->keep) {
 		/* Nothing that comes behind the request matters; its end does not stop the answer. */
 		stream_read(&c->client, c->env->loop->scratch, LOOP_SCRATCH_SIZE);
 	}
 	if(events & STREAM_PROGRESS) {
 		answer_pump(c);
+		head_next(c);
 	}
 }
 
 static void answer_deadline(struct connection *c) {
 	uint64_t due_ms;
-	if(stream_backlog(&c->client) <= c->env->settings->buffer_low) {
+	if(c->handshake->yielded) {
 		answer_pump(c);
+		head_next(c);
 	} else if(connection_progresses(
 			  &c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
 		connection_set_deadline(c, due_ms);
@@ -1110,8 +1308,6 @@ void handshake_free(struct handshake *handshake) {
 	free(handshake->user);
 	free(handshake->protocol);
 	carry_free(&handshake->input);
-	if(handshake->file >= 0) {
-		close(handshake->file);
-	}
+	close_file(handshake);
 	free(handshake);
 }

@@ -16,7 +16,7 @@ struct http_slice {
 };
 
 struct http_header {
-	struct http_slice name;  /* as received */
+	struct http_slice name; /* as received */
 	struct http_slice value; /* without surrounding white space */
 };
 
@@ -26,7 +26,7 @@ struct http_header {
 struct http_request {
 	struct http_slice method;
 	struct http_slice target; /* begins with '/' or is "*"; absolute forms are reduced */
-	int minor;                /* HTTP/1.<minor>; above 1 like 1 (RFC 9110, 2.5) */
+	int minor; /* HTTP/1.<minor>; above 1 like 1 (RFC 9110, 2.5) */
 	size_t headers;
 	struct http_header header[HTTP_HEADERS_MAX];
 };
@@ -96,6 +96,12 @@ const char *http_status_text(unsigned status);
 void http_format_date(char out[HTTP_DATE_CAP], int64_t seconds);
 
 /*
+ * Reads a date in any of the three forms of RFC 9110, 5.6.7 into seconds since 1970. `now` tells
+ * which century a year of two digits means. 0 or -EINVAL.
+ */
+int http_parse_date(struct http_slice text, int64_t now, int64_t *out);
+
+/*
  * The `extra` of a 426: RFC 9110, 15.5.22 and 7.8 want Upgrade, named in Connection; RFC 6455, 4.4
  * wants the version. The second Connection field joins "close" in one list.
  */
@@ -104,12 +110,23 @@ void http_format_date(char out[HTTP_DATE_CAP], int64_t seconds);
 
 /*
  * Formats a complete response with `message` and a line end as its text/plain body into `out`, NUL
- * included: Date, Content-Length, Connection: close, X-Content-Type-Options, Cache-Control:
- * no-store, and `extra` (whole header lines ending in CRLF, or NULL). With `head_only` the body is
- * left out and Content-Length stays. Returns the length without the NUL, or -ENOSPC.
+ * included: Date, Content-Length, Connection, X-Content-Type-Options, Cache-Control: no-store, and
+ * `extra` (whole header lines ending in CRLF, or NULL). `flags` are of those below. Returns the
+ * length without the NUL, or -ENOSPC.
  */
+#define HTTP_HEAD_ONLY 1u /* the body is left out and Content-Length stays */
+#define HTTP_PERSIST 2u /* the connection stays open: keep-alive instead of close */
 int http_format_error(char *out, size_t cap, unsigned status, const char *message,
-	const char *extra, bool head_only);
+	const char *extra, unsigned flags);
+
+/*
+ * Percent-encodes a path, slashes excepted, so that it is one in a Location or in a link, whatever
+ * is around it (RFC 3986, 3.3). Length without the NUL, or -ENOSPC.
+ */
+int http_percent_encode(const char *path, char *out, size_t cap);
+
+/* Does the client leave the connection open for a further request (RFC 9112, 9.3)? */
+bool http_persists(const struct http_request *request);
 
 /*
  * Decodes %XX in `in` to `out` (cap bytes, NUL-terminated) and returns the decoded length, or

@@ -3,8 +3,9 @@
  * Sockets and streams.
  *
  * Must not know: WebSocket, HTTP, connections.
- * Invariants: while bytes are queued a stream wants LOOP_OUT, and only then; a stream whose write failed has
- * an empty queue and refuses further writes; the descriptor is closed in stream_close() and nowhere else.
+ * Invariants: while bytes are queued or a file waits for room a stream wants LOOP_OUT, and only then; a
+ * stream whose write failed has an empty queue and refuses further writes; the descriptor is closed in
+ * stream_close() and nowhere else.
  */
 #include "network.h"
 
@@ -19,11 +20,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define FLUSH_IOV 32 /* chunks handed to the kernel at once */
+#define SEND_FILE_READ (64 * 1024) /* of a file at once, where the bytes have to be copied */
 
 /* ---- streams ---- */
 
@@ -96,6 +99,16 @@ int stream_flush_bytes(struct stream *stream) {
 	return 0;
 }
 
+/* The signal of a broken pipe cannot be suppressed for one call here; main ignores it. */
+static ssize_t plain_send_file(int fd, int file, uint64_t offset, size_t max) {
+	off_t at = (off_t)offset;
+	ssize_t sent;
+	do {
+		sent = sendfile(fd, file, &at, max);
+	} while(sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
 static bool plain_finish(struct stream *stream) {
 	/* ENOTCONN: the other side was quicker. There is nothing left to do then. */
 	shutdown(stream->io.fd, SHUT_WR);
@@ -106,6 +119,7 @@ const struct stream_ops network_stream_ops = {
 	.read = plain_read,
 	.send = network_send,
 	.write = stream_write_bytes,
+	.send_file = plain_send_file,
 	.flush = stream_flush_bytes,
 	.finish = plain_finish,
 	.has_end = true,
@@ -117,6 +131,7 @@ const struct stream_ops network_unix_ops = {
 	.read = plain_read,
 	.send = network_send,
 	.write = stream_write_bytes,
+	.send_file = plain_send_file,
 	.flush = stream_flush_bytes,
 	.finish = plain_finish,
 	.has_end = true,
@@ -125,7 +140,7 @@ const struct stream_ops network_unix_ops = {
 /* Keeps the invariant: LOOP_OUT is wanted while there is a backlog. */
 void stream_update(struct stream *stream) {
 	unsigned want = stream->io.want & LOOP_IN;
-	if(stream->out.len > 0) {
+	if(stream->out.len > 0 || stream->starved) {
 		want |= LOOP_OUT;
 	}
 	loop_want(stream->loop, &stream->io, want);
@@ -133,6 +148,7 @@ void stream_update(struct stream *stream) {
 
 static void stream_break(struct stream *stream, int error) {
 	stream->error = error < 0 ? -error : error;
+	stream->starved = false;
 	bufq_consume(&stream->out, &stream->loop->pool, stream->out.len);
 	stream_update(stream);
 }
@@ -145,6 +161,8 @@ static void stream_finish_now(struct stream *stream) {
 
 static unsigned stream_flush(struct stream *stream) {
 	size_t before = stream->out.len;
+	bool starved = stream->starved;
+	stream->starved = false;
 	if(stream->error) {
 		stream_update(stream);
 		return STREAM_BROKEN;
@@ -156,7 +174,7 @@ static unsigned stream_flush(struct stream *stream) {
 	}
 	stream_update(stream);
 	stream_finish_now(stream);
-	if(stream->out.len == before) {
+	if(stream->out.len == before && !starved) {
 		return 0;
 	}
 	stream->progress_ms = stream->loop->now_ms;
@@ -192,6 +210,7 @@ static void stream_init(
 	stream->finished = false;
 	stream->datagram = false;
 	stream->ended = false;
+	stream->starved = false;
 }
 
 int stream_open(struct stream *stream, struct loop *loop, int fd, const struct stream_ops *ops,
@@ -319,6 +338,55 @@ int stream_writev(struct stream *stream, const struct iovec *iov, int count) {
 int stream_write(struct stream *stream, const void *data, size_t len) {
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
 	return stream_writev(stream, &iov, 1);
+}
+
+/* For kinds that have to see the bytes, and file systems that cannot do without. */
+static ssize_t send_file_copy(struct stream *stream, int file, uint64_t offset, size_t max) {
+	uint8_t *scratch = stream->loop->scratch;
+	size_t want = max < SEND_FILE_READ ? max : SEND_FILE_READ;
+	ssize_t got;
+	do {
+		got = pread(file, scratch, want, (off_t)offset);
+	} while(got < 0 && errno == EINTR);
+	if(got <= 0) {
+		return got < 0 ? -errno : 0;
+	}
+	int result = stream_write(stream, scratch, (size_t)got);
+	return result ? result : got;
+}
+
+/* The kernel is full: the owner is told when there is room. */
+static void stream_starve(struct stream *stream) {
+	stream_outstanding(stream);
+	stream->progress_ms = stream->loop->now_ms;
+	stream->starved = true;
+	loop_used_up(&stream->io, LOOP_OUT);
+	stream_update(stream);
+}
+
+ssize_t stream_send_file(struct stream *stream, int file, uint64_t offset, size_t max) {
+	assert(!stream->finishing && !stream->datagram);
+	if(stream->error) {
+		return -stream->error;
+	}
+	if(stream->out.len > 0) {
+		return -EAGAIN;
+	}
+	if(!stream->ops->send_file) {
+		return send_file_copy(stream, file, offset, max);
+	}
+	ssize_t sent = stream->io.ready & LOOP_OUT
+		? stream->ops->send_file(stream->io.fd, file, offset, max)
+		: -EAGAIN;
+	if(sent == -EINVAL || sent == -ENOSYS) {
+		return send_file_copy(stream, file, offset, max);
+	}
+	if(sent > 0) {
+		stream->sent += (uint32_t)sent;
+	} else if(sent == -EAGAIN) {
+		stream_starve(stream);
+	}
+	return sent;
 }
 
 size_t stream_backlog(const struct stream *stream) {

@@ -19,7 +19,7 @@ struct stream;
 
 /* What the owner is told; several at once. */
 #define STREAM_READABLE 1u /* stream_read() is worth a try */
-#define STREAM_PROGRESS 2u /* the backlog has shrunk */
+#define STREAM_PROGRESS 2u /* the backlog has shrunk, or there is room for stream_send_file() */
 #define STREAM_BROKEN                                                                              \
 	4u /* queued bytes could not be written and are gone; stream->error says why */
 
@@ -34,6 +34,9 @@ struct stream_ops {
 	ssize_t (*send)(int fd, const struct iovec *iov, int count);
 	/* sends what goes at once and queues the rest; 0 or negative errno */
 	int (*write)(struct stream *stream, const struct iovec *iov, int count, size_t total);
+	/* hands up to `max` bytes of a file from `offset` on to the kernel: see stream_send_file(), 0 is the end
+	 * of the file; NULL: this kind has to see the bytes */
+	ssize_t (*send_file)(int fd, int file, uint64_t offset, size_t max);
 	/* sends from the queue until it is empty or the kernel is full; 0 or negative errno */
 	int (*flush)(struct stream *stream);
 	/* The queue is empty and nothing more will be written: ends this direction. False: it has queued a last
@@ -65,6 +68,7 @@ struct stream {
 	bool finished; /* done */
 	bool datagram; /* reads and writes are messages; a read of 0 bytes is an empty one */
 	bool ended; /* a read has returned the end or an error */
+	bool starved; /* stream_send_file() waits for room */
 };
 
 extern const struct stream_ops network_stream_ops; /* TCP */
@@ -110,6 +114,14 @@ void stream_want_read(struct stream *stream, bool want);
  */
 int stream_write(struct stream *stream, const void *data, size_t len);
 int stream_writev(struct stream *stream, const struct iovec *iov, int count);
+
+/*
+ * Sends up to `max` bytes of the regular file `file` from `offset` on, without copying them where the kind of
+ * stream allows. Never queues more than one read's worth. The number of bytes taken; 0: the file is
+ * shorter; -EAGAIN: not now (older bytes wait, or the kernel is full), STREAM_PROGRESS will tell; other
+ * negative errno: the file cannot be read or the stream is broken. Not for datagrams.
+ */
+ssize_t stream_send_file(struct stream *stream, int file, uint64_t offset, size_t max);
 
 /* Bytes queued and not taken by the kernel. */
 size_t stream_backlog(const struct stream *stream);

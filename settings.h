@@ -50,6 +50,8 @@ struct settings {
 	size_t origins; /* 0: any */
 	struct origin *origin;
 	char *web; /* NULL: no web pages */
+	bool web_listing;
+	char *health; /* path of requests for the state of the daemon; NULL: none */
 	char *auth_file; /* NULL: nobody has to name a user; its content is in struct config */
 	bool web_auth; /* pages too ask for a user, if there is an auth_file */
 	struct settings_texts

@@ -8,19 +8,26 @@
  * barrier. What is opened for reading has been seen to be a regular file, so a fifo or a device in
  * the tree can neither block nor be disturbed.
  *
- * RFC 9110, sections 8.3, 8.8.2, 9.3.1, 9.3.2, 10.2.2, 15.4.2, 15.5.6 and 15.5.22.
+ * RFC 9110, sections 8.3, 8.4, 8.8.2, 8.8.3, 9.3.1, 9.3.2, 10.2.2, 12.5.5, 14.4, 15.3.7, 15.4.2, 15.4.5,
+ * 15.5.6, 15.5.17 and 15.5.22.
  */
 #include "web.h"
 
+#include "listing.h"
+#include "negotiate.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -33,19 +40,42 @@
 #define LOOKUP_TRIES 4
 
 #define INDEX_NAME "index.html"
+#define SUFFIX_MAX 3 /* ".br" */
+
+#define ETAG_CAP 64
+
+/* A page may be shown in frames of its own site only, and a listing does nothing at all. */
+#define PAGE_POLICY "frame-ancestors 'self'"
+#define LISTING_POLICY "default-src 'none'; frame-ancestors 'self'"
 
 struct web_site {
-	int root;   /* the directory, or the one that holds `file` */
+	int root; /* the directory, or the one that holds `file` */
 	char *file; /* name in `root`; NULL: a whole directory is served */
+	bool lists; /* directories without index are listed */
+};
+
+/* An open file; fd -1: none. */
+struct opened {
+	int fd;
+	struct stat info;
 };
 
 /* One request on its way to a file. */
 struct lookup {
 	const struct web_site *site;
 	struct http_slice query; /* behind the path, with its '?'; may be empty */
-	char path[PATH_CAP];     /* decoded; begins with '/' */
-	struct stat info;        /* of the opened file */
-	int fd;                  /* the file, or -1 */
+	char path[PATH_CAP + SUFFIX_MAX]; /* decoded; begins with '/' */
+	struct opened file;
+	const char *coding; /* the content coding of `file`; NULL: none */
+};
+
+/* Files beside a file that hold it compressed; the first is preferred. */
+static const struct {
+	const char *suffix;
+	const char *coding;
+} codings[] = {
+	{".br", "br"},
+	{".gz", "gzip"},
 };
 
 static const struct {
@@ -115,8 +145,10 @@ static bool is_method(const struct http_request *request, const char *method) {
 
 static void respond_error(const struct http_request *request, struct web_response *response,
 	unsigned status, const char *message, const char *extra) {
-	int len = http_format_error(response->head, sizeof(response->head), status, message, extra,
-		is_method(request, "HEAD"));
+	unsigned flags = is_method(request, "HEAD") ? HTTP_HEAD_ONLY : 0;
+	flags |= response->keep ? HTTP_PERSIST : 0;
+	int len = http_format_error(
+		response->head, sizeof(response->head), status, message, extra, flags);
 	response->status = status;
 	response->head_len = len < 0 ? 0 : (size_t)len;
 }
@@ -230,21 +262,21 @@ static int stat_opened(int fd, struct stat *info) {
  * exchange in between. 0, or negative errno; -EISDIR for a directory, -EINVAL for what else is no
  * regular file.
  */
-static int open_file(const struct web_site *site, const char *path, struct lookup *lookup) {
+static int open_file(const struct web_site *site, const char *path, struct opened *file) {
 	static const int ways[] = {O_PATH, O_RDONLY | O_NONBLOCK | O_NOCTTY};
 	for(size_t way = 0; way < sizeof(ways) / sizeof(*ways); way++) {
-		int fd = stat_opened(open_entry(site, path, ways[way]), &lookup->info);
+		int fd = stat_opened(open_entry(site, path, ways[way]), &file->info);
 		if(fd < 0) {
 			return fd;
 		}
-		if(!S_ISREG(lookup->info.st_mode)) {
+		if(!S_ISREG(file->info.st_mode)) {
 			close(fd);
-			return S_ISDIR(lookup->info.st_mode) ? -EISDIR : -EINVAL;
+			return S_ISDIR(file->info.st_mode) ? -EISDIR : -EINVAL;
 		}
 		if(way == 0) {
 			close(fd);
 		} else {
-			lookup->fd = fd;
+			file->fd = fd;
 		}
 	}
 	return 0;
@@ -270,8 +302,8 @@ static unsigned read_target(
 	const char *query = memchr(target.at, '?', target.len);
 	size_t len = query ? (size_t)(query - target.at) : target.len;
 	lookup->query = (struct http_slice){.at = target.at + len, .len = target.len - len};
-	int decoded = http_percent_decode(
-		target.at, len, lookup->path, sizeof(lookup->path) - sizeof(INDEX_NAME));
+	int decoded =
+		http_percent_decode(target.at, len, lookup->path, PATH_CAP - sizeof(INDEX_NAME));
 	if(decoded == -ENOSPC) {
 		*message = "the address is too long";
 		return 414;
@@ -287,29 +319,12 @@ static unsigned read_target(
 	return 0;
 }
 
-/* Percent-encodes everything a browser could read as more than a part of a path. Length, or
- * -ENOSPC. */
-static int encode_path(const char *path, char *out, size_t cap) {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				    "-._~/!$&'()*+,;=:@";
-	size_t used = 0;
-	for(const char *at = path; *at; at++) {
-		bool is_plain = strchr(plain, *at) != NULL;
-		if(cap - used < 4) {
-			return -ENOSPC;
-		}
-		used += (size_t)snprintf(out + used, cap - used, is_plain ? "%c" : "%%%02X",
-			is_plain ? *at : (int)(unsigned char)*at);
-	}
-	return (int)used;
-}
-
 /* A directory asked for without its slash: relative links in its index would miss it. */
 static void respond_redirect(const struct http_request *request, const struct lookup *lookup,
 	struct web_response *response) {
 	char path[WEB_HEAD_MAX / 2];
 	char extra[WEB_HEAD_MAX / 2 + 64];
-	int len = encode_path(lookup->path, path, sizeof(path));
+	int len = http_percent_encode(lookup->path, path, sizeof(path));
 	if(len >= 0) {
 		len = snprintf(extra, sizeof(extra), "Location: %s/%.*s\r\n", path,
 			lookup->query.len > WEB_HEAD_MAX ? WEB_HEAD_MAX : (int)lookup->query.len,
@@ -322,36 +337,216 @@ static void respond_redirect(const struct http_request *request, const struct lo
 	respond_error(request, response, 301, "this directory has a slash at its end", extra);
 }
 
-static void respond_file(const struct http_request *request, struct lookup *lookup,
-	const char *name, struct web_response *response) {
-	char now_date[HTTP_DATE_CAP];
+/* ---- heads ---- */
+
+/* The parts of a head have bounds that together leave room. */
+__attribute__((format(printf, 2, 3))) static void add(
+	struct web_response *response, const char *format, ...) {
+	size_t room = sizeof(response->head) - response->head_len;
+	va_list arguments;
+	va_start(arguments, format);
+	int len = vsnprintf(response->head + response->head_len, room, format, arguments);
+	va_end(arguments);
+	assert(len >= 0 && (size_t)len < room);
+	response->head_len += (size_t)len;
+}
+
+static void begin_head(struct web_response *response, unsigned status, int64_t now) {
 	char date[HTTP_DATE_CAP];
-	int64_t now = (int64_t)time(NULL);
-	int64_t modified = (int64_t)lookup->info.st_mtim.tv_sec;
-	uint64_t size = (uint64_t)lookup->info.st_size;
-	http_format_date(now_date, now);
-	/* Never in the future (RFC 9110, 8.8.2.1). */
-	http_format_date(date, modified < now ? modified : now);
-	int len = snprintf(response->head, sizeof(response->head),
-		"HTTP/1.1 200 %s\r\n"
-		"Date: %s\r\n"
-		"Content-Type: %s\r\n"
-		"Content-Length: %llu\r\n"
-		"Last-Modified: %s\r\n"
-		"Cache-Control: no-cache\r\n"
+	http_format_date(date, now);
+	response->status = status;
+	response->head_len = 0;
+	add(response, "HTTP/1.1 %u %s\r\nDate: %s\r\n", status, http_status_text(status), date);
+}
+
+static void end_head(struct web_response *response, const char *policy) {
+	add(response,
 		"X-Content-Type-Options: nosniff\r\n"
 		"Referrer-Policy: no-referrer\r\n"
-		"Connection: close\r\n"
+		"Content-Security-Policy: %s\r\n"
+		"Connection: %s\r\n"
 		"\r\n",
-		http_status_text(200), now_date, type_of(name), (unsigned long long)size, date);
-	response->status = 200;
-	response->head_len = (size_t)len;
-	if(size == 0 || is_method(request, "HEAD")) {
-		close(lookup->fd);
+		policy, response->keep ? "keep-alive" : "close");
+}
+
+static void add_content(struct web_response *response, const char *type, uint64_t len) {
+	add(response, "Content-Type: %s\r\nContent-Length: %llu\r\n", type,
+		(unsigned long long)len);
+}
+
+/* What a 304 has to repeat (RFC 9110, 15.4.5), and the coding. */
+static void add_validators(struct web_response *response, const struct lookup *lookup,
+	const struct negotiate_file *file) {
+	char date[HTTP_DATE_CAP];
+	http_format_date(date, file->modified);
+	add(response,
+		"Last-Modified: %s\r\n"
+		"ETag: %s\r\n"
+		"Cache-Control: no-cache\r\n"
+		"Accept-Ranges: bytes\r\n",
+		date, file->etag);
+	if(!lookup->site->file) {
+		add(response, "Vary: Accept-Encoding\r\n");
+	}
+	if(lookup->coding) {
+		add(response, "Content-Encoding: %s\r\n", lookup->coding);
+	}
+}
+
+/* ---- files ---- */
+
+/* Hands `fd` over, unless there is nothing to be sent of it. */
+static void give_body(const struct http_request *request, struct web_response *response, int fd,
+	uint64_t offset, uint64_t len) {
+	if(len == 0 || is_method(request, "HEAD")) {
+		close(fd);
 		return;
 	}
-	response->fd = lookup->fd;
-	response->body_len = size;
+	response->fd = fd;
+	response->offset = offset;
+	response->body_len = len;
+}
+
+static void respond_unsatisfiable(
+	const struct http_request *request, struct lookup *lookup, struct web_response *response) {
+	char extra[64];
+	snprintf(extra, sizeof(extra), "Content-Range: bytes */%llu\r\n",
+		(unsigned long long)lookup->file.info.st_size);
+	close(lookup->file.fd);
+	respond_error(request, response, 416, "the file has no such range", extra);
+}
+
+/*
+ * Inode, size and time of the last change: a file that is replaced or written to gets another one,
+ * and so does each of its compressed neighbours.
+ */
+static void describe(const struct stat *info, char etag[ETAG_CAP], struct negotiate_file *file) {
+	int64_t modified = (int64_t)info->st_mtim.tv_sec;
+	snprintf(etag, ETAG_CAP, "\"%llx-%llx-%llx.%lx\"", (unsigned long long)info->st_ino,
+		(unsigned long long)info->st_size, (unsigned long long)modified,
+		(unsigned long)info->st_mtim.tv_nsec);
+	file->etag = etag;
+	file->now = (int64_t)time(NULL);
+	/* Never in the future (RFC 9110, 8.8.2.1). */
+	file->modified = modified < file->now ? modified : file->now;
+	file->size = (uint64_t)info->st_size;
+}
+
+static void respond_file(const struct http_request *request, struct lookup *lookup,
+	const char *name, struct web_response *response) {
+	char etag[ETAG_CAP];
+	struct negotiate_file file;
+	struct negotiate_range range;
+	describe(&lookup->file.info, etag, &file);
+	unsigned status = negotiate_status(request, &file, &range);
+	if(status == 416) {
+		respond_unsatisfiable(request, lookup, response);
+		return;
+	}
+	begin_head(response, status, file.now);
+	add_validators(response, lookup, &file);
+	if(status == 206) {
+		add(response, "Content-Range: bytes %llu-%llu/%llu\r\n",
+			(unsigned long long)range.first,
+			(unsigned long long)(range.first + range.len - 1),
+			(unsigned long long)file.size);
+	}
+	if(status == 304) {
+		range.len = 0;
+	} else {
+		add_content(response, type_of(name), range.len);
+	}
+	end_head(response, PAGE_POLICY);
+	give_body(request, response, lookup->file.fd, range.first, range.len);
+}
+
+/* One that is older than the file holds what the file was before. */
+static bool is_fresh(const struct stat *neighbour, struct timespec modified) {
+	struct timespec time = neighbour->st_mtim;
+	return time.tv_sec != modified.tv_sec ? time.tv_sec > modified.tv_sec
+					      : time.tv_nsec >= modified.tv_nsec;
+}
+
+/* Exchanges the file, changed at `modified`, for its neighbour with this suffix, if there is one. */
+static bool take_neighbour(struct lookup *lookup, const char *suffix, struct timespec modified) {
+	size_t len = strlen(lookup->path);
+	struct opened neighbour;
+	memcpy(lookup->path + len, suffix,
+		strlen(suffix) + 1); /* read_target() has left the room */
+	int result = open_file(lookup->site, lookup->path + 1, &neighbour);
+	lookup->path[len] = '\0';
+	if(result < 0) {
+		return false;
+	}
+	if(!is_fresh(&neighbour.info, modified)) {
+		close(neighbour.fd);
+		return false;
+	}
+	close(lookup->file.fd);
+	lookup->file = neighbour;
+	return true;
+}
+
+/* The compressed neighbour that the client likes best, if it likes one at least as much as the file. */
+static void choose_coding(const struct http_request *request, struct lookup *lookup) {
+	unsigned best = negotiate_quality(request, "identity");
+	struct timespec modified = lookup->file.info.st_mtim;
+	for(size_t at = 0; at < sizeof(codings) / sizeof(*codings); at++) {
+		unsigned quality = negotiate_quality(request, codings[at].coding);
+		bool better = lookup->coding ? quality > best : quality >= best;
+		if(quality > 0 && better && take_neighbour(lookup, codings[at].suffix, modified)) {
+			lookup->coding = codings[at].coding;
+			best = quality;
+		}
+	}
+}
+
+/* ---- directories ---- */
+
+/* The text as an open file, like every other body; a descriptor or negative errno. */
+static int file_of_text(const char *text, size_t len) {
+	int fd = memfd_create("websocksy-listing", MFD_CLOEXEC);
+	if(fd < 0) {
+		return -errno;
+	}
+	if(write(fd, text, len) != (ssize_t)len) {
+		close(fd);
+		return -ENOMEM;
+	}
+	return fd;
+}
+
+/* A descriptor with the page and its length in `*len`, or negative errno. */
+static int make_listing(const struct lookup *lookup, size_t *len) {
+	char name[PATH_CAP];
+	char *text = NULL;
+	size_t path_len = strlen(lookup->path);
+	/* Without the slashes at both ends; the root is ".". */
+	int name_len = path_len > 2 ? (int)path_len - 2 : 0;
+	snprintf(name, sizeof(name), "%.*s", name_len ? name_len : 1,
+		name_len ? lookup->path + 1 : ".");
+	int fd = open_beneath(lookup->site->root, name, O_RDONLY | O_DIRECTORY);
+	int result = fd < 0 ? fd : listing_make(fd, lookup->path, &text, len);
+	if(result == 0) {
+		result = file_of_text(text, *len);
+	}
+	free(text);
+	return result;
+}
+
+static void respond_listing(
+	const struct http_request *request, struct lookup *lookup, struct web_response *response) {
+	size_t len = 0;
+	int fd = make_listing(lookup, &len);
+	if(fd < 0) {
+		respond_errno(request, response, -fd);
+		return;
+	}
+	begin_head(response, 200, (int64_t)time(NULL));
+	add_content(response, "text/html; charset=utf-8", len);
+	add(response, "Cache-Control: no-store\r\n");
+	end_head(response, LISTING_POLICY);
+	give_body(request, response, fd, 0, len);
 }
 
 static void respond_from_directory(
@@ -361,20 +556,24 @@ static void respond_from_directory(
 	if(is_directory) { /* read_target() has left the room */
 		memcpy(lookup->path + len, INDEX_NAME, sizeof(INDEX_NAME));
 	}
-	int result = open_file(lookup->site, lookup->path + 1, lookup);
-	if(result == -EISDIR && !is_directory) {
+	int result = open_file(lookup->site, lookup->path + 1, &lookup->file);
+	if(result == -ENOENT && is_directory && lookup->site->lists) {
+		lookup->path[len] = '\0';
+		respond_listing(request, lookup, response);
+	} else if(result == -EISDIR && !is_directory) {
 		respond_redirect(request, lookup, response);
 	} else if(result < 0) {
 		respond_errno(request, response, -result);
 	} else {
+		choose_coding(request, lookup);
 		respond_file(request, lookup, lookup->path, response);
 	}
 }
 
 static void respond_from_file(
 	const struct http_request *request, struct lookup *lookup, struct web_response *response) {
-	int result =
-		strcmp(lookup->path, "/") == 0 ? open_file(lookup->site, NULL, lookup) : -ENOENT;
+	bool is_root = strcmp(lookup->path, "/") == 0;
+	int result = is_root ? open_file(lookup->site, NULL, &lookup->file) : -ENOENT;
 	if(result < 0) {
 		respond_errno(request, response, -result);
 	} else {
@@ -382,10 +581,12 @@ static void respond_from_file(
 	}
 }
 
-void web_respond(const struct web_site *site, const struct http_request *request,
+void web_respond(const struct web_site *site, const struct http_request *request, bool keep,
 	struct web_response *response) {
 	response->fd = -1;
+	response->offset = 0;
 	response->body_len = 0;
+	response->keep = false;
 	if(!is_method(request, "GET") && !is_method(request, "HEAD")) {
 		respond_error(request, response, 405, "only GET and HEAD are answered here",
 			"Allow: GET, HEAD\r\n");
@@ -397,7 +598,8 @@ void web_respond(const struct web_site *site, const struct http_request *request
 			HTTP_UPGRADE_FIELDS);
 		return;
 	}
-	struct lookup lookup = {.site = site, .fd = -1};
+	response->keep = keep && http_persists(request);
+	struct lookup lookup = {.site = site, .file.fd = -1};
 	const char *message;
 	unsigned refused = read_target(request, &lookup, &message);
 	if(refused != 0) {
@@ -448,7 +650,7 @@ static int open_directory(const char *path, struct web_site *site) {
 static int open_single(const char *path, struct web_site *site) {
 	const char *slash = strrchr(path, '/');
 	char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	struct lookup probe = {.fd = -1};
+	struct opened probe = {.fd = -1};
 	int result = -ENOMEM;
 	site->file = strdup(slash ? slash + 1 : path);
 	if(directory && site->file) {
@@ -484,6 +686,10 @@ int web_site_open(const char *path, struct web_site **out, const char **error) {
 	}
 	*out = site;
 	return 0;
+}
+
+void web_site_set_listing(struct web_site *site, bool lists) {
+	site->lists = lists;
 }
 
 void web_site_close(struct web_site *site) {

@@ -843,10 +843,10 @@ def build_request(path="/", method="GET", version="HTTP/1.1", headers=None, remo
     remove      names to leave out
     extra       (name, value) pairs to append, duplicates included
     protocols   value of Sec-WebSocket-Protocol
-    plain       no upgrade: only Host
+    plain       no upgrade: only Host, and Connection: close
     raw         bytes to append after the headers, before the empty line
     """
-    fields = [UPGRADE_HEADERS[0]] if plain else list(UPGRADE_HEADERS)
+    fields = [UPGRADE_HEADERS[0], ("Connection", "close")] if plain else list(UPGRADE_HEADERS)
     headers = dict(headers or {})
     if protocols is not None:
         headers["Sec-WebSocket-Protocol"] = protocols

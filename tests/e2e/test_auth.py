@@ -15,6 +15,7 @@ import pytest
 from harness import BIN, TEXT, Daemon, TcpPeer, build_request, eventually, frame, run_once, scaled
 from plugin_builder import build_plugin
 from test_service import BASE, ECHO, UNCHANGED, config, reload  # noqa: F401 (config is a fixture)
+from test_web import exchange, receive
 
 LIBCRYPT = ctypes.CDLL("libcrypt.so.1")
 LIBCRYPT.crypt.restype = ctypes.c_char_p
@@ -522,3 +523,58 @@ def test_failed_attempts_do_not_flood_the_log(daemon):
         daemon.http()
     eventually(lambda: "answered 401" in daemon.log())
     assert daemon.log().count("answered 401") < 100
+
+
+# --- several requests on one connection ---------------------------------------------------------
+
+
+def test_each_request_of_a_connection_has_its_own_user(daemon):
+    client = daemon.connect()
+    for user, password in (("alice", "secret"), ("bob", "p:a:ß€ "), ("alice", "secret")):
+        answer = exchange(client, "/", **basic(user, password))
+        assert (answer.status, answer.body) == (200, PAGE)
+        assert answer.tokens("Connection") == ["keep-alive"]
+        daemon.wait_log(rf'GET / answered 200 \(user "{user}"\)')
+    answer = exchange(client, "/", **basic("bob", "secret"))
+    check_challenge(answer)
+    assert answer.tokens("Connection") == ["close"]
+    client.expect_eof()
+
+
+def test_password_is_not_remembered_for_the_connection(daemon):
+    client = daemon.connect()
+    assert exchange(client, "/", **basic("alice", "secret")).status == 200
+    check_challenge(exchange(client, "/"))
+    client.expect_eof()
+
+
+@pytest.mark.parametrize("last, status", (("secret", 200), ("wrong", 401)))
+def test_requests_behind_one_that_waits_for_its_password(run, tmp_path, site, last, status):
+    users = write_users(tmp_path / "slow", alice=("secret", SLOW), bob=("secret", SLOW))
+    client = run(Daemon(f"--auth-file={users}", f"--web={site}")).connect()
+    client.send_raw(b"".join(
+        build_request("/", headers={"Host": "localhost", **basic(user, password)}, plain=True,
+                      remove=["Connection"])
+        for user, password in (("alice", "secret"), ("alice", "secret"), ("bob", "secret"), ("alice", last))))
+    for _ in range(3):
+        answer = receive(client)
+        assert (answer.status, answer.body) == (200, PAGE)
+    assert receive(client).status == status
+
+
+def test_upgrade_behind_pages_has_its_own_user(daemon):
+    client = daemon.connect()
+    assert exchange(client, "/", **basic("alice", "secret")).status == 200
+    client.upgrade(headers=basic("bob", "p:a:ß€ "))
+    client.send_text("through")
+    assert client.recv_message() == (TEXT, b"through")
+    client.close_handshake()
+    daemon.wait_log(r'user "bob" is let in')
+
+
+def test_health_needs_no_password(run, users, site):
+    daemon = run(Daemon(f"--auth-file={users}", f"--web={site}", "--health=/healthz"))
+    client = daemon.connect()
+    assert exchange(client, "/healthz").status == 200
+    assert exchange(client, "/healthz?x", method="HEAD").status == 200
+    check_challenge(exchange(client, "/healthz/"))

@@ -17,7 +17,8 @@ from harness import (
 )
 
 DEFAULTS = {
-    "port": "8001", "listen": "*", "origin": "*", "web": "", "auth-file": "", "web-auth": "yes", "cert": "",
+    "port": "8001", "listen": "*", "origin": "*", "web": "", "web-listing": "no",
+    "health": "", "auth-file": "", "web-auth": "yes", "cert": "",
     "key": "", "tls": "auto", "tls-priority": "", "client-ca": "", "client-verify": "off", "redirect-https": "no",
     "trusted-proxy": "", "proxy-protocol": "no", "backend": "", "resolver": "",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
@@ -1194,6 +1195,7 @@ EVERYTHING = (
     ("port", "1234"), ("listen", "127.0.0.1"), ("listen", "::1"), ("listen", "unix:/run/a b,mode=0640"),
     ("listen", "unix:@name"), ("listen", "localhost"), ("origin", "https://a.example:8443"),
     ("origin", "http://*.b.example:80"), ("origin", "same"), ("origin", "null"), ("web", "/"),
+    ("web-listing", "yes"), ("health", "/healthz"),
     ("trusted-proxy", "10.0.0.0/8"), ("trusted-proxy", "2001:db8::1/128"), ("trusted-proxy", "unix"),
     ("proxy-protocol", "yes"), ("resolver", "127.0.0.1:53,[::1]:5353"), ("ping", "1500ms"), ("pong-timeout", "90"),
     ("handshake-timeout", "3"), ("connect-timeout", "250ms"), ("close-timeout", "1"),

@@ -18,6 +18,7 @@ from harness import (
 )
 from test_nginx import Nginx, replace_once
 from test_options import configured, needs_ipv6  # noqa: F401 (a fixture)
+from test_web import exchange
 
 PROXY = "127.0.0.9"
 TRUST = f"--trusted-proxy={PROXY}"
@@ -208,6 +209,28 @@ def test_plain_requests_are_logged_with_it(run, tmp_path):
     daemon = run(Daemon(TRUST, f"--web={tmp_path}"))
     assert status(daemon, plain=True, headers=forwarded(CLIENT))[0] == 200
     daemon.wait_log(rf"#1 {CLIENT}: GET / answered 200")
+
+
+@pytest.mark.parametrize("fields", ({}, {"X-Forwarded-For": CLIENT}, {"X-Forwarded-For": "nonsense,"}))
+def test_connection_whose_fields_tell_the_client_is_not_kept(run, tmp_path, fields):
+    """The next request may be another client's."""
+    page = tmp_path / "page"
+    page.write_text("hello")
+    client = connect(run(Daemon(TRUST, f"--web={page}")))
+    answer = exchange(client, "/", **fields)
+    assert answer.status == 200
+    assert answer.tokens("Connection") == ["close"]
+    client.expect_eof()
+
+
+def test_connection_whose_header_has_told_the_client_is_kept(run, tmp_path):
+    page = tmp_path / "page"
+    page.write_text("hello")
+    daemon = run(Daemon(TRUST, "--proxy-protocol=yes", f"--web={page}"))
+    client = connect(daemon, first=v1())
+    for _ in range(3):
+        assert exchange(client, "/", **{"X-Forwarded-For": "192.0.2.77"}).tokens("Connection") == ["keep-alive"]
+    daemon.wait_log(rf"{CLIENT}:4711.*GET / answered 200", count=3)
 
 
 def test_network_of_unix_sockets(run, tmp_path):

@@ -495,6 +495,30 @@ def test_reload_of_web(run, config, tmp_path):
     assert daemon.http(plain=True).status == 426
 
 
+def test_reload_of_a_site_on_a_kept_connection(run, config, tmp_path):
+    """What a kept connection asks after a reload is answered as the new configuration says."""
+    def ask(path):
+        client.send_raw(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return client.recv_http()
+
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "name").write_text("x")
+    web = ("web", tmp_path / "site")
+    daemon = run(Daemon(config((*BASE, web), ECHO), defaults=False))
+    client = daemon.connect()
+    assert ask("/").status == 404 and ask("/up").status == 404
+    config((*BASE, web, ("web-listing", "yes"), ("health", "/up")), ECHO)
+    reload(daemon)
+    assert b"name" in ask("/").body and ask("/up").body == b"ok\n"
+    config((*BASE, web, ("health", "/other")), ECHO)
+    reload(daemon)
+    assert ask("/").status == 404 and ask("/up").status == 404 and ask("/other").status == 200
+    config(BASE, ECHO)
+    reload(daemon)
+    assert ask("/").status == 426
+    client.expect_eof()
+
+
 def test_reload_reads_the_command_line_too(run, config):
     """What stands on it still overrides, or is overridden by, the file."""
     path = config((("idle-timeout", "1h"),), ECHO)

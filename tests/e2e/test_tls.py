@@ -27,6 +27,7 @@ from harness import (
     SANITIZED, TIMEOUT, Daemon, RawClient, TcpPeer, TlsSocket, build_request, echo, eventually, frame,
     run_once, scaled,
 )
+from test_web import exchange, receive
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 VERSION_IDS = ["1.2", "1.3"]
@@ -188,6 +189,33 @@ def test_curl_gets_a_large_page(serve, authority, tmp_path):
          f"https://localhost:{daemon.port}/"], capture_output=True, timeout=3 * TIMEOUT, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout == page.read_bytes()
+
+
+@each_version
+def test_connection_is_kept(serve, authority, tmp_path, version):
+    (tmp_path / "index.html").write_bytes(b"index")
+    (tmp_path / "big").write_bytes(os.urandom(3 << 20))
+    daemon = serve(f"--web={tmp_path}", f"--handshake-timeout={int(scaled(1000))}ms")
+    client = open_tls(daemon, tls_files.client_context(authority, version=version))
+    for _ in range(3):
+        assert exchange(client, "/").body == b"index"
+        assert exchange(client, "/big").body == (tmp_path / "big").read_bytes()
+        assert exchange(client, "/big", Range="bytes=-5").body == (tmp_path / "big").read_bytes()[-5:]
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    client.send_raw(50 * request)  # in one record
+    for _ in range(50):
+        assert receive(client).body == b"index"
+    client.expect_eof()  # idle; the client insists on a goodbye
+
+
+def test_upgrade_after_a_page(serve, authority, tmp_path):
+    (tmp_path / "index.html").write_bytes(b"index")
+    client = open_tls(serve(f"--web={tmp_path}"), tls_files.client_context(authority))
+    client.send_raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + build_request() + frame(1, b"early"))
+    assert receive(client).body == b"index"
+    client.recv_upgrade()
+    assert client.recv_message() == (1, b"early")
+    client.close_handshake(1000)
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])

@@ -169,6 +169,8 @@ static void test_defaults(void **state) {
 	assert_null(settings->auth_file);
 	assert_null(config.users);
 	assert_true(settings->web_auth);
+	assert_false(settings->web_listing);
+	assert_null(settings->health);
 	assert_null(settings->resolver);
 	assert_int_equal(settings->plugin_path[0], '/');
 	assert_int_equal(settings->log_level, LOG_INFO);
@@ -222,6 +224,11 @@ static const struct valid valid[] = {
 	{"trusted-proxy", NULL, "unix", "trusted-proxy = unix"},
 	{"trusted-proxy", NULL, "", "trusted-proxy ="},
 	{"proxy-protocol", NULL, "no", "proxy-protocol = no"},
+	{"web-listing", NULL, "yes", "web-listing = yes"},
+	{"web-listing", NULL, "no", "web-listing = no"},
+	{"health", NULL, "/healthz", "health = /healthz"},
+	{"health", NULL, "/a%20b", "health = /a%20b"},
+	{"health", NULL, "", "health ="},
 	{"backend", "-b", "", "backend ="},
 	{"plugin-path", NULL, "/nonexistent/plugins", "plugin-path = /nonexistent/plugins"},
 	{"plugin-path", NULL, "/a b ", "plugin-path = \"/a b \""},
@@ -297,8 +304,7 @@ static void check_valid(const struct valid *row) {
 static void test_valid(void **state) {
 	(void)state;
 	write_file("file", "");
-	write_file("users",
-		"alice:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n");
+	write_file("users", "alice:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n");
 	for(size_t at = 0; at < sizeof(valid) / sizeof(valid[0]); at++) {
 		check_valid(&valid[at]);
 	}
@@ -361,6 +367,12 @@ static const struct invalid invalid[] = {
 	{"auth-file", "/dev/null", "/dev/null: this is no regular file"},
 	{"web-auth", "", "\"\" is neither yes nor no"},
 	{"web-auth", "true", "\"true\" is neither yes nor no"},
+	{"web-listing", "1", "\"1\" is neither yes nor no"},
+	{"web-listing", "", "\"\" is neither yes nor no"},
+	{"health", "healthz", "\"healthz\" is no path (it has to begin with /)"},
+	{"health", "/a b", "\"/a b\" is no path of a request"},
+	{"health", "/a?b", "\"/a?b\" is no path of a request"},
+	{"health", "/\xc3\xa4", "is no path of a request"},
 	{"backend", "../x", "\"../x\" is no name of a backend (use letters, digits, _ and -)"},
 	{"backend", "a b", "is no name of a backend"},
 	{"backend", "no_such", "backend_no_such.so"},
@@ -594,8 +606,9 @@ static void test_levels(void **state) {
 /* Later wins, wherever it stands; lists grow until "*" empties them. */
 static void test_order(void **state) {
 	(void)state;
-	write_file("order.conf", "[core]\nport = 10\nlisten = ::1\nport = 11\norigin = null\n"
-				 "[backend]\nhost = tcp://b\n[core]\nping = 3\n");
+	write_file("order.conf",
+		"[core]\nport = 10\nlisten = ::1\nport = 11\norigin = null\n"
+		"[backend]\nhost = tcp://b\n[core]\nping = 3\n");
 	struct config config = GOOD("-p5", "-l", "127.0.0.1", "-c", "host=a", "--config=order.conf",
 		"-k", "4", "-l", "::2", "-c", "port=1");
 	assert_int_equal(config.settings.port, 11);

@@ -661,6 +661,113 @@ static void test_percent_decoding(void **state) {
 	}
 }
 
+static void test_read_dates(void **state) {
+	static const struct {
+		const char *text;
+		int64_t seconds; /* -1: refused */
+	} dates[] = {
+		{"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
+		{"Sunday, 06-Nov-94 08:49:37 GMT", 784111777},
+		{"Sun Nov  6 08:49:37 1994", 784111777},
+		{"Sun Nov 16 08:49:37 1994", 784111777 + 864000},
+		{"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+		{"Thu, 29 Feb 2024 23:59:60 GMT", 1709251200},
+		{"Monday, 01-Jan-50 00:00:00 GMT", 2524608000},
+		{"Monday, 01-Jan-99 00:00:00 GMT", 915148800},
+		{"Sun, 06 Nov 1994 08:49:37", -1},
+		{"Sun, 06 Nov 1994 08:49:37 GMT+1", -1},
+		{"Sun, 06 Nov 1994 08:49 GMT", -1},
+		{"Sun, 06 nov 1994 08:49:37 GMT", -1},
+		{"Sun, 06 anF 1994 08:49:37 GMT", -1},
+		{"Sun, 32 Nov 1994 08:49:37 GMT", -1},
+		{"Sun, 00 Nov 1994 08:49:37 GMT", -1},
+		{"Sun, 06 Nov 1994 24:49:37 GMT", -1},
+		{"Sun, 06 Nov 1994 08:60:37 GMT", -1},
+		{"Sun, 06 Nov 1994 08:49:-7 GMT", -1},
+		{"Sun, 06 Nov 1894 08:49:37 GMT", -1},
+		{"784111777", -1},
+		{"", -1},
+		{"Sun, 06 Nov 1994 08:49:37 GMT                                        ", -1},
+	};
+	(void)state;
+	for(size_t at = 0; at < sizeof(dates) / sizeof(*dates); at++) {
+		struct guard guard = guard_new(dates[at].text, strlen(dates[at].text));
+		struct http_slice text = {
+			.at = (const char *)guard.data, .len = strlen(dates[at].text)};
+		int64_t seconds = -1;
+		int result = http_parse_date(text, 1700000000, &seconds);
+		assert_int_equal(result, dates[at].seconds < 0 ? -EINVAL : 0);
+		assert_int_equal(result ? -1 : seconds, dates[at].seconds);
+		guard_free(&guard);
+	}
+}
+
+/* What is formatted reads back, through leap years and the turns of centuries. */
+static void test_dates_both_ways(void **state) {
+	(void)state;
+	for(int64_t when = 0; when < 4102444800; when += 86400 * 13 + 12345) {
+		char text[HTTP_DATE_CAP];
+		int64_t seconds;
+		http_format_date(text, when);
+		struct http_slice slice = {.at = text, .len = strlen(text)};
+		assert_int_equal(http_parse_date(slice, when, &seconds), 0);
+		assert_int_equal(seconds, when);
+	}
+}
+
+/* Every byte is itself or an escape that decodes to it, and none can end an attribute or a line. */
+static void test_percent_encoding(void **state) {
+	char path[256];
+	char encoded[800];
+	char decoded[256];
+	(void)state;
+	for(int byte = 1; byte < 256; byte++) {
+		path[byte - 1] = (char)byte;
+	}
+	path[255] = '\0';
+	int len = http_percent_encode(path, encoded, sizeof(encoded));
+	assert_int_equal(len, strlen(encoded));
+	assert_int_equal(strcspn(encoded, " \"'&<>?#:\\\r\n\t;"), len);
+	assert_int_equal(http_percent_decode(encoded, (size_t)len, decoded, sizeof(decoded)), 255);
+	assert_string_equal(decoded, path);
+	assert_int_equal(http_percent_encode("a/b", encoded, sizeof(encoded)), 3);
+	assert_string_equal(encoded, "a/b");
+	for(size_t cap = 0; cap < (size_t)len; cap++) {
+		assert_int_equal(http_percent_encode(path, encoded, cap), -ENOSPC);
+	}
+}
+
+static void test_persistence(void **state) {
+	static const struct {
+		const char *head;
+		bool persists;
+	} heads[] = {
+		{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", true},
+		{"GET / HTTP/1.2\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", true},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: closed\r\n\r\n", true},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: Close\r\n\r\n", false},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: a,close\r\n\r\n", false},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: a\r\nConnection: close\r\n\r\n", false},
+		{"GET / HTTP/1.0\r\nHost: x\r\n\r\n", false},
+		{"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false},
+	};
+	(void)state;
+	for(size_t at = 0; at < sizeof(heads) / sizeof(*heads); at++) {
+		struct http_request request;
+		struct http_error error;
+		size_t scanned = 0;
+		size_t head_len;
+		assert_int_equal(http_parse_request(heads[at].head, strlen(heads[at].head),
+					 &scanned, &request, &head_len, &error),
+			HTTP_DONE);
+		assert_int_equal(http_persists(&request), heads[at].persists);
+	}
+	char out[512];
+	assert_true(http_format_error(out, sizeof(out), 404, "m", NULL, HTTP_PERSIST) > 0);
+	assert_non_null(strstr(out, "\r\nConnection: keep-alive\r\n"));
+	assert_null(strstr(out, "close"));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_heads),
@@ -682,6 +789,10 @@ int main(void) {
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_error_room),
 		cmocka_unit_test(test_percent_decoding),
+		cmocka_unit_test(test_read_dates),
+		cmocka_unit_test(test_dates_both_ways),
+		cmocka_unit_test(test_percent_encoding),
+		cmocka_unit_test(test_persistence),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

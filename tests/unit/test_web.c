@@ -169,7 +169,7 @@ static struct answer ask(
 	struct web_response response;
 	memset(&response, 0xa5, sizeof(response));
 	alarm(20); /* a fifo that is opened the wrong way blocks */
-	web_respond(site, &request, &response);
+	web_respond(site, &request, false, &response);
 	alarm(0);
 	guard_free(&guard);
 	answer.status = response.status;
@@ -177,7 +177,8 @@ static struct answer ask(
 	memcpy(answer.text, response.head, response.head_len);
 	answer.len = response.head_len;
 	if(answer.has_file) {
-		ssize_t got = read(response.fd, answer.text + answer.len, 4096);
+		ssize_t got =
+			pread(response.fd, answer.text + answer.len, 4096, (off_t)response.offset);
 		close(response.fd);
 		answer.len += got > 0 ? (size_t)got : 0;
 		answer.status = got == (ssize_t)response.body_len ? answer.status : 0;
@@ -806,6 +807,141 @@ static void test_no_descriptors(void **state) {
 	assert_complete(&answer, 200);
 }
 
+/* Asks for a file with one field; `keep`: the connection may be used again. */
+static struct answer ask_with(const struct web_site *site, const char *target, const char *name,
+	const char *value, bool keep) {
+	struct answer answer = {.status = 0};
+	struct http_request request = request_for("GET", target, strlen(target));
+	struct web_response response;
+	request.headers = 1;
+	request.header[0] = (struct http_header){
+		.name = {.at = name, .len = strlen(name)},
+		.value = {.at = value, .len = strlen(value)},
+	};
+	web_respond(site, &request, keep, &response);
+	answer.status = response.status;
+	answer.head_len = response.head_len;
+	answer.has_file = response.fd >= 0;
+	memcpy(answer.text, response.head, response.head_len);
+	if(answer.has_file) {
+		ssize_t got = pread(response.fd, answer.text + answer.head_len,
+			(size_t)response.body_len, (off_t)response.offset);
+		assert_int_equal(got, response.body_len);
+		close(response.fd);
+	}
+	answer.len = response.head_len + (size_t)response.body_len;
+	answer.text[answer.len] = '\0';
+	assert_string_equal(
+		strstr(answer.text, keep ? "Connection: keep-alive" : "Connection: close")
+			? "said"
+			: answer.text,
+		"said");
+	assert_int_equal(response.keep, keep);
+	return answer;
+}
+
+/* Every range of a small file, against the plain computation. */
+static void test_ranges(void **state) {
+	const struct tree *tree = *state;
+	static const char content[] = "0123456789";
+	const int size = sizeof(content) - 1;
+	char value[64];
+	put(tree, "root/range.txt", content);
+	for(int first = 0; first < size + 2; first++) {
+		for(int last = -1; last < size + 2; last++) { /* -1: to the end */
+			char end[16] = "";
+			char want[16];
+			if(last >= 0) {
+				snprintf(end, sizeof(end), "%d", last);
+			}
+			snprintf(value, sizeof(value), "bytes=%d-%s", first, end);
+			struct answer answer =
+				ask_with(tree->site, "/range.txt", "Range", value, true);
+			int stop = last < 0 || last >= size ? size - 1 : last;
+			bool invalid = last >= 0 && last < first;
+			assert_int_equal(answer.status, invalid ? 200 : first >= size ? 416 : 206);
+			if(answer.status == 206) {
+				snprintf(want, sizeof(want), "%.*s", stop - first + 1,
+					content + first);
+				assert_string_equal(answer.text + answer.head_len, want);
+			}
+		}
+	}
+	for(int len = 0; len < size + 2; len++) {
+		snprintf(value, sizeof(value), "bytes=-%d", len);
+		struct answer answer = ask_with(tree->site, "/range.txt", "Range", value, false);
+		assert_int_equal(answer.status, len == 0 ? 416 : 206);
+		if(len > 0) {
+			assert_string_equal(answer.text + answer.head_len,
+				content + (len < size ? size - len : 0));
+		}
+	}
+}
+
+/* An answer of 304 has what the client needs to go on with its copy, and no body. */
+static void test_tags(void **state) {
+	const struct tree *tree = *state;
+	char tag[WEB_HEAD_MAX];
+	char other[WEB_HEAD_MAX];
+	struct answer answer = get(tree->site, "/a%20b+c.txt");
+	field(&answer, "ETag", tag, sizeof(tag));
+	assert_int_equal(tag[0], '"');
+	answer = ask_with(tree->site, "/a%20b+c.txt", "If-None-Match", tag, true);
+	assert_int_equal(answer.status, 304);
+	assert_int_equal(answer.len, answer.head_len);
+	assert_field(&answer, "ETag", tag);
+	assert_field(&answer, "Content-Length", "");
+	answer = get(tree->site, "/back%5cslash.txt");
+	assert_string_not_equal(field(&answer, "ETag", other, sizeof(other)), tag);
+	answer = ask_with(tree->site, "/a%20b+c.txt", "If-None-Match", other, false);
+	assert_complete(&answer, 200);
+}
+
+/* Neighbours never lead out of the root, and descriptors of those not chosen are closed. */
+static void test_neighbours(void **state) {
+	const struct tree *tree = *state;
+	put(tree, "root/n.txt", "plain");
+	make_link(tree, "n.txt.br", "../secret.txt");
+	make_directory(tree, "root/n.txt.gz");
+	int before = next_descriptor();
+	struct answer answer = ask_with(tree->site, "/n.txt", "Accept-Encoding", "br, gzip", true);
+	assert_string_equal(answer.text + answer.head_len, "plain");
+	assert_field(&answer, "Content-Encoding", "");
+	put(tree, "root/m.txt", "plain");
+	put(tree, "root/m.txt.gz", "packed");
+	answer = ask_with(tree->site, "/m.txt", "Accept-Encoding", "br, gzip", true);
+	assert_string_equal(answer.text + answer.head_len, "packed");
+	assert_field(&answer, "Content-Encoding", "gzip");
+	assert_field(&answer, "Content-Type", "text/plain; charset=utf-8");
+	answer = get(tree->site, "/m.txt");
+	assert_string_equal(answer.text + answer.head_len, "plain");
+	assert_field(&answer, "Vary", "Accept-Encoding");
+	assert_int_equal(next_descriptor(), before);
+}
+
+/* Off, then on: what is listed, and that all traps stay what they are. */
+static void test_listing(void **state) {
+	const struct tree *tree = *state;
+	int before = next_descriptor();
+	struct answer answer = get(tree->site, "/empty/");
+	assert_complete(&answer, 404);
+	web_site_set_listing(tree->site, true);
+	answer = get(tree->site, "/sub/deep/");
+	assert_complete(&answer, 200);
+	assert_non_null(strstr(answer.text, "<a href=\"./file.txt\">file.txt</a>"));
+	answer = get(tree->site, "/r%c3%a4%22%0a%3c/");
+	assert_complete(&answer, 200);
+	assert_non_null(strstr(answer.text, "&lt;/</title>"));
+	answer = get(tree->site, "/");
+	assert_non_null(strstr(answer.text, "start"));
+	for(size_t at = 0; at < COUNT(traps); at++) {
+		bool listed = strcmp(traps[at].target, "/empty/") == 0;
+		assert_true(listed || yields_nothing(tree->site, traps[at].target, traps[at].len));
+	}
+	web_site_set_listing(tree->site, false);
+	assert_int_equal(next_descriptor(), before);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files),
@@ -823,6 +959,10 @@ int main(void) {
 		cmocka_unit_test(test_open_errors),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_listing),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
