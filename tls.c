@@ -252,7 +252,8 @@ static ssize_t tls_read(struct stream *stream, void *data, size_t cap) {
 	ssize_t got;
 	do {
 		got = advance(stream, data, cap, &kept);
-	} while(got == -EAGAIN && kept);
+		/* After a message of its own, like that of new keys, GnuTLS returns though there is more. */
+	} while(got == -EAGAIN && (kept || tls->rest.len > 0));
 	if(got == -EAGAIN && tls->in_ended) {
 		return -ECONNRESET;
 	}
