@@ -38,6 +38,7 @@ import errno
 import hashlib
 import os
 import queue
+import random
 import re
 import select
 import shutil
@@ -91,6 +92,21 @@ def eventually(predicate, what="condition", timeout=None, every=0.005):
 
 
 # --- the daemon ---------------------------------------------------------------------------------
+
+
+def free_port():
+    """A TCP port that nobody has, from below those that the kernel gives to outgoing connections: such a
+    connection of another test could have taken it by the time that it is used."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(max(low - 12000, 1024), low)
+        try:
+            for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET, "127.0.0.1")):
+                with socket.socket(family) as sock:
+                    sock.bind((host, port))
+        except OSError:
+            continue
+        return port
 
 
 class DaemonFailed(AssertionError):

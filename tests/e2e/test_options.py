@@ -12,6 +12,7 @@ import time
 import pytest
 
 from harness import (
+    free_port,
     BIN, CLOSE, CONTINUATION, PING, PONG, ROOT, SANITIZED, TEXT, Daemon, DnsServer, StuckPort, TcpPeer,
     UdpPeer, build_request, echo, eventually, frame, run_once, scaled, sink,
 )
@@ -95,12 +96,6 @@ def refused(*args, **kwargs):
     assert result.returncode == 1, (result.returncode, result.stderr)
     assert result.stdout == ""
     return [re.sub(r"^\S+Z error: ", "", line) for line in result.stderr.splitlines()]
-
-
-def free_port(host="127.0.0.1"):
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
-        sock.bind((host, 0))
-        return sock.getsockname()[1]
 
 
 def is_open(address):
@@ -187,7 +182,7 @@ def test_listen_on_all_addresses_is_dual_stack(configured):
 
 @needs_ipv6
 def test_listen_default_is_all_addresses(configured):
-    port = free_port("::")
+    port = free_port()
     daemon = configured(("port", port), defaults=False)
     for host in ("::1", "127.0.0.1"):
         daemon.open(address=(host, port)).close_handshake()

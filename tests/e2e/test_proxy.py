@@ -14,6 +14,7 @@ import subprocess
 import pytest
 
 from harness import (
+    free_port,
     TEXT, TIMEOUT, Daemon, RawClient, TcpPeer, UnixPeer, build_request, bytewise, echo, eventually, frame,
 )
 from test_nginx import Nginx, replace_once
@@ -600,12 +601,6 @@ def test_file_backend_names_the_parameter(run, tmp_path):
 
 
 # --- haproxy and nginx --------------------------------------------------------------------------
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 class Haproxy:

@@ -17,6 +17,7 @@ import pytest
 
 from tls_files import self_signed
 from harness import (
+    free_port,
     BIN, BINARY, PING, ROOT, SANITIZED, TEXT, Daemon, RawClient, TcpPeer, build_request, echo, environment,
     eventually, run_once, scaled, source,
 )
@@ -51,12 +52,6 @@ def reload(daemon, line=READ_AGAIN):
     daemon.signal(signal.SIGHUP)
     daemon.wait_log(line, count=len(re.findall(line, before)) + 1)
     return daemon.log()[len(before):]
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def is_open(port, host="127.0.0.1"):
