@@ -31,7 +31,6 @@ enum settings_tls {
 #define SETTINGS_PONG_TWICE_PING UINT64_MAX
 
 struct settings {
-	uint16_t port;
 	size_t listens; /* 0: the default, every address of the machine */
 	char **listen;
 	uint64_t ping_ms;
@@ -50,22 +49,23 @@ struct settings {
 	size_t origins; /* 0: any */
 	struct origin *origin;
 	char *web; /* NULL: no web pages */
-	bool web_listing;
 	char *health; /* path of requests for the state of the daemon; NULL: none */
 	char *auth_file; /* NULL: nobody has to name a user; its content is in struct config */
-	bool web_auth; /* pages too ask for a user, if there is an auth_file */
 	struct settings_texts
 		cert; /* PEM files; the key of each at the same place in `key`, or in it */
 	struct settings_texts key;
-	int tls; /* enum settings_tls */
 	char *tls_priority; /* GnuTLS priority string; NULL: TLS 1.2 and 1.3 */
 	char *client_ca; /* NULL: none */
-	int client_verify; /* enum tls_verify of tls.h */
-	bool redirect_https; /* answer plain requests with 308 */
 	struct proxy_networks trusted; /* proxies that are believed */
-	bool proxy_protocol; /* their connections begin with a PROXY header */
 	char *plugin_path; /* absolute */
 	char *resolver; /* name servers to ask, comma-separated; NULL: as the system is configured */
+	int tls; /* enum settings_tls */
+	int client_verify; /* enum tls_verify of tls.h */
 	enum log_level log_level;
+	uint16_t port;
+	bool web_listing;
+	bool web_auth; /* pages too ask for a user, if there is an auth_file */
+	bool redirect_https; /* answer plain requests with 308 */
+	bool proxy_protocol; /* their connections begin with a PROXY header */
 };
 #endif
