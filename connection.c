@@ -23,18 +23,17 @@ static_assert(sizeof(struct connection) < 1024, "a connection stays small");
 #define TO(phase) (1u << CONNECTION_##phase)
 
 static const struct phase {
-	const char *name;
 	unsigned next; /* phases that may follow */
 } phases[CONNECTION_PHASES] = {
-	[CONNECTION_HEAD] = {"head", TO(AUTH) | TO(QUERY) | TO(ANSWER) | TO(DEAD)},
-	[CONNECTION_AUTH] = {"auth", TO(QUERY) | TO(ANSWER) | TO(DEAD)},
-	[CONNECTION_QUERY] = {"query", TO(CONNECT) | TO(OPEN) | TO(ANSWER) | TO(DEAD)},
-	[CONNECTION_CONNECT] = {"connect", TO(OPEN) | TO(ANSWER) | TO(DEAD)},
-	[CONNECTION_ANSWER] = {"answer", TO(HEAD) | TO(LINGER) | TO(DEAD)},
-	[CONNECTION_OPEN] = {"open", TO(CLOSING) | TO(LINGER) | TO(DEAD)},
-	[CONNECTION_CLOSING] = {"closing", TO(LINGER) | TO(DEAD)},
-	[CONNECTION_LINGER] = {"linger", TO(DEAD)},
-	[CONNECTION_DEAD] = {"dead", 0},
+	[CONNECTION_HEAD] = {TO(AUTH) | TO(QUERY) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_AUTH] = {TO(QUERY) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_QUERY] = {TO(CONNECT) | TO(OPEN) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_CONNECT] = {TO(OPEN) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_ANSWER] = {TO(HEAD) | TO(LINGER) | TO(DEAD)},
+	[CONNECTION_OPEN] = {TO(CLOSING) | TO(LINGER) | TO(DEAD)},
+	[CONNECTION_CLOSING] = {TO(LINGER) | TO(DEAD)},
+	[CONNECTION_LINGER] = {TO(DEAD)},
+	[CONNECTION_DEAD] = {0},
 };
 static_assert(sizeof(phases) / sizeof(phases[0]) == CONNECTION_PHASES, "one row for each phase");
 
@@ -278,8 +277,4 @@ void connection_log_limited(
 		log_line(connection, level, format, arguments);
 		va_end(arguments);
 	}
-}
-
-const char *connection_phase_name(enum connection_phase phase) {
-	return phases[phase].name;
 }

@@ -166,6 +166,4 @@ void connection_log(const struct connection *connection, enum log_level level, c
 void connection_log_limited(struct connection *connection, enum log_level level, const char *format,
 	...) __attribute__((format(printf, 3, 4)));
 
-/* The name of a phase; static. */
-const char *connection_phase_name(enum connection_phase phase);
 #endif
