@@ -477,21 +477,25 @@ struct builtin {
 	char name[16];
 	ws_framing decode;
 	ws_framing_check check;
+	bool proves_text;
 };
 
 int builtins_register(void) {
 	struct builtin builtins[] = {
-		{"auto", frame_auto, NULL},
-		{"binary", frame_binary, NULL},
-		{"text", frame_text, NULL},
-		{"separator", frame_separator, check_separator},
-		{"newline", frame_newline, check_newline},
+		{"auto", frame_auto, NULL, true},
+		{"binary", frame_binary, NULL, false},
+		{"text", frame_text, NULL, true},
+		{"separator", frame_separator, check_separator, false},
+		{"newline", frame_newline, check_newline, true},
 	};
 	for(size_t i = 0; i < sizeof(builtins) / sizeof(builtins[0]); i++) {
 		struct builtin *builtin = &builtins[i];
 		if(core_register_framing(builtin->name, builtin->decode) ||
 			core_register_framing_check(builtin->name, builtin->check)) {
 			return -ENOMEM;
+		}
+		if(builtin->proves_text) {
+			plugin_trust_framing(builtin->name);
 		}
 	}
 	plugin_set_builtin_backend(&defaultpeer_backend);

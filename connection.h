@@ -98,6 +98,7 @@ struct connection {
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool many; /* the last read from the peer was so many messages that others should have a turn */
+	bool text_proven; /* what the framing function sends as text has been validated */
 	bool tail_text; /* what is in `carry` is text so far, says the framing function */
 	uint16_t code; /* for the log: the close code that ended it */
 	const char *why; /* for the log: static */

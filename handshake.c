@@ -527,6 +527,7 @@ static bool take_framing(struct upgrade *u, ws_peer_info *peer) {
 		return refused(u, 500, "the framing of this peer is configured wrongly", NULL);
 	}
 	c->framing = framing ? framing->decode : peer->framing;
+	c->text_proven = framing && framing->proves_text;
 	c->framing_config = peer->framing_config;
 	peer->framing_config = NULL;
 	c->backend = backend_ref(c->env->backend);

@@ -19,6 +19,7 @@ struct framing {
 	char *name;
 	ws_framing decode;
 	ws_framing_check check; /* or NULL */
+	bool proves_text; /* see plugin_trust_framing() */
 };
 
 /* A loaded backend with a reference count; opaque. */
@@ -82,6 +83,13 @@ const struct framing *plugin_find_framing_function(ws_framing decode);
  * would be right. A function without a check accepts everything.
  */
 const char *plugin_check_framing(const struct framing *framing, const char *config);
+
+/*
+ * What the function named `name` (registered) sends as text and returns a length for is text: it has looked at
+ * every byte, so that nobody has to look again. For functions of the program alone. What a function
+ * leaves to be sent when the peer ends is not meant.
+ */
+void plugin_trust_framing(const char *name);
 
 /* Makes `builtin` (static) the backend that backend_load(NULL) gives. */
 void plugin_set_builtin_backend(const struct backend_builtin *builtin);

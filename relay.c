@@ -511,6 +511,13 @@ static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size
 	return text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }
 
+/* The built-in functions have looked at every byte already. A plugin's claim is checked. */
+static enum websocket_opcode message_opcode(
+	const struct connection *c, ws_operation type, const uint8_t *data, size_t len) {
+	bool text = type == ws_frame_text;
+	return text && c->text_proven ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
+}
+
 /*
  * Cuts `len` bytes at `data` (the last `fresh` of them new; a NUL behind them) into messages and sends them.
  * `room`: there is room for a header in front. Returns how many bytes were sent; c->carry_fresh tells how many
@@ -534,8 +541,7 @@ static ssize_t send_frames(
 			break;
 		}
 		size_t take = (size_t)size;
-		bool text = opcode == ws_frame_text;
-		batch_add(&batch, checked_opcode(text, data + used, take), data + used, take,
+		batch_add(&batch, message_opcode(c, opcode, data + used, take), data + used, take,
 			room && used == 0);
 		used += take;
 		fresh = len - used;

@@ -126,6 +126,9 @@ static void stream_feed(void *ctx, size_t offset, size_t length) {
 			break;
 		}
 		assert_true(opcode == ws_frame_text || opcode == ws_frame_binary);
+		if(stream->framing->proves_text && opcode == ws_frame_text) {
+			assert_true(naive_is_text(stream->input + stream->start, (size_t)result));
+		}
 		stream_record(stream, opcode, (size_t)result);
 		last_read = stream->end - stream->start;
 	}
@@ -220,6 +223,19 @@ static void test_auto(void **unused) {
 static void test_binary(void **unused) {
 	(void)unused;
 	check_immediate("binary", false);
+}
+
+/* What they call text is checked for these wherever a test feeds them, see stream_feed(). */
+static void test_who_proves_text(void **unused) {
+	(void)unused;
+	static const char *const prove[] = {"auto", "text", "newline"};
+	static const char *const do_not[] = {"binary", "separator"};
+	for(size_t i = 0; i < COUNT(prove); i++) {
+		assert_true(plugin_find_framing(prove[i])->proves_text);
+	}
+	for(size_t i = 0; i < COUNT(do_not); i++) {
+		assert_false(plugin_find_framing(do_not[i])->proves_text);
+	}
 }
 
 static void test_auto_is_the_default(void **unused) {
@@ -651,6 +667,7 @@ int main(void) {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_auto),
 		cmocka_unit_test(test_binary),
+		cmocka_unit_test(test_who_proves_text),
 		cmocka_unit_test(test_auto_is_the_default),
 		cmocka_unit_test(test_text_every_cut),
 		cmocka_unit_test(test_text_holds_a_cut_character_back),

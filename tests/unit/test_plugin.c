@@ -114,6 +114,7 @@ static void test_register(void **unused) {
 	assert_ptr_equal(core_framing((char[]){"one"}), decode_one);
 	assert_ptr_equal(plugin_find_framing("one")->decode, decode_one);
 	assert_string_equal(plugin_find_framing_function(decode_one)->name, "one");
+	assert_false(plugin_find_framing("one")->proves_text);
 	assert_null(core_framing(name));
 }
 
