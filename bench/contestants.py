@@ -250,6 +250,33 @@ def stop_group(process):
     reap_group(process.pid)
 
 
+class Certificates:
+    """Two for the same name, P-256 and RSA of 2048 bits: which one is used is the client's choice. They
+    are where haproxy looks for pairs that belong together."""
+
+    def __init__(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="websocksy-bench-")
+        self.stem = pathlib.Path(self.directory.name) / "cert.pem"
+        self.pairs = []  # of certificate and key
+        self.missing = None
+        if not find_program("openssl"):
+            self.missing = "openssl is not installed"
+            return
+        self.make("ecdsa", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+        self.make("rsa", "rsa:2048")
+
+    def make(self, kind, *newkey):
+        cert = f"{self.stem}.{kind}"
+        key = f"{cert}.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", *newkey, "-nodes", "-keyout", key, "-out",
+                        cert, "-days", "9", "-subj", "/CN=localhost", "-addext",
+                        "subjectAltName=DNS:localhost"], check=True, stderr=subprocess.DEVNULL)
+        self.pairs.append((cert, key))
+
+    def close(self):
+        self.directory.cleanup()
+
+
 class Peer:
     """The service behind all of them."""
 
@@ -268,6 +295,7 @@ class Contestant:
 
     name = ""
     raw = False  # speaks TCP, not WebSocket
+    tls = False  # with TLS towards the client
     forks = False  # a process for each connection
     only = None  # names of workloads it is for; None: all
     wrapper = ()  # strace, valgrind, ...
@@ -339,21 +367,37 @@ class Websocksy(Contestant):
                 "-c", f"host=tcp://127.0.0.1:{peer_port}", "-c", "framing=binary"]
 
 
-def variant(text):
-    """Another build of the daemon as a contestant of its own, from NAME=PATH."""
+class WebsocksyTls(Websocksy):
+    name = "websocksy (TLS)"
+    tls = True
+
+    def missing(self):
+        return super().missing() or self.options.certificates.missing
+
+    def command(self, port, peer_port, directory):
+        files = [argument for cert, key in self.options.certificates.pairs
+                 for argument in ("--cert", cert, "--key", key)]
+        return [*super().command(port, peer_port, directory), *files]
+
+
+def variants(text):
+    """Another build of the daemon as contestants of its own, from NAME=PATH."""
     name, _, path = text.partition("=")
 
-    class Variant(Websocksy):
-        def __init__(self, options):
-            super().__init__(options)
-            self.name = name
-            self.binary = pathlib.Path(path).resolve()
+    def kind(base, title):
+        class Variant(base):
+            def __init__(self, options):
+                super().__init__(options)
+                self.name = title
+                self.binary = pathlib.Path(path).resolve()
 
-        def missing(self):
-            return None if os.access(self.binary, os.X_OK) else f"{path} is no program"
+            def missing(self):
+                return super().missing() and f"{path} is no program"
 
-    Variant.name = name
-    return Variant
+        Variant.name = title
+        return Variant
+
+    return kind(Websocksy, name), kind(WebsocksyTls, f"{name} (TLS)")
 
 
 class Rawfwd(Contestant):
@@ -410,6 +454,10 @@ class Haproxy(Packaged):
     program = "haproxy"
     raw = True
 
+    def bind(self):
+        """What stands behind the address."""
+        return ""
+
     def command(self, port, peer_port, directory):
         config = directory / "haproxy.cfg"
         config.write_text(f"""
@@ -422,10 +470,61 @@ defaults
     timeout client 1h
     timeout server 1h
 listen bench
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port}{self.bind()}
     server peer 127.0.0.1:{peer_port}
 """, encoding="ascii")
         return [find_program("haproxy"), "-db", "-q", "-f", config]
+
+
+class HaproxyTls(Haproxy):
+    name = "haproxy (TLS)"
+    tls = True
+
+    def missing(self):
+        return super().missing() or self.options.certificates.missing
+
+    def bind(self):
+        # It looks for the keys beside the certificates.
+        return f" ssl crt {self.options.certificates.stem}"
+
+
+class NginxTls(Packaged):
+    name = "nginx stream (TLS)"
+    program = "nginx"
+    raw = True
+    tls = True
+
+    def module(self):
+        return self.options.nginx_modules / "ngx_stream_module.so"
+
+    def missing(self):
+        if not self.module().exists():
+            return super().missing() or f"{self.module()} is missing (libnginx-mod-stream)"
+        return super().missing() or self.options.certificates.missing
+
+    def command(self, port, peer_port, directory):
+        config = directory / "nginx.conf"
+        pairs = "".join(f"ssl_certificate {cert}; ssl_certificate_key {key};\n"
+                        for cert, key in self.options.certificates.pairs)
+        config.write_text(f"""
+load_module {self.module()};
+daemon off;
+master_process off;
+pid {directory}/pid;
+error_log {directory}/error.log crit;
+worker_rlimit_nofile 20000;
+events {{ worker_connections 19000; }}
+stream {{
+    server {{
+        listen 127.0.0.1:{port} ssl backlog=4096;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        {pairs}
+        proxy_pass 127.0.0.1:{peer_port};
+        proxy_timeout 1h;
+    }}
+}}
+""", encoding="ascii")
+        return [find_program("nginx"), "-p", directory, "-c", config]
 
 
 class Socat(Packaged):
@@ -460,4 +559,5 @@ class Node(Contestant):
         return [find_program("node"), BENCH / "node-bridge.js", port, peer_port]
 
 
-ALL = (Rawfwd, Websocksy, RawfwdSplice, Lighttpd, Node, Websockify, Haproxy, Socat)
+ALL = (Rawfwd, Websocksy, RawfwdSplice, Lighttpd, Node, Websockify, Haproxy, Socat,
+       WebsocksyTls, HaproxyTls, NginxTls)

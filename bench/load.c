@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The load generator: clients of the bridge under test, WebSocket or raw TCP, one workload for each run.
+ * The load generator: clients of the bridge under test, WebSocket or raw TCP, plain or over TLS, one workload for
+ * each run.
  *
  *   load [options] MODE ADDRESS          see usage()
  *
  * Must not know: which bridge it talks to.
  * Invariants: every payload byte that comes back is compared with the pattern; a message that was begun is
  * waited for, so what is missing at the end was lost; setting up is no part of what is measured.
- * A TLS client would replace wire_recv() and wire_send(), the only places that touch a socket's bytes.
+ * wire_recv(), wire_send() and wire_finish() are the only places that touch a socket's bytes.
  */
 #include "histogram.h"
 #include "pattern.h"
+#include "secure.h"
 #include "sockets.h"
 #include "wsclient.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LOAD_BUFFER (256 * 1024)
@@ -31,6 +35,7 @@
 #define LOAD_COUNT_NS UINT64_C(120000000000) /* limit of a run by count: a bridge may hang */
 #define LOAD_HEAD 1024 /* longest answer to the opening request */
 #define LOAD_AHEAD 2 /* segments that a source is asked for in advance */
+#define LOAD_CIPHER "TLS_AES_128_GCM_SHA256"
 #define LOAD_MASK UINT32_C(0x5AC3917E)
 #define LOAD_ENDLESS (UINT64_C(1) << 62) /* more than an echo is ever asked for */
 #define LOAD_SLOW_BYTES (UINT64_C(256) << 20) /* that a client which does not read is sent */
@@ -67,6 +72,7 @@ enum load_phase {
 enum conn_state {
 	CONN_NONE,
 	CONN_CONNECTING,
+	CONN_SECURING, /* TLS handshake */
 	CONN_UPGRADING,
 	CONN_PROVING, /* the first byte is on its way to the peer and back */
 	CONN_OPEN,
@@ -86,11 +92,15 @@ struct options {
 	uint64_t count; /* messages; 0: as many as fit into the duration */
 	uint64_t duration_ns;
 	bool raw;
+	bool tls;
+	bool rsa; /* the key that the server is to prove itself with; else P-256 */
+	const char *cipher;
 	bool wait;
 };
 
 struct conn {
 	int fd;
+	SSL *tls; /* NULL: plain */
 	enum conn_state state;
 	uint32_t wanted; /* epoll events */
 	uint64_t seed;
@@ -114,10 +124,13 @@ struct conn {
 	struct pattern_report report;
 	size_t report_len;
 	bool closed_cleanly; /* a close frame came */
+	bool unclean; /* TLS: no close_notify came */
 };
 
 struct load {
 	struct options options;
+	SSL_CTX *offer; /* what TLS offers; NULL: plain */
+	char agreed[64]; /* version and cipher of the latest TLS connection */
 	enum load_phase phase;
 	int epoll_fd;
 	struct conn *conns;
@@ -143,11 +156,19 @@ struct load {
 /* ---- the bytes of a socket ---- */
 
 static ssize_t wire_recv(struct conn *conn, void *data, size_t cap) {
-	return sockets_recv(conn->fd, data, cap);
+	return conn->tls ? secure_recv(conn->tls, data, cap) : sockets_recv(conn->fd, data, cap);
 }
 
 static ssize_t wire_send(struct conn *conn, const void *data, size_t len) {
-	return sockets_send(conn->fd, data, len);
+	return conn->tls ? secure_send(conn->tls, data, len) : sockets_send(conn->fd, data, len);
+}
+
+/* Nothing more will be sent. */
+static void wire_finish(struct conn *conn) {
+	if(conn->tls) {
+		secure_finish(conn->tls);
+	}
+	shutdown(conn->fd, SHUT_WR);
 }
 
 /* ---- connections ---- */
@@ -191,9 +212,11 @@ static void conn_close(struct load *load, struct conn *conn) {
 	} else if(conn->state != CONN_CLOSING && load->phase == PHASE_SETUP) {
 		load->opening--;
 	}
+	SSL_free(conn->tls);
 	close(conn->fd);
 	free(conn->tail);
 	free(conn->head);
+	conn->tls = NULL;
 	conn->tail = NULL;
 	conn->head = NULL;
 	conn->tail_len = 0;
@@ -432,7 +455,7 @@ static void conn_upgrade(struct load *load, struct conn *conn) {
 
 /* Connect mode: this one is done, next please. */
 static void conn_cycle(struct load *load, struct conn *conn) {
-	if(!load->options.raw && !conn->closed_cleanly) {
+	if((!load->options.raw && !conn->closed_cleanly) || conn->unclean) {
 		load->unclean++;
 	}
 	histogram_add(&load->latency, sockets_now_ns() - conn->started_ns, 1);
@@ -448,7 +471,7 @@ static void conn_start_closing(struct load *load, struct conn *conn) {
 	uint8_t out[WSCLIENT_HEADER_MAX + 2];
 	conn->state = CONN_CLOSING;
 	if(load->options.raw) {
-		shutdown(conn->fd, SHUT_WR);
+		wire_finish(conn);
 		return;
 	}
 	size_t header = put_header(load, out, WSCLIENT_CLOSE, 2);
@@ -597,28 +620,53 @@ static void conn_answer(struct load *load, struct conn *conn) {
 }
 
 static void conn_ended(struct load *load, struct conn *conn, int error) {
-	if(conn->state == CONN_CLOSING && error == 0) {
+	/* A bridge that forgets close_notify when all is said is unclean; before, it would hide a loss. */
+	bool forgot = conn->tls && error == -ECONNRESET;
+	if(conn->state == CONN_CLOSING && (error == 0 || forgot)) {
+		conn->unclean = forgot;
 		conn_cycle(load, conn);
 		return;
 	}
 	conn_fail(load, conn, error ? "receive" : "unexpected end", error);
 }
 
-static void conn_readable(struct load *load, struct conn *conn) {
-	if(conn->state == CONN_UPGRADING) {
-		conn_answer(load, conn);
-		return;
-	}
+/* One buffer of what is there. True: there may be more that no event tells of. */
+static bool conn_read(struct load *load, struct conn *conn) {
 	ssize_t got = wire_recv(conn, load->buffer, LOAD_BUFFER);
 	if(got == -EAGAIN) {
-		return;
+		return false;
 	}
 	if(got <= 0) {
 		conn_ended(load, conn, (int)got);
-	} else if(load->options.raw) {
+		return false;
+	}
+	if(load->options.raw) {
 		conn_take(load, conn, load->buffer, (size_t)got);
 	} else {
 		conn_frames(load, conn, load->buffer, (size_t)got);
+	}
+	return conn->tls && got == LOAD_BUFFER;
+}
+
+static void conn_secure(struct load *load, struct conn *conn) {
+	int result = secure_handshake(conn->tls);
+	if(result == 0) {
+		snprintf(load->agreed, sizeof(load->agreed), "%s %s", SSL_get_version(conn->tls),
+			SSL_get_cipher_name(conn->tls));
+		conn_upgrade(load, conn);
+	} else if(result != -EAGAIN) {
+		conn_fail(load, conn, "TLS handshake", result);
+	}
+}
+
+static void conn_readable(struct load *load, struct conn *conn) {
+	if(conn->state == CONN_SECURING) {
+		conn_secure(load, conn);
+	} else if(conn->state == CONN_UPGRADING) {
+		conn_answer(load, conn);
+	} else {
+		while(conn_read(load, conn)) {
+		}
 	}
 }
 
@@ -626,6 +674,12 @@ static void conn_connected(struct load *load, struct conn *conn) {
 	int error = sockets_error(conn->fd);
 	if(error) {
 		conn_fail(load, conn, "connect", error);
+		return;
+	}
+	if(load->offer) {
+		conn->tls = secure_new(load->offer, conn->fd);
+		conn->state = CONN_SECURING;
+		conn_secure(load, conn);
 		return;
 	}
 	conn_upgrade(load, conn);
@@ -705,14 +759,15 @@ static void load_print(const struct load *load) {
 	printf("{\"mode\": \"%s\", \"connections\": %zu, \"open\": %zu, \"in_flight\": %zu, "
 	       "\"size\": %zu, \"messages\": %llu, \"bytes\": %llu, \"elapsed\": %.6f, "
 	       "\"p50_us\": %.3f, \"p99_us\": %.3f, \"max_us\": %.3f, \"errors\": %llu, "
-	       "\"lost\": %llu, \"wrong\": %llu, \"unclean\": %llu, \"first_error\": \"%s\"}\n",
+	       "\"lost\": %llu, \"wrong\": %llu, \"unclean\": %llu, \"tls\": \"%s\", "
+	       "\"first_error\": \"%s\"}\n",
 		mode_names[options->mode], options->connections, load->open, options->in_flight,
 		options->size, (unsigned long long)load->messages, (unsigned long long)load->bytes,
 		(double)(load->end_ns - load->start_ns) / 1e9,
 		histogram_quantile(&load->latency, 0.5) / 1e3,
 		histogram_quantile(&load->latency, 0.99) / 1e3, (double)load->latency.max_ns / 1e3,
 		(unsigned long long)load->errors, (unsigned long long)load->lost,
-		(unsigned long long)load->wrong, (unsigned long long)load->unclean,
+		(unsigned long long)load->wrong, (unsigned long long)load->unclean, load->agreed,
 		load->first_error);
 	fflush(stdout);
 }
@@ -833,6 +888,9 @@ _Noreturn static void usage(void) {
 	fprintf(stderr,
 		"Usage: load [options] echo|up|down|connect|idle|slow ADDRESS\n"
 		"  --raw             plain TCP instead of WebSocket\n"
+		"  --tls             over TLS 1.3; nothing is verified or resumed\n"
+		"  --cipher=NAME     of TLS, the only one offered (" LOAD_CIPHER ")\n"
+		"  --rsa             ask for a server with an RSA key instead of P-256\n"
 		"  --connections=N   (default 1)\n"
 		"  --in-flight=N     echo: messages under way on each connection (1)\n"
 		"  --size=BYTES      of a message (64)\n"
@@ -858,6 +916,15 @@ static void parse_option(struct options *options, int option) {
 	switch(option) {
 	case 'r':
 		options->raw = true;
+		break;
+	case 't':
+		options->tls = true;
+		break;
+	case 'a':
+		options->rsa = true;
+		break;
+	case 'i':
+		options->cipher = optarg;
 		break;
 	case 'w':
 		options->wait = true;
@@ -903,6 +970,9 @@ static enum load_mode parse_mode(const char *name) {
 static void parse_options(struct options *options, int argc, char **argv) {
 	static const struct option longs[] = {
 		{"raw", no_argument, NULL, 'r'},
+		{"tls", no_argument, NULL, 't'},
+		{"rsa", no_argument, NULL, 'a'},
+		{"cipher", required_argument, NULL, 'i'},
 		{"wait", no_argument, NULL, 'w'},
 		{"connections", required_argument, NULL, 'n'},
 		{"in-flight", required_argument, NULL, 'f'},
@@ -959,8 +1029,13 @@ int main(int argc, char **argv) {
 		.size = 64,
 		.segment = 1 << 20,
 		.duration_ns = UINT64_C(1000000000),
+		.cipher = LOAD_CIPHER,
 		.path = "/"};
 	parse_options(&load.options, argc, argv);
+	if(load.options.tls) {
+		signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
+		load.offer = secure_offer(load.options.cipher, load.options.rsa);
+	}
 	sockets_raise_limit();
 	load_allocate(&load);
 	load_run(&load);

@@ -20,7 +20,8 @@ import time
 
 import chart
 import contestants
-from contestants import Account, Peer, RawfwdSplice, Rawfwd, Websocksy
+from contestants import (
+    Account, Certificates, HaproxyTls, Peer, Rawfwd, RawfwdSplice, Websocksy, WebsocksyTls)
 
 GB = 1e9
 
@@ -28,14 +29,13 @@ GB = 1e9
 class Workload:
     """What the load does, and what its cost is divided by."""
 
-    def __init__(self, name, title, unit, *load, full=False, forks=True, limit=None):
+    def __init__(self, name, title, unit, *load, forks=True, tls=False):
         self.name = name
         self.title = title
         self.unit = unit  # of the figure in the table
         self.load = load
-        self.full = full  # not in the short version
         self.forks = forks  # bearable for a process per connection in the short version
-        self.limit = limit  # connections where each is a process
+        self.tls = tls
 
     def cost(self, cpu, result):
         if self.unit == "µs/msg":
@@ -61,11 +61,24 @@ CPU_WORKLOADS = (
     Workload("connect", "connect, handshake, one byte, close", "µs/msg",
              "--connections=16", "connect"),
 )
+TLS_WORKLOADS = (
+    Workload("tls-echo-64", "echo 64 B, 64 connections", "µs/msg", "--connections=64", "echo",
+             tls=True),
+    Workload("tls-down", "peer to client, 1 connection", "CPU s/GB", "--segment=4194304", "down",
+             tls=True),
+    Workload("tls-up", "client to peer, 64 KiB messages", "CPU s/GB",
+             "--size=65536", "--segment=4194304", "up", tls=True),
+    Workload("tls-connect", "full handshake (P-256), one byte, close", "µs/msg",
+             "--connections=16", "connect", tls=True),
+    Workload("tls-connect-rsa", "full handshake (RSA 2048), one byte, close", "µs/msg",
+             "--connections=16", "--rsa", "connect", tls=True),
+)
+TLS_IDLE = Workload("tls-idle", "memory per idle connection", "B", "idle", tls=True)
 IDLE = Workload("idle", "memory per idle connection", "B", "idle")
 SLOW = Workload("slow", "growth with a client that never reads", "MB", "slow")
 BESIDE = Workload("beside", "echo 64 B, 64 connections, beside idle ones", "µs/msg",
                   "--connections=64", "echo")
-MEMORY_WORKLOADS = (IDLE, SLOW)
+MEMORY_WORKLOADS = (IDLE, SLOW, TLS_IDLE)
 
 
 class Load:
@@ -75,6 +88,8 @@ class Load:
         command = [options.programs / "load", "--wait", *arguments, str(contestant.port)]
         if contestant.raw:
             command.insert(1, "--raw")
+        if contestant.tls:
+            command[1:1] = ["--tls", f"--cipher={options.cipher}"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, preexec_fn=contestants.prepare(options.cores[0]))
         if self.line() != "READY":
@@ -110,6 +125,7 @@ class Bench:
     def __init__(self, options):
         self.options = options
         self.peer = Peer(options.programs, options.cores[0])
+        options.certificates = Certificates()
         self.contestants = []
         self.notices = []
         self.figures = {}  # (workload, contestant) -> list of dicts
@@ -117,7 +133,8 @@ class Bench:
             if not options.only or kind.name in options.only:
                 self.admit(kind)
         for text in options.variant:
-            self.admit(contestants.variant(text))
+            for kind in contestants.variants(text):
+                self.admit(kind)
 
     def notice(self, text):
         print(f"  note: {text}", file=sys.stderr)
@@ -132,6 +149,8 @@ class Bench:
             self.contestants.append(contestant)
 
     def takes(self, contestant, workload):
+        if contestant.tls != workload.tls:
+            return False
         if contestant.only and workload.name not in contestant.only:
             return False
         return not (contestant.forks and self.options.short and not workload.forks)
@@ -233,8 +252,9 @@ class Bench:
             if isinstance(contestant, RawfwdSplice):
                 continue
             self.attempt(lambda w, c: self.fresh(self.measure_idle(self.options.idle), w, c),
-                         IDLE, contestant)
-            self.attempt(lambda w, c: self.fresh(self.measure_slow, w, c), SLOW, contestant)
+                         TLS_IDLE if contestant.tls else IDLE, contestant)
+            if not contestant.tls:
+                self.attempt(lambda w, c: self.fresh(self.measure_slow, w, c), SLOW, contestant)
 
     def run_beside(self):
         """Does a message cost more when many others are connected and silent?"""
@@ -242,7 +262,8 @@ class Bench:
             workload = Workload(f"beside-{count}", f"{BESIDE.title}: {count}", "µs/msg",
                                 *BESIDE.load)
             print(workload.title, file=sys.stderr)
-            chosen = [c for c in self.contestants if isinstance(c, (Rawfwd, Websocksy))]
+            chosen = [c for c in self.contestants
+                      if isinstance(c, (Rawfwd, Websocksy)) and not c.tls]
             crowds = []
             peers = []  # one for each: a crowd needs most of the descriptors that a process may have
             for contestant in chosen:
@@ -263,6 +284,7 @@ class Bench:
 
     def close(self):
         self.peer.close()
+        self.options.certificates.close()
         Account.close_all()
 
     # ---- what is reported ----
@@ -295,16 +317,20 @@ def cell(bench, workload, name):
         return "failed" if failed else "–"
     middle = statistics.median(values)
     text = significant(middle)
-    yard = bench.median(workload, "rawfwd")
+    yardstick = HaproxyTls.name if workload.tls else Rawfwd.name
+    yard = bench.median(workload, yardstick)
     if len(values) > 1:
         text += f" ± {spread(values) * 100:.0f} %"
-    if yard and yard > 0 and name != "rawfwd" and workload.unit != "MB":
+    if yard and yard > 0 and name != yardstick and workload.unit != "MB":
         text += f" (**{middle / yard:.2f}**)"
     return text
 
 
-def table(bench, workloads):
-    names = [contestant.name for contestant in bench.contestants]
+def table(bench, workloads, tls):
+    names = [contestant.name for contestant in bench.contestants if contestant.tls == tls]
+    workloads = [workload for workload in workloads if workload.tls == tls]
+    if not names or not workloads:
+        return ""
     lines = ["| workload | unit | " + " | ".join(names) + " |",
              "|---|---|" + "---|" * len(names)]
     for workload in workloads:
@@ -313,12 +339,16 @@ def table(bench, workloads):
     return "\n".join(lines)
 
 
-def latencies(bench, workloads):
-    names = [c.name for c in bench.contestants if not isinstance(c, RawfwdSplice)]
+def latencies(bench, workloads, tls):
+    names = [c.name for c in bench.contestants
+             if c.tls == tls and not isinstance(c, RawfwdSplice)]
+    workloads = [workload for workload in workloads
+                 if workload.tls == tls and workload.name.startswith(
+                     ("echo", "connect", "tls-echo", "tls-connect"))]
+    if not names or not workloads:
+        return ""
     lines = ["| p50 / p99, µs | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for workload in workloads:
-        if not workload.name.startswith(("echo", "connect")):
-            continue
         cells = []
         for name in names:
             half = bench.median(workload, name, "p50_us")
@@ -346,8 +376,13 @@ def report(bench, workloads, network):
         f"{datetime.date.today().isoformat()}, {machine()}, {kind}: {options.rounds} interleaved "
         f"rounds of {options.duration} ms; bridge on core {options.cores[1]}, load and peer on core "
         f"{options.cores[0]}; {network}; CPU from {Account.describe()}. Median ± half the range; "
-        "in bold: how many times rawfwd in the same run.",
-        "", table(bench, workloads), "", latencies(bench, workloads)]
+        f"in bold: how many times {Rawfwd.name}, with TLS how many times {HaproxyTls.name}, in the same run."]
+    for tls in (False, True):
+        tables = list(filter(None, (table(bench, workloads, tls), latencies(bench, workloads, tls))))
+        if tls and tables:
+            tables.insert(
+                0, f"TLS 1.3 towards the client, {options.cipher}, X25519, no resumption:")
+        lines += [line for text in tables for line in ("", text)]
     if bench.notices:
         lines += ["", "Notes:", ""] + [f"- {text}" for text in bench.notices]
     return "\n".join(lines) + "\n"
@@ -363,13 +398,18 @@ def parse_options():
     parser.add_argument("--beside", type=int, nargs="*",
                         help="numbers of idle connections beside 64 busy ones")
     parser.add_argument("--only", action="append", help="contestant (repeatable); rawfwd is kept")
-    parser.add_argument("--workload", action="append", help="name of a workload, or memory (repeatable)")
+    parser.add_argument("--workload", action="append",
+                        help="name of a workload, tls for all with TLS, or memory (repeatable)")
     parser.add_argument("--websocksy", type=pathlib.Path, default=bench.parent / "websocksy")
     parser.add_argument("--variant", action="append", default=[], metavar="NAME=PATH",
                         help="another build of websocksy in the same rounds (repeatable)")
     parser.add_argument("--programs", type=pathlib.Path, default=bench / "bin",
                         help="where load, peer and rawfwd are")
     parser.add_argument("--node-modules", type=pathlib.Path, default=bench / "node_modules")
+    parser.add_argument("--nginx-modules", type=pathlib.Path,
+                        default=pathlib.Path("/usr/lib/nginx/modules"))
+    parser.add_argument("--cipher", default="TLS_AES_128_GCM_SHA256",
+                        help="of TLS 1.3, the same for all")
     parser.add_argument("--out", type=pathlib.Path, default=bench / "results")
     options = parser.parse_args()
     short = options.short
@@ -392,7 +432,7 @@ def write_results(bench, workloads, text):
     figures = [{"workload": workload, "contestant": name, "rounds": rows}
                for (workload, name), rows in bench.figures.items()]
     (options.out / "results.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    names = [c.name for c in bench.contestants if c.name != "rawfwd"]
+    names = [c.name for c in bench.contestants if c.name != Rawfwd.name and not c.tls]
     groups = []
     for workload in workloads:
         yard = bench.median(workload, "rawfwd")
@@ -410,7 +450,9 @@ def main():
     print(f"{network}; cores {options.cores}", file=sys.stderr)
     if options.cores[0] == options.cores[1]:
         print("  note: one core only; bridge and load share it", file=sys.stderr)
-    chosen = [w for w in CPU_WORKLOADS if not options.workload or w.name in options.workload]
+    chosen = [w for w in CPU_WORKLOADS + TLS_WORKLOADS
+              if not options.workload or w.name in options.workload
+              or (w.tls and "tls" in options.workload)]
     bench = Bench(options)
     try:
         bench.run_cpu(chosen)
@@ -426,7 +468,7 @@ def main():
     print(text)
     print(f"written to {options.out}: table.md, chart.svg, results.json", file=sys.stderr)
     failed = any("failed" in row for (_, name), rows in bench.figures.items()
-                 for row in rows if name in (Websocksy.name, Rawfwd.name))
+                 for row in rows if name in (Websocksy.name, WebsocksyTls.name, Rawfwd.name))
     return 1 if failed else 0
 
 
