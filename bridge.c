@@ -220,9 +220,10 @@ static void use_tls(struct bridge *bridge) {
 static void certificates_changed(void *ctx) {
 	struct bridge *bridge = ctx;
 	struct tls_context *fresh;
-	char error[TLS_ERROR_MAX];
-	if(config_open_tls(&bridge->config.settings, &fresh, error)) {
-		log_write(LOG_ERROR, "cert: %s; the old certificates stay in use", error);
+	struct tls_mistake mistake;
+	if(config_open_tls(&bridge->config.settings, &fresh, &mistake)) {
+		log_write(LOG_ERROR, "%s: %s; the old certificates stay in use", mistake.option,
+			mistake.text);
 		return;
 	}
 	tls_context_unref(bridge->config.tls);

@@ -271,6 +271,12 @@ struct place {
 	size_t order; /* counts all options */
 };
 
+/* Where a text of a list was given. */
+struct text_place {
+	const struct option *option;
+	struct place place;
+};
+
 /* What a backend is to be told in the second pass. */
 struct action {
 	struct place place;
@@ -284,6 +290,8 @@ struct reader {
 	struct place place; /* of the option in hand */
 	char given[CONFIG_GIVEN_MAX]; /* the option in hand as written: "-p", "--port", "port" */
 	struct place set[OPTIONS]; /* where each value comes from */
+	struct text_place *text; /* in the order of the texts in their lists */
+	size_t texts;
 	struct action *action;
 	size_t actions;
 	size_t mistakes;
@@ -739,14 +747,38 @@ static void free_texts(char ***list, size_t *count) {
 	*count = 0;
 }
 
+/* Remembers where the text in hand was given. 0 or -ENOMEM. */
+static int note_text_place(struct reader *reader, const struct option *option) {
+	struct text_place *grown =
+		realloc(reader->text, (reader->texts + 1) * sizeof(*reader->text));
+	if(!grown) {
+		return -ENOMEM;
+	}
+	reader->text = grown;
+	grown[reader->texts++] = (struct text_place){option, reader->place};
+	return 0;
+}
+
+static void forget_text_places(struct reader *reader, const struct option *option) {
+	size_t kept = 0;
+	for(size_t at = 0; at < reader->texts; at++) {
+		if(reader->text[at].option != option) {
+			reader->text[kept++] = reader->text[at];
+		}
+	}
+	reader->texts = kept;
+}
+
 /* A list: each value is added, an empty one begins anew. */
 static void parse_texts(struct reader *reader, const struct option *option, const char *text) {
 	struct settings_texts *texts = field_of(option, reader->config);
 	if(text[0] == '\0') {
 		free_texts(&texts->at, &texts->count);
+		forget_text_places(reader, option);
 		return;
 	}
-	if(append_text(&texts->at, &texts->count, strdup(text))) {
+	if(append_text(&texts->at, &texts->count, strdup(text)) ||
+		note_text_place(reader, option)) {
 		mistake_memory(reader);
 	}
 }
@@ -1561,9 +1593,22 @@ static void blame(struct reader *reader, const char *name) {
 	set_given(reader, reader->place.file ? "" : "--", name, strlen(name));
 }
 
+/* The same for one text of a list: each has a place of its own. */
+static void blame_text(struct reader *reader, const char *name, size_t number) {
+	size_t seen = 0;
+	blame(reader, name);
+	for(size_t at = 0; at < reader->texts; at++) {
+		const struct text_place *text = &reader->text[at];
+		if(strcmp(text->option->name, name) == 0 && seen++ == number) {
+			reader->place = text->place;
+			set_given(reader, text->place.file ? "" : "--", name, strlen(name));
+		}
+	}
+}
+
 static void load_tls(struct reader *reader) {
 	const struct settings *settings = &reader->config->settings;
-	char error[TLS_ERROR_MAX];
+	struct tls_mistake wrong;
 	if(settings->key.count > 0 && settings->key.count != settings->cert.count) {
 		blame(reader, "key");
 		mistake(reader,
@@ -1583,23 +1628,23 @@ static void load_tls(struct reader *reader) {
 		settings->tls != SETTINGS_TLS_REQUIRED && !settings->redirect_https) {
 		blame(reader, "client-verify");
 		mistake(reader,
-			"\"required\" while plain connections get in without any certificate (use "
-			"tls = "
-			"required or redirect-https = yes)");
-	} else if(config_open_tls(settings, &reader->config->tls, error)) {
-		blame(reader, "cert");
-		mistake(reader, "%s", error);
+			"\"required\" while plain connections get in without any certificate "
+			"(use tls = required or redirect-https = yes)");
+	} else if(config_open_tls(settings, &reader->config->tls, &wrong)) {
+		blame_text(reader, wrong.option, wrong.pair);
+		mistake(reader, "%s", wrong.text);
 	}
 }
 
-int config_open_tls(const struct settings *settings, struct tls_context **out, char *error) {
+int config_open_tls(
+	const struct settings *settings, struct tls_context **out, struct tls_mistake *mistake) {
 	*out = NULL;
 	if(settings->tls == SETTINGS_TLS_OFF || settings->cert.count == 0) {
 		return 0;
 	}
 	struct tls_pair *pairs = calloc(settings->cert.count, sizeof(*pairs));
 	if(!pairs) {
-		snprintf(error, TLS_ERROR_MAX, "out of memory");
+		*mistake = (struct tls_mistake){.option = "cert", .text = "out of memory"};
 		return -ENOMEM;
 	}
 	for(size_t i = 0; i < settings->cert.count; i++) {
@@ -1613,7 +1658,7 @@ int config_open_tls(const struct settings *settings, struct tls_context **out, c
 		.client_ca = settings->client_ca,
 		.verify = (enum tls_verify)settings->client_verify,
 	};
-	int result = tls_server_open(out, &server, error);
+	int result = tls_server_open(out, &server, mistake);
 	free(pairs);
 	return result;
 }
@@ -1644,6 +1689,7 @@ int config_read_again(struct config *config, const struct config *running, int a
 		free(reader.action[at].value);
 	}
 	free(reader.action);
+	free(reader.text);
 	if(reader.no_memory) {
 		return -ENOMEM;
 	}

@@ -31,11 +31,14 @@ struct config {
 	char **backend_option; /* "key=value", in order */
 };
 
+struct tls_mistake;
+
 /*
  * Reads certificates and keys of `settings` into `*out` (NULL: TLS is off): one reference. 0, or negative errno with
- * one line in `error` (TLS_ERROR_MAX).
+ * what is wrong in `mistake`.
  */
-int config_open_tls(const struct settings *settings, struct tls_context **out, char *error);
+int config_open_tls(
+	const struct settings *settings, struct tls_context **out, struct tls_mistake *mistake);
 
 /*
  * Reads the command line and the files that it names into `config`; loads framing plugins and the

@@ -874,6 +874,10 @@ static bool start_tls(struct connection *c) {
 	return true;
 }
 
+static void tls_handshake_failed(struct connection *c, const char *why) {
+	connection_log_limited(c, LOG_INFO, "TLS handshake failed: %s", why);
+}
+
 static void proxy_header_failed(struct connection *c, const char *why) {
 	connection_log_limited(c, LOG_NOTICE, "closed, wrong PROXY header: %s", why);
 	connection_close(c);
@@ -933,6 +937,10 @@ static bool proxy_header_readable(struct connection *c) {
 }
 
 /* ---- the request head ---- */
+
+static bool must_redirect(const struct connection *c) {
+	return c->env->settings->redirect_https && c->env->tls && !tls_is_active(&c->client);
+}
 
 /* redirect-https: the same request, but under TLS. */
 static void redirect(struct connection *c, const struct http_request *request) {
@@ -996,12 +1004,12 @@ static void head_complete(struct connection *c, const struct http_request *reque
 	struct carry rest = {0};
 	h->head_only = method_is(request, "HEAD");
 	identify(c, request);
-	if(c->env->settings->redirect_https && c->env->tls && !tls_is_active(&c->client)) {
+	/* Whoever asks for the daemon's health needs neither room nor a password, nor TLS: balancers ask plainly. */
+	bool health = asks_for_health(c, request);
+	if(!health && must_redirect(c)) {
 		redirect(c, request);
 		return;
 	}
-	/* Whoever asks for the daemon's health needs neither room nor a password. */
-	bool health = asks_for_health(c, request);
 	if(!health && !head_admitted(c, request, data, len, head_len)) {
 		return;
 	}
@@ -1076,6 +1084,16 @@ static void head_next(struct connection *c) {
 	}
 }
 
+/* Those who connect and leave without a word, as monitors do, are not worth a line. */
+static void log_tls_failure(struct connection *c) {
+	const char *why = tls_reason(&c->client);
+	if(why && tls_is_shaking_hands(&c->client)) {
+		tls_handshake_failed(c, why);
+	} else if(why) {
+		connection_log_limited(c, LOG_INFO, "TLS failed: %s", why);
+	}
+}
+
 static void head_readable(struct connection *c) {
 	struct handshake *h = c->handshake;
 	uint8_t *into = c->env->loop->scratch;
@@ -1093,10 +1111,7 @@ static void head_readable(struct connection *c) {
 		return;
 	}
 	if(got <= 0) {
-		const char *why = tls_reason(&c->client);
-		if(why) {
-			connection_log_limited(c, LOG_INFO, "TLS failed: %s", why);
-		}
+		log_tls_failure(c);
 		leave(c);
 		return;
 	}
@@ -1151,6 +1166,11 @@ static void head_deadline(struct connection *c) {
 	}
 	if(h->requests > 0 && h->input.len == 0) {
 		head_idle(c);
+		return;
+	}
+	if(tls_is_shaking_hands(&c->client)) {
+		tls_handshake_failed(c, "it is not done in time (handshake-timeout)");
+		connection_close(c);
 		return;
 	}
 	refuse_with(c, 408, "no complete request in time (handshake-timeout)");

@@ -44,6 +44,7 @@ struct tls {
 	size_t in_len;
 	struct carry rest; /* ciphertext that the reader had no room for; mostly empty */
 	bool in_ended; /* the transport has ended */
+	bool begun; /* there has been a byte */
 	bool established;
 	bool bye_sent;
 	unsigned client_status; /* server: what is wrong with the client's certificate */
@@ -166,6 +167,7 @@ static int fill(struct stream *stream) {
 		return -error;
 	}
 	tls->in_ended = got == 0;
+	tls->begun = tls->begun || got > 0;
 	if(got > 0 && got < TLS_READ && !(stream->io.ready & LOOP_HUP)) {
 		loop_used_up(&stream->io, LOOP_IN);
 	}
@@ -241,6 +243,9 @@ static ssize_t advance(struct stream *stream, uint8_t *data, size_t cap, bool *k
 	if(result < 0) {
 		return result;
 	}
+	if(tls->in_ended && !tls->begun) {
+		return 0;
+	}
 	result = tls->established ? 0 : handshake_step(tls);
 	ssize_t got = result ? result : decrypt(tls, data, cap);
 	return keep_rest(tls) ? -ENOMEM : got;
@@ -255,7 +260,10 @@ static ssize_t tls_read(struct stream *stream, void *data, size_t cap) {
 		/* After a message of its own, like that of new keys, GnuTLS returns though there is more. */
 	} while(got == -EAGAIN && (kept || tls->rest.len > 0));
 	if(got == -EAGAIN && tls->in_ended) {
-		return -ECONNRESET;
+		got = -ECONNRESET;
+	}
+	if(got < 0 && got != -EAGAIN && tls->begun && !tls->established && !tls->reason[0]) {
+		snprintf(tls->reason, sizeof(tls->reason), "%s", strerror((int)-got));
 	}
 	if(got > 0 && (has_more(tls) || tls->in_ended)) {
 		loop_set_ready(stream->loop, &stream->io, LOOP_IN);
@@ -439,7 +447,8 @@ int tls_accept(struct stream *stream, struct tls_context *context, bool detect) 
 		return result;
 	}
 	gnutls_session_t session = tls_of(stream)->session;
-	gnutls_alpn_set_protocols(session, &protocol, 1, 0);
+	/* Who offers protocols and not this one would take our answers for something else (RFC 7301, 3.2). */
+	gnutls_alpn_set_protocols(session, &protocol, 1, GNUTLS_ALPN_MANDATORY);
 	gnutls_session_ticket_enable_server(session, &context->ticket_key);
 	gnutls_certificate_server_set_request(session, requests[context->verify]);
 	if(context->verify != TLS_VERIFY_OFF) {
@@ -506,6 +515,10 @@ int tls_handshake(struct stream *stream) {
 
 bool tls_is_active(const struct stream *stream) {
 	return stream->ops == &tls_ops;
+}
+
+bool tls_is_shaking_hands(const struct stream *stream) {
+	return tls_is_active(stream) && !tls_of(stream)->established;
 }
 
 const char *tls_reason(const struct stream *stream) {
@@ -615,8 +628,38 @@ static int load_pair(
 	return -EINVAL;
 }
 
+/* Are there certificates in it? GnuTLS does not tell which file of a pair it complains about. */
+static int check_certificates(const char *file, char error[TLS_ERROR_MAX]) {
+	gnutls_datum_t text;
+	gnutls_x509_crt_t *list;
+	unsigned count;
+	int result = check_readable(file, error);
+	if(result) {
+		return result;
+	}
+	int status = gnutls_load_file(file, &text);
+	if(status >= 0) {
+		status = gnutls_x509_crt_list_import2(&list, &count, &text, GNUTLS_X509_FMT_PEM, 0);
+		gnutls_free(text.data);
+	}
+	if(status < 0) {
+		snprintf(error, TLS_ERROR_MAX, "cannot use certificate %s: %s", file,
+			gnutls_strerror(status));
+		return -EINVAL;
+	}
+	while(count > 0) {
+		gnutls_x509_crt_deinit(list[--count]);
+	}
+	gnutls_free(list);
+	return 0;
+}
+
 static int load_authorities(
 	struct tls_context *context, const char *file, char error[TLS_ERROR_MAX]) {
+	int result = file ? check_readable(file, error) : 0;
+	if(result) {
+		return result;
+	}
 	int status = file ? gnutls_certificate_set_x509_trust_file(
 				    context->credentials, file, GNUTLS_X509_FMT_PEM)
 			  : gnutls_certificate_set_x509_system_trust(context->credentials);
@@ -629,22 +672,39 @@ static int load_authorities(
 	return -EINVAL;
 }
 
+static int load_pairs(struct tls_context *context, const struct tls_server_options *options,
+	struct tls_mistake *mistake) {
+	int result = 0;
+	for(size_t i = 0; i < options->pairs && result == 0; i++) {
+		const struct tls_pair *pair = &options->pair[i];
+		mistake->pair = i;
+		mistake->option = "cert";
+		result = check_certificates(pair->cert, mistake->text);
+		if(result == 0) {
+			mistake->option = pair->key ? "key" : "cert";
+			result = load_pair(context, pair->cert, pair->key, mistake->text);
+		}
+	}
+	return result;
+}
+
 int tls_server_open(struct tls_context **out, const struct tls_server_options *options,
-	char error[TLS_ERROR_MAX]) {
+	struct tls_mistake *mistake) {
 	struct tls_context *context;
-	int result = context_new(&context, options->priority, error);
+	*mistake = (struct tls_mistake){.option = "tls-priority"};
+	int result = context_new(&context, options->priority, mistake->text);
 	if(result) {
 		return result;
 	}
 	context->verify = options->verify;
-	for(size_t i = 0; i < options->pairs && result == 0; i++) {
-		result = load_pair(context, options->pair[i].cert, options->pair[i].key, error);
-	}
+	result = load_pairs(context, options, mistake);
 	if(result == 0 && options->client_ca) {
-		result = load_authorities(context, options->client_ca, error);
+		mistake->option = "client-ca";
+		result = load_authorities(context, options->client_ca, mistake->text);
 	}
 	if(result == 0 && gnutls_session_ticket_key_generate(&context->ticket_key) < 0) {
-		snprintf(error, TLS_ERROR_MAX, "cannot make a key for session tickets");
+		snprintf(mistake->text, sizeof(mistake->text),
+			"cannot make a key for session tickets");
 		result = -EIO;
 	}
 	if(result) {

@@ -44,6 +44,13 @@ struct tls_client_options {
 	bool insecure; /* accept any certificate */
 };
 
+/* What is wrong with the options of a server. */
+struct tls_mistake {
+	const char *option; /* which: "cert", "key", "tls-priority", "client-ca"; static */
+	size_t pair; /* cert and key: which pair */
+	char text[TLS_ERROR_MAX]; /* one line that names the file */
+};
+
 /* TLS 1.2 and 1.3 and nothing older. */
 #define TLS_PRIORITY_DEFAULT "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
@@ -51,11 +58,11 @@ struct tls_client_options {
 struct tls_context;
 
 /*
- * Reads everything that the options name. 0 and `*out` with one reference, or negative errno with one line
- * in `error` that names the file and what is wrong with it. Blocking file access: for start and reload.
+ * Reads everything that the options name. 0 and `*out` with one reference, or negative errno with what is wrong in
+ * `mistake` or one line of `error`. Blocking file access: for start and reload.
  */
 int tls_server_open(struct tls_context **out, const struct tls_server_options *options,
-	char error[TLS_ERROR_MAX]);
+	struct tls_mistake *mistake);
 int tls_client_open(struct tls_context **out, const struct tls_client_options *options,
 	char error[TLS_ERROR_MAX]);
 struct tls_context *tls_context_ref(struct tls_context *context);
@@ -79,6 +86,9 @@ int tls_handshake(struct stream *stream);
 
 /* Does the stream speak TLS? */
 bool tls_is_active(const struct stream *stream);
+
+/* Does it, with a handshake that is not done? */
+bool tls_is_shaking_hands(const struct stream *stream);
 
 /* Why a handshake or a read failed; static or the stream's own; NULL: nothing to say. */
 const char *tls_reason(const struct stream *stream);

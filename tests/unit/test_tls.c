@@ -269,12 +269,13 @@ static void run_until_quiet(struct test *test) {
 
 static void begin(struct test *test, const struct files *files, const char *priority, bool detect) {
 	char error[TLS_ERROR_MAX];
+	struct tls_mistake mistake;
 	struct tls_pair pair = {files->cert, files->key};
 	struct tls_server_options server = {.pairs = 1, .pair = &pair, .priority = priority};
 	struct tls_client_options client = {.name = "server.example", .ca = files->cert};
 	*test = (struct test){0};
 	assert_int_equal(loop_open(&test->loop), 0);
-	assert_int_equal(tls_server_open(&test->server, &server, error), 0);
+	assert_int_equal(tls_server_open(&test->server, &server, &mistake), 0);
 	assert_int_equal(tls_client_open(&test->client, &client, error), 0);
 	side_open(test, &test->a, true, &test->up, &test->down);
 	side_open(test, &test->b, false, &test->down, &test->up);
@@ -515,30 +516,53 @@ static void test_sni_replaces_the_name(void **state) {
 	end(&test);
 }
 
-static void expect_mistake(
-	const char *cert, const char *key, const char *priority, const char *ca, const char *word) {
+/* Of two pairs, the first of which is fine. */
+static void expect_mistake(const struct files *files, struct tls_server_options options,
+	const struct tls_pair *pair, const char *option, const char *word) {
 	struct tls_context *context = NULL;
-	struct tls_pair pair = {cert, key};
-	struct tls_server_options options = {
-		.pairs = 1, .pair = &pair, .priority = priority, .client_ca = ca};
-	char error[TLS_ERROR_MAX] = "";
-	assert_true(tls_server_open(&context, &options, error) < 0);
+	struct tls_pair pairs[2] = {{files->cert, files->key}, *pair};
+	struct tls_mistake mistake;
+	options.pairs = 2;
+	options.pair = pairs;
+	assert_true(tls_server_open(&context, &options, &mistake) < 0);
 	assert_null(context);
-	assert_null(strchr(error, '\n'));
-	if(!strstr(error, word)) {
-		fail_msg("\"%s\" is not in \"%s\"", word, error);
+	assert_null(strchr(mistake.text, '\n'));
+	assert_string_equal(mistake.option, option);
+	if(strcmp(option, "cert") == 0 || strcmp(option, "key") == 0) {
+		assert_int_equal(mistake.pair, 1);
+	}
+	if(!strstr(mistake.text, word)) {
+		fail_msg("\"%s\" is not in \"%s\"", word, mistake.text);
 	}
 }
 
 static void test_mistakes(void **state) {
 	const struct files *files = *state;
-	expect_mistake(files->cert, "/nowhere/key", NULL, NULL, "/nowhere/key");
-	expect_mistake("/nowhere/cert", files->key, NULL, NULL, "/nowhere/cert");
-	expect_mistake(files->cert, NULL, NULL, NULL, files->cert);
-	expect_mistake(files->cert, files->other, NULL, NULL, "does not belong");
-	expect_mistake(files->cert, files->key, "NORMAL:+NONSENSE", NULL, "NONSENSE");
-	expect_mistake(files->cert, files->key, NULL, "/nowhere/ca", "/nowhere/ca");
-	expect_mistake(files->cert, files->key, NULL, files->key, files->key);
+	static const struct tls_server_options none;
+	const struct tls_pair fine = {files->cert, files->key};
+	const struct {
+		struct tls_pair pair;
+		const char *option;
+		const char *word;
+	} pairs[] = {
+		{{files->cert, "/nowhere/key"}, "key", "/nowhere/key"},
+		{{"/nowhere/cert", files->key}, "cert", "/nowhere/cert"},
+		{{files->key, files->key}, "cert", files->key},
+		{{files->cert, files->cert}, "key", files->cert},
+		{{files->cert, NULL}, "cert", files->cert},
+		{{files->cert, files->other}, "key", "does not belong"},
+		{{files->folder, files->key}, "cert", files->folder},
+		{{files->cert, files->folder}, "key", files->folder},
+	};
+	for(size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		expect_mistake(files, none, &pairs[i].pair, pairs[i].option, pairs[i].word);
+	}
+	struct tls_server_options options = {.priority = "NORMAL:+NONSENSE"};
+	expect_mistake(files, options, &fine, "tls-priority", "NONSENSE");
+	options = (struct tls_server_options){.client_ca = "/nowhere/ca"};
+	expect_mistake(files, options, &fine, "client-ca", "/nowhere/ca");
+	options.client_ca = files->key;
+	expect_mistake(files, options, &fine, "client-ca", files->key);
 }
 
 int main(void) {
