@@ -25,8 +25,8 @@ import websockets
 
 import tls_files
 from harness import (
-    SANITIZED, TIMEOUT, Daemon, RawClient, TcpPeer, TlsSocket, build_request, echo, eventually, frame,
-    run_once, scaled,
+    BINARY, SANITIZED, TIMEOUT, Daemon, RawClient, TcpPeer, TlsSocket, build_request, echo, eventually,
+    frame, run_once, scaled,
 )
 from test_web import exchange, receive
 
@@ -1023,7 +1023,9 @@ def test_unreadable_key(run, pair):
     key.chmod(0o600)
     cert = folder / "public.pem"
     shutil.copy(pair.cert, cert)
-    result = run_once(f"--cert={cert}", f"--key={key}", "-t", user=65534, group=65534,
-                      extra_groups=())
+    # A copy, as the checkout itself may be where only root gets to.
+    binary = shutil.copy(BINARY, folder)
+    result = run_once(f"--cert={cert}", f"--key={key}", f"--plugin-path={folder}", "-t",
+                      executable=binary, user=65534, group=65534, extra_groups=())
     assert result.returncode == 1
     assert re.fullmatch(r".*error: command line: --key: cannot read .*secret\.key.*\n", result.stderr)
