@@ -390,8 +390,10 @@ def built_with():
             r"DW_AT_producer .*\): (\D*?(?:C\d\d )?(?:clang version )?)(\d+\.\d+)(.*)", debug):
         chosen = re.findall(r" (-O\w*|-m\w+=\S+)", options)
         producers.add(" ".join([name.strip(), version, *sorted(chosen)]))
+    wide = "avx2" in Path("/proc/cpuinfo").read_text().split()
     return {"compiler": ", ".join(sorted(producers)) or "unknown",
-            "libc": " ".join(platform.libc_ver()), "machine": platform.machine()}
+            "libc": " ".join(platform.libc_ver()),
+            "machine": platform.machine() + " with AVX2" * wide}
 
 
 @pytest.fixture
@@ -420,7 +422,7 @@ def test_instructions_of_a_message(run, tmp_path, budget, name):
 
 @pytest.mark.parametrize("name", BYTES)
 def test_instructions_of_a_byte(run, tmp_path, budget, name):
-    """To the peer one pass (load, unmask, store, sixteen bytes at once); to the client none at all."""
+    """To the peer one pass (load, unmask, store, 32 bytes at once); to the client none at all."""
     check_budget(budget, name, per_byte(run, tmp_path, name), grain=0.001)
 
 

@@ -808,7 +808,7 @@ static void test_random_streams(void **state) {
 
 /* Unmasks at all lengths, distances and rotations; bytes around the output stay as they are. */
 static void check_unmask(size_t len, size_t distance, size_t rotation) {
-	uint8_t plain[300];
+	uint8_t plain[400];
 	uint8_t mask[4];
 	uint8_t expected_mask[4];
 	struct guard guard = guard_new(NULL, distance + len);
@@ -837,6 +837,7 @@ static void test_unmask(void **state) {
 		for(size_t distance = 0; distance < 40; distance++) {
 			check_unmask(len, distance, (len + distance) % 4);
 		}
+		check_unmask(len + 180, len % 40, len % 4);
 		check_unmask(len, 300, len % 3);
 		check_unmask(len, 6, 0);
 		check_unmask(len, 6, 1);
@@ -847,7 +848,7 @@ static void test_unmask(void **state) {
 
 static void test_unmask_in_pieces(void **state) {
 	(void)state;
-	uint8_t plain[150];
+	uint8_t plain[350];
 	fill(plain, sizeof(plain), false);
 	for(size_t cut = 0; cut <= sizeof(plain); cut++) {
 		uint8_t data[sizeof(plain)];
