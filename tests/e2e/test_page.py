@@ -134,6 +134,19 @@ def test_sends_a_file_as_binary(page, peer, tmp_path):
     eventually(lambda: page.entries("out", "binary"), "the sent file in the log", PATIENCE)
 
 
+def test_sends_a_file_that_is_dropped(page, peer, tmp_path):
+    """What the browser makes of a file that is dragged from another program."""
+    data = bytes(range(256)) * 10
+    (tmp_path / "dropped.bin").write_bytes(data)
+    page.connect()
+    connection = peer.accept()
+    file = {"items": [], "files": [str(tmp_path / "dropped.bin")], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        page.browser.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": file})
+    assert connection.recv_exactly(len(data)) == data
+    eventually(lambda: page.entries("out", "binary"), "the sent file in the log", PATIENCE)
+
+
 def test_shows_binary_messages(page, peer):
     page.connect()
     peer.accept().send(b"\xff\x00\xfe\x41")
