@@ -897,43 +897,43 @@ static void proxy_header_done(struct connection *c, const struct proxy_header *h
 }
 
 /*
- * Takes no byte that is not of the header out of the socket: what follows may be of any protocol. True: the header
- * is complete, and there may be more.
+ * Takes no byte that is not of the header out of the socket: what follows may be of any protocol, and is read when
+ * its turn comes.
  */
-static bool proxy_header_readable(struct connection *c) {
+static void proxy_header_readable(struct connection *c) {
 	struct handshake *h = c->handshake;
 	struct proxy_header header;
 	const char *why;
 	size_t used;
 	if(carry_reserve(&h->input, HANDSHAKE_PROXY_READ)) {
 		connection_close(c);
-		return false;
+		return;
 	}
 	uint8_t *fresh = h->input.data + h->input.len;
 	ssize_t got = stream_peek(&c->client, fresh, HANDSHAKE_PROXY_READ);
 	if(got == -EAGAIN) {
-		return false;
+		return;
 	}
 	if(got <= 0) {
 		connection_close(c);
-		return false;
+		return;
 	}
 	enum proxy_result result =
 		proxy_parse_header(h->input.data, h->input.len + (size_t)got, &header, &used, &why);
 	if(result == PROXY_BAD) {
 		proxy_header_failed(c, why);
-		return false;
+		return;
 	}
 	size_t ours = result == PROXY_DONE ? used - h->input.len : (size_t)got;
 	if(stream_read(&c->client, fresh, ours) != (ssize_t)ours) {
 		connection_close(c);
-		return false;
+		return;
 	}
 	h->input.len += ours;
 	if(result == PROXY_DONE) {
 		proxy_header_done(c, &header);
+		start_tls(c);
 	}
-	return result == PROXY_DONE && start_tls(c) && stream_readable(&c->client);
 }
 
 /* ---- the request head ---- */
@@ -1131,7 +1131,9 @@ static void head_client(struct connection *c, unsigned events) {
 	if(!(events & STREAM_READABLE)) {
 		return;
 	}
-	if(!c->handshake->proxy_header || proxy_header_readable(c)) {
+	if(c->handshake->proxy_header) {
+		proxy_header_readable(c);
+	} else {
 		head_readable(c);
 	}
 }

@@ -3,7 +3,7 @@
  * The event loop.
  *
  * Must not know: what the descriptors are for.
- * Invariants: an io is in the run queue exactly while `ready & want`; a turn first collects all events and
+ * Invariants: an io is in a run queue exactly while `ready & want`; a turn first collects all events and
  * then runs, so closing an io never leaves a stale pointer in the batch; nothing that was buried is freed
  * before the end of the turn; the heap holds exactly the timers whose slot is not 0.
  */
@@ -38,6 +38,7 @@ void link_append(struct link *head, struct link *node) {
 }
 
 void link_remove(struct link *node) {
+	assert(node->next && node->prev);
 	node->prev->next = node->next;
 	node->next->prev = node->prev;
 	node->next = NULL;
@@ -54,11 +55,11 @@ static uint64_t clock_ms(void) {
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Keeps the invariant of the run queue after a change of ready or want. */
+/* Keeps the invariant of the run queues after a change of ready or want. */
 static void io_update(struct loop *loop, struct ev_io *io) {
 	bool runnable = io->ready & io->want;
 	if(runnable && !link_is_linked(&io->run)) {
-		link_append(&loop->run, &io->run);
+		link_append(io->heavy ? &loop->heavy : &loop->run, &io->run);
 	} else if(!runnable && link_is_linked(&io->run)) {
 		link_remove(&io->run);
 	}
@@ -145,7 +146,8 @@ static int heap_grow(struct loop *loop) {
 
 /* Milliseconds until something is due, for epoll_wait. */
 static int turn_timeout(const struct loop *loop) {
-	if(loop->run.next != &loop->run || loop->dead) {
+	bool runnable = loop->run.next != &loop->run || loop->heavy.next != &loop->heavy;
+	if(runnable || loop->dead) {
 		return 0;
 	}
 	if(loop->timers == 0) {
@@ -185,6 +187,15 @@ static int turn_collect(struct loop *loop) {
 	return 0;
 }
 
+/* Those in front of the heavy ones join the batch; the others keep their places. */
+static void take_heavy(struct loop *loop, struct link *batch) {
+	for(int i = 0; i < LOOP_HEAVY && loop->heavy.next != &loop->heavy; i++) {
+		struct link *first = loop->heavy.next;
+		link_remove(first);
+		link_append(batch, first);
+	}
+}
+
 /* Runs what is in the run queue now, each entry once; what becomes runnable meanwhile is for the next turn. */
 static void turn_run(struct loop *loop) {
 	struct link batch;
@@ -195,6 +206,7 @@ static void turn_run(struct loop *loop) {
 		batch.prev->next = &batch;
 		link_init(&loop->run);
 	}
+	take_heavy(loop, &batch);
 	while(batch.next != &batch) {
 		struct ev_io *io = LOOP_OWNER(batch.next, struct ev_io, run);
 		link_remove(&io->run);
@@ -245,6 +257,7 @@ static void signals_run(struct ev_io *io) {
 
 int loop_open(struct loop *loop) {
 	link_init(&loop->run);
+	link_init(&loop->heavy);
 #ifdef LOOP_CHECK
 	link_init(&loop->all);
 #endif
@@ -372,6 +385,14 @@ void loop_used_up(struct ev_io *io, unsigned bits) {
 
 void loop_set_ready(struct loop *loop, struct ev_io *io, unsigned bits) {
 	io->ready |= (uint8_t)bits;
+	io_update(loop, io);
+}
+
+void loop_set_heavy(struct loop *loop, struct ev_io *io, bool heavy) {
+	if(io->heavy != heavy && link_is_linked(&io->run)) {
+		link_remove(&io->run);
+	}
+	io->heavy = heavy;
 	io_update(loop, io);
 }
 

@@ -40,8 +40,9 @@ struct ev_io {
 	uint8_t ready;
 	uint8_t want;
 	bool level; /* registered level-triggered, see loop_add_foreign() */
+	bool heavy; /* see loop_set_heavy() */
 	ev_io_fn *fn;
-	struct link run; /* in the run queue exactly while ready & want */
+	struct link run; /* in one of the two run queues exactly while ready & want */
 #ifdef LOOP_CHECK
 	struct link all;
 #endif
@@ -63,6 +64,8 @@ struct ev_dead {
 	void (*free)(struct ev_dead *dead);
 };
 
+#define LOOP_HEAVY 4 /* heavy ones that run in one turn */
+
 /* Where reads go: one buffer for all, lent to whoever runs. */
 #define LOOP_SCRATCH_HEAD 64 /* room in front, for a frame header */
 #define LOOP_SCRATCH_SIZE (256 * 1024) /* one read */
@@ -71,7 +74,8 @@ struct ev_dead {
 struct loop {
 	int epoll_fd;
 	uint64_t now_ms; /* steady clock, read once a turn */
-	struct link run;
+	struct link run; /* the run queue */
+	struct link heavy; /* that of those who take long */
 	struct ev_timer **heap; /* 1-based */
 	size_t timers;
 	size_t heap_cap;
@@ -134,6 +138,12 @@ void loop_used_up(struct ev_io *io, unsigned bits);
 
 /* The owner knows that these bits hold (bytes inside a library). */
 void loop_set_ready(struct loop *loop, struct ev_io *io, unsigned bits);
+
+/*
+ * While an io is heavy, running it may compute for long, so only LOOP_HEAVY of these run in each turn, in the order
+ * in which they became runnable, behind the others.
+ */
+void loop_set_heavy(struct loop *loop, struct ev_io *io, bool heavy);
 
 /* Arms or re-arms for `due_ms` on the loop's clock. 0 or -ENOMEM (then not armed). */
 int loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms);

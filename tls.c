@@ -148,6 +148,7 @@ static int handshake_step(struct tls *tls) {
 		return -EAGAIN;
 	}
 	tls->established = true;
+	loop_set_heavy(tls->stream->loop, &tls->stream->io, false);
 	return 0;
 }
 
@@ -351,6 +352,12 @@ static const struct stream_ops tls_ops = {
 	.destroy = tls_destroy,
 };
 
+/* The handshake has still to be done: with signatures and key exchanges, for which a turn of the loop has little room. */
+static void begin_handshake(struct stream *stream) {
+	stream->ops = &tls_ops;
+	loop_set_heavy(stream->loop, &stream->io, true);
+}
+
 /* The first byte decides; it is looked at, not taken. */
 static ssize_t detect_read(struct stream *stream, void *data, size_t cap) {
 	uint8_t first;
@@ -363,11 +370,11 @@ static ssize_t detect_read(struct stream *stream, void *data, size_t cap) {
 		return -error;
 	}
 	if(got == 1 && first == TLS_RECORD_HANDSHAKE) {
-		stream->ops = &tls_ops;
-	} else {
-		tls_destroy(stream);
-		stream->ops = &network_stream_ops;
+		begin_handshake(stream);
+		return -EAGAIN; /* it stays ready */
 	}
+	tls_destroy(stream);
+	stream->ops = &network_stream_ops;
 	return stream->ops->read(stream, data, cap);
 }
 
@@ -454,7 +461,11 @@ int tls_accept(struct stream *stream, struct tls_context *context, bool detect) 
 	if(context->verify != TLS_VERIFY_OFF) {
 		gnutls_session_set_verify_function(session, verify_client);
 	}
-	stream->ops = detect ? &detect_ops : &tls_ops;
+	if(detect) {
+		stream->ops = &detect_ops;
+	} else {
+		begin_handshake(stream);
+	}
 	return 0;
 }
 
@@ -476,7 +487,7 @@ int tls_connect(struct stream *stream, struct tls_context *context) {
 	if(!context->insecure) {
 		gnutls_session_set_verify_cert(session, context->name, 0);
 	}
-	stream->ops = &tls_ops;
+	begin_handshake(stream);
 	return 0;
 }
 

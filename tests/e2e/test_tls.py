@@ -25,9 +25,10 @@ import websockets
 
 import tls_files
 from harness import (
-    BINARY, SANITIZED, TIMEOUT, Daemon, RawClient, TcpPeer, TlsSocket, build_request, echo, eventually,
-    frame, run_once, scaled,
+    BINARY, PING, PONG, SANITIZED, TIMEOUT, Daemon, Frame, RawClient, TcpPeer, TlsSocket, build_request,
+    echo, eventually, frame, run_once, scaled,
 )
+from test_counts import can_trace, standing_still
 from test_web import exchange, receive
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -602,6 +603,39 @@ def test_timeout_behind_the_handshake(serve):
     client = open_tls(daemon, tls_files.client_context())
     assert client.recv_http().status == 408
     client.expect_eof()
+
+
+@pytest.mark.skipif(SANITIZED, reason="the leak check does not work under strace")
+def test_burst_of_handshakes_delays_nobody(run, pair, tmp_path):
+    """Signatures take long: few are made in a turn, and who has a connection has his turn each time. What
+    counts is the order in which the daemon sends."""
+    if not can_trace():
+        pytest.skip("strace is not installed, or tracing is not allowed here")
+    record = tmp_path / "record"
+    daemon = run(Daemon(
+        "-D", "-o", record, "-e", "trace=epoll_wait,epoll_pwait,sendto,sendmsg", BINARY, "-p", "0",
+        "-l", "127.0.0.1", f"--cert={pair.cert}", f"--key={pair.key}", "-c", "protocol=*", peer="echo://",
+        tls=False, defaults=False, executable=shutil.which("strace")))
+    client = daemon.connect(tls=None)
+    client.upgrade()
+    hello = client_hello()
+    burst = [daemon.connect(tls=None) for _ in range(40)]
+    for _ in range(2):
+        client.round_trip()  # all are accepted
+    with standing_still(daemon):
+        for each in burst:
+            each.send_raw(hello)
+        client.send_frame(PING, b"behind the burst")
+    assert client.recv_frame() == Frame(True, PONG, b"behind the burst")
+    for each in burst:
+        assert each.sock.recv(1) == b"\x16"
+    daemon.stop()
+    text = eventually(lambda: re.search(r"(?s).*\+\+\+ exited", record.read_text()),
+                      "the end of strace's record").group()
+    turns = [turn.count(r'"\26\3\3') for turn in text.split("epoll_")]
+    assert sum(turns) == 40
+    assert max(turns) == 4
+    assert text.split("behind the burst")[0].count(r'"\26\3\3') <= 4
 
 
 @each_version

@@ -286,6 +286,56 @@ static void test_ready_ios_take_turns(void **state) {
 	assert_int_equal(b->calls, 5);
 }
 
+/*
+ * Of those that take long a few run in each turn, behind the others and in turn among themselves; who is not heavy
+ * any more is one of the others.
+ */
+static void test_heavy_ios_share_a_turn(void **state) {
+	struct test *test = *state;
+	struct probe *probe[PROBES];
+	assert_int_equal(LOOP_HEAVY, 4);
+	for(size_t i = 0; i < PROBES; i++) {
+		probe[i] = probe_new(test, NULL);
+		say(probe[i], "x");
+		loop_set_heavy(&test->loop, &probe[i]->io, i < 6); /* a to f */
+	}
+	run_turn(test);
+	assert_string_equal(test->trace, "ghabcd");
+	forget(test);
+	run_turn(test);
+	assert_string_equal(test->trace, "ghefab");
+	forget(test);
+	loop_set_heavy(&test->loop, &probe[2]->io, false);
+	loop_set_heavy(&test->loop, &probe[6]->io, true);
+	loop_want(&test->loop, &probe[3]->io, 0);
+	run_turn(test); /* still waiting: e f a b, and g at the end */
+	assert_string_equal(test->trace, "hcefab");
+	forget(test);
+	loop_close_io(&test->loop, &probe[4]->io);
+	run_turn(test);
+	assert_string_equal(test->trace, "hcgfab");
+}
+
+/* One that makes itself light runs the next time with the others; the loop does not sleep on heavy ones. */
+static void become_light(struct probe *probe) {
+	loop_set_heavy(&probe->test->loop, &probe->io, false);
+}
+
+static void test_heavy_until_it_has_run(void **state) {
+	struct test *test = *state;
+	struct probe *a = probe_new(test, become_light);
+	struct probe *b = probe_new(test, NULL);
+	loop_set_heavy(&test->loop, &a->io, true);
+	say(a, "x");
+	say(b, "x");
+	run_turn(test);
+	run_turn(test);
+	assert_string_equal(test->trace,
+		"ba"
+		"ba");
+	assert_false(a->io.heavy);
+}
+
 /* Edge-triggered: after the proof that nothing is left only new data wakes it. */
 static void test_used_up_until_something_new_comes(void **state) {
 	struct test *test = *state;
@@ -648,6 +698,8 @@ int main(void) {
 		LOOP_TEST(test_timer_in_the_future),
 		LOOP_TEST(test_cancelling_an_idle_timer),
 		LOOP_TEST(test_ready_ios_take_turns),
+		LOOP_TEST(test_heavy_ios_share_a_turn),
+		LOOP_TEST(test_heavy_until_it_has_run),
 		LOOP_TEST(test_used_up_until_something_new_comes),
 		LOOP_TEST(test_pause_and_resume),
 		LOOP_TEST(test_order_of_a_turn),
