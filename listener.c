@@ -218,6 +218,16 @@ static bool find_open(struct listeners *set, const char *spec, uint16_t port) {
 	return found;
 }
 
+/* All of them before the first is opened: none of these makes way. */
+static void mark_wanted(struct listeners *set, size_t count, char *const *specs, uint16_t port) {
+	for(struct link *at = set->list.next; at != &set->list; at = at->next) {
+		listener_of(at)->wanted = false;
+	}
+	for(size_t i = 0; i < count; i++) {
+		find_open(set, specs[i], port);
+	}
+}
+
 /* Opens one `listen` into `list`. `quiet`: -EADDRINUSE without a line. */
 static int open_spec(
 	struct listeners *set, struct link *list, const char *spec, uint16_t port, bool quiet) {
@@ -258,22 +268,6 @@ static void move_all(struct link *from, struct link *to) {
 	}
 }
 
-/* Opens into `fresh` what is wanted and not open. On failure `fresh` is empty. */
-static int open_missing(struct listeners *set, struct link *fresh, size_t count, char *const *specs,
-	uint16_t port, bool quiet) {
-	int result = 0;
-	for(size_t i = 0; i < (count ? count : 1) && result == 0; i++) {
-		const char *spec = count ? specs[i] : NULL;
-		if(!find_open(set, spec, port)) {
-			result = open_spec(set, fresh, spec, port, quiet);
-		}
-	}
-	if(result) {
-		end_all(fresh);
-	}
-	return result;
-}
-
 /* The TCP port that the kernel has given; 0: none. */
 static uint16_t bound_port(const struct listener *listener) {
 	union {
@@ -294,35 +288,52 @@ static size_t spec_base(const char *spec) {
 	return strcspn(spec, ",");
 }
 
-/* Might this listener be what keeps the new configuration from being opened? */
-static bool is_in_the_way(
-	const struct listener *listener, size_t count, char *const *specs, uint16_t port) {
-	uint16_t own = bound_port(listener);
-	if(own != 0) {
-		return own == port;
+/* Might this listener be what keeps `spec` from being opened? */
+static bool is_in_the_way(const struct listener *listener, const char *spec, uint16_t port) {
+	if(listener->wanted) {
+		return false;
 	}
-	for(size_t i = 0; i < count && listener->spec; i++) {
-		size_t len = spec_base(specs[i]);
-		if(len == spec_base(listener->spec) &&
-			strncmp(specs[i], listener->spec, len) == 0) {
+	if(!spec || strncmp(spec, "unix:", 5) != 0) {
+		return port != 0 && bound_port(listener) == port;
+	}
+	size_t len = spec_base(spec);
+	return listener->spec && len == spec_base(listener->spec) &&
+		strncmp(spec, listener->spec, len) == 0;
+}
+
+static bool finds_own_in_the_way(struct listeners *set, const char *spec, uint16_t port) {
+	for(struct link *at = set->list.next; at != &set->list; at = at->next) {
+		if(is_in_the_way(listener_of(at), spec, port)) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* Shuts our own unwanted listeners that may be in the way, and keeps them to be opened again if need be. */
+/* Shuts our own listeners that may be in the way, and keeps them to be opened again if need be. */
 static void shut_in_the_way(
-	struct listeners *set, struct link *shut, size_t count, char *const *specs, uint16_t port) {
+	struct listeners *set, struct link *shut, const char *spec, uint16_t port) {
 	for(struct link *at = set->list.next; at != &set->list;) {
 		struct listener *listener = listener_of(at);
 		at = at->next;
-		if(!listener->wanted && is_in_the_way(listener, count, specs, port)) {
+		if(is_in_the_way(listener, spec, port)) {
 			listener->reopen_port = bound_port(listener);
 			listener_shut(listener);
 			link_append(shut, &listener->link);
 		}
 	}
+}
+
+/* Another address on the same port and another mode of the same path have to wait until ours is shut. */
+static int open_making_way(struct listeners *set, struct link *fresh, struct link *shut,
+	const char *spec, uint16_t port) {
+	bool own = finds_own_in_the_way(set, spec, port);
+	int result = open_spec(set, fresh, spec, port, own);
+	if(result == -EADDRINUSE && own) {
+		shut_in_the_way(set, shut, spec, port);
+		result = open_spec(set, fresh, spec, port, false);
+	}
+	return result;
 }
 
 static void open_again(struct listeners *set, struct link *shut) {
@@ -356,24 +367,27 @@ void listeners_init(struct listeners *listeners, struct loop *loop, listeners_ac
 }
 
 int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port) {
+	static char *const every[] = {NULL};
 	struct link fresh;
 	struct link shut;
+	int result = 0;
 	if(listeners->passed) {
 		return 0;
 	}
+	if(count == 0) {
+		specs = every;
+		count = 1;
+	}
 	link_init(&fresh);
 	link_init(&shut);
-	for(struct link *at = listeners->list.next; at != &listeners->list; at = at->next) {
-		listener_of(at)->wanted = false;
-	}
-	bool first = listeners->list.next == &listeners->list;
-	int result = open_missing(listeners, &fresh, count, specs, port, !first);
-	if(result == -EADDRINUSE && !first) {
-		/* It may be our own: another address on the same port, another mode of the same path. */
-		shut_in_the_way(listeners, &shut, count, specs, port);
-		result = open_missing(listeners, &fresh, count, specs, port, false);
+	mark_wanted(listeners, count, specs, port);
+	for(size_t i = 0; i < count && result == 0; i++) {
+		if(!find_open(listeners, specs[i], port)) {
+			result = open_making_way(listeners, &fresh, &shut, specs[i], port);
+		}
 	}
 	if(result) {
+		end_all(&fresh); /* they may be in the way of the old ones */
 		open_again(listeners, &shut);
 	} else {
 		end_unwanted(listeners);

@@ -221,6 +221,20 @@ def test_failure_elsewhere_leaves_the_listener_alone(run, tmp_path, occupied, po
     bridge.daemon.open().close_handshake()
 
 
+def test_listener_makes_way_only_for_what_it_is_in_the_way_of(run, tmp_path, occupied):
+    """It is not wanted any more, but a Unix socket that somebody else has does not need its port."""
+    base = (("port", free_port()), ("listen", "127.0.0.1"))
+    bridge = Reloaded(run, tmp_path, *base)
+    log = bridge.reload(base[0], ("listen", occupied), line=UNCHANGED)
+    assert occupied in log and "listening on" not in log
+    path = f"unix:{tmp_path}/front"
+    bridge.reload(*base, ("listen", path))
+    log = bridge.reload(base[0], ("listen", "127.0.0.1"), ("listen", occupied), line=UNCHANGED)
+    assert "listening on" not in log
+    bridge.daemon.open(address=path[5:]).close_handshake()
+    bridge.daemon.open().close_handshake()
+
+
 def test_old_mode_stays_when_the_new_configuration_cannot_be_had(run, tmp_path, occupied):
     path = f"{tmp_path}/front"
     bridge = Reloaded(run, tmp_path, ("listen", f"unix:{path},mode=0660"))
