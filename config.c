@@ -298,6 +298,7 @@ struct reader {
 	const char *plugin_path; /* of the running configuration; NULL: this is the first */
 	bool no_memory;
 	bool stop; /* --help and --version need nothing of what follows them */
+	bool has_file; /* there has been an argument that is no option */
 };
 
 struct type {
@@ -527,7 +528,8 @@ static const char *check_path(const char *text) {
 		return "is no path (it has to begin with /)";
 	}
 	for(const char *at = text; *at; at++) {
-		if(*at <= ' ' || *at == 0x7f || *at == '?' || *at == '#') {
+		if((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f || *at == '?' ||
+			*at == '#') {
 			return "is no path of a request (only ASCII, without white space, ? and #)";
 		}
 	}
@@ -1372,6 +1374,20 @@ static void read_short(struct reader *reader, struct arguments *arguments) {
 	}
 }
 
+/* One argument may be a configuration file without an option in front of it. */
+static void read_file_argument(struct reader *reader, const char *argument) {
+	if(reader->has_file) {
+		set_given(reader, "", argument, strlen(argument));
+		mistake(reader,
+			"no option (only one argument may be a configuration file, give others as "
+			"--config FILE)");
+		return;
+	}
+	reader->has_file = true;
+	set_given(reader, "", "FILE", strlen("FILE"));
+	set_option(reader, find_name("config", strlen("config")), argument);
+}
+
 static void read_argument(struct reader *reader, struct arguments *arguments) {
 	const char *argument = arguments->at[0];
 
@@ -1384,22 +1400,13 @@ static void read_argument(struct reader *reader, struct arguments *arguments) {
 	} else if(argument[0] == '-' && argument[1] != '\0') {
 		read_short(reader, arguments);
 	} else {
-		set_given(reader, "", argument, strlen(argument));
-		mistake(reader,
-			"no option (beside options a configuration file is given as "
-			"--config FILE)");
+		read_file_argument(reader, argument);
 	}
 }
 
 static void read_command_line(struct reader *reader, int argc, char **argv) {
 	struct arguments arguments = {argv + 1, argc > 1 ? (size_t)argc - 1 : 0};
 
-	if(arguments.left == 1 && arguments.at[0][0] != '-') {
-		reader->place = (struct place){.order = 1};
-		set_given(reader, "", "FILE", strlen("FILE"));
-		set_option(reader, find_name("config", strlen("config")), arguments.at[0]);
-		return;
-	}
 	while(arguments.left > 0 && !reader->stop) {
 		reader->place = (struct place){.order = reader->place.order + 1};
 		read_argument(reader, &arguments);
@@ -1761,8 +1768,7 @@ static void print_option(const struct option *option) {
 }
 
 void config_print_help(void) {
-	printf("Usage: websocksy [OPTION]...\n"
-	       "       websocksy FILE\n\n"
+	printf("Usage: websocksy [OPTION]... [FILE]\n\n"
 	       "Bridges WebSocket clients to TCP, UDP and Unix sockets.\n"
 	       "Long options with a value, but --config, are also keys in FILE's [core] "
 	       "section.\n");

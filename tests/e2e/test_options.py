@@ -1173,10 +1173,15 @@ def test_test_config_names_every_mistake(tmp_path):
 
 
 def test_test_config_and_file_name(tmp_path):
-    """`-t FILE` is what people type; a file beside options is named with --config."""
+    """`-t FILE` is what people type."""
     path = write_config(tmp_path)
-    lines = refused("-t", path)
-    assert len(lines) == 1 and "--config FILE" in lines[0]
+    for args in (("-t", path), (path, "-t"), ("-p", "0", "-t", path)):
+        result = run_once(*args)
+        assert result.returncode == 0 and "the configuration is fine" in result.stderr
+    path.write_text("[core]\nping = x\n")
+    assert refused("-t", path) == [
+        f'{path}:2: ping: "x" is no time (use seconds, or a number with ms, s, m or h)']
+    assert "only one argument may be a configuration file" in refused("-t", write_config(tmp_path), "x")[0]
 
 
 def test_dump_of_the_defaults():
@@ -1357,6 +1362,7 @@ def test_options_apply_in_order(tmp_path):
     for args, port in (
             (("-p", "1", "--config", path), "2"), (("--config", path, "-p", "1"), "1"),
             (("--config", path, "--config", other), "3"), ((f"--config={other}", f"--config={path}"), "2"),
+            (("-p", "1", path), "2"), ((path, "-p", "1"), "1"), ((path, "--config", other), "3"),
             (("-p", "1", "-p", "4"), "4")):
         dump = dumped(*args)["core"]
         assert dump["port"] == [port], args

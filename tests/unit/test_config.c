@@ -554,12 +554,10 @@ static void test_command_line_mistakes(void **state) {
 	BAD(1, "command line: --verbose: takes no value", "--verbose=1");
 	BAD(1, "command line: --: starting a program is not supported", "--", "cat");
 	BAD(1, "command line: --: starting a program is not supported", "-v", "--");
-	BAD(1,
-		"command line: x.conf: no option (beside options a configuration file is given as "
-		"--config",
-		"-v", "x.conf");
-	BAD(2, "command line: y: no option", "x", "y");
-	BAD(1, "command line: -: no option", "-v", "-");
+	BAD(1, "command line: FILE: cannot read \"x.conf\": No such file", "-v", "x.conf");
+	BAD(2, "command line: y: no option (only one argument may be a configuration file", "x",
+		"y");
+	BAD(1, "command line: FILE: cannot read \"-\": No such file", "-v", "-");
 	BAD(4, "command line: -k: \"y\" is no time", "-px", "--foo", "-ky", "-b", "a/b");
 }
 
@@ -622,6 +620,10 @@ static void test_order(void **state) {
 	assert_string_equal(config.backend_option[0], "host=a");
 	assert_string_equal(config.backend_option[1], "host=tcp://b");
 	assert_string_equal(config.backend_option[2], "port=1");
+	config_free(&config);
+	config = GOOD("-p6", "order.conf", "-k", "4");
+	assert_int_equal(config.settings.port, 11);
+	assert_int_equal(config.settings.ping_ms, 4000);
 	config_free(&config);
 	config = GOOD("--config=order.conf", "-p6", "--listen=*", "--origin=*", "--listen=::3");
 	assert_int_equal(config.settings.port, 6);
