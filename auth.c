@@ -33,6 +33,10 @@
 
 #define AUTH_HASH_MAX 256 /* of the accepted kinds, parameters and NUL included */
 #define AUTH_KEY_SIZE SHA256_DIGEST_SIZE
+/* crypt(5): below, and with longer salts, no password would ever be right. */
+#define AUTH_SHA_ROUNDS_MIN 1000
+#define AUTH_SHA_SALT_MAX 16
+#define AUTH_YESCRYPT_PARAMETERS 3 /* flags, cost and block size, a character each */
 /* Dearer hashes would take longer than a client waits, and a stop waits for the one that runs. */
 #define AUTH_BCRYPT_COST_MAX 15
 #define AUTH_SHA_ROUNDS_MAX 10000000
@@ -81,17 +85,35 @@ static bool ends_in(const char *hash, size_t prefix, size_t len) {
 		strspn(last + 1, crypt_alphabet) == len;
 }
 
+/* Steps over "rounds=N$". NULL, or what is wrong with it. */
+static const char *check_rounds(const char **at) {
+	static const char start[] = "rounds=";
+	if(strncmp(*at, start, strlen(start)) != 0) {
+		return NULL;
+	}
+	const char *digits = *at + strlen(start);
+	char *end;
+	unsigned long rounds = is_digit(*digits) ? strtoul(digits, &end, 10) : 0;
+	if(*digits == '0' || rounds < AUTH_SHA_ROUNDS_MIN || *end != '$') {
+		return "there is no such number of rounds of a SHA hash";
+	}
+	*at = end + 1;
+	return rounds > AUTH_SHA_ROUNDS_MAX ? too_dear : NULL;
+}
+
 /* "$6$", perhaps "rounds=N$", "SALT$" and the hash. */
 static const char *check_sha(const char *hash, size_t len) {
-	static const char rounds[] = "rounds=";
+	const char *salt = hash + 3;
 	if(!ends_in(hash, 3, len)) {
 		return "this SHA hash is not complete";
 	}
-	if(strncmp(hash + 3, rounds, strlen(rounds)) == 0 &&
-		strtoul(hash + 3 + strlen(rounds), NULL, 10) > AUTH_SHA_ROUNDS_MAX) {
-		return too_dear;
+	const char *wrong = check_rounds(&salt);
+	if(wrong) {
+		return wrong;
 	}
-	return NULL;
+	size_t salt_len = strcspn(salt, "$");
+	bool fits = salt_len <= AUTH_SHA_SALT_MAX && salt + salt_len == strrchr(hash, '$');
+	return fits ? NULL : "the salt of this SHA hash is malformed";
 }
 
 static const char *check_sha512(const char *hash) {
@@ -104,8 +126,11 @@ static const char *check_sha256(const char *hash) {
 
 /* "$y$j" and parameters, of which the first is the cost, "$SALT$" and the hash. */
 static const char *check_yescrypt(const char *hash) {
-	if(!ends_in(hash, 6, 43) || hash[3] != 'j' || hash[4] == '$') {
+	if(!ends_in(hash, 6, 43)) {
 		return "this yescrypt hash is not complete";
+	}
+	if(hash[3] != 'j' || strcspn(hash + 3, "$") != AUTH_YESCRYPT_PARAMETERS) {
+		return "this yescrypt hash has other parameters than mkpasswd writes";
 	}
 	const char *cost = strchr(crypt_alphabet, hash[4]);
 	const char *most = strchr(crypt_alphabet, AUTH_YESCRYPT_COST_MAX);
@@ -116,12 +141,19 @@ static const struct {
 	const char *prefix;
 	const char *(*check)(const char *hash); /* NULL, or what is wrong with it */
 } hash_kinds[] = {
+	{"$2a$", check_bcrypt},
 	{"$2y$", check_bcrypt},
 	{"$2b$", check_bcrypt},
 	{"$6$", check_sha512},
 	{"$5$", check_sha256},
 	{"$y$", check_yescrypt},
 };
+
+/* Old and cheap kinds are another matter than those that it cannot read. */
+static bool is_taken(const char *hash) {
+	int result = crypt_checksalt(hash);
+	return result != CRYPT_SALT_INVALID && result != CRYPT_SALT_METHOD_DISABLED;
+}
 
 static const char *check_hash(const char *hash) {
 	if(strlen(hash) >= AUTH_HASH_MAX) {
@@ -130,7 +162,8 @@ static const char *check_hash(const char *hash) {
 	for(size_t i = 0; i < sizeof(hash_kinds) / sizeof(hash_kinds[0]); i++) {
 		const char *prefix = hash_kinds[i].prefix;
 		if(strncmp(hash, prefix, strlen(prefix)) == 0) {
-			return hash_kinds[i].check(hash);
+			const char *wrong = hash_kinds[i].check(hash);
+			return wrong || is_taken(hash) ? wrong : "crypt(3) does not take this hash";
 		}
 	}
 	return "unknown kind of hash (use bcrypt, sha512, sha256 or yescrypt: htpasswd -B, "

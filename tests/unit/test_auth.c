@@ -13,6 +13,7 @@
 
 /* Made by crypt(3) with the salts that they show; all are of "secret" but the last. */
 #define BCRYPT_Y "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
+#define BCRYPT_A "$2a$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
 #define BCRYPT_B "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
 #define SHA512                                                                                     \
 	"$6$rounds=1000$saltsalt$LAV5VE5Y7w1d73x1mFNspYWUpazfmwv2SoepNXNKJ/otop/"                  \
@@ -83,6 +84,30 @@ static const struct {
 	{"alice:$6$", "users:1: this SHA hash is not complete"},
 	{"alice:$5$rounds=99999999$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
 		"users:1: the hash takes too long"},
+	{"alice:$5$rounds=x$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
+		"users:1: there is no such number of rounds"},
+	{"alice:$5$rounds= 5000$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
+		"users:1: there is no such number of rounds"},
+	{"alice:$5$rounds=-1$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
+		"users:1: there is no such number of rounds"},
+	{"alice:$5$rounds=999$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
+		"users:1: there is no such number of rounds"},
+	{"alice:$5$rounds=05000$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
+		"users:1: there is no such number of rounds"},
+	{"alice:$5$rounds=5000$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
+		"users:1: the salt of this SHA hash is malformed"},
+	{"alice:$5$saltsaltsaltsalts$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
+		"users:1: the salt of this SHA hash is malformed"},
+	{"alice:$5$salt$salt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
+		"users:1: the salt of this SHA hash is malformed"},
+	{"alice:$5$sa lt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
+		"users:1: crypt(3) does not take this hash"},
+	{"alice:$y$j9$F5Jx5fExrKuPp53xLKQ..1$l5YiXCKNY/N9ezall4xjJAFS/wg.kWVcFXfOzyxVn1.",
+		"users:1: this yescrypt hash has other parameters"},
+	{"alice:$y$j9zzzz$F5Jx5fExrKuPp53xLKQ..1$l5YiXCKNY/N9ezall4xjJAFS/wg.kWVcFXfOzyxVn1.",
+		"users:1: this yescrypt hash has other parameters"},
+	{"alice:$y$j9T$F5!$l5YiXCKNY/N9ezall4xjJAFS/wg.kWVcFXfOzyxVn1.",
+		"users:1: crypt(3) does not take this hash"},
 	{"alice:$y$", "users:1: this yescrypt hash is not complete"},
 	{"alice:$y$j", "users:1: this yescrypt hash is not complete"},
 	{"alice:$y$jFT$F5Jx5fExrKuPp53xLKQ..1$l5YiXCKNY/N9ezall4xjJAFS/wg.kWVcFXfOzyxVn1.",
@@ -297,10 +322,10 @@ static enum auth_result verify(struct bench *bench, const char *user, const char
 
 static void test_kinds(void **state) {
 	(void)state;
-	static const char *const names[] = {"2y", "2b", "6", "6p", "5", "y"};
+	static const char *const names[] = {"2a", "2y", "2b", "6", "6p", "5", "y"};
 	struct bench bench;
 	bench_open(&bench,
-		"2y:" BCRYPT_Y "\n2b:" BCRYPT_B "\n6:" SHA512 "\n6p:" SHA512_PLAIN "\n5:" SHA256
+		"2a:" BCRYPT_A "\n2y:" BCRYPT_Y "\n2b:" BCRYPT_B "\n6:" SHA512 "\n6p:" SHA512_PLAIN "\n5:" SHA256
 		"\ny:" YESCRYPT "\ncolons:" BCRYPT_COLONS);
 	for(size_t i = 0; i < COUNT(names); i++) {
 		assert_int_equal(verify(&bench, names[i], "secret2"), AUTH_DENIED);
