@@ -6,7 +6,7 @@
  * Invariant: what a field says that is malformed is as if the field were not there, so that the
  * worst that a bad request gets is the whole file.
  *
- * RFC 9110, sections 8.8.3.2, 12.4.2, 12.5.3, 13.1.2, 13.1.3, 13.1.5, 13.2.2, 14.1.2 and 14.2.
+ * RFC 9110, sections 8.8.3.2, 12.4.2, 12.5.3, 13.1.1 to 13.1.5, 13.2.2, 14.1.2 and 14.2.
  */
 #include "negotiate.h"
 
@@ -44,16 +44,17 @@ static bool single_value(
 	return true;
 }
 
-/* ---- has the client what it asks for? ---- */
+/* ---- conditions ---- */
 
-/* The weak comparison: "W/" does not matter (RFC 9110, 8.8.3.2). */
-static bool names_etag(const struct http_request *request, const char *etag) {
+/* Does any field `name` hold the file's tag? `weak`: "W/" does not matter (RFC 9110, 8.8.3.2). */
+static bool names_etag(
+	const struct http_request *request, const char *name, const char *etag, bool weak) {
 	const struct http_header *header;
-	for(size_t at = 0; (header = http_find_header(request, "If-None-Match", at)); at++) {
+	for(size_t at = 0; (header = http_find_header(request, name, at)); at++) {
 		struct http_slice list = header->value;
 		struct http_slice element;
 		while(http_next_element(&list, &element)) {
-			if(element.len > 2 && memcmp(element.at, "W/", 2) == 0) {
+			if(weak && element.len > 2 && memcmp(element.at, "W/", 2) == 0) {
 				element = cut_front(element, 2);
 			}
 			if(slice_equals(element, "*") || slice_equals(element, etag)) {
@@ -64,12 +65,23 @@ static bool names_etag(const struct http_request *request, const char *etag) {
 	return false;
 }
 
-/* RFC 9110, 13.2.2: a tag takes precedence over a date. */
+/* Is the file what the client demands it to be? RFC 9110, 13.2.2: a tag takes precedence over a date. */
+static bool is_as_demanded(const struct http_request *request, const struct negotiate_file *file) {
+	struct http_slice value;
+	int64_t since;
+	if(http_find_header(request, "If-Match", 0)) {
+		return names_etag(request, "If-Match", file->etag, false);
+	}
+	return !single_value(request, "If-Unmodified-Since", &value) ||
+		http_parse_date(value, file->now, &since) < 0 || file->modified <= since;
+}
+
+/* The same for what the client has already. */
 static bool is_known(const struct http_request *request, const struct negotiate_file *file) {
 	struct http_slice value;
 	int64_t since;
 	if(http_find_header(request, "If-None-Match", 0)) {
-		return names_etag(request, file->etag);
+		return names_etag(request, "If-None-Match", file->etag, true);
 	}
 	return single_value(request, "If-Modified-Since", &value) &&
 		http_parse_date(value, file->now, &since) == 0 && file->modified <= since;
@@ -167,6 +179,9 @@ static unsigned find_range(const struct http_request *request, const struct nego
 unsigned negotiate_status(const struct http_request *request, const struct negotiate_file *file,
 	struct negotiate_range *range) {
 	*range = (struct negotiate_range){.first = 0, .len = file->size};
+	if(!is_as_demanded(request, file)) {
+		return 412;
+	}
 	if(is_known(request, file)) {
 		return 304;
 	}

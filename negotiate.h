@@ -24,8 +24,8 @@ struct negotiate_range {
 };
 
 /*
- * The status for a GET or HEAD of `file`: 200, 206, 304, or 416 if nothing of what is asked for
- * exists. Several ranges, malformed ones and such of other units are ignored, as are those of a
+ * The status for a GET or HEAD of `file`: 200, 206, 304, 412 if it is not what the client demands,
+ * or 416 if nothing of what is asked for exists. Several ranges, malformed ones and such of other units are ignored, as are those of a
  * HEAD and those whose If-Range names another state of the file.
  */
 unsigned negotiate_status(const struct http_request *request, const struct negotiate_file *file,

@@ -407,13 +407,17 @@ static void give_body(const struct http_request *request, struct web_response *r
 	response->body_len = len;
 }
 
-static void respond_unsatisfiable(
-	const struct http_request *request, struct lookup *lookup, struct web_response *response) {
+/* The file is there, but not what is asked for. */
+static void respond_unsatisfiable(const struct http_request *request, struct lookup *lookup,
+	unsigned status, struct web_response *response) {
 	char extra[64];
+	bool is_range = status == 416;
 	snprintf(extra, sizeof(extra), "Content-Range: bytes */%llu\r\n",
 		(unsigned long long)lookup->file.info.st_size);
 	close(lookup->file.fd);
-	respond_error(request, response, 416, "the file has no such range", extra);
+	respond_error(request, response, status,
+		is_range ? "the file has no such range" : "the file has changed",
+		is_range ? extra : NULL);
 }
 
 /*
@@ -439,8 +443,8 @@ static void respond_file(const struct http_request *request, struct lookup *look
 	struct negotiate_range range;
 	describe(&lookup->file.info, etag, &file);
 	unsigned status = negotiate_status(request, &file, &range);
-	if(status == 416) {
-		respond_unsatisfiable(request, lookup, response);
+	if(status == 416 || status == 412) {
+		respond_unsatisfiable(request, lookup, status, response);
 		return;
 	}
 	begin_head(response, status, file.now);

@@ -50,8 +50,8 @@ void web_site_close(struct web_site *site);
  * ranges and conditions as negotiate.h has them, and a file's neighbour with the suffix .br or .gz
  * instead of the file if the client takes it and it is not older. Names that begin with a dot do not
  * exist; symbolic links work as long as they are relative and stay below the root. 301 for a
- * directory without its slash, 400 for a target that is no path, 403 unreadable, 404, 405, 414, 416,
- * 503 out of descriptors or memory, 500 for other errors of the file system.
+ * directory without its slash, 400 for a target that is no path, 403 unreadable, 404, 405, 412, 414,
+ * 416, 503 out of descriptors or memory, 500 for other errors of the file system.
  */
 void web_respond(const struct web_site *site, const struct http_request *request, bool keep,
 	struct web_response *response);
