@@ -124,6 +124,20 @@ static void visitor_leave(struct bridge *bridge, const struct connection *connec
 	}
 }
 
+static bool connection_crowded(const struct connection *connection) {
+	const struct bridge *bridge = LOOP_OWNER(connection->env, struct bridge, env);
+	size_t limit = bridge->config.settings.max_clients_per_ip;
+	struct visitor key;
+	if(bridge->env.full) {
+		return true;
+	}
+	if(!connection->counted || !visitor_key(&connection->address, &key)) {
+		return false;
+	}
+	struct visitor *const *found = tfind(&key, &bridge->visitors, visitor_compare);
+	return limit > 0 && (*found)->count >= limit;
+}
+
 static void note_full(struct bridge *bridge) {
 	bridge->env.full = bridge->count - bridge->surplus >= max_clients(bridge);
 }
@@ -323,6 +337,7 @@ static void bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limi
 	bridge->env.handshake_free = handshake_free;
 	bridge->env.gone = connection_gone;
 	bridge->env.identified = connection_identified;
+	bridge->env.crowded = connection_crowded;
 	bridge->env.handlers[CONNECTION_HEAD] = &handshake_head_handlers;
 	bridge->env.handlers[CONNECTION_AUTH] = &handshake_auth_handlers;
 	bridge->env.handlers[CONNECTION_CONNECT] = &handshake_connect_handlers;

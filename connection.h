@@ -63,6 +63,8 @@ struct connection_env {
 	/* `address` of a proxied connection is final now; may make it a surplus one */
 	void (*identified)(struct connection *connection);
 	bool full; /* so would be a further connection */
+	/* would a further connection of the same client be above a limit? */
+	bool (*crowded)(const struct connection *connection);
 	void (*handshake_free)(struct handshake *handshake);
 	void (*gone)(struct connection
 			*connection); /* called by the destructor, before the memory goes */

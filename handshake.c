@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 #define HANDSHAKE_READ (16 * 1024) /* one read behind an incomplete head */
-#define HANDSHAKE_ANSWER_MAX 1024 /* an error answer */
+#define HANDSHAKE_ANSWER_MAX 8192 /* an error answer; half of it for where to ask instead */
 #define HANDSHAKE_PEER_TEXT 512 /* a peer's address in the log */
 #define HANDSHAKE_PROXY_READ 512 /* of a PROXY header at once: mostly all of it */
 #define HANDSHAKE_FILE_TURN (1024 * 1024) /* bytes of a file in one turn */
@@ -181,14 +181,14 @@ static void answer_begin(struct connection *c, const char *head, size_t len, boo
 }
 
 /* Answers with a status and one line, and says so in the log. */
-static void refuse(struct connection *c, const struct refusal *refusal, bool head_only) {
+static void refuse(struct connection *c, const struct refusal *refusal) {
 	char answer[HANDSHAKE_ANSWER_MAX];
 	enum log_level level = refusal->status >= 500 ? LOG_NOTICE : LOG_INFO;
 	const char *user = refusal->user;
 	connection_log_limited(c, level, "answered %u: %s%s%s%s", refusal->status, refusal->message,
 		user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
 	int len = http_format_error(answer, sizeof(answer), refusal->status, refusal->message,
-		refusal->extra, head_only ? HTTP_HEAD_ONLY : 0);
+		refusal->extra, c->handshake->head_only ? HTTP_HEAD_ONLY : 0);
 	if(len < 0) {
 		connection_close(c);
 		return;
@@ -198,7 +198,7 @@ static void refuse(struct connection *c, const struct refusal *refusal, bool hea
 
 static void refuse_with(struct connection *c, unsigned status, const char *message) {
 	struct refusal refusal = {.status = status, .message = message};
-	refuse(c, &refusal, false);
+	refuse(c, &refusal);
 }
 
 /*
@@ -221,7 +221,8 @@ static struct http_slice target_path(const struct http_request *request) {
 static void answer_web(struct connection *c, const struct http_request *request) {
 	struct web_response response;
 	struct http_slice path = target_path(request);
-	web_respond(c->env->web, request, may_keep(c), &response);
+	/* An idle connection must not take the place that the page's own WebSocket needs. */
+	web_respond(c->env->web, request, may_keep(c) && !c->env->crowded(c), &response);
 	const char *user = c->handshake->granted ? c->handshake->user : NULL;
 	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s", (int)request->method.len,
 		request->method.at, (int)path.len, path.at, response.status,
@@ -388,7 +389,8 @@ static upgrade_check *const upgrade_checks[] = {
  * Header fields that are added to the request. A value is NULL if there is none, or lives as long as the
  * handshake or in `buf`. A client's own fields with this prefix are dropped, so a backend can trust them.
  */
-#define PSEUDO_PREFIX "Websocksy-"
+#define PSEUDO_WORD "Websocksy"
+#define PSEUDO_PREFIX PSEUDO_WORD "-"
 #define PSEUDO_TEXT TLS_SUBJECT_MAX
 
 static const char *pseudo_user(const struct connection *c, char buf[PSEUDO_TEXT]) {
@@ -415,14 +417,21 @@ static const struct pseudo_header {
 };
 #define PSEUDO_HEADERS (sizeof(pseudo_headers) / sizeof(pseudo_headers[0]))
 
+/*
+ * Does a client claim to be us? With Websocksy_User, too: who makes variables of fields, as CGI does (RFC 3875,
+ * 4.1.18), cannot tell the one from the other.
+ */
+static bool is_forged(struct http_slice name) {
+	size_t word = strlen(PSEUDO_WORD);
+	struct http_slice start = {.at = name.at, .len = word};
+	return name.len > word && http_slice_is(start, PSEUDO_WORD) &&
+		(name.at[word] == '-' || name.at[word] == '_');
+}
+
 /* The password is none of the backend's business once we have asked for it ourselves. */
 static bool is_passed_on(const struct connection *c, const struct http_header *header) {
-	size_t prefix = strlen(PSEUDO_PREFIX);
-	struct http_slice start = {.at = header->name.at, .len = prefix};
-	if(header->name.len >= prefix && http_slice_is(start, PSEUDO_PREFIX)) {
-		return false;
-	}
-	return !c->handshake->granted || !http_slice_is(header->name, "Authorization");
+	bool is_secret = c->handshake->granted && http_slice_is(header->name, "Authorization");
+	return !is_secret && !is_forged(header->name);
 }
 
 /* ---- the question to the backend ---- */
@@ -684,7 +693,7 @@ static void start_upgrade(struct connection *c, const struct http_request *reque
 	struct upgrade u = {.c = c, .request = request};
 	struct backend_answer answer = {0};
 	if(!check_protocols(&u)) { /* counts them; has been true before */
-		refuse(c, &u.refusal, false);
+		refuse(c, &u.refusal);
 		return;
 	}
 	if(c->handshake->granted) {
@@ -694,7 +703,7 @@ static void start_upgrade(struct connection *c, const struct http_request *reque
 	if(ask_backend(&u, &answer)) {
 		connect_peer(c);
 	} else {
-		refuse(c, &u.refusal, false);
+		refuse(c, &u.refusal);
 	}
 	backend_answer_free(&answer);
 	free(u.memory);
@@ -723,12 +732,12 @@ static void refuse_user(struct connection *c, const char *message) {
 		/* What is no user's name may be a password in the wrong field. */
 		.user = user && users && auth_users_has(users, user) ? user : NULL,
 	};
-	refuse(c, &refusal, c->handshake->head_only);
+	refuse(c, &refusal);
 }
 
 static void refuse_busy(struct connection *c, const char *message) {
 	struct refusal refusal = {.status = 503, .message = message, .extra = "Retry-After: 5\r\n"};
-	refuse(c, &refusal, c->handshake->head_only);
+	refuse(c, &refusal);
 }
 
 /* The request begins anew, with what has been kept of it. */
@@ -826,22 +835,35 @@ static void auth_wait(struct connection *c, const uint8_t *data, size_t len, siz
 
 /* ---- whom a proxy stands for ---- */
 
-/* RFC 7239 and its predecessors. The first kind of field that is there decides; a bad one decides nothing. */
+/* What one kind of field comes to. The lines of a request are one list. */
+static struct proxy_chain read_proxy_field(
+	const struct http_request *request, enum proxy_field field, struct proxy_networks trusted) {
+	struct proxy_chain chain = {0};
+	const char *name = proxy_field_name(field);
+	for(size_t i = http_count_header(request, name); i > 0; i--) {
+		struct http_slice value = http_find_header(request, name, i - 1)->value;
+		proxy_chain_add(&chain, field, value.at, value.len, trusted);
+	}
+	return chain;
+}
+
+/* RFC 7239 and its predecessors; proxy_chain_join() has the rule. */
 static void read_proxy_fields(struct connection *c, const struct http_request *request) {
 	struct proxy_networks trusted = c->env->settings->trusted;
 	struct proxy_chain chain = {0};
 	const char *name = NULL;
-	for(int field = 0; field < PROXY_FIELDS && chain.claim == PROXY_CLAIM_NONE; field++) {
-		name = proxy_field_name((enum proxy_field)field);
-		for(size_t i = http_count_header(request, name); i > 0; i--) {
-			struct http_slice value = http_find_header(request, name, i - 1)->value;
-			proxy_chain_add(
-				&chain, (enum proxy_field)field, value.at, value.len, trusted);
+	for(int field = 0; field < PROXY_FIELDS; field++) {
+		struct proxy_chain told =
+			read_proxy_field(request, (enum proxy_field)field, trusted);
+		if(proxy_chain_join(&chain, &told, trusted)) {
+			name = proxy_field_name((enum proxy_field)field);
 		}
 	}
-	if(chain.claim == PROXY_CLAIM_BAD) {
-		connection_log_limited(c, LOG_NOTICE,
-			"the %s header of a trusted proxy is malformed and ignored", name);
+	if(chain.claim == PROXY_CLAIM_BAD || chain.claim == PROXY_CLAIM_DISPUTED) {
+		connection_log_limited(c, LOG_NOTICE, "the %s header of a trusted proxy %s", name,
+			chain.claim == PROXY_CLAIM_BAD
+				? "is malformed and ignored"
+				: "contradicts another one; both are ignored");
 	} else if(chain.claim == PROXY_CLAIM_ADDRESS) {
 		char proxy[PROXY_HOST_TEXT];
 		proxy_format_host(&c->address.any, proxy);
@@ -946,8 +968,12 @@ static bool must_redirect(const struct connection *c) {
 static void redirect(struct connection *c, const struct http_request *request) {
 	char location[HANDSHAKE_ANSWER_MAX / 2];
 	struct http_slice host = header_value(request, "Host");
-	if(host.len == 0 || host.len + request->target.len + 32 > sizeof(location)) {
+	if(host.len == 0 || request->target.at[0] != '/') {
 		refuse_with(c, 400, "this server is to be reached with https");
+		return;
+	}
+	if(host.len + request->target.len + 32 > sizeof(location)) {
+		refuse_with(c, 414, "the address is too long");
 		return;
 	}
 	snprintf(location, sizeof(location), "Location: https://%.*s%.*s\r\n", (int)host.len,
@@ -955,7 +981,7 @@ static void redirect(struct connection *c, const struct http_request *request) {
 	struct refusal refusal = {.status = 308,
 		.message = "this server is to be reached with https",
 		.extra = location};
-	refuse(c, &refusal, c->handshake->head_only);
+	refuse(c, &refusal);
 }
 
 static void handle_request(struct connection *c, const struct http_request *request) {
@@ -979,7 +1005,7 @@ static bool check_request(struct connection *c, const struct http_request *reque
 	}
 	fine = fine && check_admission(&u);
 	if(!fine) {
-		refuse(c, &u.refusal, c->handshake->head_only);
+		refuse(c, &u.refusal);
 	}
 	return fine;
 }

@@ -320,7 +320,8 @@ static bool read_node_port(struct text text, union proxy_address *address) {
  * older fields have IPv6 without brackets, too, and nginx calls a client on a Unix socket "unix:".
  */
 static enum proxy_claim read_node(struct text text, bool bare, union proxy_address *out) {
-	const char *close = text.len > 0 && text.at[0] == '[' ? memchr(text.at, ']', text.len) : NULL;
+	const char *close =
+		text.len > 0 && text.at[0] == '[' ? memchr(text.at, ']', text.len) : NULL;
 	const char *colon = memchr(text.at, ':', text.len);
 	struct text host = text;
 	struct text rest = {0};
@@ -405,8 +406,7 @@ static void chain_take(struct proxy_chain *chain, enum proxy_claim claim,
 	const union proxy_address *address, struct proxy_networks trusted) {
 	chain->claim = claim;
 	chain->address = *address;
-	chain->settled =
-		claim != PROXY_CLAIM_ADDRESS || !proxy_trusts(trusted, &address->any);
+	chain->settled = claim != PROXY_CLAIM_ADDRESS || !proxy_trusts(trusted, &address->any);
 }
 
 void proxy_chain_add(struct proxy_chain *chain, enum proxy_field field, const char *value,
@@ -431,6 +431,43 @@ void proxy_chain_add(struct proxy_chain *chain, enum proxy_field field, const ch
 		}
 		chain_take(chain, claim, &address, trusted);
 	}
+}
+
+static bool same_host(const union proxy_address *a, const union proxy_address *b) {
+	size_t len = a->any.sa_family == AF_INET ? sizeof(a->in.sin_addr)
+		: a->any.sa_family == AF_INET6   ? sizeof(a->in6.sin6_addr)
+						 : 0;
+	return a->any.sa_family == b->any.sa_family &&
+		memcmp(address_bytes(a), address_bytes(b), len) == 0;
+}
+
+/* Does it name a trusted proxy, and thus nobody in particular? */
+static bool is_weak(const struct proxy_chain *chain, struct proxy_networks trusted) {
+	return chain->claim == PROXY_CLAIM_ADDRESS && proxy_trusts(trusted, &chain->address.any);
+}
+
+bool proxy_chain_join(
+	struct proxy_chain *all, const struct proxy_chain *told, struct proxy_networks trusted) {
+	if(told->claim == PROXY_CLAIM_NONE || all->claim == PROXY_CLAIM_BAD ||
+		all->claim == PROXY_CLAIM_DISPUTED) {
+		return false;
+	}
+	if(all->claim == PROXY_CLAIM_NONE || told->claim == PROXY_CLAIM_BAD) {
+		*all = *told;
+		return true;
+	}
+	if(is_weak(told, trusted)) {
+		return false;
+	}
+	if(is_weak(all, trusted)) {
+		*all = *told;
+		return true;
+	}
+	if(all->claim == told->claim && same_host(&all->address, &told->address)) {
+		return false;
+	}
+	all->claim = PROXY_CLAIM_DISPUTED;
+	return true;
 }
 
 /* ---- reading the PROXY protocol ---- */
@@ -484,8 +521,7 @@ static bool read_v1_line(struct text line, struct proxy_header *header) {
 	sa_family_t family = ip6 ? AF_INET6 : AF_INET;
 	struct proxy_header told = {0};
 	bool good = take_v1_host(&line, family, &told.source) &&
-		take_v1_host(&line, family, &told.destination) &&
-		take_v1_port(&line, &told.source);
+		take_v1_host(&line, family, &told.destination) && take_v1_port(&line, &told.source);
 	/* The last word takes the rest, so a blank behind it would be lost on take_word(). */
 	good = good && !memchr(line.at, ' ', line.len) && take_v1_port(&line, &told.destination);
 	if(good) {
@@ -496,8 +532,8 @@ static bool read_v1_line(struct text line, struct proxy_header *header) {
 	return good;
 }
 
-static enum proxy_result parse_v1(const char *data, size_t len, struct proxy_header *header,
-	size_t *used, const char **why) {
+static enum proxy_result parse_v1(
+	const char *data, size_t len, struct proxy_header *header, size_t *used, const char **why) {
 	size_t start = sizeof(v1_start) - 1;
 	size_t looked = len < V1_MAX ? len : V1_MAX;
 	const char *end = memchr(data, '\n', looked);
@@ -646,8 +682,8 @@ static in_port_t port_of(const union proxy_address *address) {
 	return address->any.sa_family == AF_INET ? address->in.sin_port : address->in6.sin6_port;
 }
 
-static size_t format_v1(const union proxy_address *source, const union proxy_address *destination,
-	uint8_t *out) {
+static size_t format_v1(
+	const union proxy_address *source, const union proxy_address *destination, uint8_t *out) {
 	char from[INET6_ADDRSTRLEN];
 	char to[INET6_ADDRSTRLEN];
 	sa_family_t family = source->any.sa_family;
@@ -660,8 +696,8 @@ static size_t format_v1(const union proxy_address *source, const union proxy_add
 	return (size_t)len;
 }
 
-static size_t format_v2(const union proxy_address *source, const union proxy_address *destination,
-	uint8_t *out) {
+static size_t format_v2(
+	const union proxy_address *source, const union proxy_address *destination, uint8_t *out) {
 	bool ip4 = source->any.sa_family == AF_INET;
 	const struct v2_family *family = &v2_families[ip4 ? 1 : 2];
 	in_port_t ports[2] = {port_of(source), port_of(destination)};

@@ -59,14 +59,15 @@ enum proxy_field {
 	PROXY_FIELDS
 };
 
-/* The name of a field; static. The first one that a request has is the one that counts. */
+/* The name of a field; static. */
 const char *proxy_field_name(enum proxy_field field);
 
 enum proxy_claim {
 	PROXY_CLAIM_NONE, /* nothing was claimed: there were only empty elements */
 	PROXY_CLAIM_ADDRESS,
 	PROXY_CLAIM_HIDDEN, /* "unknown" or a name of RFC 7239, 6.3: valid, but no address */
-	PROXY_CLAIM_BAD /* malformed */
+	PROXY_CLAIM_BAD, /* malformed */
+	PROXY_CLAIM_DISPUTED /* fields of two kinds name different clients */
 };
 
 /* The outcome so far; zero at first. */
@@ -83,6 +84,16 @@ struct proxy_chain {
  */
 void proxy_chain_add(struct proxy_chain *chain, enum proxy_field field, const char *value,
 	size_t len, struct proxy_networks trusted);
+
+/*
+ * Joins what one kind of field has come to with what those before it have, in the order of enum proxy_field. Many
+ * proxies write one kind and pass on the others as the client has sent them, so a client must not choose which
+ * one counts: those that name a client have to name the same. One that names a trusted proxy gives way, as a
+ * proxy may tell its next neighbour in one field and the whole chain in another. True: `*all` is now what `*told`
+ * is, or it is BAD or DISPUTED because of it.
+ */
+bool proxy_chain_join(struct proxy_chain *all, const struct proxy_chain *told,
+	struct proxy_networks trusted);
 
 /* ---- the PROXY protocol ---- */
 

@@ -23,7 +23,7 @@ SALT = "abcdefghijklmnopqrstuu"
 CHALLENGE = 'Basic realm="websocksy", charset="UTF-8"'
 PAGE = b"<p>for users only"
 KINDS = {
-    "bcrypt-y": f"$2y$04${SALT}", "bcrypt-b": f"$2b$04${SALT}", "sha512": "$6$rounds=1000$salt",
+    "bcrypt-a": f"$2a$04${SALT}", "bcrypt-y": f"$2y$04${SALT}", "bcrypt-b": f"$2b$04${SALT}", "sha512": "$6$rounds=1000$salt",
     "sha512-plain": "$6$salt", "sha256": "$5$rounds=1000$salt", "yescrypt": "$y$j75$F5Jx5fExrKuPp53xLKQ..1",
 }
 SLOW = f"$2y$12${SALT}"  # a quarter of a second, more or less
@@ -150,7 +150,7 @@ def test_kinds_of_hashes(run, tmp_path, kind):
 
 TOOLS = (
     "htpasswd -nbB alice secret", "htpasswd -nb2 alice secret", "htpasswd -nb5 alice secret",
-    "mkpasswd secret", "mkpasswd -m yescrypt secret", "mkpasswd -m bcrypt -R 4 secret", "mkpasswd -m sha-512 secret",
+    "mkpasswd secret", "mkpasswd -m yescrypt secret", "mkpasswd -m bcrypt -R 4 secret", "mkpasswd -m bcrypt-a -R 4 secret", "mkpasswd -m sha-512 secret",
     "mkpasswd -m sha-256 secret",
 )
 
@@ -237,7 +237,8 @@ ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t hea
 void cleanup(void) {}
 """
 FORGED = [("Websocksy-User", "root"), ("WEBSOCKSY-USER", "root"), ("websocksy-anything", "x"), ("Websocksy-", "x"),
-          ("Websocksy-Client-Address", "::1"), ("Websocksy", "kept"), ("X-Other", "kept")]
+          ("Websocksy-Client-Address", "::1"), ("Websocksy_User", "root"), ("wEBSOCKSY_cLIENT-aDDRESS", "::1"),
+          ("Websocksy", "kept"), ("WebsocksyX-User", "kept"), ("X-Other", "kept")]
 
 
 @pytest.fixture
@@ -253,17 +254,18 @@ def test_backend_gets_the_user_and_no_password(run, telling, users):
     for _ in range(2):
         answer = daemon.http(headers=basic("alice", "secret"), extra=FORGED)
         assert answer.status == 418
-        # Host, Upgrade, Connection, Key, Version, and the four that are told
+        # Host, Upgrade, Connection, Key, Version, and the five that are told
         assert answer.body.decode().strip() == (
-            "<Websocksy=kept><X-Other=kept><Websocksy-User=alice><Websocksy-Client-Address=127.0.0.1>(9)")
+            "<Websocksy=kept><WebsocksyX-User=kept><X-Other=kept><Websocksy-User=alice>"
+            "<Websocksy-Client-Address=127.0.0.1>(10)")
 
 
 def test_backend_without_auth_file(run, telling):
     header = basic("alice", "secret")
     answer = run(Daemon(*telling)).http(headers=header, extra=FORGED)
     assert answer.body.decode().strip() == (
-        f"<Authorization={header['Authorization']}><Websocksy=kept><X-Other=kept>"
-        "<Websocksy-Client-Address=127.0.0.1>(9)")
+        f"<Authorization={header['Authorization']}><Websocksy=kept><WebsocksyX-User=kept><X-Other=kept>"
+        "<Websocksy-Client-Address=127.0.0.1>(10)")
 
 
 def test_backend_is_not_asked_before(run, telling, users):
@@ -464,6 +466,8 @@ BAD = {
     "kind": ("alice:$apr1$x$y\n", ":1: unknown kind of hash"),
     "twice": (f"a:{hashed('x')}\n\nb:{hashed('x')}\na:{hashed('y')}\n", ":4: this user has been named"),
     "cost": (f"alice:$2y$31${SALT}{31 * 'a'}\n", ":1: the hash takes too long"),
+    "rounds": (f"alice:$6$rounds=x$salt${86 * 'a'}\n", ":1: there is no such number of rounds"),
+    "salt": (f"alice:$6$sa lt${86 * 'a'}\n", ":1: crypt(3) does not take this hash"),
     "binary": ("a\0b", ":1: this is no text"),
 }
 

@@ -141,8 +141,9 @@ def proxied_echo(run):
     (('Forwarded: for="[2001:db8::9]:4711"',), ("2001:db8::9", 4711)),
     (("Forwarded: for=6.6.6.6, for=203.0.113.9", "Forwarded: for=127.0.0.9"), ("203.0.113.9", 0)),
     (("X-Real-IP: 203.0.113.9",), ("203.0.113.9", 0)),
-    (("X-Real-IP: 6.6.6.6", "X-Forwarded-For: 203.0.113.9"), ("203.0.113.9", 0)),
-    (("X-Forwarded-For: 6.6.6.6", "Forwarded: for=203.0.113.9"), ("203.0.113.9", 0)),
+    (("X-Real-IP: 203.0.113.9", "X-Forwarded-For: 6.6.6.6, 203.0.113.9:80"), ("203.0.113.9", 80)),
+    (("X-Forwarded-For: 203.0.113.9, 127.0.0.9", "X-Real-IP: 127.0.0.9"), ("203.0.113.9", 0)),
+    (("Forwarded: for=127.0.0.9", "X-Forwarded-For: 203.0.113.9"), ("203.0.113.9", 0)),
     (("X-Forwarded-For:", "X-Real-IP: 203.0.113.9"), ("203.0.113.9", 0)),
 ))
 def test_trusted_fields(watched, fields, expected):
@@ -170,6 +171,31 @@ def test_field_that_names_nobody(watched, fields):
 def test_malformed_field_is_ignored_and_logged(watched, fields, name):
     assert watched.seen(fields=fields)[0] == PROXY
     watched.daemon.wait_log(rf"notice: #1 127\.0\.0\.9:\d+: the {name} header of a trusted proxy is malformed")
+
+
+@pytest.mark.parametrize("fields, name", (
+    (("Forwarded: for=6.6.6.6", "X-Forwarded-For: 203.0.113.9"), "X-Forwarded-For"),
+    (("X-Real-IP: 6.6.6.6", "X-Forwarded-For: 203.0.113.9"), "X-Real-IP"),
+    (("X-Real-IP: 6.6.6.6", "X-Forwarded-For: 6.6.6.6, 203.0.113.9", "Forwarded: for=6.6.6.6"), "X-Forwarded-For"),
+    (("Forwarded: for=unknown", "X-Forwarded-For: 203.0.113.9"), "X-Forwarded-For"),
+))
+def test_client_cannot_choose_the_field_that_counts(watched, fields, name):
+    """Most proxies write one kind of field and pass on the others as the client has sent them."""
+    assert watched.seen(fields=fields)[0] == PROXY
+    watched.daemon.wait_log(rf"notice: #1 127\.0\.0\.9:\d+: the {name} header of a trusted proxy contradicts")
+
+
+def test_chain_of_proxies(run):
+    """Two networks of them; the fields are long, and as many as a request may have."""
+    watched = Watched(run, TRUST, "--trusted-proxy=10.0.0.0/8", "--trusted-proxy=2001:db8:1::/48")
+    chain = ", ".join(f"10.{n}.{n}.{n}:{n + 1}" for n in range(250))
+    assert watched.seen(headers=forwarded(f"6.6.6.6, 203.0.113.9, {chain}, 2001:db8:1::7"))[0] == CLIENT
+    many = [f"X-Forwarded-For: 10.0.0.{n}" for n in range(100)]
+    assert watched.seen(fields=("X-Forwarded-For: 6.6.6.6, 203.0.113.9", *many))[0] == CLIENT
+    quoted = ", ".join('for="[2001:db8:1::%x]:80";by=10.0.0.1' % n for n in range(200))
+    assert watched.seen(fields=(f'Forwarded: for="[2001:db8::9]:1", {quoted}',))[0] == "2001:db8::9"
+    assert watched.seen(headers=forwarded("6.6.6.6, nonsense, " + chain))[0] == PROXY
+    assert watched.seen(headers=forwarded(10000 * "," + CLIENT + 5000 * " ,"))[0] == CLIENT
 
 
 def test_malformed_fields_are_logged_with_a_rate_limit(run):
@@ -345,7 +371,8 @@ def test_backends_get_the_address(run, tmp_path):
     assert status(daemon, headers=forwarded("2001:db8::9"))[0] == 101
     assert status(daemon, source="127.0.0.2")[0] == 101
     assert status(daemon, source="127.0.0.3")[0] == 404
-    for name in ("Websocksy-Client-Address", "websocksy-client-address", "WEBSOCKSY-CLIENT-ADDRESS"):
+    for name in ("Websocksy-Client-Address", "websocksy-client-address", "WEBSOCKSY-CLIENT-ADDRESS",
+                 "Websocksy_Client_Address", "Websocksy-Client_Address"):
         lie = (f"{name}: {CLIENT}", f"{name}: {CLIENT}")
         assert status(daemon, source="127.0.0.3", fields=lie)[0] == 404
         assert status(daemon, fields=(*lie, "X-Forwarded-For: 127.0.0.3"))[0] == 404

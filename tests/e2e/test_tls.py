@@ -377,6 +377,24 @@ def test_redirect_spares_health(serve):
     assert upgrade.recv_http().status == 308
 
 
+@pytest.mark.parametrize("target, status", (
+    ("/" + 3000 * "x", 308), ("/" + 5000 * "x", 414), ("*", 400), ("//evil.example/", 308)))
+def test_redirect_of_odd_targets(serve, target, status):
+    client = serve("--redirect-https=yes").connect()
+    client.send_raw(build_request(target, plain=True, method="HEAD", headers={"Host": "example.org"}))
+    answer = client.recv_http(head_only=True)
+    assert answer.status == status
+    assert answer.header("Location") == (f"https://example.org{target}" if status == 308 else None)
+    client.expect_eof()
+
+
+def test_redirect_without_a_host(serve):
+    client = serve("--redirect-https=yes").connect()
+    client.send_raw(b"GET / HTTP/1.0\r\n\r\n")
+    answer = client.recv_http()
+    assert (answer.status, answer.header("Location")) == (400, None)
+
+
 # --- certificates -------------------------------------------------------------------------------
 
 

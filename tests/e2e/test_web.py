@@ -637,6 +637,32 @@ def test_shutdown_closes_idle_connections(run, site):
     assert time.monotonic() - begin < scaled(3)
 
 
+@pytest.mark.parametrize("limit", ("--max-clients=1", "--max-clients-per-ip=1"))
+def test_page_does_not_hold_the_place_of_its_websocket(run, site, limit):
+    daemon = run(Daemon(f"--web={site}", limit, peer="echo://"))
+    client = daemon.connect()
+    assert exchange(client, "/").tokens("Connection") == ["close"]
+    client.expect_eof()
+    client.close()
+
+    def upgrades():
+        with daemon.connect() as other:
+            other.send_raw(build_request())
+            return other.recv_http().status == 101
+
+    eventually(upgrades, "the place to be free")
+
+
+def test_connection_is_kept_while_there_is_room(run, site):
+    daemon = run(Daemon(f"--web={site}", "--max-clients=3", "--max-clients-per-ip=2", peer="echo://"))
+    client = daemon.connect()
+    assert exchange(client, "/").tokens("Connection") == ["keep-alive"]
+    other = daemon.open()
+    assert exchange(client, "/").tokens("Connection") == ["close"]
+    client.expect_eof()
+    other.close_handshake()
+
+
 def test_curl_uses_one_connection(daemon, tmp_path):
     result = subprocess.run(
         ["curl", "-sv", "-o", tmp_path / "a", "-o", tmp_path / "b", f"http://127.0.0.1:{daemon.port}/big.bin",
@@ -741,6 +767,22 @@ def test_condition(daemon, alphabet, method, name, value, status):
     assert answer.header("Cache-Control") == "no-cache"
     assert answer.header("Vary") == "Accept-Encoding"
     assert exchange(client, "/").body == INDEX  # a 304 ends with its head
+
+
+@pytest.mark.parametrize("name, value, status", (
+    ("If-Match", "TAG", 200), ("If-Match", '"a", TAG', 200), ("If-Match", "*", 200), ("If-Match", '"a"', 412),
+    ("If-Match", "W/TAG", 412), ("If-Match", "", 412),
+    ("If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:37 GMT", 200),
+    ("If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:36 GMT", 412), ("If-Unmodified-Since", "x", 200)))
+@pytest.mark.parametrize("method", ("GET", "HEAD"))
+def test_demand(daemon, alphabet, method, name, value, status):
+    """RFC 9110, 13.1.1 and 13.1.4: a part of another state of the file must not be taken for one of this."""
+    client = daemon.connect()
+    tag = exchange(client, alphabet).header("ETag")
+    answer = exchange(client, alphabet, method, **{name: value.replace("TAG", tag)}, If_None_Match='"a"')
+    assert answer.status == status
+    assert answer.header("ETag") == (tag if status == 200 else None)
+    assert exchange(client, "/").body == INDEX
 
 
 def test_tag_takes_precedence_over_date(daemon, alphabet):
@@ -1007,6 +1049,13 @@ def test_health_at_the_limit(run):
     other.close_handshake()
     eventually(lambda: exchange(kept, "/healthz").status == 200, "the place to be free again")
     assert daemon.http("/healthz", plain=True).status == 200
+
+
+def test_health_needs_no_password(run, site, tmp_path):
+    (tmp_path / "users").write_text("")
+    daemon = run(Daemon("--health=/healthz", f"--web={site}", f"--auth-file={tmp_path / 'users'}"))
+    assert daemon.http("/healthz", plain=True).status == 200
+    assert daemon.http("/", plain=True).status == 401
 
 
 def test_health_while_draining(run, site):

@@ -293,6 +293,72 @@ static void test_fields(void **state) {
 	}
 }
 
+/* Fields of several kinds; what they come to together, in the same words, "bad" or "disputed". */
+static const struct join_case {
+	const char *lines[PROXY_FIELDS]; /* Forwarded, X-Forwarded-For, X-Real-IP */
+	const char *shown;
+} join_cases[] = {
+	{{NULL, NULL, NULL}, ""},
+	{{"", ",", ""}, ""},
+	{{"for=203.0.113.9", "203.0.113.9:80", "203.0.113.9"}, "203.0.113.9 0"},
+	{{"for=203.0.113.9", NULL, "203.0.113.9:80"}, "203.0.113.9 0"},
+	{{NULL, "2001:db8::9", "[2001:DB8:0::9]:80"}, "2001:db8::9 0"},
+	{{NULL, "203.0.113.9", "::ffff:203.0.113.9"}, "203.0.113.9 0"},
+	{{"for=203.0.113.9", "203.0.113.8", NULL}, "disputed"},
+	{{"for=203.0.113.9", NULL, "203.0.113.8"}, "disputed"},
+	{{NULL, "203.0.113.9", "2001:db8::9"}, "disputed"},
+	{{NULL, "2001:db8::8", "2001:db8::9"}, "disputed"},
+	{{"for=203.0.113.9", "203.0.113.8", "203.0.113.9"}, "disputed"},
+	{{"for=203.0.113.9", "203.0.113.8", "nonsense"}, "disputed"},
+	{{"for=unknown", "203.0.113.9", NULL}, "disputed"},
+	{{NULL, "203.0.113.9", "unknown"}, "disputed"},
+	{{"for=unknown", "unknown", NULL}, "hidden"},
+	{{"for=203.0.113.9", "nonsense", NULL}, "bad"},
+	{{"nonsense", "203.0.113.9", NULL}, "bad"},
+	{{NULL, "203.0.113.9, 10.0.0.1", "10.0.0.1"}, "203.0.113.9 0"},
+	{{"for=10.0.0.2", "203.0.113.9", "10.0.0.1"}, "203.0.113.9 0"},
+	{{"for=10.0.0.2", NULL, "10.0.0.1"}, "10.0.0.2 0"},
+	{{"for=10.0.0.2", NULL, "unknown"}, "hidden"},
+	{{"for=10.0.0.2", "nonsense", NULL}, "bad"},
+};
+
+static void show_chain(const struct proxy_chain *chain, char out[SHOWN]) {
+	static const char *const words[] = {[PROXY_CLAIM_NONE] = "",
+		[PROXY_CLAIM_HIDDEN] = "hidden",
+		[PROXY_CLAIM_BAD] = "bad",
+		[PROXY_CLAIM_DISPUTED] = "disputed"};
+	if(chain->claim == PROXY_CLAIM_ADDRESS) {
+		show(&chain->address, out);
+	} else {
+		strcpy(out, words[chain->claim]);
+	}
+}
+
+static void test_joined_fields(void **state) {
+	struct proxy_networks trusted = trusted_list();
+	(void)state;
+	for(size_t i = 0; i < COUNT(join_cases); i++) {
+		struct proxy_chain all = {0};
+		char before[SHOWN];
+		char after[SHOWN];
+		for(size_t field = 0; field < PROXY_FIELDS; field++) {
+			const char *line = join_cases[i].lines[field];
+			struct proxy_chain told = {0};
+			if(line) {
+				proxy_chain_add(&told, (enum proxy_field)field, line, strlen(line),
+					trusted);
+			}
+			show_chain(&all, before);
+			bool changed = proxy_chain_join(&all, &told, trusted);
+			show_chain(&all, after);
+			assert_int_equal(changed, strcmp(before, after) != 0);
+		}
+		if(strcmp(after, join_cases[i].shown) != 0) {
+			fail_msg("case %zu: %s instead of %s", i, after, join_cases[i].shown);
+		}
+	}
+}
+
 /* No byte can make it read outside of the value, and a NUL is no end. */
 static void test_field_bytes(void **state) {
 	struct proxy_networks trusted = trusted_list();
@@ -611,6 +677,7 @@ int main(void) {
 		cmocka_unit_test(test_network_errors),
 		cmocka_unit_test(test_no_networks_trust_nobody),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_joined_fields),
 		cmocka_unit_test(test_field_bytes),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_what_follows),
