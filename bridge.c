@@ -28,7 +28,6 @@
 #include <unistd.h>
 
 #define BRIDGE_SURPLUS 64 /* connections above the limit that live long enough to be told 503 */
-#define BRIDGE_WATCHES 66 /* certificate files that are watched */
 #define BRIDGE_RESERVED 64 /* descriptors that are no client's and no peer's */
 
 /* How many connections an address has. */
@@ -249,28 +248,29 @@ static void certificates_changed(void *ctx) {
 /* Without a watch SIGHUP still reads them. */
 static void watch_certificates(struct bridge *bridge) {
 	const struct settings *settings = &bridge->config.settings;
-	const char *paths[BRIDGE_WATCHES];
+	const char **paths = calloc(settings->cert.count + settings->key.count + 1, sizeof(*paths));
 	size_t count = 0;
-	for(size_t i = 0; i < settings->cert.count && count < BRIDGE_WATCHES - 2; i++) {
+	int result = paths ? 0 : -ENOMEM;
+	for(size_t i = 0; paths && i < settings->cert.count; i++) {
 		paths[count++] = settings->cert.at[i];
-		if(i < settings->key.count) {
-			paths[count++] = settings->key.at[i];
-		}
 	}
-	if(settings->client_ca) {
+	for(size_t i = 0; paths && i < settings->key.count; i++) {
+		paths[count++] = settings->key.at[i];
+	}
+	if(paths && settings->client_ca) {
 		paths[count++] = settings->client_ca;
 	}
+	/* With tls = off they are not read. */
+	count = bridge->config.tls ? count : 0;
 	if(!bridge->watch && count > 0) {
-		int result =
-			watch_open(&bridge->watch, bridge->env.loop, certificates_changed, bridge);
-		if(result) {
-			log_write(LOG_WARNING, "cannot watch the certificates: %s",
-				strerror(-result));
-			return;
-		}
+		result = watch_open(&bridge->watch, bridge->env.loop, certificates_changed, bridge);
 	}
-	if(bridge->watch && watch_files(bridge->watch, count, paths)) {
-		log_write(LOG_WARNING, "cannot watch the certificates: out of memory");
+	if(bridge->watch && result == 0) {
+		result = watch_files(bridge->watch, count, paths);
+	}
+	free(paths);
+	if(result) {
+		log_write(LOG_WARNING, "cannot watch the certificates: %s", strerror(-result));
 	}
 }
 

@@ -17,9 +17,9 @@ typedef void watch_fn(void *ctx);
 int watch_open(struct watch **out, struct loop *loop, watch_fn *fn, void *ctx);
 
 /*
- * Looks at these files instead of others; the paths are copied. Their directories are what is watched, so that a
- * file may be replaced by renaming, as those who renew certificates do. A directory that cannot be watched is
- * skipped with a line in the log. 0 or -ENOMEM.
+ * Looks at these files instead of others; the paths are copied. What is watched is every name on the way to them, links
+ * and what they lead to included: those who renew certificates replace the file, a directory above it, or a link.
+ * Files need not exist yet. A directory that cannot be watched is skipped with a line in the log. 0 or -ENOMEM.
  */
 int watch_files(struct watch *watch, size_t count, const char *const *paths);
 

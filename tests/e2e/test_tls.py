@@ -972,6 +972,148 @@ def test_new_certificate_without_signal(changing, authority, atomic):
     old.close_handshake()
 
 
+def put(new, folder):
+    folder.mkdir(parents=True)
+    shutil.copy(new.cert, folder / "cert.pem")
+    shutil.copy(new.key, folder / "key.pem")
+    return folder
+
+
+def link(path, target):
+    """As ln -sfn with care: there is no moment without a link."""
+    (path.parent / "next-link").symlink_to(target)
+    os.rename(path.parent / "next-link", path)
+
+
+def replace_directory(base, number, new):
+    live = base / "live"
+    put(new, base / "next")
+    if number > 0:
+        os.rename(live, base / f"old-{number}")
+    os.rename(base / "next", live)
+    return live
+
+
+def replace_directory_above(base, number, new):
+    put(new, base / "next/etc/tls")
+    if number > 0:
+        shutil.rmtree(base / "live")
+    os.rename(base / "next", base / "live")
+    return base / "live/etc/tls"
+
+
+def replace_as_kubernetes(base, number, new):
+    """Files are links to ..data/FILE, and ..data is a link to a directory with a date."""
+    put(new, base / f"..2026_{number}")
+    link(base / "..data", f"..2026_{number}")
+    if number == 0:
+        for name in ("cert.pem", "key.pem"):
+            (base / name).symlink_to(f"..data/{name}")
+    else:
+        shutil.rmtree(base / f"..2026_{number - 1}")
+    return base
+
+
+def replace_as_certbot(base, number, new):
+    """live/NAME/FILE is a link to ../../archive/NAME/FILE with a number, and is removed and made anew."""
+    live, archive = base / "live/example.org", base / "archive/example.org"
+    live.mkdir(parents=True, exist_ok=True)
+    archive.mkdir(parents=True, exist_ok=True)
+    for name, source in (("cert", new.cert), ("key", new.key)):
+        shutil.copy(source, archive / f"{name}{number}.pem")
+    for name in ("cert", "key"):
+        (live / f"{name}.pem").unlink(missing_ok=True)
+        (live / f"{name}.pem").symlink_to(f"../../archive/example.org/{name}{number}.pem")
+    return live
+
+
+def replace_link_above(base, number, new):
+    put(new, base / f"releases/{number}/tls")
+    link(base / "current", base / f"releases/{number}")
+    link(base / "here", "./releases/../current")
+    return base / "here/tls"
+
+
+def replace_behind_links(base, number, new):
+    """The links stay as they are."""
+    real, links = base / "real", base / "links"
+    if number == 0:
+        put(new, real)
+        links.mkdir()
+        for name in ("cert.pem", "key.pem"):
+            (links / name).symlink_to(real / name)
+    else:
+        copy(new, (real / "cert.pem", real / "key.pem"), number % 2)
+    return links
+
+
+@pytest.mark.parametrize("replace, relative", [
+    (replace_directory, False), (replace_directory, True), (replace_directory_above, False),
+    (replace_as_kubernetes, False), (replace_as_certbot, False), (replace_link_above, False),
+    (replace_link_above, True), (replace_behind_links, False),
+], ids=lambda value: getattr(value, "__name__", "relative" if value else "absolute"))
+def test_new_certificate_on_its_way(serve, authority, tmp_path, replace, relative):
+    """Whatever on the way to the files is exchanged, a directory or a link, is noticed, each time."""
+    context = tls_files.client_context(authority)
+    new = authority.issue("localhost")
+    folder = replace(tmp_path, 0, new)
+    if relative:
+        folder = folder.relative_to(tmp_path)
+    daemon = serve(pairs=[tls_files.Pair(folder / "cert.pem", folder / "key.pem")], cwd=tmp_path)
+    assert shown(daemon, context) == der(new)
+    for number in (1, 2):
+        new = authority.issue("localhost")
+        replace(tmp_path, number, new)
+        eventually(lambda: shown(daemon, context) == der(new), "the new certificate")
+
+
+def test_certificates_that_were_gone(serve, authority, tmp_path):
+    context = tls_files.client_context(authority)
+    old, new = authority.issue("localhost"), authority.issue("localhost")
+    live = put(old, tmp_path / "a/live")
+    daemon = serve(pairs=[tls_files.Pair(live / "cert.pem", live / "key.pem")])
+    assert shown(daemon, context) == der(old)
+    os.rename(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "a").mkdir()
+    daemon.wait_log(r"error: cert: cannot read .*cert\.pem: No such file.*; the old certificates stay in use")
+    assert shown(daemon, context) == der(old)
+    put(new, live)
+    eventually(lambda: shown(daemon, context) == der(new), "the new certificate")
+
+
+def test_certificates_become_readable(run, authority):
+    """Tools make a file, and give it to the daemon's user afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    folder = Path(run(tempfile.TemporaryDirectory(prefix="websocksy-test-")))
+    folder.chmod(0o755)
+    context = tls_files.client_context(authority)
+    live = tls_files.Pair(folder / "live.pem", folder / "live.key")
+    new = authority.issue("localhost")
+    copy(authority.issue("localhost"), live)
+    live.key.chmod(0o644)
+    daemon = run(Daemon(f"--cert={live.cert}", f"--key={live.key}", "-c", "protocol=*", peer="echo://",
+                        tls=False, user=65534, group=65534, extra_groups=(), cwd="/"))
+    shown(daemon, context)
+    copy(new, live)  # renamed into place as a file of root's
+    daemon.wait_log(r"error: key: cannot read .*live\.key: Permission denied; the old certificates stay")
+    live.key.chmod(0o644)
+    eventually(lambda: shown(daemon, context) == der(new), "the new certificate")
+
+
+def test_files_beside_do_not_matter(changing, authority):
+    daemon, live = changing
+    daemon.settle()
+    for number in range(20):
+        (live.cert.parent / f"other-{number}").write_text("x")
+    copy(authority.issue("localhost"), live)
+    daemon.wait_log("the certificates have been read again")
+    for number in range(20):
+        (live.cert.parent / f"other-{number}").write_text("y")
+    daemon.settle()
+    assert len(re.findall("certificates", daemon.log())) == 1
+
+
 @pytest.mark.parametrize("how", ["signal", "watch"])
 def test_broken_file_keeps_the_old(changing, authority, how):
     daemon, live = changing
