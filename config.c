@@ -16,18 +16,16 @@
 #include "ini.h"
 #include "proxy.h"
 #include "tls.h"
+#include "value.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* The build sets it to the directory that plugins are built in or installed to. */
@@ -40,8 +38,6 @@
 #define CONFIG_SIZE_MAX ((uint64_t)1 << 30)
 #define CONFIG_CLIENTS_MAX 10000000
 #define CONFIG_VALUE_MAX (INI_LINE_MAX - 64) /* with its name it still fits on a line */
-#define CONFIG_NAME_MAX 253 /* RFC 1035, 2.3.4, without the dot at the end */
-#define CONFIG_NUMBER_TEXT 24 /* any number with its unit and a NUL */
 #define CONFIG_GIVEN_MAX 64 /* an option as the user wrote it, for messages */
 #define CONFIG_MESSAGE_MAX 1024
 #define CONFIG_HELP_COLUMN 30
@@ -355,113 +351,22 @@ static const void *const_field_of(const struct option *option, const struct conf
 
 /* Numbers */
 
-struct unit {
-	const char *name;
-	uint64_t factor;
-};
-
-/* The last unit that divides a number is the one that it is printed with. */
-static const struct unit plain_units[] = {{"", 1}, {NULL, 0}};
-static const struct unit time_units[] = {
-	{"ms", 1}, {"", 1000}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {NULL, 0}};
-static const struct unit size_units[] = {{"", 1}, {"k", (uint64_t)1 << 10},
-	{"K", (uint64_t)1 << 10}, {"m", (uint64_t)1 << 20}, {"M", (uint64_t)1 << 20},
-	{"g", (uint64_t)1 << 30}, {"G", (uint64_t)1 << 30}, {NULL, 0}};
-
 /* How the numbers of one type are written. */
 struct notation {
-	const struct unit *units;
+	enum value_kind kind;
 	const char *right; /* completes "... is no " */
 	size_t width; /* of the field that holds the number */
-	bool fractions;
 };
 
 static const struct notation notations[] = {
-	[TYPE_PORT] = {plain_units, "port number (use 0 to 65535)", sizeof(uint16_t), false},
-	[TYPE_TIME] = {time_units, "time (use seconds, or a number with ms, s, m or h)",
-		sizeof(uint64_t), true},
-	[TYPE_PONG] = {time_units, "time (use seconds, or a number with ms, s, m or h, or auto)",
-		sizeof(uint64_t), true},
-	[TYPE_SIZE] = {size_units, "size (use bytes, or a number with K, M or G)", sizeof(size_t),
-		false},
-	[TYPE_COUNT] = {plain_units, "number (use digits only)", sizeof(size_t), false},
+	[TYPE_PORT] = {VALUE_COUNT, "port number (use 0 to 65535)", sizeof(uint16_t)},
+	[TYPE_TIME] = {VALUE_TIME, "time (use seconds, or a number with ms, s, m or h)",
+		sizeof(uint64_t)},
+	[TYPE_PONG] = {VALUE_TIME, "time (use seconds, or a number with ms, s, m or h, or auto)",
+		sizeof(uint64_t)},
+	[TYPE_SIZE] = {VALUE_SIZE, "size (use bytes, or a number with K, M or G)", sizeof(size_t)},
+	[TYPE_COUNT] = {VALUE_COUNT, "number (use digits only)", sizeof(size_t)},
 };
-
-/* Takes digits off the front of `*text`. 0, -EINVAL if there are none, -ERANGE. */
-static int take_digits(const char **text, uint64_t *out) {
-	const char *at = *text;
-	bool overflow = false;
-
-	*out = 0;
-	for(; *at >= '0' && *at <= '9'; at++) {
-		overflow |= __builtin_mul_overflow(*out, 10, out);
-		overflow |= __builtin_add_overflow(*out, (uint64_t)(*at - '0'), out);
-	}
-	if(at == *text) {
-		return -EINVAL;
-	}
-	*text = at;
-	return overflow ? -ERANGE : 0;
-}
-
-/* Takes "." and one to three digits off the front of `*text`, if there is a dot. */
-static int take_thousandths(const char **text, uint64_t *out) {
-	*out = 0;
-	if(**text != '.') {
-		return 0;
-	}
-	const char *digits = ++*text;
-	int error = take_digits(text, out);
-	if(error || *text - digits > 3) {
-		return -EINVAL;
-	}
-	for(long missing = 3 - (*text - digits); missing > 0; missing--) {
-		*out *= 10;
-	}
-	return 0;
-}
-
-static const struct unit *find_unit(const struct unit *units, const char *name) {
-	for(; units->name; units++) {
-		if(strcmp(units->name, name) == 0) {
-			return units;
-		}
-	}
-	return NULL;
-}
-
-/* 0; -EINVAL: not written as a number of this kind; -ERANGE: too large for any field. */
-static int read_number(const struct notation *notation, const char *text, uint64_t *out) {
-	uint64_t thousandths = 0;
-	int whole = take_digits(&text, out);
-
-	if(whole == -EINVAL || (notation->fractions && take_thousandths(&text, &thousandths))) {
-		return -EINVAL;
-	}
-	const struct unit *unit = find_unit(notation->units, text);
-	if(!unit || thousandths * unit->factor % 1000 != 0) {
-		return -EINVAL;
-	}
-	if(whole || __builtin_mul_overflow(*out, unit->factor, out) ||
-		__builtin_add_overflow(*out, thousandths * unit->factor / 1000, out)) {
-		return -ERANGE;
-	}
-	return 0;
-}
-
-/* Whole seconds stay without a unit, so that they look like the defaults in the manual. */
-static void write_number(
-	const struct notation *notation, uint64_t number, char out[CONFIG_NUMBER_TEXT]) {
-	const struct unit *best = &notation->units[0];
-
-	for(const struct unit *unit = notation->units; unit->name; unit++) {
-		bool better = notation->units == time_units ? unit->name[0] == '\0' : number > 0;
-		if(better && number % unit->factor == 0) {
-			best = unit;
-		}
-	}
-	snprintf(out, CONFIG_NUMBER_TEXT, "%" PRIu64 "%s", number / best->factor, best->name);
-}
 
 static void store_number(void *field, size_t width, uint64_t number) {
 	if(width == sizeof(uint16_t)) {
@@ -482,15 +387,15 @@ static uint64_t load_number(const void *field, size_t width) {
 
 static void parse_number(struct reader *reader, const struct option *option, const char *text) {
 	const struct notation *notation = &notations[option->type];
-	char min[CONFIG_NUMBER_TEXT], max[CONFIG_NUMBER_TEXT];
+	char min[VALUE_TEXT], max[VALUE_TEXT];
 	uint64_t number;
-	int error = read_number(notation, text, &number);
+	int error = value_read(notation->kind, text, &number);
 
 	if(error == -EINVAL) {
 		mistake(reader, "\"%.80s\" is no %s", text, notation->right);
 	} else if(error || number < option->min || number > option->max) {
-		write_number(notation, option->min, min);
-		write_number(notation, option->max, max);
+		value_write(notation->kind, option->min, min);
+		value_write(notation->kind, option->max, max);
 		mistake(reader, "\"%.80s\" is out of range (%s to %s)", text, min, max);
 	} else {
 		store_number(field_of(option, reader->config), notation->width, number);
@@ -519,159 +424,10 @@ static void parse_level(struct reader *reader, const struct option *option, cons
 
 /* Plain texts */
 
-/* What a request may have as its path: RFC 3986, 3.3, as far as it matters here. */
-static const char *check_path(const char *text) {
-	if(text[0] == '\0') {
-		return NULL;
-	}
-	if(text[0] != '/') {
-		return "is no path (it has to begin with /)";
-	}
-	for(const char *at = text; *at; at++) {
-		if((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f || *at == '?' ||
-			*at == '#') {
-			return "is no path of a request (only ASCII, without white space, ? and #)";
-		}
-	}
-	return NULL;
-}
-
-static const char *check_directory(const char *text) {
-	return text[0] == '/' ? NULL : "is no absolute path (it has to begin with /)";
-}
-
-static const char *check_web(const char *text) {
-	struct stat status;
-
-	if(text[0] == '\0') {
-		return NULL;
-	}
-	if(stat(text, &status)) {
-		bool missing = errno == ENOENT;
-		return missing ? "does not exist (use a directory or a file)"
-			       : "cannot be looked at (use a directory or a file)";
-	}
-	bool usable = S_ISDIR(status.st_mode) || S_ISREG(status.st_mode);
-	return usable ? NULL : "is neither directory nor file";
-}
-
 /* What stands in the file is looked at, not its name. */
 static const char *check_any(const char *text) {
 	(void)text;
 	return NULL;
-}
-
-static bool is_ip4(const char *text) {
-	struct in_addr address;
-	return inet_pton(AF_INET, text, &address) == 1;
-}
-
-/* An IPv6 address; `zone`: may be followed by "%interface" (RFC 4007, 11). */
-static bool is_ip6(const char *text, bool zone) {
-	char address[INET6_ADDRSTRLEN];
-	struct in6_addr binary;
-	size_t len = zone ? strcspn(text, "%") : strlen(text);
-
-	if(len >= sizeof(address) || (text[len] == '%' && text[len + 1] == '\0')) {
-		return false;
-	}
-	memcpy(address, text, len);
-	address[len] = '\0';
-	return inet_pton(AF_INET6, address, &binary) == 1;
-}
-
-/*
- * "ADDR", "ADDR:PORT" or "[ADDR]:PORT", where a bare IPv6 address has no port; `entry` is changed.
- */
-static bool is_server(char *entry) {
-	char *close = entry[0] == '[' ? strchr(entry, ']') : NULL;
-	char *port = close ? close + 1 : strchr(entry, ':');
-	uint64_t number;
-
-	if(is_ip6(entry, false)) {
-		return true;
-	}
-	if(port && *port != '\0') {
-		if(*port != ':' || read_number(&notations[TYPE_PORT], port + 1, &number) ||
-			number == 0 || number > UINT16_MAX) {
-			return false;
-		}
-		*port = '\0';
-	}
-	if(close) {
-		*close = '\0';
-		return is_ip6(entry + 1, false);
-	}
-	return is_ip4(entry);
-}
-
-static const char *check_resolver(const char *text) {
-	static const char right[] = "is no list of name servers (use ADDR[:PORT],... with IPv6 "
-				    "addresses in brackets)";
-	char entry[INET6_ADDRSTRLEN + sizeof("[]:65535")];
-
-	while(text[0] != '\0') {
-		size_t len = strcspn(text, ",");
-		if(len >= sizeof(entry)) {
-			return right;
-		}
-		memcpy(entry, text, len);
-		entry[len] = '\0';
-		if(!is_server(entry) || (text[len] == ',' && text[len + 1] == '\0')) {
-			return right;
-		}
-		text += text[len] == ',' ? len + 1 : len;
-	}
-	return NULL;
-}
-
-static const char *check_listen_path(const char *path) {
-	const char *mode = strstr(path, ",mode=");
-	size_t len = mode ? (size_t)(mode - path) : strlen(path);
-
-	if((path[0] != '/' && path[0] != '@') || len < 2) {
-		return "names no absolute path (use unix:/path[,mode=0660] or unix:@name)";
-	}
-	if(len >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
-		return "names a path that is too long for a socket (at most 107 bytes)";
-	}
-	if(mode) {
-		const char *digits = mode + strlen(",mode=");
-		size_t count = strspn(digits, "01234567");
-		if(count < 1 || count > 4 || digits[count] != '\0' ||
-			strtoul(digits, NULL, 8) > 0777) {
-			return "has no such mode (use octal digits, 0 to 0777)";
-		}
-	}
-	return NULL;
-}
-
-/* RFC 1123, 2.1; the underscore is none of it, but some networks have it. */
-static bool is_host_name(const char *text) {
-	static const char allowed[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-	size_t len = strlen(text);
-
-	if(len == 0 || len > CONFIG_NAME_MAX || strspn(text, allowed) != len) {
-		return false;
-	}
-	if(text[0] == '.' || text[0] == '-' || strstr(text, "..")) {
-		return false;
-	}
-	return strspn(text, "0123456789.") != len; /* that would be a broken IPv4 address */
-}
-
-static const char *check_listen(const char *text) {
-	if(strncmp(text, "unix:", 5) == 0) {
-		return check_listen_path(text + 5);
-	}
-	if(is_ip4(text) || is_ip6(text, true) || is_host_name(text)) {
-		return NULL;
-	}
-	if(strchr(text, ':') == strrchr(text, ':') && strchr(text, ':')) {
-		return "is no address (the port has an option of its own)";
-	}
-	return "is no address (use an IPv4 or IPv6 address, a host name, or unix:/path)";
 }
 
 static const struct type types[TYPES];
@@ -825,8 +581,8 @@ static void parse_listen(struct reader *reader, const struct option *option, con
 		free(address);
 		return;
 	}
-	const char *error = check_listen(address);
-	if(brackets && !error && !is_ip6(address, true)) {
+	const char *error = value_check_listen(address);
+	if(brackets && !error && !value_is_ip6(address, true)) {
 		error = "is no IPv6 address (only those may stand in brackets)";
 	}
 	if(error) {
@@ -1177,9 +933,10 @@ static void dump_value(const char *key, const char *value) {
 
 static void dump_number(const struct option *option, const struct config *config) {
 	const struct notation *notation = &notations[option->type];
-	char text[CONFIG_NUMBER_TEXT];
+	char text[VALUE_TEXT];
 
-	write_number(notation, load_number(const_field_of(option, config), notation->width), text);
+	value_write(
+		notation->kind, load_number(const_field_of(option, config), notation->width), text);
 	dump_value(option->name, text);
 }
 
@@ -1282,13 +1039,13 @@ static const struct type types[TYPES] = {
 	[TYPE_COUNT] = {parse_number, dump_number, NULL},
 	[TYPE_LISTEN] = {parse_listen, dump_listen, NULL},
 	[TYPE_ORIGIN] = {parse_origin, dump_origin, NULL},
-	[TYPE_DIRECTORY] = {parse_text, dump_text, check_directory},
-	[TYPE_WEB] = {parse_text, dump_text, check_web},
+	[TYPE_DIRECTORY] = {parse_text, dump_text, value_check_directory},
+	[TYPE_WEB] = {parse_text, dump_text, value_check_web},
 	[TYPE_USERS] = {parse_users, dump_text, check_any},
 	[TYPE_NETWORK] = {parse_network, dump_network, NULL},
 	[TYPE_SWITCH] = {parse_switch, dump_switch, NULL},
-	[TYPE_PATH] = {parse_text, dump_text, check_path},
-	[TYPE_RESOLVER] = {parse_text, dump_text, check_resolver},
+	[TYPE_PATH] = {parse_text, dump_text, value_check_path},
+	[TYPE_RESOLVER] = {parse_text, dump_text, value_check_resolver},
 	[TYPE_TEXT] = {parse_text, dump_text, NULL},
 	[TYPE_TEXTS] = {parse_texts, dump_texts, NULL},
 	[TYPE_WORD] = {parse_word, dump_word, NULL},
@@ -1420,7 +1177,7 @@ static void check_marks(struct reader *reader) {
 	const struct settings *settings = &reader->config->settings;
 	size_t low = (size_t)(find_name("buffer-low", strlen("buffer-low")) - options);
 	size_t high = (size_t)(find_name("buffer-high", strlen("buffer-high")) - options);
-	char low_text[CONFIG_NUMBER_TEXT], high_text[CONFIG_NUMBER_TEXT];
+	char low_text[VALUE_TEXT], high_text[VALUE_TEXT];
 
 	if(settings->buffer_low < settings->buffer_high) {
 		return;
@@ -1429,8 +1186,8 @@ static void check_marks(struct reader *reader) {
 	reader->place = reader->set[later];
 	set_given(reader, reader->place.file ? "" : "--", options[later].name,
 		strlen(options[later].name));
-	write_number(&notations[TYPE_SIZE], settings->buffer_low, low_text);
-	write_number(&notations[TYPE_SIZE], settings->buffer_high, high_text);
+	value_write(VALUE_SIZE, settings->buffer_low, low_text);
+	value_write(VALUE_SIZE, settings->buffer_high, high_text);
 	mistake(reader, "buffer-low (%s) has to be below buffer-high (%s)", low_text, high_text);
 }
 
