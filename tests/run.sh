@@ -210,8 +210,8 @@ run_e2e_sanitized() {
 	run_e2e "$@"
 }
 
-# What every client relies on, once more with every byte encrypted.
-conformance=(test_handshake.py test_frames.py test_utf8.py test_close.py)
+# What every client relies on, and the clients themselves, once more with every byte encrypted.
+conformance=(test_handshake.py test_frames.py test_utf8.py test_close.py test_clients.py test_page.py)
 
 run_e2e_tls() {
 	export WEBSOCKSY_TLS=1

@@ -288,8 +288,9 @@ class Daemon:
     def address(self):
         return ("127.0.0.1", self.port)
 
-    def url(self, path="/"):
-        return f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.port}{path}"
+    def url(self, path="/", scheme="ws"):
+        """For other people's clients; `scheme` is "ws" or "http", to which "s" is added where there is TLS."""
+        return f"{scheme}{'s' if self.tls else ''}://127.0.0.1:{self.port}{path}"
 
     # clients
 

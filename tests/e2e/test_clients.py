@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Clients that other people wrote: websockets and websocket-client for Python, ws for Node.
 
-Each is driven through the same small interface, so that every case runs with each of them.
+Each is driven through the same small interface, so that every case runs with each of them. With WEBSOCKSY_TLS=1
+they speak wss and verify the certificate.
 """
 import asyncio
 import base64
 import json
+import os
 import queue
 import random
 import shutil
@@ -18,7 +20,8 @@ import pytest
 import websocket
 import websockets
 
-from harness import TIMEOUT, Daemon, TcpPeer, echo, source
+import tls_files
+from harness import TIMEOUT, TLS, Daemon, TcpPeer, echo, source
 
 HERE = Path(__file__).resolve().parent
 
@@ -30,7 +33,7 @@ class Websockets:
         self.loop = asyncio.new_event_loop()
         self.socket = self.run(
             websockets.connect, url, subprotocols=protocols, max_size=None, open_timeout=TIMEOUT,
-            close_timeout=TIMEOUT)
+            close_timeout=TIMEOUT, ssl=tls_files.client_context(tls_files.shared()[0]) if TLS else None)
         self.protocol = self.socket.subprotocol
 
     def run(self, function, *args, **kwargs):
@@ -71,7 +74,9 @@ class WebsocketClient:
     """python3-websocket, which blocks."""
 
     def __init__(self, url, protocols=None):
-        self.socket = websocket.create_connection(url, timeout=TIMEOUT, subprotocols=protocols)
+        self.socket = websocket.create_connection(
+            url, timeout=TIMEOUT, subprotocols=protocols,
+            sslopt={"ca_certs": str(tls_files.shared()[0].cert)} if TLS else None)
         self.protocol = self.socket.getsubprotocol()
 
     def send(self, data, parts=None):
@@ -112,7 +117,8 @@ class NodeWs:
             pytest.fail("npm's ws is missing: npm install --no-save --prefix tests/e2e ws")
         self.process = subprocess.Popen(
             [shutil.which("node"), str(HERE / "ws_client.js"), url, ",".join(protocols or [])],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=dict(os.environ, NODE_EXTRA_CA_CERTS=str(tls_files.shared()[0].cert)) if TLS else None)
         self.events = queue.Queue()
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()

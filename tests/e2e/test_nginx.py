@@ -2,11 +2,13 @@
 """The example site for nginx, in front of the daemon, with its ports replaced and nothing else."""
 import os
 import random
+import re
 import shutil
 import subprocess
 
 import pytest
 
+import tls_files
 from harness import (
     BIN, PING, PONG, ROOT, TEXT, TIMEOUT, Daemon, Frame, RawClient, TcpPeer, build_request, echo,
     eventually, frame,
@@ -38,10 +40,17 @@ def replace_once(text, old, new):
 class Nginx:
     """nginx as whoever runs the tests, listening on a Unix socket, with the example site."""
 
-    def __init__(self, folder, upstream):
+    def __init__(self, folder, upstream, authority=None):
+        """With an authority nginx speaks TLS to the daemon, which has a certificate of it."""
         self.folder = folder
         self.socket = f"{folder}/nginx.sock"
         site = (ROOT / "examples" / "nginx.conf").read_text()
+        if authority:
+            site = replace_once(site, "\t\tproxy_pass http:", "\t\t#proxy_pass http:")
+            site, count = re.subn(r"\t\t#(proxy_pass https|proxy_ssl_)", r"\t\t\1", site)
+            assert count == 5
+            site = replace_once(site, "/etc/ssl/certs/ca-certificates.crt;", f"{authority.cert};")
+            site = replace_once(site, "proxy_ssl_name example.org;", "proxy_ssl_name localhost;")
         site = replace_once(site, "server 127.0.0.1:8001;", f"server {upstream};")
         site = replace_once(site, "\tlisten 80;", f"\tlisten unix:{self.socket};")
         (folder / "site.conf").write_text(site)
@@ -78,19 +87,21 @@ def echo_peer(run_module):
     return run_module(TcpPeer(echo))
 
 
-@pytest.fixture(scope="module", params=("tcp", "unix"))
+@pytest.fixture(scope="module", params=("tcp", "tls", "unix"))
 def behind(request, run_module, echo_peer, tmp_path_factory):
-    """The daemon and the nginx in front of it, which reaches it over TCP or over a Unix socket."""
+    """The daemon and the nginx in front of it, which reaches it over TCP, with or without TLS, or over a Unix socket."""
     folder = tmp_path_factory.mktemp("nginx")
-    if request.param == "tcp":
-        daemon = run_module(Daemon("-c", "protocol=*", peer=echo_peer.url))
+    authority = tls_files.shared()[0] if request.param == "tls" else None
+    if request.param != "unix":
+        required = ["--tls=required"] if authority else []
+        daemon = run_module(Daemon("-c", "protocol=*", *required, peer=echo_peer.url, tls=bool(authority)))
         upstream = f"127.0.0.1:{daemon.port}"
     else:
         path = f"{folder}/websocksy.sock"
         daemon = run_module(Daemon(
             "-l", f"unix:{path}", "-c", "protocol=*", peer=echo_peer.url, defaults=False))
         upstream = f"unix:{path}"
-    return run_module(Nginx(folder, upstream))
+    return run_module(Nginx(folder, upstream, authority))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The console page in a real browser: served by the daemon, connected to the daemon."""
+"""The console page in a real browser: served by the daemon, connected to the daemon. With WEBSOCKSY_TLS=1 by
+https and wss."""
 import os
 
 import pytest
@@ -10,7 +11,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from harness import ROOT, TIMEOUT, Daemon, TcpPeer, eventually
+import tls_files
+from harness import ROOT, TIMEOUT, TLS, Daemon, TcpPeer, eventually
 
 # A browser may be slow to start and to draw on a busy machine.
 PATIENCE = 3 * TIMEOUT
@@ -25,6 +27,10 @@ def browser(tmp_path_factory):
                  "--disable-background-networking", "--disable-component-update", "--disable-sync",
                  "--disable-dev-shm-usage", "--window-size=1200,900", f"--user-data-dir={folder}/profile"):
         options.add_argument(flag)
+    if TLS:
+        # Chromium has authorities of its own; with this it takes this one key, and no other.
+        options.add_argument(
+            f"--ignore-certificate-errors-spki-list={tls_files.key_hash(tls_files.shared()[1])}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     environment = dict(os.environ, HOME=str(folder), XDG_CONFIG_HOME=str(folder), XDG_CACHE_HOME=str(folder))
     driver = webdriver.Chrome(
@@ -85,7 +91,7 @@ class Page:
 @pytest.fixture
 def page(browser, page_daemon):
     """The page, loaded from the daemon; its script must not have failed at the end."""
-    page = Page(browser, f"http://127.0.0.1:{page_daemon.port}/")
+    page = Page(browser, page_daemon.url(scheme="http"))
     yield page
     assert page.complaints() == []
     browser.get("about:blank")  # leaves the connection
@@ -94,7 +100,7 @@ def page(browser, page_daemon):
 def test_opens(page, page_daemon):
     assert "websocksy" in page.browser.title
     assert page.at("state").text == "closed"
-    assert page.at("address").get_attribute("value") == f"ws://127.0.0.1:{page_daemon.port}/"
+    assert page.at("address").get_attribute("value") == page_daemon.url()
     assert not page.at("send").is_enabled()
 
 
@@ -201,7 +207,7 @@ def test_connects_again(page, peer):
 def test_echo_peer(browser, run):
     """The page against the built-in peer, from start to end of the daemon."""
     daemon = run(Daemon(f"--web={ROOT / 'index.html'}", peer="echo://"))
-    page = Page(browser, f"http://127.0.0.1:{daemon.port}/")
+    page = Page(browser, daemon.url(scheme="http"))
     page.connect()
     page.set("message", "come back")
     page.at("send").click()
@@ -213,7 +219,7 @@ def test_echo_peer(browser, run):
 
 def test_failed_connection_is_shown(browser, run):
     daemon = run(Daemon(f"--web={ROOT / 'index.html'}", peer="unix:///nonexistent"))
-    page = Page(browser, f"http://127.0.0.1:{daemon.port}/")
+    page = Page(browser, daemon.url(scheme="http"))
     page.at("connect").click()
     page.wait_entry("info", "close", "1006")
     page.wait_state("closed")
@@ -237,7 +243,7 @@ def test_password_of_the_page_is_used_for_the_connection(browser, run, tmp_path)
     # "secret"
     users.write_text("alice:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n")
     daemon = run(Daemon(f"--web={ROOT / 'index.html'}", f"--auth-file={users}", "-c", "protocol=*", peer=peer.url))
-    page = Page(browser, f"http://alice:secret@127.0.0.1:{daemon.port}/")
+    page = Page(browser, daemon.url(scheme="http").replace("//", "//alice:secret@"))
     page.connect()
     connection = peer.accept()
     page.set("message", "from alice")

@@ -7,8 +7,10 @@
     alone = self_signed(tmp_path, "localhost")
 """
 import atexit
+import base64
 import collections
 import functools
+import hashlib
 import itertools
 import ssl
 import shutil
@@ -104,6 +106,13 @@ class Authority:
                 "-extfile", extensions, "-startdate", stamp(first), "-enddate", stamp(last))
         pair.cert.write_text(pair.cert.read_text() + self.cert.read_text())
         return pair
+
+
+def key_hash(pair):
+    """What HPKP and browsers' options call the hash of a public key: base64 of SHA-256 of its DER."""
+    lines = openssl("x509", "-in", pair.cert, "-noout", "-pubkey").splitlines()
+    der = base64.b64decode("".join(line for line in lines if not line.startswith("-")))
+    return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
 def client_context(ca=None, pair=None, version=None):
