@@ -17,6 +17,7 @@ anything else is skipped with a notice. After a change that is meant to cost or 
     python3 tests/e2e/test_counts.py --write    and make that the budget
 """
 import contextlib
+import fcntl
 import json
 import mmap
 import os
@@ -28,10 +29,12 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 from pathlib import Path
 
 import pytest
 
+import tls_files
 from harness import (
     BIN, BINARY, PING, PONG, ROOT, SANITIZED, Daemon, Frame, TcpPeer, eventually, frame)
 
@@ -45,6 +48,9 @@ SLACK = 1.03
 # A mask of zeros, so that a marker can be read in the record; unmasking costs the same with any mask.
 NO_MASK = bytes(4)
 SMALL = bytes(range(64))
+RECORD = 1 << 14  # the most that a TLS record holds
+RECORD_OVERHEAD = 5 + 1 + 16  # header, type and tag of TLS 1.3 with AES-GCM
+LARGE = 50000  # fits into the window that a connection begins with
 
 
 class Session:
@@ -89,11 +95,23 @@ def arguments(framing="binary"):
     return ("-c", f"framing={framing}", *(("-c", "framing-config=lf") if framing == "newline" else ()))
 
 
-def under(tool, peer, *args):
+def under(tool, peer, *args, tls=False):
     """A daemon that is started by a tool, which takes the place of the program and gets it as arguments."""
     program, *options = tool
-    return Daemon(*options, BINARY, "-p", "0", "-l", "127.0.0.1", *args, peer=peer.url, defaults=False,
-                  executable=shutil.which(program))
+    return secured(tls, *options, BINARY, "-p", "0", "-l", "127.0.0.1", *args, peer=peer.url,
+                   defaults=False, executable=shutil.which(program))
+
+
+def secured(tls, *args, **kwargs):
+    """A daemon that may have a certificate. It is started in the directory of that: with an absolute path it would
+    watch what happens in /tmp, too, and anybody's file there would cost it calls."""
+    if not tls:
+        return Daemon(*args, **kwargs, tls=False)
+    authority, pair = tls_files.shared()
+    daemon = Daemon(*args, f"--cert={pair.cert.name}", f"--key={pair.key.name}", **kwargs, tls=False,
+                    cwd=pair.cert.parent)
+    daemon.tls = tls_files.client_context(authority)
+    return daemon
 
 
 # --- system calls -------------------------------------------------------------------------------
@@ -113,12 +131,12 @@ def traced(run, tmp_path):
     if not can_trace():
         pytest.skip("strace is not installed, or tracing is not allowed here")
 
-    def trace(work, connections=1):
+    def trace(work, connections=1, tls=False):
         record = tmp_path / "record"
         peer = run(TcpPeer())
         # -D: the daemon is the child of the test, so that stopping it is as always.
         tool = ("strace", "-D", "-f", "-o", record)
-        session = Session(run, under(tool, peer, *arguments()), peer, connections)
+        session = Session(run, under(tool, peer, *arguments(), tls=tls), peer, connections)
         session.echo(FIRST)
         work(session)
         session.echo(LAST)
@@ -158,6 +176,13 @@ def standing_still(daemon):
     eventually(lambda: state.read_text().rsplit(")", 1)[1].split()[0] in "tT", "the daemon to stop")
     yield
     daemon.signal(signal.SIGCONT)
+
+
+def wait_until_arrived(sock):
+    """All that was sent is where the other side reads."""
+    def unacknowledged():
+        return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
+    eventually(lambda: unacknowledged() == 0, "the bytes to arrive")
 
 
 @pytest.mark.parametrize("size", [64, 4096])
@@ -217,19 +242,62 @@ def test_calls_of_pings(traced):
     assert traced(work) == {"receive": 100, "send": 100, "wait": 101}
 
 
+# With TLS markers can be read on the side of the peer only, so the counting begins one half of an echo earlier and
+# ends one later: a send and a receive more.
+
+@pytest.mark.parametrize("size", [64, 4096])
+def test_calls_of_an_echo_over_tls(traced, size):
+    """Encryption needs no call of its own: a record is received with its header and sent with it."""
+    messages = 200
+    payload = os.urandom(size)
+
+    def work(session):
+        for _ in range(messages):
+            session.echo(payload)
+
+    calls = traced(work, tls=True)
+    assert calls == {
+        "receive": 2 * messages + 1, "send": 2 * messages + 1, "wait": 2 * messages + 1}
+
+
+def test_calls_of_many_records(traced):
+    """All records that are there are received at once, and all that a block makes are sent at once."""
+    blocks = 20
+    block = os.urandom(LARGE)
+    assert LARGE > 3 * RECORD
+
+    def work(session):
+        for _ in range(blocks):
+            with standing_still(session.daemon):
+                session.client.send_frame(BIN, block, mask=NO_MASK)
+                wait_until_arrived(session.client.sock.sock)
+            assert session.service.recv_exactly(LARGE) == block
+            with standing_still(session.daemon):
+                session.service.send(block)
+                wait_until_arrived(session.service.sock)
+            assert session.client.recv_frame().payload == block
+
+    calls = traced(work, tls=True)
+    assert calls.pop("wait") <= 6 * blocks + 1
+    assert calls.pop("brk", 0) <= 4  # the first blocks are the first to need so much memory
+    assert calls == {"receive": 2 * blocks + 1, "send": 2 * blocks + 1}
+
+
 # --- allocations, copies, clock -----------------------------------------------------------------
 
-COUNTERS = ("allocations", "frees", "copies", "copied_bytes", "clocks", "waits")
+COUNTERS = ("allocations", "frees", "copies", "copied_bytes", "clocks", "waits", "own_allocations",
+            "own_copied_bytes")
 
 
 class Counted(Session):
     """A session whose daemon has the counting library in front of the C library."""
 
-    def __init__(self, run, library, path, framing):
+    def __init__(self, run, library, path, framing, tls):
         path.write_bytes(bytes(8 * len(COUNTERS)))
         peer = run(TcpPeer())
         environment = {"LD_PRELOAD": str(library), "COUNTING": str(path)}
-        super().__init__(run, Daemon(*arguments(framing), peer=peer.url, env=environment), peer)
+        daemon = secured(tls, *arguments(framing), peer=peer.url, env=environment)
+        super().__init__(run, daemon, peer)
         with open(path, "rb") as file:
             self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -256,7 +324,8 @@ def counted(run, tmp_path):
     subprocess.run(
         (compiler, "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-fno-builtin", "-Wall", "-Wextra", "-Werror",
          "-fPIC", "-shared", "-o", library, Path(__file__).with_name("counting.c")), check=True)
-    return lambda framing="binary": Counted(run, library, tmp_path / "counters", framing)
+    return lambda framing="binary", tls=False: Counted(
+        run, library, tmp_path / "counters", framing, tls)
 
 
 def assert_nothing(cost, *names):
@@ -290,6 +359,20 @@ def test_binary_messages_are_neither_copied_nor_allocated_for(counted, size):
     # The one in-place move of the way to the peer is no call; the test of instructions for each byte shows
     # that it is made once.
     assert_nothing(cost, "allocations", "frees", "copies", "copied_bytes")
+    session.stop()
+
+
+@pytest.mark.parametrize("size", [1, 64, 4096, 16000, 32768])
+def test_tls_copies_ciphertext_once_each_way(counted, size):
+    """From the buffer of all connections to GnuTLS, and from GnuTLS to the queue. What GnuTLS does besides, its
+    own affair, is not counted."""
+    session = counted(tls=True)
+    payload = os.urandom(size)
+    cost = session.cost(lambda: session.echo(payload))
+    up, down = (len(frame(BIN, payload, mask=mask)) for mask in (NO_MASK, None))
+    records = [-(-length // RECORD) for length in (up, down)]
+    assert cost["own_allocations"] == 0
+    assert cost["own_copied_bytes"] == 200 * (up + down + sum(records) * RECORD_OVERHEAD)
     session.stop()
 
 
