@@ -152,9 +152,16 @@ static void connection_gone(struct connection *connection) {
 	}
 }
 
-static void set_surplus(struct bridge *bridge, struct connection *connection) {
+/* Makes it one that will be told 503; closes it if too many wait for that already. False: it is closed. */
+static bool set_surplus(struct bridge *bridge, struct connection *connection) {
 	connection->surplus = true;
 	bridge->surplus++;
+	if(bridge->surplus > BRIDGE_SURPLUS) {
+		connection_close(connection);
+		return false;
+	}
+	note_full(bridge);
+	return true;
 }
 
 /* Whom a proxy stands for is known when its request head has come, and only then it counts. */
@@ -162,7 +169,6 @@ static void connection_identified(struct connection *connection) {
 	struct bridge *bridge = LOOP_OWNER(connection->env, struct bridge, env);
 	if(!connection->surplus && !visitor_enter(bridge, connection)) {
 		set_surplus(bridge, connection);
-		note_full(bridge);
 	}
 }
 
@@ -182,15 +188,11 @@ static void admit(
 	bridge->count++;
 	connection->proxied =
 		proxy_trusts(bridge->config.settings.trusted, &connection->address.any);
-	if(full || (!connection->proxied && !visitor_enter(bridge, connection))) {
-		set_surplus(bridge, connection);
-	}
 	note_full(bridge);
-	if(bridge->surplus > BRIDGE_SURPLUS) {
-		connection_close(connection);
-		return;
+	bool welcome = !full && (connection->proxied || visitor_enter(bridge, connection));
+	if(welcome || set_surplus(bridge, connection)) {
+		handshake_begin(connection);
 	}
-	handshake_begin(connection);
 }
 
 /* ---- configuration ---- */

@@ -60,7 +60,7 @@ struct connection_env {
 	/* 101 is out: `early` are bytes that came behind the request head, valid during the call, writable */
 	void (*opened)(struct connection *connection, uint8_t *early, size_t early_len);
 	bool draining; /* new requests are answered with 503 */
-	/* `address` of a proxied connection is final now; may make it a surplus one */
+	/* `address` of a proxied connection is final now; may make it a surplus one, or close it */
 	void (*identified)(struct connection *connection);
 	bool full; /* so would be a further connection */
 	/* would a further connection of the same client be above a limit? */

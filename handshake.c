@@ -1030,6 +1030,9 @@ static void head_complete(struct connection *c, const struct http_request *reque
 	struct carry rest = {0};
 	h->head_only = method_is(request, "HEAD");
 	identify(c, request);
+	if(connection_is_dead(c)) {
+		return; /* one too many even to be told so */
+	}
 	/* Whoever asks for the daemon's health needs neither room nor a password, nor TLS: balancers ask plainly. */
 	bool health = asks_for_health(c, request);
 	if(!health && must_redirect(c)) {

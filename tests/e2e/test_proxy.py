@@ -15,7 +15,7 @@ import pytest
 
 from harness import (
     free_port,
-    TEXT, TIMEOUT, Daemon, RawClient, TcpPeer, UnixPeer, build_request, bytewise, echo, eventually, frame,
+    TEXT, TIMEOUT, ConnectionEnded, Daemon, RawClient, TcpPeer, UnixPeer, build_request, bytewise, echo, eventually, frame,
 )
 from test_nginx import Nginx, replace_once
 from test_options import configured, needs_ipv6  # noqa: F401 (a fixture)
@@ -329,6 +329,26 @@ def test_limit_counts_the_real_address(run):
     first[0][1].close_handshake()
     eventually(lambda: status(daemon, headers=forwarded(CLIENT))[0] == 101, "room for one more")
     for client in idle:
+        client.close()
+
+
+def test_surplus_of_one_client_takes_nobody_elses_place(run):
+    """More requests above the limit than are kept to be told, from a client that does not take its 503."""
+    daemon = run(Daemon(TRUST, "--max-clients-per-ip=1", "--close-timeout=60", peer="echo://"))
+    assert status(daemon, headers=forwarded(CLIENT))[0] == 101
+    hogs = [connect(daemon, first=build_request(headers=forwarded(CLIENT))) for _ in range(100)]
+    ends = 0
+    for client in hogs:
+        try:
+            assert client.recv_http().status == 503
+        except ConnectionEnded:
+            ends += 1
+    assert 0 < ends < 60
+    for source, address in (("127.0.0.2", CLIENT), ("127.0.0.3", CLIENT), (PROXY, "203.0.113.10")):
+        code, client = status(daemon, source=source, headers=forwarded(address))
+        assert code == 101
+        client.round_trip()
+    for client in hogs:
         client.close()
 
 
