@@ -233,12 +233,6 @@ static void answer_web(struct connection *c, const struct http_request *request)
 	answer_begin(c, response.head, response.head_len, response.keep);
 }
 
-/* Methods are case-sensitive, unlike nearly everything else. */
-static bool method_is(const struct http_request *request, const char *method) {
-	return request->method.len == strlen(method) &&
-		memcmp(request->method.at, method, request->method.len) == 0;
-}
-
 static bool is_upgrade(const struct http_request *request) {
 	return http_has_token(request, "Upgrade", "websocket");
 }
@@ -247,7 +241,7 @@ static bool is_upgrade(const struct http_request *request) {
 static bool asks_for_health(const struct connection *c, const struct http_request *request) {
 	const char *health = c->env->settings->health;
 	struct http_slice path = target_path(request);
-	bool is_read = method_is(request, "GET") || method_is(request, "HEAD");
+	bool is_read = http_method_is(request, "GET") || http_method_is(request, "HEAD");
 	return health && is_read && !is_upgrade(request) && path.len == strlen(health) &&
 		memcmp(path.at, health, path.len) == 0;
 }
@@ -291,7 +285,7 @@ static bool refused(struct upgrade *u, unsigned status, const char *message, con
 }
 
 static bool check_request_line(struct upgrade *u) {
-	if(!method_is(u->request, "GET")) {
+	if(!http_method_is(u->request, "GET")) {
 		return refused(
 			u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
 	}
@@ -1028,7 +1022,7 @@ static void head_complete(struct connection *c, const struct http_request *reque
 	const uint8_t *data, size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
 	struct carry rest = {0};
-	h->head_only = method_is(request, "HEAD");
+	h->head_only = http_method_is(request, "HEAD");
 	identify(c, request);
 	if(connection_is_dead(c)) {
 		return; /* one too many even to be told so */

@@ -415,8 +415,7 @@ static enum http_result check_content_length(struct http_slice value, struct htt
  * caller.
  */
 static enum http_result check_body(const struct http_request *request, struct http_error *error) {
-	bool concerned = (request->method.len == 3 && memcmp(request->method.at, "GET", 3) == 0) ||
-		(request->method.len == 4 && memcmp(request->method.at, "HEAD", 4) == 0) ||
+	bool concerned = http_method_is(request, "GET") || http_method_is(request, "HEAD") ||
 		http_count_header(request, "Upgrade") > 0;
 	if(!concerned) {
 		return HTTP_DONE;
@@ -450,6 +449,11 @@ enum http_result http_parse_request(const char *data, size_t len, size_t *scanne
 		result = check_body(request, error);
 	}
 	return result;
+}
+
+bool http_method_is(const struct http_request *request, const char *method) {
+	return request->method.len == strlen(method) &&
+		memcmp(request->method.at, method, request->method.len) == 0;
 }
 
 const struct http_header *http_find_header(
@@ -548,11 +552,12 @@ const char *http_status_text(unsigned status) {
 	return "Unknown";
 }
 
+static const char months[12][4] = {
+	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
 void http_format_date(char out[HTTP_DATE_CAP], int64_t seconds) {
 	/* Not strftime: its names follow the locale. */
 	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	static const char months[12][4] = {
-		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	const int64_t last = 253402300799; /* the year 9999: the format has room for four digits */
 	time_t when = (time_t)(seconds < 0 ? 0 : seconds > last ? last : seconds);
 	struct tm tm;
@@ -581,8 +586,6 @@ static bool take_digits(struct http_slice *text, size_t count, int *out) {
 }
 
 static bool take_month(struct http_slice *text, int *out) {
-	static const char months[12][4] = {
-		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	for(*out = 0; text->len >= 3 && *out < 12; (*out)++) {
 		if(memcmp(text->at, months[*out], 3) == 0) {
 			*text = (struct http_slice){.at = text->at + 3, .len = text->len - 3};

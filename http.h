@@ -63,6 +63,9 @@ struct http_error {
 enum http_result http_parse_request(const char *data, size_t len, size_t *scanned,
 	struct http_request *request, size_t *head_len, struct http_error *error);
 
+/* Methods are case-sensitive, unlike nearly everything else (RFC 9110, 9.1). */
+bool http_method_is(const struct http_request *request, const char *method);
+
 /* The `index`-th field (0: first) called `name` (any case), or NULL. */
 const struct http_header *http_find_header(
 	const struct http_request *request, const char *name, size_t index);

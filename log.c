@@ -8,6 +8,8 @@
  */
 #include "log.h"
 
+#include "utf8.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -92,6 +94,16 @@ static size_t text_room(size_t prefix) {
 	return LOG_LINE_MAX - 1 - prefix;
 }
 
+/* The journal shows lines that are no text as binary data only, so strangers could hide in them. */
+static void replace_invalid(char *text, size_t len) {
+	for(size_t at = 0; at < len; at++) {
+		at += utf8_prefix((const uint8_t *)text + at, len - at, NULL);
+		if(at < len) {
+			text[at] = '?';
+		}
+	}
+}
+
 /* What strangers send ends up here: no control may forge a line or drive a terminal. */
 static void replace_controls(char *text, size_t len) {
 	for(size_t at = 0; at < len; at++) {
@@ -136,6 +148,7 @@ static size_t finish_line(char line[LOG_LINE_MAX], size_t prefix, int printed) {
 		len = cap - 1;
 		memcpy(line + prefix + len - sizeof(cut_mark), cut_mark, sizeof(cut_mark));
 	}
+	replace_invalid(line + prefix, len);
 	replace_controls(line + prefix, len);
 	line[prefix + len] = '\n';
 	return prefix + len + 1;

@@ -185,7 +185,7 @@ unsigned negotiate_status(const struct http_request *request, const struct negot
 	if(is_known(request, file)) {
 		return 304;
 	}
-	return slice_equals(request->method, "GET") ? find_range(request, file, range) : 200;
+	return http_method_is(request, "GET") ? find_range(request, file, range) : 200;
 }
 
 /* ---- content codings ---- */

@@ -138,14 +138,9 @@ static const char *type_of(const char *path) {
 	return "application/octet-stream";
 }
 
-static bool is_method(const struct http_request *request, const char *method) {
-	return request->method.len == strlen(method) &&
-		memcmp(request->method.at, method, request->method.len) == 0;
-}
-
 static void respond_error(const struct http_request *request, struct web_response *response,
 	unsigned status, const char *message, const char *extra) {
-	unsigned flags = is_method(request, "HEAD") ? HTTP_HEAD_ONLY : 0;
+	unsigned flags = http_method_is(request, "HEAD") ? HTTP_HEAD_ONLY : 0;
 	flags |= response->keep ? HTTP_PERSIST : 0;
 	int len = http_format_error(
 		response->head, sizeof(response->head), status, message, extra, flags);
@@ -398,7 +393,7 @@ static void add_validators(struct web_response *response, const struct lookup *l
 /* Hands `fd` over, unless there is nothing to be sent of it. */
 static void give_body(const struct http_request *request, struct web_response *response, int fd,
 	uint64_t offset, uint64_t len) {
-	if(len == 0 || is_method(request, "HEAD")) {
+	if(len == 0 || http_method_is(request, "HEAD")) {
 		close(fd);
 		return;
 	}
@@ -591,7 +586,7 @@ void web_respond(const struct web_site *site, const struct http_request *request
 	response->offset = 0;
 	response->body_len = 0;
 	response->keep = false;
-	if(!is_method(request, "GET") && !is_method(request, "HEAD")) {
+	if(!http_method_is(request, "GET") && !http_method_is(request, "HEAD")) {
 		respond_error(request, response, 405, "only GET and HEAD are answered here",
 			"Allow: GET, HEAD\r\n");
 		return;

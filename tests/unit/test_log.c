@@ -126,8 +126,11 @@ static void test_controls(void **state) {
 	(void)state;
 	capture_start(&capture);
 	pretend_journal();
-	log_write(LOG_ERROR, "%s", "a\nb\r\t\x1b[1m\x7f|\xc3\xa4|\xc2\x9b|\xc2\xa0|\xc2");
-	assert_string_equal(capture_read(&capture), "<3>a?b???[1m?|\xc3\xa4|\?\?|\xc2\xa0|\xc2\n");
+	log_write(LOG_ERROR, "%s",
+		"a\nb\r\t\x1b[1m\x7f|\xc3\xa4|\xc2\x9b|\xc2\xa0|\x9b"
+		"1m|\xff\xc3|\xc0\xaf|\xe2\x82\xac\xe2\x82");
+	assert_string_equal(capture_read(&capture),
+		"<3>a?b???[1m?|\xc3\xa4|\?\?|\xc2\xa0|?1m|\?\?|\?\?|\xe2\x82\xac\?\?\n");
 	capture_stop(&capture);
 }
 
