@@ -17,6 +17,7 @@
 #include "relay.h"
 #include "resolve.h"
 #include "tls.h"
+#include "trust.h"
 #include "watch.h"
 #include "web.h"
 
@@ -41,6 +42,7 @@ struct bridge {
 	struct config config;
 	struct listeners listeners;
 	struct watch *watch; /* of the certificate files; NULL: there are none */
+	struct trust trust; /* a reload empties it */
 	struct ev_timer grace;
 	void *visitors; /* tsearch(3) tree of struct visitor */
 	size_t count;
@@ -288,6 +290,7 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct we
 	if(bridge->env.auth) {
 		auth_set_users(bridge->env.auth, bridge->config.users);
 	}
+	trust_clear(&bridge->trust);
 	use_tls(bridge);
 	watch_certificates(bridge);
 	note_full(bridge);
@@ -333,7 +336,9 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 static void bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
 	bridge->fd_limit = fd_limit;
 	listeners_init(&bridge->listeners, loop, admit);
+	trust_init(&bridge->trust);
 	link_init(&bridge->env.connections);
+	bridge->env.trust = &bridge->trust;
 	bridge->env.loop = loop;
 	bridge->env.opened = relay_open;
 	bridge->env.handshake_free = handshake_free;
@@ -445,6 +450,7 @@ void bridge_close(struct bridge *bridge) {
 	auth_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
 	web_site_close(bridge->env.web);
+	trust_clear(&bridge->trust);
 	config_free(&bridge->config);
 	/* Listeners and connections that were buried here have no pointer back into it. */
 	free(bridge);

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "peer.h"
 #include "plugin.h"
+#include "trust.h"
 #include "utf8.h"
 
 #include <errno.h>
@@ -312,6 +313,13 @@ static int defaultpeer_configure(void *state, const char *key, const char *value
 	return -EINVAL;
 }
 
+/* Files that a TLS peer needs. 0, or negative errno with `*why` in `error`. */
+static int check_trust(
+	const struct peer_address *address, char error[TLS_ERROR_MAX], const char **why) {
+	*why = error;
+	return address->kind == PEER_TLS ? trust_check(&address->tls, error) : 0;
+}
+
 /* A host that cannot be is each client's 502, as when a backend names it; but nobody should have to wait for that. */
 static int check_peer(const char *host, const char *port, char error[PLUGIN_ERROR_MAX]) {
 	struct peer_address address;
@@ -322,9 +330,13 @@ static int check_peer(const char *host, const char *port, char error[PLUGIN_ERRO
 		snprintf(error, PLUGIN_ERROR_MAX, "port: \"%s\": %s", port, why);
 		return result;
 	}
+	char trouble[TLS_ERROR_MAX];
 	result = peer_parse(peer_transport_detect, host, port, &address, &why);
+	if(result == 0) {
+		result = check_trust(&address, trouble, &why);
+	}
 	peer_address_free(&address);
-	if(result == -EINVAL) {
+	if(result && result != -ENOMEM) {
 		log_write(LOG_WARNING, "host: \"%s\": %s; clients will get 502", host, why);
 		return 0;
 	}

@@ -210,7 +210,7 @@ static const struct option options[] = {
 		.help = "for TLS and the request head; not 0"},
 	{.group = GROUP_TIME, .name = "connect-timeout", .argument = "TIME", .type = TYPE_TIME,
 		SETTING(connect_timeout_ms), TIME_LIMITS(1), .preset = "10",
-		.help = "for looking up and connecting to the peer; not 0"},
+		.help = "for looking up and connecting to the peer, TLS included; not 0"},
 	{.group = GROUP_TIME, .name = "close-timeout", .argument = "TIME", .type = TYPE_TIME,
 		SETTING(close_timeout_ms), TIME_LIMITS(1), .preset = "5",
 		.help = "to wait for the other side's close; not 0"},

@@ -25,7 +25,7 @@ enum connection_phase {
 	CONNECTION_HEAD, /* the request head is arriving */
 	CONNECTION_AUTH, /* the client's password is being verified */
 	CONNECTION_QUERY, /* the backend is asked for the peer */
-	CONNECTION_CONNECT, /* the peer's name is looked up and its addresses are tried */
+	CONNECTION_CONNECT, /* the peer's name is looked up, its addresses are tried, TLS begins */
 	CONNECTION_ANSWER, /* an HTTP answer is on its way */
 	CONNECTION_OPEN, /* 101 is out, both directions run */
 	CONNECTION_CLOSING, /* our close frame is out, the client's is awaited */
@@ -54,6 +54,7 @@ struct connection_env {
 	struct backend *backend;
 	struct tls_context *tls; /* NULL: none is spoken */
 	bool tls_detect; /* the first byte of a connection decides */
+	struct trust *trust; /* credentials for TLS peers */
 	struct web_site *web; /* NULL: no pages */
 	struct auth *auth; /* without users, or NULL: nobody is asked who he is */
 	const struct connection_handlers *handlers[CONNECTION_PHASES];

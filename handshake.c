@@ -18,6 +18,7 @@
 #include "peer.h"
 #include "proxy.h"
 #include "tls.h"
+#include "trust.h"
 #include "web.h"
 #include "websocket.h"
 
@@ -51,6 +52,7 @@ struct handshake {
 	union proxy_address
 		destination; /* what the client connected to, as told by a PROXY header */
 	struct peer_connect *connect;
+	struct tls_context *tls; /* for a TLS peer; one reference */
 	struct peer_address address;
 	char accept[WEBSOCKET_ACCEPT_LEN + 1];
 	char *protocol; /* the chosen subprotocol, or NULL */
@@ -636,6 +638,38 @@ static void send_proxy_header(struct connection *c) {
 	stream_write(&c->peer, header, header_len);
 }
 
+static void peer_failed(struct connection *c, int error, const char *why) {
+	char text[256];
+	bool tls = tls_is_active(&c->peer);
+	snprintf(text, sizeof(text), "%s%s", tls ? "TLS failed: " : "", why);
+	stream_close(&c->peer);
+	connect_failed(c, error, text);
+}
+
+/* The TLS handshake with the peer goes on; the 101 waits for its end. */
+static void peer_handshake(struct connection *c) {
+	int result = tls_handshake(&c->peer);
+	if(result == 0) {
+		handshake_finish(c);
+	} else if(result != -EAGAIN) {
+		peer_failed(c, result, stream_reason(&c->peer, result));
+	}
+}
+
+/* A stream to the peer is there. TLS begins behind the PROXY header, as haproxy sends it. */
+static void peer_begin(struct connection *c) {
+	struct handshake *h = c->handshake;
+	const char *sni = h->address.tls.sni;
+	send_proxy_header(c);
+	if(h->address.kind != PEER_TLS) {
+		handshake_finish(c);
+	} else if(tls_connect(&c->peer, h->tls, sni ? sni : h->address.host)) {
+		peer_failed(c, -ENOMEM, strerror(ENOMEM));
+	} else {
+		peer_handshake(c);
+	}
+}
+
 static void peer_connected(void *ctx, int error, const char *why) {
 	struct connection *c = ctx;
 	struct handshake *h = c->handshake;
@@ -648,9 +682,25 @@ static void peer_connected(void *ctx, int error, const char *why) {
 	if(error) {
 		connect_failed(c, error, why);
 	} else {
-		send_proxy_header(c);
-		handshake_finish(c);
+		peer_begin(c);
 	}
+}
+
+/* Before a connection is made: without these there is no use in one. False: refused. */
+static bool find_trust(struct connection *c) {
+	struct handshake *h = c->handshake;
+	char error[TLS_ERROR_MAX];
+	if(h->address.kind != PEER_TLS) {
+		return true;
+	}
+	int result = trust_find(c->env->trust, &h->address.tls, &h->tls, error);
+	if(result) {
+		connection_log_limited(
+			c, LOG_ERROR, "cannot connect to %s: %s", c->peer_name, error);
+		refuse_with(c, result == -ENOMEM ? 503 : 502,
+			"the peer cannot be reached: the files for TLS cannot be used");
+	}
+	return result == 0;
 }
 
 static void connect_peer(struct connection *c) {
@@ -663,7 +713,7 @@ static void connect_peer(struct connection *c) {
 	}
 	connection_enter(c, CONNECTION_CONNECT);
 	arm(c, env->settings->connect_timeout_ms);
-	if(connection_is_dead(c)) {
+	if(connection_is_dead(c) || !find_trust(c)) {
 		return;
 	}
 	int result = peer_connect_start(
@@ -1266,17 +1316,28 @@ static void connect_client(struct connection *c, unsigned events) {
 	}
 }
 
-static void connect_deadline(struct connection *c) {
+/* The stream is there already during the TLS handshake with the peer. */
+static void connect_peer_event(struct connection *c, unsigned events) {
+	(void)events;
+	peer_handshake(c);
+}
+
+static void connect_cancel(struct connection *c) {
 	peer_connect_free(c->handshake->connect);
 	c->handshake->connect = NULL;
-	connection_log_limited(c, LOG_WARNING,
-		"cannot connect to %s: no answer in time (connect-timeout)", c->peer_name);
+	stream_close(&c->peer);
+}
+
+static void connect_deadline(struct connection *c) {
+	connection_log_limited(c, LOG_WARNING, "cannot connect to %s: %s in time (connect-timeout)",
+		c->peer_name,
+		stream_is_open(&c->peer) ? "TLS: the handshake has not ended" : "no answer");
+	connect_cancel(c);
 	refuse_with(c, 504, "the peer did not answer in time");
 }
 
 static void connect_shutdown(struct connection *c) {
-	peer_connect_free(c->handshake->connect);
-	c->handshake->connect = NULL;
+	connect_cancel(c);
 	handshake_shutdown(c);
 }
 
@@ -1324,6 +1385,7 @@ const struct connection_handlers handshake_auth_handlers = {
 
 const struct connection_handlers handshake_connect_handlers = {
 	.client = connect_client,
+	.peer = connect_peer_event,
 	.deadline = connect_deadline,
 	.shutdown = connect_shutdown,
 };
@@ -1350,6 +1412,7 @@ void handshake_begin(struct connection *c) {
 void handshake_free(struct handshake *handshake) {
 	auth_cancel(handshake->job);
 	peer_connect_free(handshake->connect);
+	tls_context_unref(handshake->tls);
 	peer_address_free(&handshake->address);
 	free(handshake->user);
 	free(handshake->protocol);

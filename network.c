@@ -389,6 +389,11 @@ ssize_t stream_send_file(struct stream *stream, int file, uint64_t offset, size_
 	return sent;
 }
 
+const char *stream_reason(const struct stream *stream, int error) {
+	const char *reason = stream->ops->reason ? stream->ops->reason(stream) : NULL;
+	return reason ? reason : strerror(-error);
+}
+
 size_t stream_backlog(const struct stream *stream) {
 	return stream->out.len;
 }

@@ -46,6 +46,8 @@ struct stream_ops {
 	bool has_end;
 	/* a read that brings less than asked for proves that nothing is left */
 	bool short_read_is_all;
+	/* why the last call failed, if the kind knows more than an errno: its own text, or NULL */
+	const char *(*reason)(const struct stream *stream);
 	/* frees what the kind holds beyond the descriptor; NULL: nothing */
 	void (*destroy)(struct stream *stream);
 };
@@ -122,6 +124,9 @@ int stream_writev(struct stream *stream, const struct iovec *iov, int count);
  * negative errno: the file cannot be read or the stream is broken. Not for datagrams.
  */
 ssize_t stream_send_file(struct stream *stream, int file, uint64_t offset, size_t max);
+
+/* What `error` (negative errno) of a call of this stream means: text for a log, valid until the next call. */
+const char *stream_reason(const struct stream *stream, int error);
 
 /* Bytes queued and not taken by the kernel. */
 size_t stream_backlog(const struct stream *stream);

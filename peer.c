@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ static const struct peer_scheme {
 	bool has_port;
 } schemes[PEER_KINDS] = {
 	[PEER_TCP] = {"tcp://", peer_tcp_client, true},
+	[PEER_TLS] = {"tls://", peer_transport_detect, true},
 	[PEER_UDP] = {"udp://", peer_udp_client, true},
 	[PEER_UNIX] = {"unix://", peer_unix_stream, false},
 	[PEER_UNIX_DGRAM] = {"unix-dgram://", peer_unix_dgram, false},
@@ -197,8 +199,20 @@ static int parse_path(const char *rest, struct peer_address *out, const char **w
 	return out->host ? 0 : -ENOMEM;
 }
 
-static int take_proxy(struct peer_address *out, const char *value, const char **why) {
+/* What may stand behind the `?`, and with which kinds. */
+struct parameter {
+	const char *key;
+	unsigned kinds;
+	/* 0, -ENOMEM, or -EINVAL with `*why`; `value` is decoded and not empty */
+	int (*take)(const struct parameter *parameter, struct peer_address *out, const char *value,
+		const char **why);
+	size_t text; /* take_text: where it is kept */
+};
+
+static int take_proxy(const struct parameter *parameter, struct peer_address *out,
+	const char *value, const char **why) {
 	static const char *const versions[] = {[PROXY_V1] = "v1", [PROXY_V2] = "v2"};
+	(void)parameter;
 	for(int version = PROXY_V1; version <= PROXY_V2; version++) {
 		if(strcmp(value, versions[version]) == 0) {
 			out->proxy = (enum proxy_version)version;
@@ -209,43 +223,74 @@ static int take_proxy(struct peer_address *out, const char *value, const char **
 	return -EINVAL;
 }
 
-/* What may stand behind the `?`, and with which kinds. Values are decoded. */
+static int take_verify(const struct parameter *parameter, struct peer_address *out,
+	const char *value, const char **why) {
+	(void)parameter;
+	out->tls.insecure = strcmp(value, "off") == 0;
+	*why = "the parameter verify is not off, the only value that it can have";
+	return out->tls.insecure ? 0 : -EINVAL;
+}
+
+static char **text_of(const struct parameter *parameter, struct peer_address *address) {
+	return (char **)(void *)((char *)address + parameter->text);
+}
+
+static int take_text(const struct parameter *parameter, struct peer_address *out, const char *value,
+	const char **why) {
+	char **text = text_of(parameter, out);
+	(void)why;
+	*text = strdup(value);
+	return *text ? 0 : -ENOMEM;
+}
+
 #define KIND(name) (1u << PEER_##name)
-static const struct parameter {
-	const char *key;
-	unsigned kinds;
-	/* 0, -ENOMEM, or -EINVAL with `*why` */
-	int (*take)(struct peer_address *out, const char *value, const char **why);
-} parameters[] = {
-	{"proxy", KIND(TCP) | KIND(UNIX), take_proxy},
+#define TLS_TEXT(name) {#name, KIND(TLS), take_text, offsetof(struct peer_address, tls.name)}
+static const struct parameter parameters[] = {
+	{"proxy", KIND(TCP) | KIND(TLS) | KIND(UNIX), take_proxy, 0},
+	{"verify", KIND(TLS), take_verify, 0},
+	TLS_TEXT(ca),
+	TLS_TEXT(sni),
+	TLS_TEXT(cert),
+	TLS_TEXT(key),
 };
 #define PARAMETERS (sizeof(parameters) / sizeof(parameters[0]))
+
+static const struct parameter *find_parameter(const char *key, size_t len) {
+	for(size_t i = 0; i < PARAMETERS; i++) {
+		if(len == strlen(parameters[i].key) && memcmp(key, parameters[i].key, len) == 0) {
+			return &parameters[i];
+		}
+	}
+	return NULL;
+}
 
 /* One `key=value`, which is changed. `*seen` has a bit for each parameter. */
 static int parse_parameter(
 	char *text, unsigned *seen, struct peer_address *out, const char **why) {
 	char *equals = strchr(text, '=');
-	size_t len = equals ? (size_t)(equals - text) : 0;
-	for(size_t i = 0; equals && i < PARAMETERS; i++) {
-		const struct parameter *parameter = &parameters[i];
-		if(len != strlen(parameter->key) || memcmp(text, parameter->key, len) != 0) {
-			continue;
-		}
-		if(!(parameter->kinds & (1u << out->kind))) {
-			*why = "this transport does not have the parameter behind the ?";
-			return -EINVAL;
-		}
-		if(*seen & (1u << i)) {
-			*why = "a parameter behind the ? is given twice";
-			return -EINVAL;
-		}
-		*seen |= 1u << i;
-		decode_reserved(equals + 1);
-		return parameter->take(out, equals + 1, why);
+	const struct parameter *parameter =
+		equals ? find_parameter(text, (size_t)(equals - text)) : NULL;
+	if(!parameter) {
+		*why = "what stands behind the ? is no known parameter (there are proxy=, ca=, "
+		       "sni=, cert=, key=, verify=; a ? in a path is written %3F)";
+		return -EINVAL;
 	}
-	*why = "what stands behind the ? is no known parameter (use proxy=v1 or proxy=v2; a ? in a path "
-	       "is written %3F)";
-	return -EINVAL;
+	unsigned bit = 1u << (parameter - parameters);
+	if(!(parameter->kinds & (1u << out->kind))) {
+		*why = "this transport does not have the parameter behind the ?";
+		return -EINVAL;
+	}
+	if(*seen & bit) {
+		*why = "a parameter behind the ? is given twice";
+		return -EINVAL;
+	}
+	if(equals[1] == '\0') {
+		*why = "a parameter behind the ? has no value";
+		return -EINVAL;
+	}
+	*seen |= bit;
+	decode_reserved(equals + 1);
+	return parameter->take(parameter, out, equals + 1, why);
 }
 
 static int parse_parameters(char *query, struct peer_address *out, const char **why) {
@@ -257,6 +302,10 @@ static int parse_parameters(char *query, struct peer_address *out, const char **
 			*next++ = '\0';
 		}
 		result = parse_parameter(query, &seen, out, why);
+	}
+	if(result == 0 && out->tls.key && !out->tls.cert) {
+		*why = "there is a key without its certificate (cert=)";
+		result = -EINVAL;
 	}
 	return result;
 }
@@ -307,40 +356,84 @@ int peer_parse(peer_transport transport, const char *host, const char *port,
 }
 
 void peer_address_free(struct peer_address *address) {
+	for(size_t i = 0; i < PARAMETERS; i++) {
+		if(parameters[i].take == take_text) {
+			char **text = text_of(&parameters[i], address);
+			free(*text);
+			*text = NULL;
+		}
+	}
 	free(address->host);
 	address->host = NULL;
 }
 
-/* What decode_reserved() would change is written as a code. */
-static void format_path(
-	const char *scheme, const char *path, const char *query, char *out, size_t cap) {
-	size_t len = strlen(scheme);
-	snprintf(out, cap, "%s", scheme);
-	for(; *path && len + 4 < cap; path++) {
-		bool code = strncasecmp(path, "%3F", 3) == 0 || strncmp(path, "%26", 3) == 0 ||
-			strncmp(path, "%25", 3) == 0;
-		if(*path == '?' || code) {
-			len += (size_t)snprintf(out + len, cap - len, "%%%02X", *path);
-		} else {
-			out[len++] = *path;
+/* A text that is being formatted, cut where its room ends. */
+struct text {
+	char *at;
+	size_t left; /* with the NUL */
+};
+
+static void put(struct text *out, const char *text) {
+	size_t len = strlen(text);
+	len = len < out->left ? len : out->left - 1;
+	memcpy(out->at, text, len);
+	out->at += len;
+	out->left -= len;
+	*out->at = '\0';
+}
+
+/* What ends a path or value, and what decode_reserved() would change, is written as a code. */
+static void put_coded(struct text *out, const char *text, const char *ends) {
+	for(; *text; text++) {
+		bool code = strchr(ends, *text) || strncasecmp(text, "%3F", 3) == 0 ||
+			strncmp(text, "%26", 3) == 0 || strncmp(text, "%25", 3) == 0;
+		char piece[4] = {*text};
+		if(code) {
+			snprintf(piece, sizeof(piece), "%%%02X", *text);
 		}
+		put(out, piece);
 	}
-	snprintf(out + len, cap - len, "%s", query);
+}
+
+static void put_parameter(struct text *out, const char **mark, const char *key, const char *value) {
+	if(value) {
+		put(out, *mark);
+		put(out, key);
+		put(out, "=");
+		put_coded(out, value, "?&");
+		*mark = "&";
+	}
+}
+
+static void put_parameters(struct text *out, const struct peer_address *address) {
+	static const char *const versions[] = {
+		[PROXY_OFF] = NULL, [PROXY_V1] = "v1", [PROXY_V2] = "v2"};
+	const char *mark = "?";
+	put_parameter(out, &mark, "proxy", versions[address->proxy]);
+	put_parameter(out, &mark, "ca", address->tls.ca);
+	put_parameter(out, &mark, "sni", address->tls.sni);
+	put_parameter(out, &mark, "cert", address->tls.cert);
+	put_parameter(out, &mark, "key", address->tls.key);
+	put_parameter(out, &mark, "verify", address->tls.insecure ? "off" : NULL);
 }
 
 void peer_format(const struct peer_address *address, char *out, size_t cap) {
-	static const char *const queries[] = {
-		[PROXY_OFF] = "", [PROXY_V1] = "?proxy=v1", [PROXY_V2] = "?proxy=v2"};
 	const struct peer_scheme *scheme = &schemes[address->kind];
 	const char *host = address->host ? address->host : "";
-	const char *query = queries[address->proxy];
-	if(!scheme->has_port) {
-		format_path(scheme->text, host, query, out, cap);
-	} else if(strchr(host, ':')) {
-		snprintf(out, cap, "%s[%s]:%u%s", scheme->text, host, address->port, query);
+	struct text text = {out, cap};
+	put(&text, scheme->text);
+	if(scheme->has_port) {
+		bool brackets = strchr(host, ':');
+		char port[8];
+		snprintf(port, sizeof(port), ":%u", address->port);
+		put(&text, brackets ? "[" : "");
+		put(&text, host);
+		put(&text, brackets ? "]" : "");
+		put(&text, port);
 	} else {
-		snprintf(out, cap, "%s%s:%u%s", scheme->text, host, address->port, query);
+		put_coded(&text, host, "?");
 	}
+	put_parameters(&text, address);
 }
 
 bool peer_is_datagram(enum peer_kind kind) {
@@ -492,6 +585,7 @@ static const struct stream_ops fifo_rx_ops = {
 
 static const struct stream_ops *const kind_ops[PEER_KINDS] = {
 	[PEER_TCP] = &network_stream_ops,
+	[PEER_TLS] = &network_stream_ops,
 	[PEER_UDP] = &datagram_ops,
 	[PEER_UNIX] = &network_unix_ops,
 	[PEER_UNIX_DGRAM] = &datagram_ops,
@@ -628,7 +722,7 @@ static int attempt_start(
 	if(fd < 0) {
 		return fd;
 	}
-	if(connect->kind == PEER_TCP) {
+	if(connect->kind == PEER_TCP || connect->kind == PEER_TLS) {
 		network_tune(fd);
 	}
 	int result = network_connect(fd, address, len);
@@ -858,6 +952,7 @@ static int connect_begin(struct peer_connect *connect, const struct peer_address
 	struct resolver *resolver, const char **why) {
 	switch(address->kind) {
 	case PEER_TCP:
+	case PEER_TLS:
 	case PEER_UDP:
 		return connect_network(connect, address, resolver);
 	case PEER_UNIX:

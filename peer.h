@@ -16,6 +16,7 @@
 
 enum peer_kind {
 	PEER_TCP,
+	PEER_TLS, /* TCP; the handshake is the caller's */
 	PEER_UDP,
 	PEER_UNIX,
 	PEER_UNIX_DGRAM,
@@ -25,11 +26,22 @@ enum peer_kind {
 	PEER_KINDS
 };
 
+/* PEER_TLS: what the peer has to prove, and we. Texts are NULL where nothing is said. */
+struct peer_tls {
+	char *ca; /* file of authorities; NULL: the system's */
+	char *cert; /* file of our own certificate */
+	char *key; /* file of its key; NULL: the same */
+	char *sni; /* the peer's name; NULL: the host of its address */
+	bool insecure; /* it has to prove nothing */
+};
+
 struct peer_address {
 	enum peer_kind kind;
-	uint16_t port; /* TCP and UDP */
+	uint16_t port; /* TCP, TLS and UDP */
 	bool guessed; /* there was no scheme: TCP was assumed */
-	enum proxy_version proxy; /* TCP and Unix streams: the header that the peer wants to have first */
+	/* TCP, TLS and Unix streams: the header that the peer wants to have first, in front of TLS */
+	enum proxy_version proxy;
+	struct peer_tls tls;
 	char *host; /* name or literal without brackets; path; "@name" for an abstract socket */
 };
 

@@ -640,7 +640,7 @@ static void peer_ends(struct connection *c, int error) {
 	}
 	if(error) {
 		connection_log(c, LOG_NOTICE, "%s failed: %s; closing with 1011", c->peer_name,
-			strerror(-error));
+			stream_reason(&c->peer, error));
 		relay_start_closing(c, WEBSOCKET_CODE_INTERNAL, "the peer failed",
 			env->settings->close_timeout_ms);
 	} else {

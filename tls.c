@@ -30,9 +30,7 @@ struct tls_context {
 	gnutls_priority_t priority;
 	gnutls_datum_t ticket_key; /* server: encrypts session tickets */
 	enum tls_verify verify;
-	bool client;
-	bool insecure;
-	char *name; /* client: what the server must prove to be */
+	bool insecure; /* client: any certificate will do */
 	size_t references;
 };
 
@@ -46,8 +44,10 @@ struct tls {
 	bool in_ended; /* the transport has ended */
 	bool begun; /* there has been a byte */
 	bool established;
+	bool over; /* behind the last data there was an end or an error: the next read tells */
 	bool bye_sent;
-	unsigned client_status; /* server: what is wrong with the client's certificate */
+	unsigned verify_status; /* what is wrong with the other side's certificate */
+	char *name; /* client: what the server must prove to be */
 	char reason[160];
 };
 
@@ -91,7 +91,12 @@ static ssize_t push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int count) 
 
 static int fail(struct tls *tls, int status) {
 	if(!tls->reason[0]) {
-		if(status == GNUTLS_E_FATAL_ALERT_RECEIVED) {
+		if(tls->in_ended && tls->in_len == 0) {
+			/* GnuTLS calls a cut record one that it cannot decode. */
+			snprintf(tls->reason, sizeof(tls->reason), "the connection ended %s",
+				tls->established ? "without close_notify"
+						 : "within the handshake");
+		} else if(status == GNUTLS_E_FATAL_ALERT_RECEIVED) {
 			snprintf(tls->reason, sizeof(tls->reason),
 				"the other side sent the alert \"%s\"",
 				gnutls_alert_get_name(gnutls_alert_get(tls->session)));
@@ -102,18 +107,45 @@ static int fail(struct tls *tls, int status) {
 	return status == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EPROTO;
 }
 
-/* Why the server's certificate was not accepted, in words. */
-static void explain_verification(struct tls *tls) {
-	unsigned status = tls->context->client ? gnutls_session_get_verify_cert_status(tls->session)
-					       : tls->client_status;
-	gnutls_datum_t text;
-	if(status &&
-		gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) ==
-			0) {
-		snprintf(tls->reason, sizeof(tls->reason), "%.*s", (int)text.size,
-			(const char *)text.data);
-		gnutls_free(text.data);
+/* Nobody else vouches for it: GnuTLS knows no such state, but people look for the word. */
+static bool is_self_signed(gnutls_session_t session) {
+	unsigned count;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+	gnutls_x509_crt_t certificate;
+	if(!chain || count == 0 || gnutls_x509_crt_init(&certificate) < 0) {
+		return false;
 	}
+	bool result = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
+		gnutls_x509_crt_check_issuer(certificate, certificate);
+	gnutls_x509_crt_deinit(certificate);
+	return result;
+}
+
+/* Why the other side's certificate was not accepted, in words: the first that holds says most. */
+static void explain_verification(struct tls *tls) {
+	static const struct {
+		unsigned status;
+		const char *text;
+	} flaws[] = {
+		{GNUTLS_CERT_REVOKED, "it has been revoked"},
+		{GNUTLS_CERT_EXPIRED, "it, or one above it, has expired"},
+		{GNUTLS_CERT_NOT_ACTIVATED, "it, or one above it, is not valid yet"},
+		{GNUTLS_CERT_SIGNER_NOT_FOUND, "its issuer is unknown"},
+		{GNUTLS_CERT_SIGNER_NOT_CA, "its issuer is no authority"},
+		{GNUTLS_CERT_UNEXPECTED_OWNER, "it is for another name"},
+		{GNUTLS_CERT_PURPOSE_MISMATCH, "it is for another purpose"},
+		{GNUTLS_CERT_INSECURE_ALGORITHM, "it is signed with an insecure algorithm"},
+		{GNUTLS_CERT_SIGNATURE_FAILURE, "its signature is wrong"},
+	};
+	const char *text = NULL;
+	for(size_t i = 0; i < sizeof(flaws) / sizeof(flaws[0]) && !text; i++) {
+		text = tls->verify_status & flaws[i].status ? flaws[i].text : NULL;
+	}
+	if((tls->verify_status & GNUTLS_CERT_SIGNER_NOT_FOUND) && is_self_signed(tls->session)) {
+		text = "it is self-signed, and unknown here";
+	}
+	snprintf(tls->reason, sizeof(tls->reason), "the certificate is not trusted: %s",
+		text ? text : "it is invalid");
 }
 
 /* Alerts and handshake messages that were queued go out now. */
@@ -193,6 +225,11 @@ static int keep_rest(struct tls *tls) {
 	return carry_append(&tls->rest, from, len);
 }
 
+/* A client need not follow a server that wants new keys, RFC 5246 section 7.4.1.1. */
+static bool may_ignore(const struct tls *tls, ssize_t status) {
+	return status == GNUTLS_E_REHANDSHAKE && tls->name;
+}
+
 /*
  * Decrypts what is there into `data`. That nothing is left GnuTLS need not be asked, which would cost it half as much
  * as a small record. Bytes, 0 at the end, -EAGAIN, or negative errno. */
@@ -206,12 +243,16 @@ static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
 				break;
 			}
 		} else if(len > 0) {
-			break; /* what is wrong, or the end, comes with the next read */
+			tls->over = got == 0 || gnutls_error_is_fatal((int)got);
+			if(got < 0 && tls->over) {
+				fail(tls, (int)got); /* GnuTLS says it once */
+			}
+			break;
 		} else if(got == 0) {
 			return 0;
 		} else if(got == GNUTLS_E_AGAIN) {
 			return -EAGAIN;
-		} else if(got != GNUTLS_E_INTERRUPTED) {
+		} else if(got != GNUTLS_E_INTERRUPTED && !may_ignore(tls, got)) {
 			return fail(tls, (int)got);
 		}
 	}
@@ -220,7 +261,7 @@ static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
 
 /* Is there more that no event will tell of? */
 static bool has_more(const struct tls *tls) {
-	return tls->rest.len > 0 || gnutls_record_check_pending(tls->session) > 0;
+	return tls->rest.len > 0 || tls->over || gnutls_record_check_pending(tls->session) > 0;
 }
 
 /*
@@ -234,8 +275,8 @@ static int supply(struct stream *stream) {
 		tls->in_len = tls->rest.len;
 		return 1;
 	}
-	/* Plaintext that GnuTLS holds already comes first. */
-	if(tls->established && gnutls_record_check_pending(tls->session) > 0) {
+	/* Plaintext that GnuTLS holds already comes first, or what it has met. */
+	if(tls->established && has_more(tls)) {
 		return 1;
 	}
 	return fill(stream);
@@ -344,8 +385,14 @@ static void tls_destroy(struct stream *stream) {
 	gnutls_deinit(tls->session);
 	tls_context_unref(tls->context);
 	carry_free(&tls->rest);
+	free(tls->name);
 	free(tls);
 	stream->transform = NULL;
+}
+
+static const char *reason_of(const struct stream *stream) {
+	const struct tls *tls = tls_of(stream);
+	return tls->reason[0] ? tls->reason : NULL;
 }
 
 static const struct stream_ops tls_ops = {
@@ -355,6 +402,7 @@ static const struct stream_ops tls_ops = {
 	.flush = stream_flush_bytes,
 	.finish = tls_finish,
 	.has_end = true,
+	.reason = reason_of,
 	.destroy = tls_destroy,
 };
 
@@ -431,6 +479,16 @@ static int session_new(struct stream *stream, struct tls_context *context, unsig
 	return 0;
 }
 
+/* Judges the other side's certificate by `data`. 0 or GnuTLS's error. */
+static int verify(struct tls *tls, gnutls_typed_vdata_st *data, unsigned count) {
+	int status = gnutls_certificate_verify_peers(
+		tls->session, data, count, &tls->verify_status);
+	if(status < 0) {
+		return status;
+	}
+	return tls->verify_status == 0 ? 0 : GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+}
+
 /* A client's certificate. Whether one has to be there GnuTLS has looked at already. */
 static int verify_client(gnutls_session_t session) {
 	struct tls *tls = gnutls_transport_get_ptr(session);
@@ -441,11 +499,32 @@ static int verify_client(gnutls_session_t session) {
 		return tls->context->verify == TLS_VERIFY_OPTIONAL ? 0
 								   : GNUTLS_E_CERTIFICATE_REQUIRED;
 	}
-	int status = gnutls_certificate_verify_peers(session, &purpose, 1, &tls->client_status);
-	if(status < 0) {
-		return status;
+	return verify(tls, &purpose, 1);
+}
+
+/* The bytes of a literal address: 4, 16, or 0 of a name. */
+static unsigned parse_literal(const char *name, unsigned char out[16]) {
+	if(inet_pton(AF_INET, name, out) == 1) {
+		return 4;
 	}
-	return tls->client_status == 0 ? 0 : GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+	return inet_pton(AF_INET6, name, out) == 1 ? 16 : 0;
+}
+
+/* A server's certificate: RFC 6125 for names; an address has to be in it as an address. */
+static int verify_server(gnutls_session_t session) {
+	struct tls *tls = gnutls_transport_get_ptr(session);
+	unsigned char literal[16];
+	unsigned len = parse_literal(tls->name, literal);
+	gnutls_typed_vdata_st data[] = {
+		{.type = GNUTLS_DT_KEY_PURPOSE_OID,
+			.data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_SERVER},
+		{.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)tls->name},
+	};
+	if(len > 0) {
+		data[1] = (gnutls_typed_vdata_st){
+			.type = GNUTLS_DT_IP_ADDRESS, .data = literal, .size = len};
+	}
+	return verify(tls, data, 2);
 }
 
 int tls_accept(struct stream *stream, struct tls_context *context, bool detect) {
@@ -475,23 +554,33 @@ int tls_accept(struct stream *stream, struct tls_context *context, bool detect) 
 	return 0;
 }
 
-static bool is_literal(const char *name) {
-	struct in6_addr room;
-	return inet_pton(AF_INET, name, &room) == 1 || inet_pton(AF_INET6, name, &room) == 1;
+/* What certificates call this host: without the root's dot, or the zone of an address. */
+static char *copy_name(const char *host) {
+	size_t len = strcspn(host, "%");
+	if(len > 1 && host[len - 1] == '.') {
+		len--;
+	}
+	return strndup(host, len);
 }
 
-int tls_connect(struct stream *stream, struct tls_context *context) {
+int tls_connect(struct stream *stream, struct tls_context *context, const char *host) {
+	unsigned char literal[16];
 	int result = session_new(stream, context, GNUTLS_CLIENT);
 	if(result) {
 		return result;
 	}
-	gnutls_session_t session = tls_of(stream)->session;
-	if(!is_literal(context->name)) {
-		gnutls_server_name_set(
-			session, GNUTLS_NAME_DNS, context->name, strlen(context->name));
+	struct tls *tls = tls_of(stream);
+	tls->name = copy_name(host);
+	/* Addresses are not sent, RFC 6066 section 3. */
+	if(!tls->name ||
+		(parse_literal(tls->name, literal) == 0 &&
+			gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, tls->name,
+				strlen(tls->name)) == GNUTLS_E_MEMORY_ERROR)) {
+		tls_destroy(stream);
+		return -ENOMEM;
 	}
 	if(!context->insecure) {
-		gnutls_session_set_verify_cert(session, context->name, 0);
+		gnutls_session_set_verify_function(tls->session, verify_server);
 	}
 	begin_handshake(stream);
 	return 0;
@@ -502,27 +591,17 @@ int tls_handshake(struct stream *stream) {
 	if(tls->established) {
 		return 0;
 	}
-	int result = handshake_step(tls);
-	if(result != -EAGAIN) {
-		return result;
-	}
-	/* It waits for bytes: take what is there. */
-	while(stream_readable(stream)) {
+	/* What is wrong, if writing failed, is read: an alert may have come before. */
+	int result = stream->error ? -EAGAIN : handshake_step(tls);
+	if(result == -EAGAIN && stream_readable(stream)) {
 		result = fill(stream);
-		if(result) {
-			loop_used_up(&stream->io, LOOP_IN);
-			return result;
-		}
-		result = handshake_step(tls);
+		result = result ? result : handshake_step(tls);
 		if(keep_rest(tls)) {
 			return -ENOMEM;
 		}
-		if(result != -EAGAIN) {
-			break;
-		}
-		if(tls->in_ended) {
-			return -ECONNRESET;
-		}
+	}
+	if(result == -EAGAIN && stream->error) {
+		return -stream->error;
 	}
 	if(result == 0 && has_more(tls)) {
 		loop_set_ready(stream->loop, &stream->io, LOOP_IN);
@@ -539,11 +618,7 @@ bool tls_is_shaking_hands(const struct stream *stream) {
 }
 
 const char *tls_reason(const struct stream *stream) {
-	if(!tls_is_active(stream)) {
-		return NULL;
-	}
-	const struct tls *tls = tls_of(stream);
-	return tls->reason[0] ? tls->reason : NULL;
+	return tls_is_active(stream) ? reason_of(stream) : NULL;
 }
 
 size_t tls_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
@@ -554,18 +629,13 @@ size_t tls_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]
 	unsigned count;
 	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
 	gnutls_x509_crt_t certificate;
-	gnutls_datum_t name = {NULL, 0};
+	size_t len = TLS_SUBJECT_MAX;
 	/* An invalid certificate has ended the handshake: one that is here was verified. */
 	if(!chain || count == 0 || gnutls_x509_crt_init(&certificate) < 0) {
 		return 0;
 	}
 	bool fine = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
-		gnutls_x509_crt_get_dn3(certificate, &name, 0) == 0 && name.size < TLS_SUBJECT_MAX;
-	if(fine) {
-		memcpy(out, name.data, name.size);
-		out[name.size] = '\0';
-	}
-	gnutls_free(name.data);
+		gnutls_x509_crt_get_dn(certificate, out, &len) == 0;
 	gnutls_x509_crt_deinit(certificate);
 	return fine ? strlen(out) : 0;
 }
@@ -591,7 +661,6 @@ void tls_context_unref(struct tls_context *context) {
 		gnutls_memset(context->ticket_key.data, 0, context->ticket_key.size);
 		gnutls_free(context->ticket_key.data);
 	}
-	free(context->name);
 	free(context);
 }
 
@@ -744,13 +813,8 @@ int tls_client_open(struct tls_context **out, const struct tls_client_options *o
 	if(result) {
 		return result;
 	}
-	context->client = true;
 	context->insecure = options->insecure;
-	context->name = strdup(options->sni ? options->sni : options->name);
-	if(!context->name) {
-		result = -ENOMEM;
-	}
-	if(result == 0 && options->cert) {
+	if(options->cert) {
 		result = load_pair(context, options->cert, options->key, error);
 	}
 	if(result == 0 && !options->insecure) {

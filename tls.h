@@ -35,13 +35,10 @@ struct tls_server_options {
 };
 
 struct tls_client_options {
-	const char *
-		name; /* host name to ask for and to verify; literal addresses are verified as such */
-	const char *sni; /* another name to ask for and verify, or NULL */
 	const char *ca; /* PEM file of authorities; NULL: the system's */
 	const char *cert; /* a certificate of our own, or NULL */
-	const char *key;
-	bool insecure; /* accept any certificate */
+	const char *key; /* NULL: in the same file */
+	bool insecure; /* accept any certificate; `ca` is not read then */
 };
 
 /* What is wrong with the options of a server. */
@@ -76,12 +73,17 @@ void tls_context_unref(struct tls_context *context); /* NULL: nothing */
 int tls_accept(struct stream *stream, struct tls_context *context, bool detect);
 
 /*
- * Makes a connected peer stream speak TLS as client. The owner calls tls_handshake() on each of the stream's
- * events until it no longer answers -EAGAIN. 0 or -ENOMEM.
+ * Makes a connected stream speak TLS as client, behind what has been written to it. `host` (copied): the name to ask
+ * for (RFC 6066) and to verify (RFC 6125); of a literal address, with or without zone, only the latter. The owner
+ * calls tls_handshake() at once and with each of the stream's events until it no longer answers -EAGAIN. 0 or
+ * -ENOMEM.
  */
-int tls_connect(struct stream *stream, struct tls_context *context);
+int tls_connect(struct stream *stream, struct tls_context *context, const char *host);
 
-/* Goes on with the handshake. 0: done; -EAGAIN: wait for an event; other negative errno: see tls_reason(). */
+/*
+ * Goes on with the handshake, one read at most. 0: done; -EAGAIN: wait for an event; other negative errno: it has
+ * failed, see tls_reason().
+ */
 int tls_handshake(struct stream *stream);
 
 /* Does the stream speak TLS? */

@@ -24,6 +24,7 @@
 #endif
 
 enum {
+	WORD = 8,
 	BLOCK = 16, /* bytes in a vector register that every 64-bit machine has */
 	STRIDE = 64, /* bytes that are looked at before the result is branched on */
 	LOOK_BACK = 3, /* bytes in front of a byte that decide whether it may stand there */
@@ -95,6 +96,22 @@ static inline bool is_ascii(const uint8_t *data, size_t len) {
 		seen.byte |= load_block(data + at).byte;
 	}
 	return (fold_block(seen) & HIGH_BITS) == 0;
+}
+
+/* Most short texts are ASCII. Two blocks or words that overlap are all of one; false: it is not so easy. */
+static inline bool is_short_ascii(const uint8_t *data, size_t len) {
+	if(len >= BLOCK && len <= 2 * BLOCK) {
+		struct block both = load_block(data);
+		both.byte |= load_block(data + len - BLOCK).byte;
+		return (fold_block(both) & HIGH_BITS) == 0;
+	}
+	if(len >= WORD && len < BLOCK) {
+		uint64_t word[2];
+		memcpy(&word[0], data, WORD);
+		memcpy(&word[1], data + len - WORD, WORD);
+		return ((word[0] | word[1]) & HIGH_BITS) == 0;
+	}
+	return false;
 }
 
 /* The byte value `value` as the signed number that the vector units compare. */
@@ -288,6 +305,9 @@ static size_t skip_valid(const uint8_t *data, size_t len) {
 }
 
 uint32_t utf8_feed(uint32_t state, const uint8_t *data, size_t len) {
+	if(state == UTF8_ACCEPT && is_short_ascii(data, len)) {
+		return UTF8_ACCEPT;
+	}
 	size_t at = 0;
 	while(state != UTF8_ACCEPT && state != UTF8_REJECT && at < len) {
 		state = step(state, data[at++]);

@@ -20,7 +20,7 @@ fast=''
 filter=''
 
 packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc-ares-dev libgnutls28-dev
-	libcrypt-dev libcmocka-dev openssl gnutls-bin
+	libcrypt-dev libcmocka-dev libssl-dev openssl gnutls-bin
 	python3 python3-pytest python3-websockets python3-websocket python3-selenium
 	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois)
 
@@ -218,6 +218,13 @@ run_e2e_tls() {
 	run_e2e_files "$1" "${conformance[@]/#/$e2e/}"
 }
 
+# Figures are worth as much as the load generator that checks the bytes.
+run_bench_tests() {
+	make -C bench OUT="$root/build/bench" WERROR=1 &&
+		BENCH_BIN=$root/build/bench PYTHONDONTWRITEBYTECODE=1 timeout -k 10 "$check_seconds" \
+			/usr/bin/python3 -m pytest -q -p no:cacheprovider bench
+}
+
 warnings=(-std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC -shared -I.)
 
 # Plugins of users are built against the header alone, by either compiler.
@@ -295,6 +302,7 @@ run_fast() {
 	check examples compile_examples
 	check documentation compile_documentation
 	check manual run_mandoc
+	check bench run_bench_tests
 	check e2e-gcc run_e2e build/gcc/websocksy
 	check quickstart run_quickstart
 }
@@ -309,6 +317,7 @@ run_all() {
 	check examples compile_examples
 	check documentation compile_documentation
 	check manual run_mandoc
+	check bench run_bench_tests
 	if [[ $built_gcc ]]; then
 		check layers /usr/bin/python3 tests/layers.py build/gcc/obj
 		check unit-gcc run_units build/gcc/unit &

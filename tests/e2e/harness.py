@@ -5,6 +5,7 @@ The pieces, each of them a context manager:
 
     Daemon          runs the binary under test and reads its log
     TcpPeer         a stream service, driven by the test or by a handler function
+    TlsPeer         the same under TLS
     UnixPeer        the same on a Unix socket, with a path or an abstract name
     UdpPeer         a datagram service
     UnixDgramPeer   the same on a Unix datagram socket
@@ -556,6 +557,52 @@ class TcpPeer(StreamPeer):
         return f"tcp://{host}:{self.port}"
 
 
+class TlsPeer(TcpPeer):
+    """The same under TLS, strict about the end (see TlsSocket). accept() gives connections whose handshake is
+    done; those where it failed are in the queue `failed`, with their `error`.
+
+    context     an ssl.SSLContext of a server
+    before      called with the connection before TLS begins, for what comes in front of it
+    """
+
+    def __init__(self, context, handler=None, before=None, **kwargs):
+        self.context = context
+        self.before = before
+        self.driven = handler is None
+        self.secured, self.failed = queue.Queue(), queue.Queue()
+        super().__init__(handler or sink, **kwargs)
+
+    def handle(self, connection):
+        try:
+            if self.before:
+                self.before(connection)
+            connection.sock = TlsSocket(connection.sock, self.context, server=True)
+        except (OSError, AssertionError) as error:
+            connection.error = error
+            connection.close()
+            self.failed.put(connection)
+            return
+        self.secured.put(connection)
+        if not self.driven:
+            super().handle(connection)
+
+    def accept(self, timeout=None):
+        try:
+            return self.secured.get(timeout=TIMEOUT if timeout is None else timeout)
+        except queue.Empty:
+            raise AssertionError("no connection reached the peer") from None
+
+    def __exit__(self, *args):
+        for connection in self.connections:
+            if isinstance(connection.sock, TlsSocket):
+                connection.sock = connection.sock.sock  # no goodbye that could wait for a reader
+        super().__exit__(*args)
+
+    @property
+    def url(self):
+        return super().url.replace("tcp:", "tls:")
+
+
 class UnixPeer(StreamPeer):
     """`path` may begin with '@' for an abstract name."""
 
@@ -973,17 +1020,19 @@ class HttpResponse:
 
 
 class TlsSocket:
-    """TLS as client over a connected socket, with the methods of a socket that RawClient uses.
+    """TLS over a connected socket, as client or server, with the methods of a socket that RawClient uses.
 
     Python's own wrapper takes TLS off when a direction is shut down and cannot be duplicated for a thread
     that sends. This one is strict in addition: the other side has to say goodbye (close_notify) before it
     ends the stream, and ends it right then; anything else counts as a reset.
     """
 
-    def __init__(self, sock, context, name="localhost", session=None):
+    def __init__(self, sock, context, name="localhost", session=None, server=False):
         self.sock = sock
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name, session=session)
+        self.tls = context.wrap_bio(
+            self.incoming, self.outgoing, server_side=server, server_hostname=None if server else name,
+            session=session)
         self.lock = threading.Lock()  # for the session
         self.order = threading.Lock()  # what is encrypted first is sent first
         self.ended = False

@@ -42,7 +42,7 @@ organizationName = optional
 EXTENSIONS = """
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth, clientAuth
+extendedKeyUsage = {purpose}
 subjectAltName = {names}
 """
 
@@ -57,7 +57,9 @@ def openssl(*arguments):
 
 
 def alternative(name):
-    """A name as subjectAltName has it."""
+    """A name as subjectAltName has it; "DNS:..." for what looks like an address."""
+    if name.startswith("DNS:"):
+        return name
     literal = ":" in name or name.replace(".", "").isdigit()
     return f"IP:{name}" if literal else f"DNS:{name}"
 
@@ -88,19 +90,22 @@ class Authority:
         (self.folder / "serial").write_text("1000\n")
         (self.folder / "config").write_text(CONFIG.format(folder=self.folder))
 
-    def issue(self, name, *more, key="ec", expired=False, organization=None):
+    def issue(self, name, *more, key="ec", expired=False, early=False, organization=None,
+              purpose="serverAuth, clientAuth"):
         """A certificate and key for `name` (its common name) and further names, as clients and servers
-        use them. The file of the certificate has the authority behind it: a chain."""
+        use them. The file of the certificate has the authority behind it: a chain. `early`: it is not valid
+        yet."""
         stem = self.folder / f"{next(self.numbers)}"
         pair = Pair(stem.with_suffix(".pem"), stem.with_suffix(".key"))
         request, extensions = stem.with_suffix(".csr"), stem.with_suffix(".ext")
         subject = (f"/O={organization}" if organization else "") + f"/CN={name}"
         extensions.write_text(EXTENSIONS.format(
-            names=",".join(map(alternative, (name.replace(" ", "-"), *more)))))
+            names=",".join(map(alternative, (name.replace(" ", "-"), *more))), purpose=purpose))
         openssl("req", "-new", *KEYS[key], "-nodes", "-keyout", pair.key, "-out", request,
                 "-subj", subject)
         now = time.time()
         first, last = (now - 9 * DAY, now - DAY) if expired else (now - DAY, now + 9 * DAY)
+        first = now + DAY if early else first
         openssl("ca", "-batch", "-notext", "-preserveDN", "-config", self.folder / "config",
                 "-cert", self.cert, "-keyfile", self.key, "-in", request, "-out", pair.cert,
                 "-extfile", extensions, "-startdate", stamp(first), "-enddate", stamp(last))
@@ -126,6 +131,18 @@ def client_context(ca=None, pair=None, version=None):
         context.verify_mode = ssl.CERT_NONE
     if pair:
         context.load_cert_chain(pair.cert, pair.key)
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+def server_context(pair, ca=None, version=None):
+    """What Python's ssl needs to be a server: with an authority, clients have to prove who they are."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    if ca:
+        context.load_verify_locations(ca.cert)
+        context.verify_mode = ssl.CERT_REQUIRED
     if version:
         context.minimum_version = context.maximum_version = version
     return context

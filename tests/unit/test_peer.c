@@ -89,7 +89,7 @@ static const struct address_case cases[] = {
 	{DETECT, "[::1]:80", NULL, "tcp://[::1]:80", NULL, true},
 	{DETECT, "::1", "80", "tcp://[::1]:80", NULL, true},
 	{DETECT, "http://localhost:80", NULL, NULL, "transport is unknown", true},
-	{DETECT, "tls://localhost:80", NULL, NULL, "transport is unknown", true},
+	{DETECT, "ssl://localhost:80", NULL, NULL, "transport is unknown", true},
 	{DETECT, "://localhost:80", NULL, NULL, "transport is unknown", true},
 	{DETECT, " tcp://localhost:80", NULL, NULL, "transport is unknown", true},
 	{DETECT, "unix-stream:///run/x", NULL, NULL, "transport is unknown", true},
@@ -132,7 +132,7 @@ static const struct address_case cases[] = {
 	{DETECT, "tcp://localhost:80?&proxy=v1", NULL, NULL, "no known parameter", false},
 	{DETECT, "tcp://localhost:80?proxy=v1&x=y", NULL, NULL, "no known parameter", false},
 	{DETECT, "tcp://localhost:80?proxy=v1&proxy=v2", NULL, NULL, "given twice", false},
-	{DETECT, "tcp://localhost:80?proxy=", NULL, NULL, "neither v1 nor v2", false},
+	{DETECT, "tcp://localhost:80?proxy=", NULL, NULL, "has no value", false},
 	{DETECT, "tcp://localhost:80?proxy=v3", NULL, NULL, "neither v1 nor v2", false},
 	{DETECT, "tcp://localhost:80?proxy=V1", NULL, NULL, "neither v1 nor v2", false},
 	{DETECT, "tcp://localhost:80?proxy=v1=v2", NULL, NULL, "neither v1 nor v2", false},
@@ -151,6 +151,37 @@ static const struct address_case cases[] = {
 	{DETECT, "unix://" "%2F" PATH_107, NULL, NULL, "path", false},
 	{DETECT, "unix:///%3F" HUNDRED "abcde", NULL, "unix:///%3F" HUNDRED "abcde", NULL, false},
 	{DETECT, "unix:///%3F" HUNDRED "abcdef", NULL, NULL, "longer", false},
+	/* tls */
+	{DETECT, "tls://localhost:443", NULL, "tls://localhost:443", NULL, false},
+	{DETECT, "TLS://localhost/", "443", "tls://localhost:443", NULL, false},
+	{DETECT, "tls://[::1]:443", NULL, "tls://[::1]:443", NULL, false},
+	{DETECT, "tls://localhost", NULL, NULL, "port is missing", false},
+	{DETECT, "tls://", "443", NULL, "host is missing", false},
+	{DETECT, "tls://a:443?ca=/a/b.pem", NULL, "tls://a:443?ca=/a/b.pem", NULL, false},
+	{DETECT, "tls://a:443?sni=b.example", NULL, "tls://a:443?sni=b.example", NULL, false},
+	{DETECT, "tls://a:443?cert=/c", NULL, "tls://a:443?cert=/c", NULL, false},
+	{DETECT, "tls://a:443?key=/k&cert=/c", NULL, "tls://a:443?cert=/c&key=/k", NULL, false},
+	{DETECT, "tls://a:443?verify=off", NULL, "tls://a:443?verify=off", NULL, false},
+	{DETECT, "tls://a:443?proxy=v2", NULL, "tls://a:443?proxy=v2", NULL, false},
+	{DETECT, "tls://[::1]?verify=off&key=k&cert=c&sni=s&ca=a&proxy=v1", "443",
+		"tls://[::1]:443?proxy=v1&ca=a&sni=s&cert=c&key=k&verify=off", NULL, false},
+	{DETECT, "tls://a:443?ca=/x?y%3Fz%26=%253f%", NULL,
+		"tls://a:443?ca=/x%3Fy%3Fz%26=%253f%", NULL, false},
+	{DETECT, "tls://a:443?ca=", NULL, NULL, "has no value", false},
+	{DETECT, "tls://a:443?sni=&ca=/a", NULL, NULL, "has no value", false},
+	{DETECT, "tls://a:443?sni", NULL, NULL, "no known parameter", false},
+	{DETECT, "tls://a:443?CA=/a", NULL, NULL, "no known parameter", false},
+	{DETECT, "tls://a:443?ca=/a&ca=/b", NULL, NULL, "given twice", false},
+	{DETECT, "tls://a:443?key=/k", NULL, NULL, "key without its certificate", false},
+	{DETECT, "tls://a:443?verify=on", NULL, NULL, "verify is not off", false},
+	{DETECT, "tls://a:443?verify=OFF", NULL, NULL, "verify is not off", false},
+	{DETECT, "tls://a:443?verify=off&verify=off", NULL, NULL, "given twice", false},
+	{DETECT, "tcp://a:443?verify=off", NULL, NULL, "does not have the parameter", false},
+	{DETECT, "a:443?ca=/a", NULL, NULL, "does not have the parameter", true},
+	{DETECT, "unix:///a?sni=a", NULL, NULL, "does not have the parameter", false},
+	{DETECT, "udp://a:443?cert=/a", NULL, NULL, "does not have the parameter", false},
+	{DETECT, "echo://?key=/a", NULL, NULL, "does not have the parameter", false},
+	{peer_tcp_client, "tls://a:443", NULL, NULL, "no IPv6 address", false},
 	/* fifos */
 	{DETECT, "fifotx:///run/in", NULL, "fifotx:///run/in", NULL, false},
 	{DETECT, "fiforx:///run/out", NULL, "fiforx:///run/out", NULL, false},
@@ -256,6 +287,25 @@ static void test_fields(void **unused) {
 	assert_int_equal(address.kind, PEER_UNIX);
 	assert_int_equal(address.port, 0);
 	assert_string_equal(address.host, "@name");
+	peer_address_free(&address);
+	assert_int_equal(peer_parse(DETECT,
+				 "tls://a:1?ca=/a%26b&sni=n&cert=/c&key=/k%25&verify=off&proxy=v2",
+				 NULL, &address, &why),
+		0);
+	assert_int_equal(address.kind, PEER_TLS);
+	assert_string_equal(address.tls.ca, "/a&b");
+	assert_string_equal(address.tls.sni, "n");
+	assert_string_equal(address.tls.cert, "/c");
+	assert_string_equal(address.tls.key, "/k%");
+	assert_true(address.tls.insecure);
+	assert_int_equal(address.proxy, PROXY_V2);
+	peer_address_free(&address);
+	assert_int_equal(peer_parse(DETECT, "tls://a:1", NULL, &address, &why), 0);
+	assert_null(address.tls.ca);
+	assert_null(address.tls.sni);
+	assert_null(address.tls.cert);
+	assert_null(address.tls.key);
+	assert_false(address.tls.insecure); /* nobody is believed without a word */
 	peer_address_free(&address);
 	assert_int_equal(peer_parse(DETECT, "echo://", NULL, &address, &why), 0);
 	assert_int_equal(address.kind, PEER_ECHO);

@@ -272,7 +272,7 @@ static void begin(struct test *test, const struct files *files, const char *prio
 	struct tls_mistake mistake;
 	struct tls_pair pair = {files->cert, files->key};
 	struct tls_server_options server = {.pairs = 1, .pair = &pair, .priority = priority};
-	struct tls_client_options client = {.name = "server.example", .ca = files->cert};
+	struct tls_client_options client = {.ca = files->cert};
 	*test = (struct test){0};
 	assert_int_equal(loop_open(&test->loop), 0);
 	assert_int_equal(tls_server_open(&test->server, &server, &mistake), 0);
@@ -283,9 +283,13 @@ static void begin(struct test *test, const struct files *files, const char *prio
 	assert_int_equal(tls_accept(&test->b.stream, test->server, detect), 0);
 }
 
-static void begin_client(struct test *test) {
-	assert_int_equal(tls_connect(&test->a.stream, test->client), 0);
+static void begin_client_for(struct test *test, const char *host) {
+	assert_int_equal(tls_connect(&test->a.stream, test->client, host), 0);
 	try_handshake(&test->a);
+}
+
+static void begin_client(struct test *test) {
+	begin_client_for(test, "server.example");
 }
 
 static void end(struct test *test) {
@@ -483,37 +487,32 @@ static void test_write_before_the_handshake(void **state) {
 	end(&test);
 }
 
-/* A client that asks for another name refuses the certificate and says why. */
-static void test_wrong_name(void **state) {
-	const struct files *files = *state;
-	struct tls_client_options options = {.name = "other.example", .ca = files->cert};
-	char error[TLS_ERROR_MAX];
+/* The certificate is for server.example: what comes of a host that is called like this? */
+static void expect_host(const struct files *files, const char *host, bool fine, const char *word) {
 	struct test test;
 	begin(&test, files, NULL, true);
-	tls_context_unref(test.client);
-	assert_int_equal(tls_client_open(&test.client, &options, error), 0);
-	begin_client(&test);
+	begin_client_for(&test, host);
 	run_until_quiet(&test);
-	assert_true(test.a.over);
-	assert_true(test.a.end < 0);
-	assert_non_null(tls_reason(&test.a.stream));
-	assert_non_null(strstr(tls_reason(&test.a.stream), "name"));
+	assert_true(test.a.up == fine);
+	assert_true(test.a.over == !fine);
+	const char *reason = tls_reason(&test.a.stream);
+	if(fine ? reason != NULL : !reason || !strstr(reason, word)) {
+		fail_msg("%s: \"%s\"", host, reason ? reason : "(none)");
+	}
+	assert_true(fine || strcmp(stream_reason(&test.a.stream, -EPROTO), reason) == 0);
 	end(&test);
 }
 
-static void test_sni_replaces_the_name(void **state) {
-	const struct files *files = *state;
-	struct tls_client_options options = {
-		.name = "other.example", .sni = "server.example", .ca = files->cert};
-	char error[TLS_ERROR_MAX];
-	struct test test;
-	begin(&test, files, NULL, true);
-	tls_context_unref(test.client);
-	assert_int_equal(tls_client_open(&test.client, &options, error), 0);
-	begin_client(&test);
-	run_until_quiet(&test);
-	assert_true(test.a.up);
-	end(&test);
+static void test_hosts(void **state) {
+	expect_host(*state, "server.example", true, NULL);
+	expect_host(*state, "SERVER.example", true, NULL);
+	expect_host(*state, "server.example.", true, NULL); /* the root's dot */
+	expect_host(*state, "other.example", false, "for another name");
+	expect_host(*state, "www.server.example", false, "for another name");
+	expect_host(*state, "example", false, "for another name");
+	expect_host(*state, ".", false, "for another name");
+	expect_host(*state, "127.0.0.1", false, "for another name");
+	expect_host(*state, "fe80::1%lo", false, "for another name");
 }
 
 /* Of two pairs, the first of which is fine. */
@@ -575,8 +574,7 @@ int main(void) {
 		cmocka_unit_test(test_end_without_goodbye),
 		cmocka_unit_test(test_end_within_the_handshake),
 		cmocka_unit_test(test_write_before_the_handshake),
-		cmocka_unit_test(test_wrong_name),
-		cmocka_unit_test(test_sni_replaces_the_name),
+		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_mistakes),
 	};
 	return cmocka_run_group_tests(tests, make_files, remove_files);
