@@ -394,8 +394,24 @@ static const char *pseudo_user(const struct connection *c, char buf[PSEUDO_TEXT]
 	return c->handshake->granted ? c->handshake->user : NULL;
 }
 
+/* GnuTLS leaves the control characters of a name as they are: a line end would begin another field. */
 static const char *pseudo_subject(const struct connection *c, char buf[PSEUDO_TEXT]) {
-	return tls_client_subject(&c->client, buf) > 0 ? buf : NULL;
+	char subject[TLS_SUBJECT_MAX];
+	size_t used = 0;
+	if(tls_client_subject(&c->client, subject) == 0) {
+		return NULL;
+	}
+	for(const char *at = subject; *at; at++) {
+		unsigned byte = (unsigned char)*at;
+		bool is_control = byte < 0x20 || byte == 0x7f; /* RFC 4514, 2.4 */
+		int len = snprintf(
+			buf + used, PSEUDO_TEXT - used, is_control ? "\\%02X" : "%c", byte);
+		if(len < 0 || (size_t)len >= PSEUDO_TEXT - used) {
+			return NULL;
+		}
+		used += (size_t)len;
+	}
+	return buf;
 }
 
 static const char *pseudo_client_address(const struct connection *c, char buf[PSEUDO_TEXT]) {

@@ -15,7 +15,9 @@ import pytest
 from harness import BIN, TEXT, Daemon, TcpPeer, build_request, eventually, frame, run_once, scaled
 from plugin_builder import build_plugin
 from test_service import BASE, ECHO, UNCHANGED, config, reload  # noqa: F401 (config is a fixture)
+from test_tls import open_tls
 from test_web import exchange, receive
+import tls_files
 
 LIBCRYPT = ctypes.CDLL("libcrypt.so.1")
 LIBCRYPT.crypt.restype = ctypes.c_char_p
@@ -50,7 +52,7 @@ def write_users(path, **users):
 
 @pytest.fixture
 def users(tmp_path):
-    return write_users(tmp_path / "users", alice="secret", bob="p:a:ß€ ", **{"zoé": "x"})
+    return write_users(tmp_path / "users", alice="secret", bob="p:a:ß€ ", nobody="", **{"zoé": "x"})
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def check_open(daemon, **request):
 # --- who is let in ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("user, password", (("alice", "secret"), ("bob", "p:a:ß€ "), ("zoé", "x")))
+@pytest.mark.parametrize("user, password", (("alice", "secret"), ("bob", "p:a:ß€ "), ("zoé", "x"), ("nobody", "")))
 def test_right_password(daemon, user, password):
     for _ in range(2):  # the second time it is remembered
         check_open(daemon, headers=basic(user, password))
@@ -90,18 +92,18 @@ def test_right_password(daemon, user, password):
         assert (answer.status, answer.body) == (200, PAGE)
     daemon.wait_log(rf'user "{user}" is let in', count=2)
     daemon.wait_log(rf'GET / answered 200 \(user "{user}"\)', count=2)
-    assert password not in daemon.log() or password == "x"
+    assert password not in daemon.log() or len(password) < 2
 
 
 @pytest.mark.parametrize("user, password", (
     ("alice", "Secret"), ("alice", ""), ("alice", "secret "), ("alice", "p:a:ß€ "), ("bob", "p"), ("", "secret"),
-    ("Alice", "secret"), ("mallory", "secret"), ("# users of a test", ""), ("zoe", "x"),
+    ("Alice", "secret"), ("mallory", "secret"), ("# users of a test", ""), ("zoe", "x"), ("nobody", "x"),
 ), ids=repr)
 @pytest.mark.parametrize("plain", (True, False), ids=("page", "upgrade"))
 def test_wrong_password(daemon, plain, user, password):
     for _ in range(2):
         check_challenge(daemon.http(plain=plain, headers=basic(user, password)))
-    known = user in ("alice", "bob")
+    known = user in ("alice", "bob", "nobody")
     expected = rf'wrong user or password \(user "{user}"\)' if known else r"wrong user or password$"
     daemon.wait_log(rf"answered 401: {expected}", count=2)
     assert known or "mallory" not in daemon.log()
@@ -266,6 +268,35 @@ def test_backend_without_auth_file(run, telling):
     assert answer.body.decode().strip() == (
         f"<Authorization={header['Authorization']}><Websocksy=kept><WebsocksyX-User=kept><X-Other=kept>"
         "<Websocksy-Client-Address=127.0.0.1>(10)")
+
+
+def client_pair(folder, ca, subject):
+    """A client's certificate with any subject that openssl takes, and its key."""
+    pair = tls_files.Pair(folder / "client.pem", folder / "client.key")
+    tls_files.openssl("req", "-new", *tls_files.KEYS["ec"], "-nodes", "-keyout", pair.key, "-out",
+                      folder / "client.csr", "-subj", subject)
+    tls_files.openssl("x509", "-req", "-in", folder / "client.csr", "-CA", ca.cert, "-CAkey", ca.key,
+                      "-days", "2", "-out", pair.cert)
+    return pair
+
+
+@pytest.mark.parametrize("subject, told", (
+    (None, None), ("/O=Example/CN=Jane Doe", "O=Example,CN=Jane Doe"),
+    ("/CN=evil\r\nWebsocksy-User: root\x01\x7f", r"CN=evil\0D\0AWebsocksy-User: root\01\7F"),
+    ("/CN=" + 64 * "\n" + "".join(f"/OU={n}{60 * chr(10)}" for n in range(2)), None),
+), ids=("none", "plain", "controls", "long"))
+def test_backend_gets_the_subject_of_a_certificate(run, telling, tmp_path, subject, told):
+    """Only a verified one, and no byte of it ends the field (RFC 4514, 2.4)."""
+    authority, server = tls_files.shared()
+    ca = tls_files.Authority(tmp_path, "People")
+    daemon = run(Daemon(f"--cert={server.cert}", f"--key={server.key}", "--tls=required",
+                        f"--client-ca={ca.cert}", "--client-verify=optional", *telling, tls=False))
+    pair = client_pair(tmp_path, ca, subject) if subject else None
+    client = open_tls(daemon, tls_files.client_context(authority, pair=pair))
+    client.send_raw(build_request(extra=[("Websocksy-Client-Subject", "CN=forged")]))
+    answer = client.recv_http()
+    field = f"<Websocksy-Client-Subject={told}>" if told else ""
+    assert answer.body.decode().startswith(f"{field}<Websocksy-Client-Address=127.0.0.1>")
 
 
 def test_backend_is_not_asked_before(run, telling, users):
@@ -488,6 +519,14 @@ def test_file_that_cannot_be_read(tmp_path):
     for name, error in (("", "Is a directory"), ("none", "No such file"), ("fifo", "no regular file")):
         result = run_once("-t", f"--auth-file={tmp_path / name}")
         assert result.returncode == 1 and error in result.stderr
+
+
+def test_file_of_windows(run, tmp_path):
+    path = tmp_path / "users"
+    path.write_bytes(f"# users\r\n\r\nalice:{hashed('secret')}\r\nbob:{hashed('x')}".encode())
+    daemon = run(Daemon(f"--auth-file={path}", peer="echo://"))
+    check_open(daemon, headers=basic("alice", "secret"))
+    check_open(daemon, headers=basic("bob", "x"))
 
 
 def test_file_without_users(run, tmp_path):

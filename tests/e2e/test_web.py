@@ -5,6 +5,7 @@ import hashlib
 import html.parser
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,9 @@ import urllib.parse
 
 import pytest
 
-from harness import BIN, Daemon, ROOT, RawClient, build_request, eventually, frame, run_once, scaled
+from harness import (
+    BIN, BINARY, Daemon, ROOT, SANITIZED, RawClient, build_request, eventually, frame, run_once, scaled)
+from test_counts import can_trace
 
 SECRET = b"this is outside of the site"
 INDEX = b"<!doctype html><title>index</title>"
@@ -395,6 +398,38 @@ def test_file_that_shrinks_while_it_is_sent(daemon, site):
     assert ask(daemon, "/").status == 200
 
 
+def test_file_that_grows_while_it_is_sent(daemon, site):
+    """What was promised is sent, and the next answer begins behind it."""
+    path = site / "growing.bin"
+    path.write_bytes(bytes(20 << 20))
+    client = daemon.connect(rcvbuf=4096)
+    client.send_raw(b"GET /growing.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = client.recv_http(head_only=True)
+    with open(path, "ab") as file:
+        file.write(b"x" * (1 << 20))
+    assert int(answer.header("Content-Length")) == 20 << 20
+    assert take(client, 20 << 20) == bytes(20 << 20)
+    assert exchange(client, "/").body == INDEX
+    path.unlink()
+
+
+def test_plain_files_go_with_sendfile(run, site, tmp_path):
+    """A file's bytes never pass through the daemon's memory."""
+    if SANITIZED or not can_trace():
+        pytest.skip("strace is not installed, or tracing is not allowed here")
+    record = tmp_path / "record"
+    kinds = "trace=sendfile,read,pread64,readv,sendto,sendmsg,write"
+    daemon = run(Daemon("-D", "-f", "-o", record, "-e", kinds, BINARY, "-p", "0", "-l", "127.0.0.1",
+                        f"--web={site}", defaults=False, tls=False, executable=shutil.which("strace")))
+    body = exchange(daemon.connect(), "/big.bin").body
+    daemon.stop()
+    text = eventually(lambda: re.search(r"(?s).*\+\+\+ exited", record.read_text()), "the end of the record").group()
+    calls = re.findall(r"(\w+)\(.*\) = (\d+)", text)
+    assert sum(int(count) for name, count in calls if name == "sendfile") == len(body) == 20 << 20
+    # The program's libraries are read, too.
+    assert all(int(count) < 65536 for name, count in calls if name != "sendfile")
+
+
 def test_upgrade_works_on_every_path_at_the_same_time(daemon):
     clients = [daemon.open(path) for path in ("/", "/index.html", "/none", "/sub", "/big.bin?x")]
     assert ask(daemon, "/").body == INDEX
@@ -487,13 +522,36 @@ def test_connection_is_not_kept(daemon, target, version, headers):
     client.expect_eof()
 
 
+@pytest.mark.parametrize("method, status", (("GET", 200), ("HEAD", 200), ("POST", 405)))
+def test_nobody_is_asked_to_continue(daemon, method, status):
+    """RFC 9110, 10.1.1: there is no body to wait for, or the final answer says that none is wanted."""
+    client = daemon.connect()
+    fields = {"Content_Length": 3} if method == "POST" else {}
+    answer = exchange(client, "/", method, Expect="100-continue", **fields)
+    assert (answer.status, answer.tokens("Connection")) == (status, ["keep-alive" if status == 200 else "close"])
+
+
+def test_nothing_is_answered_behind_a_refused_upgrade(daemon):
+    """What follows may be frames."""
+    client = daemon.connect()
+    client.send_raw(build_request("/", remove=["Sec-WebSocket-Key"]) + build_request("/", plain=True))
+    assert client.recv_http().status == 400
+    client.expect_eof()
+
+
 @pytest.mark.parametrize("raw, status", (
     (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 405),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 3\r\n\r\nabc", 400),
+    (b"HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: 0, 3\r\n\r\nabc", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    (b"GET / HTTP/1.0\r\nTransfer-Encoding: identity\r\n\r\n", 400),
     (b"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
     (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 400), (b"nonsense\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + 40000 * b"x", 431)),
-    ids=("post", "delete", "body", "malformed", "chunked", "large"))
+    ids=("post", "two lengths", "list of lengths", "blank", "bare line feed", "old", "delete", "body", "malformed",
+         "chunked", "large"))
 def test_what_may_be_out_of_step_ends_the_connection(daemon, raw, status):
     client = daemon.connect()
     assert exchange(client, "/").status == 200
