@@ -34,6 +34,8 @@ struct listener {
 	ino_t inode; /* 0: none */
 	uint16_t reopen_port; /* of one that was shut: the port it really had */
 	bool wanted; /* by the configuration that is being taken over */
+	int batch; /* connections that were to be taken in the last turn, 0: there were fewer */
+	uint64_t turn; /* when that was */
 };
 
 static struct listener *listener_of(struct link *link) {
@@ -68,30 +70,51 @@ static bool is_fatal(int error) {
 	return error == EINVAL || error == EBADF || error == ENOTSOCK || error == EOPNOTSUPP;
 }
 
+/*
+ * How many connections to take now. Asking until there are no more costs the kernel a socket, made and thrown away
+ * again. So one that comes alone is taken alone; what else waits is reported again in the next turn, and more
+ * is taken the longer that goes on.
+ */
+static int accept_batch(struct listener *listener) {
+	uint64_t turn = listener->set->loop->turns;
+	int before = turn == listener->turn + 1 ? listener->batch : 0;
+	int batch = before == 0 ? 1 : before * 2;
+	listener->turn = turn;
+	listener->batch = batch < LISTENER_ACCEPTS ? batch : LISTENER_ACCEPTS;
+	return listener->batch;
+}
+
+/* A call has failed. False: the next one has no better prospects. */
+static bool accept_failed(struct listener *listener, int error) {
+	struct listeners *set = listener->set;
+	if(error == EAGAIN) {
+		listener->batch = 0;
+		return false;
+	}
+	if(error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+		accept_pause(set, error);
+		return false;
+	}
+	if(is_fatal(error)) {
+		log_write(
+			LOG_ERROR, "a listening socket is of no use any more: %s", strerror(error));
+		loop_want(set->loop, &listener->io, 0);
+		return false;
+	}
+	return true;
+}
+
 static void accept_run(struct ev_io *io) {
-	struct listeners *set = LOOP_OWNER(io, struct listener, io)->set;
-	for(int i = 0; i < LISTENER_ACCEPTS; i++) {
+	struct listener *listener = LOOP_OWNER(io, struct listener, io);
+	struct listeners *set = listener->set;
+	for(int left = accept_batch(listener); left > 0; left--) {
 		struct sockaddr_storage address;
 		socklen_t len = sizeof(address);
 		int fd = accept4(
 			io->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if(fd >= 0) {
 			set->fn(set, fd, (struct sockaddr *)&address, len);
-			continue;
-		}
-		int error = errno;
-		if(error == EAGAIN) {
-			loop_used_up(io, LOOP_IN);
-			return;
-		}
-		if(error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-			accept_pause(set, error);
-			return;
-		}
-		if(is_fatal(error)) {
-			log_write(LOG_ERROR, "a listening socket is of no use any more: %s",
-				strerror(error));
-			loop_want(set->loop, io, 0);
+		} else if(!accept_failed(listener, errno)) {
 			return;
 		}
 	}
@@ -180,7 +203,7 @@ static int listener_new(
 			goto fail_listener;
 		}
 	}
-	result = loop_add(set->loop, &listener->io, fd, LOOP_IN, LOOP_IN, accept_run);
+	result = loop_add_level(set->loop, &listener->io, fd, LOOP_IN, accept_run);
 	if(result) {
 		goto fail_listener;
 	}

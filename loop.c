@@ -4,8 +4,9 @@
  *
  * Must not know: what the descriptors are for.
  * Invariants: an io is in a run queue exactly while `ready & want`; a turn first collects all events and
- * then runs, so closing an io never leaves a stale pointer in the batch; nothing that was buried is freed
- * before the end of the turn; the heap holds exactly the timers whose slot is not 0.
+ * then runs, so closing an io never leaves a stale pointer in the batch; the kernel is given numbers and no
+ * pointers, so an event for what is gone meets nobody; nothing that was buried is freed before the end of the
+ * turn; the heap holds exactly the timers whose slot is not 0.
  */
 #include "loop.h"
 
@@ -24,6 +25,7 @@
 #define LOOP_EVENTS 256 /* taken from the kernel at once */
 #define LOOP_EVERYTHING (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
 #define LOOP_HEAP_MIN 64
+#define LOOP_IOS_MIN 64
 
 void link_init(struct link *head) {
 	head->next = head;
@@ -59,39 +61,81 @@ static uint64_t clock_ms(void) {
 static void io_update(struct loop *loop, struct ev_io *io) {
 	bool runnable = io->ready & io->want;
 	if(runnable && !link_is_linked(&io->run)) {
-		link_append(io->heavy ? &loop->heavy : &loop->run, &io->run);
+		link_append(io->ready & LOOP_LATE ? &loop->heavy : &loop->run, &io->run);
 	} else if(!runnable && link_is_linked(&io->run)) {
 		link_remove(&io->run);
 	}
 }
 
-static uint32_t epoll_mask(unsigned want) {
-	return (want & LOOP_IN ? EPOLLIN : 0u) | (want & LOOP_OUT ? EPOLLOUT : 0u);
+/* Nothing wanted: a hang-up would be reported all the same, in every turn if it were not for EPOLLET. */
+static uint32_t level_mask(unsigned want) {
+	return want ? (want & LOOP_IN ? EPOLLIN : 0u) | (want & LOOP_OUT ? EPOLLOUT : 0u) : EPOLLET;
 }
 
 static int epoll_change(
-	struct loop *loop, int operation, struct ev_io *io, int fd, uint32_t events) {
-	struct epoll_event event = {.events = events, .data.ptr = io};
+	struct loop *loop, int operation, int fd, uint16_t generation, uint32_t events) {
+	struct epoll_event event = {
+		.events = events, .data.u64 = (uint64_t)generation << 32 | (uint32_t)fd};
 	return epoll_ctl(loop->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
 
-static void io_init(
-	struct loop *loop, struct ev_io *io, int fd, unsigned ready, unsigned want, ev_io_fn *fn) {
-	*io = (struct ev_io){.fd = fd, .ready = (uint8_t)ready, .want = (uint8_t)want, .fn = fn};
+/* Whose event is it? NULL: of a registration that is gone. */
+static struct ev_io *io_of(const struct loop *loop, uint64_t data) {
+	struct ev_io *io = loop->ios[(uint32_t)data];
+	return io && io->generation == (uint16_t)(data >> 32) ? io : NULL;
+}
+
+/* Room for a descriptor in the table. */
+static int ios_grow(struct loop *loop, int fd) {
+	size_t cap = loop->ios_cap ? loop->ios_cap : LOOP_IOS_MIN;
+	while(cap <= (size_t)fd) {
+		cap *= 2;
+	}
+	if(cap == loop->ios_cap) {
+		return 0;
+	}
+	/* An array of pointers it is. NOLINTNEXTLINE(bugprone-sizeof-expression) */
+	struct ev_io **ios = reallocarray(loop->ios, cap, sizeof(*ios));
+	if(!ios) {
+		return -ENOMEM;
+	}
+	memset(ios + loop->ios_cap, 0, (cap - loop->ios_cap) * sizeof(struct ev_io *));
+	loop->ios = ios;
+	loop->ios_cap = cap;
+	return 0;
+}
+
+static void io_init(struct loop *loop, struct ev_io *io, unsigned want, ev_io_fn *fn) {
+	io->want = (uint8_t)want;
+	io->fn = fn;
+	loop->ios[io->fd] = io;
 #ifdef LOOP_CHECK
 	link_append(&loop->all, &io->all);
 #endif
 	io_update(loop, io);
 }
 
+static int io_add(struct loop *loop, struct ev_io *io, int fd, uint32_t events) {
+	uint16_t generation = ++loop->generation;
+	int result = fd < 0 ? -EBADF : ios_grow(loop, fd);
+	if(result == 0) {
+		result = epoll_change(loop, EPOLL_CTL_ADD, fd, generation, events);
+	}
+	if(result == 0) {
+		*io = (struct ev_io){.fd = fd, .generation = generation};
+	}
+	return result;
+}
+
 /* Forgets the io without touching the descriptor or its registration. */
-static void io_forget(struct ev_io *io) {
+static void io_forget(struct loop *loop, struct ev_io *io) {
 	if(link_is_linked(&io->run)) {
 		link_remove(&io->run);
 	}
 #ifdef LOOP_CHECK
 	link_remove(&io->all);
 #endif
+	loop->ios[io->fd] = NULL;
 	io->fd = -1;
 	io->ready = 0;
 	io->want = 0;
@@ -166,12 +210,16 @@ static int turn_collect(struct loop *loop) {
 	int count = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS, turn_timeout(loop));
 	int error = errno;
 	loop->now_ms = clock_ms();
+	loop->turns++;
 	if(count < 0) {
 		return error == EINTR ? 0 : -error;
 	}
 	for(int i = 0; i < count; i++) {
-		struct ev_io *io = events[i].data.ptr;
+		struct ev_io *io = io_of(loop, events[i].data.u64);
 		uint32_t got = events[i].events;
+		if(!io) {
+			continue;
+		}
 		unsigned ready = (got & EPOLLIN ? LOOP_IN : 0) | (got & EPOLLOUT ? LOOP_OUT : 0);
 		/* A read stops at urgent data, so a short one proves nothing any more (tcp(7)). */
 		if(got & (EPOLLRDHUP | EPOLLPRI)) {
@@ -212,8 +260,8 @@ static void turn_run(struct loop *loop) {
 		link_remove(&io->run);
 		io->fn(io);
 		/* Closed ios are still in memory (dead list) and have nothing that they want. */
-		if(io->level) {
-			io->ready = 0;
+		if(io->ready & LOOP_LEVEL) {
+			io->ready = LOOP_LEVEL;
 		}
 		io_update(loop, io);
 	}
@@ -289,6 +337,9 @@ void loop_close(struct loop *loop) {
 	}
 	free(loop->heap);
 	loop->heap = NULL;
+	free(loop->ios);
+	loop->ios = NULL;
+	loop->ios_cap = 0;
 	if(loop->scratch) {
 		free(loop->scratch - LOOP_SCRATCH_HEAD);
 		loop->scratch = NULL;
@@ -317,48 +368,50 @@ int loop_signals(
 
 int loop_add(
 	struct loop *loop, struct ev_io *io, int fd, unsigned ready, unsigned want, ev_io_fn *fn) {
-	int result = epoll_change(loop, EPOLL_CTL_ADD, io, fd, LOOP_EVERYTHING);
+	int result = io_add(loop, io, fd, LOOP_EVERYTHING);
 	if(result == 0) {
-		io_init(loop, io, fd, ready, want, fn);
+		io->ready = (uint8_t)ready;
+		io_init(loop, io, want, fn);
 	}
 	return result;
 }
 
-int loop_add_foreign(struct loop *loop, struct ev_io *io, int fd, unsigned want, ev_io_fn *fn) {
-	int result = epoll_change(loop, EPOLL_CTL_ADD, io, fd, epoll_mask(want));
+int loop_add_level(struct loop *loop, struct ev_io *io, int fd, unsigned want, ev_io_fn *fn) {
+	int result = io_add(loop, io, fd, level_mask(want));
 	if(result == 0) {
-		io_init(loop, io, fd, 0, want, fn);
-		io->level = true;
+		io->ready = LOOP_LEVEL;
+		io_init(loop, io, want, fn);
 	}
 	return result;
 }
 
-int loop_move(
+void loop_move(
 	struct loop *loop, struct ev_io *from, struct ev_io *to, unsigned want, ev_io_fn *fn) {
-	assert(!from->level);
-	int fd = from->fd;
-	int result = epoll_change(loop, EPOLL_CTL_MOD, to, fd, LOOP_EVERYTHING);
-	if(result == 0) {
-		unsigned ready = from->ready;
-		io_forget(from);
-		io_init(loop, to, fd, ready, want, fn);
-	}
-	return result;
+	assert(!(from->ready & LOOP_LEVEL));
+	*to = (struct ev_io){.fd = from->fd, .generation = from->generation, .ready = from->ready};
+	io_forget(loop, from);
+	io_init(loop, to, want, fn);
 }
 
 void loop_remove(struct loop *loop, struct ev_io *io) {
 	if(io->fd >= 0) {
 		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
-		io_forget(io);
+		io_forget(loop, io);
 	}
 }
 
 void loop_close_io(struct loop *loop, struct ev_io *io) {
 	int fd = io->fd;
-	if(fd >= 0) {
-		loop_remove(loop, io);
-		close(fd);
+	if(fd < 0) {
+		return;
 	}
+	if(io->ready & LOOP_LEVEL) {
+		/* If there is a copy of the descriptor, it would be reported in every turn. */
+		loop_remove(loop, io);
+	} else {
+		io_forget(loop, io);
+	}
+	close(fd);
 }
 
 void loop_want(struct loop *loop, struct ev_io *io, unsigned want) {
@@ -366,9 +419,9 @@ void loop_want(struct loop *loop, struct ev_io *io, unsigned want) {
 		return;
 	}
 	io->want = (uint8_t)want;
-	if(io->level) {
+	if(io->ready & LOOP_LEVEL) {
 		/* MOD of a registered descriptor fails only for want of memory; the old mask then stays. */
-		if(epoll_change(loop, EPOLL_CTL_MOD, io, io->fd, epoll_mask(want))) {
+		if(epoll_change(loop, EPOLL_CTL_MOD, io->fd, io->generation, level_mask(want))) {
 			log_write(LOG_ERROR, "epoll: cannot change what descriptor %d waits for",
 				io->fd);
 		}
@@ -389,10 +442,11 @@ void loop_set_ready(struct loop *loop, struct ev_io *io, unsigned bits) {
 }
 
 void loop_set_heavy(struct loop *loop, struct ev_io *io, bool heavy) {
-	if(io->heavy != heavy && link_is_linked(&io->run)) {
+	unsigned ready = heavy ? io->ready | LOOP_LATE : io->ready & ~LOOP_LATE;
+	if(io->ready != ready && link_is_linked(&io->run)) {
 		link_remove(&io->run);
 	}
-	io->heavy = heavy;
+	io->ready = (uint8_t)ready;
 	io_update(loop, io);
 }
 

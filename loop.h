@@ -16,6 +16,9 @@
 #define LOOP_OUT 2u /* writing is worth a try */
 /* The other side has hung up or there is an error: reading will not block any more. Stays set. */
 #define LOOP_HUP 4u
+/* In `ready`, but nothing that could be wanted: registered level-triggered, see loop_add_level(); loop_set_heavy(). */
+#define LOOP_LEVEL 128u
+#define LOOP_LATE 64u
 
 /* Doubly linked ring; a node that is in no ring has next NULL. */
 struct link {
@@ -37,10 +40,9 @@ typedef void ev_io_fn(struct ev_io *io);
  */
 struct ev_io {
 	int fd; /* -1: not registered */
-	uint8_t ready;
+	uint16_t generation; /* tells events of this registration from those of older ones */
+	uint8_t ready; /* and LOOP_LEVEL, LOOP_LATE */
 	uint8_t want;
-	bool level; /* registered level-triggered, see loop_add_foreign() */
-	bool heavy; /* see loop_set_heavy() */
 	ev_io_fn *fn;
 	struct link run; /* in one of the two run queues exactly while ready & want */
 #ifdef LOOP_CHECK
@@ -73,7 +75,11 @@ struct ev_dead {
 
 struct loop {
 	int epoll_fd;
+	struct ev_io **ios; /* by descriptor; NULL: not registered, or no longer */
+	size_t ios_cap;
+	uint16_t generation;
 	uint64_t now_ms; /* steady clock, read once a turn */
+	uint64_t turns;
 	struct link run; /* the run queue */
 	struct link heavy; /* that of those who take long */
 	struct ev_timer **heap; /* 1-based */
@@ -116,18 +122,23 @@ int loop_add(
 	struct loop *loop, struct ev_io *io, int fd, unsigned ready, unsigned want, ev_io_fn *fn);
 
 /*
- * Registers a descriptor that a library reads on its own terms: level-triggered for `want`, so `ready` is
- * forgotten before each call and reported again while it holds. loop_want() changes the registration.
+ * Registers a descriptor that nobody reads until it is empty, like those of a library: level-triggered for `want`,
+ * so `ready` is forgotten after each call and reported again while it holds. loop_want() changes the registration;
+ * 0 ends all reports.
  */
-int loop_add_foreign(struct loop *loop, struct ev_io *io, int fd, unsigned want, ev_io_fn *fn);
+int loop_add_level(struct loop *loop, struct ev_io *io, int fd, unsigned want, ev_io_fn *fn);
 
-/* Points the registration of `from` (edge-triggered) at `to`, with `fn`; readiness is asked for anew. */
-int loop_move(struct loop *loop, struct ev_io *from, struct ev_io *to, unsigned want, ev_io_fn *fn);
+/* `to` takes the place of `from` (edge-triggered), with its readiness and with `fn`. No system call. */
+void loop_move(
+	struct loop *loop, struct ev_io *from, struct ev_io *to, unsigned want, ev_io_fn *fn);
 
 /* Takes the io out of the loop; the descriptor stays open. No effect on an io with fd -1. */
 void loop_remove(struct loop *loop, struct ev_io *io);
 
-/* loop_remove() and close(). Closing alone would not do: somebody may hold a copy of the descriptor. */
+/*
+ * Takes the io out of the loop and closes the descriptor, which ends its registration, unless somebody holds a
+ * copy of it (a process that a plugin has started): what the kernel goes on reporting then is nobody's.
+ */
 void loop_close_io(struct loop *loop, struct ev_io *io);
 
 /* Sets `want`; if something wanted is ready the io runs without waiting for the kernel. */

@@ -224,15 +224,10 @@ int stream_open(struct stream *stream, struct loop *loop, int fd, const struct s
 	return result;
 }
 
-int stream_adopt(struct stream *stream, struct loop *loop, struct ev_io *io,
+void stream_adopt(struct stream *stream, struct loop *loop, struct ev_io *io,
 	const struct stream_ops *ops, stream_fn *fn) {
 	stream_init(stream, loop, ops, fn);
-	int result = loop_move(loop, io, &stream->io, LOOP_IN, stream_run);
-	if(result) {
-		loop_close_io(loop, io);
-		stream->io.fd = -1;
-	}
-	return result;
+	loop_move(loop, io, &stream->io, LOOP_IN, stream_run);
 }
 
 void stream_close(struct stream *stream) {

@@ -84,7 +84,7 @@ int stream_open(struct stream *stream, struct loop *loop, int fd, const struct s
 	stream_fn *fn);
 
 /* The same for a descriptor that is registered in the loop as `io` already; `io` is free afterwards. */
-int stream_adopt(struct stream *stream, struct loop *loop, struct ev_io *io,
+void stream_adopt(struct stream *stream, struct loop *loop, struct ev_io *io,
 	const struct stream_ops *ops, stream_fn *fn);
 
 /* Closes the descriptor and drops the queue. Nothing on a stream without descriptor. */

@@ -705,7 +705,7 @@ static int attempt_add(struct peer_connect *connect, int fd) {
 		return -ENOMEM;
 	}
 	attempt->connect = connect;
-	int result = loop_add(connect->loop, &attempt->io, fd, 0, LOOP_IN | LOOP_OUT, attempt_run);
+	int result = loop_add(connect->loop, &attempt->io, fd, 0, LOOP_OUT, attempt_run);
 	if(result) {
 		free(attempt);
 		return result;
@@ -781,10 +781,6 @@ static void attempt_run(struct ev_io *io) {
 		connect_note(connect, result, NULL);
 		attempt_end(attempt);
 		connect_go_on(connect);
-		return;
-	}
-	if(!(io->ready & LOOP_OUT)) {
-		loop_used_up(io, LOOP_IN);
 		return;
 	}
 	connect->winner = attempt;
@@ -1001,9 +997,9 @@ int peer_connect_start(struct peer_connect **out, const struct peer_address *add
 
 int peer_connect_take(struct peer_connect *connect, struct stream *stream, stream_fn *fn) {
 	const struct stream_ops *ops = kind_ops[connect->kind];
-	int result;
+	int result = 0;
 	if(connect->winner) {
-		result = stream_adopt(stream, connect->loop, &connect->winner->io, ops, fn);
+		stream_adopt(stream, connect->loop, &connect->winner->io, ops, fn);
 		attempt_end(connect->winner);
 		connect->winner = NULL;
 	} else {

@@ -107,7 +107,7 @@ static struct resolve_socket *socket_find(struct resolver *resolver, int fd) {
 
 static void socket_add(struct resolver *resolver, int fd, unsigned want) {
 	struct resolve_socket *sock = calloc(1, sizeof(*sock));
-	if(!sock || loop_add_foreign(resolver->loop, &sock->io, fd, want, socket_run)) {
+	if(!sock || loop_add_level(resolver->loop, &sock->io, fd, want, socket_run)) {
 		/* The lookup then runs into its timeout and the connection gets its answer from that. */
 		log_write(LOG_ERROR, "name lookup: cannot wait for a socket");
 		free(sock);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define TIMERS 300
@@ -555,7 +556,7 @@ static void test_move(void **state) {
 	say(a, "x");
 	run_turn(test);
 	forget(test);
-	assert_int_equal(loop_move(&test->loop, &a->io, &moved.io, LOOP_IN, probe_run), 0);
+	loop_move(&test->loop, &a->io, &moved.io, LOOP_IN, probe_run);
 	assert_int_equal(a->io.fd, -1);
 	assert_int_equal(moved.io.fd, fd);
 	run_turn(test);
@@ -565,7 +566,77 @@ static void test_move(void **state) {
 	loop_close_io(&test->loop, &moved.io);
 }
 
+/* ---- registrations that outlive their io ---- */
+
+/* Somebody has a copy of the descriptor, so closing ours does not end what the kernel reports. */
+static void test_copy_of_a_closed_descriptor(void **state) {
+	struct test *test = *state;
+	struct probe *a = probe_new(test, drain);
+	int number = a->io.fd;
+	int copy = dup(number);
+	assert_true(copy >= 0);
+	loop_close_io(&test->loop, &a->io);
+	say(a, "to nobody");
+	run_turn(test);
+	assert_int_equal(a->calls, 0);
+	/* The number is given to another one, which has nothing to do with it. */
+	int fds[2];
+	struct probe next = {.test = test, .name = 'n', .act = drain};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(fds[0], number);
+	assert_int_equal(loop_add(&test->loop, &next.io, number, 0, LOOP_IN, probe_run), 0);
+	say(a, "nor to this one");
+	run_turn(test);
+	assert_int_equal(next.calls, 0);
+	assert_int_equal(next.io.ready & LOOP_IN, 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	run_turn(test);
+	assert_int_equal(next.calls, 1);
+	loop_close_io(&test->loop, &next.io);
+	close(fds[1]);
+	close(copy);
+}
+
+/* More descriptors than the table has room for at first. */
+static void test_high_descriptor(void **state) {
+	struct test *test = *state;
+	struct probe *a = probe_new(test, NULL);
+	struct probe high = {.test = test, .name = 'h', .act = drain};
+	int fd = fcntl(a->io.fd, F_DUPFD_CLOEXEC, 700);
+	assert_true(fd >= 700);
+	loop_close_io(&test->loop, &a->io);
+	assert_int_equal(loop_add(&test->loop, &high.io, fd, 0, LOOP_IN, probe_run), 0);
+	struct probe *b = probe_new(test, drain);
+	say(a, "x");
+	run_turn(test);
+	say(b, "y");
+	run_turn(test);
+	assert_string_equal(test->trace, "hb");
+	loop_close_io(&test->loop, &high.io);
+}
+
 /* ---- descriptors of libraries ---- */
+
+/* A hang-up is reported whether it is wanted or not; when nothing is, not in every turn. */
+static void test_hang_up_that_nobody_wants(void **state) {
+	struct test *test = *state;
+	struct epoll_event event;
+	struct probe *a = probe_new(test, NULL);
+	struct probe level = {.test = test, .name = 'l'};
+	int fd = dup(a->io.fd);
+	assert_true(fd >= 0);
+	loop_close_io(&test->loop, &a->io);
+	assert_int_equal(loop_add_level(&test->loop, &level.io, fd, LOOP_IN, probe_run), 0);
+	hang_up(a);
+	run_turn(test);
+	run_turn(test);
+	assert_string_equal(test->trace, "ll");
+	loop_want(&test->loop, &level.io, 0);
+	run_turn(test);
+	assert_int_equal(epoll_wait(test->loop.epoll_fd, &event, 1, 0), 0);
+	loop_close_io(&test->loop, &level.io);
+	assert_string_equal(test->trace, "ll");
+}
 
 /* Level-triggered: a reader that leaves something is asked again, and need not say what is used up. */
 static void test_foreign_descriptor(void **state) {
@@ -575,7 +646,7 @@ static void test_foreign_descriptor(void **state) {
 	int fd = dup(a->io.fd);
 	assert_true(fd >= 0);
 	loop_close_io(&test->loop, &a->io);
-	assert_int_equal(loop_add_foreign(&test->loop, &foreign.io, fd, LOOP_IN, probe_run), 0);
+	assert_int_equal(loop_add_level(&test->loop, &foreign.io, fd, LOOP_IN, probe_run), 0);
 	run_turn(test);
 	say(a, "123");
 	run_turn(test);
@@ -617,7 +688,7 @@ static void test_foreign_descriptor_ends_in_its_call(void **state) {
 	int fd = dup(a->io.fd);
 	assert_true(fd >= 0);
 	loop_close_io(&test->loop, &a->io);
-	assert_int_equal(loop_add_foreign(&test->loop, &foreign.io, fd, LOOP_IN, probe_run), 0);
+	assert_int_equal(loop_add_level(&test->loop, &foreign.io, fd, LOOP_IN, probe_run), 0);
 	say(a, "x");
 	run_turn(test);
 	run_turn(test);
@@ -635,7 +706,7 @@ static void test_descriptor_that_cannot_be_waited_for(void **state) {
 	assert_int_equal(loop_add(&test->loop, &probe.io, -1, 0, LOOP_IN, probe_run), -EBADF);
 	assert_int_equal(loop_add(&test->loop, &probe.io, file, 0, LOOP_IN, probe_run), -EPERM);
 	assert_int_equal(
-		loop_add_foreign(&test->loop, &probe.io, file, LOOP_IN, probe_run), -EPERM);
+		loop_add_level(&test->loop, &probe.io, file, LOOP_IN, probe_run), -EPERM);
 	run_turn(test);
 	assert_int_equal(probe.calls, 0);
 	close(file);
@@ -711,6 +782,9 @@ int main(void) {
 		LOOP_TEST(test_close_of_itself),
 		LOOP_TEST(test_number_reused_in_the_batch),
 		LOOP_TEST(test_move),
+		LOOP_TEST(test_copy_of_a_closed_descriptor),
+		LOOP_TEST(test_high_descriptor),
+		LOOP_TEST(test_hang_up_that_nobody_wants),
 		LOOP_TEST(test_foreign_descriptor),
 		LOOP_TEST(test_foreign_descriptor_ends_in_its_call),
 		LOOP_TEST(test_descriptor_that_cannot_be_waited_for),
