@@ -30,15 +30,15 @@
 
 /* ---- streams ---- */
 
-ssize_t network_send(int fd, const struct iovec *iov, int count) {
+ssize_t network_send(int fd, const struct iovec *iov, int count, int flags) {
 	/* sendmsg() takes the array as it is; it is not written to. */
 	struct msghdr message = {
 		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
 	ssize_t sent;
 	do {
 		/* One piece is the common case, and cheaper without a message header to be checked and copied. */
-		sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-				  : sendmsg(fd, &message, MSG_NOSIGNAL);
+		sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | flags)
+				  : sendmsg(fd, &message, MSG_NOSIGNAL | flags);
 	} while(sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : sent;
 }
@@ -61,7 +61,9 @@ static ssize_t plain_read(struct stream *stream, void *data, size_t cap) {
 int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count, size_t total) {
 	size_t sent = 0;
 	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
-		ssize_t result = stream->ops->send(stream->io.fd, iov, count);
+		/* Held back until the end joins it; should that not come at once, the kernel waits for 200 ms. */
+		int flags = stream->ending ? MSG_MORE : 0;
+		ssize_t result = stream->ops->send(stream->io.fd, iov, count, flags);
 		if(result < 0 && result != -EAGAIN) {
 			return (int)result;
 		}
@@ -83,7 +85,7 @@ int stream_flush_bytes(struct stream *stream) {
 		for(int i = 0; i < count; i++) {
 			offered += iov[i].iov_len;
 		}
-		ssize_t sent = stream->ops->send(stream->io.fd, iov, count);
+		ssize_t sent = stream->ops->send(stream->io.fd, iov, count, 0);
 		if(sent < 0 && sent != -EAGAIN) {
 			return (int)sent;
 		}
@@ -208,6 +210,7 @@ static void stream_init(
 	stream->error = 0;
 	stream->finishing = false;
 	stream->finished = false;
+	stream->ending = false;
 	stream->datagram = false;
 	stream->ended = false;
 	stream->starved = false;
@@ -333,6 +336,14 @@ int stream_writev(struct stream *stream, const struct iovec *iov, int count) {
 int stream_write(struct stream *stream, const void *data, size_t len) {
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
 	return stream_writev(stream, &iov, 1);
+}
+
+int stream_write_last(struct stream *stream, const void *data, size_t len) {
+	stream->ending = true;
+	int result = stream_write(stream, data, len);
+	stream->ending = false;
+	stream_finish(stream);
+	return result;
 }
 
 /* For kinds that have to see the bytes, and file systems that cannot do without. */

@@ -30,8 +30,9 @@ typedef void stream_fn(struct stream *stream, unsigned events);
 struct stream_ops {
 	/* see stream_read() */
 	ssize_t (*read)(struct stream *stream, void *data, size_t cap);
-	/* hands bytes to the kernel; their number or negative errno; for stream_write_bytes() */
-	ssize_t (*send)(int fd, const struct iovec *iov, int count);
+	/* hands bytes to the kernel, `flags` as network_send(); their number or negative errno; for
+	 * stream_write_bytes() */
+	ssize_t (*send)(int fd, const struct iovec *iov, int count, int flags);
 	/* sends what goes at once and queues the rest; 0 or negative errno */
 	int (*write)(struct stream *stream, const struct iovec *iov, int count, size_t total);
 	/* hands up to `max` bytes of a file from `offset` on to the kernel: see stream_send_file(), 0 is the end
@@ -68,6 +69,7 @@ struct stream {
 	int error; /* positive errno of the write that failed; 0: none */
 	bool finishing; /* shut the write side down when the queue is empty */
 	bool finished; /* done */
+	bool ending; /* what is being written is the last, see stream_write_last() */
 	bool datagram; /* reads and writes are messages; a read of 0 bytes is an empty one */
 	bool ended; /* a read has returned the end or an error */
 	bool starved; /* stream_send_file() waits for room */
@@ -117,6 +119,9 @@ void stream_want_read(struct stream *stream, bool want);
 int stream_write(struct stream *stream, const void *data, size_t len);
 int stream_writev(struct stream *stream, const struct iovec *iov, int count);
 
+/* stream_write() and stream_finish(): the last bytes and the end go out in one segment where that is possible. */
+int stream_write_last(struct stream *stream, const void *data, size_t len);
+
 /*
  * Sends up to `max` bytes of the regular file `file` from `offset` on, without copying them where the kind of
  * stream allows. Never queues more than one read's worth. The number of bytes taken; 0: the file is
@@ -151,8 +156,8 @@ int stream_flush_bytes(struct stream *stream);
 /* The same: to be called after the queue has changed behind the stream's back. */
 void stream_update(struct stream *stream);
 
-/* The one write primitive: send() or sendmsg() without SIGPIPE. Bytes sent, or negative errno. */
-ssize_t network_send(int fd, const struct iovec *iov, int count);
+/* The one write primitive: send() or sendmsg() without SIGPIPE. `flags`: 0 or MSG_MORE. Bytes sent, or negative errno. */
+ssize_t network_send(int fd, const struct iovec *iov, int count, int flags);
 
 #define NETWORK_ADDRESS_TEXT 64 /* "[IPv6]:port", "unix" */
 

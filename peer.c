@@ -467,7 +467,7 @@ static int datagram_write(struct stream *stream, const struct iovec *iov, int co
 		return -EMSGSIZE;
 	}
 	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
-		ssize_t sent = network_send(stream->io.fd, iov, count);
+		ssize_t sent = network_send(stream->io.fd, iov, count, 0);
 		/* No room on a device's queue: datagrams may be lost, and nothing would tell when to retry. */
 		if(sent >= 0 || sent == -ENOBUFS) {
 			return 0;
@@ -491,7 +491,7 @@ static int datagram_flush_one(struct stream *stream) {
 		to += iov[i].iov_len;
 	}
 	count = bufq_peek(&stream->out, sizeof(len), len, iov, PEER_DATAGRAM_IOV);
-	ssize_t sent = network_send(stream->io.fd, iov, count);
+	ssize_t sent = network_send(stream->io.fd, iov, count, 0);
 	if(sent < 0 && sent != -ENOBUFS) {
 		return (int)sent;
 	}
@@ -540,8 +540,9 @@ static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
 }
 
 /* A fifo is no socket: here alone writing is not sendmsg(). SIGPIPE is ignored by main. */
-static ssize_t fifo_send(int fd, const struct iovec *iov, int count) {
+static ssize_t fifo_send(int fd, const struct iovec *iov, int count, int flags) {
 	ssize_t sent;
+	(void)flags;
 	do {
 		sent = writev(fd, iov, count);
 	} while(sent < 0 && errno == EINTR);

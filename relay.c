@@ -95,21 +95,25 @@ static void relay_note(struct connection *c, uint16_t code, const char *why) {
 	}
 }
 
-/* The only place that sends a close frame. */
-static void relay_send_close(struct connection *c, uint16_t code, const char *reason) {
+/* The only place that sends a close frame. `last`: the client's has come, or is not waited for. */
+static void relay_send_close(struct connection *c, uint16_t code, const char *reason, bool last) {
 	uint8_t frame[WEBSOCKET_CLOSE_FRAME_MAX];
 	size_t len = websocket_put_close(frame, code, reason);
 	assert(!c->close_sent);
 	c->close_sent = true;
 	/* A client that is gone is met by the next read. */
-	stream_write(&c->client, frame, len);
+	if(last) {
+		stream_write_last(&c->client, frame, len);
+	} else {
+		stream_write(&c->client, frame, len);
+	}
 }
 
 /* Our side starts the closing handshake; the client's bytes go on to the peer until its close frame. */
 static void relay_start_closing(
 	struct connection *c, uint16_t code, const char *why, uint64_t wait_ms) {
 	relay_note(c, code, why);
-	relay_send_close(c, code, why);
+	relay_send_close(c, code, why, false);
 	stream_outstanding(&c->client); /* progress counts from here */
 	connection_enter(c, CONNECTION_CLOSING);
 	connection_set_deadline(c, now_of(c) + wait_ms);
@@ -123,7 +127,7 @@ static void relay_start_closing(
 static void relay_fail(struct connection *c, uint16_t code, const char *why) {
 	relay_note(c, code, why);
 	if(!c->close_sent) {
-		relay_send_close(c, code, why);
+		relay_send_close(c, code, why, true);
 	}
 	connection_linger(c);
 }
@@ -344,7 +348,7 @@ static void client_closes(struct connection *c, const uint8_t *payload, size_t l
 		return;
 	}
 	relay_note(c, code, "closed by the client");
-	relay_send_close(c, code, NULL);
+	relay_send_close(c, code, NULL, true);
 	connection_linger(c);
 }
 
