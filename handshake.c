@@ -46,6 +46,7 @@ struct handshake {
 	char *user; /* who the client says he is; NULL: nobody has asked */
 	bool granted; /* and has proven */
 	bool head_only; /* the request is HEAD */
+	bool upgrade; /* the request asks for WebSocket */
 	bool proxy_header; /* has to come first; `input` is what there is of it */
 	bool identified; /* the client's address is final */
 	bool shared; /* by clients of a proxy: header fields tell whose a request is */
@@ -235,16 +236,12 @@ static void answer_web(struct connection *c, const struct http_request *request)
 	answer_begin(c, response.head, response.head_len, response.keep);
 }
 
-static bool is_upgrade(const struct http_request *request) {
-	return http_has_token(request, "Upgrade", "websocket");
-}
-
 /* Is this for the option `health`? */
 static bool asks_for_health(const struct connection *c, const struct http_request *request) {
 	const char *health = c->env->settings->health;
 	struct http_slice path = target_path(request);
 	bool is_read = http_method_is(request, "GET") || http_method_is(request, "HEAD");
-	return health && is_read && !is_upgrade(request) && path.len == strlen(health) &&
+	return health && is_read && !c->handshake->upgrade && path.len == strlen(health) &&
 		memcmp(path.at, health, path.len) == 0;
 }
 
@@ -440,6 +437,18 @@ static bool is_forged(struct http_slice name) {
 		(name.at[word] == '-' || name.at[word] == '_');
 }
 
+/* Their values for one request. */
+struct pseudo_values {
+	const char *value[PSEUDO_HEADERS];
+	char buf[PSEUDO_HEADERS][PSEUDO_TEXT];
+};
+
+static void find_pseudo_values(const struct connection *c, struct pseudo_values *out) {
+	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
+		out->value[i] = pseudo_headers[i].value(c, out->buf[i]);
+	}
+}
+
 /* The password is none of the backend's business once we have asked for it ourselves. */
 static bool is_passed_on(const struct connection *c, const struct http_header *header) {
 	bool is_secret = c->handshake->granted && http_slice_is(header->name, "Authorization");
@@ -458,7 +467,7 @@ static char *copy_slice(char **at, struct http_slice slice) {
 	return start;
 }
 
-static size_t copies_size(const struct upgrade *u) {
+static size_t copies_size(const struct upgrade *u, const struct pseudo_values *pseudo) {
 	const struct http_request *request = u->request;
 	size_t size = (request->headers + PSEUDO_HEADERS) * sizeof(ws_http_header) +
 		u->protocols * sizeof(char *);
@@ -468,8 +477,7 @@ static size_t copies_size(const struct upgrade *u) {
 		size += request->header[i].name.len + 2 * request->header[i].value.len + 4;
 	}
 	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
-		char buf[PSEUDO_TEXT];
-		const char *value = pseudo_headers[i].value(u->c, buf);
+		const char *value = pseudo->value[i];
 		size += value ? strlen(pseudo_headers[i].name) + strlen(value) + 2 : 0;
 	}
 	return size;
@@ -493,7 +501,7 @@ static char *copy_text(char **at, const char *text) {
 	return copy_slice(at, (struct http_slice){.at = text, .len = strlen(text)});
 }
 
-static void copy_headers(struct upgrade *u, char **at) {
+static void copy_headers(struct upgrade *u, const struct pseudo_values *pseudo, char **at) {
 	ws_http_header *next = u->query.header;
 	for(size_t i = 0; i < u->request->headers; i++) {
 		const struct http_header *header = &u->request->header[i];
@@ -503,11 +511,9 @@ static void copy_headers(struct upgrade *u, char **at) {
 		}
 	}
 	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
-		char buf[PSEUDO_TEXT];
-		const char *value = pseudo_headers[i].value(u->c, buf);
-		if(value) {
+		if(pseudo->value[i]) {
 			next->tag = copy_text(at, pseudo_headers[i].name);
-			next++->value = copy_text(at, value);
+			next++->value = copy_text(at, pseudo->value[i]);
 		}
 	}
 	u->query.headers = (size_t)(next - u->query.header);
@@ -516,7 +522,9 @@ static void copy_headers(struct upgrade *u, char **at) {
 /* A backend may write into what it is given, so it gets copies. */
 static int copy_request(struct upgrade *u) {
 	const struct http_request *request = u->request;
-	u->memory = malloc(copies_size(u));
+	struct pseudo_values pseudo;
+	find_pseudo_values(u->c, &pseudo);
+	u->memory = malloc(copies_size(u, &pseudo));
 	if(!u->memory) {
 		return -ENOMEM;
 	}
@@ -531,7 +539,7 @@ static int copy_request(struct upgrade *u) {
 	};
 	u->query.endpoint = copy_slice(&at, request->target);
 	u->query.key = copy_slice(&at, header_value(request, "Sec-WebSocket-Key"));
-	copy_headers(u, &at);
+	copy_headers(u, &pseudo, &at);
 	copy_protocols(u, &at);
 	return 0;
 }
@@ -620,16 +628,21 @@ static void connect_failed(struct connection *c, int error, const char *why) {
 static void handshake_finish(struct connection *c) {
 	struct handshake *h = c->handshake;
 	char head[512 + HANDSHAKE_HEAD_MAX];
-	int len = snprintf(head, sizeof(head),
+	char *end = stpcpy(head,
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		"Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
-		h->accept, h->protocol ? "Sec-WebSocket-Protocol: " : "",
-		h->protocol ? h->protocol : "", h->protocol ? "\r\n" : "");
-	assert(len > 0 && (size_t)len < sizeof(head));
+		"Sec-WebSocket-Accept: ");
+	end = stpcpy(end, h->accept);
+	if(h->protocol) {
+		/* It is from the request, whose head has no more than HANDSHAKE_HEAD_MAX bytes. */
+		end = stpcpy(end, "\r\nSec-WebSocket-Protocol: ");
+		end = stpcpy(end, h->protocol);
+	}
+	end = stpcpy(end, "\r\n\r\n");
+	assert((size_t)(end - head) < sizeof(head));
 	connection_log(c, LOG_DEBUG, "connected to %s, subprotocol %s", c->peer_name,
 		h->protocol ? h->protocol : "none");
 	/* A client that is gone meanwhile is met by the first read. */
-	stream_write(&c->client, head, (size_t)len);
+	stream_write(&c->client, head, (size_t)(end - head));
 	c->handshake = NULL;
 	c->env->opened(c, h->input.data, h->input.len);
 	handshake_free(h);
@@ -858,7 +871,7 @@ static enum entrance start_check(struct connection *c, const struct auth_credent
 static enum entrance authenticate(struct connection *c, const struct http_request *request) {
 	const struct connection_env *env = c->env;
 	struct auth_credentials credentials;
-	bool concerned = is_upgrade(request) || env->settings->web_auth;
+	bool concerned = c->handshake->upgrade || env->settings->web_auth;
 	if(!auth_get_users(env->auth) || !concerned || c->handshake->granted) {
 		return ENTRANCE_OPEN;
 	}
@@ -1045,7 +1058,7 @@ static void redirect(struct connection *c, const struct http_request *request) {
 }
 
 static void handle_request(struct connection *c, const struct http_request *request) {
-	if(is_upgrade(request)) {
+	if(c->handshake->upgrade) {
 		start_upgrade(c, request);
 	} else {
 		answer_web(c, request);
@@ -1060,7 +1073,7 @@ static bool check_request(struct connection *c, const struct http_request *reque
 	struct upgrade u = {.c = c, .request = request};
 	size_t count = sizeof(upgrade_checks) / sizeof(upgrade_checks[0]);
 	bool fine = true;
-	for(size_t i = 0; is_upgrade(request) && fine && i < count; i++) {
+	for(size_t i = 0; c->handshake->upgrade && fine && i < count; i++) {
 		fine = upgrade_checks[i](&u);
 	}
 	fine = fine && check_admission(&u);
@@ -1089,6 +1102,7 @@ static void head_complete(struct connection *c, const struct http_request *reque
 	struct handshake *h = c->handshake;
 	struct carry rest = {0};
 	h->head_only = http_method_is(request, "HEAD");
+	h->upgrade = http_has_token(request, "Upgrade", "websocket");
 	identify(c, request);
 	if(connection_is_dead(c)) {
 		return; /* one too many even to be told so */

@@ -456,10 +456,28 @@ bool http_method_is(const struct http_request *request, const char *method) {
 		memcmp(request->method.at, method, request->method.len) == 0;
 }
 
+static char lower(char c) {
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* The lengths first: names of fields begin alike, but few are equally long. */
+static bool is_text(struct http_slice slice, const char *text, size_t len) {
+	if(slice.len != len) {
+		return false;
+	}
+	for(size_t at = 0; at < len; at++) {
+		if(lower(slice.at[at]) != lower(text[at])) {
+			return false;
+		}
+	}
+	return true;
+}
+
 const struct http_header *http_find_header(
 	const struct http_request *request, const char *name, size_t index) {
+	size_t len = strlen(name);
 	for(size_t at = 0; at < request->headers; at++) {
-		if(!http_slice_is(request->header[at].name, name)) {
+		if(!is_text(request->header[at].name, name, len)) {
 			continue;
 		}
 		if(index == 0) {
@@ -471,24 +489,16 @@ const struct http_header *http_find_header(
 }
 
 size_t http_count_header(const struct http_request *request, const char *name) {
+	size_t len = strlen(name);
 	size_t count = 0;
 	for(size_t at = 0; at < request->headers; at++) {
-		count += http_slice_is(request->header[at].name, name);
+		count += is_text(request->header[at].name, name, len);
 	}
 	return count;
 }
 
-static char lower(char c) {
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 bool http_slice_is(struct http_slice slice, const char *text) {
-	for(size_t at = 0; at < slice.len; at++) {
-		if(text[at] == '\0' || lower(slice.at[at]) != lower(text[at])) {
-			return false;
-		}
-	}
-	return text[slice.len] == '\0';
+	return is_text(slice, text, strlen(text));
 }
 
 /* Length up to the first comma that is not inside a quoted string (RFC 9110, 5.6.4). */
@@ -535,8 +545,16 @@ bool http_has_token(const struct http_request *request, const char *name, const 
 }
 
 bool http_is_token(struct http_slice slice) {
+	static const bool tchar[UINT8_MAX + 1] = {
+		['0' ... '9'] = true,
+		['a' ... 'z'] = true,
+		['A' ... 'Z'] = true,
+		['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true, ['\''] = true,
+		['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true, ['^'] = true, ['_'] = true,
+		['`'] = true, ['|'] = true, ['~'] = true,
+	};
 	for(size_t at = 0; at < slice.len; at++) {
-		if(!is_alphanumeric(slice.at[at]) && !is_one_of(slice.at[at], "!#$%&'*+-.^_`|~")) {
+		if(!tchar[(uint8_t)slice.at[at]]) {
 			return false;
 		}
 	}
