@@ -244,7 +244,8 @@ static int take_text(const struct parameter *parameter, struct peer_address *out
 }
 
 #define KIND(name) (1u << PEER_##name)
-#define TLS_TEXT(name) {#name, KIND(TLS), take_text, offsetof(struct peer_address, tls.name)}
+#define TLS_TEXT(name)                                                                             \
+	{ #name, KIND(TLS), take_text, offsetof(struct peer_address, tls.name) }
 static const struct parameter parameters[] = {
 	{"proxy", KIND(TCP) | KIND(TLS) | KIND(UNIX), take_proxy, 0},
 	{"verify", KIND(TLS), take_verify, 0},
@@ -265,8 +266,7 @@ static const struct parameter *find_parameter(const char *key, size_t len) {
 }
 
 /* One `key=value`, which is changed. `*seen` has a bit for each parameter. */
-static int parse_parameter(
-	char *text, unsigned *seen, struct peer_address *out, const char **why) {
+static int parse_parameter(char *text, unsigned *seen, struct peer_address *out, const char **why) {
 	char *equals = strchr(text, '=');
 	const struct parameter *parameter =
 		equals ? find_parameter(text, (size_t)(equals - text)) : NULL;
@@ -311,8 +311,7 @@ static int parse_parameters(char *query, struct peer_address *out, const char **
 }
 
 /* What follows the scheme; `rest` is changed. */
-static int parse_rest(
-	char *rest, const char *port, struct peer_address *out, const char **why) {
+static int parse_rest(char *rest, const char *port, struct peer_address *out, const char **why) {
 	char *query = strchr(rest, '?');
 	if(query) {
 		*query++ = '\0';

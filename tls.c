@@ -94,8 +94,7 @@ static int fail(struct tls *tls, int status) {
 		if(tls->in_ended && tls->in_len == 0) {
 			/* GnuTLS calls a cut record one that it cannot decode. */
 			snprintf(tls->reason, sizeof(tls->reason), "the connection ended %s",
-				tls->established ? "without close_notify"
-						 : "within the handshake");
+				tls->established ? "without close_notify" : "within the handshake");
 		} else if(status == GNUTLS_E_FATAL_ALERT_RECEIVED) {
 			snprintf(tls->reason, sizeof(tls->reason),
 				"the other side sent the alert \"%s\"",
@@ -225,9 +224,19 @@ static int keep_rest(struct tls *tls) {
 	return carry_append(&tls->rest, from, len);
 }
 
-/* A client need not follow a server that wants new keys, RFC 5246 section 7.4.1.1. */
+/*
+ * close_notify; or user_canceled, which Java says in front of it (RFC 8446, section 6.1). With TLS 1.3 GnuTLS takes the
+ * latter for a failure that ends the session.
+ */
+static bool is_goodbye(const struct tls *tls, ssize_t status) {
+	bool failed = status == GNUTLS_E_FATAL_ALERT_RECEIVED || status == GNUTLS_E_INVALID_SESSION;
+	return status == 0 || (failed && gnutls_alert_get(tls->session) == GNUTLS_A_USER_CANCELED);
+}
+
+/* Warnings; and a client need not follow a server that wants new keys, RFC 5246 section 7.4.1.1. */
 static bool may_ignore(const struct tls *tls, ssize_t status) {
-	return status == GNUTLS_E_REHANDSHAKE && tls->name;
+	return status == GNUTLS_E_WARNING_ALERT_RECEIVED ||
+		(status == GNUTLS_E_REHANDSHAKE && tls->name);
 }
 
 /*
@@ -244,11 +253,11 @@ static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
 			}
 		} else if(len > 0) {
 			tls->over = got == 0 || gnutls_error_is_fatal((int)got);
-			if(got < 0 && tls->over) {
+			if(tls->over && !is_goodbye(tls, got)) {
 				fail(tls, (int)got); /* GnuTLS says it once */
 			}
 			break;
-		} else if(got == 0) {
+		} else if(is_goodbye(tls, got)) {
 			return 0;
 		} else if(got == GNUTLS_E_AGAIN) {
 			return -EAGAIN;
@@ -481,8 +490,8 @@ static int session_new(struct stream *stream, struct tls_context *context, unsig
 
 /* Judges the other side's certificate by `data`. 0 or GnuTLS's error. */
 static int verify(struct tls *tls, gnutls_typed_vdata_st *data, unsigned count) {
-	int status = gnutls_certificate_verify_peers(
-		tls->session, data, count, &tls->verify_status);
+	int status =
+		gnutls_certificate_verify_peers(tls->session, data, count, &tls->verify_status);
 	if(status < 0) {
 		return status;
 	}

@@ -24,7 +24,7 @@ from harness import (
 )
 from test_flow import flood  # noqa: F401 (a fixture)
 from test_peers import messages_until_close, refused, routes_daemon
-from test_proxy import read_line, read_v2
+from test_proxy import Haproxy, read_line, read_v2
 from test_tls import der
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -362,6 +362,7 @@ def test_client_certificate_is_missing(serve, bridge, authority):
     daemon.wait_log(r"tls://\S+ failed: the other side sent the alert .*[Cc]ertificate.*1011")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_versions(run, pair, bridge):
     """Nothing below 1.2."""
     context = tls_files.server_context(pair)
@@ -469,6 +470,28 @@ def test_proxy_header_in_front(serve, bridge, version):
     assert headers[1][2:4] == ("127.0.0.1", "127.0.0.1")
     assert headers[1][4] == (client.sock.getsockname()[1], client.daemon.port)
     client.close_handshake(1000)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_haproxy(run, bridge, authority, pair, tmp_path, version):
+    """As PROXY headers and TLS are mostly met: haproxy takes off both and tells its own server."""
+    peer = run(TcpPeer())
+    chain = tmp_path / "chain.pem"
+    chain.write_text(pair.cert.read_text() + pair.key.read_text())
+    front = run(Haproxy(
+        tmp_path, f"127.0.0.1:{peer.port}", f"accept-proxy ssl crt {chain}", "send-proxy"))
+    client = bridge(f"tls://localhost:{front.port}", proxy=version).open()
+    client.send_text("hello")
+    connection = peer.accept()
+    assert read_line(connection)[2:5:2] == list(map(str, client.sock.getsockname()))
+    assert connection.recv_exactly(5) == b"hello"
+    connection.send(b"and back")
+    assert client.recv_bytes(8) == b"and back"
+    connection.finish()
+    client.expect_close()
+    client.send_close(1000)
+    client.expect_eof()
+    connection.expect_eof()
 
 
 # --- data ---------------------------------------------------------------------------------------

@@ -516,6 +516,30 @@ static void test_hosts(void **state) {
 }
 
 /* Of two pairs, the first of which is fine. */
+/* Java's way to say goodbye: a warning and then close_notify, here behind data and alone. */
+static void test_warning_before_the_goodbye(void **state) {
+	for(size_t i = 0; i < 4; i++) {
+		struct test test;
+		begin(&test, *state, versions[i % 2], true);
+		begin_client(&test);
+		run_until_quiet(&test);
+		if(i & 2) {
+			assert_int_equal(stream_write(&test.b.stream, "last", 4), 0);
+		}
+		/* The session is the first thing that a stream of this kind keeps. */
+		gnutls_session_t session;
+		memcpy(&session, test.b.stream.transform, sizeof(session));
+		assert_int_equal(
+			gnutls_alert_send(session, GNUTLS_AL_WARNING, GNUTLS_A_USER_CANCELED), 0);
+		stream_finish(&test.b.stream);
+		run_until_quiet(&test);
+		assert_int_equal(test.a.len, i & 2 ? 4 : 0);
+		assert_true(test.a.over);
+		assert_int_equal(test.a.end, 0);
+		end(&test);
+	}
+}
+
 static void expect_mistake(const struct files *files, struct tls_server_options options,
 	const struct tls_pair *pair, const char *option, const char *word) {
 	struct tls_context *context = NULL;
@@ -575,6 +599,7 @@ int main(void) {
 		cmocka_unit_test(test_end_within_the_handshake),
 		cmocka_unit_test(test_write_before_the_handshake),
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_warning_before_the_goodbye),
 		cmocka_unit_test(test_mistakes),
 	};
 	return cmocka_run_group_tests(tests, make_files, remove_files);

@@ -205,8 +205,8 @@ static void test_trouble(void **state) {
 	expect_trouble(&(struct peer_tls){.ca = files->copy}, files->copy, "none");
 	expect_trouble(&(struct peer_tls){.ca = files->folder}, files->folder, "authorities");
 	expect_trouble(&(struct peer_tls){.cert = nowhere}, nowhere, "No such file");
-	expect_trouble(&(struct peer_tls){.cert = files->cert, .key = nowhere}, nowhere,
-		"No such file");
+	expect_trouble(
+		&(struct peer_tls){.cert = files->cert, .key = nowhere}, nowhere, "No such file");
 	expect_trouble(&(struct peer_tls){.cert = files->cert}, files->cert, "cannot use");
 	expect_trouble(&(struct peer_tls){.cert = files->cert, .key = files->other}, files->other,
 		"does not belong");
