@@ -25,8 +25,17 @@
 #define TLS_READ LOOP_SCRATCH_SIZE /* ciphertext taken off a socket at once */
 #define TLS_GATHER (16 * 1024) /* small pieces are put together up to a record */
 
+/* One of several pairs of a server. */
+struct tls_choice {
+	gnutls_x509_crt_t leaf;
+	gnutls_certificate_credentials_t
+		credentials; /* this pair and others that do for all its names */
+};
+
 struct tls_context {
-	gnutls_certificate_credentials_t credentials;
+	gnutls_certificate_credentials_t credentials; /* all pairs */
+	struct tls_choice *choice; /* server: for each pair */
+	size_t choices;
 	gnutls_priority_t priority;
 	gnutls_datum_t ticket_key; /* server: encrypts session tickets */
 	enum tls_verify verify;
@@ -536,6 +545,42 @@ static int verify_server(gnutls_session_t session) {
 	return verify(tls, data, 2);
 }
 
+static bool covers(const struct tls_choice *choice, const char *name, unsigned flags) {
+	return gnutls_x509_crt_check_hostname2(choice->leaf, name, flags) != 0;
+}
+
+static bool has_capitals(const char *name) {
+	return strpbrk(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL;
+}
+
+/*
+ * Which pair does the client ask for? GnuTLS compares names letter by letter, and chooses by the algorithms among
+ * equal ones: that is left to it. What remains are patterns and capitals.
+ */
+static int choose_pair(gnutls_session_t session) {
+	struct tls *tls = gnutls_transport_get_ptr(session);
+	const struct tls_context *context = tls->context;
+	char name[256];
+	size_t len = sizeof(name);
+	unsigned type;
+	/* Without a name, or with one that is none (RFC 6066, 3): as if nothing was asked for. */
+	if(gnutls_server_name_get(session, name, &len, &type, 0) < 0 || type != GNUTLS_NAME_DNS) {
+		return 0;
+	}
+	for(size_t i = 0; i < context->choices && !has_capitals(name); i++) {
+		if(covers(&context->choice[i], name, GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS)) {
+			return 0;
+		}
+	}
+	for(size_t i = 0; i < context->choices; i++) {
+		if(covers(&context->choice[i], name, 0)) {
+			return gnutls_credentials_set(
+				session, GNUTLS_CRD_CERTIFICATE, context->choice[i].credentials);
+		}
+	}
+	return 0;
+}
+
 int tls_accept(struct stream *stream, struct tls_context *context, bool detect) {
 	static const gnutls_certificate_request_t requests[] = {
 		[TLS_VERIFY_OFF] = GNUTLS_CERT_IGNORE,
@@ -554,6 +599,9 @@ int tls_accept(struct stream *stream, struct tls_context *context, bool detect) 
 	gnutls_certificate_server_set_request(session, requests[context->verify]);
 	if(context->verify != TLS_VERIFY_OFF) {
 		gnutls_session_set_verify_function(session, verify_client);
+	}
+	if(context->choices > 1) {
+		gnutls_handshake_set_post_client_hello_function(session, choose_pair);
 	}
 	if(detect) {
 		stream->ops = &detect_ops;
@@ -638,13 +686,18 @@ size_t tls_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]
 	unsigned count;
 	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
 	gnutls_x509_crt_t certificate;
-	size_t len = TLS_SUBJECT_MAX;
+	gnutls_datum_t name = {NULL, 0};
 	/* An invalid certificate has ended the handshake: one that is here was verified. */
 	if(!chain || count == 0 || gnutls_x509_crt_init(&certificate) < 0) {
 		return 0;
 	}
 	bool fine = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
-		gnutls_x509_crt_get_dn(certificate, out, &len) == 0;
+		gnutls_x509_crt_get_dn3(certificate, &name, 0) == 0 && name.size < TLS_SUBJECT_MAX;
+	if(fine) {
+		memcpy(out, name.data, name.size);
+		out[name.size] = '\0';
+	}
+	gnutls_free(name.data);
 	gnutls_x509_crt_deinit(certificate);
 	return fine ? strlen(out) : 0;
 }
@@ -656,10 +709,24 @@ struct tls_context *tls_context_ref(struct tls_context *context) {
 	return context;
 }
 
+static void free_choices(struct tls_context *context) {
+	for(size_t i = 0; i < context->choices; i++) {
+		const struct tls_choice *choice = &context->choice[i];
+		if(choice->leaf) {
+			gnutls_x509_crt_deinit(choice->leaf);
+		}
+		if(choice->credentials) {
+			gnutls_certificate_free_credentials(choice->credentials);
+		}
+	}
+	free(context->choice);
+}
+
 void tls_context_unref(struct tls_context *context) {
 	if(!context || --context->references > 0) {
 		return;
 	}
+	free_choices(context);
 	if(context->credentials) {
 		gnutls_certificate_free_credentials(context->credentials);
 	}
@@ -705,16 +772,16 @@ static int check_readable(const char *path, char error[TLS_ERROR_MAX]) {
 	return result;
 }
 
-static int load_pair(
-	struct tls_context *context, const char *cert, const char *key, char error[TLS_ERROR_MAX]) {
+static int load_pair(gnutls_certificate_credentials_t credentials, const char *cert,
+	const char *key, char error[TLS_ERROR_MAX]) {
 	key = key ? key : cert;
 	int result = check_readable(cert, error);
 	result = result ? result : check_readable(key, error);
 	if(result) {
 		return result;
 	}
-	int status = gnutls_certificate_set_x509_key_file(
-		context->credentials, cert, key, GNUTLS_X509_FMT_PEM);
+	int status =
+		gnutls_certificate_set_x509_key_file(credentials, cert, key, GNUTLS_X509_FMT_PEM);
 	if(status >= 0) {
 		return 0;
 	}
@@ -728,8 +795,11 @@ static int load_pair(
 	return -EINVAL;
 }
 
-/* Are there certificates in it? GnuTLS does not tell which file of a pair it complains about. */
-static int check_certificates(const char *file, char error[TLS_ERROR_MAX]) {
+/*
+ * Takes the first certificate out of a file. Of a pair that it cannot use GnuTLS does not tell which file is wrong: this
+ * one if it fails here.
+ */
+static int load_leaf(gnutls_x509_crt_t *out, const char *file, char error[TLS_ERROR_MAX]) {
 	gnutls_datum_t text;
 	gnutls_x509_crt_t *list;
 	unsigned count;
@@ -747,22 +817,23 @@ static int check_certificates(const char *file, char error[TLS_ERROR_MAX]) {
 			gnutls_strerror(status));
 		return -EINVAL;
 	}
-	while(count > 0) {
+	while(count > 1) {
 		gnutls_x509_crt_deinit(list[--count]);
 	}
+	*out = list[0];
 	gnutls_free(list);
 	return 0;
 }
 
 static int load_authorities(
-	struct tls_context *context, const char *file, char error[TLS_ERROR_MAX]) {
+	gnutls_certificate_credentials_t credentials, const char *file, char error[TLS_ERROR_MAX]) {
 	int result = file ? check_readable(file, error) : 0;
 	if(result) {
 		return result;
 	}
-	int status = file ? gnutls_certificate_set_x509_trust_file(
-				    context->credentials, file, GNUTLS_X509_FMT_PEM)
-			  : gnutls_certificate_set_x509_system_trust(context->credentials);
+	int status = file
+		? gnutls_certificate_set_x509_trust_file(credentials, file, GNUTLS_X509_FMT_PEM)
+		: gnutls_certificate_set_x509_system_trust(credentials);
 	if(status > 0 || (status == 0 && !file)) {
 		return 0;
 	}
@@ -775,15 +846,63 @@ static int load_authorities(
 static int load_pairs(struct tls_context *context, const struct tls_server_options *options,
 	struct tls_mistake *mistake) {
 	int result = 0;
+	mistake->option = "cert";
+	context->choice = calloc(options->pairs, sizeof(*context->choice));
+	if(!context->choice) {
+		return -ENOMEM;
+	}
+	context->choices = options->pairs;
 	for(size_t i = 0; i < options->pairs && result == 0; i++) {
 		const struct tls_pair *pair = &options->pair[i];
 		mistake->pair = i;
 		mistake->option = "cert";
-		result = check_certificates(pair->cert, mistake->text);
+		result = load_leaf(&context->choice[i].leaf, pair->cert, mistake->text);
 		if(result == 0) {
 			mistake->option = pair->key ? "key" : "cert";
-			result = load_pair(context, pair->cert, pair->key, mistake->text);
+			result = load_pair(
+				context->credentials, pair->cert, pair->key, mistake->text);
 		}
+	}
+	return result;
+}
+
+/* Has the certificate all names of the other one? */
+static bool covers_all(const struct tls_choice *choice, gnutls_x509_crt_t other) {
+	unsigned names = 0;
+	for(unsigned i = 0;; i++) {
+		char name[256];
+		size_t len = sizeof(name);
+		int type = gnutls_x509_crt_get_subject_alt_name(other, i, name, &len, NULL);
+		if(type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
+			return names > 0;
+		}
+		if(type != GNUTLS_SAN_DNSNAME) {
+			continue;
+		}
+		if(!covers(choice, name, 0)) {
+			return false;
+		}
+		names++;
+	}
+}
+
+/* What a client gets that asks for a name of the pair: it, and those with other algorithms for the same names. */
+static int load_choice(struct tls_context *context, const struct tls_server_options *options,
+	size_t number, char error[TLS_ERROR_MAX]) {
+	struct tls_choice *choice = &context->choice[number];
+	int result = 0;
+	if(gnutls_certificate_allocate_credentials(&choice->credentials) < 0) {
+		snprintf(error, TLS_ERROR_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	for(size_t i = 0; i < options->pairs && result == 0; i++) {
+		if(i == number || covers_all(&context->choice[i], choice->leaf)) {
+			result = load_pair(choice->credentials, options->pair[i].cert,
+				options->pair[i].key, error);
+		}
+	}
+	if(result == 0 && options->client_ca) {
+		result = load_authorities(choice->credentials, options->client_ca, error);
 	}
 	return result;
 }
@@ -800,7 +919,10 @@ int tls_server_open(struct tls_context **out, const struct tls_server_options *o
 	result = load_pairs(context, options, mistake);
 	if(result == 0 && options->client_ca) {
 		mistake->option = "client-ca";
-		result = load_authorities(context, options->client_ca, mistake->text);
+		result = load_authorities(context->credentials, options->client_ca, mistake->text);
+	}
+	for(size_t i = 0; i < options->pairs && options->pairs > 1 && result == 0; i++) {
+		result = load_choice(context, options, i, mistake->text);
 	}
 	if(result == 0 && gnutls_session_ticket_key_generate(&context->ticket_key) < 0) {
 		snprintf(mistake->text, sizeof(mistake->text),
@@ -824,10 +946,10 @@ int tls_client_open(struct tls_context **out, const struct tls_client_options *o
 	}
 	context->insecure = options->insecure;
 	if(options->cert) {
-		result = load_pair(context, options->cert, options->key, error);
+		result = load_pair(context->credentials, options->cert, options->key, error);
 	}
 	if(result == 0 && !options->insecure) {
-		result = load_authorities(context, options->ca, error);
+		result = load_authorities(context->credentials, options->ca, error);
 	}
 	if(result) {
 		tls_context_unref(context);

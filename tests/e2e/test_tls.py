@@ -29,6 +29,7 @@ from harness import (
     echo, eventually, frame, run_once, scaled,
 )
 from test_counts import can_trace, standing_still
+from test_proxy import Haproxy
 from test_web import exchange, receive
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -183,6 +184,18 @@ def test_curl(serve, authority, version):
     assert result.stdout.startswith("HTTP/1.1 426 ")
 
 
+def test_curl_follows_to_https(serve, authority, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_bytes(b"the page")
+    daemon = serve(f"--web={page}", "--redirect-https=yes")
+    result = subprocess.run(
+        ["curl", "-sSfL", "--cacert", authority.cert, "--resolve", f"localhost:{daemon.port}:127.0.0.1",
+         "-w", "|%{http_code}|%{num_redirects}|%{url_effective}|%{ssl_verify_result}",
+         f"http://localhost:{daemon.port}/"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"the page|200|1|https://localhost:{daemon.port}/|0"
+
+
 def test_curl_gets_a_large_page(serve, authority, tmp_path):
     page = tmp_path / "page.bin"
     page.write_bytes(os.urandom(5 << 20))
@@ -261,6 +274,18 @@ def test_gnutls(serve, authority, priority):
     assert b"HTTP/1.1 426 " in output
 
 
+@pytest.mark.parametrize("priority", ["NORMAL:-VERS-ALL:+VERS-TLS1.2", "NORMAL:-VERS-ALL:+VERS-TLS1.3"])
+def test_gnutls_resumes(serve, authority, priority):
+    """It connects twice by itself; the second time with what it got the first time."""
+    daemon = serve()
+    output = talk(
+        ["gnutls-cli", "--resume", "--x509cafile", authority.cert, "--priority", priority,
+         "--sni-hostname=localhost", "--verify-hostname=localhost", "-p", daemon.port, "127.0.0.1"],
+        build_request("/", plain=True))
+    assert b"This is a resumed session" in output
+    assert b"HTTP/1.1 426 " in output
+
+
 def test_key_update(serve):
     """A client of TLS 1.3 may ask for new keys at any time."""
     daemon = serve()
@@ -276,6 +301,57 @@ def test_renegotiation_is_refused(serve):
     assert b"HTTP" not in output
     daemon.wait_log(FAILED)
     chat(open_tls(daemon, tls_files.client_context()))
+
+
+def test_no_early_data(serve, tmp_path):
+    """It could be sent again by whoever has seen it (RFC 8446, section 8)."""
+    daemon = serve("-v")
+    request, ticket, early = build_request("/", plain=True), tmp_path / "ticket", tmp_path / "early"
+    early.write_bytes(build_request("/early", plain=True))
+    talk(s_client(daemon, "-tls1_3", "-ign_eof", "-sess_out", ticket), request)
+    assert b"Max Early Data: 0" in subprocess.run(
+        ["openssl", "sess_id", "-in", ticket, "-noout", "-text"], capture_output=True, check=True).stdout
+    output = talk(s_client(daemon, "-tls1_3", "-ign_eof", "-sess_in", ticket, "-early_data", early), request)
+    assert b"Early data was not sent" in output
+    assert b"HTTP/1.1 426 " in output
+    assert "/early" not in daemon.log()
+
+
+# --- proxies in front ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("send", ["", "send-proxy", "send-proxy-v2"])
+def test_haproxy_passes_tls_on(run, serve, authority, pair, tmp_path, send):
+    """Bytes pass as they are; what haproxy says in front of them is not encrypted."""
+    trust = ["--trusted-proxy=127.0.0.1", "--proxy-protocol=yes"] if send else []
+    daemon = serve("--tls=required", *trust)
+    haproxy = run(Haproxy(tmp_path, f"127.0.0.1:{daemon.port}", server_more=send))
+    sock = socket.create_connection(("127.0.0.1", haproxy.port), TIMEOUT, ("127.0.0.9", 0))
+    with RawClient(None, sock=sock, tls=tls_files.client_context(authority)) as client:
+        assert client.sock.tls.getpeercert(True) == der(pair)
+        port = client.sock.getsockname()[1]
+        chat(client)
+    daemon.wait_log(rf"127\.0\.0\.9:{port}: .*closed" if send else "127.0.0.1:.*closed")
+
+
+def test_haproxy_encrypts_again(run, serve, authority, tmp_path):
+    """Its own certificate for the client; ours, which it verifies, behind it."""
+    outer = authority.issue("localhost")
+    both = tmp_path / "outer.pem"
+    both.write_text(outer.cert.read_text() + outer.key.read_text())
+    daemon = serve("--tls=required")
+    haproxy = run(Haproxy(
+        tmp_path, f"127.0.0.1:{daemon.port}", f"ssl crt {both} alpn http/1.1",
+        f"ssl verify required ca-file {authority.cert} sni str(localhost) verifyhost localhost "
+        "alpn http/1.1 check inter 100ms"))
+    for version in VERSIONS:
+        sock = socket.create_connection(("127.0.0.1", haproxy.port), TIMEOUT)
+        with RawClient(None, sock=sock, tls=tls_files.client_context(authority, version=version)) as client:
+            assert client.sock.tls.getpeercert(True) == der(outer)
+            client.upgrade()
+            client.send_in_background(frame(2, b"x" * (1 << 20)))
+            assert client.recv_bytes(1 << 20) == b"x" * (1 << 20)
+            client.close_handshake(1000)
 
 
 # --- one port -----------------------------------------------------------------------------------
@@ -433,6 +509,36 @@ def test_server_name_chooses(serve, authority):
     assert shown(daemon, tls_files.client_context(), "three.example") == der(one)
 
 
+def test_server_name_chooses_by_pattern(serve, authority, people):
+    """GnuTLS itself compares names letter by letter. A name of its own comes before a pattern, whichever is
+    given first, and the algorithms of the client decide between certificates with the same pattern."""
+    one, wild = authority.issue("one.example"), authority.issue("*.two.example")
+    rsa, own = authority.issue("*.two.example", key="rsa"), authority.issue("own.two.example")
+    ca, clients = people
+    daemon = serve(f"--client-ca={ca.cert}", "--client-verify=required", "--tls=required",
+                   pairs=[one, wild, rsa, own])
+    for version in VERSIONS:
+        context = tls_files.client_context(authority, pair=clients["valid"], version=version)
+        assert shown(daemon, context, "any.two.example") == der(wild)
+        assert shown(daemon, context, "own.two.example") == der(own)
+        assert shown(daemon, context, "one.example") == der(one)
+        context.check_hostname = False
+        assert shown(daemon, context, "ANY.Two.EXAMPLE") == der(wild)
+        assert shown(daemon, context, "ONE.example") == der(one)
+        context.verify_mode = ssl.CERT_NONE
+        for name in ("two.example", "a.b.two.example", "xtwo.example"):
+            assert shown(daemon, context, name) == der(one)
+    context = tls_files.client_context(authority, pair=clients["valid"], version=VERSIONS[0])
+    context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
+    assert shown(daemon, context, "any.two.example") == der(rsa)
+
+
+def test_no_server_name(serve, authority, pair):
+    """Addresses are no names, so none is sent: the first pair answers."""
+    daemon = serve(pairs=[pair, authority.issue("two.example")])
+    assert shown(daemon, tls_files.client_context(authority), "127.0.0.1") == der(pair)
+
+
 def test_key_in_the_file_of_the_certificate(run, authority, pair, tmp_path):
     both = tmp_path / "both.pem"
     both.write_text(pair.cert.read_text() + pair.key.read_text())
@@ -497,6 +603,29 @@ def test_openssl_resumes(serve, tmp_path, version):
     assert b"HTTP/1.1 426 " in second
 
 
+def test_openssl_reconnects(serve):
+    daemon = serve()
+    output = talk(s_client(daemon, "-tls1_2", "-ign_eof", "-reconnect"), build_request("/", plain=True))
+    assert output.count(b"\nReused, TLSv1.2") == 5
+    assert b"HTTP/1.1 426 " in output
+
+
+@each_version
+def test_new_certificates_end_old_tickets(changing, authority, version):
+    """A session cannot be taken up again that began under a certificate that is gone."""
+    daemon, live = changing
+    context = tls_files.client_context(authority, version=version)
+    first = open_tls(daemon, context)
+    chat(first)
+    new = authority.issue("localhost")
+    copy(new, live)
+    daemon.wait_log("read again")
+    second = open_tls(daemon, context, session=first.sock.tls.session)
+    assert not second.sock.tls.session_reused
+    assert second.sock.tls.getpeercert(True) == der(new)
+    chat(second)
+
+
 # --- certificates of clients --------------------------------------------------------------------
 
 
@@ -548,6 +677,53 @@ def test_resumption_with_a_client_certificate(serve, authority, people, version)
     second = open_tls(daemon, context, session=first.sock.tls.session)
     assert second.sock.tls.session_reused
     chat(second)
+
+
+@each_version
+def test_other_authority_after_reload(run, authority, pair, people, tmp_path, version):
+    """Whom a reload locks out cannot come in with an old ticket; who is in stays."""
+    ca, pairs = people
+    path = tmp_path / "websocksy.conf"
+
+    def configure(client_ca):
+        path.write_text(
+            "[core]\nport = 0\nlisten = 127.0.0.1\ntls = required\nclient-verify = required\n"
+            f"cert = {pair.cert}\nkey = {pair.key}\nclient-ca = {client_ca}\n"
+            "[backend]\nhost = echo://\n")
+
+    configure(ca.cert)
+    daemon = run(Daemon(path, defaults=False, tls=False))
+    context = tls_files.client_context(authority, pair=pairs["valid"], version=version)
+    first = open_tls(daemon, context)
+    first.upgrade()
+    first.round_trip()
+    configure(authority.cert)
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("(?i)reload|read again")
+    first.round_trip()
+    with pytest.raises((ssl.SSLError, ConnectionResetError, BrokenPipeError)):
+        open_tls(daemon, context, session=first.sock.tls.session).sock.recv(1)
+    daemon.wait_log(FAILED)
+    first.close_handshake()
+
+
+def test_subject_reaches_the_backend(run, serve, authority, people, tmp_path):
+    """Under a name that nobody else can use."""
+    ca, pairs = people
+    peer = run(TcpPeer(echo))
+    (tmp_path / "CN=Jane Doe,O=Example").write_text(f"{peer.url} *\n")
+    daemon = serve(f"--client-ca={ca.cert}", "--client-verify=optional", "-b", "file", "-c",
+                   f"path={tmp_path}", "-c", "expression=%header:Websocksy-Client-Subject%", peer=None)
+    client = open_tls(daemon, tls_files.client_context(authority, pair=pairs["valid"]))
+    client.upgrade(headers={"Websocksy-Client-Subject": "CN=Somebody Else"})
+    client.send_text("it is me")
+    assert client.recv_message() == (1, b"it is me")
+    client.close_handshake()
+    forged = {"Websocksy-Client-Subject": "CN=Jane Doe,O=Example",
+              "websocksy-client-subject": "CN=Jane Doe,O=Example"}
+    for stranger in (open_tls(daemon, tls_files.client_context(authority)), daemon.connect()):
+        stranger.send_raw(build_request("/", headers=forged))
+        assert stranger.recv_http().status == 404
 
 
 # --- handshakes that are slow, cut, or rubbish --------------------------------------------------
@@ -689,6 +865,67 @@ def test_cut_handshakes(serve):
             client.close()
     eventually(lambda: daemon.fds() == fds, "the descriptors to be closed")
     chat(open_tls(daemon, tls_files.client_context()))
+
+
+@each_version
+@pytest.mark.parametrize("how", ["close", "abort", "stall"])
+def test_cut_in_each_flight(serve, version, how):
+    """Behind each piece that the client sends, and within it."""
+    daemon = serve()
+    daemon.settle()
+    fds = daemon.fds()
+    flights = 0
+    for flight in range(8):
+        for share in (0.5, 1):
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            session = tls_files.client_context(version=version).wrap_bio(
+                incoming, outgoing, server_hostname="localhost")
+            client = daemon.connect()
+            done = False
+            for _ in range(flight):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    session.do_handshake()
+                    done = True
+                client.sock.sendall(outgoing.read())
+                if not done:
+                    incoming.write(client.sock.recv(1 << 16))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                session.do_handshake()
+            data = outgoing.read()
+            client.sock.sendall(data[:int(len(data) * share)])
+            if how == "close":
+                client.close()
+            elif how == "abort":
+                client.abort()
+        flights = flight
+        if done:
+            break
+    assert 1 <= flights < 8
+    daemon.barrier.round_trip()  # those that stall delay nobody
+    chat(open_tls(daemon, tls_files.client_context()))
+    barrier = daemon.barrier
+    daemon.clients.remove(barrier)
+    daemon.close_clients()
+    eventually(lambda: daemon.fds() == fds, "the descriptors to be closed")
+    barrier.close()
+
+
+def test_many_stalled_handshakes(serve):
+    """Two hundred clients that stop in the middle, in the handshake or in a record, delay nobody."""
+    daemon = serve()
+    daemon.settle()
+    hello = client_hello()
+    for number in range(200):
+        client = daemon.connect()
+        client.send_raw(hello[:1 + number * len(hello) // 200])
+    for _ in range(20):
+        client = open_tls(daemon, tls_files.client_context())
+        client.upgrade()
+        client.sock.tls.write(frame(1, b"x" * 100))
+        client.sock.sock.sendall(client.sock.outgoing.read()[:50])
+    for _ in range(10):
+        daemon.barrier.round_trip()
+        chat(open_tls(daemon, tls_files.client_context()))
 
 
 def test_cut_handshake_is_logged_and_a_mere_connection_is_not(serve):
