@@ -546,6 +546,15 @@ def test_key_in_the_file_of_the_certificate(run, authority, pair, tmp_path):
     assert shown(daemon, tls_files.client_context(authority)) == der(pair)
 
 
+@pytest.mark.parametrize("first", ["ec", "rsa"])
+def test_the_first_of_two_kinds_of_keys_is_preferred(serve, authority, pair, first):
+    """Which one costs the server a quarter of the other, so the order must mean something."""
+    rsa = authority.issue("localhost", key="rsa")
+    pairs = [pair, rsa] if first == "ec" else [rsa, pair]
+    daemon = serve(pairs=pairs)
+    assert shown(daemon, tls_files.client_context(authority)) == der(pairs[0])
+
+
 def test_rsa_and_ec_for_the_same_name(serve, authority, pair):
     rsa = authority.issue("localhost", key="rsa")
     daemon = serve(pairs=[pair, rsa])
