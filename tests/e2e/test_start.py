@@ -2,7 +2,8 @@
 """What starting costs: time until the first connection is served, and memory, with a certificate and without.
 
 Other work on the machine can only make a start slower, so the best of many counts, and they end as soon as one
-is good enough. What the libraries need is not ours to choose: memory is compared with that of a program that
+is good enough. Processor time has a tight limit; time by the clock, which a busy machine stretches tenfold, has one
+that shows whether anything is waited for. What the libraries need is not ours to choose: memory is compared with that of a program that
 does nothing but load the same certificate.
 """
 import shutil
@@ -18,8 +19,8 @@ from harness import BINARY, SANITIZED, TIMEOUT, Daemon, environment, free_port
 
 pytestmark = pytest.mark.skipif(SANITIZED, reason="a sanitizer starts slowly and keeps much memory")
 
-# The aim is 10 ms; this machine may be slower than the one where that was measured (3 and 5 ms).
-START_SECONDS = 0.02
+PROCESSOR_SECONDS = 0.01  # measured: 0.0024
+CLOCK_SECONDS = 0.1  # measured: 0.005 with a certificate, 0.003 without; the aim is 0.01
 STARTS = 60
 OWN_KB = 1024  # memory that no file is behind
 BEYOND_LIBRARIES_KB = 1536  # all that is resident, beyond the bare program
@@ -48,7 +49,7 @@ int main(int argc, char **argv) {
 
 
 def seconds_to_answer(*arguments):
-    """From the creation of the process to the first byte of its answer."""
+    """From the creation of the process to the first byte of its answer: by the clock, and on a processor."""
     port = free_port()
     command = [BINARY, "-q", "-l", "127.0.0.1", "-p", port, "-c", "host=echo://", *arguments]
     begin = time.perf_counter()
@@ -60,7 +61,9 @@ def seconds_to_answer(*arguments):
                 client.settimeout(TIMEOUT)
                 client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert client.recv(1) == b"H"
-                return time.perf_counter() - begin
+                taken = time.perf_counter() - begin
+                on_processor = Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]
+                return taken, int(on_processor) / 1e9
         finally:
             process.kill()
 
@@ -79,10 +82,13 @@ def connect(process, port, limit):
 def test_start_is_quick(tls):
     _, pair = tls_files.shared()
     files = (f"--cert={pair.cert}", f"--key={pair.key}") if tls else ()
-    taken = []
-    while not taken or (min(taken) > START_SECONDS and len(taken) < STARTS):
-        taken.append(seconds_to_answer(*files))
-    assert min(taken) <= START_SECONDS, f"{sorted(taken)[:5]}"
+    clock, processor = seconds_to_answer(*files)
+    for _ in range(STARTS):
+        if clock <= CLOCK_SECONDS and processor <= PROCESSOR_SECONDS:
+            break
+        clock, processor = map(min, zip((clock, processor), seconds_to_answer(*files)))
+    assert clock <= CLOCK_SECONDS
+    assert processor <= PROCESSOR_SECONDS
 
 
 def resident(status):
