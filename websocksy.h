@@ -100,7 +100,10 @@ typedef int64_t (*ws_framing)(uint8_t *data, size_t length, size_t last_read, ws
  */
 typedef const char *(*ws_framing_check)(const char *config);
 
-/* How to reach a peer. `detect` takes it from the scheme in front of the host (tcp:// without one). */
+/*
+ * How to reach a peer. `detect` takes it from the scheme in front of the host (tcp:// without one), the only way to
+ * schemes that are not listed: tls://, echo://.
+ */
 typedef enum {
 	peer_transport_detect,
 	peer_tcp_client,
