@@ -203,10 +203,14 @@ PYTHON
 	return "$status"
 }
 
-run_e2e_sanitized() {
+use_sanitizers() {
 	export SANITIZED=1
 	export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1
 	export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+}
+
+run_e2e_sanitized() {
+	use_sanitizers
 	run_e2e "$@"
 }
 
@@ -216,6 +220,11 @@ conformance=(test_handshake.py test_frames.py test_utf8.py test_close.py test_cl
 run_e2e_tls() {
 	export WEBSOCKSY_TLS=1
 	run_e2e_files "$1" "${conformance[@]/#/$e2e/}"
+}
+
+run_e2e_tls_sanitized() {
+	use_sanitizers
+	run_e2e_tls "$@"
 }
 
 # Figures are worth as much as the load generator that checks the bytes.
@@ -334,8 +343,12 @@ run_all() {
 	fi
 	wait
 	if [[ $built_gcc ]]; then
-		check e2e-tls run_e2e_tls build/gcc/websocksy
+		check e2e-tls run_e2e_tls build/gcc/websocksy &
 	fi
+	if [[ $built_asan ]]; then
+		check e2e-tls-asan run_e2e_tls_sanitized build/asan/websocksy &
+	fi
+	wait
 	check quickstart run_quickstart
 }
 

@@ -1347,17 +1347,21 @@ def test_certificates_become_readable(run, authority):
     eventually(lambda: shown(daemon, context) == der(new), "the new certificate")
 
 
-def test_files_beside_do_not_matter(changing, authority):
-    daemon, live = changing
-    daemon.settle()
-    for number in range(20):
-        (live.cert.parent / f"other-{number}").write_text("x")
+def test_files_beside_do_not_matter(serve, authority, tmp_path):
+    """The timeout of a client that asks for nothing is later than that of a change."""
+    live = tls_files.Pair(tmp_path / "live.pem", tmp_path / "live.key")
     copy(authority.issue("localhost"), live)
-    daemon.wait_log("the certificates have been read again")
-    for number in range(20):
-        (live.cert.parent / f"other-{number}").write_text("y")
+    daemon = serve("--handshake-timeout=500ms", pairs=[live])
     daemon.settle()
-    assert len(re.findall("certificates", daemon.log())) == 1
+    daemon.close_clients()
+    for name in ("other.pem", "live.pem.new", "live", "live.key2"):
+        (tmp_path / name).write_text("x")
+    os.rename(tmp_path / "other.pem", tmp_path / "another.pem")
+    client = daemon.connect()
+    assert client.recv_http().status == 408
+    assert "certificates" not in daemon.log()
+    os.utime(live.key)
+    daemon.wait_log("the certificates have been read again")
 
 
 @pytest.mark.parametrize("how", ["signal", "watch"])

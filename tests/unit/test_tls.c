@@ -149,6 +149,23 @@ static void over(struct side *side, ssize_t how) {
 	}
 }
 
+static size_t room_for(size_t len) {
+	size_t room = 1 << 16;
+	while(room < len) {
+		room *= 2;
+	}
+	return room;
+}
+
+/* Doubles: with sanitizers each realloc() copies. */
+static uint8_t *grow(uint8_t *data, size_t len, size_t more) {
+	if(!data || room_for(len) < len + more) {
+		data = realloc(data, room_for(len + more));
+		assert_non_null(data);
+	}
+	return data;
+}
+
 static void read_once(struct side *side) {
 	uint8_t *scratch = side->test->loop.scratch;
 	ssize_t got = stream_read(&side->stream, scratch, side->cap);
@@ -160,8 +177,7 @@ static void read_once(struct side *side) {
 		return;
 	}
 	assert_true((size_t)got <= side->cap);
-	side->got = realloc(side->got, side->len + (size_t)got);
-	assert_non_null(side->got);
+	side->got = grow(side->got, side->len, (size_t)got);
 	memcpy(side->got + side->len, scratch, (size_t)got);
 	side->len += (size_t)got;
 	if(side->echo) {
@@ -214,8 +230,7 @@ static bool way_take(struct way *way) {
 	if(got <= 0) {
 		return false;
 	}
-	way->held = realloc(way->held, way->held_len + (size_t)got);
-	assert_non_null(way->held);
+	way->held = grow(way->held, way->held_len, (size_t)got);
 	memcpy(way->held + way->held_len, data, (size_t)got);
 	way->held_len += (size_t)got;
 	return true;
@@ -480,6 +495,43 @@ static void test_end_within_the_handshake(void **state) {
 	}
 }
 
+/* So far the wire lets the client's bytes pass; then it ends. */
+static void end_after(const struct files *files, const char *priority, size_t at, bool reset) {
+	struct test test;
+	begin(&test, files, priority, at % 2);
+	test.up.cut = at;
+	begin_client(&test);
+	for(unsigned quiet = 0; quiet < QUIET_TURNS;) {
+		quiet = one_round(&test) ? 0 : quiet + 1;
+	}
+	assert_int_equal(test.up.passed, at);
+	assert_false(test.b.over);
+	shutdown(test.up.to, reset ? SHUT_RDWR : SHUT_WR);
+	for(int i = 0; i < QUIET_TURNS; i++) {
+		run_turn(&test);
+	}
+	assert_true(test.b.over);
+	assert_true(test.b.end < 0);
+	assert_int_equal(test.b.len, 0);
+	end(&test);
+}
+
+/* A client may vanish behind any byte of its handshake, that of its last flight included. */
+static void test_end_at_every_byte(void **state) {
+	for(size_t v = 0; v < 2; v++) {
+		struct test test;
+		begin(&test, *state, versions[v], true);
+		begin_client(&test);
+		run_until_quiet(&test);
+		assert_true(test.a.up);
+		size_t whole = test.up.passed;
+		end(&test);
+		for(size_t at = 1; at < whole - 8; at += CUT_STEP) {
+			end_after(*state, versions[v], at, at % 3 == 0);
+		}
+	}
+}
+
 static void test_write_before_the_handshake(void **state) {
 	struct test test;
 	begin(&test, *state, NULL, false);
@@ -597,6 +649,7 @@ int main(void) {
 		cmocka_unit_test(test_plain_is_refused_where_tls_is_required),
 		cmocka_unit_test(test_end_without_goodbye),
 		cmocka_unit_test(test_end_within_the_handshake),
+		cmocka_unit_test(test_end_at_every_byte),
 		cmocka_unit_test(test_write_before_the_handshake),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_warning_before_the_goodbye),
