@@ -136,6 +136,24 @@ def run_once(*args, timeout=None, **kwargs):
     return result
 
 
+class Nobody:
+    """A folder that everybody may enter, and what starts a daemon there that may not do what root may."""
+
+    def __enter__(self):
+        self.holder = tempfile.TemporaryDirectory(prefix="websocksy-test-")
+        self.folder = Path(self.holder.name)
+        self.folder.chmod(0o755)
+        # A copy, and plugins from here, as the checkout itself may be where only root gets to.
+        self.popen = {"executable": shutil.copy(BINARY, self.folder)}
+        self.args = [f"--plugin-path={self.folder}"]
+        if os.geteuid() == 0:
+            self.popen.update(user=65534, group=65534, extra_groups=())
+        return self
+
+    def __exit__(self, *_):
+        self.holder.cleanup()
+
+
 class Daemon:
     """One running daemon.
 

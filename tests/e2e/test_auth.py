@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import BIN, TEXT, Daemon, TcpPeer, build_request, eventually, frame, run_once, scaled
+from harness import BIN, TEXT, Daemon, Nobody, TcpPeer, build_request, eventually, frame, run_once, scaled
 from plugin_builder import build_plugin
 from test_service import BASE, ECHO, UNCHANGED, config, reload  # noqa: F401 (config is a fixture)
 from test_tls import open_tls
@@ -519,6 +519,20 @@ def test_file_that_cannot_be_read(tmp_path):
     for name, error in (("", "Is a directory"), ("none", "No such file"), ("fifo", "no regular file")):
         result = run_once("-t", f"--auth-file={tmp_path / name}")
         assert result.returncode == 1 and error in result.stderr
+
+
+@pytest.mark.parametrize("option, error", (
+    ("auth-file", r"command line: --auth-file: .*/secret: Permission denied"),
+    ("web", r'web: ".*/secret": it may not be read'), ("cert", r"command line: --cert: cannot read .*/secret.*")))
+def test_file_that_may_not_be_read(run, option, error):
+    """One line, and no daemon that does without it."""
+    nobody = run(Nobody())
+    secret = nobody.folder / "secret"
+    secret.write_text(f"alice:{hashed('secret')}\n")
+    secret.chmod(0)
+    result = run_once("-p", "0", "-l", "127.0.0.1", f"--{option}={secret}", *nobody.args, **nobody.popen)
+    assert result.returncode == 1
+    assert re.fullmatch(rf".*error: {error}\n", result.stderr)
 
 
 def test_file_of_windows(run, tmp_path):

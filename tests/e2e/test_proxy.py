@@ -741,6 +741,30 @@ class TcpNginx(Nginx):
             f"\tlisten unix:{self.socket};\n\tlisten 127.0.0.1:{self.port};"))
 
 
+class TellingNginx(TcpNginx):
+    """nginx that takes PROXY headers on its TCP port and answers with whom they name."""
+
+    def __init__(self, folder):
+        super().__init__(folder, "127.0.0.1:1")
+        (folder / "site.conf").write_text(
+            f"server {{ listen unix:{self.socket}; listen 127.0.0.1:{self.port} proxy_protocol;\n"
+            "location / { return 200 \"<$proxy_protocol_addr $proxy_protocol_port>\"; } }\n")
+
+
+@pytest.mark.parametrize("version", ("v1", "v2"))
+def test_in_front_of_nginx(run, tmp_path, version):
+    nginx = run(TellingNginx(tmp_path))
+    daemon = run(Daemon(TRUST, "--proxy-protocol=yes", peer=f"tcp://127.0.0.1:{nginx.port}?proxy={version}"))
+    for first, told in ((v1(), f"<{CLIENT} 4711>"), (v2("2001:db8::9", "2001:db8::1"), "<2001:db8::9 4711>")):
+        code, client = status(daemon, first=first)
+        assert code == 101
+        client.send_binary(b"GET / HTTP/1.0\r\n\r\n")
+        answer = bytearray()
+        while told.encode() not in answer:
+            answer += client.recv_message()[1]
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("way", ("tcp", "unix"))
 def test_behind_nginx(run, tmp_path, way):
     """The example site tells who is calling, and what a client claims itself does not get through."""

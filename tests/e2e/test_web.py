@@ -15,7 +15,7 @@ import urllib.parse
 import pytest
 
 from harness import (
-    BIN, BINARY, Daemon, ROOT, SANITIZED, RawClient, build_request, eventually, frame, run_once, scaled)
+    BIN, BINARY, Daemon, Nobody, ROOT, SANITIZED, RawClient, build_request, eventually, frame, run_once, scaled)
 from test_counts import can_trace
 
 SECRET = b"this is outside of the site"
@@ -266,12 +266,21 @@ def test_descriptors_are_given_back(daemon):
     eventually(lambda: daemon.fds() <= before, "the descriptors to be closed")
 
 
-def test_file_that_may_not_be_read(run, tmp_path):
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    (tmp_path / "closed").write_text("x")
-    (tmp_path / "closed").chmod(0)
-    assert ask(run(Daemon(f"--web={tmp_path}")), "/closed").status == 403
+def test_file_that_may_not_be_read(run):
+    nobody = run(Nobody())
+    site = nobody.folder / "site"
+    for name in ("closed", "sealed"):
+        (site / name).mkdir(parents=True)
+        (site / name / "file").write_text("x")
+    (site / "closed" / "file").chmod(0)
+    (site / "sealed").chmod(0)
+    daemon = run(Daemon(f"--web={site}", "--web-listing=yes", *nobody.args, **nobody.popen))
+    assert ask(daemon, "/closed/file").status == 403
+    assert ask(daemon, "/sealed/").status == 403
+    assert ask(daemon, "/sealed/file").status == 403
+    assert ask(daemon, "/sealed/none").status == 403  # does not tell what is there
+    assert ask(daemon, "/closed/").status == 200
+    (site / "sealed").chmod(0o755)  # for the cleaning up
 
 
 # --- one file, no site --------------------------------------------------------------------------
