@@ -281,7 +281,7 @@ def client_pair(folder, ca, subject):
 
 
 @pytest.mark.parametrize("subject, told", (
-    (None, None), ("/O=Example/CN=Jane Doe", "O=Example,CN=Jane Doe"),
+    (None, None), ("/O=Example/CN=Jane Doe", "CN=Jane Doe,O=Example"),
     ("/CN=evil\r\nWebsocksy-User: root\x01\x7f", r"CN=evil\0D\0AWebsocksy-User: root\01\7F"),
     ("/CN=" + 64 * "\n" + "".join(f"/OU={n}{60 * chr(10)}" for n in range(2)), None),
 ), ids=("none", "plain", "controls", "long"))
