@@ -35,6 +35,7 @@ enum connection_phase {
 };
 
 struct connection;
+struct connection_name;
 struct handshake;
 
 /* What happens in a phase. Each function may end the connection; NULL: nothing. */
@@ -70,20 +71,23 @@ struct connection_env {
 	void (*gone)(struct connection
 			*connection); /* called by the destructor, before the memory goes */
 	struct link connections;
+	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;
 	struct log_limit limit; /* of lines about requests that came to nothing */
 };
 
 /*
- * One connection. Kept small: an idle one owns nothing else but the peer's name. The second part belongs to
+ * One connection. Kept small: an idle one owns nothing else but its share of the peer's name. The second part belongs to
  * relay.c, and to handshake.c while it prepares it.
  */
 struct connection {
 	struct stream client;
 	struct stream peer; /* fd -1 before it is connected, and always for echo:// */
 	struct ev_timer timer;
-	struct link link;
-	struct ev_dead dead;
+	union {
+		struct link link; /* of env->connections */
+		struct ev_dead dead; /* once it is in there no longer */
+	};
 	struct connection_env *env;
 	struct handshake *handshake; /* until the connection is open */
 	uint64_t id;
@@ -105,7 +109,7 @@ struct connection {
 	bool tail_text; /* what is in `carry` is text so far, says the framing function */
 	uint16_t code; /* for the log: the close code that ended it */
 	const char *why; /* for the log: static */
-	char *peer_name; /* for the log: the peer's address */
+	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
 	struct websocket_parser parser;
 	ws_framing framing;
 	char *framing_config;
@@ -132,6 +136,12 @@ struct connection *connection_new(
 
 /* The stream_fn of `peer`: hands its events to the phase. */
 void connection_peer_event(struct stream *stream, unsigned events);
+
+/*
+ * Sets the peer's name to a copy of `text`; there must be none yet. Connections to the same peer that follow each
+ * other share it. 0 or -ENOMEM.
+ */
+int connection_name_peer(struct connection *connection, const char *text);
 
 /* The one destructor: ends everything at once, from any phase. Its memory stays until the end of the turn. */
 void connection_close(struct connection *connection);

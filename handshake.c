@@ -581,9 +581,8 @@ static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
 			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
 	}
 	peer_format(&h->address, text, sizeof(text));
-	c->peer_name = strdup(text);
 	c->echo = h->address.kind == PEER_ECHO;
-	return c->peer_name ? true : refused(u, 503, "out of memory", NULL);
+	return connection_name_peer(c, text) == 0 || refused(u, 503, "out of memory", NULL);
 }
 
 static bool take_answer(struct upgrade *u, struct backend_answer *answer) {

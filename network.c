@@ -149,7 +149,7 @@ void stream_update(struct stream *stream) {
 }
 
 static void stream_break(struct stream *stream, int error) {
-	stream->error = error < 0 ? -error : error;
+	stream->error = (uint16_t)(error < 0 ? -error : error);
 	stream->starved = false;
 	bufq_consume(&stream->out, &stream->loop->pool, stream->out.len);
 	stream_update(stream);

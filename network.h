@@ -66,7 +66,7 @@ struct stream {
 	uint32_t sent; /* bytes that the kernel has taken, modulo 2^32 */
 	uint32_t
 		taken; /* of those, how many the other side had taken when that was last looked at */
-	int error; /* positive errno of the write that failed; 0: none */
+	uint16_t error; /* positive errno of the write that failed; 0: none */
 	bool finishing; /* shut the write side down when the queue is empty */
 	bool finished; /* done */
 	bool ending; /* what is being written is the last, see stream_write_last() */

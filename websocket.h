@@ -50,9 +50,11 @@ enum websocket_result {
  * end. Small: one lives in every connection.
  */
 struct websocket_parser {
-	uint64_t payload_left; /* of the frame whose payload is arriving */
+	union {
+		uint64_t payload_left; /* of the frame whose payload is arriving */
+		const char *error; /* with WEBSOCKET_BAD, behind which nothing arrives: what was wrong, static */
+	};
 	uint8_t *control; /* payload so far of a control frame that is cut; mostly NULL */
-	const char *error; /* with WEBSOCKET_BAD: what was wrong, static */
 	uint32_t utf8; /* state of the running text message */
 	uint16_t code; /* with WEBSOCKET_BAD: the close code that says so */
 	uint8_t header[WEBSOCKET_CLIENT_HEADER_MAX]; /* a header that a read has cut */

@@ -63,6 +63,8 @@ class Session:
             client = self.daemon.open()
             self.pairs.append((client, peer.accept()))
         self.client, self.service = self.pairs[0]
+        self.peer = peer
+        self.fds = self.daemon.fds()
 
     def up(self, payload, repeat=1):
         """Messages from the client to the peer, in one block."""
@@ -84,6 +86,21 @@ class Session:
         self.client.send_frame(PING, payload)
         assert self.client.recv_frame() == Frame(True, PONG, payload)
 
+    def connection(self):
+        """A whole life: handshake, a byte each way, the client's close frame, both ends."""
+        client = self.daemon.open()
+        service = self.peer.accept()
+        client.send_raw(frame(BIN, b"1", mask=NO_MASK))
+        assert service.recv_exactly(1) == b"1"
+        service.send(b"2")
+        assert client.recv_frame() == Frame(True, BIN, b"2")
+        client.close_handshake()
+        self.daemon.clients.remove(client)
+        assert service.recv() == b""
+        service.close()
+        # Two descriptors for each connection that stays.
+        eventually(lambda: self.daemon.fds() == self.fds, "the connection's descriptors to be closed")
+
     def stop(self):
         self.daemon.close_clients()
         for _, service in self.pairs:
@@ -92,7 +109,9 @@ class Session:
 
 
 def arguments(framing="binary"):
-    return ("-c", f"framing={framing}", *(("-c", "framing-config=lf") if framing == "newline" else ()))
+    # Without a line of the log for each connection, which is two system calls.
+    return ("--log-level=notice", "-c", f"framing={framing}",
+            *(("-c", "framing-config=lf") if framing == "newline" else ()))
 
 
 def under(tool, peer, *args, tls=False):
@@ -240,6 +259,32 @@ def test_calls_of_pings(traced):
             session.ping(b"are you there?")
 
     assert traced(work) == {"receive": 100, "send": 100, "wait": 101}
+
+
+def test_calls_of_a_connection(traced):
+    connections = 30
+
+    def work(session):
+        for _ in range(connections):
+            session.connection()
+
+    calls = traced(work)
+    assert calls.pop("brk", 0) <= 4  # the first is the first to need so much memory
+    # Accepting, the request, the peer, a byte each way, the close frame, both ends; some may come together.
+    assert 5 * connections <= calls.pop("wait") <= 9 * connections
+    assert calls == {name: count * connections for name, count in {
+        "accept4": 1, "socket": 1, "setsockopt": 1, "connect": 1,
+        "epoll_ctl": 2,  # each descriptor is registered once, and closing is enough to end that
+        "receive": 6,  # what rawfwd needs and the request and the close frame
+        "send": 4,  # the same: the 101 and the close frame
+        "shutdown": 2, "close": 2}.items()}
+
+
+def test_the_close_frame_and_the_end_are_one_segment(traced, tmp_path):
+    """Seen in the record: the kernel is told that more comes, and the end does, right behind."""
+    traced(lambda session: session.connection())
+    record = (tmp_path / "record").read_text()
+    assert re.search(r"sendto\((\d+), .*MSG_MORE, NULL, 0\) += 4\n.* shutdown\(\1, SHUT_WR", record)
 
 
 # With TLS markers can be read on the side of the peer only, so the counting begins one half of an echo earlier and
@@ -395,6 +440,16 @@ def test_no_allocation_for_lines_and_control_frames(counted):
     session.stop()
 
 
+def test_allocations_of_a_connection(counted):
+    session = counted()
+    cost = session.cost(session.connection, 50)
+    assert cost["allocations"] == cost["frees"]
+    # The connection, its handshake, its connecting and one attempt at that; the request's copy; the peer's address
+    # on its way through backend, parser and C library.
+    assert cost["allocations"] <= 50 * 11
+    session.stop()
+
+
 @pytest.mark.parametrize("framing", ["auto", "text"])
 def test_no_allocation_for_text(counted, framing):
     session = counted(framing)
@@ -424,6 +479,8 @@ WORKLOADS = {
         "framing": "binary", "work": lambda s: s.up(SMALL * 4, 64), "per": 64},
     "ping": {
         "framing": "binary", "work": lambda s: s.ping(b"are you there?"), "per": 1},
+    "connection with a byte each way": {
+        "framing": "binary", "work": lambda s: s.connection(), "per": 1},
 }
 FEW, MANY = 100, 400
 # Instructions for each byte, from messages of two sizes: who touches payload shows here.
