@@ -848,6 +848,12 @@ static int lookup_start(struct peer_connect *connect, struct resolver *resolver,
 
 /* A literal needs no lookup. -ENOENT: it is none. */
 static int connect_literal(struct peer_connect *connect, const struct peer_address *address) {
+	struct sockaddr_in plain = {.sin_family = AF_INET, .sin_port = htons(address->port)};
+	if(inet_pton(AF_INET, address->host, &plain.sin_addr) == 1) {
+		/* What most peers are costs a tenth of the general way. */
+		connect->begun = true;
+		return attempt_start(connect, (const struct sockaddr *)&plain, sizeof(plain));
+	}
 	char service[8];
 	snprintf(service, sizeof(service), "%u", address->port);
 	struct addrinfo hints = {

@@ -115,10 +115,26 @@ static void set_port(union proxy_address *address, in_port_t port) {
 	}
 }
 
+/* inet_ntop() makes this with printf(), and each connection needs it. */
+static void format_ipv4(const uint8_t bytes[4], char *out) {
+	for(int i = 0; i < 4; i++) {
+		if(bytes[i] >= 100) {
+			*out++ = (char)('0' + bytes[i] / 100);
+		}
+		if(bytes[i] >= 10) {
+			*out++ = (char)('0' + bytes[i] / 10 % 10);
+		}
+		*out++ = (char)('0' + bytes[i] % 10);
+		*out++ = i < 3 ? '.' : '\0';
+	}
+}
+
 void proxy_format_host(const struct sockaddr *from, char out[PROXY_HOST_TEXT]) {
 	union proxy_address address = copy_address(from);
-	if(address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6) {
-		inet_ntop(address.any.sa_family, address_bytes(&address), out, PROXY_HOST_TEXT);
+	if(address.any.sa_family == AF_INET) {
+		format_ipv4(address_bytes(&address), out);
+	} else if(address.any.sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, address_bytes(&address), out, PROXY_HOST_TEXT);
 	} else {
 		snprintf(out, PROXY_HOST_TEXT, "%s",
 			address.any.sa_family == AF_UNIX ? "unix" : "unknown");

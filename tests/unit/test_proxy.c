@@ -671,6 +671,20 @@ static void test_hosts(void **state) {
 	}
 }
 
+/* Every number in every place, against the C library. */
+static void test_ipv4_as_inet_ntop(void **state) {
+	(void)state;
+	for(uint32_t at = 0; at < 4 * 256; at++) {
+		struct sockaddr_in in = {.sin_family = AF_INET};
+		in.sin_addr.s_addr = htonl(0xc80a0963u ^ (at & 255) << 8 * (at / 256));
+		char wanted[INET_ADDRSTRLEN];
+		char text[PROXY_HOST_TEXT];
+		inet_ntop(AF_INET, &in.sin_addr, wanted, sizeof(wanted));
+		proxy_format_host((const struct sockaddr *)&in, text);
+		assert_string_equal(text, wanted);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_networks),
@@ -685,6 +699,7 @@ int main(void) {
 		cmocka_unit_test(test_formatting),
 		cmocka_unit_test(test_longest_line_fits),
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_ipv4_as_inet_ntop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
