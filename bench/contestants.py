@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import os
 import pathlib
+import re
 import resource
 import shutil
 import socket
@@ -162,14 +163,14 @@ class Account:
         return total / 1e9
 
     def memory_bytes(self):
-        """Proportional set size: what is shared between children counts once."""
+        """Proportional set size: what is shared between children counts once. Of the process's own memory, since what it
+        shares of a library depends on who else uses that just now; of all on kernels that cannot tell (before 5.3)."""
         total = 0
         for pid in children_of(self.pid):
             try:
                 with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
-                    for line in rollup:
-                        if line.startswith("Pss:"):
-                            total += int(line.split()[1]) * 1024
+                    sizes = dict(re.findall(r"^(\w+): +(\d+) kB", rollup.read(), re.MULTILINE))
+                total += int(sizes.get("Pss_Anon", sizes["Pss"])) * 1024
             except OSError:
                 pass
         return total
