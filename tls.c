@@ -788,6 +788,9 @@ static int load_pair(gnutls_certificate_credentials_t credentials, const char *c
 	if(status == GNUTLS_E_CERTIFICATE_KEY_MISMATCH) {
 		snprintf(error, TLS_ERROR_MAX,
 			"the certificate in %s does not belong to the key in %s", cert, key);
+	} else if(status == GNUTLS_E_DECRYPTION_FAILED) {
+		snprintf(error, TLS_ERROR_MAX,
+			"the key in %s has a passphrase, and there is nobody to ask for it", key);
 	} else {
 		snprintf(error, TLS_ERROR_MAX, "cannot use certificate %s with key %s: %s", cert,
 			key, gnutls_strerror(status));

@@ -756,6 +756,29 @@ def test_handshake_byte_by_byte(serve, version):
         chat(client)
 
 
+@each_version
+def test_hello_in_many_records(serve, version):
+    """A message may be cut into records at any place, and each may come alone."""
+    daemon = serve()
+
+    class ManyRecords(socket.socket):
+        first = True
+
+        def sendall(self, data, *args):
+            if self.first:
+                self.first = False
+                header, message = data[:3], data[5:]
+                pieces = [message[:1], message[1:4], *(message[at:at + 50] for at in range(4, len(message), 50))]
+                data = b"".join(header + len(piece).to_bytes(2, "big") + piece for piece in pieces)
+            super().sendall(data, *args)
+
+    sock = ManyRecords()
+    sock.settimeout(TIMEOUT)
+    sock.connect(daemon.address)
+    with RawClient(None, sock=sock, tls=tls_files.client_context(version=version)) as client:
+        chat(client)
+
+
 @pytest.mark.parametrize("sent", ["nothing", "one byte", "half", "hello"])
 def test_stalled_handshake(serve, sent):
     """It ends at handshake-timeout, and meanwhile others are served."""
@@ -1347,6 +1370,29 @@ def test_certificates_become_readable(run, authority):
     eventually(lambda: shown(daemon, context) == der(new), "the new certificate")
 
 
+def test_new_authorities_without_signal(serve, authority, people, tmp_path):
+    ca, clients = people
+    live = tmp_path / "clients.pem"
+    shutil.copy(ca.cert, live)
+    daemon = serve("--tls=required", "--client-verify=required", f"--client-ca={live}")
+    context = tls_files.client_context(authority, pair=clients["valid"], version=VERSIONS[0])
+
+    def is_welcome():
+        try:
+            chat(open_tls(daemon, context))
+        except (ssl.SSLError, ConnectionResetError, BrokenPipeError):
+            return False
+        return True
+
+    assert is_welcome()
+    shutil.copy(authority.cert, live)
+    eventually(lambda: not is_welcome(), "the new authority", every=0.05)
+    live.write_text("rubbish")
+    daemon.wait_log(r"error: client-ca: .*clients\.pem.*; the old certificates stay in use")
+    shutil.copy(ca.cert, live)
+    eventually(is_welcome, "the old authority", every=0.05)
+
+
 def test_files_beside_do_not_matter(serve, authority, tmp_path):
     """The timeout of a client that asks for nothing is later than that of a change."""
     live = tls_files.Pair(tmp_path / "live.pem", tmp_path / "live.key")
@@ -1400,6 +1446,8 @@ def test_mistakes_at_start(authority, pair, people, tmp_path):
     empty = tmp_path / "empty.pem"
     empty.touch()
     other = authority.issue("localhost")
+    locked = tmp_path / "locked.key"
+    tls_files.openssl("pkey", "-in", pair.key, "-aes256", "-passout", "pass:secret", "-out", locked)
     good = (f"--cert={pair.cert}", f"--key={pair.key}")
     cases = [
         ("cert", (f"--cert={tmp_path}/none.pem", f"--key={pair.key}"), r"none\.pem: No such file"),
@@ -1411,6 +1459,7 @@ def test_mistakes_at_start(authority, pair, people, tmp_path):
         ("key", (f"--cert={pair.cert}", f"--key={tmp_path}"), re.escape(str(tmp_path))),
         ("cert", (f"--cert={tmp_path}", f"--key={pair.key}"), re.escape(str(tmp_path))),
         ("key", (f"--cert={pair.cert}", f"--key={other.key}"), "does not belong to"),
+        ("key", (f"--cert={pair.cert}", f"--key={locked}"), r"locked\.key has a passphrase"),
         ("key", (*good, f"--cert={other.cert}", f"--key={pair.key}"), "does not belong to"),
         ("key", (*good, f"--key={other.key}"), "2 keys for 1 certificate"),
         ("key", (f"--key={pair.key}",), "1 keys? for 0 certificates"),
