@@ -59,6 +59,12 @@ def is_open(port, host="127.0.0.1"):
         return sock.connect_ex((host, port)) == 0
 
 
+def listens(path):
+    """A socket file is there a moment before somebody listens."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(path) == 0
+
+
 # --- sd_notify ----------------------------------------------------------------------------------
 
 
@@ -778,7 +784,7 @@ class PipedDaemon:
 def test_full_pipe_for_the_log_does_not_block(run, tmp_path):
     path = f"{tmp_path}/socket"
     piped = run(PipedDaemon("-l", f"unix:{path}", "-c", "host=echo://", "-vv"))
-    eventually(lambda: os.path.exists(path), "the socket")
+    eventually(lambda: listens(path), "the socket")
     for _ in range(200):  # more lines than 4096 bytes can hold
         with RawClient(path) as client:
             client.upgrade()
@@ -803,7 +809,7 @@ def test_full_pipe_for_the_log_does_not_block(run, tmp_path):
 def test_reader_of_the_log_that_goes_away(run, tmp_path):
     path = f"{tmp_path}/socket"
     piped = run(PipedDaemon("-l", f"unix:{path}", "-c", "host=echo://", "-vv"))
-    eventually(lambda: os.path.exists(path), "the socket")
+    eventually(lambda: listens(path), "the socket")
     os.close(piped.read)
     piped.read = None
     for _ in range(3):
