@@ -176,7 +176,7 @@ def watchdog_times(manager, count):
 
 @pytest.mark.parametrize("own_pid", (False, True))
 def test_watchdog(run, manager, own_pid):
-    interval = scaled(0.2)
+    interval = scaled(0.5)
     env = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": str(int(interval * 1e6))}
     args = ("-l", "127.0.0.1", "-p", "0")
     if own_pid:
@@ -186,9 +186,9 @@ def test_watchdog(run, manager, own_pid):
         daemon = run(Daemon(env=env))
     times = watchdog_times(manager, 5)
     gaps = [b - a for a, b in zip(times, times[1:])]
-    # At least twice an interval, and no flood.
-    assert max(gaps) < interval * 0.75, gaps
-    assert sum(gaps) / len(gaps) > interval * 0.1, gaps
+    # Twice an interval, never too late for the service manager, and no flood.
+    assert max(gaps) < interval, gaps
+    assert interval * 0.1 < sum(gaps) / len(gaps) < interval * 0.75, gaps
     daemon.stop()
 
 
