@@ -442,7 +442,12 @@ def test_no_allocation_for_lines_and_control_frames(counted):
 
 def test_allocations_of_a_connection(counted):
     session = counted()
-    cost = session.cost(session.connection, 50)
+
+    def work():
+        session.connection()
+        session.echo(SMALL)  # memory is given back at the end of the turn that closed the descriptors
+
+    cost = session.cost(work, 50)
     assert cost["allocations"] == cost["frees"]
     # The connection, its handshake, its connecting and one attempt at that; the request's copy; the peer's address
     # on its way through backend, parser and C library.
