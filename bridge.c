@@ -238,6 +238,9 @@ static void certificates_changed(void *ctx) {
 	struct bridge *bridge = ctx;
 	struct tls_context *fresh;
 	struct tls_mistake mistake;
+	if(!bridge->config.tls) {
+		return; /* switched off since */
+	}
 	if(config_open_tls(&bridge->config.settings, &fresh, &mistake)) {
 		log_write(LOG_ERROR, "%s: %s; the old certificates stay in use", mistake.option,
 			mistake.text);

@@ -691,11 +691,16 @@ static void peer_begin(struct connection *c) {
 	send_proxy_header(c);
 	if(h->address.kind != PEER_TLS) {
 		handshake_finish(c);
-	} else if(tls_connect(&c->peer, h->tls, sni ? sni : h->address.host)) {
-		peer_failed(c, -ENOMEM, strerror(ENOMEM));
-	} else {
-		peer_handshake(c);
+		return;
 	}
+	int result = tls_connect(&c->peer, h->tls, sni ? sni : h->address.host);
+	if(result) {
+		peer_failed(c, result,
+			result == -EINVAL ? "TLS cannot ask for that name" : strerror(-result));
+		return;
+	}
+	/* Not at once: what is set up here counts as one of the turn's handshakes. */
+	loop_set_ready(c->env->loop, &c->peer.io, LOOP_IN);
 }
 
 static void peer_connected(void *ctx, int error, const char *why) {

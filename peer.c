@@ -10,6 +10,8 @@
  */
 #include "peer.h"
 
+#include "value.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -106,26 +108,13 @@ static int split_port(char *text, char **host, char **port, const char **why) {
 	return 0;
 }
 
-/* With or without a zone: "::1", "fe80::1%eth0". */
-static bool is_ipv6(const char *text) {
-	char address[INET6_ADDRSTRLEN];
-	struct in6_addr unused;
-	size_t len = strcspn(text, "%");
-	if(len >= sizeof(address) || (text[len] == '%' && text[len + 1] == '\0')) {
-		return false;
-	}
-	memcpy(address, text, len);
-	address[len] = '\0';
-	return inet_pton(AF_INET6, address, &unused) == 1;
-}
-
 /* What stands in brackets or has a colon is no name: looking it up could only mislead. */
 static int check_host(const char *host, bool brackets, const char **why) {
 	if(host[0] == '\0') {
 		*why = "the host is missing";
 		return -EINVAL;
 	}
-	if((brackets || strchr(host, ':')) && !is_ipv6(host)) {
+	if((brackets || strchr(host, ':')) && !value_is_ip6(host, true)) {
 		*why = "the host is no IPv6 address, but has brackets or several colons";
 		return -EINVAL;
 	}
@@ -163,23 +152,27 @@ static int parse_network(
 	return result;
 }
 
-/* The characters that parameters take away from paths and values, as %XX; any other % is itself. */
-static void decode_reserved(char *text) {
-	static const struct reserved {
+/* The byte whose code `text` begins with: one of those that parameters take away from paths and values. 0: none. */
+static char coded_byte(const char *text) {
+	static const struct {
 		const char *code;
 		char byte;
-	} reserved[] = {{"%3F", '?'}, {"%26", '&'}, {"%25", '%'}};
+	} codes[] = {{"%3F", '?'}, {"%26", '&'}, {"%25", '%'}};
+	for(size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		if(strncasecmp(text, codes[i].code, 3) == 0) {
+			return codes[i].byte;
+		}
+	}
+	return '\0';
+}
+
+/* Any other % is itself. */
+static void decode_reserved(char *text) {
 	char *to = text;
 	for(const char *at = text; *at; at++) {
-		*to = *at;
-		for(size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
-			if(strncasecmp(at, reserved[i].code, 3) == 0) {
-				*to = reserved[i].byte;
-				at += 2;
-				break;
-			}
-		}
-		to++;
+		char byte = coded_byte(at);
+		*to++ = byte ? byte : *at;
+		at += byte ? 2 : 0;
 	}
 	*to = '\0';
 }
@@ -384,8 +377,7 @@ static void put(struct text *out, const char *text) {
 /* What ends a path or value, and what decode_reserved() would change, is written as a code. */
 static void put_coded(struct text *out, const char *text, const char *ends) {
 	for(; *text; text++) {
-		bool code = strchr(ends, *text) || strncasecmp(text, "%3F", 3) == 0 ||
-			strncmp(text, "%26", 3) == 0 || strncmp(text, "%25", 3) == 0;
+		bool code = strchr(ends, *text) || coded_byte(text);
 		char piece[4] = {*text};
 		if(code) {
 			snprintf(piece, sizeof(piece), "%%%02X", *text);

@@ -47,6 +47,7 @@ struct tls {
 	gnutls_session_t session;
 	struct tls_context *context;
 	struct stream *stream;
+	const struct stream_ops *plain; /* the kind of the socket itself */
 	const uint8_t *in; /* ciphertext of the current read */
 	size_t in_len;
 	struct carry rest; /* ciphertext that the reader had no room for; mostly empty */
@@ -181,11 +182,12 @@ static int handshake_step(struct tls *tls) {
 		return fail(tls, status);
 	}
 	int result = flush_now(tls->stream);
+	if(status == GNUTLS_E_AGAIN) {
+		/* If that failed, what has still to be read may say why: an alert. Else the next event tells. */
+		return -EAGAIN;
+	}
 	if(result) {
 		return result;
-	}
-	if(status == GNUTLS_E_AGAIN) {
-		return -EAGAIN;
 	}
 	tls->established = true;
 	loop_set_heavy(tls->stream->loop, &tls->stream->io, false);
@@ -209,7 +211,8 @@ static int fill(struct stream *stream) {
 	}
 	tls->in_ended = got == 0;
 	tls->begun = tls->begun || got > 0;
-	if(got > 0 && got < TLS_READ && !(stream->io.ready & LOOP_HUP)) {
+	if(got > 0 && got < TLS_READ && tls->plain->short_read_is_all &&
+		!(stream->io.ready & LOOP_HUP)) {
 		loop_used_up(&stream->io, LOOP_IN);
 	}
 	tls->in = into;
@@ -223,6 +226,7 @@ static int keep_rest(struct tls *tls) {
 	const uint8_t *from = tls->in;
 	tls->in_len = 0;
 	if(tls->rest.len > 0) {
+		assert(len <= tls->rest.len);
 		memmove(tls->rest.data, from, len);
 		tls->rest.len = len;
 		if(len == 0) {
@@ -445,18 +449,19 @@ static ssize_t detect_read(struct stream *stream, void *data, size_t cap) {
 		begin_handshake(stream);
 		return -EAGAIN; /* it stays ready */
 	}
+	const struct stream_ops *plain = tls_of(stream)->plain;
 	tls_destroy(stream);
-	stream->ops = &network_stream_ops;
-	return stream->ops->read(stream, data, cap);
+	stream->ops = plain;
+	return plain->read(stream, data, cap);
 }
 
 static int detect_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
 	/* Whoever writes before the client has said a word gets plain bytes: there is no session yet. */
-	return network_stream_ops.write(stream, iov, count, total);
+	return tls_of(stream)->plain->write(stream, iov, count, total);
 }
 
 static bool detect_finish(struct stream *stream) {
-	return network_stream_ops.finish(stream);
+	return tls_of(stream)->plain->finish(stream);
 }
 
 static const struct stream_ops detect_ops = {
@@ -481,6 +486,7 @@ static int session_new(struct stream *stream, struct tls_context *context, unsig
 		return -ENOMEM;
 	}
 	tls->stream = stream;
+	tls->plain = stream->ops;
 	tls->context = tls_context_ref(context);
 	gnutls_transport_set_ptr(tls->session, tls);
 	gnutls_transport_set_pull_function(tls->session, pull);
@@ -611,30 +617,37 @@ int tls_accept(struct stream *stream, struct tls_context *context, bool detect) 
 	return 0;
 }
 
-/* What certificates call this host: without the root's dot, or the zone of an address. */
+/* What certificates call this host: without the root's dot, or the zone of an IPv6 address. */
 static char *copy_name(const char *host) {
-	size_t len = strcspn(host, "%");
+	size_t len = strchr(host, ':') ? strcspn(host, "%") : strlen(host);
 	if(len > 1 && host[len - 1] == '.') {
 		len--;
 	}
 	return strndup(host, len);
 }
 
-int tls_connect(struct stream *stream, struct tls_context *context, const char *host) {
+/* Addresses are not sent, RFC 6066 section 3. Without the name another host could answer. */
+static int send_name(struct tls *tls) {
 	unsigned char literal[16];
+	if(parse_literal(tls->name, literal) > 0) {
+		return 0;
+	}
+	int status =
+		gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, tls->name, strlen(tls->name));
+	return status >= 0 ? 0 : status == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EINVAL;
+}
+
+int tls_connect(struct stream *stream, struct tls_context *context, const char *host) {
 	int result = session_new(stream, context, GNUTLS_CLIENT);
 	if(result) {
 		return result;
 	}
 	struct tls *tls = tls_of(stream);
 	tls->name = copy_name(host);
-	/* Addresses are not sent, RFC 6066 section 3. */
-	if(!tls->name ||
-		(parse_literal(tls->name, literal) == 0 &&
-			gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, tls->name,
-				strlen(tls->name)) == GNUTLS_E_MEMORY_ERROR)) {
+	result = tls->name ? send_name(tls) : -ENOMEM;
+	if(result) {
 		tls_destroy(stream);
-		return -ENOMEM;
+		return result;
 	}
 	if(!context->insecure) {
 		gnutls_session_set_verify_function(tls->session, verify_server);
@@ -650,9 +663,9 @@ int tls_handshake(struct stream *stream) {
 	}
 	/* What is wrong, if writing failed, is read: an alert may have come before. */
 	int result = stream->error ? -EAGAIN : handshake_step(tls);
-	if(result == -EAGAIN && stream_readable(stream)) {
-		result = fill(stream);
-		result = result ? result : handshake_step(tls);
+	if(result == -EAGAIN && (tls->rest.len > 0 || stream_readable(stream))) {
+		result = supply(stream);
+		result = result < 0 ? result : handshake_step(tls);
 		if(keep_rest(tls)) {
 			return -ENOMEM;
 		}
@@ -660,7 +673,7 @@ int tls_handshake(struct stream *stream) {
 	if(result == -EAGAIN && stream->error) {
 		return -stream->error;
 	}
-	if(result == 0 && has_more(tls)) {
+	if(tls->rest.len > 0 || (result == 0 && has_more(tls))) {
 		loop_set_ready(stream->loop, &stream->io, LOOP_IN);
 	}
 	return result;
@@ -878,6 +891,9 @@ static bool covers_all(const struct tls_choice *choice, gnutls_x509_crt_t other)
 		int type = gnutls_x509_crt_get_subject_alt_name(other, i, name, &len, NULL);
 		if(type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
 			return names > 0;
+		}
+		if(type < 0 && type != GNUTLS_E_SHORT_MEMORY_BUFFER) {
+			return false;
 		}
 		if(type != GNUTLS_SAN_DNSNAME) {
 			continue;

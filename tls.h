@@ -75,8 +75,8 @@ int tls_accept(struct stream *stream, struct tls_context *context, bool detect);
 /*
  * Makes a connected stream speak TLS as client, behind what has been written to it. `host` (copied): the name to ask
  * for (RFC 6066) and to verify (RFC 6125); of a literal address, with or without zone, only the latter. The owner
- * calls tls_handshake() at once and with each of the stream's events until it no longer answers -EAGAIN. 0 or
- * -ENOMEM.
+ * makes the stream readable (loop_set_ready()) and calls tls_handshake() with each of its events until that no longer
+ * answers -EAGAIN. 0, -ENOMEM, or -EINVAL: nobody can have that name.
  */
 int tls_connect(struct stream *stream, struct tls_context *context, const char *host);
 
@@ -96,7 +96,8 @@ bool tls_is_shaking_hands(const struct stream *stream);
 const char *tls_reason(const struct stream *stream);
 
 /*
- * The subject of the client's verified certificate (RFC 4514) into `out`: its length; 0 without one.
+ * The subject of the client's verified certificate (RFC 4514) into `out`: its length; 0 without one, or if it does
+ * not fit: half a name could be somebody else's.
  */
 size_t tls_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
 #endif

@@ -4,7 +4,7 @@
  *
  * Must not know: what is in them.
  * Invariants: `name` holds each name on the way to each file, as far as that way exists, with the number of the watch
- * of its directory; after a change it is drawn up anew before anybody reads the files, so no change is missed.
+ * of its directory; after a change it is drawn up anew before anybody reads the files, so no change is missed from the call of watch_files() on.
  */
 #include "watch.h"
 

@@ -30,6 +30,7 @@ from harness import (
 )
 from test_counts import can_trace, standing_still
 from test_proxy import Haproxy
+from test_endurance import stopped
 from test_web import exchange, receive
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -392,6 +393,25 @@ def test_first_byte_alone(serve):
     sock.connect(daemon.address)
     with RawClient(None, sock=sock, tls=tls_files.client_context()) as client:
         chat(client)
+
+
+@pytest.mark.parametrize("tls", (False, True), ids=["plain", "tls"])
+@pytest.mark.parametrize("mode", ("auto", "required"))
+def test_what_follows_descriptors_of_a_unix_client(serve, tmp_path, mode, tls):
+    """A read stops behind the bytes that a message with descriptors belongs to (unix(7)), and is not the last."""
+    if (mode, tls) == ("required", False):
+        pytest.skip("nothing plain is read there")
+    path = f"{tmp_path}/front"
+    daemon = serve("-l", f"unix:{path}", f"--tls={mode}", defaults=False)
+    client = daemon.connect(address=path)
+    message = client_hello() if tls else build_request("/")
+    with stopped(daemon), open(os.devnull) as file:
+        socket.send_fds(client.sock, [message[:60]], [file.fileno()])
+        client.send_raw(message[60:])
+    if tls:
+        assert client.sock.recv(1) == b"\x16", "no ServerHello"
+    else:
+        client.recv_upgrade()
 
 
 def test_required(serve):
@@ -1210,6 +1230,21 @@ def copy(new, live, atomic=True):
             os.rename(f"{path}.new", path)
         else:
             shutil.copy(source_path, path)
+
+
+def test_change_that_tls_off_overtakes(run, authority, tmp_path):
+    live = tls_files.Pair(tmp_path / "live.pem", tmp_path / "live.key")
+    copy(authority.issue("localhost"), live)
+    file = tmp_path / "websocksy.conf"
+    text = f"[core]\ncert = {live.cert}\nkey = {live.key}\ntls = %s\n[backend]\nhost = echo://\n"
+    file.write_text(text % "auto")
+    daemon = run(Daemon("--config", file, tls=False))
+    copy(authority.issue("localhost"), live)
+    file.write_text(text % "off")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("the configuration has been read again")
+    time.sleep(1)  # what is watched for: three times as long as a change may take to be noticed
+    assert "certificates" not in daemon.log()
 
 
 def test_new_certificate_by_signal(changing, authority):

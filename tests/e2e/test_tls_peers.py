@@ -330,6 +330,23 @@ def seen_names(peer):
     return names
 
 
+def test_name_that_cannot_be_asked_for(serve, run, authority):
+    """It would be verified, but a server with several names would not know which is wanted."""
+    peer = serve(echo)
+    for parameters in ({}, {"verify": "off"}):
+        daemon = run(Daemon(peer=address(peer, authority, sni=".".join(["a" * 50] * 8), **parameters)))
+        assert daemon.http().status == 502
+        daemon.wait_log("TLS cannot ask for that name")
+
+
+def test_name_with_a_percent_sign(serve, run, authority):
+    """Only an address has a zone, which is no part of what is verified."""
+    peer = serve(echo)
+    daemon = run(Daemon(peer=address(peer, authority, sni="localhost%25x")))
+    assert daemon.http().status == 502
+    daemon.wait_log("TLS failed: the certificate is not trusted: it is for another name")
+
+
 def test_server_name(serve, run, authority, tmp_path):
     """The host's name is asked for, an address is not; sni replaces both, for asking and for verifying."""
     peer = serve(echo, pair=authority.issue("localhost", "127.0.0.1", "inner.example"))
