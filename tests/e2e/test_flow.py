@@ -521,7 +521,9 @@ def test_low_mark(run, flood, tmp_path):
     client, one = taken(run, flood, folder(tmp_path, "b"), "--buffer-high=3M", "--buffer-low=2900K")
     before = one.sent
     collect_some(client, MIB)
-    eventually(lambda: one.sent > before + 512 * KIB, "the peer to be read below the low mark")
+    # Of that MiB what may be missing: the last read's overshoot, the room between the marks, the socket's buffer.
+    least = MIB - READ - (3072 - 2900) * KIB - 256 * KIB
+    eventually(lambda: one.sent > before + least, "the peer to be read below the low mark")
 
 
 def collect_some(client, size):

@@ -15,7 +15,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -25,12 +24,12 @@ import websockets
 
 import tls_files
 from harness import (
-    BINARY, PING, PONG, SANITIZED, TIMEOUT, Daemon, Frame, RawClient, TcpPeer, TlsSocket, build_request,
-    echo, eventually, frame, run_once, scaled,
+    BINARY, PING, PONG, SANITIZED, TIMEOUT, Daemon, Frame, Nobody, RawClient, TcpPeer, TlsSocket,
+    build_request, echo, eventually, frame, run_once, scaled,
 )
 from test_counts import can_trace, standing_still
-from test_proxy import Haproxy
 from test_endurance import stopped
+from test_proxy import Haproxy
 from test_web import exchange, receive
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -1391,15 +1390,14 @@ def test_certificates_become_readable(run, authority):
     """Tools make a file, and give it to the daemon's user afterwards."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    folder = Path(run(tempfile.TemporaryDirectory(prefix="websocksy-test-")))
-    folder.chmod(0o755)
+    nobody = run(Nobody())
     context = tls_files.client_context(authority)
-    live = tls_files.Pair(folder / "live.pem", folder / "live.key")
+    live = tls_files.Pair(nobody.folder / "live.pem", nobody.folder / "live.key")
     new = authority.issue("localhost")
     copy(authority.issue("localhost"), live)
     live.key.chmod(0o644)
-    daemon = run(Daemon(f"--cert={live.cert}", f"--key={live.key}", "-c", "protocol=*", peer="echo://",
-                        tls=False, user=65534, group=65534, extra_groups=(), cwd="/"))
+    daemon = run(Daemon(f"--cert={live.cert}", f"--key={live.key}", "-c", "protocol=*", *nobody.args,
+                        peer="echo://", tls=False, cwd="/", **nobody.popen))
     shown(daemon, context)
     copy(new, live)  # renamed into place as a file of root's
     daemon.wait_log(r"error: key: cannot read .*live\.key: Permission denied; the old certificates stay")
@@ -1548,18 +1546,11 @@ def test_mistakes_in_a_file(authority, pair, tmp_path):
 
 def test_unreadable_key(run, pair):
     """As somebody who may not read it."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
-    folder = Path(run(tempfile.TemporaryDirectory(prefix="websocksy-test-")))
-    folder.chmod(0o755)
-    key = folder / "secret.key"
-    shutil.copy(pair.key, key)
-    key.chmod(0o600)
-    cert = folder / "public.pem"
+    nobody = run(Nobody())
+    key, cert = nobody.folder / "secret.key", nobody.folder / "public.pem"
     shutil.copy(pair.cert, cert)
-    # A copy, as the checkout itself may be where only root gets to.
-    binary = shutil.copy(BINARY, folder)
-    result = run_once(f"--cert={cert}", f"--key={key}", f"--plugin-path={folder}", "-t",
-                      executable=binary, user=65534, group=65534, extra_groups=())
+    shutil.copy(pair.key, key)
+    key.chmod(0)
+    result = run_once(f"--cert={cert}", f"--key={key}", "-t", *nobody.args, **nobody.popen)
     assert result.returncode == 1
     assert re.fullmatch(r".*error: command line: --key: cannot read .*secret\.key.*\n", result.stderr)
