@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+import tls_files
 from harness import Daemon
 
 
@@ -33,6 +34,18 @@ def client(echo_daemon):
     connection = echo_daemon.open()
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def authority():
+    """Who has issued the certificate that most tests of TLS use."""
+    return tls_files.shared()[0]
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """That certificate, for localhost, and its key."""
+    return tls_files.shared()[1]
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -35,6 +35,7 @@ exit status is not 0 or the log holds a sanitizer report or a failed assertion.
 """
 import base64
 import collections
+import contextlib
 import errno
 import hashlib
 import os
@@ -134,6 +135,18 @@ def run_once(*args, timeout=None, **kwargs):
         timeout=TIMEOUT if timeout is None else timeout, env=env, **kwargs)
     assert not REPORT.search(result.stderr), result.stderr
     return result
+
+
+@contextlib.contextmanager
+def standing_still(daemon):
+    """What happens meanwhile is all there when the daemon looks again."""
+    state = Path(f"/proc/{daemon.process.pid}/stat")
+    daemon.signal(signal.SIGSTOP)
+    eventually(lambda: state.read_text().rsplit(")", 1)[1].split()[0] in "tT", "the daemon to stop")
+    try:
+        yield
+    finally:
+        daemon.signal(signal.SIGCONT)
 
 
 class Nobody:

@@ -24,7 +24,6 @@ import os
 import platform
 import re
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -36,7 +35,8 @@ import pytest
 
 import tls_files
 from harness import (
-    BIN, BINARY, PING, PONG, ROOT, SANITIZED, Daemon, Frame, TcpPeer, eventually, frame)
+    BIN, BINARY, PING, PONG, ROOT, SANITIZED, Daemon, Frame, TcpPeer, eventually, frame,
+    standing_still)
 
 sys.path.insert(0, str(ROOT / "bench"))
 from counts import Callgrind  # noqa: E402
@@ -185,16 +185,6 @@ def count_calls(lines):
             name = KINDS.get(match[1], match[1])
             calls[name] = calls.get(name, 0) + 1
     return calls
-
-
-@contextlib.contextmanager
-def standing_still(daemon):
-    """What happens meanwhile is all there when the daemon looks again."""
-    state = Path(f"/proc/{daemon.process.pid}/stat")
-    daemon.signal(signal.SIGSTOP)
-    eventually(lambda: state.read_text().rsplit(")", 1)[1].split()[0] in "tT", "the daemon to stop")
-    yield
-    daemon.signal(signal.SIGCONT)
 
 
 def wait_until_arrived(sock):

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Patience and its limits: slow readers are not dead ones, dead ones go, floods hold nobody up, nothing is
 left unread, and closing takes the time that it was given."""
-import contextlib
 import fcntl
 import os
 import select
-import signal
 import socket
 import struct
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,9 +13,9 @@ import pytest
 
 from harness import (
     BIN, CLOSE, PING, PONG, Daemon, FifoWriter, Frame, RawClient, TcpPeer, UnixPeer, build_request,
-    eventually, frame, scaled, source,
+    frame, scaled, source, standing_still,
 )
-from test_flow import MIB, Bridge, Flood, check_bystander, in_circles, numbers, same, swallow
+from test_flow import MIB, Bridge, Flood, check_bystander, in_circles_and_swallowed, numbers, same
 
 
 # --- slow is not dead ---------------------------------------------------------------------------
@@ -120,19 +117,8 @@ def test_flood_of_empty_messages_does_not_delay_others(run):
     """Six bytes of a client make two of an answer and, each alone, a system call."""
     daemon = run(Daemon(peer="echo://"))
     client, bystander = daemon.open(), daemon.open()
-    stop = threading.Event()
-    threads = [
-        threading.Thread(
-            target=in_circles, args=(client.sock.dup(), frame(BIN) * 50000, stop), daemon=True),
-        threading.Thread(target=swallow, args=(client.sock.dup(), stop), daemon=True)]
-    for thread in threads:
-        thread.start()
-    try:
+    with in_circles_and_swallowed(client.sock, frame(BIN) * 50000, client.sock):
         check_bystander(bystander, 20)
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
 def test_large_file_does_not_delay_others(run, tmp_path):
@@ -198,18 +184,6 @@ def test_newest_of_very_many_pings_is_answered(run):
 # --- nothing is left unread ---------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def stopped(daemon):
-    """What is done meanwhile the daemon finds all at once."""
-    daemon.signal(signal.SIGSTOP)
-    state = f"/proc/{daemon.process.pid}/stat"
-    eventually(lambda: open(state).read().rsplit(")", 1)[1].split()[0] == "T", "the daemon to stop")
-    try:
-        yield
-    finally:
-        daemon.signal(signal.SIGCONT)
-
-
 def expect_bytes(client, data):
     """Promptly: not only when something else wakes the daemon."""
     got = b""
@@ -223,7 +197,7 @@ def test_what_follows_urgent_data_of_the_peer(run):
     peer = run(TcpPeer())
     daemon = run(Daemon(peer=peer.url))
     client, connection = daemon.open(), peer.accept()
-    with stopped(daemon):
+    with standing_still(daemon):
         connection.send(b"abc")
         connection.sock.send(b"!", socket.MSG_OOB)
         connection.send(b"def")
@@ -236,7 +210,7 @@ def test_what_follows_urgent_data_of_a_client(run):
     daemon = run(Daemon(peer="echo://"))
     client = daemon.open()
     message = frame(BIN, b"abcdef")
-    with stopped(daemon):
+    with standing_still(daemon):
         client.send_raw(message[:8])
         client.sock.send(b"!", socket.MSG_OOB)
         client.send_raw(message[8:])
@@ -249,7 +223,7 @@ def test_what_follows_descriptors_of_a_unix_peer(run, tmp_path):
     daemon = run(Daemon(peer=peer.url))
     client, connection = daemon.open(), peer.accept()
     before = daemon.fds()
-    with stopped(daemon), open(os.devnull) as file:
+    with standing_still(daemon), open(os.devnull) as file:
         socket.send_fds(connection.sock, [b"abc"], [file.fileno()])
         connection.send(b"def")
     expect_bytes(client, b"abcdef")
@@ -261,7 +235,7 @@ def test_what_follows_descriptors_of_a_unix_client(run, tmp_path):
     daemon = run(Daemon("-l", f"unix:{path}", defaults=False, peer="echo://"))
     client = daemon.open(address=path)
     before, message = daemon.fds(), frame(BIN, b"abcdef")
-    with stopped(daemon), open(os.devnull) as file:
+    with standing_still(daemon), open(os.devnull) as file:
         socket.send_fds(client.sock, [message[:8]], [file.fileno()])
         client.send_raw(message[8:])
     expect_bytes(client, b"abcdef")
@@ -275,7 +249,7 @@ def test_packets_in_a_fifo(run, tmp_path):
     client = daemon.open()
     fifo.open()
     fcntl.fcntl(fifo.fd, fcntl.F_SETFL, os.O_DIRECT)
-    with stopped(daemon):
+    with standing_still(daemon):
         fifo.send(b"abc")
         fifo.send(b"def")
     expect_bytes(client, b"abcdef")
@@ -288,7 +262,7 @@ def test_unix_peer_that_reads_no_more(run, tmp_path):
     daemon = run(Daemon(peer=peer.url))
     client, connection = daemon.open(), peer.accept()
     connection.sock.shutdown(socket.SHUT_RD)
-    with stopped(daemon):
+    with standing_still(daemon):
         connection.send(b"before")
         client.send_binary(b"for nobody")
     expect_bytes(client, b"before")

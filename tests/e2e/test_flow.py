@@ -461,6 +461,23 @@ def swallow(sock, stop):
                 return
 
 
+@contextlib.contextmanager
+def in_circles_and_swallowed(source, data, client):
+    """Meanwhile `source` sends the data over and over, and the client's socket reads whatever comes."""
+    stop = threading.Event()
+    threads = [
+        threading.Thread(target=in_circles, args=(source.dup(), data, stop), daemon=True),
+        threading.Thread(target=swallow, args=(client.dup(), stop), daemon=True)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
 @pytest.mark.parametrize("kind", ("ping", "echo", "udp", "lines"))
 def test_tiny_messages_do_not_delay_others(run, kind):
     """Everybody reads here. But one read may hold 40,000 frames of six bytes from a client, or 260,000 lines
@@ -468,20 +485,10 @@ def test_tiny_messages_do_not_delay_others(run, kind):
     peer = run({"udp": UdpPeer, "lines": TcpPeer}.get(kind, lambda: contextlib.nullcontext(Echo))())
     daemon = run(Daemon("-c", "framing=newline", "-c", "framing-config=lf", peer=peer.url))
     client, bystander = daemon.open(), daemon.open()
-    stop = threading.Event()
     data = {"ping": frame(PING), "lines": b"\n"}.get(kind, frame(BIN, b"x")) * 50000
     source = peer.accept().sock if kind == "lines" else client.sock
-    threads = [
-        threading.Thread(target=in_circles, args=(source.dup(), data, stop), daemon=True),
-        threading.Thread(target=swallow, args=(client.sock.dup(), stop), daemon=True)]
-    for thread in threads:
-        thread.start()
-    try:
+    with in_circles_and_swallowed(source, data, client.sock):
         check_bystander(bystander, 20)
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
 # --- marks --------------------------------------------------------------------------------------

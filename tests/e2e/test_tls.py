@@ -17,7 +17,6 @@ import ssl
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import websockets
@@ -25,10 +24,9 @@ import websockets
 import tls_files
 from harness import (
     BINARY, PING, PONG, SANITIZED, TIMEOUT, Daemon, Frame, Nobody, RawClient, TcpPeer, TlsSocket,
-    build_request, echo, eventually, frame, run_once, scaled,
+    build_request, echo, eventually, frame, run_once, scaled, standing_still,
 )
-from test_counts import can_trace, standing_still
-from test_endurance import stopped
+from test_counts import can_trace
 from test_proxy import Haproxy
 from test_web import exchange, receive
 
@@ -40,16 +38,6 @@ each_version = pytest.mark.parametrize("version", VERSIONS, ids=VERSION_IDS)
 
 
 # --- helpers ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return tls_files.shared()[0]
-
-
-@pytest.fixture(scope="module")
-def pair():
-    return tls_files.shared()[1]
 
 
 @pytest.fixture
@@ -263,13 +251,15 @@ def test_openssl(serve, authority, version):
     assert b"HTTP/1.1 426 " in output
 
 
+def gnutls_cli(daemon, authority, priority, *arguments):
+    return ["gnutls-cli", *arguments, "--x509cafile", authority.cert, "--priority", priority,
+            "--sni-hostname=localhost", "--verify-hostname=localhost", "-p", daemon.port, "127.0.0.1"]
+
+
 @pytest.mark.parametrize("priority", ["NORMAL:-VERS-ALL:+VERS-TLS1.2", "NORMAL:-VERS-ALL:+VERS-TLS1.3"])
 def test_gnutls(serve, authority, priority):
     daemon = serve()
-    output = talk(
-        ["gnutls-cli", "--x509cafile", authority.cert, "--priority", priority,
-         "--sni-hostname=localhost", "--verify-hostname=localhost", "-p", daemon.port, "127.0.0.1"],
-        build_request("/", plain=True))
+    output = talk(gnutls_cli(daemon, authority, priority), build_request("/", plain=True))
     assert b"The certificate is trusted" in output
     assert b"HTTP/1.1 426 " in output
 
@@ -278,10 +268,7 @@ def test_gnutls(serve, authority, priority):
 def test_gnutls_resumes(serve, authority, priority):
     """It connects twice by itself; the second time with what it got the first time."""
     daemon = serve()
-    output = talk(
-        ["gnutls-cli", "--resume", "--x509cafile", authority.cert, "--priority", priority,
-         "--sni-hostname=localhost", "--verify-hostname=localhost", "-p", daemon.port, "127.0.0.1"],
-        build_request("/", plain=True))
+    output = talk(gnutls_cli(daemon, authority, priority, "--resume"), build_request("/", plain=True))
     assert b"This is a resumed session" in output
     assert b"HTTP/1.1 426 " in output
 
@@ -404,7 +391,7 @@ def test_what_follows_descriptors_of_a_unix_client(serve, tmp_path, mode, tls):
     daemon = serve("-l", f"unix:{path}", f"--tls={mode}", defaults=False)
     client = daemon.connect(address=path)
     message = client_hello() if tls else build_request("/")
-    with stopped(daemon), open(os.devnull) as file:
+    with standing_still(daemon), open(os.devnull) as file:
         socket.send_fds(client.sock, [message[:60]], [file.fileno()])
         client.send_raw(message[60:])
     if tls:

@@ -40,16 +40,6 @@ BULK = 4 << 20
 # --- helpers ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return tls_files.shared()[0]
-
-
-@pytest.fixture(scope="module")
-def pair():
-    return tls_files.shared()[1]
-
-
 @pytest.fixture
 def serve(run, pair):
     """serve(handler=None, ...): a peer with the shared certificate, or another `pair`."""
