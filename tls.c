@@ -24,6 +24,7 @@
 #define TLS_RECORD_HANDSHAKE 0x16 /* first byte of a TLS connection, RFC 8446 section 5.1 */
 #define TLS_READ LOOP_SCRATCH_SIZE /* ciphertext taken off a socket at once */
 #define TLS_GATHER (16 * 1024) /* small pieces are put together up to a record */
+#define TLS_IDLE_MAX 8 /* calls of GnuTLS in a row that consume nothing and are repeated */
 
 /* One of several pairs of a server. */
 struct tls_choice {
@@ -54,7 +55,8 @@ struct tls {
 	bool in_ended; /* the transport has ended */
 	bool begun; /* there has been a byte */
 	bool established;
-	bool over; /* behind the last data there was an end or an error: the next read tells */
+	bool over; /* behind the last data there was an end or an error: the next read returns `verdict` */
+	int verdict; /* 0: the end; or negative errno */
 	bool bye_sent;
 	unsigned verify_status; /* what is wrong with the other side's certificate */
 	char *name; /* client: what the server must prove to be */
@@ -167,11 +169,29 @@ static int flush_now(struct stream *stream) {
 	return result;
 }
 
+/* Input that GnuTLS can still work on: what it has not pulled, and plaintext that was not asked for. */
+static size_t input_left(const struct tls *tls) {
+	return tls->in_len + gnutls_record_check_pending(tls->session);
+}
+
+/*
+ * GnuTLS may report something that does not end the session, and is called again then. It need not have consumed input
+ * each time (one record may hold two messages), but not for long: a loop without progress would stop the daemon.
+ */
+static bool may_repeat(const struct tls *tls, size_t left_before, int *idle) {
+	*idle = input_left(tls) < left_before ? 0 : *idle + 1;
+	return *idle < TLS_IDLE_MAX;
+}
+
 static int handshake_step(struct tls *tls) {
+	int idle = 0;
 	int status;
+	size_t before;
 	do {
+		before = input_left(tls);
 		status = gnutls_handshake(tls->session);
-	} while(status < 0 && !gnutls_error_is_fatal(status) && status != GNUTLS_E_AGAIN);
+	} while(status < 0 && !gnutls_error_is_fatal(status) && status != GNUTLS_E_AGAIN &&
+		may_repeat(tls, before, &idle));
 	if(status < 0 && status != GNUTLS_E_AGAIN) {
 		if(status == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR) {
 			explain_verification(tls);
@@ -252,33 +272,55 @@ static bool may_ignore(const struct tls *tls, ssize_t status) {
 		(status == GNUTLS_E_REHANDSHAKE && tls->name);
 }
 
+/* What a result of gnutls_record_recv() other than bytes means: 0 at the end, -EAGAIN, or negative errno. */
+static int verdict_of(struct tls *tls, ssize_t status, bool repeat) {
+	if(is_goodbye(tls, status)) {
+		return 0;
+	}
+	if(status == GNUTLS_E_AGAIN || (repeat && may_ignore(tls, status))) {
+		return -EAGAIN;
+	}
+	return fail(tls, (int)status);
+}
+
 /*
- * Decrypts what is there into `data`. That nothing is left GnuTLS need not be asked, which would cost it half as much
- * as a small record. Bytes, 0 at the end, -EAGAIN, or negative errno. */
+ * One call of gnutls_record_recv(): bytes, 0 at the end, or negative errno; -EAGAIN: nothing yet, and with `*idle` 0
+ * or where there is more input the next call may bring something. The end and errors are kept for the next read,
+ * because GnuTLS need not report them again: not every fatal error invalidates the session.
+ */
+static ssize_t decrypt_once(struct tls *tls, uint8_t *data, size_t cap, int *idle) {
+	size_t before = input_left(tls);
+	ssize_t got = gnutls_record_recv(tls->session, data, cap);
+	if(got > 0) {
+		*idle = 0;
+		return got;
+	}
+	bool repeat = may_repeat(tls, before, idle);
+	tls->verdict = verdict_of(tls, got, repeat);
+	tls->over = tls->verdict != -EAGAIN;
+	if(got == GNUTLS_E_AGAIN && *idle > 0) {
+		*idle = TLS_IDLE_MAX; /* it waits for more than there is */
+	}
+	return tls->verdict;
+}
+
+/*
+ * Decrypts what is there into `data`. GnuTLS is not asked whether nothing is left, which would cost it half as much as
+ * a small record; behind a message of its own, like that of new keys, it returns though there is more. Bytes, 0 at the
+ * end, -EAGAIN, or negative errno.
+ */
 static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
 	size_t len = 0;
-	while(len < cap) {
-		ssize_t got = gnutls_record_recv(tls->session, data + len, cap - len);
+	int idle = 0;
+	do {
+		ssize_t got = decrypt_once(tls, data + len, cap - len, &idle);
 		if(got > 0) {
 			len += (size_t)got;
-			if(tls->in_len == 0 && gnutls_record_check_pending(tls->session) == 0) {
-				break;
-			}
-		} else if(len > 0) {
-			tls->over = got == 0 || gnutls_error_is_fatal((int)got);
-			if(tls->over && !is_goodbye(tls, got)) {
-				fail(tls, (int)got); /* GnuTLS says it once */
-			}
-			break;
-		} else if(is_goodbye(tls, got)) {
-			return 0;
-		} else if(got == GNUTLS_E_AGAIN) {
-			return -EAGAIN;
-		} else if(got != GNUTLS_E_INTERRUPTED && !may_ignore(tls, got)) {
-			return fail(tls, (int)got);
+		} else if(got != -EAGAIN) {
+			return len > 0 ? (ssize_t)len : got;
 		}
-	}
-	return (ssize_t)len;
+	} while(len < cap && idle < TLS_IDLE_MAX && input_left(tls) > 0);
+	return len > 0 ? (ssize_t)len : -EAGAIN;
 }
 
 /* Is there more that no event will tell of? */
@@ -307,6 +349,9 @@ static int supply(struct stream *stream) {
 /* One supply of ciphertext through the handshake, then into `data`. As tls_read(). */
 static ssize_t advance(struct stream *stream, uint8_t *data, size_t cap, bool *kept) {
 	struct tls *tls = tls_of(stream);
+	if(tls->over) {
+		return tls->verdict;
+	}
 	int result = supply(stream);
 	*kept = result == 1;
 	if(result < 0) {
@@ -322,12 +367,16 @@ static ssize_t advance(struct stream *stream, uint8_t *data, size_t cap, bool *k
 
 static ssize_t tls_read(struct stream *stream, void *data, size_t cap) {
 	struct tls *tls = tls_of(stream);
-	bool kept;
-	ssize_t got;
-	do {
+	bool kept = false;
+	ssize_t got = advance(stream, data, cap, &kept);
+	if(got == -EAGAIN && kept) {
+		/* What had been kept made no data. The socket may have more, and no event would tell. */
 		got = advance(stream, data, cap, &kept);
-		/* After a message of its own, like that of new keys, GnuTLS returns though there is more. */
-	} while(got == -EAGAIN && (kept || tls->rest.len > 0));
+	}
+	if(got == -EAGAIN && has_more(tls)) {
+		/* GnuTLS waits for input and does not take what there is: this would never change. */
+		got = fail(tls, GNUTLS_E_INTERNAL_ERROR);
+	}
 	if(got == -EAGAIN && tls->in_ended) {
 		got = -ECONNRESET;
 	}
@@ -342,14 +391,13 @@ static ssize_t tls_read(struct stream *stream, void *data, size_t cap) {
 
 static int send_record(struct tls *tls, const uint8_t *data, size_t len) {
 	while(len > 0) {
+		/* The push function takes everything, so there is no reason to be asked again. */
 		ssize_t sent = gnutls_record_send(tls->session, data, len);
-		if(sent < 0 && sent != GNUTLS_E_INTERRUPTED) {
-			return fail(tls, (int)sent);
+		if(sent <= 0) {
+			return fail(tls, sent < 0 ? (int)sent : GNUTLS_E_INTERNAL_ERROR);
 		}
-		if(sent > 0) {
-			data += sent;
-			len -= (size_t)sent;
-		}
+		data += sent;
+		len -= (size_t)sent;
 	}
 	return 0;
 }
@@ -437,13 +485,9 @@ static void begin_handshake(struct stream *stream) {
 /* The first byte decides; it is looked at, not taken. */
 static ssize_t detect_read(struct stream *stream, void *data, size_t cap) {
 	uint8_t first;
-	ssize_t got = recv(stream->io.fd, &first, 1, MSG_PEEK);
+	ssize_t got = stream_peek(stream, &first, 1);
 	if(got < 0) {
-		int error = errno;
-		if(error == EAGAIN) {
-			loop_used_up(&stream->io, LOOP_IN);
-		}
-		return -error;
+		return got;
 	}
 	if(got == 1 && first == TLS_RECORD_HANDSHAKE) {
 		begin_handshake(stream);
