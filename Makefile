@@ -24,7 +24,7 @@ PLUGINPATH ?= $(plugin_out)
 libraries := gnutls nettle libcares
 CFLAGS ?= -O2 -g
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
-cflags := -std=gnu11 $(warnings) -fvisibility=hidden -fno-strict-aliasing -D_GNU_SOURCE -pthread \
+cflags := -std=gnu11 $(warnings) -fvisibility=hidden -fno-strict-aliasing -D_GNU_SOURCE -I. -pthread \
 	$(shell $(PKG_CONFIG) --cflags $(libraries)) $(CFLAGS)
 ldlibs := $(shell $(PKG_CONFIG) --libs $(libraries)) -lcrypt -ldl $(LDLIBS)
 ldflags := -Wl,--export-dynamic -Wl,-z,relro,-z,now $(LDFLAGS)
@@ -37,10 +37,19 @@ ifdef WERROR
 cflags += -Werror
 endif
 
-sources := $(wildcard *.c)
+# The layers, lowest first: each may use itself and those before it (tests/layers.py checks that).
+layers := base websocket network http plugin service config bridge
+base_sources := $(wildcard base/*.c)
+websocket_sources := websocket.c $(wildcard websocket/*.c)
+network_sources := network.c $(wildcard network/*.c)
+http_sources := $(wildcard http/*.c)
+plugin_sources := plugin.c builtins.c
+service_sources := $(wildcard service/*.c)
+config_sources := config.c $(wildcard config/*.c)
+bridge_sources := $(wildcard bridge/*.c)
+sources := $(foreach layer,$(layers),$($(layer)_sources)) websocksy.c
 objects := $(sources:%.c=$(obj)/%.o)
-plugin_sources := $(wildcard plugins/*.c)
-plugins := $(plugin_sources:plugins/%.c=$(plugin_out)/%.so)
+plugins := $(patsubst plugins/%.c,$(plugin_out)/%.so,$(wildcard plugins/*.c))
 
 .PHONY: all plugins clean install uninstall test check format
 all: $(binary) plugins
@@ -50,6 +59,7 @@ $(binary): $(objects)
 	$(CC) $(cflags) $(ldflags) -o $@ $(objects) $(ldlibs)
 
 $(obj)/%.o: %.c Makefile | $(obj)
+	@mkdir -p $(@D)
 	$(CC) $(cflags) -MMD -MP $(defines) -c -o $@ $<
 
 # The path is part of this object; a change of the path rebuilds it.
@@ -71,16 +81,28 @@ clean:
 
 -include $(objects:.o=.d)
 
-# Unit tests: one cmocka program per tests/unit/test_*.c, linked with everything but main.
-unit_sources := $(wildcard tests/unit/test_*.c)
-unit_programs := $(unit_sources:tests/unit/%.c=$(out)/unit/%)
+# Unit tests: one cmocka program per file, linked with the layer that it tests and those below, and nothing else.
+below :=
+define unit_layer
+below += $$($(1)_sources:%.c=$$(obj)/%.o)
+unit_$(1)_objects := $$(below)
+endef
+$(foreach layer,$(layers),$(eval $(call unit_layer,$(layer))))
+define unit_program
+unit_programs += $$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c))
+$$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c)): $$(out)/unit/%: tests/unit/%.c \
+		$$(unit_$(1)_objects)
+	@mkdir -p $$(@D)
+	$$(CC) $$(cflags) -MMD -MP -Itests/unit $$(ldflags) -o $$@ $$< $$(unit_$(1)_objects) $$(ldlibs) -lcmocka
+endef
+$(foreach layer,base websocket network http service config bridge, \
+	$(eval $(call unit_program,$(layer),$(layer)/test_*)))
+$(eval $(call unit_program,plugin,plugins/test_*))
+$(eval $(call unit_program,plugin,test_plugin))
+$(eval $(call unit_program,plugin,test_builtins))
+$(eval $(call unit_program,config,test_config))
 .PHONY: unit
 unit: $(unit_programs)
-$(out)/unit/%: tests/unit/%.c tests/unit/support.h $(filter-out $(obj)/websocksy.o,$(objects)) | $(out)/unit
-	$(CC) $(cflags) -MMD -MP -I. -Itests/unit $(ldflags) -o $@ $< \
-		$(filter-out $(obj)/websocksy.o,$(objects)) $(ldlibs) -lcmocka
-$(out)/unit:
-	mkdir -p $@
 -include $(unit_programs:=.d)
 
 # Installing. The installed daemon is linked a second time, with an object that knows the installed plugins;

@@ -13,11 +13,11 @@
  */
 #include "builtins.h"
 
-#include "log.h"
-#include "peer.h"
+#include "base/log.h"
+#include "network/peer.h"
 #include "plugin.h"
-#include "trust.h"
-#include "utf8.h"
+#include "network/trust.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -12,11 +12,11 @@
  */
 #include "config.h"
 
-#include "auth.h"
-#include "ini.h"
-#include "proxy.h"
-#include "tls.h"
-#include "value.h"
+#include "http/auth.h"
+#include "config/ini.h"
+#include "network/proxy.h"
+#include "network/tls.h"
+#include "base/value.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
 #ifndef WEBSOCKSY_CONFIG_H
 #define WEBSOCKSY_CONFIG_H
 #include "plugin.h"
-#include "settings.h"
+#include "config/settings.h"
 
 #include <stdbool.h>
 

@@ -5,8 +5,8 @@
  */
 #ifndef WEBSOCKSY_NETWORK_H
 #define WEBSOCKSY_NETWORK_H
-#include "buffer.h"
-#include "loop.h"
+#include "base/buffer.h"
+#include "base/loop.h"
 
 #include <stdbool.h>
 #include <stddef.h>

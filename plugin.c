@@ -15,7 +15,7 @@
  */
 #include "plugin.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <assert.h>
 #include <dirent.h>

@@ -15,7 +15,7 @@
  */
 #include "websocket.h"
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <errno.h>

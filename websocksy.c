@@ -6,12 +6,12 @@
  * Invariants: nothing is announced as ready before it listens; what was opened is closed in reverse order.
  */
 #include "websocksy.h"
-#include "bridge.h"
+#include "bridge/bridge.h"
 #include "builtins.h"
 #include "config.h"
-#include "log.h"
-#include "loop.h"
-#include "notify.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "service/notify.h"
 #include "plugin.h"
 
 #include <errno.h>

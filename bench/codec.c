@@ -9,7 +9,7 @@
  * Each figure is the best of several rounds, in CPU time, so other work on the machine does little to it.
  * All of the data is in the caches, as it is when the kernel has just copied it.
  */
-#include "../utf8.h"
+#include "../base/utf8.h"
 #include "../websocket.h"
 
 #include <stdio.h>

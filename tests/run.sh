@@ -160,7 +160,7 @@ build_with_units() {
 # Sums what cmocka's programs say; one that ends without saying so has failed.
 run_units() {
 	local folder=$1 program output status total=0 bad=0 ran passed
-	for program in "$folder"/test_*; do
+	for program in "$folder"/test_* "$folder"/*/test_*; do
 		[[ -f $program && -x $program ]] || continue
 		output=$(timeout -k 5 120 "$program" 2>&1)
 		status=$?
@@ -275,8 +275,10 @@ compile_documentation() {
 	compile_plugins "$folder"/*.c
 }
 
+sources=(./*.c base/*.c network/*.c http/*.c service/*.c config/*.c bridge/*.c plugins/*.c examples/*.c)
+
 run_clang_tidy() {
-	printf '%s\0' ./*.c plugins/*.c examples/*.c |
+	printf '%s\0' "${sources[@]}" |
 		xargs -0 -P "$(nproc)" -n 1 sh -c \
 			'clang-tidy --quiet "$1" -- -std=gnu11 -D_GNU_SOURCE -I. 2>"$0/tidy-$$.err" ||
 			{ cat "$0/tidy-$$.err"; exit 1; }' "$logs"
@@ -284,7 +286,7 @@ run_clang_tidy() {
 
 run_cppcheck() {
 	cppcheck --quiet --enable=warning,performance,portability --inline-suppr --std=c11 -D_GNU_SOURCE \
-		--suppressions-list=tests/cppcheck.txt --error-exitcode=1 -I. ./*.c plugins/*.c examples/*.c
+		--suppressions-list=tests/cppcheck.txt --error-exitcode=1 -I. "${sources[@]}"
 }
 
 # mandoc ends with an error only from some level on; here a warning is one.

@@ -5,8 +5,8 @@
  * a NUL behind its end (and an unreadable page behind that), the count of new bytes, the rule for
  * what is left over.
  */
-#include "../../builtins.h"
-#include "../../plugin.h"
+#include "builtins.h"
+#include "plugin.h"
 #include "support.h"
 
 #include <errno.h>

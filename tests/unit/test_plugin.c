@@ -3,9 +3,9 @@
  * Loading of shared objects, the registry and the backend calls. The shared objects are compiled
  * here, from the few lines that each test needs, with the compiler in CC.
  */
-#include "../../builtins.h"
-#include "../../log.h"
-#include "../../plugin.h"
+#include "builtins.h"
+#include "base/log.h"
+#include "plugin.h"
 #include "support.h"
 
 #include <errno.h>

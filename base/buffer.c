@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Chunk pool, byte queues and the contiguous carry.
+ *
+ * Must not know: descriptors, connections, what the bytes mean.
+ * Invariants: a queue's `len` is the sum of its chunks' bytes; no queued chunk is empty, so an empty queue
+ * owns no chunk.
+ */
+#include "base/buffer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static_assert(sizeof(struct buffer_chunk) == 16384, "a chunk fills four pages");
+
+#define CARRY_MIN 4096
+
+static struct buffer_chunk *pool_take(struct buffer_pool *pool) {
+	struct buffer_chunk *chunk = pool->free;
+	if(chunk) {
+		pool->free = chunk->next;
+		pool->count--;
+	} else {
+		chunk = malloc(sizeof(*chunk));
+		if(!chunk) {
+			return NULL;
+		}
+	}
+	chunk->next = NULL;
+	chunk->start = 0;
+	chunk->end = 0;
+	return chunk;
+}
+
+static void pool_give(struct buffer_pool *pool, struct buffer_chunk *chunk) {
+	if(pool->count >= BUFFER_POOL_KEEP) {
+		free(chunk);
+		return;
+	}
+	chunk->next = pool->free;
+	pool->free = chunk;
+	pool->count++;
+}
+
+static void pool_give_chain(struct buffer_pool *pool, struct buffer_chunk *chunk) {
+	while(chunk) {
+		struct buffer_chunk *next = chunk->next;
+		pool_give(pool, chunk);
+		chunk = next;
+	}
+}
+
+/* Takes the chunks for `len` bytes before anything is copied, so that a failure changes nothing. */
+static int pool_take_chain(struct buffer_pool *pool, size_t len, struct buffer_chunk **out) {
+	struct buffer_chunk *chain = NULL;
+	for(size_t have = 0; have < len; have += BUFFER_CHUNK_DATA) {
+		struct buffer_chunk *chunk = pool_take(pool);
+		if(!chunk) {
+			pool_give_chain(pool, chain);
+			return -ENOMEM;
+		}
+		chunk->next = chain;
+		chain = chunk;
+	}
+	*out = chain;
+	return 0;
+}
+
+static size_t chunk_fill(struct buffer_chunk *chunk, const uint8_t *data, size_t len) {
+	size_t room = BUFFER_CHUNK_DATA - chunk->end;
+	size_t take = len < room ? len : room;
+	memcpy(chunk->data + chunk->end, data, take);
+	chunk->end += (uint32_t)take;
+	return take;
+}
+
+void buffer_pool_clear(struct buffer_pool *pool) {
+	while(pool->free) {
+		struct buffer_chunk *next = pool->free->next;
+		free(pool->free);
+		pool->free = next;
+	}
+	pool->count = 0;
+}
+
+int bufq_append(struct bufq *queue, struct buffer_pool *pool, const void *data, size_t len) {
+	const uint8_t *from = data;
+	size_t room = queue->tail ? BUFFER_CHUNK_DATA - queue->tail->end : 0;
+	struct buffer_chunk *fresh = NULL;
+	if(len > room && pool_take_chain(pool, len - room, &fresh)) {
+		return -ENOMEM;
+	}
+	queue->len += len;
+	if(room > 0 && len > 0) {
+		size_t done = chunk_fill(queue->tail, from, len);
+		from += done;
+		len -= done;
+	}
+	while(fresh) {
+		struct buffer_chunk *chunk = fresh;
+		fresh = chunk->next;
+		chunk->next = NULL;
+		size_t done = chunk_fill(chunk, from, len);
+		from += done;
+		len -= done;
+		if(queue->tail) {
+			queue->tail->next = chunk;
+		} else {
+			queue->head = chunk;
+		}
+		queue->tail = chunk;
+	}
+	assert(len == 0);
+	return 0;
+}
+
+int bufq_peek(const struct bufq *queue, size_t offset, size_t len, struct iovec *iov, int max) {
+	int used = 0;
+	for(struct buffer_chunk *chunk = queue->head; chunk && used < max && len > 0;
+		chunk = chunk->next) {
+		size_t have = chunk->end - chunk->start;
+		if(offset >= have) {
+			offset -= have;
+			continue;
+		}
+		size_t take = have - offset < len ? have - offset : len;
+		iov[used].iov_base = chunk->data + chunk->start + offset;
+		iov[used].iov_len = take;
+		used++;
+		len -= take;
+		offset = 0;
+	}
+	return used;
+}
+
+void bufq_consume(struct bufq *queue, struct buffer_pool *pool, size_t len) {
+	assert(len <= queue->len);
+	queue->len -= len;
+	while(len > 0) {
+		struct buffer_chunk *chunk = queue->head;
+		size_t have = chunk->end - chunk->start;
+		if(len < have) {
+			chunk->start += (uint32_t)len;
+			return;
+		}
+		len -= have;
+		queue->head = chunk->next;
+		pool_give(pool, chunk);
+	}
+	if(!queue->head) {
+		queue->tail = NULL;
+	}
+}
+
+int carry_reserve(struct carry *carry, size_t more) {
+	size_t need;
+	if(__builtin_add_overflow(carry->len, more, &need)) {
+		return -ENOMEM;
+	}
+	if(need <= carry->cap) {
+		return 0;
+	}
+	size_t cap = carry->cap ? carry->cap : CARRY_MIN;
+	while(cap < need) {
+		if(__builtin_mul_overflow(cap, 2, &cap)) {
+			return -ENOMEM;
+		}
+	}
+	uint8_t *data = realloc(carry->data, cap);
+	if(!data) {
+		return -ENOMEM;
+	}
+	carry->data = data;
+	carry->cap = cap;
+	return 0;
+}
+
+int carry_append(struct carry *carry, const void *data, size_t len) {
+	if(len == 0) {
+		return 0;
+	}
+	if(carry_reserve(carry, len)) {
+		return -ENOMEM;
+	}
+	memcpy(carry->data + carry->len, data, len);
+	carry->len += len;
+	return 0;
+}
+
+void carry_free(struct carry *carry) {
+	free(carry->data);
+	*carry = (struct carry){0};
+}

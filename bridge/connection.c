@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The connection object.
+ *
+ * Must not know: HTTP, what the relay does with bytes.
+ * Invariants: a phase changes in connection_enter() only; every path ends in connection_close(), which
+ * frees framing state while plugins and the backend are still loaded; after it nothing is called back.
+ */
+#include "bridge/connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINGER_READS 4 /* reads thrown away in one turn */
+
+/* With what the C library and the loop's tables add, an idle connection has to stay below 600 bytes. */
+#ifndef LOOP_CHECK /* which makes every io larger */
+static_assert(sizeof(struct connection) <= 520, "a connection stays small");
+#endif
+
+struct connection_name {
+	size_t references;
+	char text[];
+};
+
+#define TO(phase) (1u << CONNECTION_##phase)
+
+static const struct phase {
+	unsigned next; /* phases that may follow */
+} phases[CONNECTION_PHASES] = {
+	[CONNECTION_HEAD] = {TO(AUTH) | TO(QUERY) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_AUTH] = {TO(QUERY) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_QUERY] = {TO(CONNECT) | TO(OPEN) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_CONNECT] = {TO(OPEN) | TO(ANSWER) | TO(DEAD)},
+	[CONNECTION_ANSWER] = {TO(HEAD) | TO(LINGER) | TO(DEAD)},
+	[CONNECTION_OPEN] = {TO(CLOSING) | TO(LINGER) | TO(DEAD)},
+	[CONNECTION_CLOSING] = {TO(LINGER) | TO(DEAD)},
+	[CONNECTION_LINGER] = {TO(DEAD)},
+	[CONNECTION_DEAD] = {0},
+};
+static_assert(sizeof(phases) / sizeof(phases[0]) == CONNECTION_PHASES, "one row for each phase");
+
+static void client_event(struct stream *stream, unsigned events) {
+	struct connection *connection = LOOP_OWNER(stream, struct connection, client);
+	connection->env->handlers[connection->phase]->client(connection, events);
+}
+
+void connection_peer_event(struct stream *stream, unsigned events) {
+	struct connection *connection = LOOP_OWNER(stream, struct connection, peer);
+	connection->env->handlers[connection->phase]->peer(connection, events);
+}
+
+static void timer_event(struct ev_timer *timer) {
+	struct connection *connection = LOOP_OWNER(timer, struct connection, timer);
+	connection->env->handlers[connection->phase]->deadline(connection);
+}
+
+static void connection_free(struct ev_dead *dead) {
+	free(LOOP_OWNER(dead, struct connection, dead));
+}
+
+struct connection *connection_new(
+	struct connection_env *env, int fd, const struct sockaddr *address, socklen_t len) {
+	struct connection *connection = calloc(1, sizeof(*connection));
+	if(!connection) {
+		close(fd);
+		return NULL;
+	}
+	connection->env = env;
+	connection->peer.io.fd = -1;
+	connection->timer.fn = timer_event;
+	connection->phase = CONNECTION_HEAD;
+	connection->id = ++env->next_id;
+	connection->since_ms = env->loop->now_ms;
+	/* A Unix client has no address worth keeping: its family alone is copied. */
+	size_t known = len < sizeof(connection->address) ? len : sizeof(connection->address);
+	memcpy(&connection->address, address,
+		address->sa_family == AF_UNIX ? sizeof(sa_family_t) : known);
+	const struct stream_ops *ops =
+		address->sa_family == AF_UNIX ? &network_unix_ops : &network_stream_ops;
+	if(stream_open(&connection->client, env->loop, fd, ops, client_event)) {
+		free(connection);
+		return NULL;
+	}
+	link_append(&env->connections, &connection->link);
+	return connection;
+}
+
+int connection_name_peer(struct connection *connection, const char *text) {
+	struct connection_env *env = connection->env;
+	assert(!connection->peer_name);
+	if(!env->last_name || strcmp(env->last_name->text, text) != 0) {
+		size_t size = strlen(text) + 1;
+		struct connection_name *name = malloc(sizeof(*name) + size);
+		if(!name) {
+			return -ENOMEM;
+		}
+		name->references = 0;
+		memcpy(name->text, text, size);
+		env->last_name = name;
+	}
+	env->last_name->references++;
+	connection->peer_name = env->last_name->text;
+	return 0;
+}
+
+static void drop_name(struct connection *connection) {
+	if(!connection->peer_name) {
+		return;
+	}
+	struct connection_name *name =
+		LOOP_OWNER((uintptr_t)connection->peer_name, struct connection_name, text);
+	connection->peer_name = NULL;
+	if(--name->references == 0) {
+		if(connection->env->last_name == name) {
+			connection->env->last_name = NULL;
+		}
+		free(name);
+	}
+}
+
+void connection_reset_framing(struct connection *connection) {
+	if(connection->framing_data) {
+		ws_operation opcode = ws_frame_binary;
+		const char *config = connection->framing_config ? connection->framing_config : "";
+		connection->framing(NULL, 0, 0, &opcode, &connection->framing_data, config);
+		connection->framing_data = NULL;
+	}
+}
+
+static void log_end(const struct connection *connection) {
+	if(!connection->upgraded || !log_enabled(LOG_INFO)) {
+		return;
+	}
+	uint64_t age_ms = connection->env->loop->now_ms - connection->since_ms;
+	connection_log(connection, LOG_INFO,
+		"closed after %llu.%03llu s: %s (%u); %llu bytes to and %llu bytes from %s",
+		(unsigned long long)(age_ms / 1000), (unsigned long long)(age_ms % 1000),
+		connection->why ? connection->why : "dropped", connection->code,
+		(unsigned long long)connection->bytes_in, (unsigned long long)connection->bytes_out,
+		connection->peer_name ? connection->peer_name : "its peer");
+}
+
+void connection_close(struct connection *connection) {
+	if(connection->phase == CONNECTION_DEAD) {
+		return;
+	}
+	struct connection_env *env = connection->env;
+	log_end(connection);
+	connection_enter(connection, CONNECTION_DEAD);
+	loop_timer_cancel(env->loop, &connection->timer);
+	if(connection->handshake) {
+		env->handshake_free(connection->handshake);
+		connection->handshake = NULL;
+	}
+	connection_reset_framing(connection);
+	free(connection->framing_config);
+	backend_unref(connection->backend);
+	websocket_parser_free(&connection->parser);
+	carry_free(&connection->carry);
+	free(connection->pong);
+	drop_name(connection);
+	stream_close(&connection->client);
+	stream_close(&connection->peer);
+	link_remove(&connection->link);
+	env->gone(connection);
+	connection->dead.free = connection_free;
+	loop_bury(env->loop, &connection->dead);
+}
+
+bool connection_is_dead(const struct connection *connection) {
+	return connection->phase == CONNECTION_DEAD;
+}
+
+void connection_enter(struct connection *connection, enum connection_phase phase) {
+	assert(phases[connection->phase].next & (1u << phase));
+	connection->phase = (uint8_t)phase;
+}
+
+int connection_set_deadline(struct connection *connection, uint64_t due_ms) {
+	int result = loop_timer_set(connection->env->loop, &connection->timer, due_ms);
+	if(result) {
+		connection_log(
+			connection, LOG_ERROR, "no memory for a timer, the connection is closed");
+		connection_close(connection);
+	}
+	return result;
+}
+
+/* ---- lingering ---- */
+
+bool connection_progresses(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms) {
+	if(!stream_is_open(stream)) {
+		return false;
+	}
+	stream_outstanding(stream);
+	*due_ms = stream->progress_ms + patience_ms;
+	return *due_ms > stream->loop->now_ms;
+}
+
+/* Reads and forgets. True: this side has ended. */
+static bool linger_discard(struct stream *stream) {
+	uint8_t *scratch = stream->loop->scratch;
+	for(int i = 0; i < LINGER_READS && stream_readable(stream); i++) {
+		ssize_t got = stream_read(stream, scratch, LOOP_SCRATCH_SIZE);
+		if(got == -EAGAIN) {
+			break;
+		}
+	}
+	return stream->ended;
+}
+
+/* A side is done when nothing more goes to it and nothing more can come from it. */
+static void linger_side(struct stream *stream, unsigned events) {
+	if(!stream_is_open(stream)) {
+		return;
+	}
+	bool ended = stream->ended;
+	if(events & STREAM_READABLE) {
+		ended = linger_discard(stream);
+	}
+	if(stream->error || (stream->finished && (ended || !stream->ops->has_end))) {
+		stream_close(stream);
+	}
+}
+
+static void linger_event(struct connection *connection, struct stream *stream, unsigned events) {
+	linger_side(stream, events);
+	if(!stream_is_open(&connection->client) && !stream_is_open(&connection->peer)) {
+		connection_close(connection);
+	}
+}
+
+static void linger_client(struct connection *connection, unsigned events) {
+	linger_event(connection, &connection->client, events);
+}
+
+static void linger_peer(struct connection *connection, unsigned events) {
+	linger_event(connection, &connection->peer, events);
+}
+
+/* What the other side has not taken yet keeps the connection while it goes on taking. */
+static bool linger_waits(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms) {
+	return stream_is_open(stream) && stream_outstanding(stream) > 0 &&
+		connection_progresses(stream, patience_ms, due_ms);
+}
+
+static void linger_deadline(struct connection *connection) {
+	uint64_t patience_ms = connection->env->settings->close_timeout_ms;
+	uint64_t due_ms;
+	if(linger_waits(&connection->client, patience_ms, &due_ms) ||
+		linger_waits(&connection->peer, patience_ms, &due_ms)) {
+		connection_set_deadline(connection, due_ms);
+		return;
+	}
+	connection_close(connection);
+}
+
+const struct connection_handlers connection_linger_handlers = {
+	.client = linger_client,
+	.peer = linger_peer,
+	.deadline = linger_deadline,
+};
+
+static void linger_begin(struct stream *stream) {
+	if(stream_is_open(stream)) {
+		stream_finish(stream);
+		stream_want_read(stream, true);
+		linger_side(stream, 0);
+	}
+}
+
+void connection_linger(struct connection *connection) {
+	struct connection_env *env = connection->env;
+	connection_enter(connection, CONNECTION_LINGER);
+	linger_begin(&connection->client);
+	linger_begin(&connection->peer);
+	if(!stream_is_open(&connection->client) && !stream_is_open(&connection->peer)) {
+		connection_close(connection);
+		return;
+	}
+	connection_set_deadline(connection, env->loop->now_ms + env->settings->close_timeout_ms);
+}
+
+/* ---- log ---- */
+
+static void log_line(const struct connection *connection, enum log_level level, const char *format,
+	va_list arguments) {
+	char client[NETWORK_ADDRESS_TEXT];
+	char text[1024];
+	network_format_address(
+		&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
+	vsnprintf(text, sizeof(text), format, arguments);
+	log_write(level, "#%llu %s: %s", (unsigned long long)connection->id, client, text);
+}
+
+void connection_log(
+	const struct connection *connection, enum log_level level, const char *format, ...) {
+	if(log_enabled(level)) {
+		va_list arguments;
+		va_start(arguments, format);
+		log_line(connection, level, format, arguments);
+		va_end(arguments);
+	}
+}
+
+void connection_log_limited(
+	struct connection *connection, enum log_level level, const char *format, ...) {
+	struct connection_env *env = connection->env;
+	if(log_enabled(level) && log_limit_pass(&env->limit, env->loop->now_ms)) {
+		va_list arguments;
+		va_start(arguments, format);
+		log_line(connection, level, format, arguments);
+		va_end(arguments);
+	}
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The connection object: one WebSocket client and its peer, the phases they go through, their deadline,
+ * the lingering close, and the one destructor.
+ */
+#ifndef WEBSOCKSY_CONNECTION_H
+#define WEBSOCKSY_CONNECTION_H
+#include "http/auth.h"
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "network.h"
+#include "plugin.h"
+#include "network/proxy.h"
+#include "network/resolve.h"
+#include "config/settings.h"
+#include "websocket.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum connection_phase {
+	CONNECTION_HEAD, /* the request head is arriving */
+	CONNECTION_AUTH, /* the client's password is being verified */
+	CONNECTION_QUERY, /* the backend is asked for the peer */
+	CONNECTION_CONNECT, /* the peer's name is looked up, its addresses are tried, TLS begins */
+	CONNECTION_ANSWER, /* an HTTP answer is on its way */
+	CONNECTION_OPEN, /* 101 is out, both directions run */
+	CONNECTION_CLOSING, /* our close frame is out, the client's is awaited */
+	CONNECTION_LINGER, /* both sides get what is queued for them, then their end is awaited */
+	CONNECTION_DEAD,
+	CONNECTION_PHASES
+};
+
+struct connection;
+struct connection_name;
+struct handshake;
+
+/* What happens in a phase. Each function may end the connection; NULL: nothing. */
+struct connection_handlers {
+	void (*client)(struct connection *connection, unsigned events); /* STREAM_* */
+	void (*peer)(struct connection *connection, unsigned events);
+	void (*deadline)(struct connection *connection);
+	void (*shutdown)(struct connection *connection); /* the daemon is to stop */
+	void (*reload)(struct connection *connection); /* the settings have changed */
+};
+
+/* What all connections of a bridge share. The bridge fills it; strings and pointers are its own. */
+struct connection_env {
+	struct loop *loop;
+	const struct settings *settings;
+	struct resolver *resolver;
+	struct backend *backend;
+	struct tls_context *tls; /* NULL: none is spoken */
+	bool tls_detect; /* the first byte of a connection decides */
+	struct trust *trust; /* credentials for TLS peers */
+	struct web_site *web; /* NULL: no pages */
+	struct auth *auth; /* without users, or NULL: nobody is asked who he is */
+	const struct connection_handlers *handlers[CONNECTION_PHASES];
+	/* 101 is out: `early` are bytes that came behind the request head, valid during the call, writable */
+	void (*opened)(struct connection *connection, uint8_t *early, size_t early_len);
+	bool draining; /* new requests are answered with 503 */
+	/* `address` of a proxied connection is final now; may make it a surplus one, or close it */
+	void (*identified)(struct connection *connection);
+	bool full; /* so would be a further connection */
+	/* would a further connection of the same client be above a limit? */
+	bool (*crowded)(const struct connection *connection);
+	void (*handshake_free)(struct handshake *handshake);
+	void (*gone)(struct connection
+			*connection); /* called by the destructor, before the memory goes */
+	struct link connections;
+	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
+	uint64_t next_id;
+	struct log_limit limit; /* of lines about requests that came to nothing */
+};
+
+/*
+ * One connection. Kept small: an idle one owns nothing else but its share of the peer's name. The second part belongs to
+ * relay.c, and to handshake.c while it prepares it.
+ */
+struct connection {
+	struct stream client;
+	struct stream peer; /* fd -1 before it is connected, and always for echo:// */
+	struct ev_timer timer;
+	union {
+		struct link link; /* of env->connections */
+		struct ev_dead dead; /* once it is in there no longer */
+	};
+	struct connection_env *env;
+	struct handshake *handshake; /* until the connection is open */
+	uint64_t id;
+	uint64_t since_ms; /* accepted; from the upgrade on: opened */
+	union proxy_address
+		address; /* the client's; once a trusted proxy has told it, the real one */
+	uint8_t phase;
+	bool surplus; /* above the limit on connections: its request is answered with 503 */
+	bool counted; /* counts for its address, see bridge.c */
+	bool proxied; /* accepted from a trusted proxy: not counted before `address` is the real one */
+	bool upgraded; /* 101 has been sent */
+
+	bool echo;
+	bool close_sent;
+	bool peer_ended; /* end or error of the peer has been seen and dealt with */
+	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
+	bool many; /* the last read from the peer was so many messages that others should have a turn */
+	bool text_proven; /* what the framing function sends as text has been validated */
+	bool tail_text; /* what is in `carry` is text so far, says the framing function */
+	uint16_t code; /* for the log: the close code that ended it */
+	const char *why; /* for the log: static */
+	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
+	struct websocket_parser parser;
+	ws_framing framing;
+	char *framing_config;
+	void *framing_data;
+	struct backend *backend; /* the framing function may be its code */
+	/* Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an incomplete message
+	 * from the client. Never both. */
+	struct carry carry;
+	size_t carry_fresh; /* bytes at the end of `carry` that the framing function has not seen */
+	uint8_t *pong; /* newest unanswered ping: its length, then its payload; mostly NULL */
+	uint64_t client_ms; /* last byte from the client */
+	uint64_t data_ms; /* last data in either direction */
+	uint64_t ping_ms; /* when the unanswered ping was sent; 0: none */
+	uint64_t bytes_in; /* payload from the client */
+	uint64_t bytes_out; /* payload to the client */
+};
+
+/*
+ * Makes a connection of an accepted socket (owned from here on, closed on failure) in CONNECTION_HEAD.
+ * NULL: no memory. `env` outlives it.
+ */
+struct connection *connection_new(
+	struct connection_env *env, int fd, const struct sockaddr *address, socklen_t len);
+
+/* The stream_fn of `peer`: hands its events to the phase. */
+void connection_peer_event(struct stream *stream, unsigned events);
+
+/*
+ * Sets the peer's name to a copy of `text`; there must be none yet. Connections to the same peer that follow each
+ * other share it. 0 or -ENOMEM.
+ */
+int connection_name_peer(struct connection *connection, const char *text);
+
+/* The one destructor: ends everything at once, from any phase. Its memory stays until the end of the turn. */
+void connection_close(struct connection *connection);
+bool connection_is_dead(const struct connection *connection);
+
+/* Changes the phase; the transition must be in the table. The deadline is the caller's. */
+void connection_enter(struct connection *connection, enum connection_phase phase);
+
+/* Arms the one timer; without memory for that the connection is closed and -ENOMEM returned. */
+int connection_set_deadline(struct connection *connection, uint64_t due_ms);
+
+/*
+ * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input is thrown
+ * away until they end (so that no reset destroys what is in flight), then the connection is closed. The
+ * limit is `close-timeout` without progress. The client's side may be closed already.
+ */
+void connection_linger(struct connection *connection);
+
+/* For the table of handlers: CONNECTION_LINGER. */
+extern const struct connection_handlers connection_linger_handlers;
+
+/*
+ * Has the other side of an open stream taken bytes of ours within the last `patience_ms`, so that a deadline
+ * may wait until `*due_ms`?
+ */
+bool connection_progresses(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms);
+
+/* Frees what the framing function remembers: the next call of it is a first one. */
+void connection_reset_framing(struct connection *connection);
+
+/* Logs a line that begins with the connection's number and its client. */
+void connection_log(const struct connection *connection, enum log_level level, const char *format,
+	...) __attribute__((format(printf, 3, 4)));
+
+/* The same for what strangers can cause as often as they like: see log_limit_pass(). */
+void connection_log_limited(struct connection *connection, enum log_level level, const char *format,
+	...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,1456 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The handshake.
+ *
+ * Must not know: frames; what happens after the 101.
+ * Invariants: 101 is sent only when the peer is connected, so every failure is an HTTP answer; the backend is
+ * asked once for a request, and no file is opened, before the client's password has been found right, for each
+ * request anew; what the client sends behind its request is kept, in order; the next request is looked at when the
+ * answer before has left for the kernel; a request's headers called Websocksy-* are ours alone; only trusted
+ * proxies are asked whom they stand for.
+ * Implements RFC 6455 section 4.2, RFC 9110 section 11.6, RFC 9112 section 9.3, and RFC 6454 (through origin.c).
+ */
+#include "bridge/handshake.h"
+
+#include "http/auth.h"
+#include "http/http.h"
+#include "http/origin.h"
+#include "network/peer.h"
+#include "network/proxy.h"
+#include "network/tls.h"
+#include "network/trust.h"
+#include "http/web.h"
+#include "websocket.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HANDSHAKE_READ (16 * 1024) /* one read behind an incomplete head */
+#define HANDSHAKE_ANSWER_MAX 8192 /* an error answer; half of it for where to ask instead */
+#define HANDSHAKE_PEER_TEXT 512 /* a peer's address in the log */
+#define HANDSHAKE_PROXY_READ 512 /* of a PROXY header at once: mostly all of it */
+#define HANDSHAKE_FILE_TURN (1024 * 1024) /* bytes of a file in one turn */
+#define HANDSHAKE_REQUESTS_MAX 1000 /* of one connection */
+#define HANDSHAKE_REQUESTS_TURN 16 /* in one turn */
+
+struct handshake {
+	/* An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what followed. */
+	struct carry input;
+	size_t scanned;
+	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */
+	struct auth_job *job; /* CONNECTION_AUTH: the password is being verified */
+	char *user; /* who the client says he is; NULL: nobody has asked */
+	bool granted; /* and has proven */
+	bool head_only; /* the request is HEAD */
+	bool upgrade; /* the request asks for WebSocket */
+	bool proxy_header; /* has to come first; `input` is what there is of it */
+	bool identified; /* the client's address is final */
+	bool shared; /* by clients of a proxy: header fields tell whose a request is */
+	union proxy_address
+		destination; /* what the client connected to, as told by a PROXY header */
+	struct peer_connect *connect;
+	struct tls_context *tls; /* for a TLS peer; one reference */
+	struct peer_address address;
+	char accept[WEBSOCKET_ACCEPT_LEN + 1];
+	char *protocol; /* the chosen subprotocol, or NULL */
+	int file; /* body of an answer; -1: none */
+	uint64_t file_at;
+	uint64_t file_left;
+	unsigned requests; /* so far */
+	bool keep; /* the answer leaves the connection open for the next request */
+	bool yielded; /* the deadline is the next turn */
+};
+
+/* An answer instead of a connection. */
+struct refusal {
+	unsigned status;
+	const char *message; /* one line for the client */
+	const char *extra; /* header lines, or NULL */
+	const char *user; /* for the log, or NULL */
+};
+
+/* An upgrade request on its way to the backend: strings are private copies in `memory`. */
+struct upgrade {
+	struct connection *c;
+	const struct http_request *request;
+	struct refusal refusal;
+	size_t protocols;
+	char *memory;
+	struct backend_request query;
+};
+
+static void arm(struct connection *c, uint64_t timeout_ms) {
+	if(timeout_ms) {
+		connection_set_deadline(c, c->env->loop->now_ms + timeout_ms);
+	} else {
+		loop_timer_cancel(c->env->loop, &c->timer);
+	}
+}
+
+static void close_file(struct handshake *h) {
+	if(h->file >= 0) {
+		close(h->file);
+		h->file = -1;
+	}
+}
+
+/* ---- answers ---- */
+
+/* Others wait: goes on with the next turn, see answer_deadline() and head_deadline(). */
+static void yield(struct connection *c) {
+	c->handshake->yielded = true;
+	arm(c, 1);
+}
+
+/* Nothing of a request holds for the next one. The client's address does: see may_keep(). */
+static void request_reset(struct handshake *h) {
+	assert(!h->job && !h->connect);
+	close_file(h);
+	free(h->user);
+	free(h->protocol);
+	h->user = NULL;
+	h->protocol = NULL;
+	h->granted = false;
+	h->head_only = false;
+	h->scanned = 0;
+	h->head_len = 0;
+	h->accept[0] = '\0';
+}
+
+/*
+ * The answer is out. What the client asks for next may have arrived already; while the daemon stops, that
+ * alone is still answered.
+ */
+static void answer_end(struct connection *c) {
+	struct handshake *h = c->handshake;
+	stream_want_read(&c->client, true);
+	bool more = h->input.len > 0 || stream_readable(&c->client);
+	if(!h->keep || (c->env->draining && !more)) {
+		connection_linger(c);
+		return;
+	}
+	connection_enter(c, CONNECTION_HEAD);
+	request_reset(h);
+	arm(c, c->env->settings->handshake_timeout_ms);
+}
+
+/* Sends of the file what the client takes, but not all of a large one while others wait. */
+static void answer_pump(struct connection *c) {
+	struct handshake *h = c->handshake;
+	uint64_t budget = HANDSHAKE_FILE_TURN;
+	h->yielded = false;
+	while(h->file_left > 0 && budget > 0) {
+		size_t max = (size_t)(h->file_left < budget ? h->file_left : budget);
+		ssize_t sent = stream_send_file(&c->client, h->file, h->file_at, max);
+		if(sent == -EAGAIN) {
+			break;
+		}
+		if(sent <= 0) {
+			/* The file has shrunk or the client is gone: the length that was promised cannot be kept. */
+			connection_close(c);
+			return;
+		}
+		h->file_at += (uint64_t)sent;
+		h->file_left -= (uint64_t)sent;
+		budget -= (uint64_t)sent;
+	}
+	if(h->file_left > 0 && budget == 0) {
+		yield(c);
+	} else if(h->file_left > 0 || (h->keep && stream_backlog(&c->client) > 0)) {
+		/* A client that asks without reading is not answered further. */
+		arm(c, c->env->settings->handshake_timeout_ms);
+	} else {
+		answer_end(c);
+	}
+}
+
+/*
+ * Sends the head and begins with the file. With `keep` what follows is the next request and stays where it
+ * is; otherwise it is thrown away.
+ */
+static void answer_begin(struct connection *c, const char *head, size_t len, bool keep) {
+	connection_enter(c, CONNECTION_ANSWER);
+	c->handshake->keep = keep;
+	stream_want_read(&c->client, !keep);
+	if(stream_write(&c->client, head, len)) {
+		connection_close(c);
+		return;
+	}
+	answer_pump(c);
+}
+
+/* Answers with a status and one line, and says so in the log. */
+static void refuse(struct connection *c, const struct refusal *refusal) {
+	char answer[HANDSHAKE_ANSWER_MAX];
+	enum log_level level = refusal->status >= 500 ? LOG_NOTICE : LOG_INFO;
+	const char *user = refusal->user;
+	connection_log_limited(c, level, "answered %u: %s%s%s%s", refusal->status, refusal->message,
+		user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
+	int len = http_format_error(answer, sizeof(answer), refusal->status, refusal->message,
+		refusal->extra, c->handshake->head_only ? HTTP_HEAD_ONLY : 0);
+	if(len < 0) {
+		connection_close(c);
+		return;
+	}
+	answer_begin(c, answer, (size_t)len, false);
+}
+
+static void refuse_with(struct connection *c, unsigned status, const char *message) {
+	struct refusal refusal = {.status = status, .message = message};
+	refuse(c, &refusal);
+}
+
+/*
+ * May the connection be used again after the answer to this request? Not that of a proxy whose header fields tell
+ * who the client is: the next request may be someone else's.
+ */
+static bool may_keep(const struct connection *c) {
+	return !c->env->draining && !c->surplus && !c->handshake->shared &&
+		c->handshake->requests < HANDSHAKE_REQUESTS_MAX;
+}
+
+/* The path of a request's target: a query string may hold what does not belong into a log. */
+static struct http_slice target_path(const struct http_request *request) {
+	struct http_slice path = request->target;
+	const char *query = memchr(path.at, '?', path.len);
+	path.len = query ? (size_t)(query - path.at) : path.len;
+	return path;
+}
+
+static void answer_web(struct connection *c, const struct http_request *request) {
+	struct web_response response;
+	struct http_slice path = target_path(request);
+	/* An idle connection must not take the place that the page's own WebSocket needs. */
+	web_respond(c->env->web, request, may_keep(c) && !c->env->crowded(c), &response);
+	const char *user = c->handshake->granted ? c->handshake->user : NULL;
+	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s", (int)request->method.len,
+		request->method.at, (int)path.len, path.at, response.status,
+		user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
+	c->handshake->file = response.fd;
+	c->handshake->file_at = response.offset;
+	c->handshake->file_left = response.body_len;
+	answer_begin(c, response.head, response.head_len, response.keep);
+}
+
+/* Is this for the option `health`? */
+static bool asks_for_health(const struct connection *c, const struct http_request *request) {
+	const char *health = c->env->settings->health;
+	struct http_slice path = target_path(request);
+	bool is_read = http_method_is(request, "GET") || http_method_is(request, "HEAD");
+	return health && is_read && !c->handshake->upgrade && path.len == strlen(health) &&
+		memcmp(path.at, health, path.len) == 0;
+}
+
+/*
+ * What keeps the next client from being taken; NULL: nothing. One that has come for this answer alone has
+ * shown that there was room for it.
+ */
+static const char *find_obstacle(const struct connection *c) {
+	if(c->env->draining) {
+		return "the server is shutting down";
+	}
+	bool full = c->surplus || (c->env->full && c->handshake->requests > 1);
+	return full ? "too many connections" : NULL;
+}
+
+static void answer_health(struct connection *c, const struct http_request *request) {
+	char answer[HANDSHAKE_ANSWER_MAX];
+	const char *obstacle = find_obstacle(c);
+	unsigned status = obstacle ? 503 : 200;
+	bool keep = may_keep(c) && http_persists(request);
+	unsigned flags = keep ? HTTP_PERSIST : 0;
+	flags |= c->handshake->head_only ? HTTP_HEAD_ONLY : 0;
+	int len = http_format_error(
+		answer, sizeof(answer), status, obstacle ? obstacle : "ok", NULL, flags);
+	assert(len > 0);
+	connection_log(c, LOG_DEBUG, "health is answered with %u", status);
+	answer_begin(c, answer, (size_t)len, keep);
+}
+
+/* ---- the rules of the upgrade, RFC 6455 section 4.2.1 ---- */
+
+static struct http_slice header_value(const struct http_request *request, const char *name) {
+	const struct http_header *header = http_find_header(request, name, 0);
+	return header ? header->value : (struct http_slice){0};
+}
+
+static bool refused(struct upgrade *u, unsigned status, const char *message, const char *extra) {
+	u->refusal = (struct refusal){.status = status, .message = message, .extra = extra};
+	return false;
+}
+
+static bool check_request_line(struct upgrade *u) {
+	if(!http_method_is(u->request, "GET")) {
+		return refused(
+			u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
+	}
+	if(u->request->minor < 1) {
+		return refused(u, 400, "a WebSocket upgrade needs HTTP/1.1", NULL);
+	}
+	if(!http_has_token(u->request, "Connection", "upgrade")) {
+		return refused(u, 400, "the Connection header does not name upgrade", NULL);
+	}
+	return true;
+}
+
+static bool check_version(struct upgrade *u) {
+	size_t count = http_count_header(u->request, "Sec-WebSocket-Version");
+	if(count > 1) {
+		return refused(u, 400, "more than one Sec-WebSocket-Version header", NULL);
+	}
+	if(count == 0 || !http_slice_is(header_value(u->request, "Sec-WebSocket-Version"), "13")) {
+		return refused(
+			u, 426, "this server speaks WebSocket version 13", HTTP_UPGRADE_FIELDS);
+	}
+	return true;
+}
+
+static bool check_key(struct upgrade *u) {
+	struct http_slice key = header_value(u->request, "Sec-WebSocket-Key");
+	if(http_count_header(u->request, "Sec-WebSocket-Key") != 1) {
+		return refused(u, 400, "there must be one Sec-WebSocket-Key header", NULL);
+	}
+	if(!websocket_key_valid(key.at, key.len)) {
+		return refused(
+			u, 400, "the Sec-WebSocket-Key is not the base64 form of 16 bytes", NULL);
+	}
+	websocket_accept_key(key.at, key.len, u->c->handshake->accept);
+	return true;
+}
+
+static bool check_protocols(struct upgrade *u) {
+	const struct http_header *header;
+	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i));
+		i++) {
+		struct http_slice list = header->value;
+		struct http_slice name;
+		while(http_next_element(&list, &name)) {
+			if(!http_is_token(name)) {
+				return refused(u, 400, "a subprotocol name is no token", NULL);
+			}
+			u->protocols++;
+		}
+	}
+	return true;
+}
+
+static bool check_origin(struct upgrade *u) {
+	const struct settings *settings = u->c->env->settings;
+	struct http_slice host = header_value(u->request, "Host");
+	struct http_slice value = header_value(u->request, "Origin");
+	if(settings->origins == 0) {
+		return true;
+	}
+	if(http_count_header(u->request, "Origin") == 1) {
+		for(size_t i = 0; i < settings->origins; i++) {
+			if(origin_matches(
+				   &settings->origin[i], value.at, value.len, host.at, host.len)) {
+				return true;
+			}
+		}
+	}
+	return refused(u, 403, "this Origin is not allowed", NULL);
+}
+
+static bool check_admission(struct upgrade *u) {
+	if(u->c->env->draining) {
+		return refused(u, 503, "the server is shutting down", "Retry-After: 5\r\n");
+	}
+	if(u->c->surplus) {
+		return refused(u, 503, "too many connections", "Retry-After: 5\r\n");
+	}
+	return true;
+}
+
+typedef bool upgrade_check(struct upgrade *u);
+static upgrade_check *const upgrade_checks[] = {
+	check_request_line,
+	check_version,
+	check_key,
+	check_protocols,
+	check_origin,
+	check_admission,
+};
+
+/* ---- what we tell the backend of the client ---- */
+
+/*
+ * Header fields that are added to the request. A value is NULL if there is none, or lives as long as the
+ * handshake or in `buf`. A client's own fields with this prefix are dropped, so a backend can trust them.
+ */
+#define PSEUDO_WORD "Websocksy"
+#define PSEUDO_PREFIX PSEUDO_WORD "-"
+#define PSEUDO_TEXT TLS_SUBJECT_MAX
+
+static const char *pseudo_user(const struct connection *c, char buf[PSEUDO_TEXT]) {
+	(void)buf;
+	return c->handshake->granted ? c->handshake->user : NULL;
+}
+
+/* GnuTLS leaves the control characters of a name as they are: a line end would begin another field. */
+static const char *pseudo_subject(const struct connection *c, char buf[PSEUDO_TEXT]) {
+	char subject[TLS_SUBJECT_MAX];
+	size_t used = 0;
+	if(tls_client_subject(&c->client, subject) == 0) {
+		return NULL;
+	}
+	for(const char *at = subject; *at; at++) {
+		unsigned byte = (unsigned char)*at;
+		bool is_control = byte < 0x20 || byte == 0x7f; /* RFC 4514, 2.4 */
+		int len = snprintf(
+			buf + used, PSEUDO_TEXT - used, is_control ? "\\%02X" : "%c", byte);
+		if(len < 0 || (size_t)len >= PSEUDO_TEXT - used) {
+			return NULL;
+		}
+		used += (size_t)len;
+	}
+	return buf;
+}
+
+static const char *pseudo_client_address(const struct connection *c, char buf[PSEUDO_TEXT]) {
+	proxy_format_host(&c->address.any, buf);
+	return buf;
+}
+
+static const struct pseudo_header {
+	const char *name;
+	const char *(*value)(const struct connection *c, char buf[PSEUDO_TEXT]);
+} pseudo_headers[] = {
+	{PSEUDO_PREFIX "User", pseudo_user},
+	{PSEUDO_PREFIX "Client-Subject", pseudo_subject},
+	{PSEUDO_PREFIX "Client-Address", pseudo_client_address},
+};
+#define PSEUDO_HEADERS (sizeof(pseudo_headers) / sizeof(pseudo_headers[0]))
+
+/*
+ * Does a client claim to be us? With Websocksy_User, too: who makes variables of fields, as CGI does (RFC 3875,
+ * 4.1.18), cannot tell the one from the other.
+ */
+static bool is_forged(struct http_slice name) {
+	size_t word = strlen(PSEUDO_WORD);
+	struct http_slice start = {.at = name.at, .len = word};
+	return name.len > word && http_slice_is(start, PSEUDO_WORD) &&
+		(name.at[word] == '-' || name.at[word] == '_');
+}
+
+/* Their values for one request. */
+struct pseudo_values {
+	const char *value[PSEUDO_HEADERS];
+	char buf[PSEUDO_HEADERS][PSEUDO_TEXT];
+};
+
+static void find_pseudo_values(const struct connection *c, struct pseudo_values *out) {
+	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
+		out->value[i] = pseudo_headers[i].value(c, out->buf[i]);
+	}
+}
+
+/* The password is none of the backend's business once we have asked for it ourselves. */
+static bool is_passed_on(const struct connection *c, const struct http_header *header) {
+	bool is_secret = c->handshake->granted && http_slice_is(header->name, "Authorization");
+	return !is_secret && !is_forged(header->name);
+}
+
+/* ---- the question to the backend ---- */
+
+static char *copy_slice(char **at, struct http_slice slice) {
+	char *start = *at;
+	if(slice.len > 0) {
+		memcpy(start, slice.at, slice.len);
+	}
+	start[slice.len] = '\0';
+	*at += slice.len + 1;
+	return start;
+}
+
+static size_t copies_size(const struct upgrade *u, const struct pseudo_values *pseudo) {
+	const struct http_request *request = u->request;
+	size_t size = (request->headers + PSEUDO_HEADERS) * sizeof(ws_http_header) +
+		u->protocols * sizeof(char *);
+	size += request->target.len + 1;
+	for(size_t i = 0; i < request->headers; i++) {
+		/* Subprotocols and the key are copied a second time out of their fields. */
+		size += request->header[i].name.len + 2 * request->header[i].value.len + 4;
+	}
+	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
+		const char *value = pseudo->value[i];
+		size += value ? strlen(pseudo_headers[i].name) + strlen(value) + 2 : 0;
+	}
+	return size;
+}
+
+static void copy_protocols(struct upgrade *u, char **at) {
+	const struct http_header *header;
+	size_t count = 0;
+	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i));
+		i++) {
+		struct http_slice list = header->value;
+		struct http_slice name;
+		while(http_next_element(&list, &name)) {
+			u->query.protocol[count++] = copy_slice(at, name);
+		}
+	}
+	assert(count == u->protocols);
+}
+
+static char *copy_text(char **at, const char *text) {
+	return copy_slice(at, (struct http_slice){.at = text, .len = strlen(text)});
+}
+
+static void copy_headers(struct upgrade *u, const struct pseudo_values *pseudo, char **at) {
+	ws_http_header *next = u->query.header;
+	for(size_t i = 0; i < u->request->headers; i++) {
+		const struct http_header *header = &u->request->header[i];
+		if(is_passed_on(u->c, header)) {
+			next->tag = copy_slice(at, header->name);
+			next++->value = copy_slice(at, header->value);
+		}
+	}
+	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
+		if(pseudo->value[i]) {
+			next->tag = copy_text(at, pseudo_headers[i].name);
+			next++->value = copy_text(at, pseudo->value[i]);
+		}
+	}
+	u->query.headers = (size_t)(next - u->query.header);
+}
+
+/* A backend may write into what it is given, so it gets copies. */
+static int copy_request(struct upgrade *u) {
+	const struct http_request *request = u->request;
+	struct pseudo_values pseudo;
+	find_pseudo_values(u->c, &pseudo);
+	u->memory = malloc(copies_size(u, &pseudo));
+	if(!u->memory) {
+		return -ENOMEM;
+	}
+	ws_http_header *headers = (ws_http_header *)(void *)u->memory;
+	char **protocols = (char **)(void *)(headers + request->headers + PSEUDO_HEADERS);
+	char *at = (char *)(protocols + u->protocols);
+	u->query = (struct backend_request){
+		.fd = u->c->client.io.fd,
+		.protocols = u->protocols,
+		.protocol = protocols,
+		.header = headers,
+	};
+	u->query.endpoint = copy_slice(&at, request->target);
+	u->query.key = copy_slice(&at, header_value(request, "Sec-WebSocket-Key"));
+	copy_headers(u, &pseudo, &at);
+	copy_protocols(u, &at);
+	return 0;
+}
+
+static bool take_framing(struct upgrade *u, ws_peer_info *peer) {
+	struct connection *c = u->c;
+	const struct framing *framing = peer->framing ? plugin_find_framing_function(peer->framing)
+						      : plugin_find_framing(NULL);
+	const char *wrong = framing ? plugin_check_framing(framing, peer->framing_config) : NULL;
+	if(wrong) {
+		connection_log_limited(c, LOG_ERROR,
+			"framing-config \"%s\" of framing function %s: %s",
+			peer->framing_config ? peer->framing_config : "", framing->name, wrong);
+		return refused(u, 500, "the framing of this peer is configured wrongly", NULL);
+	}
+	c->framing = framing ? framing->decode : peer->framing;
+	c->text_proven = framing && framing->proves_text;
+	c->framing_config = peer->framing_config;
+	peer->framing_config = NULL;
+	c->backend = backend_ref(c->env->backend);
+	return true;
+}
+
+static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
+	struct connection *c = u->c;
+	struct handshake *h = c->handshake;
+	const char *why = NULL;
+	char text[HANDSHAKE_PEER_TEXT];
+	int result = peer_parse(peer->transport, peer->host, peer->port, &h->address, &why);
+	if(result == -ENOMEM) {
+		return refused(u, 503, "out of memory", NULL);
+	}
+	if(result) {
+		connection_log_limited(c, LOG_ERROR, "peer address \"%s\": %s", peer->host, why);
+		return refused(u, 502, "the address of the peer is wrong", NULL);
+	}
+	if(h->address.guessed) {
+		connection_log_limited(c, LOG_NOTICE,
+			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
+	}
+	peer_format(&h->address, text, sizeof(text));
+	c->echo = h->address.kind == PEER_ECHO;
+	return connection_name_peer(c, text) == 0 || refused(u, 503, "out of memory", NULL);
+}
+
+static bool take_answer(struct upgrade *u, struct backend_answer *answer) {
+	struct handshake *h = u->c->handshake;
+	ws_peer_info *peer = &answer->peer;
+	if(!peer->host) {
+		/* The message lives in the answer, which outlives the refusal. */
+		return refused(u, answer->status, answer->message, NULL);
+	}
+	if(peer->protocol < u->protocols) {
+		/* Taken from the request, not from what the backend may have made of its copy. */
+		const struct http_header *header;
+		size_t skip = peer->protocol;
+		for(size_t i = 0;
+			(header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
+			struct http_slice list = header->value;
+			struct http_slice name;
+			while(http_next_element(&list, &name)) {
+				if(skip-- == 0) {
+					h->protocol = strndup(name.at, name.len);
+				}
+			}
+		}
+		if(!h->protocol) {
+			return refused(u, 503, "out of memory", NULL);
+		}
+	}
+	return take_framing(u, peer) && take_peer(u, peer);
+}
+
+/* ---- connecting ---- */
+
+static void connect_failed(struct connection *c, int error, const char *why) {
+	bool ours = error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
+	char message[256];
+	snprintf(message, sizeof(message), "the peer cannot be reached: %s", why);
+	connection_log_limited(c, LOG_WARNING, "cannot connect to %s: %s", c->peer_name, why);
+	refuse_with(c, ours ? 503 : 502, message);
+}
+
+/* Sends the 101 and hands the connection on. RFC 6455, section 4.2.2. */
+static void handshake_finish(struct connection *c) {
+	struct handshake *h = c->handshake;
+	char head[512 + HANDSHAKE_HEAD_MAX];
+	char *end = stpcpy(head,
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Accept: ");
+	end = stpcpy(end, h->accept);
+	if(h->protocol) {
+		/* It is from the request, whose head has no more than HANDSHAKE_HEAD_MAX bytes. */
+		end = stpcpy(end, "\r\nSec-WebSocket-Protocol: ");
+		end = stpcpy(end, h->protocol);
+	}
+	end = stpcpy(end, "\r\n\r\n");
+	assert((size_t)(end - head) < sizeof(head));
+	connection_log(c, LOG_DEBUG, "connected to %s, subprotocol %s", c->peer_name,
+		h->protocol ? h->protocol : "none");
+	/* A client that is gone meanwhile is met by the first read. */
+	stream_write(&c->client, head, (size_t)(end - head));
+	c->handshake = NULL;
+	c->env->opened(c, h->input.data, h->input.len);
+	handshake_free(h);
+}
+
+/* `?proxy=`: who is calling, and where, in front of everything else. */
+static void send_proxy_header(struct connection *c) {
+	struct handshake *h = c->handshake;
+	uint8_t header[PROXY_FORMAT_MAX];
+	union proxy_address own = h->destination;
+	socklen_t len = sizeof(own);
+	if(h->address.proxy == PROXY_OFF) {
+		return;
+	}
+	/* A Unix socket's path is cut off; an address that cannot be had stays unspecified. */
+	if(own.any.sa_family == AF_UNSPEC) {
+		getsockname(c->client.io.fd, &own.any, &len);
+	}
+	size_t header_len =
+		proxy_format_header(h->address.proxy, &c->address.any, &own.any, header);
+	/* A peer that is gone already is met by the first read. */
+	stream_write(&c->peer, header, header_len);
+}
+
+static void peer_failed(struct connection *c, int error, const char *why) {
+	char text[256];
+	bool tls = tls_is_active(&c->peer);
+	snprintf(text, sizeof(text), "%s%s", tls ? "TLS failed: " : "", why);
+	stream_close(&c->peer);
+	connect_failed(c, error, text);
+}
+
+/* The TLS handshake with the peer goes on; the 101 waits for its end. */
+static void peer_handshake(struct connection *c) {
+	int result = tls_handshake(&c->peer);
+	if(result == 0) {
+		handshake_finish(c);
+	} else if(result != -EAGAIN) {
+		peer_failed(c, result, stream_reason(&c->peer, result));
+	}
+}
+
+/* A stream to the peer is there. TLS begins behind the PROXY header, as haproxy sends it. */
+static void peer_begin(struct connection *c) {
+	struct handshake *h = c->handshake;
+	const char *sni = h->address.tls.sni;
+	send_proxy_header(c);
+	if(h->address.kind != PEER_TLS) {
+		handshake_finish(c);
+		return;
+	}
+	int result = tls_connect(&c->peer, h->tls, sni ? sni : h->address.host);
+	if(result) {
+		peer_failed(c, result,
+			result == -EINVAL ? "TLS cannot ask for that name" : strerror(-result));
+		return;
+	}
+	/* Not at once: what is set up here counts as one of the turn's handshakes. */
+	loop_set_ready(c->env->loop, &c->peer.io, LOOP_IN);
+}
+
+static void peer_connected(void *ctx, int error, const char *why) {
+	struct connection *c = ctx;
+	struct handshake *h = c->handshake;
+	if(!error) {
+		error = peer_connect_take(h->connect, &c->peer, connection_peer_event);
+		why = error ? strerror(-error) : NULL;
+	}
+	peer_connect_free(h->connect);
+	h->connect = NULL;
+	if(error) {
+		connect_failed(c, error, why);
+	} else {
+		peer_begin(c);
+	}
+}
+
+/* Before a connection is made: without these there is no use in one. False: refused. */
+static bool find_trust(struct connection *c) {
+	struct handshake *h = c->handshake;
+	char error[TLS_ERROR_MAX];
+	if(h->address.kind != PEER_TLS) {
+		return true;
+	}
+	int result = trust_find(c->env->trust, &h->address.tls, &h->tls, error);
+	if(result) {
+		connection_log_limited(
+			c, LOG_ERROR, "cannot connect to %s: %s", c->peer_name, error);
+		refuse_with(c, result == -ENOMEM ? 503 : 502,
+			"the peer cannot be reached: the files for TLS cannot be used");
+	}
+	return result == 0;
+}
+
+static void connect_peer(struct connection *c) {
+	struct handshake *h = c->handshake;
+	struct connection_env *env = c->env;
+	const char *why;
+	if(c->echo) {
+		handshake_finish(c);
+		return;
+	}
+	connection_enter(c, CONNECTION_CONNECT);
+	arm(c, env->settings->connect_timeout_ms);
+	if(connection_is_dead(c) || !find_trust(c)) {
+		return;
+	}
+	int result = peer_connect_start(
+		&h->connect, &h->address, env->loop, env->resolver, peer_connected, c, &why);
+	if(result == 0) {
+		peer_connected(c, 0, NULL);
+	} else if(result != -EINPROGRESS) {
+		connect_failed(c, result, why);
+	}
+}
+
+/* Asks the backend. False: u->refusal says why not. */
+static bool ask_backend(struct upgrade *u, struct backend_answer *answer) {
+	if(copy_request(u) || backend_query(u->c->env->backend, &u->query, answer)) {
+		return refused(u, 503, "out of memory", NULL);
+	}
+	return take_answer(u, answer);
+}
+
+static void start_upgrade(struct connection *c, const struct http_request *request) {
+	struct upgrade u = {.c = c, .request = request};
+	struct backend_answer answer = {0};
+	if(!check_protocols(&u)) { /* counts them; has been true before */
+		refuse(c, &u.refusal);
+		return;
+	}
+	if(c->handshake->granted) {
+		connection_log_limited(c, LOG_INFO, "user \"%s\" is let in", c->handshake->user);
+	}
+	connection_enter(c, CONNECTION_QUERY);
+	if(ask_backend(&u, &answer)) {
+		connect_peer(c);
+	} else {
+		refuse(c, &u.refusal);
+	}
+	backend_answer_free(&answer);
+	free(u.memory);
+}
+
+/* ---- who the client is ---- */
+
+/* See below: a request that has waited begins anew, and others may be behind it. */
+static bool head_bytes(struct connection *c, const uint8_t *data, size_t len);
+static void head_next(struct connection *c);
+
+enum entrance {
+	ENTRANCE_OPEN,
+	ENTRANCE_WAIT, /* the password is being verified */
+	ENTRANCE_REFUSED /* and answered */
+};
+
+/* RFC 9110, section 11.6.1; RFC 7617, section 2.1 for the charset. */
+static void refuse_user(struct connection *c, const char *message) {
+	const struct auth_users *users = auth_get_users(c->env->auth);
+	const char *user = c->handshake->user;
+	struct refusal refusal = {
+		.status = 401,
+		.message = message,
+		.extra = "WWW-Authenticate: Basic realm=\"websocksy\", charset=\"UTF-8\"\r\n",
+		/* What is no user's name may be a password in the wrong field. */
+		.user = user && users && auth_users_has(users, user) ? user : NULL,
+	};
+	refuse(c, &refusal);
+}
+
+static void refuse_busy(struct connection *c, const char *message) {
+	struct refusal refusal = {.status = 503, .message = message, .extra = "Retry-After: 5\r\n"};
+	refuse(c, &refusal);
+}
+
+/* The request begins anew, with what has been kept of it. */
+static void auth_resume(struct connection *c) {
+	struct handshake *h = c->handshake;
+	h->scanned = 0;
+	if(head_bytes(c, h->input.data, h->input.len)) {
+		head_next(c);
+	}
+}
+
+static void auth_done(void *ctx, enum auth_result result) {
+	struct connection *c = ctx;
+	struct handshake *h = c->handshake;
+	h->job = NULL;
+	switch(result) {
+	case AUTH_GRANTED:
+		h->granted = true;
+		auth_resume(c);
+		return;
+	case AUTH_STALE:
+		auth_resume(c);
+		return;
+	case AUTH_DENIED:
+		refuse_user(c, "wrong user or password");
+		return;
+	case AUTH_BROKEN:
+		refuse_busy(c, "the password cannot be verified now");
+		return;
+	}
+}
+
+static enum entrance start_check(struct connection *c, const struct auth_credentials *credentials) {
+	struct handshake *h = c->handshake;
+	free(h->user);
+	h->user = strdup(credentials->user);
+	int result =
+		h->user ? auth_check(c->env->auth, credentials, auth_done, c, &h->job) : -ENOMEM;
+	switch(result) {
+	case 0:
+		h->granted = true;
+		return ENTRANCE_OPEN;
+	case -EINPROGRESS:
+		return ENTRANCE_WAIT;
+	case -EACCES:
+		refuse_user(c, "wrong user or password");
+		return ENTRANCE_REFUSED;
+	case -EBUSY:
+		refuse_busy(c, "too many passwords are being verified");
+		return ENTRANCE_REFUSED;
+	default:
+		refuse_busy(c, "out of memory");
+		return ENTRANCE_REFUSED;
+	}
+}
+
+/* May the client have what it asks for? */
+static enum entrance authenticate(struct connection *c, const struct http_request *request) {
+	const struct connection_env *env = c->env;
+	struct auth_credentials credentials;
+	bool concerned = c->handshake->upgrade || env->settings->web_auth;
+	if(!auth_get_users(env->auth) || !concerned || c->handshake->granted) {
+		return ENTRANCE_OPEN;
+	}
+	size_t count = http_count_header(request, "Authorization");
+	if(count == 0) {
+		refuse_user(c, "a user and a password are needed");
+		return ENTRANCE_REFUSED;
+	}
+	struct http_slice value = header_value(request, "Authorization");
+	enum entrance entrance = ENTRANCE_REFUSED;
+	if(count > 1 || auth_parse_basic(value.at, value.len, &credentials)) {
+		refuse_user(c, "the Authorization header is no Basic authentication");
+	} else {
+		entrance = start_check(c, &credentials);
+	}
+	auth_credentials_wipe(&credentials);
+	return entrance;
+}
+
+/* Keeps the head and what came behind it; the former is read once more afterwards. */
+static void auth_wait(struct connection *c, const uint8_t *data, size_t len, size_t head_len) {
+	struct handshake *h = c->handshake;
+	if(data != h->input.data && carry_append(&h->input, data, len)) {
+		connection_close(c);
+		return;
+	}
+	h->head_len = head_len;
+	if(c->phase == CONNECTION_AUTH) {
+		return; /* the users have changed; the deadline runs */
+	}
+	connection_enter(c, CONNECTION_AUTH);
+	arm(c, c->env->settings->handshake_timeout_ms);
+}
+
+/* ---- whom a proxy stands for ---- */
+
+/* What one kind of field comes to. The lines of a request are one list. */
+static struct proxy_chain read_proxy_field(
+	const struct http_request *request, enum proxy_field field, struct proxy_networks trusted) {
+	struct proxy_chain chain = {0};
+	const char *name = proxy_field_name(field);
+	for(size_t i = http_count_header(request, name); i > 0; i--) {
+		struct http_slice value = http_find_header(request, name, i - 1)->value;
+		proxy_chain_add(&chain, field, value.at, value.len, trusted);
+	}
+	return chain;
+}
+
+/* RFC 7239 and its predecessors; proxy_chain_join() has the rule. */
+static void read_proxy_fields(struct connection *c, const struct http_request *request) {
+	struct proxy_networks trusted = c->env->settings->trusted;
+	struct proxy_chain chain = {0};
+	const char *name = NULL;
+	for(int field = 0; field < PROXY_FIELDS; field++) {
+		struct proxy_chain told =
+			read_proxy_field(request, (enum proxy_field)field, trusted);
+		if(proxy_chain_join(&chain, &told, trusted)) {
+			name = proxy_field_name((enum proxy_field)field);
+		}
+	}
+	if(chain.claim == PROXY_CLAIM_BAD || chain.claim == PROXY_CLAIM_DISPUTED) {
+		connection_log_limited(c, LOG_NOTICE, "the %s header of a trusted proxy %s", name,
+			chain.claim == PROXY_CLAIM_BAD
+				? "is malformed and ignored"
+				: "contradicts another one; both are ignored");
+	} else if(chain.claim == PROXY_CLAIM_ADDRESS) {
+		char proxy[PROXY_HOST_TEXT];
+		proxy_format_host(&c->address.any, proxy);
+		c->address = chain.address;
+		connection_log(
+			c, LOG_DEBUG, "the address is from the %s header of %s", name, proxy);
+	}
+}
+
+/* A PROXY header may have named a client that is no proxy itself: what that one claims does not count. */
+static void identify(struct connection *c, const struct http_request *request) {
+	if(!c->proxied || c->handshake->identified) {
+		return;
+	}
+	if(proxy_trusts(c->env->settings->trusted, &c->address.any)) {
+		c->handshake->shared = true;
+		read_proxy_fields(c, request);
+	}
+	c->handshake->identified = true;
+	c->env->identified(c);
+}
+
+/* The next layer begins here: at the first byte, or behind a PROXY header. False: no memory, closed. */
+static bool start_tls(struct connection *c) {
+	const struct connection_env *env = c->env;
+	if(env->tls && tls_accept(&c->client, env->tls, env->tls_detect)) {
+		connection_close(c);
+		return false;
+	}
+	return true;
+}
+
+static void tls_handshake_failed(struct connection *c, const char *why) {
+	connection_log_limited(c, LOG_INFO, "TLS handshake failed: %s", why);
+}
+
+static void proxy_header_failed(struct connection *c, const char *why) {
+	connection_log_limited(c, LOG_NOTICE, "closed, wrong PROXY header: %s", why);
+	connection_close(c);
+}
+
+static void proxy_header_done(struct connection *c, const struct proxy_header *header) {
+	struct handshake *h = c->handshake;
+	h->proxy_header = false;
+	carry_free(&h->input);
+	if(header->source.any.sa_family != AF_UNSPEC) {
+		char proxy[PROXY_HOST_TEXT];
+		proxy_format_host(&c->address.any, proxy);
+		c->address = header->source;
+		h->destination = header->destination;
+		connection_log(c, LOG_DEBUG, "the address is from the PROXY header of %s", proxy);
+	}
+}
+
+/*
+ * Takes no byte that is not of the header out of the socket: what follows may be of any protocol, and is read when
+ * its turn comes.
+ */
+static void proxy_header_readable(struct connection *c) {
+	struct handshake *h = c->handshake;
+	struct proxy_header header;
+	const char *why;
+	size_t used;
+	if(carry_reserve(&h->input, HANDSHAKE_PROXY_READ)) {
+		connection_close(c);
+		return;
+	}
+	uint8_t *fresh = h->input.data + h->input.len;
+	ssize_t got = stream_peek(&c->client, fresh, HANDSHAKE_PROXY_READ);
+	if(got == -EAGAIN) {
+		return;
+	}
+	if(got <= 0) {
+		connection_close(c);
+		return;
+	}
+	enum proxy_result result =
+		proxy_parse_header(h->input.data, h->input.len + (size_t)got, &header, &used, &why);
+	if(result == PROXY_BAD) {
+		proxy_header_failed(c, why);
+		return;
+	}
+	size_t ours = result == PROXY_DONE ? used - h->input.len : (size_t)got;
+	if(stream_read(&c->client, fresh, ours) != (ssize_t)ours) {
+		connection_close(c);
+		return;
+	}
+	h->input.len += ours;
+	if(result == PROXY_DONE) {
+		proxy_header_done(c, &header);
+		start_tls(c);
+	}
+}
+
+/* ---- the request head ---- */
+
+static bool must_redirect(const struct connection *c) {
+	return c->env->settings->redirect_https && c->env->tls && !tls_is_active(&c->client);
+}
+
+/* redirect-https: the same request, but under TLS. */
+static void redirect(struct connection *c, const struct http_request *request) {
+	char location[HANDSHAKE_ANSWER_MAX / 2];
+	struct http_slice host = header_value(request, "Host");
+	if(host.len == 0 || request->target.at[0] != '/') {
+		refuse_with(c, 400, "this server is to be reached with https");
+		return;
+	}
+	if(host.len + request->target.len + 32 > sizeof(location)) {
+		refuse_with(c, 414, "the address is too long");
+		return;
+	}
+	snprintf(location, sizeof(location), "Location: https://%.*s%.*s\r\n", (int)host.len,
+		host.at, (int)request->target.len, request->target.at);
+	struct refusal refusal = {.status = 308,
+		.message = "this server is to be reached with https",
+		.extra = location};
+	refuse(c, &refusal);
+}
+
+static void handle_request(struct connection *c, const struct http_request *request) {
+	if(c->handshake->upgrade) {
+		start_upgrade(c, request);
+	} else {
+		answer_web(c, request);
+	}
+}
+
+/*
+ * What needs to know nobody: the rules, and whether there is room. Before the password, so that what is
+ * refused anyway costs no hash. False: it has been refused.
+ */
+static bool check_request(struct connection *c, const struct http_request *request) {
+	struct upgrade u = {.c = c, .request = request};
+	size_t count = sizeof(upgrade_checks) / sizeof(upgrade_checks[0]);
+	bool fine = true;
+	for(size_t i = 0; c->handshake->upgrade && fine && i < count; i++) {
+		fine = upgrade_checks[i](&u);
+	}
+	fine = fine && check_admission(&u);
+	if(!fine) {
+		refuse(c, &u.refusal);
+	}
+	return fine;
+}
+
+/* Whether `data` has been admitted: false, it has been refused, or waits in h->input. */
+static bool head_admitted(struct connection *c, const struct http_request *request,
+	const uint8_t *data, size_t len, size_t head_len) {
+	if(!check_request(c, request)) {
+		return false;
+	}
+	enum entrance entrance = authenticate(c, request);
+	if(entrance == ENTRANCE_WAIT) {
+		auth_wait(c, data, len, head_len);
+	}
+	return entrance == ENTRANCE_OPEN;
+}
+
+/* `data` is in the scratch buffer or all of h->input: a complete head and what came behind it. */
+static void head_complete(struct connection *c, const struct http_request *request,
+	const uint8_t *data, size_t len, size_t head_len) {
+	struct handshake *h = c->handshake;
+	struct carry rest = {0};
+	h->head_only = http_method_is(request, "HEAD");
+	h->upgrade = http_has_token(request, "Upgrade", "websocket");
+	identify(c, request);
+	if(connection_is_dead(c)) {
+		return; /* one too many even to be told so */
+	}
+	/* Whoever asks for the daemon's health needs neither room nor a password, nor TLS: balancers ask plainly. */
+	bool health = asks_for_health(c, request);
+	if(!health && must_redirect(c)) {
+		redirect(c, request);
+		return;
+	}
+	if(!health && !head_admitted(c, request, data, len, head_len)) {
+		return;
+	}
+	if(carry_append(&rest, data + head_len, len - head_len)) {
+		connection_close(c);
+		return;
+	}
+	struct carry head = h->input; /* the request points into it */
+	h->input = rest;
+	h->head_len = 0;
+	h->requests++;
+	if(health) {
+		answer_health(c, request);
+	} else {
+		handle_request(c, request);
+	}
+	carry_free(&head);
+}
+
+/*
+ * `len` bytes of input at `data`, in the scratch buffer or in h->input: a complete head, or a part of one.
+ * `request` points into them while it is handled. True: a request has been handled, and others may follow
+ * if the phase is CONNECTION_HEAD again.
+ */
+static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
+	struct handshake *h = c->handshake;
+	struct http_request request;
+	struct http_error error;
+	size_t head_len = 0;
+	enum http_result result = http_parse_request(
+		(const char *)data, len, &h->scanned, &request, &head_len, &error);
+	if(result == HTTP_BAD) {
+		refuse_with(c, error.status, error.message);
+		return true;
+	}
+	if((result == HTTP_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
+		refuse_with(c, 431, "the request head is too large");
+		return true;
+	}
+	if(result == HTTP_DONE) {
+		head_complete(c, &request, data, len, head_len);
+		return true;
+	}
+	if(data != h->input.data && carry_append(&h->input, data, len)) {
+		connection_close(c);
+	}
+	return false;
+}
+
+/* Closes a connection that waits for nothing but a further request. TLS wants to hear that this is the end. */
+static void leave(struct connection *c) {
+	if(c->handshake->requests > 0) {
+		stream_finish(&c->client);
+	}
+	connection_close(c);
+}
+
+/*
+ * Handles what a client has sent without waiting for the answers before, one after the other and not by
+ * recursion: there may be many, and others have their turn, too.
+ */
+static void head_next(struct connection *c) {
+	bool handled = true;
+	for(int i = 0; handled && c->phase == CONNECTION_HEAD && c->handshake->input.len > 0; i++) {
+		struct handshake *h = c->handshake;
+		if(i == HANDSHAKE_REQUESTS_TURN) {
+			stream_want_read(&c->client, false);
+			yield(c);
+			return;
+		}
+		handled = head_bytes(c, h->input.data, h->input.len);
+	}
+}
+
+/* Those who connect and leave without a word, as monitors do, are not worth a line. */
+static void log_tls_failure(struct connection *c) {
+	const char *why = tls_reason(&c->client);
+	if(why && tls_is_shaking_hands(&c->client)) {
+		tls_handshake_failed(c, why);
+	} else if(why) {
+		connection_log_limited(c, LOG_INFO, "TLS failed: %s", why);
+	}
+}
+
+static void head_readable(struct connection *c) {
+	struct handshake *h = c->handshake;
+	uint8_t *into = c->env->loop->scratch;
+	size_t cap = LOOP_SCRATCH_SIZE;
+	if(h->input.len > 0) {
+		if(carry_reserve(&h->input, HANDSHAKE_READ)) {
+			connection_close(c);
+			return;
+		}
+		into = h->input.data + h->input.len;
+		cap = h->input.cap - h->input.len;
+	}
+	ssize_t got = stream_read(&c->client, into, cap);
+	if(got == -EAGAIN) {
+		return;
+	}
+	if(got <= 0) {
+		log_tls_failure(c);
+		leave(c);
+		return;
+	}
+	if(h->input.len > 0) {
+		h->input.len += (size_t)got;
+		into = h->input.data;
+		got = (ssize_t)h->input.len;
+	} else if(h->requests > 0) {
+		arm(c, c->env->settings->handshake_timeout_ms); /* counts from the first byte */
+	}
+	if(!connection_is_dead(c) && head_bytes(c, into, (size_t)got)) {
+		head_next(c);
+	}
+}
+
+static void head_client(struct connection *c, unsigned events) {
+	if(!(events & STREAM_READABLE)) {
+		return;
+	}
+	if(c->handshake->proxy_header) {
+		proxy_header_readable(c);
+	} else {
+		head_readable(c);
+	}
+}
+
+/*
+ * No further request: closed without a word, which would be taken for the answer to one that is on its way. But
+ * the kernel may still hold much of the last answer.
+ */
+static void head_idle(struct connection *c) {
+	uint64_t due_ms;
+	if(stream_outstanding(&c->client) > 0 &&
+		connection_progresses(
+			&c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
+		connection_set_deadline(c, due_ms);
+	} else {
+		leave(c);
+	}
+}
+
+static void head_deadline(struct connection *c) {
+	struct handshake *h = c->handshake;
+	if(h->proxy_header) {
+		proxy_header_failed(c, "it is not complete in time (handshake-timeout)");
+		return;
+	}
+	if(h->yielded) {
+		h->yielded = false;
+		stream_want_read(&c->client, true);
+		arm(c, c->env->settings->handshake_timeout_ms);
+		head_next(c);
+		return;
+	}
+	if(h->requests > 0 && h->input.len == 0) {
+		head_idle(c);
+		return;
+	}
+	if(tls_is_shaking_hands(&c->client)) {
+		tls_handshake_failed(c, "it is not done in time (handshake-timeout)");
+		connection_close(c);
+		return;
+	}
+	refuse_with(c, 408, "no complete request in time (handshake-timeout)");
+}
+
+static void handshake_shutdown(struct connection *c) {
+	refuse_with(c, 503, "the server is shutting down");
+}
+
+static void head_shutdown(struct connection *c) {
+	if(c->handshake->input.len == 0 || c->handshake->proxy_header) {
+		leave(c); /* nothing was asked, nothing is answered */
+	} else {
+		handshake_shutdown(c);
+	}
+}
+
+/* ---- while the password is verified or the peer is being connected ---- */
+
+/* A client may send frames before it has the 101; they are kept, up to a bound. False: it is gone. */
+static bool early_bytes(struct connection *c, unsigned events) {
+	struct handshake *h = c->handshake;
+	uint8_t *scratch = c->env->loop->scratch;
+	if(!(events & STREAM_READABLE)) {
+		return true;
+	}
+	ssize_t got = stream_read(&c->client, scratch, HANDSHAKE_READ);
+	if(got == -EAGAIN) {
+		return true;
+	}
+	if(got <= 0 || carry_append(&h->input, scratch, (size_t)got)) {
+		return false;
+	}
+	if(h->input.len - h->head_len >= HANDSHAKE_EARLY_MAX) {
+		stream_want_read(&c->client, false);
+	}
+	return true;
+}
+
+static void auth_client(struct connection *c, unsigned events) {
+	if(!early_bytes(c, events)) {
+		connection_log_limited(
+			c, LOG_INFO, "the client went away before its password was verified");
+		connection_close(c);
+	}
+}
+
+static void auth_end(struct connection *c) {
+	auth_cancel(c->handshake->job);
+	c->handshake->job = NULL;
+}
+
+static void auth_deadline(struct connection *c) {
+	auth_end(c);
+	refuse_busy(c, "the password was not verified in time (handshake-timeout)");
+}
+
+static void auth_shutdown(struct connection *c) {
+	auth_end(c);
+	handshake_shutdown(c);
+}
+
+static void connect_client(struct connection *c, unsigned events) {
+	if(!early_bytes(c, events)) {
+		connection_log_limited(
+			c, LOG_INFO, "the client went away before %s was connected", c->peer_name);
+		connection_close(c);
+	}
+}
+
+/* The stream is there already during the TLS handshake with the peer. */
+static void connect_peer_event(struct connection *c, unsigned events) {
+	(void)events;
+	peer_handshake(c);
+}
+
+static void connect_cancel(struct connection *c) {
+	peer_connect_free(c->handshake->connect);
+	c->handshake->connect = NULL;
+	stream_close(&c->peer);
+}
+
+static void connect_deadline(struct connection *c) {
+	connection_log_limited(c, LOG_WARNING, "cannot connect to %s: %s in time (connect-timeout)",
+		c->peer_name,
+		stream_is_open(&c->peer) ? "TLS: the handshake has not ended" : "no answer");
+	connect_cancel(c);
+	refuse_with(c, 504, "the peer did not answer in time");
+}
+
+static void connect_shutdown(struct connection *c) {
+	connect_cancel(c);
+	handshake_shutdown(c);
+}
+
+/* ---- while an answer is on its way ---- */
+
+static void answer_client(struct connection *c, unsigned events) {
+	if(events & STREAM_BROKEN) {
+		connection_close(c);
+		return;
+	}
+	if((events & STREAM_READABLE) && !c->handshake->keep) {
+		/* Nothing that comes behind the request matters; its end does not stop the answer. */
+		stream_read(&c->client, c->env->loop->scratch, LOOP_SCRATCH_SIZE);
+	}
+	if(events & STREAM_PROGRESS) {
+		answer_pump(c);
+		head_next(c);
+	}
+}
+
+static void answer_deadline(struct connection *c) {
+	uint64_t due_ms;
+	if(c->handshake->yielded) {
+		answer_pump(c);
+		head_next(c);
+	} else if(connection_progresses(
+			  &c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
+		connection_set_deadline(c, due_ms);
+	} else {
+		connection_close(c);
+	}
+}
+
+const struct connection_handlers handshake_head_handlers = {
+	.client = head_client,
+	.deadline = head_deadline,
+	.shutdown = head_shutdown,
+};
+
+const struct connection_handlers handshake_auth_handlers = {
+	.client = auth_client,
+	.deadline = auth_deadline,
+	.shutdown = auth_shutdown,
+};
+
+const struct connection_handlers handshake_connect_handlers = {
+	.client = connect_client,
+	.peer = connect_peer_event,
+	.deadline = connect_deadline,
+	.shutdown = connect_shutdown,
+};
+
+const struct connection_handlers handshake_answer_handlers = {
+	.client = answer_client,
+	.deadline = answer_deadline,
+};
+
+void handshake_begin(struct connection *c) {
+	c->handshake = calloc(1, sizeof(*c->handshake));
+	if(!c->handshake) {
+		connection_close(c);
+		return;
+	}
+	c->handshake->file = -1;
+	c->handshake->proxy_header = c->proxied && c->env->settings->proxy_protocol;
+	if(!c->handshake->proxy_header && !start_tls(c)) {
+		return;
+	}
+	arm(c, c->env->settings->handshake_timeout_ms);
+}
+
+void handshake_free(struct handshake *handshake) {
+	auth_cancel(handshake->job);
+	peer_connect_free(handshake->connect);
+	tls_context_unref(handshake->tls);
+	peer_address_free(&handshake->address);
+	free(handshake->user);
+	free(handshake->protocol);
+	carry_free(&handshake->input);
+	close_file(handshake);
+	free(handshake);
+}

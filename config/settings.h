@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The values of all core options, as config.c fills them and everybody else reads them. Only data: the
+ * functions are in config.c. Times are milliseconds, sizes bytes; 0 switches a limit or timeout off where
+ * the manual says so.
+ */
+#ifndef WEBSOCKSY_SETTINGS_H
+#define WEBSOCKSY_SETTINGS_H
+#include "base/log.h"
+#include "http/origin.h"
+#include "network/proxy.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A list of texts. */
+struct settings_texts {
+	char **at;
+	size_t count;
+};
+
+/* What `tls` says. */
+enum settings_tls {
+	SETTINGS_TLS_AUTO, /* the first byte of a connection decides; without a certificate: off */
+	SETTINGS_TLS_REQUIRED,
+	SETTINGS_TLS_OFF
+};
+
+/* Default of `pong-timeout`: follow `ping`. */
+#define SETTINGS_PONG_TWICE_PING UINT64_MAX
+
+struct settings {
+	size_t listens; /* 0: the default, every address of the machine */
+	char **listen;
+	uint64_t ping_ms;
+	uint64_t pong_timeout_ms; /* SETTINGS_PONG_TWICE_PING, or the value */
+	uint64_t handshake_timeout_ms;
+	uint64_t connect_timeout_ms;
+	uint64_t close_timeout_ms;
+	uint64_t idle_timeout_ms;
+	uint64_t stall_timeout_ms;
+	uint64_t grace_ms;
+	size_t max_message;
+	size_t max_clients; /* 0: as many as the descriptor limit allows */
+	size_t max_clients_per_ip;
+	size_t buffer_high;
+	size_t buffer_low;
+	size_t origins; /* 0: any */
+	struct origin *origin;
+	char *web; /* NULL: no web pages */
+	char *health; /* path of requests for the state of the daemon; NULL: none */
+	char *auth_file; /* NULL: nobody has to name a user; its content is in struct config */
+	struct settings_texts
+		cert; /* PEM files; the key of each at the same place in `key`, or in it */
+	struct settings_texts key;
+	char *tls_priority; /* GnuTLS priority string; NULL: TLS 1.2 and 1.3 */
+	char *client_ca; /* NULL: none */
+	struct proxy_networks trusted; /* proxies that are believed */
+	char *plugin_path; /* absolute */
+	char *resolver; /* name servers to ask, comma-separated; NULL: as the system is configured */
+	int tls; /* enum settings_tls */
+	int client_verify; /* enum tls_verify of tls.h */
+	enum log_level log_level;
+	uint16_t port;
+	bool web_listing;
+	bool web_auth; /* pages too ask for a user, if there is an auth_file */
+	bool redirect_https; /* answer plain requests with 308 */
+	bool proxy_protocol; /* their connections begin with a PROXY header */
+};
+#endif

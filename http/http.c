@@ -1,0 +1,785 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Request heads into slices, token lists, percent-decoding and the small answers to requests that
+ * fail.
+ *
+ * Must not know: file descriptors, connections, WebSocket rules beyond the Upgrade field's name.
+ * Invariants: bytes before `*scanned` have been looked at and belong to lines that are well formed
+ * as far as they go, so no byte is scanned twice; a line is parsed once when its CRLF arrives and
+ * once more when the head is complete. The answer does not depend on how the input was cut into
+ * reads, because lines are judged in their order and what concerns several fields only at the end
+ * of the head.
+ *
+ * RFC 9112, sections 2.2, 3, 5 and 6; RFC 9110, sections 5.5, 5.6.1, 5.6.2, 5.6.7, 6.6.1, 7.2, 8.6.
+ */
+#include "http/http.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+/* RFC 9112, 2.2 wants at least one empty line before the request line to be ignored. */
+#define EMPTY_LINES_MAX 4
+
+static const char *const absolute_schemes[] = {"http://", "https://", "ws://", "wss://"};
+
+static const struct {
+	unsigned status;
+	const char *text;
+} statuses[] = {
+	{101, "Switching Protocols"},
+	{200, "OK"},
+	{204, "No Content"},
+	{206, "Partial Content"},
+	{301, "Moved Permanently"},
+	{302, "Found"},
+	{304, "Not Modified"},
+	{307, "Temporary Redirect"},
+	{308, "Permanent Redirect"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{408, "Request Timeout"},
+	{411, "Length Required"},
+	{412, "Precondition Failed"},
+	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{416, "Range Not Satisfiable"},
+	{421, "Misdirected Request"},
+	{426, "Upgrade Required"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{502, "Bad Gateway"},
+	{503, "Service Unavailable"},
+	{504, "Gateway Timeout"},
+	{505, "HTTP Version Not Supported"},
+};
+
+static enum http_result fail(struct http_error *error, unsigned status, const char *message) {
+	*error = (struct http_error){.status = status, .message = message};
+	return HTTP_BAD;
+}
+
+/* The functions of ctype.h follow the locale; HTTP does not. */
+static bool is_digit(char c) {
+	return c >= '0' && c <= '9';
+}
+
+static bool is_alphanumeric(char c) {
+	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_one_of(char c, const char *set) {
+	return c != '\0' && strchr(set, c) != NULL;
+}
+
+static bool is_control(char c) {
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static bool is_white(char c) {
+	return c == ' ' || c == '\t';
+}
+
+static struct http_slice trim(struct http_slice slice) {
+	while(slice.len > 0 && is_white(slice.at[0])) {
+		slice.at++;
+		slice.len--;
+	}
+	while(slice.len > 0 && is_white(slice.at[slice.len - 1])) {
+		slice.len--;
+	}
+	return slice;
+}
+
+/* Takes what stands before the first `c` off the front of `*rest`, and the `c` with it. */
+static bool split(struct http_slice *rest, char c, struct http_slice *front) {
+	const char *found = rest->len > 0 ? memchr(rest->at, c, rest->len) : NULL;
+	if(!found) {
+		return false;
+	}
+	*front = (struct http_slice){.at = rest->at, .len = (size_t)(found - rest->at)};
+	rest->at += front->len + 1;
+	rest->len -= front->len + 1;
+	return true;
+}
+
+/* An address in brackets, of which `host` starts with the first; `*rest` is what follows the
+ * second. */
+static bool take_ipv6(struct http_slice host, struct http_slice *rest) {
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+	struct http_slice literal;
+	host.at++;
+	host.len--;
+	if(!split(&host, ']', &literal) || literal.len >= sizeof(text)) {
+		return false;
+	}
+	memcpy(text, literal.at, literal.len);
+	text[literal.len] = '\0';
+	*rest = host;
+	return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* RFC 3986, 3.2.2, without the comma: two Host fields that a proxy has joined are no name. */
+static bool take_name(struct http_slice host, struct http_slice *rest) {
+	size_t len = 0;
+	while(len < host.len &&
+		(is_alphanumeric(host.at[len]) || is_one_of(host.at[len], "-._~%!$&'()*+;="))) {
+		len++;
+	}
+	*rest = (struct http_slice){.at = host.at + len, .len = host.len - len};
+	return len > 0;
+}
+
+/* The empty port ("host:") is allowed by RFC 3986, 3.2.3. */
+static bool is_port(struct http_slice port) {
+	unsigned long value = 0;
+	for(size_t at = 0; at < port.len; at++) {
+		if(!is_digit(port.at[at])) {
+			return false;
+		}
+		value = value * 10 + (unsigned long)(port.at[at] - '0');
+		if(value > UINT16_MAX) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Could this be host[:port]? */
+static bool is_authority(struct http_slice text) {
+	struct http_slice rest;
+	bool good =
+		text.len > 0 && text.at[0] == '[' ? take_ipv6(text, &rest) : take_name(text, &rest);
+	if(!good) {
+		return false;
+	}
+	if(rest.len == 0) {
+		return true;
+	}
+	return rest.at[0] == ':' &&
+		is_port((struct http_slice){.at = rest.at + 1, .len = rest.len - 1});
+}
+
+/* Cuts "scheme://authority" off the front of `*target` (RFC 9112, 3.2.2). */
+static bool reduce_absolute(struct http_slice *target, struct http_slice *authority) {
+	size_t skip = 0;
+	for(size_t at = 0; skip == 0 && at < sizeof(absolute_schemes) / sizeof(*absolute_schemes);
+		at++) {
+		size_t len = strlen(absolute_schemes[at]);
+		if(target->len > len && strncasecmp(target->at, absolute_schemes[at], len) == 0) {
+			skip = len;
+		}
+	}
+	if(skip == 0) {
+		return false;
+	}
+	struct http_slice rest = {.at = target->at + skip, .len = target->len - skip};
+	const char *slash = memchr(rest.at, '/', rest.len);
+	authority->at = rest.at;
+	authority->len = slash ? (size_t)(slash - rest.at) : rest.len;
+	target->at = slash ? slash : "/";
+	target->len = slash ? rest.len - authority->len : 1;
+	return is_authority(*authority); /* no '?' either: "http://host?query" is refused */
+}
+
+/*
+ * Bytes above 0x7f pass, although RFC 3986 has none: clients that send names in plain UTF-8 mean
+ * what they say. A '#' does not: what comes behind it is never sent (RFC 9112, 3.2).
+ */
+static bool reduce_target(struct http_slice *target, struct http_slice *authority) {
+	for(size_t at = 0; at < target->len; at++) {
+		if(is_control(target->at[at]) || is_one_of(target->at[at], " #")) {
+			return false;
+		}
+	}
+	*authority = (struct http_slice){.at = NULL, .len = 0};
+	if(target->len > 0 && (target->at[0] == '/' || http_slice_is(*target, "*"))) {
+		return true;
+	}
+	return reduce_absolute(target, authority);
+}
+
+static enum http_result parse_version(
+	struct http_slice version, struct http_request *request, struct http_error *error) {
+	static const char prefix[] = "HTTP/";
+	const size_t major = sizeof(prefix) - 1;
+	if(version.len != major + 3 || memcmp(version.at, prefix, major) != 0 ||
+		!is_digit(version.at[major]) || version.at[major + 1] != '.' ||
+		!is_digit(version.at[major + 2])) {
+		return fail(error, 400, "the request line does not end in an HTTP version");
+	}
+	if(version.at[major] != '1') {
+		return fail(error, 505, "only HTTP/1.1 is spoken here");
+	}
+	request->minor = version.at[major + 2] - '0';
+	return HTTP_DONE;
+}
+
+/* `*authority` is empty unless the target was in absolute form. */
+static enum http_result parse_request_line(struct http_slice line, struct http_request *request,
+	struct http_slice *authority, struct http_error *error) {
+	if(!split(&line, ' ', &request->method) || !http_is_token(request->method)) {
+		return fail(error, 400, "this is not an HTTP request");
+	}
+	if(!split(&line, ' ', &request->target)) {
+		return fail(error, 400, "the request line lacks a target or an HTTP version");
+	}
+	if(parse_version(line, request, error) != HTTP_DONE) {
+		return HTTP_BAD;
+	}
+	if(!reduce_target(&request->target, authority)) {
+		return fail(error, 400, "the request target is malformed");
+	}
+	return HTTP_DONE;
+}
+
+/* Control characters have been found before the line was complete. */
+static enum http_result parse_field(
+	struct http_slice line, struct http_header *header, struct http_error *error) {
+	if(is_white(line.at[0])) {
+		return fail(error, 400, "a header field continues on the next line");
+	}
+	if(!split(&line, ':', &header->name)) {
+		return fail(error, 400, "a header field has no colon");
+	}
+	if(header->name.len > 0 && is_white(header->name.at[header->name.len - 1])) {
+		return fail(error, 400, "there is white space before the colon of a header field");
+	}
+	if(!http_is_token(header->name)) {
+		return fail(error, 400, "the name of a header field is malformed");
+	}
+	header->value = trim(line);
+	return HTTP_DONE;
+}
+
+/* Length of the empty lines in front of the request line. */
+static size_t empty_lines(const char *data, size_t len) {
+	size_t at = 0;
+	while(len - at >= 2 && data[at] == '\r' && data[at + 1] == '\n') {
+		at += 2;
+	}
+	return at;
+}
+
+/*
+ * Judges the line whose CRLF is at `end`. HTTP_DONE: it is the empty line that ends the head;
+ * HTTP_MORE: fine, others follow. `request` is used as scratch space.
+ */
+static enum http_result check_line(
+	const char *data, size_t end, struct http_request *request, struct http_error *error) {
+	const char *before = end > 0 ? memrchr(data, '\n', end) : NULL;
+	size_t start = before ? (size_t)(before - data) + 1 : 0;
+	bool is_first = empty_lines(data, start) == start;
+	struct http_slice line = {.at = data + start, .len = end - start};
+	struct http_slice authority;
+	if(line.len == 0 && is_first) {
+		return start / 2 < EMPTY_LINES_MAX
+			? HTTP_MORE
+			: fail(error, 400, "there are too many empty lines before the request");
+	}
+	if(line.len == 0) {
+		return HTTP_DONE;
+	}
+	enum http_result result = is_first ? parse_request_line(line, request, &authority, error)
+					   : parse_field(line, &request->header[0], error);
+	return result == HTTP_DONE ? HTTP_MORE : HTTP_BAD;
+}
+
+/* Looks at the bytes that have not been looked at yet; HTTP_DONE: the head is complete and its
+ * lines good. */
+static enum http_result scan(const char *data, size_t len, size_t *scanned, size_t *head_len,
+	struct http_request *request, struct http_error *error) {
+	for(size_t at = *scanned; at < len; at++) {
+		*scanned = at;
+		if(data[at] == '\r') {
+			if(at + 1 == len) {
+				return HTTP_MORE; /* what follows decides; this byte is looked at
+						     again */
+			}
+			if(data[at + 1] != '\n') {
+				return fail(error, 400, "a carriage return without a line feed");
+			}
+			enum http_result result = check_line(data, at, request, error);
+			if(result != HTTP_MORE) {
+				*head_len = at + 2;
+				return result;
+			}
+			at++;
+		} else if(data[at] == '\n') {
+			return fail(error, 400, "a line feed without a carriage return");
+		} else if(is_control(data[at]) && data[at] != '\t') {
+			return fail(error, 400, "a control character in the request head");
+		}
+	}
+	*scanned = len;
+	return HTTP_MORE;
+}
+
+/* The next line of a complete head, which scan() has found to end in CRLF. */
+static struct http_slice next_line(const char *data, size_t len, size_t *at) {
+	struct http_slice line;
+	struct http_slice rest = {.at = data + *at, .len = len - *at};
+	bool found = split(&rest, '\n', &line);
+	assert(found && line.len > 0);
+	(void)found;
+	*at += line.len + 1;
+	line.len--;
+	return line;
+}
+
+static enum http_result read_lines(const char *data, size_t head_len, struct http_request *request,
+	struct http_slice *authority, struct http_error *error) {
+	size_t at = empty_lines(data, head_len);
+	if(parse_request_line(next_line(data, head_len, &at), request, authority, error) !=
+		HTTP_DONE) {
+		return HTTP_BAD;
+	}
+	request->headers = 0;
+	for(struct http_slice line = next_line(data, head_len, &at); line.len > 0;
+		line = next_line(data, head_len, &at)) {
+		if(request->headers == HTTP_HEADERS_MAX) {
+			return fail(error, 431, "the request has too many header fields");
+		}
+		if(parse_field(line, &request->header[request->headers], error) != HTTP_DONE) {
+			return HTTP_BAD;
+		}
+		request->headers++;
+	}
+	return HTTP_DONE;
+}
+
+/*
+ * RFC 9112, 3.2: exactly one Host field from HTTP/1.1 on, never two, and a name in it. The
+ * authority of an absolute target takes the field's place (3.2.2), so that nobody above has to know
+ * both.
+ */
+static enum http_result check_host(
+	struct http_request *request, struct http_slice authority, struct http_error *error) {
+	size_t count = http_count_header(request, "Host");
+	if(count == 0 && request->minor >= 1) {
+		return fail(error, 400, "the request has no Host field");
+	}
+	if(count > 1) {
+		return fail(error, 400, "the request has more than one Host field");
+	}
+	for(size_t at = 0; at < request->headers; at++) {
+		struct http_header *header = &request->header[at];
+		if(!http_slice_is(header->name, "Host")) {
+			continue;
+		}
+		if(!is_authority(header->value)) {
+			return fail(error, 400, "the Host field does not hold a host name");
+		}
+		if(authority.len > 0) {
+			header->value = authority;
+		}
+	}
+	return HTTP_DONE;
+}
+
+/* Zeros only; several are fine as long as they agree (RFC 9110, 8.6). */
+static enum http_result check_content_length(struct http_slice value, struct http_error *error) {
+	struct http_slice element;
+	if(!http_next_element(&value, &element)) {
+		return fail(error, 400, "the Content-Length field is malformed");
+	}
+	do {
+		bool zero = true;
+		for(size_t at = 0; at < element.len; at++) {
+			if(!is_digit(element.at[at])) {
+				return fail(error, 400, "the Content-Length field is malformed");
+			}
+			zero = zero && element.at[at] == '0';
+		}
+		if(!zero) {
+			return fail(error, 400,
+				"the request announces a body, which is not accepted here");
+		}
+	} while(http_next_element(&value, &element));
+	return HTTP_DONE;
+}
+
+/*
+ * What would be the body of a request is the first frame to us, or a second request to somebody in
+ * front of us: refusing it leaves no room for two readings. Other methods are refused by the
+ * caller.
+ */
+static enum http_result check_body(const struct http_request *request, struct http_error *error) {
+	bool concerned = http_method_is(request, "GET") || http_method_is(request, "HEAD") ||
+		http_count_header(request, "Upgrade") > 0;
+	if(!concerned) {
+		return HTTP_DONE;
+	}
+	if(http_count_header(request, "Transfer-Encoding") > 0) {
+		return fail(error, 400, "the request announces a body, which is not accepted here");
+	}
+	const struct http_header *header;
+	for(size_t at = 0; (header = http_find_header(request, "Content-Length", at)) != NULL;
+		at++) {
+		if(check_content_length(header->value, error) != HTTP_DONE) {
+			return HTTP_BAD;
+		}
+	}
+	return HTTP_DONE;
+}
+
+enum http_result http_parse_request(const char *data, size_t len, size_t *scanned,
+	struct http_request *request, size_t *head_len, struct http_error *error) {
+	assert(*scanned <= len);
+	struct http_slice authority;
+	enum http_result result = scan(data, len, scanned, head_len, request, error);
+	if(result != HTTP_DONE) {
+		return result;
+	}
+	result = read_lines(data, *head_len, request, &authority, error);
+	if(result == HTTP_DONE) {
+		result = check_host(request, authority, error);
+	}
+	if(result == HTTP_DONE) {
+		result = check_body(request, error);
+	}
+	return result;
+}
+
+bool http_method_is(const struct http_request *request, const char *method) {
+	return request->method.len == strlen(method) &&
+		memcmp(request->method.at, method, request->method.len) == 0;
+}
+
+static char lower(char c) {
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* The lengths first: names of fields begin alike, but few are equally long. */
+static bool is_text(struct http_slice slice, const char *text, size_t len) {
+	if(slice.len != len) {
+		return false;
+	}
+	for(size_t at = 0; at < len; at++) {
+		if(lower(slice.at[at]) != lower(text[at])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+const struct http_header *http_find_header(
+	const struct http_request *request, const char *name, size_t index) {
+	size_t len = strlen(name);
+	for(size_t at = 0; at < request->headers; at++) {
+		if(!is_text(request->header[at].name, name, len)) {
+			continue;
+		}
+		if(index == 0) {
+			return &request->header[at];
+		}
+		index--;
+	}
+	return NULL;
+}
+
+size_t http_count_header(const struct http_request *request, const char *name) {
+	size_t len = strlen(name);
+	size_t count = 0;
+	for(size_t at = 0; at < request->headers; at++) {
+		count += is_text(request->header[at].name, name, len);
+	}
+	return count;
+}
+
+bool http_slice_is(struct http_slice slice, const char *text) {
+	return is_text(slice, text, strlen(text));
+}
+
+/* Length up to the first comma that is not inside a quoted string (RFC 9110, 5.6.4). */
+static size_t element_len(struct http_slice list) {
+	bool quoted = false;
+	for(size_t at = 0; at < list.len; at++) {
+		if(list.at[at] == '"') {
+			quoted = !quoted;
+		} else if(quoted && list.at[at] == '\\' && at + 1 < list.len) {
+			at++;
+		} else if(!quoted && list.at[at] == ',') {
+			return at;
+		}
+	}
+	return list.len;
+}
+
+bool http_next_element(struct http_slice *list, struct http_slice *element) {
+	while(list->len > 0) {
+		size_t len = element_len(*list);
+		size_t used = len < list->len ? len + 1 : len;
+		*element = trim((struct http_slice){.at = list->at, .len = len});
+		list->at += used;
+		list->len -= used;
+		if(element->len > 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool http_has_token(const struct http_request *request, const char *name, const char *token) {
+	const struct http_header *header;
+	for(size_t at = 0; (header = http_find_header(request, name, at)) != NULL; at++) {
+		struct http_slice list = header->value;
+		struct http_slice element;
+		while(http_next_element(&list, &element)) {
+			if(http_slice_is(element, token)) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+bool http_is_token(struct http_slice slice) {
+	static const bool tchar[UINT8_MAX + 1] = {
+		['0' ... '9'] = true,
+		['a' ... 'z'] = true,
+		['A' ... 'Z'] = true,
+		['!'] = true,
+		['#'] = true,
+		['$'] = true,
+		['%'] = true,
+		['&'] = true,
+		['\''] = true,
+		['*'] = true,
+		['+'] = true,
+		['-'] = true,
+		['.'] = true,
+		['^'] = true,
+		['_'] = true,
+		['`'] = true,
+		['|'] = true,
+		['~'] = true,
+	};
+	for(size_t at = 0; at < slice.len; at++) {
+		if(!tchar[(uint8_t)slice.at[at]]) {
+			return false;
+		}
+	}
+	return slice.len > 0;
+}
+
+const char *http_status_text(unsigned status) {
+	for(size_t at = 0; at < sizeof(statuses) / sizeof(*statuses); at++) {
+		if(statuses[at].status == status) {
+			return statuses[at].text;
+		}
+	}
+	return "Unknown";
+}
+
+static const char months[12][4] = {
+	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+void http_format_date(char out[HTTP_DATE_CAP], int64_t seconds) {
+	/* Not strftime: its names follow the locale. */
+	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+	const int64_t last = 253402300799; /* the year 9999: the format has room for four digits */
+	time_t when = (time_t)(seconds < 0 ? 0 : seconds > last ? last : seconds);
+	struct tm tm;
+	gmtime_r(&when, &tm);
+	snprintf(out, HTTP_DATE_CAP, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[tm.tm_wday % 7],
+		(unsigned)tm.tm_mday % 100, months[tm.tm_mon % 12],
+		(unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
+		(unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+}
+
+/* The three forms of RFC 9110, 5.6.7; small letters are the fields that take_field() knows. */
+static const char *const date_forms[] = {
+	"w, d m y h:i:s GMT", "w, d-m-c h:i:s GMT", "w m e h:i:s y"};
+
+/* Takes exactly `count` digits off the front. */
+static bool take_digits(struct http_slice *text, size_t count, int *out) {
+	*out = 0;
+	for(size_t at = 0; at < count; at++) {
+		if(at == text->len || !is_digit(text->at[at])) {
+			return false;
+		}
+		*out = *out * 10 + (text->at[at] - '0');
+	}
+	*text = (struct http_slice){.at = text->at + count, .len = text->len - count};
+	return true;
+}
+
+static bool take_month(struct http_slice *text, int *out) {
+	for(*out = 0; text->len >= 3 && *out < 12; (*out)++) {
+		if(memcmp(text->at, months[*out], 3) == 0) {
+			*text = (struct http_slice){.at = text->at + 3, .len = text->len - 3};
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The weekday says nothing that the date does not. */
+static bool skip_letters(struct http_slice *text) {
+	size_t len = 0;
+	while(len < text->len && is_alphanumeric(text->at[len])) {
+		len++;
+	}
+	*text = (struct http_slice){.at = text->at + len, .len = text->len - len};
+	return len > 0;
+}
+
+static bool take_literal(struct http_slice *text, char c) {
+	if(text->len == 0 || text->at[0] != c) {
+		return false;
+	}
+	*text = (struct http_slice){.at = text->at + 1, .len = text->len - 1};
+	return true;
+}
+
+/* The year that ends in these digits and is at most 50 years ahead (RFC 9110, 5.6.7). */
+static bool take_short_year(struct http_slice *text, int64_t now, int *out) {
+	time_t when = (time_t)now;
+	struct tm tm;
+	int digits;
+	gmtime_r(&when, &tm);
+	if(!take_digits(text, 2, &digits)) {
+		return false;
+	}
+	int this_year = tm.tm_year + 1900;
+	*out = this_year - this_year % 100 + digits;
+	*out -= *out > this_year + 50 ? 100 : 0;
+	return true;
+}
+
+static bool take_field(struct http_slice *text, char field, int64_t now, struct tm *tm) {
+	switch(field) {
+	case 'w':
+		return skip_letters(text);
+	case 'd':
+		return take_digits(text, 2, &tm->tm_mday);
+	case 'e': /* filled with a blank */
+		return take_digits(text, take_literal(text, ' ') ? 1 : 2, &tm->tm_mday);
+	case 'm':
+		return take_month(text, &tm->tm_mon);
+	case 'y':
+		return take_digits(text, 4, &tm->tm_year);
+	case 'c':
+		return take_short_year(text, now, &tm->tm_year);
+	case 'h':
+		return take_digits(text, 2, &tm->tm_hour);
+	case 'i':
+		return take_digits(text, 2, &tm->tm_min);
+	case 's':
+		return take_digits(text, 2, &tm->tm_sec);
+	default:
+		return take_literal(text, field);
+	}
+}
+
+static bool read_form(struct http_slice text, const char *form, int64_t now, struct tm *tm) {
+	*tm = (struct tm){0};
+	for(; *form; form++) {
+		if(!take_field(&text, *form, now, tm)) {
+			return false;
+		}
+	}
+	return text.len == 0;
+}
+
+int http_parse_date(struct http_slice text, int64_t now, int64_t *out) {
+	struct tm tm;
+	bool found = false;
+	for(size_t at = 0; !found && at < sizeof(date_forms) / sizeof(*date_forms); at++) {
+		found = read_form(text, date_forms[at], now, &tm);
+	}
+	/* A leap second is the first of the next minute. */
+	if(!found || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_year < 1900 || tm.tm_hour > 23 ||
+		tm.tm_min > 59 || tm.tm_sec > 60) {
+		return -EINVAL;
+	}
+	tm.tm_year -= 1900;
+	*out = (int64_t)timegm(&tm);
+	return 0;
+}
+
+bool http_persists(const struct http_request *request) {
+	return request->minor >= 1 && !http_has_token(request, "Connection", "close");
+}
+
+int http_percent_encode(const char *path, char *out, size_t cap) {
+	size_t used = 0;
+	if(cap == 0) {
+		return -ENOSPC;
+	}
+	for(const char *at = path; *at; at++) {
+		bool plain = is_alphanumeric(*at) || is_one_of(*at, "-._~/!$()*+,=@");
+		if(cap - used < 4) {
+			return -ENOSPC;
+		}
+		used += (size_t)snprintf(out + used, cap - used, plain ? "%c" : "%%%02X",
+			plain ? *at : (int)(unsigned char)*at);
+	}
+	out[used] = '\0';
+	return (int)used;
+}
+
+int http_format_error(char *out, size_t cap, unsigned status, const char *message,
+	const char *extra, unsigned flags) {
+	char date[HTTP_DATE_CAP];
+	http_format_date(date, time(NULL));
+	int len = snprintf(out, cap,
+		"HTTP/1.1 %u %s\r\n"
+		"Date: %s\r\n"
+		"Content-Type: text/plain; charset=utf-8\r\n"
+		"Content-Length: %zu\r\n"
+		"Connection: %s\r\n"
+		"X-Content-Type-Options: nosniff\r\n"
+		"Cache-Control: no-store\r\n"
+		"%s\r\n"
+		"%s%s",
+		status, http_status_text(status), date, strlen(message) + 1,
+		flags & HTTP_PERSIST ? "keep-alive" : "close", extra ? extra : "",
+		flags & HTTP_HEAD_ONLY ? "" : message, flags & HTTP_HEAD_ONLY ? "" : "\n");
+	return len < 0 || (size_t)len >= cap ? -ENOSPC : len;
+}
+
+/* The value of a hexadecimal digit, or -1. */
+static int hex_value(char c) {
+	if(is_digit(c)) {
+		return c - '0';
+	}
+	c = lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int http_percent_decode(const char *in, size_t len, char *out, size_t cap) {
+	size_t used = 0;
+	for(size_t at = 0; at < len; at++) {
+		char c = in[at];
+		if(c == '%') {
+			int high = len - at > 2 ? hex_value(in[at + 1]) : -1;
+			int low = len - at > 2 ? hex_value(in[at + 2]) : -1;
+			if(high < 0 || low < 0) {
+				return -EINVAL;
+			}
+			c = (char)(uint8_t)(high * 16 + low);
+			at += 2;
+		}
+		if(cap - used < 2 || used == INT32_MAX - 1) { /* keeps a byte for the NUL */
+			return -ENOSPC;
+		}
+		out[used++] = c;
+	}
+	if(cap == 0) {
+		return -ENOSPC;
+	}
+	out[used] = '\0';
+	return (int)used;
+}

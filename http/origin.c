@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Which Origin values are allowed: parsing of the patterns, and the comparison.
+ *
+ * Must not know: requests, connections, what follows from a mismatch.
+ * Invariants: an Origin value is compared only after the whole of it has been read as
+ * scheme://host[:port]; whatever is left over (path, user name, a second origin, white space) makes
+ * it match nothing. Host names are compared label by label, never as plain suffixes.
+ *
+ * RFC 6454, sections 4 to 6; RFC 6455, section 10.2; RFC 3986, section 3.2.2.
+ */
+#include "http/origin.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* A piece of text in somebody else's memory. */
+struct origin_text {
+	const char *at;
+	size_t len;
+};
+
+/* scheme://host[:port], taken apart. */
+struct origin_parts {
+	struct origin_text scheme;
+	struct origin_text host;
+	unsigned port; /* 0: none given */
+};
+
+static const struct {
+	const char *scheme;
+	unsigned port;
+} default_ports[] = {
+	{"http", 80},
+	{"ws", 80},
+	{"https", 443},
+	{"wss", 443},
+};
+
+static bool is_digit(char c) {
+	return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c) {
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_equal(struct origin_text a, struct origin_text b) {
+	return a.len == b.len && strncasecmp(a.at, b.at, a.len) == 0;
+}
+
+static bool is_literal(const char *at, size_t len, const char *literal) {
+	return len == strlen(literal) && memcmp(at, literal, len) == 0;
+}
+
+static struct origin_text text_of(const char *text) {
+	return (struct origin_text){.at = text, .len = strlen(text)};
+}
+
+static void skip(struct origin_text *text, size_t len) {
+	text->at += len;
+	text->len -= len;
+}
+
+/* 0: not known. */
+static unsigned default_port(struct origin_text scheme) {
+	for(size_t at = 0; at < sizeof(default_ports) / sizeof(*default_ports); at++) {
+		if(is_equal(scheme, text_of(default_ports[at].scheme))) {
+			return default_ports[at].port;
+		}
+	}
+	return 0;
+}
+
+static bool is_scheme_byte(char c, bool is_first) {
+	bool later = is_digit(c) || c == '+' || c == '-' || c == '.';
+	return is_letter(c) || (later && !is_first);
+}
+
+/* RFC 3986, 3.1, and the "://" behind it. */
+static bool take_scheme(struct origin_text *text, struct origin_text *scheme) {
+	size_t len = 0;
+	while(len < text->len && is_scheme_byte(text->at[len], len == 0)) {
+		len++;
+	}
+	if(len == 0 || text->len - len < 3 || memcmp(text->at + len, "://", 3) != 0) {
+		return false;
+	}
+	*scheme = (struct origin_text){.at = text->at, .len = len};
+	skip(text, len + 3);
+	return true;
+}
+
+static bool read_ipv6(struct origin_text host, struct in6_addr *address) {
+	char text[INET6_ADDRSTRLEN];
+	if(host.len < 2 || host.at[0] != '[' || host.at[host.len - 1] != ']' ||
+		host.len - 2 >= sizeof(text)) {
+		return false;
+	}
+	memcpy(text, host.at + 1, host.len - 2);
+	text[host.len - 2] = '\0';
+	return strlen(text) == host.len - 2 && inet_pton(AF_INET6, text, address) == 1;
+}
+
+static bool take_ipv6(struct origin_text *text, struct origin_text *host) {
+	struct in6_addr address;
+	const char *end = memchr(text->at, ']', text->len);
+	if(!end) {
+		return false;
+	}
+	*host = (struct origin_text){.at = text->at, .len = (size_t)(end - text->at) + 1};
+	skip(text, host->len);
+	return read_ipv6(*host, &address);
+}
+
+/* Labels of letters, digits, '-' and '_'; one dot may end the last (a name of its own, as in
+ * browsers). */
+static bool take_name(struct origin_text *text, struct origin_text *host) {
+	size_t len = 0;
+	size_t label = 0;
+	if(text->len == 0) {
+		return false; /* there may be no memory behind an absent Host */
+	}
+	for(; len < text->len; len++) {
+		char c = text->at[len];
+		if(c == '.' && label > 0) {
+			label = 0;
+		} else if(is_letter(c) || is_digit(c) || c == '-' || c == '_') {
+			label++;
+		} else {
+			break;
+		}
+	}
+	*host = (struct origin_text){.at = text->at, .len = len};
+	skip(text, len);
+	return len > 0;
+}
+
+static bool take_host(struct origin_text *text, struct origin_text *host) {
+	return text->len > 0 && text->at[0] == '[' ? take_ipv6(text, host) : take_name(text, host);
+}
+
+/* The rest of the text as a port from 1 to 65535. */
+static bool read_port(struct origin_text text, unsigned *port) {
+	unsigned value = 0;
+	if(text.len == 0 || text.len > 5) {
+		return false;
+	}
+	for(size_t at = 0; at < text.len; at++) {
+		if(!is_digit(text.at[at])) {
+			return false;
+		}
+		value = value * 10 + (unsigned)(text.at[at] - '0');
+	}
+	*port = value;
+	return value > 0 && value <= UINT16_MAX;
+}
+
+/* host[:port] up to the end of the text. */
+static bool read_authority(struct origin_text text, struct origin_parts *parts) {
+	parts->port = 0;
+	if(!take_host(&text, &parts->host)) {
+		return false;
+	}
+	if(text.len == 0) {
+		return true;
+	}
+	if(text.at[0] != ':') {
+		return false;
+	}
+	skip(&text, 1);
+	return read_port(text, &parts->port);
+}
+
+/* An Origin value, with the default port filled in. */
+static bool read_origin(struct origin_text text, struct origin_parts *parts) {
+	if(!take_scheme(&text, &parts->scheme) || !read_authority(text, parts)) {
+		return false;
+	}
+	if(parts->port == 0) {
+		parts->port = default_port(parts->scheme);
+	}
+	return true;
+}
+
+/* Different spellings of one IPv6 address are one host. */
+static bool is_same_host(struct origin_text a, struct origin_text b) {
+	struct in6_addr first;
+	struct in6_addr second;
+	if(read_ipv6(a, &first) && read_ipv6(b, &second)) {
+		return memcmp(&first, &second, sizeof(first)) == 0;
+	}
+	return is_equal(a, b);
+}
+
+/* The dot has to be there: evilexample.com is not below example.com. */
+static bool is_below(struct origin_text host, struct origin_text parent) {
+	if(host.len < parent.len + 2 || host.at[host.len - parent.len - 1] != '.') {
+		return false;
+	}
+	skip(&host, host.len - parent.len);
+	return is_equal(host, parent);
+}
+
+/*
+ * Does the origin's host and port equal the request's own? Only schemes with a known port can be
+ * the same as what the browser loaded the page from; an extension may carry any name.
+ */
+static bool is_own_host(const struct origin_parts *origin, struct origin_text host) {
+	struct origin_parts own;
+	unsigned assumed = default_port(origin->scheme);
+	if(host.len > 0 && host.at[host.len - 1] == ':') {
+		host.len--; /* an empty port is no port (RFC 3986, 3.2.3) */
+	}
+	if(assumed == 0 || !read_authority(host, &own)) {
+		return false;
+	}
+	return is_same_host(origin->host, own.host) &&
+		origin->port == (own.port == 0 ? assumed : own.port);
+}
+
+static char *copy_lower(struct origin_text text) {
+	char *copy = strndup(text.at, text.len);
+	for(char *at = copy; at && *at; at++) {
+		if(*at >= 'A' && *at <= 'Z') {
+			*at = (char)(*at - 'A' + 'a');
+		}
+	}
+	return copy;
+}
+
+static int refuse(const char **error, const char *message) {
+	*error = message;
+	return -EINVAL;
+}
+
+static int fill(struct origin *out, const struct origin_parts *parts, const char **error) {
+	out->port = parts->port == 0 ? default_port(parts->scheme) : parts->port;
+	out->scheme = copy_lower(parts->scheme);
+	out->host = copy_lower(parts->host);
+	if(!out->scheme || !out->host) {
+		origin_free(out);
+		*error = "out of memory";
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What is behind the scheme: [*.]host[:port]. */
+static int parse_host(
+	struct origin_text text, struct origin_parts *parts, bool *below, const char **error) {
+	struct origin_text rest = text;
+	*below = text.len >= 2 && memcmp(text.at, "*.", 2) == 0;
+	if(*below) {
+		skip(&text, 2);
+		rest = text;
+		if(text.len > 0 && text.at[0] == '[') {
+			return refuse(error, "an IP address has no subdomains");
+		}
+	}
+	if(!take_host(&rest, &parts->host)) {
+		return refuse(error,
+			"the host must be a name (international ones as xn--...), an IPv4 "
+			"address or an IPv6 address in brackets");
+	}
+	if(rest.len > 0 && rest.at[0] == '/') {
+		return refuse(error,
+			"an origin ends after host and port: leave out the slash and what follows");
+	}
+	if(rest.len > 0 && rest.at[0] == '*') {
+		return refuse(error,
+			"an asterisk stands only for subdomains, as in https://*.example.com");
+	}
+	if(rest.len > 0 && rest.at[0] != ':') {
+		return refuse(error, "the host holds a character that no host name has");
+	}
+	if(!read_authority(text, parts)) {
+		return refuse(error, "the port must be a number from 1 to 65535");
+	}
+	return 0;
+}
+
+int origin_parse(const char *text, struct origin *out, const char **error) {
+	struct origin_text rest = text_of(text);
+	struct origin_parts parts;
+	bool below;
+	*out = (struct origin){.kind = ORIGIN_EXACT};
+	if(strcmp(text, "same") == 0 || strcmp(text, "null") == 0) {
+		out->kind = text[0] == 's' ? ORIGIN_SAME : ORIGIN_NULL;
+		return 0;
+	}
+	if(!take_scheme(&rest, &parts.scheme)) {
+		return refuse(error,
+			"expected scheme://host[:port], scheme://*.host[:port], same or null");
+	}
+	int result = parse_host(rest, &parts, &below, error);
+	if(result < 0) {
+		return result;
+	}
+	out->kind = below ? ORIGIN_SUBDOMAIN : ORIGIN_EXACT;
+	return fill(out, &parts, error);
+}
+
+void origin_free(struct origin *origin) {
+	free(origin->scheme);
+	free(origin->host);
+	origin->scheme = NULL;
+	origin->host = NULL;
+}
+
+bool origin_matches(const struct origin *origin, const char *value, size_t value_len,
+	const char *host, size_t host_len) {
+	struct origin_text text = {.at = value, .len = value_len};
+	struct origin_parts parts;
+	if(origin->kind == ORIGIN_NULL) {
+		return is_literal(value, value_len, "null");
+	}
+	if(!read_origin(text, &parts)) {
+		return false;
+	}
+	if(origin->kind == ORIGIN_SAME) {
+		return is_own_host(&parts, (struct origin_text){.at = host, .len = host_len});
+	}
+	if(!is_equal(parts.scheme, text_of(origin->scheme)) || parts.port != origin->port) {
+		return false;
+	}
+	struct origin_text wanted = text_of(origin->host);
+	return origin->kind == ORIGIN_SUBDOMAIN ? is_below(parts.host, wanted)
+						: is_same_host(parts.host, wanted);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The listening sockets of the daemon: opening them, exchanging them for others, accepting.
+ */
+#ifndef WEBSOCKSY_LISTENER_H
+#define WEBSOCKSY_LISTENER_H
+#include "base/log.h"
+#include "base/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct listeners;
+
+/* Takes an accepted, non-blocking socket; its own from here on. */
+typedef void listeners_accept_fn(
+	struct listeners *listeners, int fd, const struct sockaddr *address, socklen_t len);
+
+/* All listening sockets, embedded in their owner. Fields are listener.c's. */
+struct listeners {
+	struct loop *loop;
+	listeners_accept_fn *fn;
+	struct link list;
+	struct ev_timer retry; /* accepting has paused */
+	struct log_limit full; /* of lines about descriptors that have run out */
+	bool passed; /* they are the service manager's */
+};
+
+/* Makes an empty set. */
+void listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn);
+
+/*
+ * Listens on what `specs` name (`count` of them, see `listen` in websocksy.conf(5); none: every address) and on
+ * nothing else: what is open already stays open, the rest is closed. 0; or negative errno after a line in the
+ * log, and nothing has changed. Blocks for name lookup: only for start and reload. With sockets of the service
+ * manager: nothing to do.
+ */
+int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port);
+
+/*
+ * Takes `count` listening sockets numbered from `first_fd` on from the service manager, for good. 0; -EINVAL after
+ * a line in the log if one does not listen; or other negative errno.
+ */
+int listeners_take(struct listeners *listeners, int first_fd, int count);
+
+/* Closes all and removes the socket files that are still ours. */
+void listeners_close(struct listeners *listeners);
+#endif

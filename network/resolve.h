@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Name lookup that never blocks: c-ares driven by the event loop.
+ */
+#ifndef WEBSOCKSY_RESOLVE_H
+#define WEBSOCKSY_RESOLVE_H
+#include "base/loop.h"
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct resolver;
+struct resolve_query;
+
+/* An address with its port. */
+struct resolve_address {
+	socklen_t len;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} u;
+};
+
+/* What a lookup came to; valid during the callback. */
+struct resolve_answer {
+	int error; /* 0, or negative errno: -ENOENT no such name or no address of the family */
+	const char *why; /* with an error: one piece of text; static */
+	size_t count;
+	const struct resolve_address *address; /* in order of preference (RFC 6724) */
+};
+
+typedef void resolve_fn(void *ctx, const struct resolve_answer *answer);
+
+/*
+ * Opens a resolver. `servers`: comma-separated ADDRESS[:PORT], or NULL for what the system is configured
+ * with (/etc/resolv.conf, /etc/hosts). 0, -EINVAL for servers that cannot be read, or other negative errno.
+ */
+int resolver_open(struct resolver **out, struct loop *loop, const char *servers);
+
+/* Cancels all lookups and frees it. NULL: nothing. */
+void resolver_close(struct resolver *resolver);
+
+/* Reads the system's files again and uses `servers` from the next moment on when no lookup is running. */
+int resolver_reload(struct resolver *resolver, const char *servers);
+
+/*
+ * Looks `host` up for one family (AF_INET or AF_INET6); answers carry `port`. Calls `fn` once, never from
+ * within this function; afterwards the query is gone. 0 or -ENOMEM. "localhost" and names below it are the
+ * loopback addresses without asking anybody (RFC 6761, section 6.3).
+ */
+int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family,
+	resolve_fn *fn, void *ctx, struct resolve_query **out);
+
+/* Makes sure that the callback is not called. The query is gone afterwards. */
+void resolve_cancel(struct resolve_query *query);
+#endif

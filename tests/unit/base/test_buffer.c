@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Byte queues and the carry against the simplest thing that does the same: one flat array. The source is
+ * compiled in a second time under other names, with an allocator that can be told to fail.
+ */
+#include "support.h"
+
+#include <assert.h>
+#include <errno.h>
+
+static struct {
+	size_t live; /* blocks allocated and not freed */
+	size_t calls;
+	size_t fail_after; /* so many allocations succeed, the next fails; SIZE_MAX: none fails */
+	uint32_t random;
+} test;
+
+static bool may_allocate(void) {
+	test.calls++;
+	if(test.fail_after == SIZE_MAX) {
+		return true;
+	}
+	if(test.fail_after == 0) {
+		return false;
+	}
+	test.fail_after--;
+	return true;
+}
+
+static void *counted_malloc(size_t size) {
+	void *block = may_allocate() ? malloc(size) : NULL;
+	test.live += block != NULL;
+	return block;
+}
+
+static void *counted_realloc(void *old, size_t size) {
+	void *block = may_allocate() ? realloc(old, size) : NULL;
+	test.live += block && !old;
+	return block;
+}
+
+static void counted_free(void *block) {
+	test.live -= block != NULL;
+	free(block);
+}
+
+#define malloc counted_malloc
+#define realloc counted_realloc
+#define free counted_free
+#define buffer_pool_clear counted_pool_clear
+#define bufq_append counted_bufq_append
+#define bufq_peek counted_bufq_peek
+#define bufq_consume counted_bufq_consume
+#define carry_reserve counted_carry_reserve
+#define carry_append counted_carry_append
+#define carry_free counted_carry_free
+#include "base/buffer.c"
+#undef malloc
+#undef realloc
+#undef free
+
+#define ORACLE_MAX (512 * 1024)
+#define STEPS 4000
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The queue under test and what it should hold. */
+struct pair {
+	struct bufq queue;
+	struct buffer_pool pool;
+	uint8_t *bytes;
+	size_t len;
+	uint8_t next; /* the stream counts, so that any mix-up shows */
+};
+
+static uint32_t draw(uint32_t below) {
+	test.random ^= test.random << 13;
+	test.random ^= test.random >> 17;
+	test.random ^= test.random << 5;
+	return test.random % below;
+}
+
+/* Sizes around everything that is special: nothing, one, a chunk, several. */
+static size_t draw_size(void) {
+	static const size_t special[] = {0, 1, 2, 4096, BUFFER_CHUNK_DATA - 1, BUFFER_CHUNK_DATA,
+		BUFFER_CHUNK_DATA + 1, 2 * BUFFER_CHUNK_DATA, 3 * BUFFER_CHUNK_DATA + 7};
+	switch(draw(3)) {
+	case 0:
+		return special[draw(COUNT(special))];
+	case 1:
+		return draw(300);
+	default:
+		return draw(4 * BUFFER_CHUNK_DATA);
+	}
+}
+
+static int reset(void **unused) {
+	(void)unused;
+	memset(&test, 0, sizeof(test));
+	test.fail_after = SIZE_MAX;
+	test.random = 0x2545f491;
+	return 0;
+}
+
+static int nothing_left(void **unused) {
+	(void)unused;
+	return test.live == 0 ? 0 : -1;
+}
+
+static size_t count_chunks(const struct bufq *queue) {
+	size_t count = 0;
+	const struct buffer_chunk *last = NULL;
+	for(const struct buffer_chunk *chunk = queue->head; chunk; chunk = chunk->next) {
+		assert_true(chunk->start < chunk->end);
+		assert_true(chunk->end <= BUFFER_CHUNK_DATA);
+		last = chunk;
+		count++;
+	}
+	assert_ptr_equal(last, queue->tail);
+	return count;
+}
+
+/* Everything, through one peek. */
+static void check_whole(const struct pair *pair) {
+	struct iovec iov[ORACLE_MAX / BUFFER_CHUNK_DATA + 8];
+	assert_int_equal(pair->queue.len, pair->len);
+	size_t chunks = count_chunks(&pair->queue);
+	assert_true((chunks == 0) == (pair->len == 0));
+	assert_int_equal(test.live, chunks + pair->pool.count);
+	assert_true(pair->pool.count <= BUFFER_POOL_KEEP);
+	int used = bufq_peek(&pair->queue, 0, pair->len, iov, COUNT(iov));
+	assert_int_equal(used, chunks);
+	size_t at = 0;
+	for(int i = 0; i < used; i++) {
+		assert_memory_equal(iov[i].iov_base, pair->bytes + at, iov[i].iov_len);
+		at += iov[i].iov_len;
+	}
+	assert_int_equal(at, pair->len);
+}
+
+/* A part, with a limited number of entries. */
+static void check_part(const struct pair *pair) {
+	struct iovec iov[4];
+	size_t offset = draw((uint32_t)pair->len + 2);
+	size_t len = draw((uint32_t)pair->len + 2);
+	int max = (int)draw(COUNT(iov) + 1);
+	int used = bufq_peek(&pair->queue, offset, len, iov, max);
+	size_t left = offset < pair->len ? pair->len - offset : 0;
+	size_t want = len < left ? len : left;
+	size_t got = 0;
+	assert_true(used >= 0 && used <= max);
+	for(int i = 0; i < used; i++) {
+		assert_true(iov[i].iov_len > 0 && iov[i].iov_len <= want - got);
+		assert_memory_equal(iov[i].iov_base, pair->bytes + offset + got, iov[i].iov_len);
+		got += iov[i].iov_len;
+	}
+	assert_true(got == want || used == max);
+}
+
+static void append(struct pair *pair, size_t len) {
+	uint8_t *to = pair->bytes + pair->len;
+	if(len > ORACLE_MAX - pair->len) {
+		return;
+	}
+	for(size_t i = 0; i < len; i++) {
+		to[i] = (uint8_t)(pair->next + i);
+	}
+	int result = bufq_append(&pair->queue, &pair->pool, to, len);
+	if(result == 0) {
+		pair->next = (uint8_t)(pair->next + len);
+		pair->len += len;
+	} else {
+		/* All or nothing: the queue is as it was, which the next check sees. */
+		assert_int_equal(result, -ENOMEM);
+		assert_int_equal(test.fail_after, 0);
+	}
+}
+
+static void consume(struct pair *pair, size_t len) {
+	len = len < pair->len ? len : pair->len;
+	bufq_consume(&pair->queue, &pair->pool, len);
+	pair->len -= len;
+	memmove(pair->bytes, pair->bytes + len, pair->len);
+}
+
+static void walk(bool failures) {
+	struct pair pair = {.bytes = malloc(ORACLE_MAX)};
+	assert_non_null(pair.bytes);
+	size_t failed = 0;
+	for(int step = 0; step < STEPS; step++) {
+		test.fail_after = failures && draw(2) ? draw(3) : SIZE_MAX;
+		if(draw(5) < 3) {
+			append(&pair, draw_size());
+		} else {
+			consume(&pair, draw_size() * (1 + draw(3)));
+		}
+		failed += test.fail_after == 0;
+		check_whole(&pair);
+		check_part(&pair);
+	}
+	assert_true(!failures || failed > STEPS / 100);
+	consume(&pair, pair.len);
+	check_whole(&pair);
+	buffer_pool_clear(&pair.pool);
+	assert_int_equal(pair.pool.count, 0);
+	free(pair.bytes);
+}
+
+static void test_queue_walk(void **unused) {
+	(void)unused;
+	walk(false);
+}
+
+static void test_queue_walk_without_memory(void **unused) {
+	(void)unused;
+	walk(true);
+}
+
+/* Five chunks are needed and the memory ends after three: the three go back, the queue is untouched. */
+static void test_append_is_all_or_nothing(void **unused) {
+	(void)unused;
+	struct bufq queue = {0};
+	struct buffer_pool pool = {0};
+	uint8_t *data = calloc(1, 5 * BUFFER_CHUNK_DATA);
+	assert_non_null(data);
+	assert_int_equal(bufq_append(&queue, &pool, "abc", 3), 0);
+	test.fail_after = 3;
+	assert_int_equal(bufq_append(&queue, &pool, data, 5 * BUFFER_CHUNK_DATA), -ENOMEM);
+	assert_int_equal(queue.len, 3);
+	assert_int_equal(queue.head->end - queue.head->start, 3);
+	assert_int_equal(pool.count, 3);
+	test.fail_after = SIZE_MAX;
+	assert_int_equal(bufq_append(&queue, &pool, data, 5 * BUFFER_CHUNK_DATA), 0);
+	bufq_consume(&queue, &pool, queue.len);
+	buffer_pool_clear(&pool);
+	free(data);
+}
+
+/* What a burst needed is not kept for ever; what many queues need in turn is shared. */
+static void test_pool(void **unused) {
+	(void)unused;
+	struct bufq queue = {0};
+	struct buffer_pool pool = {0};
+	size_t len = (BUFFER_POOL_KEEP + 20) * (size_t)BUFFER_CHUNK_DATA;
+	uint8_t *data = calloc(1, len);
+	assert_non_null(data);
+	assert_int_equal(bufq_append(&queue, &pool, data, len), 0);
+	assert_int_equal(test.live, BUFFER_POOL_KEEP + 20);
+	bufq_consume(&queue, &pool, len);
+	assert_null(queue.head);
+	assert_null(queue.tail);
+	assert_int_equal(pool.count, BUFFER_POOL_KEEP);
+	assert_int_equal(test.live, BUFFER_POOL_KEEP);
+	size_t calls = test.calls;
+	for(int i = 0; i < 100; i++) {
+		assert_int_equal(bufq_append(&queue, &pool, data, BUFFER_CHUNK_DATA + 1), 0);
+		bufq_consume(&queue, &pool, BUFFER_CHUNK_DATA + 1);
+	}
+	assert_int_equal(test.calls, calls);
+	buffer_pool_clear(&pool);
+	free(data);
+}
+
+static void test_empty_appends(void **unused) {
+	(void)unused;
+	struct bufq queue = {0};
+	struct buffer_pool pool = {0};
+	struct iovec iov[1];
+	assert_int_equal(bufq_append(&queue, &pool, NULL, 0), 0);
+	assert_null(queue.head);
+	assert_int_equal(bufq_peek(&queue, 0, 10, iov, 1), 0);
+	bufq_consume(&queue, &pool, 0);
+	assert_int_equal(test.calls, 0);
+}
+
+/* ---- carry ---- */
+
+static void test_carry_walk(void **unused) {
+	(void)unused;
+	uint8_t *oracle = malloc(ORACLE_MAX);
+	assert_non_null(oracle);
+	size_t failed = 0;
+	for(int round = 0; round < 50; round++) {
+		struct carry carry = {0};
+		size_t len = 0;
+		for(;;) {
+			size_t more = draw_size();
+			if(more > ORACLE_MAX - len) {
+				break;
+			}
+			memset(oracle + len, (int)draw(256), more);
+			test.fail_after = draw(4) ? SIZE_MAX : 0;
+			size_t cap = carry.cap;
+			bool fits = more <= cap - carry.len;
+			int result = draw(3) ? carry_append(&carry, oracle + len, more)
+					     : carry_reserve(&carry, more);
+			if(result) {
+				assert_true(!fits && test.fail_after == 0 && carry.cap == cap);
+				failed++;
+			} else if(carry.len != len) {
+				len += more;
+			}
+			assert_int_equal(carry.len, len);
+			assert_true(carry.cap >= carry.len);
+			assert_true(result || carry.cap - carry.len >= more || carry.len == len);
+			assert_true(len == 0 || memcmp(carry.data, oracle, len) == 0);
+		}
+		test.fail_after = SIZE_MAX;
+		carry_free(&carry);
+		assert_null(carry.data);
+		assert_int_equal(carry.len + carry.cap, 0);
+	}
+	assert_true(failed > 10);
+	free(oracle);
+}
+
+static void test_carry_reserves_what_was_asked(void **unused) {
+	(void)unused;
+	struct carry carry = {0};
+	for(size_t more = 1; more < 200000; more = more * 3 + 1) {
+		assert_int_equal(carry_reserve(&carry, more), 0);
+		assert_true(carry.cap - carry.len >= more);
+		memset(carry.data + carry.len, 0, more);
+		carry.len += more / 2;
+	}
+	carry_free(&carry);
+}
+
+/* A byte at a time costs few reallocations: growth is geometric. */
+static void test_carry_growth(void **unused) {
+	(void)unused;
+	struct carry carry = {0};
+	for(int i = 0; i < 300000; i++) {
+		assert_int_equal(carry_append(&carry, "x", 1), 0);
+	}
+	assert_true(test.calls <= 10);
+	assert_true(carry.cap < 4 * carry.len);
+	carry_free(&carry);
+}
+
+/* Sums and products that wrap are failures, and nothing is asked of the allocator. */
+static void test_carry_overflow(void **unused) {
+	(void)unused;
+	struct carry carry = {0};
+	assert_int_equal(carry_append(&carry, "abc", 3), 0);
+	size_t calls = test.calls;
+	assert_int_equal(carry_reserve(&carry, SIZE_MAX), -ENOMEM);
+	assert_int_equal(carry_reserve(&carry, SIZE_MAX - 3), -ENOMEM);
+	assert_int_equal(test.calls, calls);
+	assert_int_equal(carry.len, 3);
+	assert_memory_equal(carry.data, "abc", 3);
+	carry_free(&carry);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_queue_walk, reset, nothing_left),
+		cmocka_unit_test_setup_teardown(
+			test_queue_walk_without_memory, reset, nothing_left),
+		cmocka_unit_test_setup_teardown(test_append_is_all_or_nothing, reset, nothing_left),
+		cmocka_unit_test_setup_teardown(test_pool, reset, nothing_left),
+		cmocka_unit_test_setup_teardown(test_empty_appends, reset, nothing_left),
+		cmocka_unit_test_setup_teardown(test_carry_walk, reset, nothing_left),
+		cmocka_unit_test_setup_teardown(
+			test_carry_reserves_what_was_asked, reset, nothing_left),
+		cmocka_unit_test_setup_teardown(test_carry_growth, reset, nothing_left),
+		cmocka_unit_test_setup_teardown(test_carry_overflow, reset, nothing_left),
+	};
+	return cmocka_run_group_tests_name("buffer", tests, NULL, NULL);
+}

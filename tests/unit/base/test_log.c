@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The log: levels, form of a line in the journal and elsewhere, control characters, long lines, a
+ * full or closed pipe on standard error, and the limit for what strangers can cause.
+ */
+#include "base/log.h"
+
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#define OUTPUT_MAX 65536
+
+/* Standard error replaced by one end of a pipe. */
+struct capture {
+	int saved;
+	int reader;
+	char text[OUTPUT_MAX];
+};
+
+static void capture_start(struct capture *capture) {
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	capture->saved = dup(STDERR_FILENO);
+	capture->reader = ends[0];
+	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	close(ends[1]);
+}
+
+/* Takes what is in the pipe. */
+static const char *capture_read(struct capture *capture) {
+	ssize_t len = read(capture->reader, capture->text, OUTPUT_MAX - 1);
+	capture->text[len > 0 ? len : 0] = '\0';
+	return capture->text;
+}
+
+static void capture_stop(struct capture *capture) {
+	dup2(capture->saved, STDERR_FILENO);
+	close(capture->saved);
+	close(capture->reader);
+}
+
+/* Makes standard error look like the journal's stream. */
+static void pretend_journal(void) {
+	struct stat status;
+	char name[64];
+
+	assert_int_equal(fstat(STDERR_FILENO, &status), 0);
+	snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+	setenv("JOURNAL_STREAM", name, 1);
+}
+
+static int reset(void **state) {
+	(void)state;
+	log_set_level(LOG_INFO);
+	unsetenv("JOURNAL_STREAM");
+	return 0;
+}
+
+static void test_names(void **state) {
+	static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
+
+	(void)state;
+	for(int level = 0; level < LOG_LEVELS; level++) {
+		assert_string_equal(log_level_name((enum log_level)level), names[level]);
+		assert_int_equal(log_parse_level(names[level]), level);
+	}
+	assert_int_equal(log_parse_level(""), -EINVAL);
+	assert_int_equal(log_parse_level("Info"), -EINVAL);
+	assert_int_equal(log_parse_level("infos"), -EINVAL);
+}
+
+static void test_levels(void **state) {
+	static struct capture capture;
+
+	(void)state;
+	capture_start(&capture);
+	pretend_journal();
+	for(int limit = 0; limit < LOG_LEVELS; limit++) {
+		log_set_level((enum log_level)limit);
+		for(int level = 0; level < LOG_LEVELS; level++) {
+			assert_int_equal(log_enabled((enum log_level)level), level <= limit);
+			log_write((enum log_level)level, "line %d", level);
+			const char *text = capture_read(&capture);
+			char expected[32] = "";
+			if(level <= limit) {
+				snprintf(expected, sizeof(expected), "<%d>line %d\n", level + 3,
+					level);
+			}
+			assert_string_equal(text, expected);
+		}
+	}
+	capture_stop(&capture);
+}
+
+/* "2026-11-20T21:27:27.123Z level: text" */
+static void test_time_stamp(void **state) {
+	static const char form[] = "dddd-dd-ddTdd:dd:dd.dddZ warning: hello\n";
+	static struct capture capture;
+
+	(void)state;
+	capture_start(&capture);
+	setenv("JOURNAL_STREAM", "1:1", 1); /* somebody else's */
+	log_write(LOG_WARNING, "%s", "hello");
+	const char *text = capture_read(&capture);
+	capture_stop(&capture);
+	assert_int_equal(strlen(text), strlen(form));
+	for(size_t at = 0; form[at] != '\0'; at++) {
+		bool digit = form[at] == 'd' && at < strlen("dddd-dd-ddTdd:dd:dd.ddd");
+		if(digit) {
+			assert_in_range(text[at], '0', '9');
+		} else {
+			assert_int_equal(text[at], form[at]);
+		}
+	}
+}
+
+static void test_controls(void **state) {
+	static struct capture capture;
+
+	(void)state;
+	capture_start(&capture);
+	pretend_journal();
+	log_write(LOG_ERROR, "%s",
+		"a\nb\r\t\x1b[1m\x7f|\xc3\xa4|\xc2\x9b|\xc2\xa0|\x9b"
+		"1m|\xff\xc3|\xc0\xaf|\xe2\x82\xac\xe2\x82");
+	assert_string_equal(capture_read(&capture),
+		"<3>a?b???[1m?|\xc3\xa4|\?\?|\xc2\xa0|?1m|\?\?|\?\?|\xe2\x82\xac\?\?\n");
+	capture_stop(&capture);
+}
+
+/* Shorter than PIPE_BUF whatever is logged; what was cut shows it. */
+static void test_long_lines(void **state) {
+	static char long_text[3 * PIPE_BUF];
+	static struct capture capture;
+
+	(void)state;
+	capture_start(&capture);
+	for(size_t len = PIPE_BUF - 60; len < PIPE_BUF + 10; len++) {
+		memset(long_text, 'x', len);
+		long_text[len] = '\0';
+		log_write(LOG_ERROR, "%s", long_text);
+		const char *text = capture_read(&capture);
+		size_t got = strlen(text);
+		assert_true(got < PIPE_BUF);
+		assert_int_equal(text[got - 1], '\n');
+		const char *payload = strchr(text, 'x');
+		bool whole = strspn(payload, "x") == len;
+		assert_true(whole || strcmp(text + got - 4, "...\n") == 0);
+		assert_true(whole || got == PIPE_BUF - 1);
+	}
+	capture_stop(&capture);
+}
+
+static void test_errno(void **state) {
+	static struct capture capture;
+
+	(void)state;
+	capture_start(&capture);
+	close(capture.reader);
+	capture.reader = -1;
+	errno = ENOTDIR;
+	log_write(LOG_ERROR, "x");
+	int after = errno;
+	capture_stop(&capture);
+	assert_int_equal(after, ENOTDIR);
+	capture_start(&capture); /* reports the loss, so that later tests begin without one */
+	log_write(LOG_ERROR, "y");
+	capture_stop(&capture);
+}
+
+/* A reader that has stopped reading must not stop us; afterwards it learns what it missed. */
+static void test_full_pipe(void **state) {
+	static struct capture capture;
+	char filler[PIPE_BUF];
+	static char rest[1 << 20];
+	size_t len = 0;
+
+	(void)state;
+	capture_start(&capture);
+	pretend_journal();
+	memset(filler, '.', sizeof(filler));
+	assert_int_equal(fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK), 0);
+	while(write(STDERR_FILENO, filler, sizeof(filler)) > 0) {
+	}
+	assert_int_equal(
+		fcntl(STDERR_FILENO, F_SETFL, 0), 0); /* blocking: a write would hang here */
+	log_write(LOG_ERROR, "lost one");
+	log_write(LOG_ERROR, "lost two");
+	log_write(LOG_DEBUG, "not lost, not wanted");
+	for(ssize_t got = 1; got > 0 && len<sizeof(rest) - 1; len += got> 0 ? (size_t)got : 0) {
+		got = read(capture.reader, rest + len, sizeof(rest) - 1 - len);
+	}
+	rest[len] = '\0';
+	assert_null(strstr(rest, "lost"));
+	log_write(LOG_ERROR, "kept");
+	assert_string_equal(
+		capture_read(&capture), "<4>log: 2 lines lost, standard error was full\n<3>kept\n");
+	log_write(LOG_ERROR, "next");
+	assert_string_equal(capture_read(&capture), "<3>next\n");
+	capture_stop(&capture);
+}
+
+/* Room for the report but not for the line behind it. */
+static void test_full_again(void **state) {
+	static struct capture capture;
+	char page[PIPE_BUF] = {0};
+
+	(void)state;
+	capture_start(&capture);
+	pretend_journal();
+	assert_true(fcntl(STDERR_FILENO, F_SETPIPE_SZ, PIPE_BUF) == PIPE_BUF);
+	assert_int_equal(
+		write(STDERR_FILENO, page, 1), 1); /* the only page is in use: not writable */
+	log_write(LOG_ERROR, "one");
+	assert_int_equal(read(capture.reader, page, sizeof(page)), 1);
+	log_write(LOG_ERROR, "two");
+	assert_string_equal(
+		capture_read(&capture), "<4>log: 1 lines lost, standard error was full\n");
+	log_write(LOG_ERROR, "three");
+	assert_string_equal(
+		capture_read(&capture), "<4>log: 1 lines lost, standard error was full\n");
+	capture_stop(&capture);
+	capture_start(&capture);
+	pretend_journal();
+	log_write(LOG_ERROR, "four");
+	assert_string_equal(
+		capture_read(&capture), "<4>log: 1 lines lost, standard error was full\n<3>four\n");
+	capture_stop(&capture);
+}
+
+/* Nobody reads any more: no SIGPIPE, no failure, and the loss is counted. */
+static void test_closed_pipe(void **state) {
+	static struct capture capture;
+
+	(void)state;
+	capture_start(&capture);
+	close(capture.reader);
+	capture.reader = -1;
+	log_write(LOG_ERROR, "to nobody");
+	capture_stop(&capture);
+	capture_start(&capture);
+	pretend_journal();
+	log_write(LOG_ERROR, "x");
+	assert_string_equal(
+		capture_read(&capture), "<4>log: 1 lines lost, standard error was full\n<3>x\n");
+	capture_stop(&capture);
+}
+
+static void test_limit(void **state) {
+	static struct capture capture;
+	struct log_limit limit = {0};
+
+	(void)state;
+	capture_start(&capture);
+	pretend_journal();
+	for(int at = 0; at < LOG_LIMIT_LINES; at++) {
+		assert_true(log_limit_pass(&limit, 5000));
+	}
+	assert_false(log_limit_pass(&limit, 5000));
+	assert_false(log_limit_pass(&limit, 5999));
+	assert_string_equal(capture_read(&capture), "");
+	assert_true(log_limit_pass(&limit, 6000));
+	assert_string_equal(capture_read(&capture), "<4>log: 2 lines of this kind suppressed\n");
+	assert_true(log_limit_pass(&limit, 900000));
+	assert_string_equal(capture_read(&capture), "");
+	capture_stop(&capture);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_names, reset),
+		cmocka_unit_test_setup(test_levels, reset),
+		cmocka_unit_test_setup(test_time_stamp, reset),
+		cmocka_unit_test_setup(test_controls, reset),
+		cmocka_unit_test_setup(test_long_lines, reset),
+		cmocka_unit_test_setup(test_errno, reset),
+		cmocka_unit_test_setup(test_full_pipe, reset),
+		cmocka_unit_test_setup(test_full_again, reset),
+		cmocka_unit_test_setup(test_closed_pipe, reset),
+		cmocka_unit_test_setup(test_limit, reset),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,798 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * http.c: every head whole, byte by byte and cut at every offset, each time in memory that moves
+ * between the reads and ends at an unreadable page.
+ */
+#include "support.h"
+
+#include "http/http.h"
+
+#include <errno.h>
+
+#define COUNT(table) (sizeof(table) / sizeof(*(table)))
+#define TEXT(literal) (literal), sizeof(literal) - 1
+#define HOST "Host: example.com\r\n"
+#define SLICE(literal) ((struct http_slice){.at = (literal), .len = sizeof(literal) - 1})
+
+/* One reading of one input. */
+struct reading {
+	const char *input;
+	struct guard guard; /* as large as the input; the bytes so far lie at its end */
+	size_t total;
+	size_t have;
+	size_t scanned;
+	size_t head_len;
+	enum http_result result;
+	struct http_request request;
+	struct http_error error;
+};
+
+static void feed(void *ctx, size_t offset, size_t length) {
+	struct reading *reading = ctx;
+	if(reading->result != HTTP_MORE) {
+		return;
+	}
+	assert_int_equal(offset, reading->have);
+	reading->have += length;
+	char *data = (char *)reading->guard.data + reading->total - reading->have;
+	memcpy(data, reading->input, reading->have);
+	memset(&reading->request, 0xa5, sizeof(reading->request)); /* nothing is kept in it */
+	reading->result = http_parse_request(data, reading->have, &reading->scanned,
+		&reading->request, &reading->head_len, &reading->error);
+}
+
+static struct reading read_way(const char *input, size_t len, size_t way) {
+	struct reading reading = {.input = input, .total = len, .result = HTTP_MORE};
+	reading.guard = guard_new(NULL, len);
+	cut_feed(len, way, feed, &reading);
+	return reading;
+}
+
+static struct reading read_whole(const char *input, size_t len) {
+	return read_way(input, len, 0);
+}
+
+static void assert_slice(struct http_slice slice, const char *text) {
+	if(slice.len != strlen(text) || memcmp(slice.at, text, slice.len) != 0) {
+		fail_msg("\"%.*s\" instead of \"%s\"", (int)slice.len, slice.at, text);
+	}
+}
+
+/* Complete heads: the target and minor version that they hold and what follows them. */
+static const struct {
+	const char *input;
+	size_t len;
+	const char *target;
+	int minor;
+	size_t rest;
+} good[] = {
+	{TEXT("GET / HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\n" HOST "\r\n\x81\x85\r\n\r\n\xff\x00"), "/", 1, 8},
+	{TEXT("GET / HTTP/1.1\r\n" HOST "\r\n\r\n\r\n"), "/", 1, 4},
+	{TEXT("\r\nGET / HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
+	{TEXT("\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
+	{TEXT("GET /a/b?c=d&e HTTP/1.1\r\n" HOST "\r\n"), "/a/b?c=d&e", 1, 0},
+	{TEXT("GET //x HTTP/1.1\r\n" HOST "\r\n"), "//x", 1, 0},
+	{TEXT("GET /\xc3\xa4 HTTP/1.1\r\n" HOST "\r\n"), "/\xc3\xa4", 1, 0},
+	{TEXT("GET /%00%0d HTTP/1.1\r\n" HOST "\r\n"), "/%00%0d", 1, 0},
+	{TEXT("OPTIONS * HTTP/1.1\r\n" HOST "\r\n"), "*", 1, 0},
+	{TEXT("BREW /pot HTTP/1.1\r\n" HOST "\r\n"), "/pot", 1, 0},
+	{TEXT("get / HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
+	{TEXT("!#$%&'*+-.^_`|~09azAZ / HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.0\r\n\r\n"), "/", 0, 0},
+	{TEXT("GET / HTTP/1.0\r\n" HOST "\r\n"), "/", 0, 0},
+	{TEXT("GET / HTTP/1.2\r\n" HOST "\r\n"), "/", 2, 0},
+	{TEXT("GET / HTTP/1.9\r\n" HOST "\r\n"), "/", 9, 0},
+	{TEXT("GET http://example.com/x?y HTTP/1.1\r\n" HOST "\r\n"), "/x?y", 1, 0},
+	{TEXT("GET HTTPS://example.com:443/ HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
+	{TEXT("GET ws://example.com HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
+	{TEXT("GET wss://[::1]:8001 HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\nhost:example.com\r\n\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\nHOST: \t example.com:8001\t \r\n\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\nHost: [::ffff:1.2.3.4]:1\r\n\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\nHost: 127.0.0.1:65535\r\n\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\nHost: a_b.example.\r\n\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\nHost: a:\r\n\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\n" HOST "X:\r\nY: \r\nZ:\t\r\n\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\n" HOST "X: a\tb\x80\xff:;\"\r\n\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\n" HOST "Content-Length: 0, 00\r\ncontent-length: 0\r\n\r\n"), "/",
+		1, 0},
+	{TEXT("POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc"), "/", 1, 3},
+	{TEXT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "/", 1, 5},
+};
+
+static void test_good_heads(void **state) {
+	(void)state;
+	for(size_t at = 0; at < COUNT(good); at++) {
+		for(size_t way = 0; way < cut_ways(good[at].len); way++) {
+			struct reading reading = read_way(good[at].input, good[at].len, way);
+			if(reading.result != HTTP_DONE) {
+				fail_msg("case %zu, way %zu: result %d, %u %s", at, way,
+					(int)reading.result, reading.error.status,
+					reading.error.message);
+			}
+			assert_int_equal(reading.head_len, good[at].len - good[at].rest);
+			assert_slice(reading.request.target, good[at].target);
+			assert_int_equal(reading.request.minor, good[at].minor);
+			guard_free(&reading.guard);
+		}
+	}
+}
+
+/* Every good head lacks something until its last byte has come. */
+static void test_incomplete_heads(void **state) {
+	(void)state;
+	for(size_t at = 0; at < COUNT(good); at++) {
+		for(size_t len = 0; len < good[at].len - good[at].rest; len++) {
+			struct reading reading = read_whole(good[at].input, len);
+			assert_int_equal(reading.result, HTTP_MORE);
+			guard_free(&reading.guard);
+		}
+	}
+}
+
+/* What is refused; `seen` is the number of bytes that suffice to see it. */
+static const struct {
+	const char *input;
+	size_t len;
+	unsigned status;
+	size_t seen;
+} bad[] = {
+	/* Line ends and control characters: at once. */
+	{TEXT("GET / HTTP/1.1\n" HOST "\r\n"), 400, 15},
+	{TEXT("GET / HTTP/1.1\r\rHost: a\r\n\r\n"), 400, 16},
+	{TEXT("GET / HTTP/1.1\rHost: a\r\n\r\n"), 400, 16},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\n\r\n"), 400, 24},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n"), 400, 25},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\n\n"), 400, 26},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\n\rX"), 400, 27},
+	{TEXT("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), 400, 1},
+	{TEXT("\r\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), 400, 2},
+	{TEXT("\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), 400, 10},
+	{TEXT("GET / HTTP/1.1\r\nX: a\0b\r\n"), 400, 21},
+	{TEXT("GET / HTTP/1.1\r\nX: a\x01\r\n"), 400, 21},
+	{TEXT("GET / HTTP/1.1\r\nX: a\x1b[31m\r\n"), 400, 21},
+	{TEXT("GET / HTTP/1.1\r\nX: a\x7f\r\n"), 400, 21},
+	{TEXT("GET / HTTP/1.1\r\nX\x0b: a\r\n"), 400, 18},
+	{TEXT("GET /\x7f HTTP/1.1\r\n"), 400, 6},
+	{TEXT("GET /\0 HTTP/1.1\r\n"), 400, 6},
+	{TEXT("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), 400, 1},
+	/* Request line. */
+	{TEXT("hello\r\n"), 400, 7},
+	{TEXT(" GET / HTTP/1.1\r\n"), 400, 17},
+	{TEXT("G(T / HTTP/1.1\r\n"), 400, 16},
+	{TEXT("G\xc3\xa4T / HTTP/1.1\r\n"), 400, 17},
+	{TEXT("GET\r\n"), 400, 5},
+	{TEXT("GET \r\n"), 400, 6},
+	{TEXT("GET /\r\n"), 400, 7},
+	{TEXT("GET / \r\n"), 400, 8},
+	{TEXT("GET  / HTTP/1.1\r\n"), 400, 17},
+	{TEXT("GET /  HTTP/1.1\r\n"), 400, 17},
+	{TEXT("GET\t/\tHTTP/1.1\r\n"), 400, 16},
+	{TEXT("GET /\tx HTTP/1.1\r\n"), 400, 18},
+	{TEXT("GET / HTTP/1.1 \r\n"), 400, 17},
+	{TEXT("GET / x HTTP/1.1\r\n"), 400, 18},
+	{TEXT("GET x HTTP/1.1\r\n"), 400, 16},
+	{TEXT("GET ?x HTTP/1.1\r\n"), 400, 17},
+	{TEXT("GET ** HTTP/1.1\r\n"), 400, 17},
+	{TEXT("GET /a#b HTTP/1.1\r\n"), 400, 19},
+	{TEXT("CONNECT example.com:80 HTTP/1.1\r\n"), 400, 33},
+	{TEXT("GET ftp://example.com/ HTTP/1.1\r\n"), 400, 33},
+	{TEXT("GET http:// HTTP/1.1\r\n"), 400, 22},
+	{TEXT("GET http:///x HTTP/1.1\r\n"), 400, 24},
+	{TEXT("GET http:/x HTTP/1.1\r\n"), 400, 22},
+	{TEXT("GET http://a?b HTTP/1.1\r\n"), 400, 25},
+	{TEXT("GET http://u@a/ HTTP/1.1\r\n"), 400, 26},
+	{TEXT("GET http://a:b/ HTTP/1.1\r\n"), 400, 26},
+	{TEXT("GET ws://[::1/ HTTP/1.1\r\n"), 400, 25},
+	/* Version. */
+	{TEXT("GET / http/1.1\r\n"), 400, 16},
+	{TEXT("GET / HTTP/1\r\n"), 400, 14},
+	{TEXT("GET / HTTP/1.\r\n"), 400, 15},
+	{TEXT("GET / HTTP/1.10\r\n"), 400, 17},
+	{TEXT("GET / HTTP/11.1\r\n"), 400, 17},
+	{TEXT("GET / HTTP/1,1\r\n"), 400, 16},
+	{TEXT("GET / HTTP/a.1\r\n"), 400, 16},
+	{TEXT("GET / HTTP/1.a\r\n"), 400, 16},
+	{TEXT("GET / HTTQ/1.1\r\n"), 400, 16},
+	{TEXT("GET / HTTP/0.9\r\n"), 505, 16},
+	{TEXT("GET / HTTP/2.0\r\n"), 505, 16},
+	{TEXT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505, 16},
+	/* Fields. */
+	{TEXT("GET / HTTP/1.1\r\nHost : a\r\n"), 400, 26},
+	{TEXT("GET / HTTP/1.1\r\nHost\t: a\r\n"), 400, 26},
+	{TEXT("GET / HTTP/1.1\r\n Host: a\r\n"), 400, 26},
+	{TEXT("GET / HTTP/1.1\r\nX: a\r\n b\r\n"), 400, 26},
+	{TEXT("GET / HTTP/1.1\r\nX: a\r\n\tb\r\n"), 400, 26},
+	{TEXT("GET / HTTP/1.1\r\nX: a\r\n \r\n"), 400, 25},
+	{TEXT("GET / HTTP/1.1\r\nHost\r\n"), 400, 22},
+	{TEXT("GET / HTTP/1.1\r\n: a\r\n"), 400, 21},
+	{TEXT("GET / HTTP/1.1\r\nX Y: a\r\n"), 400, 24},
+	{TEXT("GET / HTTP/1.1\r\nX(: a\r\n"), 400, 23},
+	{TEXT("GET / HTTP/1.1\r\nX\xe4: a\r\n"), 400, 23},
+	/* Host: when the head is complete. */
+	{TEXT("GET / HTTP/1.1\r\n\r\n"), 400, 18},
+	{TEXT("GET / HTTP/1.5\r\n\r\n"), 400, 18},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n"), 400, 36},
+	{TEXT("GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n"), 400, 36},
+	{TEXT("GET http://a/ HTTP/1.1\r\n\r\n"), 400, 26},
+	{TEXT("GET / HTTP/1.1\r\nHost:\r\n\r\n"), 400, 25},
+	{TEXT("GET / HTTP/1.0\r\nHost:\r\n\r\n"), 400, 25},
+	{TEXT("GET / HTTP/1.1\r\nHost: a b\r\n\r\n"), 400, 29},
+	{TEXT("GET / HTTP/1.1\r\nHost: a,b\r\n\r\n"), 400, 29},
+	{TEXT("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"), 400, 29},
+	{TEXT("GET / HTTP/1.1\r\nHost: u@b\r\n\r\n"), 400, 29},
+	{TEXT("GET / HTTP/1.1\r\nHost: a:b\r\n\r\n"), 400, 29},
+	{TEXT("GET / HTTP/1.1\r\nHost: :80\r\n\r\n"), 400, 29},
+	{TEXT("GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n"), 400, 31},
+	{TEXT("GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n"), 400, 33},
+	{TEXT("GET / HTTP/1.1\r\nHost: ::1\r\n\r\n"), 400, 29},
+	{TEXT("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n"), 400, 30},
+	{TEXT("GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n"), 400, 32},
+	{TEXT("GET / HTTP/1.1\r\nHost: [::g]\r\n\r\n"), 400, 31},
+	{TEXT("GET / HTTP/1.1\r\nHost: []\r\n\r\n"), 400, 28},
+	{TEXT("GET / HTTP/1.1\r\nHost: \xc3\xa4\r\n\r\n"), 400, 28},
+	/* Bodies. */
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"), 400, 46},
+	{TEXT("HEAD / HTTP/1.1\r\nHost: a\r\ncontent-length: 5\r\n\r\n"), 400, 47},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -0\r\n\r\n"), 400, 47},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +0\r\n\r\n"), 400, 47},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"), 400, 44},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: ,\r\n\r\n"), 400, 46},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0, 1\r\n\r\n"), 400, 49},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x0\r\n\r\n"), 400, 48},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 2\r\n\r\n"), 400,
+		65},
+	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"), 400, 55},
+	{TEXT("GET / HTTP/1.0\r\nTransfer-Encoding: identity\r\n\r\n"), 400, 47},
+	{TEXT("POST / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\n"), 400, 59},
+};
+
+static void test_bad_heads(void **state) {
+	(void)state;
+	for(size_t at = 0; at < COUNT(bad); at++) {
+		for(size_t way = 0; way < cut_ways(bad[at].len); way++) {
+			struct reading reading = read_way(bad[at].input, bad[at].len, way);
+			if(reading.result != HTTP_BAD || reading.error.status != bad[at].status) {
+				fail_msg("case %zu (%s), way %zu: result %d, status %u", at,
+					bad[at].input, way, (int)reading.result,
+					reading.error.status);
+			}
+			assert_non_null(reading.error.message);
+			assert_null(strchr(reading.error.message, '\n'));
+			if(way == 1 && reading.have != bad[at].seen) {
+				fail_msg("case %zu (%s): seen after %zu bytes instead of %zu", at,
+					bad[at].input, reading.have, bad[at].seen);
+			}
+			guard_free(&reading.guard);
+		}
+	}
+}
+
+/* Changes good heads at random places: however they are cut, the answer and its reason stay the
+ * same. */
+static void test_changed_heads(void **state) {
+	static const char marks[] = "\r\n\r\n \t:/?,[]%\0\x7f\x80\xff"
+				    "0H";
+	uint32_t random = 1;
+	char text[256];
+	(void)state;
+	for(size_t round = 0; round < 4000; round++) {
+		size_t at = round % COUNT(good);
+		memcpy(text, good[at].input, good[at].len);
+		for(size_t change = 0; change < 1 + round % 3; change++) {
+			random = random * 1664525u + 1013904223u;
+			text[(random >> 8) % good[at].len] =
+				marks[(random >> 24) % (sizeof(marks) - 1)];
+		}
+		struct reading whole = read_whole(text, good[at].len);
+		for(size_t way = 1; way < cut_ways(good[at].len); way += way == 1 ? 1 : 7) {
+			struct reading cut = read_way(text, good[at].len, way);
+			assert_int_equal(cut.result, whole.result);
+			assert_true(
+				cut.result != HTTP_BAD || cut.error.message == whole.error.message);
+			assert_true(cut.result != HTTP_DONE || cut.head_len == whole.head_len);
+			guard_free(&cut.guard);
+		}
+		guard_free(&whole.guard);
+	}
+}
+
+static void test_fields(void **state) {
+	static const char input[] = "GET /x HTTP/1.1\r\n"
+				    "hOsT:a\r\n"
+				    "X-Empty:\r\n"
+				    "X-Trim: \t a  b\t \r\n"
+				    "x-list: one\r\n"
+				    "X-List: two , \"a,b\\\",c\" ,, three\r\n"
+				    "\r\n";
+	(void)state;
+	for(size_t way = 0; way < cut_ways(sizeof(input) - 1); way++) {
+		struct reading reading = read_way(input, sizeof(input) - 1, way);
+		const struct http_request *request = &reading.request;
+		assert_int_equal(reading.result, HTTP_DONE);
+		assert_slice(request->method, "GET");
+		assert_int_equal(request->headers, 5);
+		assert_slice(request->header[0].name, "hOsT");
+		assert_slice(http_find_header(request, "HOST", 0)->value, "a");
+		assert_slice(http_find_header(request, "x-empty", 0)->value, "");
+		assert_slice(http_find_header(request, "X-TRIM", 0)->value, "a  b");
+		assert_slice(http_find_header(request, "X-List", 0)->value, "one");
+		assert_slice(http_find_header(request, "X-List", 1)->name, "X-List");
+		assert_null(http_find_header(request, "X-List", 2));
+		assert_null(http_find_header(request, "X-Lis", 0));
+		assert_null(http_find_header(request, "X-Listt", 0));
+		assert_int_equal(http_count_header(request, "x-LIST"), 2);
+		assert_int_equal(http_count_header(request, "x"), 0);
+		assert_true(http_has_token(request, "X-List", "ONE"));
+		assert_true(http_has_token(request, "X-List", "two"));
+		assert_true(http_has_token(request, "X-List", "three"));
+		assert_false(http_has_token(request, "X-List", "b"));
+		assert_false(http_has_token(request, "X-List", "tw"));
+		assert_false(http_has_token(request, "X-Empty", ""));
+		guard_free(&reading.guard);
+	}
+}
+
+/* Neither "noupgrade" nor "upgrade-insecure" is the token that a handshake needs. */
+static void test_connection_tokens(void **state) {
+	static const struct {
+		const char *value;
+		bool upgrade;
+	} cases[] = {
+		{"Upgrade", true},
+		{"upgrade", true},
+		{"keep-alive, Upgrade", true},
+		{"keep-alive,UPGRADE,x", true},
+		{" ,, upgrade\t,", true},
+		{"noupgrade", false},
+		{"upgrade-insecure", false},
+		{"upgrade x", false},
+		{"\"upgrade\"", false},
+		{"keep-alive", false},
+		{"", false},
+	};
+	char input[128];
+	(void)state;
+	for(size_t at = 0; at < COUNT(cases); at++) {
+		int len = snprintf(input, sizeof(input),
+			"GET / HTTP/1.1\r\n" HOST "Connection: %s\r\n\r\n", cases[at].value);
+		struct reading reading = read_whole(input, (size_t)len);
+		assert_int_equal(reading.result, HTTP_DONE);
+		assert_int_equal(http_has_token(&reading.request, "connection", "upgrade"),
+			cases[at].upgrade);
+		guard_free(&reading.guard);
+	}
+}
+
+/* RFC 9112, 3.2.2: the target's authority wins over the field. */
+static void test_absolute_target_replaces_host(void **state) {
+	static const char input[] =
+		"GET ws://real.example:81/p HTTP/1.1\r\nHost: other.example\r\n\r\n";
+	(void)state;
+	for(size_t way = 0; way < cut_ways(sizeof(input) - 1); way++) {
+		struct reading reading = read_way(input, sizeof(input) - 1, way);
+		assert_int_equal(reading.result, HTTP_DONE);
+		assert_slice(reading.request.target, "/p");
+		assert_slice(
+			http_find_header(&reading.request, "Host", 0)->value, "real.example:81");
+		guard_free(&reading.guard);
+	}
+}
+
+/* Writes a head with `fields` fields, Host first and Cookie last. */
+static size_t write_fields(char *out, size_t cap, size_t fields) {
+	size_t len = (size_t)snprintf(out, cap, "GET / HTTP/1.1\r\n" HOST);
+	for(size_t at = 1; at + 1 < fields; at++) {
+		len += (size_t)snprintf(out + len, cap - len, "x-%zu: %zu\r\n", at, at);
+	}
+	return len + (size_t)snprintf(out + len, cap - len, "cookie: token=abc\r\n\r\n");
+}
+
+static void test_many_fields(void **state) {
+	static const size_t counts[] = {50, HTTP_HEADERS_MAX - 1, HTTP_HEADERS_MAX};
+	char input[4096];
+	(void)state;
+	for(size_t at = 0; at < COUNT(counts); at++) {
+		size_t len = write_fields(input, sizeof(input), counts[at]);
+		for(size_t way = 0; way < cut_ways(len); way++) {
+			struct reading reading = read_way(input, len, way);
+			assert_int_equal(reading.result, HTTP_DONE);
+			assert_int_equal(reading.request.headers, counts[at]);
+			assert_slice(reading.request.header[counts[at] - 1].name, "cookie");
+			assert_slice(http_find_header(&reading.request, "Cookie", 0)->value,
+				"token=abc");
+			guard_free(&reading.guard);
+		}
+	}
+}
+
+static void test_too_many_fields(void **state) {
+	char input[4096];
+	size_t len = write_fields(input, sizeof(input), HTTP_HEADERS_MAX + 1);
+	(void)state;
+	for(size_t way = 0; way < cut_ways(len); way++) {
+		struct reading reading = read_way(input, len, way);
+		assert_int_equal(reading.result, HTTP_BAD);
+		assert_int_equal(reading.error.status, 431);
+		guard_free(&reading.guard);
+	}
+}
+
+/* Feeds `len` bytes one by one; only linear work per byte ends before the alarm. */
+static enum http_result read_slowly(const char *input, size_t len, struct http_request *request) {
+	size_t scanned = 0;
+	size_t head_len = 0;
+	struct http_error error;
+	enum http_result result = HTTP_MORE;
+	alarm(60);
+	for(size_t have = 1; have <= len && result == HTTP_MORE; have++) {
+		result = http_parse_request(input, have, &scanned, request, &head_len, &error);
+	}
+	alarm(0);
+	return result;
+}
+
+static void test_linear_time(void **state) {
+	static const char head[] = "GET / HTTP/1.1\r\n" HOST "X: ";
+	const size_t len = (size_t)4 << 20;
+	char *input = malloc(len);
+	struct http_request request;
+	(void)state;
+	assert_non_null(input);
+	memset(input, 'x', len);
+	memcpy(input, head, sizeof(head) - 1);
+	memcpy(input + len - 4, "\r\n\r\n", 4);
+	assert_int_equal(read_slowly(input, len, &request), HTTP_DONE);
+	assert_int_equal(request.headers, 2);
+	free(input);
+}
+
+/* As many short lines as fit: no line is judged twice while they arrive. */
+static void test_linear_time_lines(void **state) {
+	static const char head[] = "GET / HTTP/1.1\r\n" HOST;
+	const size_t lines = (size_t)1 << 20;
+	const size_t len = sizeof(head) - 1 + lines * 4 + 2;
+	char *input = malloc(len);
+	struct http_request request;
+	(void)state;
+	assert_non_null(input);
+	memcpy(input, head, sizeof(head) - 1);
+	for(size_t at = 0; at < lines; at++) {
+		memcpy(input + sizeof(head) - 1 + at * 4, "x:\r\n", 4);
+	}
+	memcpy(input + len - 2, "\r\n", 2);
+	assert_int_equal(read_slowly(input, len - 2, &request), HTTP_MORE);
+	assert_int_equal(read_slowly(input, len, &request), HTTP_BAD);
+	free(input);
+}
+
+static void test_slice_is(void **state) {
+	(void)state;
+	assert_true(http_slice_is(SLICE("WebSocket"), "websocket"));
+	assert_true(http_slice_is(SLICE(""), ""));
+	assert_false(http_slice_is(SLICE("websocke"), "websocket"));
+	assert_false(http_slice_is(SLICE("websockets"), "websocket"));
+	assert_false(http_slice_is(SLICE("websocket\0"), "websocket"));
+	assert_false(http_slice_is(SLICE("@"), "`")); /* differ only in the bit of the case */
+	assert_false(http_slice_is(SLICE("["), "{"));
+}
+
+static void test_elements(void **state) {
+	static const struct {
+		struct http_slice list;
+		const char *elements[4];
+	} cases[] = {
+		{{TEXT("")}, {NULL}},
+		{{TEXT(" , \t,,")}, {NULL}},
+		{{TEXT("a")}, {"a"}},
+		{{TEXT(" a ,\tb\t,c d")}, {"a", "b", "c d"}},
+		{{TEXT("a,")}, {"a"}},
+		{{TEXT(",a")}, {"a"}},
+		{{TEXT("a;q=\"1,2\",b")}, {"a;q=\"1,2\"", "b"}},
+		{{TEXT("\"\\\",\",b")}, {"\"\\\",\"", "b"}},
+		{{TEXT("\"a,b")}, {"\"a,b"}},
+		{{TEXT("\"a\\")}, {"\"a\\"}},
+		{{TEXT("a\\,b")}, {"a\\", "b"}},
+	};
+	(void)state;
+	for(size_t at = 0; at < COUNT(cases); at++) {
+		struct guard guard = guard_new(cases[at].list.at, cases[at].list.len);
+		struct http_slice list = {.at = (char *)guard.data, .len = cases[at].list.len};
+		struct http_slice element;
+		for(size_t index = 0; cases[at].elements[index]; index++) {
+			assert_true(http_next_element(&list, &element));
+			assert_slice(element, cases[at].elements[index]);
+		}
+		assert_false(http_next_element(&list, &element));
+		assert_int_equal(list.len, 0);
+		guard_free(&guard);
+	}
+}
+
+static void test_tokens(void **state) {
+	(void)state;
+	for(unsigned c = 0; c < 256; c++) {
+		char text[3] = {'a', (char)c, 'b'};
+		bool expected = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+			(c >= 'A' && c <= 'Z') || c == '!' || c == '#' || c == '$' || c == '%' ||
+			c == '&' || c == '\'' || c == '*' || c == '+' || c == '-' || c == '.' ||
+			c == '^' || c == '_' || c == '`' || c == '|' || c == '~';
+		assert_int_equal(
+			http_is_token((struct http_slice){.at = text, .len = 3}), expected);
+	}
+	assert_false(http_is_token(SLICE("")));
+}
+
+static void test_status_texts(void **state) {
+	static const unsigned used[] = {
+		101, 200, 301, 400, 403, 404, 405, 408, 414, 426, 431, 500, 502, 503, 504, 505};
+	(void)state;
+	for(size_t at = 0; at < COUNT(used); at++) {
+		assert_string_not_equal(http_status_text(used[at]), "Unknown");
+	}
+	assert_string_equal(http_status_text(426), "Upgrade Required");
+	assert_string_equal(http_status_text(200), "OK");
+	assert_string_equal(http_status_text(299), "Unknown");
+	assert_string_equal(http_status_text(0), "Unknown");
+}
+
+static void test_dates(void **state) {
+	static const struct {
+		int64_t seconds;
+		const char *date;
+	} cases[] = {
+		{784111777, "Sun, 06 Nov 1994 08:49:37 GMT"},
+		{0, "Thu, 01 Jan 1970 00:00:00 GMT"},
+		{-1, "Thu, 01 Jan 1970 00:00:00 GMT"},
+		{951782400, "Tue, 29 Feb 2000 00:00:00 GMT"},
+		{INT64_MAX, "Fri, 31 Dec 9999 23:59:59 GMT"},
+	};
+	char date[HTTP_DATE_CAP];
+	(void)state;
+	for(size_t at = 0; at < COUNT(cases); at++) {
+		http_format_date(date, cases[at].seconds);
+		assert_string_equal(date, cases[at].date);
+	}
+}
+
+/* Behind the Date field, whose value depends on the day. */
+static const char *after_date(const char *response) {
+	const char *date = strstr(response, "\r\nDate: ");
+	assert_non_null(date);
+	const char *end = strstr(date + 2, "\r\n");
+	assert_non_null(end);
+	assert_int_equal(end - date, 2 + 6 + HTTP_DATE_CAP - 1);
+	return end + 2;
+}
+
+static void test_errors(void **state) {
+	char out[512];
+	(void)state;
+	int len = http_format_error(out, sizeof(out), 404, "no peer", NULL, false);
+	assert_int_equal(len, strlen(out));
+	assert_memory_equal(out, "HTTP/1.1 404 Not Found\r\nDate: ", 30);
+	assert_string_equal(after_date(out),
+		"Content-Type: text/plain; charset=utf-8\r\n"
+		"Content-Length: 8\r\n"
+		"Connection: close\r\n"
+		"X-Content-Type-Options: nosniff\r\n"
+		"Cache-Control: no-store\r\n"
+		"\r\n"
+		"no peer\n");
+	int head = http_format_error(out, sizeof(out), 404, "no peer", NULL, true);
+	assert_int_equal(head, len - 8);
+	assert_non_null(strstr(out, "Content-Length: 8\r\n"));
+	assert_string_equal(out + head - 4, "\r\n\r\n");
+	len = http_format_error(out, sizeof(out), 299, "", "Allow: GET\r\n", false);
+	assert_int_equal(len, strlen(out));
+	assert_memory_equal(out, "HTTP/1.1 299 Unknown\r\n", 22);
+	assert_non_null(strstr(out, "\r\nAllow: GET\r\n\r\n\n"));
+}
+
+static void test_error_room(void **state) {
+	char text[512];
+	int len = http_format_error(text, sizeof(text), 426, "m", HTTP_UPGRADE_FIELDS, false);
+	(void)state;
+	assert_true(len > 0);
+	for(size_t cap = 0; cap < (size_t)len + 3; cap++) {
+		struct guard guard = guard_new(NULL, cap);
+		int result = http_format_error(
+			(char *)guard.data, cap, 426, "m", HTTP_UPGRADE_FIELDS, false);
+		assert_int_equal(result, cap > (size_t)len ? len : -ENOSPC);
+		guard_free(&guard);
+	}
+}
+
+static const struct {
+	const char *in;
+	size_t len;
+	const char *out;
+	int result;
+} escapes[] = {
+	{TEXT(""), "", 0},
+	{TEXT("abc"), "abc", 3},
+	{TEXT("%41%62%63"), "Abc", 3},
+	{TEXT("%2f%2F"), "//", 2},
+	{TEXT("%252e"), "%2e", 3},
+	{TEXT("a+b"), "a+b", 3},
+	{TEXT("%00"), "\0", 1},
+	{TEXT("a%00b"), "a\0b", 3},
+	{TEXT("%ff%FE"), "\xff\xfe", 2},
+	{TEXT("%"), NULL, -EINVAL},
+	{TEXT("a%"), NULL, -EINVAL},
+	{TEXT("%4"), NULL, -EINVAL},
+	{TEXT("%g0"), NULL, -EINVAL},
+	{TEXT("%0g"), NULL, -EINVAL},
+	{TEXT("%-1"), NULL, -EINVAL},
+	{TEXT("% 1"), NULL, -EINVAL},
+	{TEXT("%%41"), NULL, -EINVAL},
+	{TEXT("%u0041"), NULL, -EINVAL},
+	{TEXT("%\0"
+	      "41"),
+		NULL, -EINVAL},
+};
+
+static void test_percent_decoding(void **state) {
+	(void)state;
+	for(size_t at = 0; at < COUNT(escapes); at++) {
+		struct guard in = guard_new(escapes[at].in, escapes[at].len);
+		size_t room = escapes[at].result < 0 ? escapes[at].len + 1
+						     : (size_t)escapes[at].result + 1;
+		for(size_t cap = 0; cap <= room; cap++) {
+			struct guard out = guard_new(NULL, cap);
+			int result = http_percent_decode(
+				(char *)in.data, escapes[at].len, (char *)out.data, cap);
+			if(cap == room) {
+				assert_int_equal(result, escapes[at].result);
+			} else if(escapes[at].result >= 0) {
+				assert_int_equal(result, -ENOSPC);
+			} else {
+				assert_true(result < 0);
+			}
+			if(result >= 0) {
+				assert_memory_equal(out.data, escapes[at].out, (size_t)result + 1);
+			}
+			guard_free(&out);
+		}
+		guard_free(&in);
+	}
+}
+
+static void test_read_dates(void **state) {
+	static const struct {
+		const char *text;
+		int64_t seconds; /* -1: refused */
+	} dates[] = {
+		{"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
+		{"Sunday, 06-Nov-94 08:49:37 GMT", 784111777},
+		{"Sun Nov  6 08:49:37 1994", 784111777},
+		{"Sun Nov 16 08:49:37 1994", 784111777 + 864000},
+		{"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+		{"Thu, 29 Feb 2024 23:59:60 GMT", 1709251200},
+		{"Monday, 01-Jan-50 00:00:00 GMT", 2524608000},
+		{"Monday, 01-Jan-99 00:00:00 GMT", 915148800},
+		{"Sun, 06 Nov 1994 08:49:37", -1},
+		{"Sun, 06 Nov 1994 08:49:37 GMT+1", -1},
+		{"Sun, 06 Nov 1994 08:49 GMT", -1},
+		{"Sun, 06 nov 1994 08:49:37 GMT", -1},
+		{"Sun, 06 anF 1994 08:49:37 GMT", -1},
+		{"Sun, 32 Nov 1994 08:49:37 GMT", -1},
+		{"Sun, 00 Nov 1994 08:49:37 GMT", -1},
+		{"Sun, 06 Nov 1994 24:49:37 GMT", -1},
+		{"Sun, 06 Nov 1994 08:60:37 GMT", -1},
+		{"Sun, 06 Nov 1994 08:49:-7 GMT", -1},
+		{"Sun, 06 Nov 1894 08:49:37 GMT", -1},
+		{"784111777", -1},
+		{"", -1},
+		{"Sun, 06 Nov 1994 08:49:37 GMT                                        ", -1},
+	};
+	(void)state;
+	for(size_t at = 0; at < sizeof(dates) / sizeof(*dates); at++) {
+		struct guard guard = guard_new(dates[at].text, strlen(dates[at].text));
+		struct http_slice text = {
+			.at = (const char *)guard.data, .len = strlen(dates[at].text)};
+		int64_t seconds = -1;
+		int result = http_parse_date(text, 1700000000, &seconds);
+		assert_int_equal(result, dates[at].seconds < 0 ? -EINVAL : 0);
+		assert_int_equal(result ? -1 : seconds, dates[at].seconds);
+		guard_free(&guard);
+	}
+}
+
+/* What is formatted reads back, through leap years and the turns of centuries. */
+static void test_dates_both_ways(void **state) {
+	(void)state;
+	for(int64_t when = 0; when < 4102444800; when += 86400 * 13 + 12345) {
+		char text[HTTP_DATE_CAP];
+		int64_t seconds;
+		http_format_date(text, when);
+		struct http_slice slice = {.at = text, .len = strlen(text)};
+		assert_int_equal(http_parse_date(slice, when, &seconds), 0);
+		assert_int_equal(seconds, when);
+	}
+}
+
+/* Every byte is itself or an escape that decodes to it, and none can end an attribute or a line. */
+static void test_percent_encoding(void **state) {
+	char path[256];
+	char encoded[800];
+	char decoded[256];
+	(void)state;
+	for(int byte = 1; byte < 256; byte++) {
+		path[byte - 1] = (char)byte;
+	}
+	path[255] = '\0';
+	int len = http_percent_encode(path, encoded, sizeof(encoded));
+	assert_int_equal(len, strlen(encoded));
+	assert_int_equal(strcspn(encoded, " \"'&<>?#:\\\r\n\t;"), len);
+	assert_int_equal(http_percent_decode(encoded, (size_t)len, decoded, sizeof(decoded)), 255);
+	assert_string_equal(decoded, path);
+	assert_int_equal(http_percent_encode("a/b", encoded, sizeof(encoded)), 3);
+	assert_string_equal(encoded, "a/b");
+	for(size_t cap = 0; cap < (size_t)len; cap++) {
+		assert_int_equal(http_percent_encode(path, encoded, cap), -ENOSPC);
+	}
+}
+
+static void test_persistence(void **state) {
+	static const struct {
+		const char *head;
+		bool persists;
+	} heads[] = {
+		{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", true},
+		{"GET / HTTP/1.2\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", true},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: closed\r\n\r\n", true},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: Close\r\n\r\n", false},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: a,close\r\n\r\n", false},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: a\r\nConnection: close\r\n\r\n", false},
+		{"GET / HTTP/1.0\r\nHost: x\r\n\r\n", false},
+		{"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false},
+	};
+	(void)state;
+	for(size_t at = 0; at < sizeof(heads) / sizeof(*heads); at++) {
+		struct http_request request;
+		struct http_error error;
+		size_t scanned = 0;
+		size_t head_len;
+		assert_int_equal(http_parse_request(heads[at].head, strlen(heads[at].head),
+					 &scanned, &request, &head_len, &error),
+			HTTP_DONE);
+		assert_int_equal(http_persists(&request), heads[at].persists);
+	}
+	char out[512];
+	assert_true(http_format_error(out, sizeof(out), 404, "m", NULL, HTTP_PERSIST) > 0);
+	assert_non_null(strstr(out, "\r\nConnection: keep-alive\r\n"));
+	assert_null(strstr(out, "close"));
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good_heads),
+		cmocka_unit_test(test_incomplete_heads),
+		cmocka_unit_test(test_bad_heads),
+		cmocka_unit_test(test_changed_heads),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_connection_tokens),
+		cmocka_unit_test(test_absolute_target_replaces_host),
+		cmocka_unit_test(test_many_fields),
+		cmocka_unit_test(test_too_many_fields),
+		cmocka_unit_test(test_linear_time),
+		cmocka_unit_test(test_linear_time_lines),
+		cmocka_unit_test(test_slice_is),
+		cmocka_unit_test(test_elements),
+		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_status_texts),
+		cmocka_unit_test(test_dates),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_error_room),
+		cmocka_unit_test(test_percent_decoding),
+		cmocka_unit_test(test_read_dates),
+		cmocka_unit_test(test_dates_both_ways),
+		cmocka_unit_test(test_percent_encoding),
+		cmocka_unit_test(test_persistence),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * origin.c: patterns and what they match, each value in memory that ends at an unreadable page.
+ */
+#include "support.h"
+
+#include "http/origin.h"
+
+#include <errno.h>
+
+#define COUNT(table) (sizeof(table) / sizeof(*(table)))
+
+static const struct {
+	const char *pattern;
+	const char *value;
+	bool match;
+} cases[] = {
+	/* Exact: scheme, host, port. */
+	{"https://example.com", "https://example.com", true},
+	{"https://example.com", "https://EXAMPLE.com", true},
+	{"HTTPS://Example.COM", "https://example.com", true},
+	{"https://example.com", "HTTPS://example.com", true},
+	{"https://example.com", "https://example.com:443", true},
+	{"https://example.com:443", "https://example.com", true},
+	{"http://example.com", "http://example.com:80", true},
+	{"http://example.com:8001", "http://example.com:8001", true},
+	{"ws://example.com", "ws://example.com:80", true},
+	{"wss://example.com:443", "wss://example.com", true},
+	{"https://example.com", "http://example.com", false},
+	{"http://example.com", "https://example.com", false},
+	{"http://example.com", "ws://example.com", false},
+	{"https://example.com", "wss://example.com", false},
+	{"http://example.com:443", "https://example.com", false},
+	{"https://example.com", "https://example.com:80", false},
+	{"https://example.com", "https://example.com:4430", false},
+	{"https://example.com:8443", "https://example.com", false},
+	{"http://example.com:8001", "http://example.com:80", false},
+	{"http://example.com:8001", "http://example.com:8002", false},
+	{"https://example.com", "https://www.example.com", false},
+	{"https://example.com", "https://evilexample.com", false},
+	{"https://example.com", "https://example.com.evil.net", false},
+	{"https://example.com", "https://example.co", false},
+	{"https://example.com", "https://example.comm", false},
+	{"https://example.com", "https://example.com.", false},
+	{"https://example.com.", "https://example.com.", true},
+	{"https://example.com", "https://example-com", false},
+	{"https://xn--bcher-kva.example", "https://XN--bcher-kva.example", true},
+	/* Left-overs, user names, what is no origin. */
+	{"https://example.com", "https://example.com/", false},
+	{"https://example.com", "https://example.com/x", false},
+	{"https://example.com", "https://example.com?x", false},
+	{"https://example.com", "https://example.com#x", false},
+	{"https://example.com", "https://example.com ", false},
+	{"https://example.com", " https://example.com", false},
+	{"https://example.com", "https://example.com\t", false},
+	{"https://example.com", "https://example.com https://evil.net", false},
+	{"https://example.com", "https://evil.net https://example.com", false},
+	{"https://example.com", "https://example.com,https://evil.net", false},
+	{"https://example.com", "https://example.com@evil.net", false},
+	{"https://example.com", "https://evil.net@example.com", false},
+	{"https://example.com", "https://user:pass@example.com", false},
+	{"https://example.com", "https://example.com:443@evil.net", false},
+	{"https://example.com", "https://@example.com", false},
+	{"https://example.com", "https://example.com\\@evil.net", false},
+	{"https://example.com", "https://example.com:", false},
+	{"https://example.com", "https://example.com:x", false},
+	{"https://example.com", "https://example.com:443x", false},
+	{"https://example.com", "https://example.com:0", false},
+	{"https://example.com", "https://example.com:65979", false},      /* 443 modulo 65536 */
+	{"https://example.com", "https://example.com:4294967739", false}, /* 443 modulo 2^32 */
+	{"https://example.com", "https://example.com:-443", false},
+	{"https://example.com", "https://example.com:443:443", false},
+	{"https://example.com", "https:example.com", false},
+	{"https://example.com", "https:/example.com", false},
+	{"https://example.com", "https:///example.com", false},
+	{"https://example.com", "//example.com", false},
+	{"https://example.com", "example.com", false},
+	{"https://example.com", "https://", false},
+	{"https://example.com", "https", false},
+	{"https://example.com", "", false},
+	{"https://example.com", "null", false},
+	{"https://example.com", "same", false},
+	{"https://example.com", "https://ex%61mple.com", false},
+	{"https://example.com", "https://example..com", false},
+	{"https://example.com", "https://.example.com", false},
+	{"https://example.com", "https://*.example.com", false},
+	{"https://example.com", "https://*", false},
+	{"https://example.com", "*", false},
+	/* Addresses. */
+	{"http://127.0.0.1:8001", "http://127.0.0.1:8001", true},
+	{"http://127.0.0.1", "http://127.0.0.10", false},
+	{"http://127.0.0.1", "http://1127.0.0.1", false},
+	{"http://[::1]", "http://[::1]", true},
+	{"http://[::1]", "http://[::1]:80", true},
+	{"http://[::1]:8001", "http://[::1]:8001", true},
+	{"http://[::1]", "http://[0:0:0:0:0:0:0:1]", true},
+	{"http://[2001:DB8::A]", "http://[2001:db8::a]", true},
+	{"http://[::1]", "http://[::2]", false},
+	{"http://[::1]", "http://[::1]:8001", false},
+	{"http://[::1]", "http://[::1", false},
+	{"http://[::1]", "http://::1", false},
+	{"http://[::1]", "http://[::1]x", false},
+	{"http://[::1]", "http://[::1]:80x", false},
+	{"http://[::1]", "http://[::1%25lo]", false},
+	{"http://[::1]", "http://[]", false},
+	{"http://[::1]", "http://localhost", false},
+	/* Subdomains: on the border of a label, not the name itself. */
+	{"https://*.example.com", "https://www.example.com", true},
+	{"https://*.example.com", "https://a.b.example.com", true},
+	{"https://*.example.com", "https://WWW.Example.Com", true},
+	{"https://*.example.com", "https://www.example.com:443", true},
+	{"https://*.Example.com:8443", "https://www.example.com:8443", true},
+	{"https://*.com", "https://example.com", true},
+	{"https://*.example.com", "https://example.com", false},
+	{"https://*.example.com", "https://evilexample.com", false},
+	{"https://*.example.com", "https://.example.com", false},
+	{"https://*.example.com", "https://a..example.com", false},
+	{"https://*.example.com", "https://www.example.com.evil.net", false},
+	{"https://*.example.com", "https://www.example.com.", false},
+	{"https://*.example.com", "https://wwwexample.com", false},
+	{"https://*.example.com", "https://www-example.com", false},
+	{"https://*.example.com", "http://www.example.com", false},
+	{"https://*.example.com", "https://www.example.com:8443", false},
+	{"https://*.example.com", "https://evil.net/.example.com", false},
+	{"https://*.example.com", "https://evil.net#.example.com", false},
+	{"https://*.example.com", "https://evil.net:443.example.com", false},
+	{"https://*.example.com", "https://u@www.example.com", false},
+	{"https://*.example.com", "https://*.example.com", false},
+	{"https://*.example.com", "null", false},
+	{"https://*.example.com", "", false},
+	/* Schemes of others have no port that we know. */
+	{"chrome-extension://abcdef", "chrome-extension://abcdef", true},
+	{"chrome-extension://abcdef", "chrome-extension://abcdeg", false},
+	{"chrome-extension://abcdef", "moz-extension://abcdef", false},
+	{"app+x.1-y://h:5", "app+x.1-y://h:5", true},
+	{"app://h:5", "app://h", false},
+	{"app://h", "app://h:5", false},
+	/* The opaque origin, literally. */
+	{"null", "null", true},
+	{"null", "NULL", false},
+	{"null", "null ", false},
+	{"null", "nul", false},
+	{"null", "nullx", false},
+	{"null", "", false},
+	{"null", "https://null", false},
+};
+
+static void parse(struct origin *origin, const char *pattern) {
+	const char *error = NULL;
+	int result = origin_parse(pattern, origin, &error);
+	if(result < 0) {
+		fail_msg("%s: %s", pattern, error);
+	}
+}
+
+/* Both texts end at an unreadable page, and each may be the empty one. */
+static bool matches(const struct origin *origin, const char *value, const char *host) {
+	struct guard first = guard_new(value, strlen(value));
+	struct guard second = guard_new(host, strlen(host));
+	bool match = origin_matches(origin, (const char *)first.data, strlen(value),
+		(const char *)second.data, strlen(host));
+	guard_free(&first);
+	guard_free(&second);
+	return match;
+}
+
+static void test_matches(void **state) {
+	(void)state;
+	for(size_t at = 0; at < COUNT(cases); at++) {
+		struct origin origin;
+		parse(&origin, cases[at].pattern);
+		/* The request's own host has no say here. */
+		if(matches(&origin, cases[at].value, "example.com") != cases[at].match ||
+			matches(&origin, cases[at].value, "") != cases[at].match) {
+			fail_msg("%s and %s: expected %d", cases[at].pattern, cases[at].value,
+				cases[at].match);
+		}
+		origin_free(&origin);
+	}
+}
+
+static const struct {
+	const char *value;
+	const char *host;
+	bool match;
+} same[] = {
+	{"http://example.com", "example.com", true},
+	{"https://example.com", "example.com", true},
+	{"https://EXAMPLE.com", "Example.COM", true},
+	{"http://example.com", "example.com:80", true},
+	{"https://example.com", "example.com:443", true},
+	{"https://example.com:443", "example.com", true},
+	{"http://example.com:8001", "example.com:8001", true},
+	{"http://example.com", "example.com:", true},
+	{"http://[::1]:8001", "[::1]:8001", true},
+	{"http://[::1]", "[0::1]", true},
+	{"http://a_b.example", "a_b.example", true},
+	{"https://example.com", "example.com:80", false},
+	{"http://example.com", "example.com:443", false},
+	{"http://example.com:8001", "example.com", false},
+	{"http://example.com", "example.com:8001", false},
+	{"http://example.com:8001", "example.com:8002", false},
+	{"http://example.com", "www.example.com", false},
+	{"http://www.example.com", "example.com", false},
+	{"http://evilexample.com", "example.com", false},
+	{"http://example.com", "example.com.", false},
+	{"http://example.com", "", false},
+	{"http://example.com", ":", false},
+	{"http://example.com", "example.com/", false},
+	{"http://example.com", "u@example.com", false},
+	{"http://example.com", "example.com::", false},
+	{"http://example.com", "example.com,example.com", false},
+	{"http://u@example.com", "example.com", false},
+	{"http://example.com/", "example.com", false},
+	{"http://[::1]", "::1", false},
+	{"http://[::1]", "[::2]", false},
+	{"app://example.com", "example.com", false},
+	{"app://example.com:80", "example.com:80", false},
+	{"null", "null", false},
+	{"", "", false},
+	{"same", "same", false},
+};
+
+static void test_same(void **state) {
+	struct origin origin;
+	(void)state;
+	parse(&origin, "same");
+	assert_int_equal(origin.kind, ORIGIN_SAME);
+	for(size_t at = 0; at < COUNT(same); at++) {
+		if(matches(&origin, same[at].value, same[at].host) != same[at].match) {
+			fail_msg("%s at %s: expected %d", same[at].value, same[at].host,
+				same[at].match);
+		}
+	}
+	assert_false(origin_matches(&origin, "http://a", 8, NULL, 0));
+	origin_free(&origin);
+}
+
+/* A value that holds a NUL is compared to its end. */
+static void test_nul_in_value(void **state) {
+	static const char value[] = "https://example.com\0.evil.net";
+	struct origin origin;
+	(void)state;
+	parse(&origin, "https://example.com");
+	assert_true(origin_matches(&origin, value, strlen(value), "", 0));
+	assert_false(origin_matches(&origin, value, strlen(value) + 1, "", 0));
+	assert_false(origin_matches(&origin, value, sizeof(value) - 1, "", 0));
+	origin_free(&origin);
+	parse(&origin, "http://[::1]");
+	assert_false(origin_matches(&origin, "http://[::1\0]", 13, "", 0));
+	origin_free(&origin);
+	parse(&origin, "null");
+	assert_false(origin_matches(&origin, "null\0", 5, "", 0));
+	origin_free(&origin);
+}
+
+/* Every way to cut a value short, and every byte changed, makes it another origin. */
+static void test_near_misses(void **state) {
+	static const char value[] = "https://www.example.com:8443";
+	char changed[sizeof(value)];
+	struct origin origin;
+	(void)state;
+	parse(&origin, value);
+	for(size_t len = 0; len < sizeof(value) - 1; len++) {
+		assert_false(origin_matches(&origin, value, len, "", 0));
+		memcpy(changed, value, sizeof(value));
+		for(unsigned c = 0; c < 256; c++) {
+			changed[len] = (char)c;
+			bool expected = strcasecmp(changed, value) == 0;
+			assert_int_equal(matches(&origin, changed, ""), expected);
+		}
+	}
+	origin_free(&origin);
+}
+
+static void test_parse(void **state) {
+	struct origin origin;
+	(void)state;
+	parse(&origin, "HTTPS://Example.COM");
+	assert_int_equal(origin.kind, ORIGIN_EXACT);
+	assert_string_equal(origin.scheme, "https");
+	assert_string_equal(origin.host, "example.com");
+	assert_int_equal(origin.port, 443);
+	origin_free(&origin);
+	assert_null(origin.scheme);
+	origin_free(&origin);
+	parse(&origin, "ws://*.Example.com:8001");
+	assert_int_equal(origin.kind, ORIGIN_SUBDOMAIN);
+	assert_string_equal(origin.host, "example.com");
+	assert_int_equal(origin.port, 8001);
+	origin_free(&origin);
+	parse(&origin, "http://[2001:DB8::1]");
+	assert_string_equal(origin.host, "[2001:db8::1]");
+	assert_int_equal(origin.port, 80);
+	origin_free(&origin);
+	parse(&origin, "app://h");
+	assert_int_equal(origin.port, 0);
+	origin_free(&origin);
+	parse(&origin, "null");
+	assert_int_equal(origin.kind, ORIGIN_NULL);
+	origin_free(&origin);
+}
+
+static void test_parse_errors(void **state) {
+	static const char *const patterns[] = {"", "*", "Same", "NULL", "same ", "example.com",
+		"http:example.com", "http:/example.com", "//example.com", "://example.com",
+		"1http://example.com", "ht tp://example.com", "http://", "http:///",
+		"http://example.com/", "http://example.com/x", "http://example.com?",
+		"http://u@example.com", "http://example.com:", "http://example.com:0",
+		"http://example.com:65536", "http://example.com:x", "http://example.com:80x",
+		"http://example.com:80/", "http://example.com:+80", "http://example.com:080000",
+		"http://exa mple.com", " http://example.com", "http://example.com ", "http://*",
+		"http://*.", "http://*example.com", "http://a.*.com", "http://**.example.com",
+		"http://*.*.com", "http://*.[::1]", "*://example.com", "http://.example.com",
+		"http://a..b", "http://\xc3\xbcx.example", "http://::1", "http://[::1",
+		"http://[::g]", "http://[]", "http://[::1]x", "http://[1.2.3.4]",
+		"http://example.com,http://b"};
+	(void)state;
+	for(size_t at = 0; at < COUNT(patterns); at++) {
+		struct origin origin;
+		const char *error = NULL;
+		if(origin_parse(patterns[at], &origin, &error) != -EINVAL) {
+			fail_msg("\"%s\" was taken", patterns[at]);
+		}
+		assert_non_null(error);
+		assert_null(origin.scheme);
+		assert_null(origin.host);
+	}
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_matches),
+		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_nul_in_value),
+		cmocka_unit_test(test_near_misses),
+		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_parse_errors),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,659 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * TLS streams, client and server, with a wire between them that the test holds in its hands: it cuts what
+ * passes at every byte, withholds, ends. Reads of every capacity, both versions, both kinds of end.
+ */
+#include "network/tls.h"
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define UNCUT SIZE_MAX
+#define QUIET_TURNS 3 /* so many turns without anything happening: nothing will */
+#define BIG (3u * 1024 * 1024)
+#define PATH_CAP 128
+#ifdef __SANITIZE_ADDRESS__
+#define CUT_STEP 5 /* each session takes ten times as long */
+#else
+#define CUT_STEP 1
+#endif
+
+struct side {
+	struct stream stream;
+	struct test *test;
+	size_t cap; /* of one read */
+	uint8_t *got;
+	size_t len;
+	bool client;
+	bool up; /* client: the handshake is done */
+	bool over;
+	ssize_t end; /* how reading ended: 0 or negative errno */
+	bool echo;
+	bool answer_end; /* finishes when the other side has */
+};
+
+/* One direction of the wire. */
+struct way {
+	int from;
+	int to;
+	uint8_t *held;
+	size_t held_len;
+	size_t passed;
+	size_t cut; /* after so many bytes the rest waits until all is quiet */
+	bool ended;
+};
+
+struct test {
+	struct loop loop;
+	struct ev_dead stopper;
+	struct tls_context *server;
+	struct tls_context *client;
+	struct side a; /* client */
+	struct side b; /* server */
+	struct way up;
+	struct way down;
+	unsigned calls;
+};
+
+struct files {
+	char folder[PATH_CAP];
+	char cert[PATH_CAP + 16];
+	char key[PATH_CAP + 16];
+	char other[PATH_CAP + 16];
+};
+
+/* ---- certificates ---- */
+
+static void write_file(const char *path, const gnutls_datum_t *text) {
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(text->data, 1, text->size, file), text->size);
+	assert_int_equal(fclose(file), 0);
+}
+
+static gnutls_x509_privkey_t make_key(const char *path) {
+	gnutls_x509_privkey_t key;
+	gnutls_datum_t text;
+	assert_int_equal(gnutls_x509_privkey_init(&key), 0);
+	assert_int_equal(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+				 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
+		0);
+	assert_int_equal(gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &text), 0);
+	write_file(path, &text);
+	gnutls_free(text.data);
+	return key;
+}
+
+static void make_certificate(const char *path, gnutls_x509_privkey_t key) {
+	gnutls_x509_crt_t crt;
+	gnutls_datum_t text;
+	time_t now = time(NULL);
+	assert_int_equal(gnutls_x509_crt_init(&crt), 0);
+	assert_int_equal(gnutls_x509_crt_set_version(crt, 3), 0);
+	assert_int_equal(gnutls_x509_crt_set_serial(crt, "\1\2\3", 3), 0);
+	assert_int_equal(gnutls_x509_crt_set_activation_time(crt, now - 86400), 0);
+	assert_int_equal(gnutls_x509_crt_set_expiration_time(crt, now + 86400), 0);
+	assert_int_equal(gnutls_x509_crt_set_dn(crt, "CN=server.example", NULL), 0);
+	assert_int_equal(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME,
+				 "server.example", 14, GNUTLS_FSAN_SET),
+		0);
+	assert_int_equal(gnutls_x509_crt_set_key(crt, key), 0);
+	assert_int_equal(gnutls_x509_crt_set_ca_status(crt, 1), 0);
+	assert_int_equal(gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0), 0);
+	assert_int_equal(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &text), 0);
+	write_file(path, &text);
+	gnutls_free(text.data);
+	gnutls_x509_crt_deinit(crt);
+}
+
+static int make_files(void **state) {
+	struct files *files = calloc(1, sizeof(*files));
+	const char *base = getenv("TMPDIR");
+	assert_non_null(files);
+	snprintf(files->folder, sizeof(files->folder), "%s/websocksy-unit-XXXXXX",
+		base ? base : "/tmp");
+	assert_non_null(mkdtemp(files->folder));
+	snprintf(files->cert, sizeof(files->cert), "%s/cert.pem", files->folder);
+	snprintf(files->key, sizeof(files->key), "%s/key.pem", files->folder);
+	snprintf(files->other, sizeof(files->other), "%s/other.pem", files->folder);
+	gnutls_x509_privkey_t key = make_key(files->key);
+	make_certificate(files->cert, key);
+	gnutls_x509_privkey_deinit(key);
+	gnutls_x509_privkey_deinit(make_key(files->other));
+	*state = files;
+	return 0;
+}
+
+static int remove_files(void **state) {
+	struct files *files = *state;
+	unlink(files->cert);
+	unlink(files->key);
+	unlink(files->other);
+	rmdir(files->folder);
+	free(files);
+	return 0;
+}
+
+/* ---- both sides ---- */
+
+static void over(struct side *side, ssize_t how) {
+	side->over = true;
+	side->end = how;
+	if(how == 0 && side->answer_end) {
+		stream_finish(&side->stream);
+	}
+}
+
+static size_t room_for(size_t len) {
+	size_t room = 1 << 16;
+	while(room < len) {
+		room *= 2;
+	}
+	return room;
+}
+
+/* Doubles: with sanitizers each realloc() copies. */
+static uint8_t *grow(uint8_t *data, size_t len, size_t more) {
+	if(!data || room_for(len) < len + more) {
+		data = realloc(data, room_for(len + more));
+		assert_non_null(data);
+	}
+	return data;
+}
+
+static void read_once(struct side *side) {
+	uint8_t *scratch = side->test->loop.scratch;
+	ssize_t got = stream_read(&side->stream, scratch, side->cap);
+	if(got == -EAGAIN) {
+		return;
+	}
+	if(got <= 0) {
+		over(side, got);
+		return;
+	}
+	assert_true((size_t)got <= side->cap);
+	side->got = grow(side->got, side->len, (size_t)got);
+	memcpy(side->got + side->len, scratch, (size_t)got);
+	side->len += (size_t)got;
+	if(side->echo) {
+		assert_int_equal(stream_write(&side->stream, scratch, (size_t)got), 0);
+	}
+}
+
+static void try_handshake(struct side *side) {
+	int result = tls_handshake(&side->stream);
+	if(result == 0) {
+		side->up = true;
+	} else if(result != -EAGAIN) {
+		over(side, result);
+		stream_want_read(&side->stream, false);
+	}
+}
+
+static void side_event(struct stream *stream, unsigned events) {
+	struct side *side = LOOP_OWNER(stream, struct side, stream);
+	side->test->calls++;
+	if(side->client && !side->up && !side->over) {
+		try_handshake(side);
+	} else if(events & STREAM_READABLE) {
+		read_once(side);
+	}
+}
+
+static void side_open(struct test *test, struct side *side, bool client, struct way *out, struct way *in) {
+	int fds[2];
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	side->test = test;
+	side->client = client;
+	side->cap = LOOP_SCRATCH_SIZE;
+	side->end = 1;
+	side->answer_end = true;
+	out->from = fds[1];
+	in->to = fds[1];
+	out->cut = UNCUT;
+	assert_int_equal(
+		stream_open(&side->stream, &test->loop, fds[0], &network_stream_ops, side_event),
+		0);
+}
+
+/* ---- the wire ---- */
+
+static bool way_take(struct way *way) {
+	uint8_t data[65536];
+	ssize_t got = recv(way->from, data, sizeof(data), 0);
+	if(got <= 0) {
+		return false;
+	}
+	way->held = grow(way->held, way->held_len, (size_t)got);
+	memcpy(way->held + way->held_len, data, (size_t)got);
+	way->held_len += (size_t)got;
+	return true;
+}
+
+static bool way_give(struct way *way) {
+	size_t room = way->passed < way->cut ? way->cut - way->passed : 0;
+	size_t len = way->held_len < room ? way->held_len : room;
+	ssize_t sent = len > 0 ? send(way->to, way->held, len, MSG_NOSIGNAL) : 0;
+	if(sent <= 0) {
+		return false;
+	}
+	memmove(way->held, way->held + sent, way->held_len - (size_t)sent);
+	way->held_len -= (size_t)sent;
+	way->passed += (size_t)sent;
+	return true;
+}
+
+static void stop_turn(struct ev_dead *dead) {
+	LOOP_OWNER(dead, struct test, stopper)->loop.stop = true;
+}
+
+static void run_turn(struct test *test) {
+	test->stopper.free = stop_turn;
+	loop_bury(&test->loop, &test->stopper);
+	test->loop.stop = false;
+	assert_int_equal(loop_run(&test->loop), 0);
+}
+
+static bool one_round(struct test *test) {
+	unsigned calls = test->calls;
+	bool moved = way_take(&test->up);
+	moved = way_give(&test->up) || moved;
+	moved = way_take(&test->down) || moved;
+	moved = way_give(&test->down) || moved;
+	run_turn(test);
+	return moved || test->calls != calls;
+}
+
+/* Until nothing happens any more. What a cut withheld comes then. */
+static void run_until_quiet(struct test *test) {
+	for(unsigned quiet = 0; quiet < QUIET_TURNS;) {
+		quiet = one_round(test) ? 0 : quiet + 1;
+		if(quiet == QUIET_TURNS && (test->up.held_len > 0 || test->down.held_len > 0)) {
+			test->up.cut = UNCUT;
+			test->down.cut = UNCUT;
+			quiet = 0;
+		}
+	}
+}
+
+static void begin(struct test *test, const struct files *files, const char *priority, bool detect) {
+	char error[TLS_ERROR_MAX];
+	struct tls_mistake mistake;
+	struct tls_pair pair = {files->cert, files->key};
+	struct tls_server_options server = {.pairs = 1, .pair = &pair, .priority = priority};
+	struct tls_client_options client = {.ca = files->cert};
+	*test = (struct test){0};
+	assert_int_equal(loop_open(&test->loop), 0);
+	assert_int_equal(tls_server_open(&test->server, &server, &mistake), 0);
+	assert_int_equal(tls_client_open(&test->client, &client, error), 0);
+	side_open(test, &test->a, true, &test->up, &test->down);
+	side_open(test, &test->b, false, &test->down, &test->up);
+	test->b.echo = true;
+	assert_int_equal(tls_accept(&test->b.stream, test->server, detect), 0);
+}
+
+static void begin_client_for(struct test *test, const char *host) {
+	assert_int_equal(tls_connect(&test->a.stream, test->client, host), 0);
+	try_handshake(&test->a);
+}
+
+static void begin_client(struct test *test) {
+	begin_client_for(test, "server.example");
+}
+
+static void end(struct test *test) {
+	stream_close(&test->a.stream);
+	stream_close(&test->b.stream);
+	close(test->up.from);
+	close(test->down.from);
+	tls_context_unref(test->client);
+	tls_context_unref(test->server);
+	free(test->up.held);
+	free(test->down.held);
+	free(test->a.got);
+	free(test->b.got);
+	loop_close(&test->loop);
+}
+
+/* ---- tests ---- */
+
+static const char *const versions[] = {
+	"NORMAL:-VERS-ALL:+VERS-TLS1.2", "NORMAL:-VERS-ALL:+VERS-TLS1.3"};
+
+/* A handshake, a word each way, and a goodbye, with both directions cut. Returns what has passed. */
+static void exchange(const struct files *files, const char *priority, size_t up, size_t down,
+	size_t passed[2]) {
+	struct test test;
+	begin(&test, files, priority, true);
+	test.up.cut = up;
+	test.down.cut = down;
+	begin_client(&test);
+	run_until_quiet(&test);
+	assert_true(test.a.up);
+	assert_true(tls_is_active(&test.b.stream));
+	assert_int_equal(stream_write(&test.a.stream, "hello", 5), 0);
+	run_until_quiet(&test);
+	assert_int_equal(test.a.len, 5);
+	assert_memory_equal(test.a.got, "hello", 5);
+	assert_false(test.b.over);
+	stream_finish(&test.a.stream);
+	run_until_quiet(&test);
+	assert_true(test.b.over);
+	assert_int_equal(test.b.end, 0);
+	assert_true(test.a.over);
+	assert_int_equal(test.a.end, 0);
+	passed[0] = test.up.passed;
+	passed[1] = test.down.passed;
+	end(&test);
+}
+
+static void test_cut_everywhere(void **state) {
+	for(size_t v = 0; v < 2; v++) {
+		size_t passed[2];
+		size_t again[2];
+		exchange(*state, versions[v], UNCUT, UNCUT, passed);
+		assert_true(passed[0] > 200 && passed[1] > 200);
+		size_t longest = passed[0] > passed[1] ? passed[0] : passed[1];
+		for(size_t at = 1; at < longest; at += CUT_STEP) {
+			exchange(*state, versions[v], at, at, again);
+		}
+	}
+}
+
+/* Big data there and back, read in pieces of every kind, once an event. */
+static void test_big_data(void **state) {
+	static const size_t caps[] = {1000, 16384, 16385, LOOP_SCRATCH_SIZE};
+	uint8_t *data = malloc(BIG);
+	assert_non_null(data);
+	for(size_t i = 0; i < BIG; i++) {
+		data[i] = (uint8_t)(i * 2654435761u >> 13);
+	}
+	for(size_t i = 0; i < 8; i++) {
+		struct test test;
+		begin(&test, *state, versions[i % 2], i & 4);
+		test.a.cap = caps[i / 2];
+		test.b.cap = caps[3 - i / 2];
+		begin_client(&test);
+		run_until_quiet(&test);
+		assert_int_equal(stream_write(&test.a.stream, data, BIG), 0);
+		run_until_quiet(&test);
+		assert_int_equal(test.b.len, BIG);
+		assert_memory_equal(test.b.got, data, BIG);
+		assert_int_equal(test.a.len, BIG);
+		assert_memory_equal(test.a.got, data, BIG);
+		end(&test);
+	}
+	free(data);
+}
+
+/* Much is on the wire before the reader takes small pieces: what is kept inside tells of itself. */
+static void test_small_reads_of_much(void **state) {
+	static uint8_t data[200 * 1024];
+	for(size_t i = 0; i < sizeof(data); i++) {
+		data[i] = (uint8_t)(i ^ i >> 8);
+	}
+	for(size_t v = 0; v < 2; v++) {
+		struct test test;
+		begin(&test, *state, versions[v], false);
+		test.b.echo = false;
+		test.b.cap = 16384;
+		begin_client(&test);
+		run_until_quiet(&test);
+		stream_want_read(&test.b.stream, false);
+		assert_int_equal(stream_write(&test.a.stream, data, sizeof(data)), 0);
+		run_until_quiet(&test);
+		assert_int_equal(test.b.len, 0);
+		stream_want_read(&test.b.stream, true);
+		read_once(&test.b);
+		size_t first = test.b.len;
+		assert_true(first > 0 && first <= 16384);
+		/* Paused again: nothing comes by itself, whatever is inside. */
+		stream_want_read(&test.b.stream, false);
+		run_until_quiet(&test);
+		assert_int_equal(test.b.len, first);
+		stream_want_read(&test.b.stream, true);
+		run_until_quiet(&test);
+		assert_int_equal(test.b.len, sizeof(data));
+		assert_memory_equal(test.b.got, data, sizeof(data));
+		end(&test);
+	}
+}
+
+/* Plain bytes on a port that detects arrive as if nothing had happened, however they are cut. */
+static void test_plain_is_detected(void **state) {
+	static const char text[] = "GET / HTTP/1.1\r\n\r\n";
+	for(size_t at = 1; at < sizeof(text); at++) {
+		struct test test;
+		begin(&test, *state, NULL, true);
+		test.up.cut = at;
+		assert_int_equal(stream_write(&test.a.stream, text, sizeof(text)), 0);
+		test.a.up = true;
+		run_until_quiet(&test);
+		assert_false(tls_is_active(&test.b.stream));
+		assert_int_equal(test.b.len, sizeof(text));
+		assert_memory_equal(test.b.got, text, sizeof(text));
+		assert_int_equal(test.a.len, sizeof(text));
+		end(&test);
+	}
+}
+
+static void test_plain_is_refused_where_tls_is_required(void **state) {
+	struct test test;
+	begin(&test, *state, NULL, false);
+	assert_int_equal(stream_write(&test.a.stream, "GET / HTTP/1.1\r\n\r\n", 18), 0);
+	test.a.up = true;
+	run_until_quiet(&test);
+	assert_true(test.b.over);
+	assert_true(test.b.end < 0);
+	assert_int_equal(test.b.len, 0);
+	assert_non_null(tls_reason(&test.b.stream));
+	end(&test);
+}
+
+/* An end without close_notify is an error, as bytes may be missing; those before it are delivered. */
+static void test_end_without_goodbye(void **state) {
+	for(size_t v = 0; v < 2; v++) {
+		struct test test;
+		begin(&test, *state, versions[v], true);
+		begin_client(&test);
+		run_until_quiet(&test);
+		assert_int_equal(stream_write(&test.a.stream, "last", 4), 0);
+		run_turn(&test);
+		while(way_take(&test.up) || way_give(&test.up)) {
+		}
+		shutdown(test.up.to, SHUT_WR); /* data and end come at once */
+		run_until_quiet(&test);
+		assert_int_equal(test.b.len, 4);
+		assert_true(test.b.over);
+		assert_true(test.b.end < 0);
+		end(&test);
+	}
+}
+
+/* The end together with half a handshake is met, although no further event will come. */
+static void test_end_within_the_handshake(void **state) {
+	for(size_t at = 1; at < 250; at += CUT_STEP) {
+		struct test test;
+		begin(&test, *state, NULL, at % 2);
+		test.up.cut = at;
+		begin_client(&test);
+		while(way_take(&test.up) || way_give(&test.up)) {
+		}
+		shutdown(test.up.to, SHUT_WR);
+		for(int i = 0; i < QUIET_TURNS; i++) {
+			run_turn(&test);
+		}
+		assert_true(test.b.over);
+		assert_true(test.b.end < 0);
+		end(&test);
+	}
+}
+
+/* So far the wire lets the client's bytes pass; then it ends. */
+static void end_after(const struct files *files, const char *priority, size_t at, bool reset) {
+	struct test test;
+	begin(&test, files, priority, at % 2);
+	test.up.cut = at;
+	begin_client(&test);
+	for(unsigned quiet = 0; quiet < QUIET_TURNS;) {
+		quiet = one_round(&test) ? 0 : quiet + 1;
+	}
+	assert_int_equal(test.up.passed, at);
+	assert_false(test.b.over);
+	shutdown(test.up.to, reset ? SHUT_RDWR : SHUT_WR);
+	for(int i = 0; i < QUIET_TURNS; i++) {
+		run_turn(&test);
+	}
+	assert_true(test.b.over);
+	assert_true(test.b.end < 0);
+	assert_int_equal(test.b.len, 0);
+	end(&test);
+}
+
+/* A client may vanish behind any byte of its handshake, that of its last flight included. */
+static void test_end_at_every_byte(void **state) {
+	for(size_t v = 0; v < 2; v++) {
+		struct test test;
+		begin(&test, *state, versions[v], true);
+		begin_client(&test);
+		run_until_quiet(&test);
+		assert_true(test.a.up);
+		size_t whole = test.up.passed;
+		end(&test);
+		for(size_t at = 1; at < whole - 8; at += CUT_STEP) {
+			end_after(*state, versions[v], at, at % 3 == 0);
+		}
+	}
+}
+
+static void test_write_before_the_handshake(void **state) {
+	struct test test;
+	begin(&test, *state, NULL, false);
+	assert_int_equal(stream_write(&test.b.stream, "x", 1), -ENOTCONN);
+	end(&test);
+}
+
+/* The certificate is for server.example: what comes of a host that is called like this? */
+static void expect_host(const struct files *files, const char *host, bool fine, const char *word) {
+	struct test test;
+	begin(&test, files, NULL, true);
+	begin_client_for(&test, host);
+	run_until_quiet(&test);
+	assert_true(test.a.up == fine);
+	assert_true(test.a.over == !fine);
+	const char *reason = tls_reason(&test.a.stream);
+	if(fine ? reason != NULL : !reason || !strstr(reason, word)) {
+		fail_msg("%s: \"%s\"", host, reason ? reason : "(none)");
+	}
+	assert_true(fine || strcmp(stream_reason(&test.a.stream, -EPROTO), reason) == 0);
+	end(&test);
+}
+
+static void test_hosts(void **state) {
+	expect_host(*state, "server.example", true, NULL);
+	expect_host(*state, "SERVER.example", true, NULL);
+	expect_host(*state, "server.example.", true, NULL); /* the root's dot */
+	expect_host(*state, "other.example", false, "for another name");
+	expect_host(*state, "www.server.example", false, "for another name");
+	expect_host(*state, "example", false, "for another name");
+	expect_host(*state, ".", false, "for another name");
+	expect_host(*state, "127.0.0.1", false, "for another name");
+	expect_host(*state, "fe80::1%lo", false, "for another name");
+}
+
+/* Of two pairs, the first of which is fine. */
+/* Java's way to say goodbye: a warning and then close_notify, here behind data and alone. */
+static void test_warning_before_the_goodbye(void **state) {
+	for(size_t i = 0; i < 4; i++) {
+		struct test test;
+		begin(&test, *state, versions[i % 2], true);
+		begin_client(&test);
+		run_until_quiet(&test);
+		if(i & 2) {
+			assert_int_equal(stream_write(&test.b.stream, "last", 4), 0);
+		}
+		/* The session is the first thing that a stream of this kind keeps. */
+		gnutls_session_t session;
+		memcpy(&session, test.b.stream.transform, sizeof(session));
+		assert_int_equal(
+			gnutls_alert_send(session, GNUTLS_AL_WARNING, GNUTLS_A_USER_CANCELED), 0);
+		stream_finish(&test.b.stream);
+		run_until_quiet(&test);
+		assert_int_equal(test.a.len, i & 2 ? 4 : 0);
+		assert_true(test.a.over);
+		assert_int_equal(test.a.end, 0);
+		end(&test);
+	}
+}
+
+static void expect_mistake(const struct files *files, struct tls_server_options options,
+	const struct tls_pair *pair, const char *option, const char *word) {
+	struct tls_context *context = NULL;
+	struct tls_pair pairs[2] = {{files->cert, files->key}, *pair};
+	struct tls_mistake mistake;
+	options.pairs = 2;
+	options.pair = pairs;
+	assert_true(tls_server_open(&context, &options, &mistake) < 0);
+	assert_null(context);
+	assert_null(strchr(mistake.text, '\n'));
+	assert_string_equal(mistake.option, option);
+	if(strcmp(option, "cert") == 0 || strcmp(option, "key") == 0) {
+		assert_int_equal(mistake.pair, 1);
+	}
+	if(!strstr(mistake.text, word)) {
+		fail_msg("\"%s\" is not in \"%s\"", word, mistake.text);
+	}
+}
+
+static void test_mistakes(void **state) {
+	const struct files *files = *state;
+	static const struct tls_server_options none;
+	const struct tls_pair fine = {files->cert, files->key};
+	const struct {
+		struct tls_pair pair;
+		const char *option;
+		const char *word;
+	} pairs[] = {
+		{{files->cert, "/nowhere/key"}, "key", "/nowhere/key"},
+		{{"/nowhere/cert", files->key}, "cert", "/nowhere/cert"},
+		{{files->key, files->key}, "cert", files->key},
+		{{files->cert, files->cert}, "key", files->cert},
+		{{files->cert, NULL}, "cert", files->cert},
+		{{files->cert, files->other}, "key", "does not belong"},
+		{{files->folder, files->key}, "cert", files->folder},
+		{{files->cert, files->folder}, "key", files->folder},
+	};
+	for(size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		expect_mistake(files, none, &pairs[i].pair, pairs[i].option, pairs[i].word);
+	}
+	struct tls_server_options options = {.priority = "NORMAL:+NONSENSE"};
+	expect_mistake(files, options, &fine, "tls-priority", "NONSENSE");
+	options = (struct tls_server_options){.client_ca = "/nowhere/ca"};
+	expect_mistake(files, options, &fine, "client-ca", "/nowhere/ca");
+	options.client_ca = files->key;
+	expect_mistake(files, options, &fine, "client-ca", files->key);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cut_everywhere),
+		cmocka_unit_test(test_big_data),
+		cmocka_unit_test(test_small_reads_of_much),
+		cmocka_unit_test(test_plain_is_detected),
+		cmocka_unit_test(test_plain_is_refused_where_tls_is_required),
+		cmocka_unit_test(test_end_without_goodbye),
+		cmocka_unit_test(test_end_within_the_handshake),
+		cmocka_unit_test(test_end_at_every_byte),
+		cmocka_unit_test(test_write_before_the_handshake),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_warning_before_the_goodbye),
+		cmocka_unit_test(test_mistakes),
+	};
+	return cmocka_run_group_tests(tests, make_files, remove_files);
+}

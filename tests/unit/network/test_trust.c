@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Credentials for TLS peers: what is read when, what is the same, what is forgotten, and what is said of files
+ * that cannot be used.
+ */
+#include "network/trust.h"
+#include "support.h"
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <time.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct files {
+	char folder[128];
+	char cert[144];
+	char key[144];
+	char other[144]; /* a key that belongs to no certificate */
+	char copy[144]; /* of `cert`, for tests to change */
+	gnutls_datum_t text; /* of `cert` */
+};
+
+static void write_file(const char *path, const void *data, size_t len) {
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(data, 1, len, file), len);
+	assert_int_equal(fclose(file), 0);
+}
+
+static gnutls_x509_privkey_t make_key(const char *path) {
+	gnutls_x509_privkey_t key;
+	gnutls_datum_t text;
+	assert_int_equal(gnutls_x509_privkey_init(&key), 0);
+	assert_int_equal(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+				 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
+		0);
+	assert_int_equal(gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &text), 0);
+	write_file(path, text.data, text.size);
+	gnutls_free(text.data);
+	return key;
+}
+
+static void make_certificate(struct files *files, gnutls_x509_privkey_t key) {
+	gnutls_x509_crt_t crt;
+	time_t now = time(NULL);
+	assert_int_equal(gnutls_x509_crt_init(&crt), 0);
+	assert_int_equal(gnutls_x509_crt_set_version(crt, 3), 0);
+	assert_int_equal(gnutls_x509_crt_set_serial(crt, "\1\2\3", 3), 0);
+	assert_int_equal(gnutls_x509_crt_set_activation_time(crt, now - 86400), 0);
+	assert_int_equal(gnutls_x509_crt_set_expiration_time(crt, now + 86400), 0);
+	assert_int_equal(gnutls_x509_crt_set_dn(crt, "CN=me", NULL), 0);
+	assert_int_equal(gnutls_x509_crt_set_key(crt, key), 0);
+	assert_int_equal(gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0), 0);
+	assert_int_equal(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &files->text), 0);
+	gnutls_x509_crt_deinit(crt);
+}
+
+static int make_files(void **state) {
+	struct files *files = calloc(1, sizeof(*files));
+	const char *base = getenv("TMPDIR");
+	assert_non_null(files);
+	snprintf(files->folder, sizeof(files->folder), "%s/websocksy-unit-XXXXXX",
+		base ? base : "/tmp");
+	assert_non_null(mkdtemp(files->folder));
+	snprintf(files->cert, sizeof(files->cert), "%s/cert.pem", files->folder);
+	snprintf(files->key, sizeof(files->key), "%s/key.pem", files->folder);
+	snprintf(files->other, sizeof(files->other), "%s/other.pem", files->folder);
+	snprintf(files->copy, sizeof(files->copy), "%s/copy.pem", files->folder);
+	gnutls_x509_privkey_t key = make_key(files->key);
+	make_certificate(files, key);
+	write_file(files->cert, files->text.data, files->text.size);
+	gnutls_x509_privkey_deinit(key);
+	gnutls_x509_privkey_deinit(make_key(files->other));
+	*state = files;
+	return 0;
+}
+
+static int remove_files(void **state) {
+	struct files *files = *state;
+	unlink(files->cert);
+	unlink(files->key);
+	unlink(files->other);
+	unlink(files->copy);
+	rmdir(files->folder);
+	gnutls_free(files->text.data);
+	free(files);
+	return 0;
+}
+
+/* The context, of which the cache alone holds a reference then. */
+static struct tls_context *find(struct trust *trust, const struct peer_tls *tls) {
+	char error[TLS_ERROR_MAX] = "";
+	struct tls_context *context = NULL;
+	if(trust_find(trust, tls, &context, error)) {
+		fail_msg("%s", error);
+	}
+	assert_non_null(context);
+	tls_context_unref(context);
+	return context;
+}
+
+static void test_same_files(void **state) {
+	struct files *files = *state;
+	struct peer_tls set[] = {
+		{.ca = files->cert},
+		{.ca = files->cert, .cert = files->cert, .key = files->key},
+		{.cert = files->cert, .key = files->key, .insecure = true},
+		{.ca = files->cert, .insecure = true},
+		{.insecure = true},
+		{0},
+	};
+	struct tls_context *found[COUNT(set)];
+	struct trust trust;
+	trust_init(&trust);
+	for(size_t i = 0; i < COUNT(set); i++) {
+		found[i] = find(&trust, &set[i]);
+		for(size_t j = 0; j < i; j++) {
+			assert_ptr_not_equal(found[i], found[j]);
+		}
+	}
+	for(size_t i = 0; i < COUNT(set); i++) {
+		char *name = strdup(files->cert); /* the text counts, not where it is */
+		struct peer_tls again = set[i];
+		again.ca = again.ca ? name : NULL;
+		again.sni = "any"; /* of a session, not of the files */
+		assert_ptr_equal(find(&trust, &again), found[i]);
+		free(name);
+	}
+	assert_int_equal(trust.count, COUNT(set));
+	trust_clear(&trust);
+	assert_int_equal(trust.count, 0);
+}
+
+/* Files are read once, and again after trust_clear(); a session's own reference outlives that. */
+static void test_read_once(void **state) {
+	struct files *files = *state;
+	struct peer_tls tls = {.ca = files->copy};
+	struct tls_context *kept;
+	struct tls_context *none = NULL;
+	char error[TLS_ERROR_MAX];
+	struct trust trust;
+	trust_init(&trust);
+	unlink(files->copy);
+	assert_int_equal(trust_find(&trust, &tls, &none, error), -ENOENT);
+	assert_non_null(strstr(error, files->copy));
+	write_file(files->copy, files->text.data, files->text.size);
+	/* That it was not there is not remembered. */
+	assert_int_equal(trust_find(&trust, &tls, &kept, error), 0);
+	unlink(files->copy);
+	assert_ptr_equal(find(&trust, &tls), kept);
+	trust_clear(&trust);
+	assert_int_equal(trust_find(&trust, &tls, &none, error), -ENOENT);
+	assert_null(none);
+	assert_ptr_equal(tls_context_ref(kept), kept);
+	tls_context_unref(kept);
+	tls_context_unref(kept);
+	trust_clear(&trust);
+}
+
+/* Beyond the limit the one that was not used for the longest time goes. */
+static void test_limit(void **state) {
+	struct files *files = *state;
+	struct trust trust;
+	struct tls_context *first;
+	struct tls_context *none;
+	char error[TLS_ERROR_MAX];
+	struct peer_tls old = {.ca = files->cert};
+	struct peer_tls other = {.ca = files->copy};
+	trust_init(&trust);
+	write_file(files->copy, files->text.data, files->text.size);
+	first = find(&trust, &old);
+	find(&trust, &other);
+	unlink(files->copy);
+	for(size_t i = 0; i < TRUST_ENTRIES; i++) {
+		char name[200];
+		struct peer_tls next = {.ca = name};
+		/* another text for the same file each time */
+		snprintf(name, sizeof(name), "%s/%.*scert.pem", files->folder, (int)i,
+			"////////////////////////////////");
+		assert_ptr_equal(find(&trust, &old), first);
+		find(&trust, &next);
+		assert_true(trust.count <= TRUST_ENTRIES);
+	}
+	assert_int_equal(trust.count, TRUST_ENTRIES);
+	assert_int_equal(trust_find(&trust, &other, &none, error), -ENOENT);
+	trust_clear(&trust);
+}
+
+static void expect_trouble(const struct peer_tls *tls, const char *file, const char *word) {
+	char error[TLS_ERROR_MAX] = "";
+	assert_true(trust_check(tls, error) < 0);
+	assert_null(strchr(error, '\n'));
+	if(!strstr(error, file) || !strstr(error, word)) {
+		fail_msg("\"%s\" or \"%s\" is not in \"%s\"", file, word, error);
+	}
+}
+
+static void test_trouble(void **state) {
+	struct files *files = *state;
+	char nowhere[] = "/nowhere/x";
+	write_file(files->copy, "no PEM\n", 7);
+	expect_trouble(&(struct peer_tls){.ca = nowhere}, nowhere, "No such file");
+	expect_trouble(&(struct peer_tls){.ca = files->copy}, files->copy, "none");
+	expect_trouble(&(struct peer_tls){.ca = files->folder}, files->folder, "authorities");
+	expect_trouble(&(struct peer_tls){.cert = nowhere}, nowhere, "No such file");
+	expect_trouble(
+		&(struct peer_tls){.cert = files->cert, .key = nowhere}, nowhere, "No such file");
+	expect_trouble(&(struct peer_tls){.cert = files->cert}, files->cert, "cannot use");
+	expect_trouble(&(struct peer_tls){.cert = files->cert, .key = files->other}, files->other,
+		"does not belong");
+	expect_trouble(&(struct peer_tls){.cert = files->copy, .insecure = true}, files->copy,
+		"cannot use");
+	char error[TLS_ERROR_MAX];
+	assert_int_equal(trust_check(&(struct peer_tls){.ca = files->cert}, error), 0);
+	/* Without verification nobody has to vouch. */
+	assert_int_equal(
+		trust_check(&(struct peer_tls){.ca = nowhere, .insecure = true}, error), 0);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_same_files),
+		cmocka_unit_test(test_read_once),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_trouble),
+	};
+	return cmocka_run_group_tests_name("trust", tests, make_files, remove_files);
+}
