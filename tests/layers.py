@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Compares the object files with the table of files and floors in docs/design.md.
+"""Checks the layers of the source tree.
 
-    layers.py OBJECT_FOLDER
+    layers.py                    the #include lines
+    layers.py OBJECT_FOLDER      the object files as well
 
-For every undefined symbol of an object that another object defines, the table has to allow the call:
-the other file is named in the row's "may call" (or the row says "all") and stands on a lower floor.
-Every source file has its row and every row its file. Files said to use no descriptors or to open no
-files call nothing that does. No file has writable data but those below.
+Layers, lowest first: base, websocket, network, http, plugin and builtins, service, config, bridge, websocksy.c. A layer
+is the directory of that name and the file of that name at the top level. A file includes, and calls, only what is in
+its own layer or in one below. Three further rules are read off the object files: the calls between files form no cycle,
+files that must not touch descriptors call nothing that does, and no file has writable variables but those listed.
 
 Prints one line for each violation; the exit status is 0 if there is none.
 """
@@ -17,8 +18,20 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ROW = re.compile(r"\| *(\d+) *\| *`(\w+)\.c` *\| *(.*?) *\| *(.*?) *\|$")
-# Rows that have no source yet.
+LAYERS = {
+    name: number
+    for number, names in enumerate((
+        ("base",), ("websocket",), ("network",), ("http",), ("plugin", "builtins"), ("service",), ("config",),
+        ("bridge",), ("websocksy",)))
+    for name in names
+}
+# The plugin interface: declarations alone, for everybody.
+INTERFACE = "websocksy.h"
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+# Parsers and codecs: their tests feed them bytes, so they never see a descriptor.
+WITHOUT_DESCRIPTORS = (
+    "base/utf8", "base/buffer", "websocket", "http/http", "http/negotiate", "http/origin",
+    "config/ini", "network/proxy")
 INPUT_OUTPUT = set(
     "accept accept4 bind close connect creat epoll_create1 epoll_ctl epoll_wait fclose fdopen fopen "
     "fopen64 fread fwrite getsockname ioctl listen mkfifo open open64 openat openat64 pipe pipe2 poll "
@@ -26,18 +39,34 @@ INPUT_OUTPUT = set(
     "socketpair splice stat write writev".split())
 # The log level has to be reachable from everywhere, and the functions of the plugin interface take no
 # context, so what they register is kept beside them.
-WRITABLE = {"log", "plugin"}
+WRITABLE = {"base/log", "plugin"}
 
 
-def read_table(text):
-    """{file: (floor, what it owns, set of files that it may call)}"""
-    rows = {}
-    for line in text.splitlines():
-        match = ROW.match(line)
-        if match:
-            floor, name, owns, calls = match.groups()
-            rows[name] = (int(floor), owns, set(re.findall(r"\w+", calls)))
-    return rows
+def layer_of(name):
+    """The number of the layer of a path like "base/loop" or "config"; None: no part of the daemon."""
+    return LAYERS.get(name.split("/")[0])
+
+
+def source_files():
+    """{name: path} of everything that the daemon is made of, headers included."""
+    found = {}
+    for name in LAYERS:
+        for path in [ROOT / f"{name}.c", ROOT / f"{name}.h", *sorted((ROOT / name).glob("*.[ch]"))]:
+            if path.exists():
+                found[str(path.relative_to(ROOT))] = path
+    return found
+
+
+def check_includes(files):
+    for name, path in files.items():
+        for included in INCLUDE.findall(path.read_text()):
+            if included == INTERFACE:
+                continue
+            if included not in files:
+                yield f"{name} includes \"{included}\", which is not a path from the top of the tree"
+            elif layer_of(Path(included).with_suffix("").as_posix()) > layer_of(
+                    Path(name).with_suffix("").as_posix()):
+                yield f"{name} includes {included}, which is in a higher layer"
 
 
 def run(*command):
@@ -63,34 +92,40 @@ def writable_objects(path):
     return found
 
 
-def check_rows(rows, sources, objects):
-    for name in sorted(sources - set(rows)):
-        yield f"{name}.c has no row in docs/design.md"
-    for name in sorted(set(rows) - sources):
-        yield f"docs/design.md has a row for {name}.c, which does not exist"
-    for name in sorted(sources - set(objects)):
-        yield f"{name}.c has no object file: build first"
-    for name, (floor, _, calls) in sorted(rows.items()):
-        for other in sorted(calls - {"all"}):
-            if other not in rows:
-                yield f"docs/design.md lets {name} call {other}, which has no row"
-            elif rows[other][0] >= floor:
-                yield f"docs/design.md lets {name} (floor {floor}) call {other} (floor {rows[other][0]})"
+def read_objects(folder, files):
+    names = [name[:-2] for name in files if name.endswith(".c")]
+    return {name: read_symbols(folder / f"{name}.o") for name in names if (folder / f"{name}.o").exists()}
 
 
-def check_calls(rows, objects):
+def check_calls(objects):
     home = {symbol: name for name, (defined, _) in objects.items() for symbol in defined}
+    calls = {name: {home[symbol]: symbol for symbol in undefined if symbol in home}
+             for name, (_, undefined) in objects.items()}
+    for name, called in sorted(calls.items()):
+        for other, symbol in sorted(called.items()):
+            if layer_of(other) > layer_of(name):
+                yield f"{name}.c calls {symbol} of {other}.c, which is in a higher layer"
+    yield from check_cycles(calls)
+
+
+def check_cycles(calls):
+    """Takes away the files that call no other file that is left; what cannot be taken away is in a cycle or above."""
+    left = {name: set(called) - {name} for name, called in calls.items()}
+    while left:
+        free = [name for name, called in left.items() if not called & set(left)]
+        if not free:
+            yield "these files call each other in a cycle, or call such files: " + ", ".join(
+                f"{name}.c" for name in sorted(left))
+            return
+        for name in free:
+            del left[name]
+
+
+def check_descriptors(objects):
     for name, (_, undefined) in sorted(objects.items()):
-        floor, owns, calls = rows.get(name, (0, "", set()))
-        for symbol in sorted(undefined & set(home)):
-            other = home[symbol]
-            if other not in calls and "all" not in calls:
-                yield f"{name} calls {symbol} of {other}, which docs/design.md does not allow"
-            elif other in rows and rows[other][0] >= floor:
-                yield f"{name} (floor {floor}) calls {symbol} of {other} (floor {rows[other][0]})"
-        if "no descriptors" in owns or "opens no files" in owns:
+        if name in WITHOUT_DESCRIPTORS:
             for symbol in sorted(undefined & INPUT_OUTPUT):
-                yield f"{name} calls {symbol} though docs/design.md says: {owns}"
+                yield f"{name}.c calls {symbol}, but it must not touch descriptors"
 
 
 def check_data(folder, objects):
@@ -99,22 +134,29 @@ def check_data(folder, objects):
             yield f"{name}.c has a writable variable outside of its functions' arguments: {variable}"
 
 
-def main(folder):
-    rows = read_table((ROOT / "docs" / "design.md").read_text())
-    if not rows:
-        print("docs/design.md has no table of files")
-        return 1
-    sources = {path.stem for path in ROOT.glob("*.c")}
-    objects = {name: read_symbols(folder / f"{name}.o") for name in sources
-               if (folder / f"{name}.o").exists()}
-    found = [*check_rows(rows, sources, objects), *check_calls(rows, objects),
-             *check_data(folder, objects)]
+def check_objects(folder, files):
+    objects = read_objects(folder, files)
+    for name in sorted(files):
+        if name.endswith(".c") and name[:-2] not in objects:
+            yield f"{name} has no object file: build first"
+    for name in sorted({*WITHOUT_DESCRIPTORS, *WRITABLE} - set(objects)):
+        yield f"layers.py names {name}.c, which does not exist"
+    yield from check_calls(objects)
+    yield from check_descriptors(objects)
+    yield from check_data(folder, objects)
+
+
+def main(folder=None):
+    files = source_files()
+    found = list(check_includes(files))
+    if folder:
+        found += check_objects(Path(folder), files)
     for line in found:
         print(line)
-    return 1 if found else 0
+    return 1 if found or not files else 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: layers.py OBJECT_FOLDER")
-    sys.exit(main(Path(sys.argv[1])))
+    if len(sys.argv) > 2:
+        sys.exit("usage: layers.py [OBJECT_FOLDER]")
+    sys.exit(main(*sys.argv[1:]))
