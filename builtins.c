@@ -14,10 +14,10 @@
 #include "builtins.h"
 
 #include "base/log.h"
-#include "network/peer.h"
-#include "plugin.h"
-#include "network/trust.h"
 #include "base/utf8.h"
+#include "network/peer.h"
+#include "network/trust.h"
+#include "plugin.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -7,16 +7,16 @@
  * files, fills the settings and notes down what the backends are to be told. The second loads
  * framing plugins and then backends, in that order, since plugin-path may come last and framings
  * have to be known before a backend's options are checked.
- * Invariants: no state survives a call (a reload reads the same arguments again); every mistake is
+ * Invariants: no state survives a call (a reload reads the same arguments again); every error is
  * one line that names its place; what config_dump() prints reads back as the same values.
  */
 #include "config.h"
 
-#include "http/auth.h"
+#include "base/value.h"
 #include "config/ini.h"
+#include "http/auth.h"
 #include "network/proxy.h"
 #include "network/tls.h"
-#include "base/value.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -290,7 +290,7 @@ struct reader {
 	size_t texts;
 	struct action *action;
 	size_t actions;
-	size_t mistakes;
+	size_t errors;
 	const char *plugin_path; /* of the running configuration; NULL: this is the first */
 	bool no_memory;
 	bool stop; /* --help and --version need nothing of what follows them */
@@ -317,10 +317,10 @@ static void log_place(
 	}
 }
 
-/* Logs a mistake in the option in hand. */
-static void mistake(struct reader *reader, const char *format, ...)
+/* Logs an error in the option in hand. */
+static void option_error(struct reader *reader, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-static void mistake(struct reader *reader, const char *format, ...) {
+static void option_error(struct reader *reader, const char *format, ...) {
 	char message[CONFIG_MESSAGE_MAX];
 	va_list arguments;
 
@@ -328,12 +328,12 @@ static void mistake(struct reader *reader, const char *format, ...) {
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
 	log_place(LOG_ERROR, &reader->place, reader->given, message);
-	reader->mistakes++;
+	reader->errors++;
 }
 
-static void mistake_memory(struct reader *reader) {
+static void option_error_memory(struct reader *reader) {
 	reader->no_memory = true;
-	mistake(reader, "out of memory");
+	option_error(reader, "out of memory");
 }
 
 static void set_given(struct reader *reader, const char *dashes, const char *name, size_t len) {
@@ -392,11 +392,11 @@ static void parse_number(struct reader *reader, const struct option *option, con
 	int error = value_read(notation->kind, text, &number);
 
 	if(error == -EINVAL) {
-		mistake(reader, "\"%.80s\" is no %s", text, notation->right);
+		option_error(reader, "\"%.80s\" is no %s", text, notation->right);
 	} else if(error || number < option->min || number > option->max) {
 		value_write(notation->kind, option->min, min);
 		value_write(notation->kind, option->max, max);
-		mistake(reader, "\"%.80s\" is out of range (%s to %s)", text, min, max);
+		option_error(reader, "\"%.80s\" is out of range (%s to %s)", text, min, max);
 	} else {
 		store_number(field_of(option, reader->config), notation->width, number);
 	}
@@ -415,8 +415,8 @@ static void parse_level(struct reader *reader, const struct option *option, cons
 
 	(void)option;
 	if(level < 0) {
-		mistake(reader, "\"%.80s\" is no level (use error, warning, notice, info or debug)",
-			text);
+		option_error(reader,
+			"\"%.80s\" is no level (use error, warning, notice, info or debug)", text);
 	} else {
 		reader->config->settings.log_level = (enum log_level)level;
 	}
@@ -441,11 +441,11 @@ static void parse_text(struct reader *reader, const struct option *option, const
 	free(*field);
 	*field = NULL;
 	if(error) {
-		mistake(reader, "\"%.200s\" %s", text, error);
+		option_error(reader, "\"%.200s\" %s", text, error);
 	} else if(text[0] != '\0') {
 		*field = strdup(text);
 		if(!*field) {
-			mistake_memory(reader);
+			option_error_memory(reader);
 		}
 	}
 }
@@ -462,7 +462,7 @@ static void parse_users(struct reader *reader, const struct option *option, cons
 	}
 	if(auth_users_read(text, &config->users, error)) {
 		config->users = NULL;
-		mistake(reader, "%s", error);
+		option_error(reader, "%s", error);
 	} else if(auth_users_count(config->users) == 0) {
 		log_place(LOG_WARNING, &reader->place, reader->given,
 			"there is no user in this file, so nobody is let in");
@@ -475,7 +475,7 @@ static void parse_switch(struct reader *reader, const struct option *option, con
 	bool *field = field_of(option, reader->config);
 
 	if(strcmp(text, switch_words[true]) != 0 && strcmp(text, switch_words[false]) != 0) {
-		mistake(reader, "\"%.80s\" is neither yes nor no", text);
+		option_error(reader, "\"%.80s\" is neither yes nor no", text);
 		return;
 	}
 	*field = strcmp(text, switch_words[true]) == 0;
@@ -537,7 +537,7 @@ static void parse_texts(struct reader *reader, const struct option *option, cons
 	}
 	if(append_text(&texts->at, &texts->count, strdup(text)) ||
 		note_text_place(reader, option)) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 	}
 }
 
@@ -553,7 +553,7 @@ static void parse_word(struct reader *reader, const struct option *option, const
 		snprintf(known + len, sizeof(known) - len, "%s%s", i > 0 ? ", " : "",
 			option->words[i]);
 	}
-	mistake(reader, "\"%.80s\" is none of %s", text, known);
+	option_error(reader, "\"%.80s\" is none of %s", text, known);
 }
 
 static void free_origins(struct settings *settings) {
@@ -573,7 +573,7 @@ static void parse_listen(struct reader *reader, const struct option *option, con
 
 	(void)option;
 	if(!address) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 		return;
 	}
 	if(strcmp(text, DEFAULT_WORD) == 0) {
@@ -586,10 +586,10 @@ static void parse_listen(struct reader *reader, const struct option *option, con
 		error = "is no IPv6 address (only those may stand in brackets)";
 	}
 	if(error) {
-		mistake(reader, "\"%.200s\" %s", text, error);
+		option_error(reader, "\"%.200s\" %s", text, error);
 		free(address);
 	} else if(append_text(&settings->listen, &settings->listens, address)) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 	}
 }
 
@@ -605,15 +605,15 @@ static void parse_origin(struct reader *reader, const struct option *option, con
 	struct origin *grown =
 		realloc(settings->origin, (settings->origins + 1) * sizeof(*settings->origin));
 	if(!grown) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 		return;
 	}
 	settings->origin = grown;
 	int error = origin_parse(text, &grown[settings->origins], &right);
 	if(error == -ENOMEM) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 	} else if(error) {
-		mistake(reader, "\"%.200s\": %s", text, right);
+		option_error(reader, "\"%.200s\": %s", text, right);
 	} else {
 		settings->origins++;
 	}
@@ -635,13 +635,13 @@ static void parse_network(struct reader *reader, const struct option *option, co
 		return;
 	}
 	if(proxy_parse_network(text, &network, &right)) {
-		mistake(reader, "\"%.80s\" %s", text, right);
+		option_error(reader, "\"%.80s\" %s", text, right);
 		return;
 	}
 	struct proxy_network *grown =
 		realloc(trusted->network, (trusted->count + 1) * sizeof(*grown));
 	if(!grown) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 		return;
 	}
 	trusted->network = grown;
@@ -656,7 +656,7 @@ static void add_action(struct reader *reader, char *key, char *value) {
 	if(!grown) {
 		free(key);
 		free(value);
-		mistake_memory(reader);
+		option_error_memory(reader);
 		return;
 	}
 	reader->action = grown;
@@ -693,13 +693,13 @@ static bool is_backend_name(const char *text) {
 static void parse_backend(struct reader *reader, const struct option *option, const char *text) {
 	(void)option;
 	if(!is_backend_name(text)) {
-		mistake(reader, "\"%.80s\" is no name of a backend (use letters, digits, _ and -)",
-			text);
+		option_error(reader,
+			"\"%.80s\" is no name of a backend (use letters, digits, _ and -)", text);
 		return;
 	}
 	char *name = strdup(text);
 	if(!name) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 		return;
 	}
 	warn_dropped(reader);
@@ -709,7 +709,7 @@ static void parse_backend(struct reader *reader, const struct option *option, co
 static void add_backend_option(
 	struct reader *reader, const char *key, size_t key_len, const char *value) {
 	if(key_len + strlen(value) > CONFIG_VALUE_MAX) {
-		mistake(reader, "name and value are too long for a line of a file");
+		option_error(reader, "name and value are too long for a line of a file");
 		return;
 	}
 	char *key_copy = strndup(key, key_len);
@@ -718,7 +718,7 @@ static void add_backend_option(
 	if(!key_copy || !value_copy) {
 		free(key_copy);
 		free(value_copy);
-		mistake_memory(reader);
+		option_error_memory(reader);
 		return;
 	}
 	add_action(reader, key_copy, value_copy);
@@ -735,7 +735,7 @@ static void parse_backend_option(
 	size_t len = equals ? (size_t)(equals - text) : 0;
 
 	if(!equals || !is_backend_key(text, len)) {
-		mistake(reader, "\"%.80s\" is no option (use %s)", text, option->argument);
+		option_error(reader, "\"%.80s\" is no option (use %s)", text, option->argument);
 	} else {
 		add_backend_option(reader, text, len, equals + 1);
 	}
@@ -782,7 +782,8 @@ static const struct option *find_letter(char letter) {
 /* A line feed cannot be written into a file, and no value needs one. */
 static void set_option(struct reader *reader, const struct option *option, const char *text) {
 	if(text && (strchr(text, '\n') || strlen(text) > CONFIG_VALUE_MAX)) {
-		mistake(reader, "the value holds a line break or is too long for a line of a file");
+		option_error(
+			reader, "the value holds a line break or is too long for a line of a file");
 		return;
 	}
 	reader->set[option - options] = reader->place;
@@ -793,12 +794,13 @@ static void read_core_option(struct reader *reader, const struct ini_item *item)
 	const struct option *option = find_name(item->name.at, item->name.len);
 
 	if(!option || !option->key) {
-		mistake(reader, option ? "not possible in a file" : "unknown option in [core]");
+		option_error(
+			reader, option ? "not possible in a file" : "unknown option in [core]");
 		return;
 	}
 	char *value = strndup(item->value.at, item->value.len);
 	if(!value) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 		return;
 	}
 	set_option(reader, option, value);
@@ -809,7 +811,7 @@ static void read_backend_option(struct reader *reader, const struct ini_item *it
 	char *value = strndup(item->value.at, item->value.len);
 
 	if(!value) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 		return;
 	}
 	add_backend_option(reader, item->name.at, item->name.len, value);
@@ -818,7 +820,7 @@ static void read_backend_option(struct reader *reader, const struct ini_item *it
 
 typedef void section_fn(struct reader *reader, const struct ini_item *item);
 
-/* An unknown section is one mistake, however many options are in it. */
+/* An unknown section is one error, however many options are in it. */
 static void skip_option(struct reader *reader, const struct ini_item *item) {
 	(void)reader;
 	(void)item;
@@ -836,7 +838,7 @@ static section_fn *find_section(struct reader *reader, const struct ini_item *it
 		return read_backend_option;
 	}
 	set_given(reader, "", item->name.at, item->name.len);
-	mistake(reader, "unknown section (use [core] or [backend])");
+	option_error(reader, "unknown section (use [core] or [backend])");
 	return skip_option;
 }
 
@@ -851,7 +853,7 @@ static void read_text(struct reader *reader, const char *file, const char *text,
 		reader->place = (struct place){file, item.line, reader->place.order + 1};
 		if(result == INI_BAD) {
 			set_given(reader, "", "syntax", strlen("syntax"));
-			mistake(reader, "%s", item.error);
+			option_error(reader, "%s", item.error);
 			section = item.section ? skip_option : section;
 		} else if(result == INI_SECTION) {
 			section = find_section(reader, &item);
@@ -908,13 +910,13 @@ static void parse_file(struct reader *reader, const struct option *option, const
 
 	(void)option;
 	if(fd < 0) {
-		mistake(reader, "cannot read \"%.200s\": %s", text,
+		option_error(reader, "cannot read \"%.200s\": %s", text,
 			fd == -EINVAL ? "It is no regular file" : strerror(-fd));
 		return;
 	}
 	ssize_t len = content ? read_whole(fd, content, CONFIG_FILE_MAX) : -ENOMEM;
 	if(len < 0) {
-		mistake(reader, "cannot read \"%.200s\": %s", text, strerror((int)-len));
+		option_error(reader, "cannot read \"%.200s\": %s", text, strerror((int)-len));
 	} else {
 		read_text(reader, text, content, (size_t)len);
 		place.order = reader->place.order;
@@ -1074,11 +1076,11 @@ struct arguments {
 	size_t left;
 };
 
-/* Takes an option's value from the next argument. NULL, with a mistake, if there is none. */
+/* Takes an option's value from the next argument. NULL, with an error, if there is none. */
 static const char *take_value(
 	struct reader *reader, struct arguments *arguments, const struct option *option) {
 	if(arguments->left < 2) {
-		mistake(reader, "a value is missing (%s)", option->argument);
+		option_error(reader, "a value is missing (%s)", option->argument);
 		return NULL;
 	}
 	arguments->at++;
@@ -1094,9 +1096,9 @@ static void read_long(struct reader *reader, struct arguments *arguments) {
 
 	set_given(reader, "--", name, len);
 	if(!option) {
-		mistake(reader, "unknown option (--help lists all)");
+		option_error(reader, "unknown option (--help lists all)");
 	} else if(!option->argument && value) {
-		mistake(reader, "takes no value");
+		option_error(reader, "takes no value");
 	} else if(!option->argument) {
 		set_option(reader, option, NULL);
 	} else {
@@ -1115,7 +1117,7 @@ static void read_short(struct reader *reader, struct arguments *arguments) {
 		const struct option *option = find_letter(*letter);
 		set_given(reader, "-", letter, 1);
 		if(!option) {
-			mistake(reader, "unknown option (--help lists all)");
+			option_error(reader, "unknown option (--help lists all)");
 			return;
 		}
 		if(option->argument) {
@@ -1135,7 +1137,7 @@ static void read_short(struct reader *reader, struct arguments *arguments) {
 static void read_file_argument(struct reader *reader, const char *argument) {
 	if(reader->has_file) {
 		set_given(reader, "", argument, strlen(argument));
-		mistake(reader,
+		option_error(reader,
 			"no option (only one argument may be a configuration file, give others as "
 			"--config FILE)");
 		return;
@@ -1150,7 +1152,7 @@ static void read_argument(struct reader *reader, struct arguments *arguments) {
 
 	if(strcmp(argument, "--") == 0) {
 		set_given(reader, "", "--", 2);
-		mistake(reader, "starting a program is not supported by this version");
+		option_error(reader, "starting a program is not supported by this version");
 		reader->stop = true;
 	} else if(strncmp(argument, "--", 2) == 0) {
 		read_long(reader, arguments);
@@ -1188,7 +1190,8 @@ static void check_marks(struct reader *reader) {
 		strlen(options[later].name));
 	value_write(VALUE_SIZE, settings->buffer_low, low_text);
 	value_write(VALUE_SIZE, settings->buffer_high, high_text);
-	mistake(reader, "buffer-low (%s) has to be below buffer-high (%s)", low_text, high_text);
+	option_error(
+		reader, "buffer-low (%s) has to be below buffer-high (%s)", low_text, high_text);
 }
 
 /* Nobody would have to send a header, which is not what was asked for. */
@@ -1201,7 +1204,7 @@ static void check_proxies(struct reader *reader) {
 	}
 	reader->place = reader->set[option - options];
 	set_given(reader, reader->place.file ? "" : "--", option->name, strlen(option->name));
-	mistake(reader, "needs a trusted-proxy: only those may send PROXY headers");
+	option_error(reader, "needs a trusted-proxy: only those may send PROXY headers");
 }
 
 /* Second pass: plugins and the backend */
@@ -1235,7 +1238,7 @@ static void select_backend(struct reader *reader, const char *name) {
 	if(!builtin) {
 		config->backend_name = strdup(name);
 		if(!config->backend_name) {
-			mistake_memory(reader);
+			option_error_memory(reader);
 			return;
 		}
 	}
@@ -1243,7 +1246,7 @@ static void select_backend(struct reader *reader, const char *name) {
 		config->settings.plugin_path, builtin ? NULL : name, &config->backend, error);
 	if(result) {
 		config->backend = NULL;
-		mistake(reader, "%s", error[0] ? error : strerror(-result));
+		option_error(reader, "%s", error[0] ? error : strerror(-result));
 	}
 }
 
@@ -1254,15 +1257,15 @@ static void pass_option(struct reader *reader, const struct action *action) {
 	int error = backend_configure(config->backend, action->key, action->value);
 
 	if(error == -ENOTSUP) {
-		mistake(reader, "the backend (%s) takes no options", name);
+		option_error(reader, "the backend (%s) takes no options", name);
 	} else if(error && error != -ENOMEM) {
-		mistake(reader,
+		option_error(reader,
 			"\"%.200s\" is refused by the backend (%s): no such option or no such "
 			"value",
 			action->value, name);
 	} else if(error || asprintf(&text, "%s=%s", action->key, action->value) < 0 ||
 		append_text(&config->backend_option, &config->backend_options, text)) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 	}
 }
 
@@ -1311,7 +1314,7 @@ static void check_backend(struct reader *reader) {
 			break;
 		}
 	}
-	mistake(reader, "%s", text[0] ? text : strerror(-result));
+	option_error(reader, "%s", text[0] ? text : strerror(-result));
 }
 
 /* A reload keeps the directory that the plugins in use come from. */
@@ -1328,7 +1331,7 @@ static void keep_plugin_path(struct reader *reader) {
 	free(*path);
 	*path = strdup(reader->plugin_path);
 	if(!*path) {
-		mistake_memory(reader);
+		option_error_memory(reader);
 	}
 }
 
@@ -1341,7 +1344,7 @@ static void load_backend(struct reader *reader) {
 	int error = plugin_load_directory(directory);
 	if(error) {
 		set_given(reader, "", "plugin-path", strlen("plugin-path"));
-		mistake(reader, "cannot load plugins: %s", strerror(-error));
+		option_error(reader, "cannot load plugins: %s", strerror(-error));
 		return;
 	}
 	run_actions(reader);
@@ -1350,7 +1353,7 @@ static void load_backend(struct reader *reader) {
 	}
 }
 
-/* The place of an option that was given, for a mistake that only the whole shows. */
+/* The place of an option that was given, for an error that only the whole shows. */
 static void blame(struct reader *reader, const char *name) {
 	const struct option *option = find_name(name, strlen(name));
 	reader->place = reader->set[option - options];
@@ -1372,43 +1375,43 @@ static void blame_text(struct reader *reader, const char *name, size_t number) {
 
 static void load_tls(struct reader *reader) {
 	const struct settings *settings = &reader->config->settings;
-	struct tls_mistake wrong;
+	struct tls_error wrong;
 	if(settings->key.count > 0 && settings->key.count != settings->cert.count) {
 		blame(reader, "key");
-		mistake(reader,
+		option_error(reader,
 			"there are %zu keys for %zu certificates (give one for each, or none)",
 			settings->key.count, settings->cert.count);
 	} else if(settings->tls == SETTINGS_TLS_REQUIRED && settings->cert.count == 0) {
 		blame(reader, "tls");
-		mistake(reader, "\"required\" needs a certificate (cert)");
+		option_error(reader, "\"required\" needs a certificate (cert)");
 	} else if(settings->client_verify != TLS_VERIFY_OFF && !settings->client_ca) {
 		blame(reader, "client-verify");
-		mistake(reader, "needs authorities to verify against (client-ca)");
+		option_error(reader, "needs authorities to verify against (client-ca)");
 	} else if(settings->client_verify != TLS_VERIFY_OFF &&
 		(settings->tls == SETTINGS_TLS_OFF || settings->cert.count == 0)) {
 		blame(reader, "client-verify");
-		mistake(reader, "has no effect without TLS (cert, tls)");
+		option_error(reader, "has no effect without TLS (cert, tls)");
 	} else if(settings->client_verify == TLS_VERIFY_REQUIRED &&
 		settings->tls != SETTINGS_TLS_REQUIRED && !settings->redirect_https) {
 		blame(reader, "client-verify");
-		mistake(reader,
+		option_error(reader,
 			"\"required\" while plain connections get in without any certificate "
 			"(use tls = required or redirect-https = yes)");
 	} else if(config_open_tls(settings, &reader->config->tls, &wrong)) {
 		blame_text(reader, wrong.option, wrong.pair);
-		mistake(reader, "%s", wrong.text);
+		option_error(reader, "%s", wrong.text);
 	}
 }
 
 int config_open_tls(
-	const struct settings *settings, struct tls_context **out, struct tls_mistake *mistake) {
+	const struct settings *settings, struct tls_context **out, struct tls_error *error) {
 	*out = NULL;
 	if(settings->tls == SETTINGS_TLS_OFF || settings->cert.count == 0) {
 		return 0;
 	}
 	struct tls_pair *pairs = calloc(settings->cert.count, sizeof(*pairs));
 	if(!pairs) {
-		*mistake = (struct tls_mistake){.option = "cert", .text = "out of memory"};
+		*error = (struct tls_error){.option = "cert", .text = "out of memory"};
 		return -ENOMEM;
 	}
 	for(size_t i = 0; i < settings->cert.count; i++) {
@@ -1422,7 +1425,7 @@ int config_open_tls(
 		.client_ca = settings->client_ca,
 		.verify = (enum tls_verify)settings->client_verify,
 	};
-	int result = tls_server_open(out, &server, mistake);
+	int result = tls_server_open(out, &server, error);
 	free(pairs);
 	return result;
 }
@@ -1433,7 +1436,7 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 	if(reader->stop || reader->no_memory) {
 		return;
 	}
-	if(reader->mistakes == 0) {
+	if(reader->errors == 0) {
 		check_marks(reader);
 		load_tls(reader);
 		check_proxies(reader);
@@ -1457,7 +1460,7 @@ int config_read_again(struct config *config, const struct config *running, int a
 	if(reader.no_memory) {
 		return -ENOMEM;
 	}
-	return reader.mistakes > 0 ? -EINVAL : 0;
+	return reader.errors > 0 ? -EINVAL : 0;
 }
 
 int config_read(struct config *config, int argc, char **argv) {

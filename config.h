@@ -5,8 +5,8 @@
  */
 #ifndef WEBSOCKSY_CONFIG_H
 #define WEBSOCKSY_CONFIG_H
-#include "plugin.h"
 #include "config/settings.h"
+#include "plugin.h"
 
 #include <stdbool.h>
 
@@ -31,18 +31,18 @@ struct config {
 	char **backend_option; /* "key=value", in order */
 };
 
-struct tls_mistake;
+struct tls_error;
 
 /*
  * Reads certificates and keys of `settings` into `*out` (NULL: TLS is off): one reference. 0, or negative errno with
- * what is wrong in `mistake`.
+ * what is wrong in `error`.
  */
 int config_open_tls(
-	const struct settings *settings, struct tls_context **out, struct tls_mistake *mistake);
+	const struct settings *settings, struct tls_context **out, struct tls_error *error);
 
 /*
  * Reads the command line and the files that it names into `config`; loads framing plugins and the
- * backend and passes it its options. 0, or negative errno after one line for each mistake in the
+ * backend and passes it its options. 0, or negative errno after one line for each error in the
  * log, naming file and line (or the command line), key, and what would be right. `config` need not
  * be initialised and is to be freed either way. Reads everything anew on each call, so the same
  * arguments serve for a reload. The log level is left alone: applying it, as all settings, is the

@@ -184,7 +184,7 @@ static unsigned stream_flush(struct stream *stream) {
 }
 
 static void stream_run(struct ev_io *io) {
-	struct stream *stream = LOOP_OWNER(io, struct stream, io);
+	struct stream *stream = container_of(io, struct stream, io);
 	unsigned events = 0;
 	if(io->ready & io->want & LOOP_OUT) {
 		events |= stream_flush(stream);
@@ -202,7 +202,7 @@ static void stream_init(
 	stream->ops = ops;
 	stream->loop = loop;
 	stream->fn = fn;
-	stream->transform = NULL;
+	stream->state = NULL;
 	stream->out = (struct bufq){0};
 	stream->progress_ms = 0;
 	stream->sent = 0;
@@ -253,7 +253,7 @@ ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 	if(got > 0 || got == -EMSGSIZE || (got == 0 && stream->datagram)) {
 		return got;
 	}
-	if(got != -EAGAIN || !stream->transform) {
+	if(got != -EAGAIN || !stream->state) {
 		/* A kind that takes more off the socket than it hands on knows itself when that is empty. */
 		loop_used_up(&stream->io, LOOP_IN);
 	}

@@ -59,7 +59,7 @@ struct stream {
 	const struct stream_ops *ops;
 	struct loop *loop;
 	stream_fn *fn;
-	void *transform; /* what the kind keeps for itself */
+	void *state; /* what the kind keeps for itself */
 	struct bufq out; /* what the kernel has not taken yet */
 	uint64_t
 		progress_ms; /* when the backlog last shrank or began, or the other side took bytes */

@@ -216,7 +216,7 @@ static int is_framing_plugin(const struct dirent *file) {
 	const char *name = file->d_name;
 	size_t len = strlen(name);
 	return len > 3 && !strcmp(name + len - 3, ".so") && name[0] != '.' &&
-	       strncmp(name, "backend_", 8) != 0;
+		strncmp(name, "backend_", 8) != 0;
 }
 
 /* Not alphasort(): the order must not follow a locale. */
@@ -680,8 +680,9 @@ void core_refuse(websocket *ws, unsigned status, const char *message) {
 	struct query_view *view = registry.view;
 	if(!view || ws != &view->ws) {
 		if(log_limit_pass(&registry.limit, now_ms())) {
-			log_write(LOG_WARNING, "core_refuse: ignored, the connection given is not "
-					       "being asked about");
+			log_write(LOG_WARNING,
+				"core_refuse: ignored, the connection given is not "
+				"being asked about");
 		}
 		return;
 	}

@@ -52,7 +52,8 @@ enum websocket_result {
 struct websocket_parser {
 	union {
 		uint64_t payload_left; /* of the frame whose payload is arriving */
-		const char *error; /* with WEBSOCKET_BAD, behind which nothing arrives: what was wrong, static */
+		const char *
+			error; /* with WEBSOCKET_BAD, behind which nothing arrives: what was wrong, static */
 	};
 	uint8_t *control; /* payload so far of a control frame that is cut; mostly NULL */
 	uint32_t utf8; /* state of the running text message */

@@ -6,13 +6,13 @@
  * Invariants: nothing is announced as ready before it listens; what was opened is closed in reverse order.
  */
 #include "websocksy.h"
+#include "base/log.h"
+#include "base/loop.h"
 #include "bridge/bridge.h"
 #include "builtins.h"
 #include "config.h"
-#include "base/log.h"
-#include "base/loop.h"
-#include "service/notify.h"
 #include "plugin.h"
+#include "service/notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +74,7 @@ static void reload(struct daemon *daemon) {
 }
 
 static void signal_received(struct loop *loop, int number) {
-	struct daemon *daemon = LOOP_OWNER(loop, struct daemon, loop);
+	struct daemon *daemon = container_of(loop, struct daemon, loop);
 	if(number == SIGHUP && bridge_is_stopping(daemon->bridge)) {
 		return;
 	}
@@ -88,7 +88,7 @@ static void signal_received(struct loop *loop, int number) {
 }
 
 static void watchdog_due(struct ev_timer *timer) {
-	struct daemon *daemon = LOOP_OWNER(timer, struct daemon, watchdog);
+	struct daemon *daemon = container_of(timer, struct daemon, watchdog);
 	notify_send("WATCHDOG=1");
 	if(loop_timer_set(&daemon->loop, timer, daemon->loop.now_ms + daemon->watchdog_ms)) {
 		log_write(LOG_ERROR, "no memory for the watchdog's timer");

@@ -96,7 +96,7 @@ typedef int64_t (*ws_framing)(uint8_t *data, size_t length, size_t last_read, ws
  * Optional companion of a framing function: is this configuration usable?
  *
  * Returns NULL if it is, otherwise a static string that says what would be right. Called before any
- * connection uses the configuration, so that a mistake is a message at start and not a broken session.
+ * connection uses the configuration, so that an error is a message at start and not a broken session.
  */
 typedef const char *(*ws_framing_check)(const char *config);
 

@@ -15,7 +15,7 @@
 
 static_assert(sizeof(struct buffer_chunk) == 16384, "a chunk fills four pages");
 
-#define CARRY_MIN 4096
+#define DYNBUF_MIN 4096
 
 static struct buffer_chunk *pool_take(struct buffer_pool *pool) {
 	struct buffer_chunk *chunk = pool->free;
@@ -154,42 +154,42 @@ void bufq_consume(struct bufq *queue, struct buffer_pool *pool, size_t len) {
 	}
 }
 
-int carry_reserve(struct carry *carry, size_t more) {
+int dynbuf_reserve(struct dynbuf *buf, size_t more) {
 	size_t need;
-	if(__builtin_add_overflow(carry->len, more, &need)) {
+	if(__builtin_add_overflow(buf->len, more, &need)) {
 		return -ENOMEM;
 	}
-	if(need <= carry->cap) {
+	if(need <= buf->cap) {
 		return 0;
 	}
-	size_t cap = carry->cap ? carry->cap : CARRY_MIN;
+	size_t cap = buf->cap ? buf->cap : DYNBUF_MIN;
 	while(cap < need) {
 		if(__builtin_mul_overflow(cap, 2, &cap)) {
 			return -ENOMEM;
 		}
 	}
-	uint8_t *data = realloc(carry->data, cap);
+	uint8_t *data = realloc(buf->data, cap);
 	if(!data) {
 		return -ENOMEM;
 	}
-	carry->data = data;
-	carry->cap = cap;
+	buf->data = data;
+	buf->cap = cap;
 	return 0;
 }
 
-int carry_append(struct carry *carry, const void *data, size_t len) {
+int dynbuf_append(struct dynbuf *buf, const void *data, size_t len) {
 	if(len == 0) {
 		return 0;
 	}
-	if(carry_reserve(carry, len)) {
+	if(dynbuf_reserve(buf, len)) {
 		return -ENOMEM;
 	}
-	memcpy(carry->data + carry->len, data, len);
-	carry->len += len;
+	memcpy(buf->data + buf->len, data, len);
+	buf->len += len;
 	return 0;
 }
 
-void carry_free(struct carry *carry) {
-	free(carry->data);
-	*carry = (struct carry){0};
+void dynbuf_free(struct dynbuf *buf) {
+	free(buf->data);
+	*buf = (struct dynbuf){0};
 }

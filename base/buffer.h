@@ -49,19 +49,19 @@ int bufq_peek(const struct bufq *queue, size_t offset, size_t len, struct iovec 
 /* Drops `len` bytes (at most queue->len) from the front; emptied chunks go to the pool. */
 void bufq_consume(struct bufq *queue, struct buffer_pool *pool, size_t len);
 
-/* Contiguous bytes that may grow at the end. Zero is empty; carry_free() gives the memory back. */
-struct carry {
+/* Contiguous bytes that may grow at the end. Zero is empty; dynbuf_free() gives the memory back. */
+struct dynbuf {
 	uint8_t *data;
 	size_t len;
 	size_t cap;
 };
 
 /* Makes room for `more` bytes behind the present ones, growing geometrically. 0 or -ENOMEM. */
-int carry_reserve(struct carry *carry, size_t more);
+int dynbuf_reserve(struct dynbuf *buf, size_t more);
 
 /* Appends a copy of `len` bytes. 0 or -ENOMEM. */
-int carry_append(struct carry *carry, const void *data, size_t len);
+int dynbuf_append(struct dynbuf *buf, const void *data, size_t len);
 
 /* Empties it and gives its memory back. */
-void carry_free(struct carry *carry);
+void dynbuf_free(struct dynbuf *buf);
 #endif

@@ -111,7 +111,7 @@ static void replace_controls(char *text, size_t len) {
 		if(byte < 0x20 || byte == 0x7f) {
 			text[at] = '?';
 		} else if(byte == 0xc2 && at + 1 < len && (uint8_t)text[at + 1] >= 0x80 &&
-			  (uint8_t)text[at + 1] <= 0x9f) { /* U+0080 to U+009F */
+			(uint8_t)text[at + 1] <= 0x9f) { /* U+0080 to U+009F */
 			text[at++] = '?';
 			text[at] = '?';
 		}

@@ -27,19 +27,19 @@
 #define LOOP_HEAP_MIN 64
 #define LOOP_IOS_MIN 64
 
-void link_init(struct link *head) {
+void list_init(struct list *head) {
 	head->next = head;
 	head->prev = head;
 }
 
-void link_append(struct link *head, struct link *node) {
+void list_append(struct list *head, struct list *node) {
 	node->prev = head->prev;
 	node->next = head;
 	head->prev->next = node;
 	head->prev = node;
 }
 
-void link_remove(struct link *node) {
+void list_remove(struct list *node) {
 	assert(node->next && node->prev);
 	node->prev->next = node->next;
 	node->next->prev = node->prev;
@@ -47,7 +47,7 @@ void link_remove(struct link *node) {
 	node->prev = NULL;
 }
 
-bool link_is_linked(const struct link *node) {
+bool list_is_linked(const struct list *node) {
 	return node->next != NULL;
 }
 
@@ -60,10 +60,10 @@ static uint64_t clock_ms(void) {
 /* Keeps the invariant of the run queues after a change of ready or want. */
 static void io_update(struct loop *loop, struct ev_io *io) {
 	bool runnable = io->ready & io->want;
-	if(runnable && !link_is_linked(&io->run)) {
-		link_append(io->ready & LOOP_LATE ? &loop->heavy : &loop->run, &io->run);
-	} else if(!runnable && link_is_linked(&io->run)) {
-		link_remove(&io->run);
+	if(runnable && !list_is_linked(&io->run)) {
+		list_append(io->ready & LOOP_LOW ? &loop->low : &loop->run, &io->run);
+	} else if(!runnable && list_is_linked(&io->run)) {
+		list_remove(&io->run);
 	}
 }
 
@@ -110,7 +110,7 @@ static void io_init(struct loop *loop, struct ev_io *io, unsigned want, ev_io_fn
 	io->fn = fn;
 	loop->ios[io->fd] = io;
 #ifdef LOOP_CHECK
-	link_append(&loop->all, &io->all);
+	list_append(&loop->all, &io->all);
 #endif
 	io_update(loop, io);
 }
@@ -129,11 +129,11 @@ static int io_add(struct loop *loop, struct ev_io *io, int fd, uint32_t events) 
 
 /* Forgets the io without touching the descriptor or its registration. */
 static void io_forget(struct loop *loop, struct ev_io *io) {
-	if(link_is_linked(&io->run)) {
-		link_remove(&io->run);
+	if(list_is_linked(&io->run)) {
+		list_remove(&io->run);
 	}
 #ifdef LOOP_CHECK
-	link_remove(&io->all);
+	list_remove(&io->all);
 #endif
 	loop->ios[io->fd] = NULL;
 	io->fd = -1;
@@ -190,8 +190,8 @@ static int heap_grow(struct loop *loop) {
 
 /* Milliseconds until something is due, for epoll_wait. */
 static int turn_timeout(const struct loop *loop) {
-	bool runnable = loop->run.next != &loop->run || loop->heavy.next != &loop->heavy;
-	if(runnable || loop->dead) {
+	bool runnable = loop->run.next != &loop->run || loop->low.next != &loop->low;
+	if(runnable || loop->deferred) {
 		return 0;
 	}
 	if(loop->timers == 0) {
@@ -236,28 +236,28 @@ static int turn_collect(struct loop *loop) {
 }
 
 /* Those in front of the heavy ones join the batch; the others keep their places. */
-static void take_heavy(struct loop *loop, struct link *batch) {
-	for(int i = 0; i < LOOP_HEAVY && loop->heavy.next != &loop->heavy; i++) {
-		struct link *first = loop->heavy.next;
-		link_remove(first);
-		link_append(batch, first);
+static void take_low_priority(struct loop *loop, struct list *batch) {
+	for(int i = 0; i < LOOP_LOW_PER_TURN && loop->low.next != &loop->low; i++) {
+		struct list *first = loop->low.next;
+		list_remove(first);
+		list_append(batch, first);
 	}
 }
 
 /* Runs what is in the run queue now, each entry once; what becomes runnable meanwhile is for the next turn. */
 static void turn_run(struct loop *loop) {
-	struct link batch;
-	link_init(&batch);
+	struct list batch;
+	list_init(&batch);
 	if(loop->run.next != &loop->run) {
 		batch = loop->run;
 		batch.next->prev = &batch;
 		batch.prev->next = &batch;
-		link_init(&loop->run);
+		list_init(&loop->run);
 	}
-	take_heavy(loop, &batch);
+	take_low_priority(loop, &batch);
 	while(batch.next != &batch) {
-		struct ev_io *io = LOOP_OWNER(batch.next, struct ev_io, run);
-		link_remove(&io->run);
+		struct ev_io *io = container_of(batch.next, struct ev_io, run);
+		list_remove(&io->run);
 		io->fn(io);
 		/* Closed ios are still in memory (dead list) and have nothing that they want. */
 		if(io->ready & LOOP_LEVEL) {
@@ -275,19 +275,19 @@ static void turn_timers(struct loop *loop) {
 	}
 }
 
-static void turn_free(struct loop *loop) {
-	while(loop->dead) {
-		struct ev_dead *dead = loop->dead;
-		loop->dead = dead->next;
+static void turn_free_deferred(struct loop *loop) {
+	while(loop->deferred) {
+		struct deferred_free *dead = loop->deferred;
+		loop->deferred = dead->next;
 		dead->free(dead);
 	}
 }
 
 static void turn_check(const struct loop *loop) {
 #ifdef LOOP_CHECK
-	for(const struct link *at = loop->all.next; at != &loop->all; at = at->next) {
-		const struct ev_io *io = LOOP_OWNER(at, struct ev_io, all);
-		assert(!(io->ready & io->want) == !link_is_linked(&io->run));
+	for(const struct list *at = loop->all.next; at != &loop->all; at = at->next) {
+		const struct ev_io *io = container_of(at, struct ev_io, all);
+		assert(!(io->ready & io->want) == !list_is_linked(&io->run));
 	}
 #else
 	(void)loop;
@@ -295,7 +295,7 @@ static void turn_check(const struct loop *loop) {
 }
 
 static void signals_run(struct ev_io *io) {
-	struct loop *loop = LOOP_OWNER(io, struct loop, signal_io);
+	struct loop *loop = container_of(io, struct loop, signal_io);
 	struct signalfd_siginfo info;
 	while(read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		loop->on_signal(loop, (int)info.ssi_signo);
@@ -304,10 +304,10 @@ static void signals_run(struct ev_io *io) {
 }
 
 int loop_open(struct loop *loop) {
-	link_init(&loop->run);
-	link_init(&loop->heavy);
+	list_init(&loop->run);
+	list_init(&loop->low);
 #ifdef LOOP_CHECK
-	link_init(&loop->all);
+	list_init(&loop->all);
 #endif
 	loop->epoll_fd = -1;
 	loop->signal_io.fd = -1;
@@ -317,8 +317,8 @@ int loop_open(struct loop *loop) {
 		return -ENOMEM;
 	}
 	loop->scratch = memory + LOOP_SCRATCH_HEAD;
-	loop->transform = malloc(LOOP_SCRATCH_SIZE);
-	if(!loop->transform) {
+	loop->ciphertext = malloc(LOOP_SCRATCH_SIZE);
+	if(!loop->ciphertext) {
 		return -ENOMEM;
 	}
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -329,7 +329,7 @@ int loop_open(struct loop *loop) {
 }
 
 void loop_close(struct loop *loop) {
-	turn_free(loop);
+	turn_free_deferred(loop);
 	loop_close_io(loop, &loop->signal_io);
 	if(loop->epoll_fd >= 0) {
 		close(loop->epoll_fd);
@@ -344,8 +344,8 @@ void loop_close(struct loop *loop) {
 		free(loop->scratch - LOOP_SCRATCH_HEAD);
 		loop->scratch = NULL;
 	}
-	free(loop->transform);
-	loop->transform = NULL;
+	free(loop->ciphertext);
+	loop->ciphertext = NULL;
 	buffer_pool_clear(&loop->pool);
 }
 
@@ -431,8 +431,8 @@ void loop_want(struct loop *loop, struct ev_io *io, unsigned want) {
 
 void loop_used_up(struct ev_io *io, unsigned bits) {
 	io->ready &= (uint8_t)~bits;
-	if(!(io->ready & io->want) && link_is_linked(&io->run)) {
-		link_remove(&io->run);
+	if(!(io->ready & io->want) && list_is_linked(&io->run)) {
+		list_remove(&io->run);
 	}
 }
 
@@ -441,10 +441,10 @@ void loop_set_ready(struct loop *loop, struct ev_io *io, unsigned bits) {
 	io_update(loop, io);
 }
 
-void loop_set_heavy(struct loop *loop, struct ev_io *io, bool heavy) {
-	unsigned ready = heavy ? io->ready | LOOP_LATE : io->ready & ~LOOP_LATE;
-	if(io->ready != ready && link_is_linked(&io->run)) {
-		link_remove(&io->run);
+void loop_set_low_priority(struct loop *loop, struct ev_io *io, bool low) {
+	unsigned ready = low ? io->ready | LOOP_LOW : io->ready & ~LOOP_LOW;
+	if(io->ready != ready && list_is_linked(&io->run)) {
+		list_remove(&io->run);
 	}
 	io->ready = (uint8_t)ready;
 	io_update(loop, io);
@@ -489,9 +489,9 @@ void loop_timer_cancel(struct loop *loop, struct ev_timer *timer) {
 	}
 }
 
-void loop_bury(struct loop *loop, struct ev_dead *dead) {
-	dead->next = loop->dead;
-	loop->dead = dead;
+void loop_defer_free(struct loop *loop, struct deferred_free *dead) {
+	dead->next = loop->deferred;
+	loop->deferred = dead;
 }
 
 int loop_run(struct loop *loop) {
@@ -502,7 +502,7 @@ int loop_run(struct loop *loop) {
 		}
 		turn_run(loop);
 		turn_timers(loop);
-		turn_free(loop);
+		turn_free_deferred(loop);
 		turn_check(loop);
 	}
 	return 0;

@@ -16,18 +16,18 @@
 #define LOOP_OUT 2u /* writing is worth a try */
 /* The other side has hung up or there is an error: reading will not block any more. Stays set. */
 #define LOOP_HUP 4u
-/* In `ready`, but nothing that could be wanted: registered level-triggered, see loop_add_level(); loop_set_heavy(). */
+/* In `ready`, but nothing that could be wanted: registered level-triggered, see loop_add_level(); loop_set_low_priority(). */
 #define LOOP_LEVEL 128u
-#define LOOP_LATE 64u
+#define LOOP_LOW 64u
 
 /* Doubly linked ring; a node that is in no ring has next NULL. */
-struct link {
-	struct link *next;
-	struct link *prev;
+struct list {
+	struct list *next;
+	struct list *prev;
 };
 
 /* The structure of `type` whose `member` is at `pointer`. */
-#define LOOP_OWNER(pointer, type, member)                                                          \
+#define container_of(pointer, type, member)                                                        \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 struct ev_io;
@@ -41,12 +41,12 @@ typedef void ev_io_fn(struct ev_io *io);
 struct ev_io {
 	int fd; /* -1: not registered */
 	uint16_t generation; /* tells events of this registration from those of older ones */
-	uint8_t ready; /* and LOOP_LEVEL, LOOP_LATE */
+	uint8_t ready; /* and LOOP_LEVEL, LOOP_LOW */
 	uint8_t want;
 	ev_io_fn *fn;
-	struct link run; /* in one of the two run queues exactly while ready & want */
+	struct list run; /* in one of the two run queues exactly while ready & want */
 #ifdef LOOP_CHECK
-	struct link all;
+	struct list all;
 #endif
 };
 
@@ -61,12 +61,12 @@ struct ev_timer {
 };
 
 /* Something to be freed at the end of the turn, embedded in its owner. */
-struct ev_dead {
-	struct ev_dead *next;
-	void (*free)(struct ev_dead *dead);
+struct deferred_free {
+	struct deferred_free *next;
+	void (*free)(struct deferred_free *dead);
 };
 
-#define LOOP_HEAVY 4 /* heavy ones that run in one turn */
+#define LOOP_LOW_PER_TURN 4 /* heavy ones that run in one turn */
 
 /* Where reads go: one buffer for all, lent to whoever runs. */
 #define LOOP_SCRATCH_HEAD 64 /* room in front, for a frame header */
@@ -80,28 +80,28 @@ struct loop {
 	uint16_t generation;
 	uint64_t now_ms; /* steady clock, read once a turn */
 	uint64_t turns;
-	struct link run; /* the run queue */
-	struct link heavy; /* that of those who take long */
+	struct list run; /* the run queue */
+	struct list low; /* that of those who take long */
 	struct ev_timer **heap; /* 1-based */
 	size_t timers;
 	size_t heap_cap;
-	struct ev_dead *dead;
+	struct deferred_free *deferred;
 	bool stop;
 	uint8_t *scratch; /* LOOP_SCRATCH_SIZE bytes with head room in front and tail room behind */
-	uint8_t *transform; /* as large, for who decrypts or inflates what arrives in it */
+	uint8_t *ciphertext; /* as large, for who decrypts or inflates what arrives in it */
 	struct buffer_pool pool;
 	struct ev_io signal_io;
 	void (*on_signal)(struct loop *loop, int signal);
 #ifdef LOOP_CHECK
-	struct link all;
+	struct list all;
 #endif
 };
 
-/* A ring with `head` alone; its nodes are linked with link_append() and taken out with link_remove(). */
-void link_init(struct link *head);
-void link_append(struct link *head, struct link *node);
-void link_remove(struct link *node);
-bool link_is_linked(const struct link *node);
+/* A ring with `head` alone; its nodes are linked with list_append() and taken out with list_remove(). */
+void list_init(struct list *head);
+void list_append(struct list *head, struct list *node);
+void list_remove(struct list *node);
+bool list_is_linked(const struct list *node);
 
 /* Prepares a zeroed loop. 0 or negative errno; loop_close() in either case. */
 int loop_open(struct loop *loop);
@@ -151,17 +151,17 @@ void loop_used_up(struct ev_io *io, unsigned bits);
 void loop_set_ready(struct loop *loop, struct ev_io *io, unsigned bits);
 
 /*
- * While an io is heavy, running it may compute for long, so only LOOP_HEAVY of these run in each turn, in the order
+ * While an io is heavy, running it may compute for long, so only LOOP_LOW_PER_TURN of these run in each turn, in the order
  * in which they became runnable, behind the others.
  */
-void loop_set_heavy(struct loop *loop, struct ev_io *io, bool heavy);
+void loop_set_low_priority(struct loop *loop, struct ev_io *io, bool low);
 
 /* Arms or re-arms for `due_ms` on the loop's clock. 0 or -ENOMEM (then not armed). */
 int loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms);
 void loop_timer_cancel(struct loop *loop, struct ev_timer *timer);
 
 /* Frees `dead` at the end of the turn. */
-void loop_bury(struct loop *loop, struct ev_dead *dead);
+void loop_defer_free(struct loop *loop, struct deferred_free *dead);
 
 /* Runs turns until loop->stop. 0 or negative errno if epoll itself fails. */
 int loop_run(struct loop *loop);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * How single values of options are written: numbers with units, addresses, paths. It must not know which
- * option a value is for, nor say whose mistake it is: that is the caller's.
+ * option a value is for, nor say whose error it is: that is the caller's.
  * Invariants: what value_write() writes, value_read() reads as the same number.
  */
 #include "base/value.h"

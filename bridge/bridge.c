@@ -8,18 +8,18 @@
  */
 #include "bridge/bridge.h"
 
-#include "http/auth.h"
+#include "base/log.h"
 #include "bridge/connection.h"
 #include "bridge/handshake.h"
-#include "network/listener.h"
-#include "base/log.h"
-#include "network/proxy.h"
 #include "bridge/relay.h"
+#include "http/auth.h"
+#include "http/web.h"
+#include "network/listener.h"
+#include "network/proxy.h"
 #include "network/resolve.h"
 #include "network/tls.h"
 #include "network/trust.h"
 #include "network/watch.h"
-#include "http/web.h"
 
 #include <errno.h>
 #include <search.h>
@@ -28,11 +28,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BRIDGE_SURPLUS 64 /* connections above the limit that live long enough to be told 503 */
+#define BRIDGE_OVER_LIMIT 64 /* connections above the limit that live long enough to be told 503 */
 #define BRIDGE_RESERVED 64 /* descriptors that are no client's and no peer's */
 
 /* How many connections an address has. */
-struct visitor {
+struct ip_counter {
 	uint64_t key[2];
 	size_t count;
 };
@@ -44,9 +44,9 @@ struct bridge {
 	struct watch *watch; /* of the certificate files; NULL: there are none */
 	struct trust trust; /* a reload empties it */
 	struct ev_timer grace;
-	void *visitors; /* tsearch(3) tree of struct visitor */
+	void *ip_counters; /* tsearch(3) tree of struct ip_counter */
 	size_t count;
-	size_t surplus; /* of them, those that are above a limit and will be told 503 */
+	size_t over_limit; /* of them, those that are above a limit and will be told 503 */
 	size_t fd_limit;
 };
 
@@ -54,7 +54,7 @@ struct bridge {
 
 static size_t max_clients(const struct bridge *bridge) {
 	size_t limit = bridge->config.settings.max_clients;
-	size_t reserved = BRIDGE_RESERVED + BRIDGE_SURPLUS;
+	size_t reserved = BRIDGE_RESERVED + BRIDGE_OVER_LIMIT;
 	if(limit > 0) {
 		return limit;
 	}
@@ -62,15 +62,15 @@ static size_t max_clients(const struct bridge *bridge) {
 	return bridge->fd_limit > reserved + 2 ? (bridge->fd_limit - reserved) / 2 : 1;
 }
 
-static int visitor_compare(const void *a, const void *b) {
-	const struct visitor *left = a;
-	const struct visitor *right = b;
+static int ip_counter_compare(const void *a, const void *b) {
+	const struct ip_counter *left = a;
+	const struct ip_counter *right = b;
 	return memcmp(left->key, right->key, sizeof(left->key));
 }
 
 /* An IPv4 address, or the first half of an IPv6 address: one customer has a /64. */
-static bool visitor_key(const union proxy_address *address, struct visitor *out) {
-	*out = (struct visitor){0};
+static bool ip_counter_key(const union proxy_address *address, struct ip_counter *out) {
+	*out = (struct ip_counter){0};
 	if(address->any.sa_family == AF_INET) {
 		memcpy(&out->key[1], &address->in.sin_addr, 4);
 	} else if(address->any.sa_family == AF_INET6 &&
@@ -85,20 +85,20 @@ static bool visitor_key(const union proxy_address *address, struct visitor *out)
 }
 
 /* Counts the connection for its address. False: there are too many already. */
-static bool visitor_enter(struct bridge *bridge, struct connection *connection) {
+static bool ip_counter_enter(struct bridge *bridge, struct connection *connection) {
 	size_t limit = bridge->config.settings.max_clients_per_ip;
-	struct visitor key;
-	if(limit == 0 || !visitor_key(&connection->address, &key)) {
+	struct ip_counter key;
+	if(limit == 0 || !ip_counter_key(&connection->address, &key)) {
 		return true;
 	}
-	struct visitor **found = tfind(&key, &bridge->visitors, visitor_compare);
+	struct ip_counter **found = tfind(&key, &bridge->ip_counters, ip_counter_compare);
 	if(!found) {
-		struct visitor *fresh = malloc(sizeof(*fresh));
+		struct ip_counter *fresh = malloc(sizeof(*fresh));
 		if(!fresh) {
 			return false;
 		}
 		*fresh = key;
-		found = tsearch(fresh, &bridge->visitors, visitor_compare);
+		found = tsearch(fresh, &bridge->ip_counters, ip_counter_compare);
 		if(!found) {
 			free(fresh);
 			return false;
@@ -112,42 +112,42 @@ static bool visitor_enter(struct bridge *bridge, struct connection *connection) 
 	return true;
 }
 
-static void visitor_leave(struct bridge *bridge, const struct connection *connection) {
-	struct visitor key;
-	if(!connection->counted || !visitor_key(&connection->address, &key)) {
+static void ip_counter_leave(struct bridge *bridge, const struct connection *connection) {
+	struct ip_counter key;
+	if(!connection->counted || !ip_counter_key(&connection->address, &key)) {
 		return;
 	}
-	struct visitor **found = tfind(&key, &bridge->visitors, visitor_compare);
-	struct visitor *visitor = *found;
-	if(--visitor->count == 0) {
-		tdelete(visitor, &bridge->visitors, visitor_compare);
-		free(visitor);
+	struct ip_counter **found = tfind(&key, &bridge->ip_counters, ip_counter_compare);
+	struct ip_counter *counter = *found;
+	if(--counter->count == 0) {
+		tdelete(counter, &bridge->ip_counters, ip_counter_compare);
+		free(counter);
 	}
 }
 
-static bool connection_crowded(const struct connection *connection) {
-	const struct bridge *bridge = LOOP_OWNER(connection->env, struct bridge, env);
+static bool connection_at_limit(const struct connection *connection) {
+	const struct bridge *bridge = container_of(connection->env, struct bridge, env);
 	size_t limit = bridge->config.settings.max_clients_per_ip;
-	struct visitor key;
+	struct ip_counter key;
 	if(bridge->env.full) {
 		return true;
 	}
-	if(!connection->counted || !visitor_key(&connection->address, &key)) {
+	if(!connection->counted || !ip_counter_key(&connection->address, &key)) {
 		return false;
 	}
-	struct visitor *const *found = tfind(&key, &bridge->visitors, visitor_compare);
+	struct ip_counter *const *found = tfind(&key, &bridge->ip_counters, ip_counter_compare);
 	return limit > 0 && (*found)->count >= limit;
 }
 
 static void note_full(struct bridge *bridge) {
-	bridge->env.full = bridge->count - bridge->surplus >= max_clients(bridge);
+	bridge->env.full = bridge->count - bridge->over_limit >= max_clients(bridge);
 }
 
 static void connection_gone(struct connection *connection) {
-	struct bridge *bridge = LOOP_OWNER(connection->env, struct bridge, env);
-	visitor_leave(bridge, connection);
+	struct bridge *bridge = container_of(connection->env, struct bridge, env);
+	ip_counter_leave(bridge, connection);
 	bridge->count--;
-	bridge->surplus -= connection->surplus;
+	bridge->over_limit -= connection->over_limit;
 	note_full(bridge);
 	if(bridge->env.draining && bridge->count == 0) {
 		bridge->env.loop->stop = true;
@@ -155,10 +155,10 @@ static void connection_gone(struct connection *connection) {
 }
 
 /* Makes it one that will be told 503; closes it if too many wait for that already. False: it is closed. */
-static bool set_surplus(struct bridge *bridge, struct connection *connection) {
-	connection->surplus = true;
-	bridge->surplus++;
-	if(bridge->surplus > BRIDGE_SURPLUS) {
+static bool set_over_limit(struct bridge *bridge, struct connection *connection) {
+	connection->over_limit = true;
+	bridge->over_limit++;
+	if(bridge->over_limit > BRIDGE_OVER_LIMIT) {
 		connection_close(connection);
 		return false;
 	}
@@ -168,18 +168,18 @@ static bool set_surplus(struct bridge *bridge, struct connection *connection) {
 
 /* Whom a proxy stands for is known when its request head has come, and only then it counts. */
 static void connection_identified(struct connection *connection) {
-	struct bridge *bridge = LOOP_OWNER(connection->env, struct bridge, env);
-	if(!connection->surplus && !visitor_enter(bridge, connection)) {
-		set_surplus(bridge, connection);
+	struct bridge *bridge = container_of(connection->env, struct bridge, env);
+	if(!connection->over_limit && !ip_counter_enter(bridge, connection)) {
+		set_over_limit(bridge, connection);
 	}
 }
 
 /* Too many of them are told so; far too many are not even that. */
 static void admit(
 	struct listeners *listeners, int fd, const struct sockaddr *address, socklen_t len) {
-	struct bridge *bridge = LOOP_OWNER(listeners, struct bridge, listeners);
+	struct bridge *bridge = container_of(listeners, struct bridge, listeners);
 	bool full = bridge->env.full;
-	if(full && bridge->surplus >= BRIDGE_SURPLUS) {
+	if(full && bridge->over_limit >= BRIDGE_OVER_LIMIT) {
 		close(fd);
 		return;
 	}
@@ -191,8 +191,8 @@ static void admit(
 	connection->proxied =
 		proxy_trusts(bridge->config.settings.trusted, &connection->address.any);
 	note_full(bridge);
-	bool welcome = !full && (connection->proxied || visitor_enter(bridge, connection));
-	if(welcome || set_surplus(bridge, connection)) {
+	bool welcome = !full && (connection->proxied || ip_counter_enter(bridge, connection));
+	if(welcome || set_over_limit(bridge, connection)) {
 		handshake_begin(connection);
 	}
 }
@@ -237,13 +237,13 @@ static void use_tls(struct bridge *bridge) {
 static void certificates_changed(void *ctx) {
 	struct bridge *bridge = ctx;
 	struct tls_context *fresh;
-	struct tls_mistake mistake;
+	struct tls_error error;
 	if(!bridge->config.tls) {
 		return; /* switched off since */
 	}
-	if(config_open_tls(&bridge->config.settings, &fresh, &mistake)) {
-		log_write(LOG_ERROR, "%s: %s; the old certificates stay in use", mistake.option,
-			mistake.text);
+	if(config_open_tls(&bridge->config.settings, &fresh, &error)) {
+		log_write(LOG_ERROR, "%s: %s; the old certificates stay in use", error.option,
+			error.text);
 		return;
 	}
 	tls_context_unref(bridge->config.tls);
@@ -300,8 +300,8 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct we
 }
 
 static void tell_connections(struct bridge *bridge, bool stop) {
-	for(struct link *at = bridge->env.connections.next; at != &bridge->env.connections;) {
-		struct connection *connection = LOOP_OWNER(at, struct connection, link);
+	for(struct list *at = bridge->env.connections.next; at != &bridge->env.connections;) {
+		struct connection *connection = container_of(at, struct connection, link);
 		const struct connection_handlers *handlers =
 			bridge->env.handlers[connection->phase];
 		void (*tell)(struct connection *) = stop ? handlers->shutdown : handlers->reload;
@@ -340,18 +340,18 @@ static void bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limi
 	bridge->fd_limit = fd_limit;
 	listeners_init(&bridge->listeners, loop, admit);
 	trust_init(&bridge->trust);
-	link_init(&bridge->env.connections);
+	list_init(&bridge->env.connections);
 	bridge->env.trust = &bridge->trust;
 	bridge->env.loop = loop;
 	bridge->env.opened = relay_open;
 	bridge->env.handshake_free = handshake_free;
 	bridge->env.gone = connection_gone;
 	bridge->env.identified = connection_identified;
-	bridge->env.crowded = connection_crowded;
+	bridge->env.at_limit = connection_at_limit;
 	bridge->env.handlers[CONNECTION_HEAD] = &handshake_head_handlers;
 	bridge->env.handlers[CONNECTION_AUTH] = &handshake_auth_handlers;
 	bridge->env.handlers[CONNECTION_CONNECT] = &handshake_connect_handlers;
-	bridge->env.handlers[CONNECTION_ANSWER] = &handshake_answer_handlers;
+	bridge->env.handlers[CONNECTION_RESPONSE] = &handshake_response_handlers;
 	bridge->env.handlers[CONNECTION_OPEN] = &relay_open_handlers;
 	bridge->env.handlers[CONNECTION_CLOSING] = &relay_closing_handlers;
 	bridge->env.handlers[CONNECTION_LINGER] = &connection_linger_handlers;
@@ -412,12 +412,13 @@ const struct config *bridge_config(const struct bridge *bridge) {
 
 static void drop_all(struct bridge *bridge) {
 	while(bridge->env.connections.next != &bridge->env.connections) {
-		connection_close(LOOP_OWNER(bridge->env.connections.next, struct connection, link));
+		connection_close(
+			container_of(bridge->env.connections.next, struct connection, link));
 	}
 }
 
 static void grace_over(struct ev_timer *timer) {
-	struct bridge *bridge = LOOP_OWNER(timer, struct bridge, grace);
+	struct bridge *bridge = container_of(timer, struct bridge, grace);
 	log_write(LOG_NOTICE, "%zu connections have not ended in time (grace), they are dropped",
 		bridge->count);
 	drop_all(bridge);

@@ -5,8 +5,8 @@
  */
 #ifndef WEBSOCKSY_BRIDGE_H
 #define WEBSOCKSY_BRIDGE_H
-#include "config.h"
 #include "base/loop.h"
+#include "config.h"
 
 #include <stddef.h>
 

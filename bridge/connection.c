@@ -33,11 +33,11 @@ struct connection_name {
 static const struct phase {
 	unsigned next; /* phases that may follow */
 } phases[CONNECTION_PHASES] = {
-	[CONNECTION_HEAD] = {TO(AUTH) | TO(QUERY) | TO(ANSWER) | TO(DEAD)},
-	[CONNECTION_AUTH] = {TO(QUERY) | TO(ANSWER) | TO(DEAD)},
-	[CONNECTION_QUERY] = {TO(CONNECT) | TO(OPEN) | TO(ANSWER) | TO(DEAD)},
-	[CONNECTION_CONNECT] = {TO(OPEN) | TO(ANSWER) | TO(DEAD)},
-	[CONNECTION_ANSWER] = {TO(HEAD) | TO(LINGER) | TO(DEAD)},
+	[CONNECTION_HEAD] = {TO(AUTH) | TO(QUERY) | TO(RESPONSE) | TO(DEAD)},
+	[CONNECTION_AUTH] = {TO(QUERY) | TO(RESPONSE) | TO(DEAD)},
+	[CONNECTION_QUERY] = {TO(CONNECT) | TO(OPEN) | TO(RESPONSE) | TO(DEAD)},
+	[CONNECTION_CONNECT] = {TO(OPEN) | TO(RESPONSE) | TO(DEAD)},
+	[CONNECTION_RESPONSE] = {TO(HEAD) | TO(LINGER) | TO(DEAD)},
 	[CONNECTION_OPEN] = {TO(CLOSING) | TO(LINGER) | TO(DEAD)},
 	[CONNECTION_CLOSING] = {TO(LINGER) | TO(DEAD)},
 	[CONNECTION_LINGER] = {TO(DEAD)},
@@ -46,22 +46,22 @@ static const struct phase {
 static_assert(sizeof(phases) / sizeof(phases[0]) == CONNECTION_PHASES, "one row for each phase");
 
 static void client_event(struct stream *stream, unsigned events) {
-	struct connection *connection = LOOP_OWNER(stream, struct connection, client);
+	struct connection *connection = container_of(stream, struct connection, client);
 	connection->env->handlers[connection->phase]->client(connection, events);
 }
 
 void connection_peer_event(struct stream *stream, unsigned events) {
-	struct connection *connection = LOOP_OWNER(stream, struct connection, peer);
+	struct connection *connection = container_of(stream, struct connection, peer);
 	connection->env->handlers[connection->phase]->peer(connection, events);
 }
 
 static void timer_event(struct ev_timer *timer) {
-	struct connection *connection = LOOP_OWNER(timer, struct connection, timer);
+	struct connection *connection = container_of(timer, struct connection, timer);
 	connection->env->handlers[connection->phase]->deadline(connection);
 }
 
-static void connection_free(struct ev_dead *dead) {
-	free(LOOP_OWNER(dead, struct connection, dead));
+static void connection_free(struct deferred_free *dead) {
+	free(container_of(dead, struct connection, dead));
 }
 
 struct connection *connection_new(
@@ -87,7 +87,7 @@ struct connection *connection_new(
 		free(connection);
 		return NULL;
 	}
-	link_append(&env->connections, &connection->link);
+	list_append(&env->connections, &connection->link);
 	return connection;
 }
 
@@ -114,7 +114,7 @@ static void drop_name(struct connection *connection) {
 		return;
 	}
 	struct connection_name *name =
-		LOOP_OWNER((uintptr_t)connection->peer_name, struct connection_name, text);
+		container_of((uintptr_t)connection->peer_name, struct connection_name, text);
 	connection->peer_name = NULL;
 	if(--name->references == 0) {
 		if(connection->env->last_name == name) {
@@ -162,15 +162,15 @@ void connection_close(struct connection *connection) {
 	free(connection->framing_config);
 	backend_unref(connection->backend);
 	websocket_parser_free(&connection->parser);
-	carry_free(&connection->carry);
-	free(connection->pong);
+	dynbuf_free(&connection->partial);
+	free(connection->kept_ping);
 	drop_name(connection);
 	stream_close(&connection->client);
 	stream_close(&connection->peer);
-	link_remove(&connection->link);
+	list_remove(&connection->link);
 	env->gone(connection);
 	connection->dead.free = connection_free;
-	loop_bury(env->loop, &connection->dead);
+	loop_defer_free(env->loop, &connection->dead);
 }
 
 bool connection_is_dead(const struct connection *connection) {

@@ -5,15 +5,15 @@
  */
 #ifndef WEBSOCKSY_CONNECTION_H
 #define WEBSOCKSY_CONNECTION_H
-#include "http/auth.h"
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "config/settings.h"
+#include "http/auth.h"
 #include "network.h"
-#include "plugin.h"
 #include "network/proxy.h"
 #include "network/resolve.h"
-#include "config/settings.h"
+#include "plugin.h"
 #include "websocket.h"
 
 #include <netinet/in.h>
@@ -26,7 +26,7 @@ enum connection_phase {
 	CONNECTION_AUTH, /* the client's password is being verified */
 	CONNECTION_QUERY, /* the backend is asked for the peer */
 	CONNECTION_CONNECT, /* the peer's name is looked up, its addresses are tried, TLS begins */
-	CONNECTION_ANSWER, /* an HTTP answer is on its way */
+	CONNECTION_RESPONSE, /* an HTTP answer is on its way */
 	CONNECTION_OPEN, /* 101 is out, both directions run */
 	CONNECTION_CLOSING, /* our close frame is out, the client's is awaited */
 	CONNECTION_LINGER, /* both sides get what is queued for them, then their end is awaited */
@@ -62,15 +62,15 @@ struct connection_env {
 	/* 101 is out: `early` are bytes that came behind the request head, valid during the call, writable */
 	void (*opened)(struct connection *connection, uint8_t *early, size_t early_len);
 	bool draining; /* new requests are answered with 503 */
-	/* `address` of a proxied connection is final now; may make it a surplus one, or close it */
+	/* `address` of a proxied connection is final now; may make it one above the limit, or close it */
 	void (*identified)(struct connection *connection);
 	bool full; /* so would be a further connection */
 	/* would a further connection of the same client be above a limit? */
-	bool (*crowded)(const struct connection *connection);
+	bool (*at_limit)(const struct connection *connection);
 	void (*handshake_free)(struct handshake *handshake);
 	void (*gone)(struct connection
 			*connection); /* called by the destructor, before the memory goes */
-	struct link connections;
+	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;
 	struct log_limit limit; /* of lines about requests that came to nothing */
@@ -85,8 +85,8 @@ struct connection {
 	struct stream peer; /* fd -1 before it is connected, and always for echo:// */
 	struct ev_timer timer;
 	union {
-		struct link link; /* of env->connections */
-		struct ev_dead dead; /* once it is in there no longer */
+		struct list link; /* of env->connections */
+		struct deferred_free dead; /* once it is in there no longer */
 	};
 	struct connection_env *env;
 	struct handshake *handshake; /* until the connection is open */
@@ -95,7 +95,7 @@ struct connection {
 	union proxy_address
 		address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
-	bool surplus; /* above the limit on connections: its request is answered with 503 */
+	bool over_limit; /* above the limit on connections: its request is answered with 503 */
 	bool counted; /* counts for its address, see bridge.c */
 	bool proxied; /* accepted from a trusted proxy: not counted before `address` is the real one */
 	bool upgraded; /* 101 has been sent */
@@ -106,7 +106,7 @@ struct connection {
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool many; /* the last read from the peer was so many messages that others should have a turn */
 	bool text_proven; /* what the framing function sends as text has been validated */
-	bool tail_text; /* what is in `carry` is text so far, says the framing function */
+	bool tail_text; /* what is in `partial` is text so far, says the framing function */
 	uint16_t code; /* for the log: the close code that ended it */
 	const char *why; /* for the log: static */
 	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
@@ -117,12 +117,12 @@ struct connection {
 	struct backend *backend; /* the framing function may be its code */
 	/* Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an incomplete message
 	 * from the client. Never both. */
-	struct carry carry;
-	size_t carry_fresh; /* bytes at the end of `carry` that the framing function has not seen */
-	uint8_t *pong; /* newest unanswered ping: its length, then its payload; mostly NULL */
+	struct dynbuf partial;
+	size_t partial_fresh; /* bytes at the end of `partial` that the framing function has not seen */
+	uint8_t *kept_ping; /* newest unanswered ping: its length, then its payload; mostly NULL */
 	uint64_t client_ms; /* last byte from the client */
 	uint64_t data_ms; /* last data in either direction */
-	uint64_t ping_ms; /* when the unanswered ping was sent; 0: none */
+	uint64_t ping_sent_ms; /* when the unanswered ping was sent; 0: none */
 	uint64_t bytes_in; /* payload from the client */
 	uint64_t bytes_out; /* payload to the client */
 };

@@ -15,11 +15,11 @@
 #include "http/auth.h"
 #include "http/http.h"
 #include "http/origin.h"
+#include "http/web.h"
 #include "network/peer.h"
 #include "network/proxy.h"
 #include "network/tls.h"
 #include "network/trust.h"
-#include "http/web.h"
 #include "websocket.h"
 
 #include <assert.h>
@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #define HANDSHAKE_READ (16 * 1024) /* one read behind an incomplete head */
-#define HANDSHAKE_ANSWER_MAX 8192 /* an error answer; half of it for where to ask instead */
+#define HANDSHAKE_RESPONSE_MAX 8192 /* an error answer; half of it for where to ask instead */
 #define HANDSHAKE_PEER_TEXT 512 /* a peer's address in the log */
 #define HANDSHAKE_PROXY_READ 512 /* of a PROXY header at once: mostly all of it */
 #define HANDSHAKE_FILE_TURN (1024 * 1024) /* bytes of a file in one turn */
@@ -39,7 +39,7 @@
 
 struct handshake {
 	/* An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what followed. */
-	struct carry input;
+	struct dynbuf input;
 	size_t scanned;
 	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */
 	struct auth_job *job; /* CONNECTION_AUTH: the password is being verified */
@@ -66,7 +66,7 @@ struct handshake {
 };
 
 /* An answer instead of a connection. */
-struct refusal {
+struct error_response {
 	unsigned status;
 	const char *message; /* one line for the client */
 	const char *extra; /* header lines, or NULL */
@@ -77,7 +77,7 @@ struct refusal {
 struct upgrade {
 	struct connection *c;
 	const struct http_request *request;
-	struct refusal refusal;
+	struct error_response response;
 	size_t protocols;
 	char *memory;
 	struct backend_request query;
@@ -100,7 +100,7 @@ static void close_file(struct handshake *h) {
 
 /* ---- answers ---- */
 
-/* Others wait: goes on with the next turn, see answer_deadline() and head_deadline(). */
+/* Others wait: goes on with the next turn, see response_deadline() and head_deadline(). */
 static void yield(struct connection *c) {
 	c->handshake->yielded = true;
 	arm(c, 1);
@@ -125,7 +125,7 @@ static void request_reset(struct handshake *h) {
  * The answer is out. What the client asks for next may have arrived already; while the daemon stops, that
  * alone is still answered.
  */
-static void answer_end(struct connection *c) {
+static void response_end(struct connection *c) {
 	struct handshake *h = c->handshake;
 	stream_want_read(&c->client, true);
 	bool more = h->input.len > 0 || stream_readable(&c->client);
@@ -139,7 +139,7 @@ static void answer_end(struct connection *c) {
 }
 
 /* Sends of the file what the client takes, but not all of a large one while others wait. */
-static void answer_pump(struct connection *c) {
+static void response_pump(struct connection *c) {
 	struct handshake *h = c->handshake;
 	uint64_t budget = HANDSHAKE_FILE_TURN;
 	h->yielded = false;
@@ -164,7 +164,7 @@ static void answer_pump(struct connection *c) {
 		/* A client that asks without reading is not answered further. */
 		arm(c, c->env->settings->handshake_timeout_ms);
 	} else {
-		answer_end(c);
+		response_end(c);
 	}
 }
 
@@ -172,36 +172,36 @@ static void answer_pump(struct connection *c) {
  * Sends the head and begins with the file. With `keep` what follows is the next request and stays where it
  * is; otherwise it is thrown away.
  */
-static void answer_begin(struct connection *c, const char *head, size_t len, bool keep) {
-	connection_enter(c, CONNECTION_ANSWER);
+static void response_begin(struct connection *c, const char *head, size_t len, bool keep) {
+	connection_enter(c, CONNECTION_RESPONSE);
 	c->handshake->keep = keep;
 	stream_want_read(&c->client, !keep);
 	if(stream_write(&c->client, head, len)) {
 		connection_close(c);
 		return;
 	}
-	answer_pump(c);
+	response_pump(c);
 }
 
 /* Answers with a status and one line, and says so in the log. */
-static void refuse(struct connection *c, const struct refusal *refusal) {
-	char answer[HANDSHAKE_ANSWER_MAX];
-	enum log_level level = refusal->status >= 500 ? LOG_NOTICE : LOG_INFO;
-	const char *user = refusal->user;
-	connection_log_limited(c, level, "answered %u: %s%s%s%s", refusal->status, refusal->message,
-		user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
-	int len = http_format_error(answer, sizeof(answer), refusal->status, refusal->message,
-		refusal->extra, c->handshake->head_only ? HTTP_HEAD_ONLY : 0);
+static void respond_error(struct connection *c, const struct error_response *response) {
+	char answer[HANDSHAKE_RESPONSE_MAX];
+	enum log_level level = response->status >= 500 ? LOG_NOTICE : LOG_INFO;
+	const char *user = response->user;
+	connection_log_limited(c, level, "answered %u: %s%s%s%s", response->status,
+		response->message, user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
+	int len = http_format_error(answer, sizeof(answer), response->status, response->message,
+		response->extra, c->handshake->head_only ? HTTP_HEAD_ONLY : 0);
 	if(len < 0) {
 		connection_close(c);
 		return;
 	}
-	answer_begin(c, answer, (size_t)len, false);
+	response_begin(c, answer, (size_t)len, false);
 }
 
-static void refuse_with(struct connection *c, unsigned status, const char *message) {
-	struct refusal refusal = {.status = status, .message = message};
-	refuse(c, &refusal);
+static void respond_status(struct connection *c, unsigned status, const char *message) {
+	struct error_response response = {.status = status, .message = message};
+	respond_error(c, &response);
 }
 
 /*
@@ -209,7 +209,7 @@ static void refuse_with(struct connection *c, unsigned status, const char *messa
  * who the client is: the next request may be someone else's.
  */
 static bool may_keep(const struct connection *c) {
-	return !c->env->draining && !c->surplus && !c->handshake->shared &&
+	return !c->env->draining && !c->over_limit && !c->handshake->shared &&
 		c->handshake->requests < HANDSHAKE_REQUESTS_MAX;
 }
 
@@ -221,11 +221,11 @@ static struct http_slice target_path(const struct http_request *request) {
 	return path;
 }
 
-static void answer_web(struct connection *c, const struct http_request *request) {
+static void respond_web(struct connection *c, const struct http_request *request) {
 	struct web_response response;
 	struct http_slice path = target_path(request);
 	/* An idle connection must not take the place that the page's own WebSocket needs. */
-	web_respond(c->env->web, request, may_keep(c) && !c->env->crowded(c), &response);
+	web_respond(c->env->web, request, may_keep(c) && !c->env->at_limit(c), &response);
 	const char *user = c->handshake->granted ? c->handshake->user : NULL;
 	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s", (int)request->method.len,
 		request->method.at, (int)path.len, path.at, response.status,
@@ -233,7 +233,7 @@ static void answer_web(struct connection *c, const struct http_request *request)
 	c->handshake->file = response.fd;
 	c->handshake->file_at = response.offset;
 	c->handshake->file_left = response.body_len;
-	answer_begin(c, response.head, response.head_len, response.keep);
+	response_begin(c, response.head, response.head_len, response.keep);
 }
 
 /* Is this for the option `health`? */
@@ -253,12 +253,12 @@ static const char *find_obstacle(const struct connection *c) {
 	if(c->env->draining) {
 		return "the server is shutting down";
 	}
-	bool full = c->surplus || (c->env->full && c->handshake->requests > 1);
+	bool full = c->over_limit || (c->env->full && c->handshake->requests > 1);
 	return full ? "too many connections" : NULL;
 }
 
-static void answer_health(struct connection *c, const struct http_request *request) {
-	char answer[HANDSHAKE_ANSWER_MAX];
+static void respond_health(struct connection *c, const struct http_request *request) {
+	char answer[HANDSHAKE_RESPONSE_MAX];
 	const char *obstacle = find_obstacle(c);
 	unsigned status = obstacle ? 503 : 200;
 	bool keep = may_keep(c) && http_persists(request);
@@ -268,7 +268,7 @@ static void answer_health(struct connection *c, const struct http_request *reque
 		answer, sizeof(answer), status, obstacle ? obstacle : "ok", NULL, flags);
 	assert(len > 0);
 	connection_log(c, LOG_DEBUG, "health is answered with %u", status);
-	answer_begin(c, answer, (size_t)len, keep);
+	response_begin(c, answer, (size_t)len, keep);
 }
 
 /* ---- the rules of the upgrade, RFC 6455 section 4.2.1 ---- */
@@ -279,7 +279,7 @@ static struct http_slice header_value(const struct http_request *request, const 
 }
 
 static bool refused(struct upgrade *u, unsigned status, const char *message, const char *extra) {
-	u->refusal = (struct refusal){.status = status, .message = message, .extra = extra};
+	u->response = (struct error_response){.status = status, .message = message, .extra = extra};
 	return false;
 }
 
@@ -360,7 +360,7 @@ static bool check_admission(struct upgrade *u) {
 	if(u->c->env->draining) {
 		return refused(u, 503, "the server is shutting down", "Retry-After: 5\r\n");
 	}
-	if(u->c->surplus) {
+	if(u->c->over_limit) {
 		return refused(u, 503, "too many connections", "Retry-After: 5\r\n");
 	}
 	return true;
@@ -382,17 +382,17 @@ static upgrade_check *const upgrade_checks[] = {
  * Header fields that are added to the request. A value is NULL if there is none, or lives as long as the
  * handshake or in `buf`. A client's own fields with this prefix are dropped, so a backend can trust them.
  */
-#define PSEUDO_WORD "Websocksy"
-#define PSEUDO_PREFIX PSEUDO_WORD "-"
-#define PSEUDO_TEXT TLS_SUBJECT_MAX
+#define INJECTED_WORD "Websocksy"
+#define INJECTED_PREFIX INJECTED_WORD "-"
+#define INJECTED_TEXT TLS_SUBJECT_MAX
 
-static const char *pseudo_user(const struct connection *c, char buf[PSEUDO_TEXT]) {
+static const char *injected_user(const struct connection *c, char buf[INJECTED_TEXT]) {
 	(void)buf;
 	return c->handshake->granted ? c->handshake->user : NULL;
 }
 
 /* GnuTLS leaves the control characters of a name as they are: a line end would begin another field. */
-static const char *pseudo_subject(const struct connection *c, char buf[PSEUDO_TEXT]) {
+static const char *injected_subject(const struct connection *c, char buf[INJECTED_TEXT]) {
 	char subject[TLS_SUBJECT_MAX];
 	size_t used = 0;
 	if(tls_client_subject(&c->client, subject) == 0) {
@@ -402,8 +402,8 @@ static const char *pseudo_subject(const struct connection *c, char buf[PSEUDO_TE
 		unsigned byte = (unsigned char)*at;
 		bool is_control = byte < 0x20 || byte == 0x7f; /* RFC 4514, 2.4 */
 		int len = snprintf(
-			buf + used, PSEUDO_TEXT - used, is_control ? "\\%02X" : "%c", byte);
-		if(len < 0 || (size_t)len >= PSEUDO_TEXT - used) {
+			buf + used, INJECTED_TEXT - used, is_control ? "\\%02X" : "%c", byte);
+		if(len < 0 || (size_t)len >= INJECTED_TEXT - used) {
 			return NULL;
 		}
 		used += (size_t)len;
@@ -411,41 +411,41 @@ static const char *pseudo_subject(const struct connection *c, char buf[PSEUDO_TE
 	return buf;
 }
 
-static const char *pseudo_client_address(const struct connection *c, char buf[PSEUDO_TEXT]) {
+static const char *injected_client_address(const struct connection *c, char buf[INJECTED_TEXT]) {
 	proxy_format_host(&c->address.any, buf);
 	return buf;
 }
 
-static const struct pseudo_header {
+static const struct injected_header {
 	const char *name;
-	const char *(*value)(const struct connection *c, char buf[PSEUDO_TEXT]);
-} pseudo_headers[] = {
-	{PSEUDO_PREFIX "User", pseudo_user},
-	{PSEUDO_PREFIX "Client-Subject", pseudo_subject},
-	{PSEUDO_PREFIX "Client-Address", pseudo_client_address},
+	const char *(*value)(const struct connection *c, char buf[INJECTED_TEXT]);
+} injected_headers[] = {
+	{INJECTED_PREFIX "User", injected_user},
+	{INJECTED_PREFIX "Client-Subject", injected_subject},
+	{INJECTED_PREFIX "Client-Address", injected_client_address},
 };
-#define PSEUDO_HEADERS (sizeof(pseudo_headers) / sizeof(pseudo_headers[0]))
+#define INJECTED_HEADERS (sizeof(injected_headers) / sizeof(injected_headers[0]))
 
 /*
  * Does a client claim to be us? With Websocksy_User, too: who makes variables of fields, as CGI does (RFC 3875,
  * 4.1.18), cannot tell the one from the other.
  */
 static bool is_forged(struct http_slice name) {
-	size_t word = strlen(PSEUDO_WORD);
+	size_t word = strlen(INJECTED_WORD);
 	struct http_slice start = {.at = name.at, .len = word};
-	return name.len > word && http_slice_is(start, PSEUDO_WORD) &&
+	return name.len > word && http_slice_is(start, INJECTED_WORD) &&
 		(name.at[word] == '-' || name.at[word] == '_');
 }
 
 /* Their values for one request. */
 struct pseudo_values {
-	const char *value[PSEUDO_HEADERS];
-	char buf[PSEUDO_HEADERS][PSEUDO_TEXT];
+	const char *value[INJECTED_HEADERS];
+	char buf[INJECTED_HEADERS][INJECTED_TEXT];
 };
 
 static void find_pseudo_values(const struct connection *c, struct pseudo_values *out) {
-	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
-		out->value[i] = pseudo_headers[i].value(c, out->buf[i]);
+	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
+		out->value[i] = injected_headers[i].value(c, out->buf[i]);
 	}
 }
 
@@ -469,16 +469,16 @@ static char *copy_slice(char **at, struct http_slice slice) {
 
 static size_t copies_size(const struct upgrade *u, const struct pseudo_values *pseudo) {
 	const struct http_request *request = u->request;
-	size_t size = (request->headers + PSEUDO_HEADERS) * sizeof(ws_http_header) +
+	size_t size = (request->headers + INJECTED_HEADERS) * sizeof(ws_http_header) +
 		u->protocols * sizeof(char *);
 	size += request->target.len + 1;
 	for(size_t i = 0; i < request->headers; i++) {
 		/* Subprotocols and the key are copied a second time out of their fields. */
 		size += request->header[i].name.len + 2 * request->header[i].value.len + 4;
 	}
-	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
+	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
 		const char *value = pseudo->value[i];
-		size += value ? strlen(pseudo_headers[i].name) + strlen(value) + 2 : 0;
+		size += value ? strlen(injected_headers[i].name) + strlen(value) + 2 : 0;
 	}
 	return size;
 }
@@ -510,9 +510,9 @@ static void copy_headers(struct upgrade *u, const struct pseudo_values *pseudo, 
 			next++->value = copy_slice(at, header->value);
 		}
 	}
-	for(size_t i = 0; i < PSEUDO_HEADERS; i++) {
+	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
 		if(pseudo->value[i]) {
-			next->tag = copy_text(at, pseudo_headers[i].name);
+			next->tag = copy_text(at, injected_headers[i].name);
 			next++->value = copy_text(at, pseudo->value[i]);
 		}
 	}
@@ -529,7 +529,7 @@ static int copy_request(struct upgrade *u) {
 		return -ENOMEM;
 	}
 	ws_http_header *headers = (ws_http_header *)(void *)u->memory;
-	char **protocols = (char **)(void *)(headers + request->headers + PSEUDO_HEADERS);
+	char **protocols = (char **)(void *)(headers + request->headers + INJECTED_HEADERS);
 	char *at = (char *)(protocols + u->protocols);
 	u->query = (struct backend_request){
 		.fd = u->c->client.io.fd,
@@ -589,7 +589,7 @@ static bool take_answer(struct upgrade *u, struct backend_answer *answer) {
 	struct handshake *h = u->c->handshake;
 	ws_peer_info *peer = &answer->peer;
 	if(!peer->host) {
-		/* The message lives in the answer, which outlives the refusal. */
+		/* The message lives in the answer, which outlives the response. */
 		return refused(u, answer->status, answer->message, NULL);
 	}
 	if(peer->protocol < u->protocols) {
@@ -620,7 +620,7 @@ static void connect_failed(struct connection *c, int error, const char *why) {
 	char message[256];
 	snprintf(message, sizeof(message), "the peer cannot be reached: %s", why);
 	connection_log_limited(c, LOG_WARNING, "cannot connect to %s: %s", c->peer_name, why);
-	refuse_with(c, ours ? 503 : 502, message);
+	respond_status(c, ours ? 503 : 502, message);
 }
 
 /* Sends the 101 and hands the connection on. RFC 6455, section 4.2.2. */
@@ -730,7 +730,7 @@ static bool find_trust(struct connection *c) {
 	if(result) {
 		connection_log_limited(
 			c, LOG_ERROR, "cannot connect to %s: %s", c->peer_name, error);
-		refuse_with(c, result == -ENOMEM ? 503 : 502,
+		respond_status(c, result == -ENOMEM ? 503 : 502,
 			"the peer cannot be reached: the files for TLS cannot be used");
 	}
 	return result == 0;
@@ -758,7 +758,7 @@ static void connect_peer(struct connection *c) {
 	}
 }
 
-/* Asks the backend. False: u->refusal says why not. */
+/* Asks the backend. False: u->response says why not. */
 static bool ask_backend(struct upgrade *u, struct backend_answer *answer) {
 	if(copy_request(u) || backend_query(u->c->env->backend, &u->query, answer)) {
 		return refused(u, 503, "out of memory", NULL);
@@ -770,7 +770,7 @@ static void start_upgrade(struct connection *c, const struct http_request *reque
 	struct upgrade u = {.c = c, .request = request};
 	struct backend_answer answer = {0};
 	if(!check_protocols(&u)) { /* counts them; has been true before */
-		refuse(c, &u.refusal);
+		respond_error(c, &u.response);
 		return;
 	}
 	if(c->handshake->granted) {
@@ -780,7 +780,7 @@ static void start_upgrade(struct connection *c, const struct http_request *reque
 	if(ask_backend(&u, &answer)) {
 		connect_peer(c);
 	} else {
-		refuse(c, &u.refusal);
+		respond_error(c, &u.response);
 	}
 	backend_answer_free(&answer);
 	free(u.memory);
@@ -792,29 +792,30 @@ static void start_upgrade(struct connection *c, const struct http_request *reque
 static bool head_bytes(struct connection *c, const uint8_t *data, size_t len);
 static void head_next(struct connection *c);
 
-enum entrance {
-	ENTRANCE_OPEN,
-	ENTRANCE_WAIT, /* the password is being verified */
-	ENTRANCE_REFUSED /* and answered */
+enum auth_decision {
+	LOGIN_GRANTED,
+	LOGIN_PENDING, /* the password is being verified */
+	LOGIN_DENIED /* and answered */
 };
 
 /* RFC 9110, section 11.6.1; RFC 7617, section 2.1 for the charset. */
 static void refuse_user(struct connection *c, const char *message) {
 	const struct auth_users *users = auth_get_users(c->env->auth);
 	const char *user = c->handshake->user;
-	struct refusal refusal = {
+	struct error_response response = {
 		.status = 401,
 		.message = message,
 		.extra = "WWW-Authenticate: Basic realm=\"websocksy\", charset=\"UTF-8\"\r\n",
 		/* What is no user's name may be a password in the wrong field. */
 		.user = user && users && auth_users_has(users, user) ? user : NULL,
 	};
-	refuse(c, &refusal);
+	respond_error(c, &response);
 }
 
 static void refuse_busy(struct connection *c, const char *message) {
-	struct refusal refusal = {.status = 503, .message = message, .extra = "Retry-After: 5\r\n"};
-	refuse(c, &refusal);
+	struct error_response response = {
+		.status = 503, .message = message, .extra = "Retry-After: 5\r\n"};
+	respond_error(c, &response);
 }
 
 /* The request begins anew, with what has been kept of it. */
@@ -847,7 +848,8 @@ static void auth_done(void *ctx, enum auth_result result) {
 	}
 }
 
-static enum entrance start_check(struct connection *c, const struct auth_credentials *credentials) {
+static enum auth_decision start_check(
+	struct connection *c, const struct auth_credentials *credentials) {
 	struct handshake *h = c->handshake;
 	free(h->user);
 	h->user = strdup(credentials->user);
@@ -856,49 +858,49 @@ static enum entrance start_check(struct connection *c, const struct auth_credent
 	switch(result) {
 	case 0:
 		h->granted = true;
-		return ENTRANCE_OPEN;
+		return LOGIN_GRANTED;
 	case -EINPROGRESS:
-		return ENTRANCE_WAIT;
+		return LOGIN_PENDING;
 	case -EACCES:
 		refuse_user(c, "wrong user or password");
-		return ENTRANCE_REFUSED;
+		return LOGIN_DENIED;
 	case -EBUSY:
 		refuse_busy(c, "too many passwords are being verified");
-		return ENTRANCE_REFUSED;
+		return LOGIN_DENIED;
 	default:
 		refuse_busy(c, "out of memory");
-		return ENTRANCE_REFUSED;
+		return LOGIN_DENIED;
 	}
 }
 
 /* May the client have what it asks for? */
-static enum entrance authenticate(struct connection *c, const struct http_request *request) {
+static enum auth_decision authenticate(struct connection *c, const struct http_request *request) {
 	const struct connection_env *env = c->env;
 	struct auth_credentials credentials;
 	bool concerned = c->handshake->upgrade || env->settings->web_auth;
 	if(!auth_get_users(env->auth) || !concerned || c->handshake->granted) {
-		return ENTRANCE_OPEN;
+		return LOGIN_GRANTED;
 	}
 	size_t count = http_count_header(request, "Authorization");
 	if(count == 0) {
 		refuse_user(c, "a user and a password are needed");
-		return ENTRANCE_REFUSED;
+		return LOGIN_DENIED;
 	}
 	struct http_slice value = header_value(request, "Authorization");
-	enum entrance entrance = ENTRANCE_REFUSED;
+	enum auth_decision decision = LOGIN_DENIED;
 	if(count > 1 || auth_parse_basic(value.at, value.len, &credentials)) {
 		refuse_user(c, "the Authorization header is no Basic authentication");
 	} else {
-		entrance = start_check(c, &credentials);
+		decision = start_check(c, &credentials);
 	}
 	auth_credentials_wipe(&credentials);
-	return entrance;
+	return decision;
 }
 
 /* Keeps the head and what came behind it; the former is read once more afterwards. */
 static void auth_wait(struct connection *c, const uint8_t *data, size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
-	if(data != h->input.data && carry_append(&h->input, data, len)) {
+	if(data != h->input.data && dynbuf_append(&h->input, data, len)) {
 		connection_close(c);
 		return;
 	}
@@ -985,7 +987,7 @@ static void proxy_header_failed(struct connection *c, const char *why) {
 static void proxy_header_done(struct connection *c, const struct proxy_header *header) {
 	struct handshake *h = c->handshake;
 	h->proxy_header = false;
-	carry_free(&h->input);
+	dynbuf_free(&h->input);
 	if(header->source.any.sa_family != AF_UNSPEC) {
 		char proxy[PROXY_HOST_TEXT];
 		proxy_format_host(&c->address.any, proxy);
@@ -1004,7 +1006,7 @@ static void proxy_header_readable(struct connection *c) {
 	struct proxy_header header;
 	const char *why;
 	size_t used;
-	if(carry_reserve(&h->input, HANDSHAKE_PROXY_READ)) {
+	if(dynbuf_reserve(&h->input, HANDSHAKE_PROXY_READ)) {
 		connection_close(c);
 		return;
 	}
@@ -1043,29 +1045,29 @@ static bool must_redirect(const struct connection *c) {
 
 /* redirect-https: the same request, but under TLS. */
 static void redirect(struct connection *c, const struct http_request *request) {
-	char location[HANDSHAKE_ANSWER_MAX / 2];
+	char location[HANDSHAKE_RESPONSE_MAX / 2];
 	struct http_slice host = header_value(request, "Host");
 	if(host.len == 0 || request->target.at[0] != '/') {
-		refuse_with(c, 400, "this server is to be reached with https");
+		respond_status(c, 400, "this server is to be reached with https");
 		return;
 	}
 	if(host.len + request->target.len + 32 > sizeof(location)) {
-		refuse_with(c, 414, "the address is too long");
+		respond_status(c, 414, "the address is too long");
 		return;
 	}
 	snprintf(location, sizeof(location), "Location: https://%.*s%.*s\r\n", (int)host.len,
 		host.at, (int)request->target.len, request->target.at);
-	struct refusal refusal = {.status = 308,
+	struct error_response response = {.status = 308,
 		.message = "this server is to be reached with https",
 		.extra = location};
-	refuse(c, &refusal);
+	respond_error(c, &response);
 }
 
 static void handle_request(struct connection *c, const struct http_request *request) {
 	if(c->handshake->upgrade) {
 		start_upgrade(c, request);
 	} else {
-		answer_web(c, request);
+		respond_web(c, request);
 	}
 }
 
@@ -1082,7 +1084,7 @@ static bool check_request(struct connection *c, const struct http_request *reque
 	}
 	fine = fine && check_admission(&u);
 	if(!fine) {
-		refuse(c, &u.refusal);
+		respond_error(c, &u.response);
 	}
 	return fine;
 }
@@ -1093,18 +1095,18 @@ static bool head_admitted(struct connection *c, const struct http_request *reque
 	if(!check_request(c, request)) {
 		return false;
 	}
-	enum entrance entrance = authenticate(c, request);
-	if(entrance == ENTRANCE_WAIT) {
+	enum auth_decision decision = authenticate(c, request);
+	if(decision == LOGIN_PENDING) {
 		auth_wait(c, data, len, head_len);
 	}
-	return entrance == ENTRANCE_OPEN;
+	return decision == LOGIN_GRANTED;
 }
 
 /* `data` is in the scratch buffer or all of h->input: a complete head and what came behind it. */
 static void head_complete(struct connection *c, const struct http_request *request,
 	const uint8_t *data, size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
-	struct carry rest = {0};
+	struct dynbuf rest = {0};
 	h->head_only = http_method_is(request, "HEAD");
 	h->upgrade = http_has_token(request, "Upgrade", "websocket");
 	identify(c, request);
@@ -1120,20 +1122,20 @@ static void head_complete(struct connection *c, const struct http_request *reque
 	if(!health && !head_admitted(c, request, data, len, head_len)) {
 		return;
 	}
-	if(carry_append(&rest, data + head_len, len - head_len)) {
+	if(dynbuf_append(&rest, data + head_len, len - head_len)) {
 		connection_close(c);
 		return;
 	}
-	struct carry head = h->input; /* the request points into it */
+	struct dynbuf head = h->input; /* the request points into it */
 	h->input = rest;
 	h->head_len = 0;
 	h->requests++;
 	if(health) {
-		answer_health(c, request);
+		respond_health(c, request);
 	} else {
 		handle_request(c, request);
 	}
-	carry_free(&head);
+	dynbuf_free(&head);
 }
 
 /*
@@ -1149,18 +1151,18 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	enum http_result result = http_parse_request(
 		(const char *)data, len, &h->scanned, &request, &head_len, &error);
 	if(result == HTTP_BAD) {
-		refuse_with(c, error.status, error.message);
+		respond_status(c, error.status, error.message);
 		return true;
 	}
 	if((result == HTTP_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
-		refuse_with(c, 431, "the request head is too large");
+		respond_status(c, 431, "the request head is too large");
 		return true;
 	}
 	if(result == HTTP_DONE) {
 		head_complete(c, &request, data, len, head_len);
 		return true;
 	}
-	if(data != h->input.data && carry_append(&h->input, data, len)) {
+	if(data != h->input.data && dynbuf_append(&h->input, data, len)) {
 		connection_close(c);
 	}
 	return false;
@@ -1194,7 +1196,7 @@ static void head_next(struct connection *c) {
 /* Those who connect and leave without a word, as monitors do, are not worth a line. */
 static void log_tls_failure(struct connection *c) {
 	const char *why = tls_reason(&c->client);
-	if(why && tls_is_shaking_hands(&c->client)) {
+	if(why && tls_in_handshake(&c->client)) {
 		tls_handshake_failed(c, why);
 	} else if(why) {
 		connection_log_limited(c, LOG_INFO, "TLS failed: %s", why);
@@ -1206,7 +1208,7 @@ static void head_readable(struct connection *c) {
 	uint8_t *into = c->env->loop->scratch;
 	size_t cap = LOOP_SCRATCH_SIZE;
 	if(h->input.len > 0) {
-		if(carry_reserve(&h->input, HANDSHAKE_READ)) {
+		if(dynbuf_reserve(&h->input, HANDSHAKE_READ)) {
 			connection_close(c);
 			return;
 		}
@@ -1277,16 +1279,16 @@ static void head_deadline(struct connection *c) {
 		head_idle(c);
 		return;
 	}
-	if(tls_is_shaking_hands(&c->client)) {
+	if(tls_in_handshake(&c->client)) {
 		tls_handshake_failed(c, "it is not done in time (handshake-timeout)");
 		connection_close(c);
 		return;
 	}
-	refuse_with(c, 408, "no complete request in time (handshake-timeout)");
+	respond_status(c, 408, "no complete request in time (handshake-timeout)");
 }
 
 static void handshake_shutdown(struct connection *c) {
-	refuse_with(c, 503, "the server is shutting down");
+	respond_status(c, 503, "the server is shutting down");
 }
 
 static void head_shutdown(struct connection *c) {
@@ -1310,7 +1312,7 @@ static bool early_bytes(struct connection *c, unsigned events) {
 	if(got == -EAGAIN) {
 		return true;
 	}
-	if(got <= 0 || carry_append(&h->input, scratch, (size_t)got)) {
+	if(got <= 0 || dynbuf_append(&h->input, scratch, (size_t)got)) {
 		return false;
 	}
 	if(h->input.len - h->head_len >= HANDSHAKE_EARLY_MAX) {
@@ -1367,7 +1369,7 @@ static void connect_deadline(struct connection *c) {
 		c->peer_name,
 		stream_is_open(&c->peer) ? "TLS: the handshake has not ended" : "no answer");
 	connect_cancel(c);
-	refuse_with(c, 504, "the peer did not answer in time");
+	respond_status(c, 504, "the peer did not answer in time");
 }
 
 static void connect_shutdown(struct connection *c) {
@@ -1377,7 +1379,7 @@ static void connect_shutdown(struct connection *c) {
 
 /* ---- while an answer is on its way ---- */
 
-static void answer_client(struct connection *c, unsigned events) {
+static void response_client(struct connection *c, unsigned events) {
 	if(events & STREAM_BROKEN) {
 		connection_close(c);
 		return;
@@ -1387,15 +1389,15 @@ static void answer_client(struct connection *c, unsigned events) {
 		stream_read(&c->client, c->env->loop->scratch, LOOP_SCRATCH_SIZE);
 	}
 	if(events & STREAM_PROGRESS) {
-		answer_pump(c);
+		response_pump(c);
 		head_next(c);
 	}
 }
 
-static void answer_deadline(struct connection *c) {
+static void response_deadline(struct connection *c) {
 	uint64_t due_ms;
 	if(c->handshake->yielded) {
-		answer_pump(c);
+		response_pump(c);
 		head_next(c);
 	} else if(connection_progresses(
 			  &c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
@@ -1424,9 +1426,9 @@ const struct connection_handlers handshake_connect_handlers = {
 	.shutdown = connect_shutdown,
 };
 
-const struct connection_handlers handshake_answer_handlers = {
-	.client = answer_client,
-	.deadline = answer_deadline,
+const struct connection_handlers handshake_response_handlers = {
+	.client = response_client,
+	.deadline = response_deadline,
 };
 
 void handshake_begin(struct connection *c) {
@@ -1450,7 +1452,7 @@ void handshake_free(struct handshake *handshake) {
 	peer_address_free(&handshake->address);
 	free(handshake->user);
 	free(handshake->protocol);
-	carry_free(&handshake->input);
+	dynbuf_free(&handshake->input);
 	close_file(handshake);
 	free(handshake);
 }

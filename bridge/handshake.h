@@ -23,5 +23,5 @@ void handshake_free(struct handshake *handshake);
 extern const struct connection_handlers handshake_head_handlers;
 extern const struct connection_handlers handshake_auth_handlers;
 extern const struct connection_handlers handshake_connect_handlers;
-extern const struct connection_handlers handshake_answer_handlers;
+extern const struct connection_handlers handshake_response_handlers;
 #endif

@@ -26,7 +26,7 @@
 #define RELAY_BATCH 64 /* pieces of one gathered write */
 #define RELAY_BATCH_BYTES (16 * 1024) /* headers and small payloads in it */
 #define RELAY_BATCH_COPY 512 /* payloads up to this are copied into it */
-#define RELAY_CARRY_SMALL                                                                          \
+#define RELAY_PARTIAL_SMALL                                                                        \
 	(16 * 1024) /* an incomplete message up to this is read behind in scratch */
 
 static uint64_t now_of(const struct connection *c) {
@@ -54,11 +54,11 @@ static uint64_t pong_timeout(const struct settings *settings) {
 static uint64_t next_due(const struct connection *c) {
 	const struct settings *settings = c->env->settings;
 	uint64_t due = UINT64_MAX;
-	if(settings->ping_ms && !c->ping_ms) {
+	if(settings->ping_ms && !c->ping_sent_ms) {
 		earlier(&due, c->client_ms + settings->ping_ms);
 	}
-	if(c->ping_ms && pong_timeout(settings)) {
-		earlier(&due, c->ping_ms + pong_timeout(settings));
+	if(c->ping_sent_ms && pong_timeout(settings)) {
+		earlier(&due, c->ping_sent_ms + pong_timeout(settings));
 	}
 	if(settings->idle_timeout_ms) {
 		earlier(&due, c->data_ms + settings->idle_timeout_ms);
@@ -143,15 +143,15 @@ static void relay_client_gone(struct connection *c, const char *why) {
 
 /* Keeps the newest of the pings that cannot be answered yet; a flood of them does not grow memory. */
 static void keep_ping(struct connection *c, const uint8_t *payload, size_t len) {
-	if(!c->pong) {
-		c->pong = malloc(1 + WEBSOCKET_CONTROL_MAX);
-		if(!c->pong) {
+	if(!c->kept_ping) {
+		c->kept_ping = malloc(1 + WEBSOCKET_CONTROL_MAX);
+		if(!c->kept_ping) {
 			return; /* no pong is better than no connection */
 		}
 	}
-	c->pong[0] = (uint8_t)len;
+	c->kept_ping[0] = (uint8_t)len;
 	if(len > 0) {
-		memcpy(c->pong + 1, payload, len);
+		memcpy(c->kept_ping + 1, payload, len);
 	}
 }
 
@@ -165,12 +165,12 @@ static void send_control(
 	stream_write(&c->client, frame, header + len);
 }
 
-static void answer_kept_ping(struct connection *c) {
-	if(c->pong && !c->close_sent) {
-		send_control(c, WEBSOCKET_PONG, c->pong + 1, c->pong[0]);
+static void send_kept_pong(struct connection *c) {
+	if(c->kept_ping && !c->close_sent) {
+		send_control(c, WEBSOCKET_PONG, c->kept_ping + 1, c->kept_ping[0]);
 	}
-	free(c->pong);
-	c->pong = NULL;
+	free(c->kept_ping);
+	c->kept_ping = NULL;
 }
 
 /* After writing to the client: pause the source of its data when too much is queued. */
@@ -308,11 +308,11 @@ static bool forward_message(struct connection *c, uint8_t *data, size_t len) {
 /* Adds to the message that is collected. False: the connection has been ended. */
 static bool collect(struct connection *c, const uint8_t *data, size_t len) {
 	size_t max = c->env->settings->max_message;
-	if(c->carry.len > max || len > max - c->carry.len) {
+	if(c->partial.len > max || len > max - c->partial.len) {
 		relay_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than max-message");
 		return false;
 	}
-	if(carry_append(&c->carry, data, len)) {
+	if(dynbuf_append(&c->partial, data, len)) {
 		relay_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
 		return false;
 	}
@@ -321,15 +321,15 @@ static bool collect(struct connection *c, const uint8_t *data, size_t len) {
 
 /* A message has ended with `len` bytes at `data`; mostly all of it is there and goes on without a copy. */
 static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
-	if(c->carry.len == 0 && len <= c->env->settings->max_message) {
+	if(c->partial.len == 0 && len <= c->env->settings->max_message) {
 		return forward_message(c, data, len);
 	}
 	if(!collect(c, data, len)) {
 		return false;
 	}
-	bool alive = forward_message(c, c->carry.data, c->carry.len);
+	bool alive = forward_message(c, c->partial.data, c->partial.len);
 	if(!connection_is_dead(c)) {
-		carry_free(&c->carry);
+		dynbuf_free(&c->partial);
 	}
 	return alive;
 }
@@ -366,8 +366,8 @@ static void pongs_send(struct connection *c, struct pongs *pongs) {
 		stream_write(&c->client, pongs->frames, pongs->len);
 		pongs->len = 0;
 	}
-	if(c->pong && stream_backlog(&c->client) <= c->env->settings->buffer_high) {
-		answer_kept_ping(c);
+	if(c->kept_ping && stream_backlog(&c->client) <= c->env->settings->buffer_high) {
+		send_kept_pong(c);
 	}
 	relay_arm(c);
 }
@@ -376,7 +376,7 @@ static void pongs_send(struct connection *c, struct pongs *pongs) {
 static void client_pings(struct connection *c, const struct websocket_io *io, struct pongs *pongs) {
 	size_t room = sizeof(pongs->frames) - pongs->len;
 	bool full = stream_backlog(&c->client) > c->env->settings->buffer_high;
-	if(full || c->pong || room < websocket_header_len(io->payload_len) + io->payload_len) {
+	if(full || c->kept_ping || room < websocket_header_len(io->payload_len) + io->payload_len) {
 		keep_ping(c, io->payload, io->payload_len);
 		return;
 	}
@@ -453,12 +453,13 @@ static void client_bytes(struct connection *c, uint8_t *data, size_t len) {
 	struct pongs pongs;
 	pongs.len = 0;
 	c->client_ms = now_of(c);
-	if(c->ping_ms) {
+	if(c->ping_sent_ms) {
 		/* The timer stands at the end of the wait for this answer; the next ping may be due before. */
-		c->ping_ms = 0;
+		c->ping_sent_ms = 0;
 		relay_arm(c);
 	}
-	if(!connection_is_dead(c) && client_frames(c, &io, &pongs) && (pongs.len > 0 || c->pong)) {
+	if(!connection_is_dead(c) && client_frames(c, &io, &pongs) &&
+		(pongs.len > 0 || c->kept_ping)) {
 		pongs_send(c, &pongs);
 	}
 }
@@ -524,7 +525,7 @@ static enum websocket_opcode message_opcode(
 
 /*
  * Cuts `len` bytes at `data` (the last `fresh` of them new; a NUL behind them) into messages and sends them.
- * `room`: there is room for a header in front. Returns how many bytes were sent; c->carry_fresh tells how many
+ * `room`: there is room for a header in front. Returns how many bytes were sent; c->partial_fresh tells how many
  * of the rest have not been looked at, because the client's backlog is full. Negative: ended.
  */
 static ssize_t send_frames(
@@ -559,43 +560,43 @@ static ssize_t send_frames(
 	}
 	batch_send(c, &batch);
 	c->bytes_out += used;
-	c->carry_fresh = fresh;
+	c->partial_fresh = fresh;
 	check_client_backlog(c);
 	return connection_is_dead(c) ? -1 : (ssize_t)used;
 }
 
 /* Keeps the rest of the carry after `used` bytes of it have gone. */
-static void carry_drop(struct connection *c, size_t used) {
-	if(used == c->carry.len) {
-		carry_free(&c->carry);
+static void partial_drop(struct connection *c, size_t used) {
+	if(used == c->partial.len) {
+		dynbuf_free(&c->partial);
 	} else if(used > 0) {
-		memmove(c->carry.data, c->carry.data + used, c->carry.len - used);
-		c->carry.len -= used;
+		memmove(c->partial.data, c->partial.data + used, c->partial.len - used);
+		c->partial.len -= used;
 	}
 }
 
 /* An incomplete message must not grow for ever. False: ended. */
-static bool check_carry(struct connection *c) {
-	if(c->carry_fresh > 0 || c->carry.len <= c->env->settings->max_message) {
+static bool check_partial(struct connection *c) {
+	if(c->partial_fresh > 0 || c->partial.len <= c->env->settings->max_message) {
 		return true;
 	}
 	connection_log(c, LOG_WARNING,
 		"framing function %s found no message in %zu bytes from %s (max-message); closed "
 		"with 1009",
-		framing_name(c), c->carry.len, c->peer_name);
+		framing_name(c), c->partial.len, c->peer_name);
 	relay_fail(c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
 	return false;
 }
 
 /* Bytes that came into the carry, or that were left there unseen. False: ended. */
-static bool carry_frames(struct connection *c) {
-	c->carry.data[c->carry.len] = '\0';
-	ssize_t used = send_frames(c, c->carry.data, c->carry.len, c->carry_fresh, false);
+static bool partial_frames(struct connection *c) {
+	c->partial.data[c->partial.len] = '\0';
+	ssize_t used = send_frames(c, c->partial.data, c->partial.len, c->partial_fresh, false);
 	if(used < 0) {
 		return false;
 	}
-	carry_drop(c, (size_t)used);
-	return check_carry(c);
+	partial_drop(c, (size_t)used);
+	return check_partial(c);
 }
 
 /* `len` bytes in the scratch buffer, the last `fresh` of them new; the carry is empty. False: ended. */
@@ -608,23 +609,24 @@ static bool scratch_frames(struct connection *c, size_t len, size_t fresh) {
 	}
 	size_t left = len - (size_t)used;
 	if(left == 0) {
-		carry_free(&c->carry);
+		dynbuf_free(&c->partial);
 		return true;
 	}
 	/* One byte more than the message: its NUL. */
-	if(carry_reserve(&c->carry, left + 1) || carry_append(&c->carry, scratch + used, left)) {
+	if(dynbuf_reserve(&c->partial, left + 1) ||
+		dynbuf_append(&c->partial, scratch + used, left)) {
 		relay_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
 		return false;
 	}
-	return check_carry(c);
+	return check_partial(c);
 }
 
 /* What the framing function still waited for is the last message (binary if it is no valid text). */
 static void send_tail(struct connection *c) {
-	if(c->carry.len > 0 && !is_whole(c)) {
+	if(c->partial.len > 0 && !is_whole(c)) {
 		enum websocket_opcode opcode =
-			checked_opcode(c->tail_text, c->carry.data, c->carry.len);
-		send_message(c, opcode, c->carry.data, c->carry.len, false);
+			checked_opcode(c->tail_text, c->partial.data, c->partial.len);
+		send_message(c, opcode, c->partial.data, c->partial.len, false);
 	}
 }
 
@@ -640,7 +642,7 @@ static void peer_ends(struct connection *c, int error) {
 		return;
 	}
 	if(!is_whole(c)) {
-		carry_free(&c->carry);
+		dynbuf_free(&c->partial);
 	}
 	if(error) {
 		connection_log(c, LOG_NOTICE, "%s failed: %s; closing with 1011", c->peer_name,
@@ -677,36 +679,36 @@ static bool peer_read_into(struct connection *c, uint8_t *into, size_t cap, size
 /* A large incomplete message stays where it is and is read behind; its room doubles. */
 static bool peer_read_behind(struct connection *c) {
 	size_t got;
-	if(c->carry.cap - c->carry.len < RELAY_CARRY_SMALL &&
-		carry_reserve(&c->carry, c->carry.len)) {
+	if(c->partial.cap - c->partial.len < RELAY_PARTIAL_SMALL &&
+		dynbuf_reserve(&c->partial, c->partial.len)) {
 		relay_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
 		return false;
 	}
-	size_t cap = c->carry.cap - c->carry.len - 1;
-	if(!peer_read_into(c, c->carry.data + c->carry.len, cap, &got)) {
+	size_t cap = c->partial.cap - c->partial.len - 1;
+	if(!peer_read_into(c, c->partial.data + c->partial.len, cap, &got)) {
 		return false;
 	}
-	c->carry.len += got;
-	c->carry_fresh = got;
-	return carry_frames(c);
+	c->partial.len += got;
+	c->partial_fresh = got;
+	return partial_frames(c);
 }
 
 /* One read of a byte stream. False: nothing more to do in this turn. */
 static bool peer_read_bytes(struct connection *c) {
 	uint8_t *scratch = c->env->loop->scratch;
-	size_t had = c->carry.len;
+	size_t had = c->partial.len;
 	size_t got;
-	if(had > RELAY_CARRY_SMALL) {
+	if(had > RELAY_PARTIAL_SMALL) {
 		return peer_read_behind(c);
 	}
 	/* Copying a little to the front of the large buffer costs less than many small reads. */
 	if(had > 0) {
-		memcpy(scratch, c->carry.data, had);
+		memcpy(scratch, c->partial.data, had);
 	}
 	if(!peer_read_into(c, scratch + had, LOOP_SCRATCH_SIZE - had, &got)) {
 		return false;
 	}
-	c->carry.len = 0;
+	c->partial.len = 0;
 	return scratch_frames(c, had + got, got);
 }
 
@@ -759,8 +761,8 @@ static void peer_readable(struct connection *c) {
 static void resume_client(struct connection *c) {
 	if(!(c->client.io.want & LOOP_IN)) {
 		/* While we did not look, its pong could not be seen: the deadline starts anew. */
-		if(c->ping_ms) {
-			c->ping_ms = now_of(c);
+		if(c->ping_sent_ms) {
+			c->ping_sent_ms = now_of(c);
 		}
 		stream_want_read(&c->client, true);
 	}
@@ -768,12 +770,12 @@ static void resume_client(struct connection *c) {
 
 /* The client's backlog is down to the low mark. */
 static void client_drained(struct connection *c) {
-	answer_kept_ping(c);
+	send_kept_pong(c);
 	if(c->echo) {
 		resume_client(c);
 		return;
 	}
-	if(c->carry_fresh > 0 && !c->close_sent && !is_whole(c) && !carry_frames(c)) {
+	if(c->partial_fresh > 0 && !c->close_sent && !is_whole(c) && !partial_frames(c)) {
 		return;
 	}
 	if(stream_backlog(&c->client) <= c->env->settings->buffer_high) {
@@ -858,12 +860,12 @@ static void excuse_pong(struct connection *c) {
 	bool paused = !(c->client.io.want & LOOP_IN);
 	if(c->ping_queued) {
 		c->ping_queued = stream_outstanding(&c->client) > 0;
-		if(c->client.progress_ms > c->ping_ms) {
-			c->ping_ms = now_of(c);
+		if(c->client.progress_ms > c->ping_sent_ms) {
+			c->ping_sent_ms = now_of(c);
 		}
 	}
 	if(paused) {
-		c->ping_ms = now_of(c);
+		c->ping_sent_ms = now_of(c);
 	}
 }
 
@@ -871,17 +873,18 @@ static bool check_ping(struct connection *c) {
 	const struct settings *settings = c->env->settings;
 	uint64_t limit_ms = pong_timeout(settings);
 	uint64_t now = now_of(c);
-	if(c->ping_ms && limit_ms && now >= c->ping_ms + limit_ms) {
+	if(c->ping_sent_ms && limit_ms && now >= c->ping_sent_ms + limit_ms) {
 		excuse_pong(c);
-		if(now >= c->ping_ms + limit_ms) {
+		if(now >= c->ping_sent_ms + limit_ms) {
 			connection_log(c, LOG_NOTICE,
 				"no answer to a ping (pong-timeout); the client is given up");
 			relay_client_gone(c, "no answer to a ping");
 			return false;
 		}
-	} else if(!c->ping_ms && settings->ping_ms && now >= c->client_ms + settings->ping_ms) {
+	} else if(!c->ping_sent_ms && settings->ping_ms &&
+		now >= c->client_ms + settings->ping_ms) {
 		c->ping_queued = stream_outstanding(&c->client) > 0;
-		c->ping_ms = now;
+		c->ping_sent_ms = now;
 		send_control(c, WEBSOCKET_PING, NULL, 0);
 	}
 	return true;

@@ -84,7 +84,7 @@ static struct ini_slice next_line(struct ini_reader *reader) {
 static enum ini_result parse_line(
 	struct ini_reader *reader, struct ini_slice line, struct ini_item *item) {
 	if(line.at[0] == '[') {
-		/* A broken header is one mistake: the options below it are not blamed, too. */
+		/* A broken header is one error: the options below it are not blamed, too. */
 		reader->in_section = true;
 		return parse_section(line, item);
 	}

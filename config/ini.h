@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A longer line is a mistake; white space around it is not counted. */
+/* A longer line is an error; white space around it is not counted. */
 #define INI_LINE_MAX 65536
 
 /* A piece of the text; not NUL-terminated. Holds no NUL and no line feed. */
@@ -44,7 +44,7 @@ struct ini_reader {
 void ini_start(struct ini_reader *reader, const char *text, size_t len);
 
 /*
- * Takes the next section, option or mistake. Lines end in LF or CRLF, the last one may end without.
+ * Takes the next section, option or error. Lines end in LF or CRLF, the last one may end without.
  * Blank lines and lines beginning with '#' or ';' are skipped; there are no comments behind values.
  * White space around names and values is dropped; a value that begins and ends with '"' is what is
  * between the two, white space included. After INI_BAD reading goes on with the next line.

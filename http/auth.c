@@ -425,7 +425,7 @@ void auth_credentials_wipe(struct auth_credentials *credentials) {
 /* ---- the thread ---- */
 
 struct auth_job {
-	struct link link; /* in the queue or among the done */
+	struct list link; /* in the queue or among the done */
 	struct auth *auth;
 	auth_fn *fn; /* the loop's own; NULL: cancelled */
 	void *ctx;
@@ -453,15 +453,15 @@ struct auth {
 	pthread_t thread;
 	pthread_mutex_t lock; /* of what follows, and of the jobs' place */
 	pthread_cond_t work;
-	struct link queue;
-	struct link done;
+	struct list queue;
+	struct list done;
 	size_t queued;
 	bool stop;
 	struct crypt_data data; /* the thread's own */
 };
 
-static struct auth_job *job_of(struct link *link) {
-	return LOOP_OWNER(link, struct auth_job, link);
+static struct auth_job *job_of(struct list *link) {
+	return container_of(link, struct auth_job, link);
 }
 
 static void job_free(struct auth_job *job) {
@@ -470,12 +470,12 @@ static void job_free(struct auth_job *job) {
 }
 
 /* Under the lock: takes the job out of its list, or NULL. */
-static struct auth_job *take_first(struct link *list) {
+static struct auth_job *take_first(struct list *list) {
 	if(list->next == list) {
 		return NULL;
 	}
 	struct auth_job *job = job_of(list->next);
-	link_remove(&job->link);
+	list_remove(&job->link);
 	return job;
 }
 
@@ -496,16 +496,16 @@ static enum auth_result verify(struct crypt_data *data, const struct auth_job *j
 
 /* Under the lock. The same credentials wait once more when a browser opens several connections. */
 static void finish_alike(struct auth *auth, const struct auth_job *job) {
-	for(struct link *at = auth->queue.next; at != &auth->queue;) {
+	for(struct list *at = auth->queue.next; at != &auth->queue;) {
 		struct auth_job *other = job_of(at);
 		at = at->next;
 		if(other->generation == job->generation &&
 			memeql_sec(other->key, job->key, sizeof(job->key))) {
-			link_remove(&other->link);
+			list_remove(&other->link);
 			other->queued = false;
 			other->result = job->result;
 			auth->queued--;
-			link_append(&auth->done, &other->link);
+			list_append(&auth->done, &other->link);
 		}
 	}
 }
@@ -526,7 +526,7 @@ static void *thread_main(void *ctx) {
 		enum auth_result result = verify(&auth->data, job);
 		pthread_mutex_lock(&auth->lock);
 		job->result = result;
-		link_append(&auth->done, &job->link);
+		list_append(&auth->done, &job->link);
 		finish_alike(auth, job);
 		/* Fails only when the counter is full: then the loop knows already. */
 		ssize_t written = write(auth->io.fd, &one, sizeof(one));
@@ -594,7 +594,7 @@ static void job_finished(struct auth *auth, struct auth_job *job) {
 }
 
 static void collect(struct ev_io *io) {
-	struct auth *auth = LOOP_OWNER(io, struct auth, io);
+	struct auth *auth = container_of(io, struct auth, io);
 	struct auth_job *job;
 	uint64_t count;
 	while(read(io->fd, &count, sizeof(count)) > 0) {
@@ -642,7 +642,7 @@ static bool job_enqueue(struct auth *auth, struct auth_job *job) {
 	pthread_mutex_lock(&auth->lock);
 	bool room = auth->queued < AUTH_QUEUE_MAX;
 	if(room) {
-		link_append(&auth->queue, &job->link);
+		list_append(&auth->queue, &job->link);
 		auth->queued++;
 		pthread_cond_signal(&auth->work);
 	}
@@ -684,7 +684,7 @@ void auth_cancel(struct auth_job *job) {
 	pthread_mutex_lock(&auth->lock);
 	bool queued = job->queued;
 	if(queued) {
-		link_remove(&job->link);
+		list_remove(&job->link);
 		auth->queued--;
 	}
 	pthread_mutex_unlock(&auth->lock);
@@ -721,8 +721,8 @@ int auth_open(struct auth **out, struct loop *loop) {
 		return -ENOMEM;
 	}
 	auth->loop = loop;
-	link_init(&auth->queue);
-	link_init(&auth->done);
+	list_init(&auth->queue);
+	list_init(&auth->done);
 	pthread_mutex_init(&auth->lock, NULL);
 	pthread_cond_init(&auth->work, NULL);
 	int result = getentropy(auth->secret, sizeof(auth->secret)) < 0 ? -errno : 0;
@@ -754,13 +754,13 @@ fail:
 	return result;
 }
 
-static void free_all(struct link *list) {
-	for(struct link *at = list->next; at != list;) {
+static void free_all(struct list *list) {
+	for(struct list *at = list->next; at != list;) {
 		struct auth_job *job = job_of(at);
 		at = at->next;
 		job_free(job);
 	}
-	link_init(list);
+	list_init(list);
 }
 
 void auth_close(struct auth *auth) {

@@ -233,7 +233,7 @@ static char *copy_lower(struct origin_text text) {
 	return copy;
 }
 
-static int refuse(const char **error, const char *message) {
+static int respond_error(const char **error, const char *message) {
 	*error = message;
 	return -EINVAL;
 }
@@ -259,27 +259,27 @@ static int parse_host(
 		skip(&text, 2);
 		rest = text;
 		if(text.len > 0 && text.at[0] == '[') {
-			return refuse(error, "an IP address has no subdomains");
+			return respond_error(error, "an IP address has no subdomains");
 		}
 	}
 	if(!take_host(&rest, &parts->host)) {
-		return refuse(error,
+		return respond_error(error,
 			"the host must be a name (international ones as xn--...), an IPv4 "
 			"address or an IPv6 address in brackets");
 	}
 	if(rest.len > 0 && rest.at[0] == '/') {
-		return refuse(error,
+		return respond_error(error,
 			"an origin ends after host and port: leave out the slash and what follows");
 	}
 	if(rest.len > 0 && rest.at[0] == '*') {
-		return refuse(error,
+		return respond_error(error,
 			"an asterisk stands only for subdomains, as in https://*.example.com");
 	}
 	if(rest.len > 0 && rest.at[0] != ':') {
-		return refuse(error, "the host holds a character that no host name has");
+		return respond_error(error, "the host holds a character that no host name has");
 	}
 	if(!read_authority(text, parts)) {
-		return refuse(error, "the port must be a number from 1 to 65535");
+		return respond_error(error, "the port must be a number from 1 to 65535");
 	}
 	return 0;
 }
@@ -294,7 +294,7 @@ int origin_parse(const char *text, struct origin *out, const char **error) {
 		return 0;
 	}
 	if(!take_scheme(&rest, &parts.scheme)) {
-		return refuse(error,
+		return respond_error(error,
 			"expected scheme://host[:port], scheme://*.host[:port], same or null");
 	}
 	int result = parse_host(rest, &parts, &below, error);

@@ -8,16 +8,16 @@
 #include <stddef.h>
 
 enum origin_kind {
-	ORIGIN_EXACT,     /* scheme, host and port */
+	ORIGIN_EXACT, /* scheme, host and port */
 	ORIGIN_SUBDOMAIN, /* any name below host (its pattern begins with "*."), not host itself */
-	ORIGIN_SAME,      /* "same": host and port equal the request's Host */
-	ORIGIN_NULL       /* "null": the opaque origin, literally */
+	ORIGIN_SAME, /* "same": host and port equal the request's Host */
+	ORIGIN_NULL /* "null": the opaque origin, literally */
 };
 
 struct origin {
 	enum origin_kind kind;
-	char *scheme;  /* lower case; exact and subdomain only */
-	char *host;    /* lower case, IPv6 in brackets */
+	char *scheme; /* lower case; exact and subdomain only */
+	char *host; /* lower case, IPv6 in brackets */
 	unsigned port; /* the scheme's default where none is given; 0: it has none */
 };
 

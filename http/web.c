@@ -290,7 +290,7 @@ static bool is_public(const char *path) {
 	return path[0] == '/';
 }
 
-/* Splits and decodes the target. 0, or the status and message that refuse it. */
+/* Splits and decodes the target. 0, or the status and message that respond_error it. */
 static unsigned read_target(
 	const struct http_request *request, struct lookup *lookup, const char **message) {
 	struct http_slice target = request->target;

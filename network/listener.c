@@ -25,8 +25,8 @@
 
 struct listener {
 	struct ev_io io;
-	struct ev_dead dead;
-	struct link link;
+	struct deferred_free dead;
+	struct list link;
 	struct listeners *set;
 	char *spec; /* as configured; NULL: every address, or the service manager's */
 	uint16_t port; /* as configured */
@@ -38,20 +38,20 @@ struct listener {
 	uint64_t turn; /* when that was */
 };
 
-static struct listener *listener_of(struct link *link) {
-	return LOOP_OWNER(link, struct listener, link);
+static struct listener *listener_of(struct list *link) {
+	return container_of(link, struct listener, link);
 }
 
 /* ---- accepting ---- */
 
 static void listeners_want(struct listeners *set, unsigned want) {
-	for(struct link *at = set->list.next; at != &set->list; at = at->next) {
+	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
 		loop_want(set->loop, &listener_of(at)->io, want);
 	}
 }
 
 static void accept_again(struct ev_timer *timer) {
-	listeners_want(LOOP_OWNER(timer, struct listeners, retry), LOOP_IN);
+	listeners_want(container_of(timer, struct listeners, retry), LOOP_IN);
 }
 
 /* Descriptors or memory have run out: trying again at once would only burn time. */
@@ -105,7 +105,7 @@ static bool accept_failed(struct listener *listener, int error) {
 }
 
 static void accept_run(struct ev_io *io) {
-	struct listener *listener = LOOP_OWNER(io, struct listener, io);
+	struct listener *listener = container_of(io, struct listener, io);
 	struct listeners *set = listener->set;
 	for(int left = accept_batch(listener); left > 0; left--) {
 		struct sockaddr_storage address;
@@ -122,8 +122,8 @@ static void accept_run(struct ev_io *io) {
 
 /* ---- one socket ---- */
 
-static void listener_free(struct ev_dead *dead) {
-	struct listener *listener = LOOP_OWNER(dead, struct listener, dead);
+static void listener_free(struct deferred_free *dead) {
+	struct listener *listener = container_of(dead, struct listener, dead);
 	free(listener->spec);
 	free(listener);
 }
@@ -161,7 +161,7 @@ static void listener_remove_file(const struct listener *listener) {
 /* Ends listening; the listener itself is still there. */
 static void listener_shut(struct listener *listener) {
 	listener_remove_file(listener);
-	link_remove(&listener->link);
+	list_remove(&listener->link);
 	loop_close_io(listener->set->loop, &listener->io);
 }
 
@@ -170,10 +170,10 @@ static void listener_end(struct listener *listener) {
 	if(listener->io.fd >= 0) {
 		listener_shut(listener);
 	} else {
-		link_remove(&listener->link);
+		list_remove(&listener->link);
 	}
 	listener->dead.free = listener_free;
-	loop_bury(loop, &listener->dead);
+	loop_defer_free(loop, &listener->dead);
 }
 
 static void listener_log(const struct listener *listener) {
@@ -188,7 +188,7 @@ static void listener_log(const struct listener *listener) {
 
 /* Makes a listener of a listening socket, which it owns from here on. */
 static int listener_new(
-	struct listeners *set, struct link *list, int fd, const char *spec, uint16_t port) {
+	struct listeners *set, struct list *list, int fd, const char *spec, uint16_t port) {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	int result = -ENOMEM;
 	if(!listener) {
@@ -207,7 +207,7 @@ static int listener_new(
 	if(result) {
 		goto fail_listener;
 	}
-	link_append(list, &listener->link);
+	list_append(list, &listener->link);
 	listener_log(listener);
 	return 0;
 fail_listener:
@@ -232,7 +232,7 @@ static bool listener_is(const struct listener *listener, const char *spec, uint1
 /* Is it open? All sockets that the name came to are wanted then. */
 static bool find_open(struct listeners *set, const char *spec, uint16_t port) {
 	bool found = false;
-	for(struct link *at = set->list.next; at != &set->list; at = at->next) {
+	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
 		if(listener_is(listener_of(at), spec, port)) {
 			listener_of(at)->wanted = true;
 			found = true;
@@ -243,7 +243,7 @@ static bool find_open(struct listeners *set, const char *spec, uint16_t port) {
 
 /* All of them before the first is opened: none of these makes way. */
 static void mark_wanted(struct listeners *set, size_t count, char *const *specs, uint16_t port) {
-	for(struct link *at = set->list.next; at != &set->list; at = at->next) {
+	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
 		listener_of(at)->wanted = false;
 	}
 	for(size_t i = 0; i < count; i++) {
@@ -253,7 +253,7 @@ static void mark_wanted(struct listeners *set, size_t count, char *const *specs,
 
 /* Opens one `listen` into `list`. `quiet`: -EADDRINUSE without a line. */
 static int open_spec(
-	struct listeners *set, struct link *list, const char *spec, uint16_t port, bool quiet) {
+	struct listeners *set, struct list *list, const char *spec, uint16_t port, bool quiet) {
 	int fds[LISTENER_ADDRESSES];
 	char error[512];
 	int count = network_listen(spec, port, fds, LISTENER_ADDRESSES, error, sizeof(error));
@@ -277,17 +277,17 @@ static int open_spec(
 	return result;
 }
 
-static void end_all(struct link *list) {
+static void end_all(struct list *list) {
 	while(list->next != list) {
 		listener_end(listener_of(list->next));
 	}
 }
 
-static void move_all(struct link *from, struct link *to) {
+static void move_all(struct list *from, struct list *to) {
 	while(from->next != from) {
-		struct link *link = from->next;
-		link_remove(link);
-		link_append(to, link);
+		struct list *link = from->next;
+		list_remove(link);
+		list_append(to, link);
 	}
 }
 
@@ -325,7 +325,7 @@ static bool is_in_the_way(const struct listener *listener, const char *spec, uin
 }
 
 static bool finds_own_in_the_way(struct listeners *set, const char *spec, uint16_t port) {
-	for(struct link *at = set->list.next; at != &set->list; at = at->next) {
+	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
 		if(is_in_the_way(listener_of(at), spec, port)) {
 			return true;
 		}
@@ -335,20 +335,20 @@ static bool finds_own_in_the_way(struct listeners *set, const char *spec, uint16
 
 /* Shuts our own listeners that may be in the way, and keeps them to be opened again if need be. */
 static void shut_in_the_way(
-	struct listeners *set, struct link *shut, const char *spec, uint16_t port) {
-	for(struct link *at = set->list.next; at != &set->list;) {
+	struct listeners *set, struct list *shut, const char *spec, uint16_t port) {
+	for(struct list *at = set->list.next; at != &set->list;) {
 		struct listener *listener = listener_of(at);
 		at = at->next;
 		if(is_in_the_way(listener, spec, port)) {
 			listener->reopen_port = bound_port(listener);
 			listener_shut(listener);
-			link_append(shut, &listener->link);
+			list_append(shut, &listener->link);
 		}
 	}
 }
 
 /* Another address on the same port and another mode of the same path have to wait until ours is shut. */
-static int open_making_way(struct listeners *set, struct link *fresh, struct link *shut,
+static int open_making_way(struct listeners *set, struct list *fresh, struct list *shut,
 	const char *spec, uint16_t port) {
 	bool own = finds_own_in_the_way(set, spec, port);
 	int result = open_spec(set, fresh, spec, port, own);
@@ -359,23 +359,23 @@ static int open_making_way(struct listeners *set, struct link *fresh, struct lin
 	return result;
 }
 
-static void open_again(struct listeners *set, struct link *shut) {
-	for(struct link *at = shut->next; at != shut; at = at->next) {
+static void open_again(struct listeners *set, struct list *shut) {
+	for(struct list *at = shut->next; at != shut; at = at->next) {
 		const struct listener *listener = listener_of(at);
-		struct link *last = set->list.prev;
+		struct list *last = set->list.prev;
 		if(find_open(set, listener->spec, listener->port)) {
 			continue;
 		}
 		open_spec(set, &set->list, listener->spec, listener->reopen_port, false);
 		/* The configuration goes on calling it by its own port, which may be 0. */
-		for(struct link *fresh = last->next; fresh != &set->list; fresh = fresh->next) {
+		for(struct list *fresh = last->next; fresh != &set->list; fresh = fresh->next) {
 			listener_of(fresh)->port = listener->port;
 		}
 	}
 }
 
 static void end_unwanted(struct listeners *set) {
-	for(struct link *at = set->list.next; at != &set->list;) {
+	for(struct list *at = set->list.next; at != &set->list;) {
 		struct listener *listener = listener_of(at);
 		at = at->next;
 		if(!listener->wanted) {
@@ -386,13 +386,13 @@ static void end_unwanted(struct listeners *set) {
 
 void listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn) {
 	*listeners = (struct listeners){.loop = loop, .fn = fn, .retry.fn = accept_again};
-	link_init(&listeners->list);
+	list_init(&listeners->list);
 }
 
 int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port) {
 	static char *const every[] = {NULL};
-	struct link fresh;
-	struct link shut;
+	struct list fresh;
+	struct list shut;
 	int result = 0;
 	if(listeners->passed) {
 		return 0;
@@ -401,8 +401,8 @@ int listeners_open(struct listeners *listeners, size_t count, char *const *specs
 		specs = every;
 		count = 1;
 	}
-	link_init(&fresh);
-	link_init(&shut);
+	list_init(&fresh);
+	list_init(&shut);
 	mark_wanted(listeners, count, specs, port);
 	for(size_t i = 0; i < count && result == 0; i++) {
 		if(!find_open(listeners, specs[i], port)) {

@@ -22,7 +22,7 @@ typedef void listeners_accept_fn(
 struct listeners {
 	struct loop *loop;
 	listeners_accept_fn *fn;
-	struct link list;
+	struct list list;
 	struct ev_timer retry; /* accepting has paused */
 	struct log_limit full; /* of lines about descriptors that have run out */
 	bool passed; /* they are the service manager's */

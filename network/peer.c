@@ -590,8 +590,8 @@ static const struct stream_ops *const kind_ops[PEER_KINDS] = {
 /* One address that is being tried. */
 struct attempt {
 	struct ev_io io;
-	struct ev_dead dead;
-	struct link link;
+	struct deferred_free dead;
+	struct list link;
 	struct peer_connect *connect;
 };
 
@@ -617,7 +617,7 @@ struct peer_connect {
 	enum peer_kind kind;
 	int fd; /* connected and not registered; -1: none */
 	struct attempt *winner;
-	struct link attempts;
+	struct list attempts;
 	struct candidates family[FAMILIES];
 	enum family turn; /* whose address is next */
 	struct ev_timer timer; /* the next attempt may begin */
@@ -625,19 +625,19 @@ struct peer_connect {
 	bool begun; /* attempts have begun: no more waiting for the other family */
 	int error; /* of what failed last */
 	const char *why;
-	struct ev_dead dead;
+	struct deferred_free dead;
 };
 
-static void attempt_free(struct ev_dead *dead) {
-	free(LOOP_OWNER(dead, struct attempt, dead));
+static void attempt_free(struct deferred_free *dead) {
+	free(container_of(dead, struct attempt, dead));
 }
 
 static void attempt_end(struct attempt *attempt) {
 	struct loop *loop = attempt->connect->loop;
-	link_remove(&attempt->link);
+	list_remove(&attempt->link);
 	loop_close_io(loop, &attempt->io);
 	attempt->dead.free = attempt_free;
-	loop_bury(loop, &attempt->dead);
+	loop_defer_free(loop, &attempt->dead);
 }
 
 static void connect_stop(struct peer_connect *connect) {
@@ -648,8 +648,8 @@ static void connect_stop(struct peer_connect *connect) {
 			connect->family[i].query = NULL;
 		}
 	}
-	for(struct link *at = connect->attempts.next; at != &connect->attempts;) {
-		struct attempt *attempt = LOOP_OWNER(at, struct attempt, link);
+	for(struct list *at = connect->attempts.next; at != &connect->attempts;) {
+		struct attempt *attempt = container_of(at, struct attempt, link);
 		at = at->next;
 		if(attempt != connect->winner) {
 			attempt_end(attempt);
@@ -702,7 +702,7 @@ static int attempt_add(struct peer_connect *connect, int fd) {
 		free(attempt);
 		return result;
 	}
-	link_append(&connect->attempts, &attempt->link);
+	list_append(&connect->attempts, &attempt->link);
 	return 0;
 }
 
@@ -761,11 +761,11 @@ static void connect_go_on(struct peer_connect *connect) {
 }
 
 static void connect_due(struct ev_timer *timer) {
-	connect_go_on(LOOP_OWNER(timer, struct peer_connect, timer));
+	connect_go_on(container_of(timer, struct peer_connect, timer));
 }
 
 static void attempt_run(struct ev_io *io) {
-	struct attempt *attempt = LOOP_OWNER(io, struct attempt, io);
+	struct attempt *attempt = container_of(io, struct attempt, io);
 	struct peer_connect *connect = attempt->connect;
 	/* Without a hang-up being able to write is proof enough. */
 	int result = io->ready & LOOP_HUP ? network_connect_result(io->fd) : 0;
@@ -899,7 +899,7 @@ static int connect_unix(struct peer_connect *connect, const struct peer_address 
 }
 
 static void unix_due(struct ev_timer *timer) {
-	struct peer_connect *connect = LOOP_OWNER(timer, struct peer_connect, timer);
+	struct peer_connect *connect = container_of(timer, struct peer_connect, timer);
 	int result = connect_unix(connect, connect->unix_address);
 	if(result != -EINPROGRESS) {
 		if(result) {
@@ -934,8 +934,8 @@ static int connect_fifo(
 	return 0;
 }
 
-static void connect_free(struct ev_dead *dead) {
-	struct peer_connect *connect = LOOP_OWNER(dead, struct peer_connect, dead);
+static void connect_free(struct deferred_free *dead) {
+	struct peer_connect *connect = container_of(dead, struct peer_connect, dead);
 	for(int i = 0; i < FAMILIES; i++) {
 		free(connect->family[i].address);
 	}
@@ -977,7 +977,7 @@ int peer_connect_start(struct peer_connect **out, const struct peer_address *add
 		.fd = -1,
 		.timer.fn = connect_due,
 	};
-	link_init(&connect->attempts);
+	list_init(&connect->attempts);
 	for(int i = 0; i < FAMILIES; i++) {
 		connect->family[i].connect = connect;
 	}
@@ -1018,5 +1018,5 @@ void peer_connect_free(struct peer_connect *connect) {
 		close(connect->fd);
 	}
 	connect->dead.free = connect_free;
-	loop_bury(connect->loop, &connect->dead);
+	loop_defer_free(connect->loop, &connect->dead);
 }

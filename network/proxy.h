@@ -92,8 +92,8 @@ void proxy_chain_add(struct proxy_chain *chain, enum proxy_field field, const ch
  * proxy may tell its next neighbour in one field and the whole chain in another. True: `*all` is now what `*told`
  * is, or it is BAD or DISPUTED because of it.
  */
-bool proxy_chain_join(struct proxy_chain *all, const struct proxy_chain *told,
-	struct proxy_networks trusted);
+bool proxy_chain_join(
+	struct proxy_chain *all, const struct proxy_chain *told, struct proxy_networks trusted);
 
 /* ---- the PROXY protocol ---- */
 

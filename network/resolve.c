@@ -27,7 +27,7 @@ struct resolver {
 	struct loop *loop;
 	ares_channel channel;
 	struct ev_timer timer;
-	struct link sockets;
+	struct list sockets;
 	size_t running; /* queries that c-ares has not called back for */
 	char *servers;
 	bool stale; /* to be set up anew when nothing is running */
@@ -35,8 +35,8 @@ struct resolver {
 
 struct resolve_socket {
 	struct ev_io io;
-	struct ev_dead dead;
-	struct link link;
+	struct deferred_free dead;
+	struct list link;
 	struct resolver *resolver;
 	int fd;
 };
@@ -46,7 +46,7 @@ struct resolve_query {
 	resolve_fn *fn; /* NULL: cancelled */
 	void *ctx;
 	struct ev_timer timer; /* delivers an answer that came at once */
-	struct ev_dead dead;
+	struct deferred_free dead;
 	bool starting;
 	bool answered;
 	uint16_t port;
@@ -56,12 +56,12 @@ struct resolve_query {
 	struct resolve_address *address;
 };
 
-static void socket_free(struct ev_dead *dead) {
-	free(LOOP_OWNER(dead, struct resolve_socket, dead));
+static void socket_free(struct deferred_free *dead) {
+	free(container_of(dead, struct resolve_socket, dead));
 }
 
-static void query_free(struct ev_dead *dead) {
-	struct resolve_query *query = LOOP_OWNER(dead, struct resolve_query, dead);
+static void query_free(struct deferred_free *dead) {
+	struct resolve_query *query = container_of(dead, struct resolve_query, dead);
 	free(query->address);
 	free(query);
 }
@@ -81,13 +81,13 @@ static void resolver_arm(struct resolver *resolver) {
 }
 
 static void resolver_expired(struct ev_timer *timer) {
-	struct resolver *resolver = LOOP_OWNER(timer, struct resolver, timer);
+	struct resolver *resolver = container_of(timer, struct resolver, timer);
 	ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 	resolver_arm(resolver);
 }
 
 static void socket_run(struct ev_io *io) {
-	struct resolve_socket *sock = LOOP_OWNER(io, struct resolve_socket, io);
+	struct resolve_socket *sock = container_of(io, struct resolve_socket, io);
 	struct resolver *resolver = sock->resolver;
 	ares_socket_t in = io->ready & LOOP_IN ? sock->fd : ARES_SOCKET_BAD;
 	ares_socket_t out = io->ready & LOOP_OUT ? sock->fd : ARES_SOCKET_BAD;
@@ -96,8 +96,8 @@ static void socket_run(struct ev_io *io) {
 }
 
 static struct resolve_socket *socket_find(struct resolver *resolver, int fd) {
-	for(struct link *at = resolver->sockets.next; at != &resolver->sockets; at = at->next) {
-		struct resolve_socket *sock = LOOP_OWNER(at, struct resolve_socket, link);
+	for(struct list *at = resolver->sockets.next; at != &resolver->sockets; at = at->next) {
+		struct resolve_socket *sock = container_of(at, struct resolve_socket, link);
 		if(sock->fd == fd) {
 			return sock;
 		}
@@ -115,7 +115,7 @@ static void socket_add(struct resolver *resolver, int fd, unsigned want) {
 	}
 	sock->resolver = resolver;
 	sock->fd = fd;
-	link_append(&resolver->sockets, &sock->link);
+	list_append(&resolver->sockets, &sock->link);
 }
 
 /* c-ares says what it waits for. Nothing at all: it is about to close the socket. */
@@ -134,9 +134,9 @@ static void socket_changed(void *ctx, ares_socket_t fd, int readable, int writab
 		return;
 	}
 	loop_remove(resolver->loop, &sock->io);
-	link_remove(&sock->link);
+	list_remove(&sock->link);
 	sock->dead.free = socket_free;
-	loop_bury(resolver->loop, &sock->dead);
+	loop_defer_free(resolver->loop, &sock->dead);
 }
 
 static int channel_open(struct resolver *resolver) {
@@ -200,11 +200,11 @@ static void query_deliver(struct resolve_query *query) {
 		query->fn(query->ctx, &answer);
 	}
 	query->dead.free = query_free;
-	loop_bury(query->resolver->loop, &query->dead);
+	loop_defer_free(query->resolver->loop, &query->dead);
 }
 
 static void query_due(struct ev_timer *timer) {
-	query_deliver(LOOP_OWNER(timer, struct resolve_query, timer));
+	query_deliver(container_of(timer, struct resolve_query, timer));
 }
 
 static void query_fail(struct resolve_query *query, int status) {
@@ -289,7 +289,7 @@ int resolver_open(struct resolver **out, struct loop *loop, const char *servers)
 	}
 	resolver->loop = loop;
 	resolver->timer.fn = resolver_expired;
-	link_init(&resolver->sockets);
+	list_init(&resolver->sockets);
 	if(servers) {
 		resolver->servers = strdup(servers);
 		if(!resolver->servers) {

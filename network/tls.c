@@ -51,20 +51,20 @@ struct tls {
 	const struct stream_ops *plain; /* the kind of the socket itself */
 	const uint8_t *in; /* ciphertext of the current read */
 	size_t in_len;
-	struct carry rest; /* ciphertext that the reader had no room for; mostly empty */
+	struct dynbuf rest; /* ciphertext that the reader had no room for; mostly empty */
 	bool in_ended; /* the transport has ended */
 	bool begun; /* there has been a byte */
 	bool established;
 	bool over; /* behind the last data there was an end or an error: the next read returns `verdict` */
 	int verdict; /* 0: the end; or negative errno */
-	bool bye_sent;
+	bool close_notify_sent;
 	unsigned verify_status; /* what is wrong with the other side's certificate */
 	char *name; /* client: what the server must prove to be */
 	char reason[160];
 };
 
 static struct tls *tls_of(const struct stream *stream) {
-	return stream->transform;
+	return stream->state;
 }
 
 /* ---- memory transport ---- */
@@ -210,14 +210,14 @@ static int handshake_step(struct tls *tls) {
 		return result;
 	}
 	tls->established = true;
-	loop_set_heavy(tls->stream->loop, &tls->stream->io, false);
+	loop_set_low_priority(tls->stream->loop, &tls->stream->io, false);
 	return 0;
 }
 
 /* Takes ciphertext off the socket. 0: there is something, or the end; -EAGAIN; or negative errno. */
 static int fill(struct stream *stream) {
 	struct tls *tls = tls_of(stream);
-	uint8_t *into = stream->loop->transform;
+	uint8_t *into = stream->loop->ciphertext;
 	ssize_t got;
 	do {
 		got = recv(stream->io.fd, into, TLS_READ, 0);
@@ -250,18 +250,18 @@ static int keep_rest(struct tls *tls) {
 		memmove(tls->rest.data, from, len);
 		tls->rest.len = len;
 		if(len == 0) {
-			carry_free(&tls->rest);
+			dynbuf_free(&tls->rest);
 		}
 		return 0;
 	}
-	return carry_append(&tls->rest, from, len);
+	return dynbuf_append(&tls->rest, from, len);
 }
 
 /*
  * close_notify; or user_canceled, which Java says in front of it (RFC 8446, section 6.1). With TLS 1.3 GnuTLS takes the
  * latter for a failure that ends the session.
  */
-static bool is_goodbye(const struct tls *tls, ssize_t status) {
+static bool is_close_notify(const struct tls *tls, ssize_t status) {
 	bool failed = status == GNUTLS_E_FATAL_ALERT_RECEIVED || status == GNUTLS_E_INVALID_SESSION;
 	return status == 0 || (failed && gnutls_alert_get(tls->session) == GNUTLS_A_USER_CANCELED);
 }
@@ -274,7 +274,7 @@ static bool may_ignore(const struct tls *tls, ssize_t status) {
 
 /* What a result of gnutls_record_recv() other than bytes means: 0 at the end, -EAGAIN, or negative errno. */
 static int verdict_of(struct tls *tls, ssize_t status, bool repeat) {
-	if(is_goodbye(tls, status)) {
+	if(is_close_notify(tls, status)) {
 		return 0;
 	}
 	if(status == GNUTLS_E_AGAIN || (repeat && may_ignore(tls, status))) {
@@ -437,8 +437,8 @@ static int tls_write(struct stream *stream, const struct iovec *iov, int count, 
 /* The first call says goodbye (close_notify); the second, when that is out, shuts the socket down. */
 static bool tls_finish(struct stream *stream) {
 	struct tls *tls = tls_of(stream);
-	if(tls->established && !tls->bye_sent) {
-		tls->bye_sent = true;
+	if(tls->established && !tls->close_notify_sent) {
+		tls->close_notify_sent = true;
 		gnutls_bye(tls->session, GNUTLS_SHUT_WR);
 		/* A write that fails here is met again by the flush of the queue. */
 		flush_now(stream);
@@ -454,10 +454,10 @@ static void tls_destroy(struct stream *stream) {
 	struct tls *tls = tls_of(stream);
 	gnutls_deinit(tls->session);
 	tls_context_unref(tls->context);
-	carry_free(&tls->rest);
+	dynbuf_free(&tls->rest);
 	free(tls->name);
 	free(tls);
-	stream->transform = NULL;
+	stream->state = NULL;
 }
 
 static const char *reason_of(const struct stream *stream) {
@@ -479,7 +479,7 @@ static const struct stream_ops tls_ops = {
 /* The handshake has still to be done: with signatures and key exchanges, for which a turn of the loop has little room. */
 static void begin_handshake(struct stream *stream) {
 	stream->ops = &tls_ops;
-	loop_set_heavy(stream->loop, &stream->io, true);
+	loop_set_low_priority(stream->loop, &stream->io, true);
 }
 
 /* The first byte decides; it is looked at, not taken. */
@@ -537,7 +537,7 @@ static int session_new(struct stream *stream, struct tls_context *context, unsig
 	gnutls_transport_set_vec_push_function(tls->session, push);
 	/* There is nothing to wait with: deadlines are the owner's. */
 	gnutls_handshake_set_timeout(tls->session, GNUTLS_INDEFINITE_TIMEOUT);
-	stream->transform = tls;
+	stream->state = tls;
 	if(gnutls_priority_set(tls->session, context->priority) < 0 ||
 		gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, context->credentials) <
 			0) {
@@ -727,7 +727,7 @@ bool tls_is_active(const struct stream *stream) {
 	return stream->ops == &tls_ops;
 }
 
-bool tls_is_shaking_hands(const struct stream *stream) {
+bool tls_in_handshake(const struct stream *stream) {
 	return tls_is_active(stream) && !tls_of(stream)->established;
 }
 
@@ -904,9 +904,9 @@ static int load_authorities(
 }
 
 static int load_pairs(struct tls_context *context, const struct tls_server_options *options,
-	struct tls_mistake *mistake) {
+	struct tls_error *error) {
 	int result = 0;
-	mistake->option = "cert";
+	error->option = "cert";
 	context->choice = calloc(options->pairs, sizeof(*context->choice));
 	if(!context->choice) {
 		return -ENOMEM;
@@ -914,13 +914,13 @@ static int load_pairs(struct tls_context *context, const struct tls_server_optio
 	context->choices = options->pairs;
 	for(size_t i = 0; i < options->pairs && result == 0; i++) {
 		const struct tls_pair *pair = &options->pair[i];
-		mistake->pair = i;
-		mistake->option = "cert";
-		result = load_leaf(&context->choice[i].leaf, pair->cert, mistake->text);
+		error->pair = i;
+		error->option = "cert";
+		result = load_leaf(&context->choice[i].leaf, pair->cert, error->text);
 		if(result == 0) {
-			mistake->option = pair->key ? "key" : "cert";
-			result = load_pair(
-				context->credentials, pair->cert, pair->key, mistake->text);
+			error->option = pair->key ? "key" : "cert";
+			result =
+				load_pair(context->credentials, pair->cert, pair->key, error->text);
 		}
 	}
 	return result;
@@ -971,25 +971,24 @@ static int load_choice(struct tls_context *context, const struct tls_server_opti
 }
 
 int tls_server_open(struct tls_context **out, const struct tls_server_options *options,
-	struct tls_mistake *mistake) {
+	struct tls_error *error) {
 	struct tls_context *context;
-	*mistake = (struct tls_mistake){.option = "tls-priority"};
-	int result = context_new(&context, options->priority, mistake->text);
+	*error = (struct tls_error){.option = "tls-priority"};
+	int result = context_new(&context, options->priority, error->text);
 	if(result) {
 		return result;
 	}
 	context->verify = options->verify;
-	result = load_pairs(context, options, mistake);
+	result = load_pairs(context, options, error);
 	if(result == 0 && options->client_ca) {
-		mistake->option = "client-ca";
-		result = load_authorities(context->credentials, options->client_ca, mistake->text);
+		error->option = "client-ca";
+		result = load_authorities(context->credentials, options->client_ca, error->text);
 	}
 	for(size_t i = 0; i < options->pairs && options->pairs > 1 && result == 0; i++) {
-		result = load_choice(context, options, i, mistake->text);
+		result = load_choice(context, options, i, error->text);
 	}
 	if(result == 0 && gnutls_session_ticket_key_generate(&context->ticket_key) < 0) {
-		snprintf(mistake->text, sizeof(mistake->text),
-			"cannot make a key for session tickets");
+		snprintf(error->text, sizeof(error->text), "cannot make a key for session tickets");
 		result = -EIO;
 	}
 	if(result) {

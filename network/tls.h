@@ -42,7 +42,7 @@ struct tls_client_options {
 };
 
 /* What is wrong with the options of a server. */
-struct tls_mistake {
+struct tls_error {
 	const char *option; /* which: "cert", "key", "tls-priority", "client-ca"; static */
 	size_t pair; /* cert and key: which pair */
 	char text[TLS_ERROR_MAX]; /* one line that names the file */
@@ -56,10 +56,10 @@ struct tls_context;
 
 /*
  * Reads everything that the options name. 0 and `*out` with one reference, or negative errno with what is wrong in
- * `mistake` or one line of `error`. Blocking file access: for start and reload.
+ * `error` or one line of `error`. Blocking file access: for start and reload.
  */
 int tls_server_open(struct tls_context **out, const struct tls_server_options *options,
-	struct tls_mistake *mistake);
+	struct tls_error *error);
 int tls_client_open(struct tls_context **out, const struct tls_client_options *options,
 	char error[TLS_ERROR_MAX]);
 struct tls_context *tls_context_ref(struct tls_context *context);
@@ -90,7 +90,7 @@ int tls_handshake(struct stream *stream);
 bool tls_is_active(const struct stream *stream);
 
 /* Does it, with a handshake that is not done? */
-bool tls_is_shaking_hands(const struct stream *stream);
+bool tls_in_handshake(const struct stream *stream);
 
 /* Why a handshake or a read failed; static or the stream's own; NULL: nothing to say. */
 const char *tls_reason(const struct stream *stream);

@@ -15,7 +15,7 @@
 #include <string.h>
 
 struct trust_entry {
-	struct link link;
+	struct list link;
 	struct tls_context *context;
 	char *ca; /* NULL as in struct peer_tls */
 	char *cert;
@@ -68,8 +68,8 @@ static int entry_new(
 }
 
 static struct trust_entry *find_entry(const struct trust *trust, const struct peer_tls *tls) {
-	for(struct link *at = trust->entries.next; at != &trust->entries; at = at->next) {
-		struct trust_entry *entry = LOOP_OWNER(at, struct trust_entry, link);
+	for(struct list *at = trust->entries.next; at != &trust->entries; at = at->next) {
+		struct trust_entry *entry = container_of(at, struct trust_entry, link);
 		if(entry_serves(entry, tls)) {
 			return entry;
 		}
@@ -78,13 +78,13 @@ static struct trust_entry *find_entry(const struct trust *trust, const struct pe
 }
 
 static void forget(struct trust *trust, struct trust_entry *entry) {
-	link_remove(&entry->link);
+	list_remove(&entry->link);
 	trust->count--;
 	entry_free(entry);
 }
 
 void trust_init(struct trust *trust) {
-	link_init(&trust->entries);
+	list_init(&trust->entries);
 	trust->count = 0;
 }
 
@@ -92,18 +92,18 @@ int trust_find(struct trust *trust, const struct peer_tls *tls, struct tls_conte
 	char error[TLS_ERROR_MAX]) {
 	struct trust_entry *entry = find_entry(trust, tls);
 	if(entry) {
-		link_remove(&entry->link);
+		list_remove(&entry->link);
 	} else {
 		int result = entry_new(&entry, tls, error);
 		if(result) {
 			return result;
 		}
 		if(trust->count == TRUST_ENTRIES) {
-			forget(trust, LOOP_OWNER(trust->entries.next, struct trust_entry, link));
+			forget(trust, container_of(trust->entries.next, struct trust_entry, link));
 		}
 		trust->count++;
 	}
-	link_append(&trust->entries, &entry->link);
+	list_append(&trust->entries, &entry->link);
 	*out = tls_context_ref(entry->context);
 	return 0;
 }
@@ -118,8 +118,8 @@ int trust_check(const struct peer_tls *tls, char error[TLS_ERROR_MAX]) {
 }
 
 void trust_clear(struct trust *trust) {
-	for(struct link *at = trust->entries.next; at != &trust->entries;) {
-		struct trust_entry *entry = LOOP_OWNER(at, struct trust_entry, link);
+	for(struct list *at = trust->entries.next; at != &trust->entries;) {
+		struct trust_entry *entry = container_of(at, struct trust_entry, link);
 		at = at->next;
 		forget(trust, entry);
 	}

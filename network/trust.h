@@ -15,7 +15,7 @@
 #define TRUST_ENTRIES 32
 
 struct trust {
-	struct link entries; /* the one used last is the last */
+	struct list entries; /* the one used last is the last */
 	size_t count;
 };
 

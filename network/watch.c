@@ -34,7 +34,7 @@ struct watch_name {
 struct watch {
 	struct ev_io io;
 	struct ev_timer timer;
-	struct ev_dead dead;
+	struct deferred_free dead;
 	struct loop *loop;
 	watch_fn *fn;
 	void *ctx;
@@ -193,13 +193,13 @@ static void add_all(struct watch *watch) {
 }
 
 static void watch_due(struct ev_timer *timer) {
-	struct watch *watch = LOOP_OWNER(timer, struct watch, timer);
+	struct watch *watch = container_of(timer, struct watch, timer);
 	add_all(watch);
 	watch->fn(watch->ctx);
 }
 
 static void watch_run(struct ev_io *io) {
-	struct watch *watch = LOOP_OWNER(io, struct watch, io);
+	struct watch *watch = container_of(io, struct watch, io);
 	_Alignas(struct inotify_event) char events[WATCH_READ];
 	ssize_t got;
 	bool ours = false;
@@ -254,8 +254,8 @@ int watch_files(struct watch *watch, size_t count, const char *const *paths) {
 	return watch->paths < count ? -ENOMEM : 0;
 }
 
-static void watch_free(struct ev_dead *dead) {
-	free(LOOP_OWNER(dead, struct watch, dead));
+static void watch_free(struct deferred_free *dead) {
+	free(container_of(dead, struct watch, dead));
 }
 
 void watch_close(struct watch *watch) {
@@ -267,5 +267,5 @@ void watch_close(struct watch *watch) {
 	loop_timer_cancel(watch->loop, &watch->timer);
 	loop_close_io(watch->loop, &watch->io);
 	watch->dead.free = watch_free;
-	loop_bury(watch->loop, &watch->dead);
+	loop_defer_free(watch->loop, &watch->dead);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The configuration: every option in every place it can be given, the text of every mistake, the
+ * The configuration: every option in every place it can be given, the text of every error, the
  * order of options, and that a dump reads back as what was dumped.
  */
 #include "builtins.h"
@@ -87,19 +87,19 @@ static size_t count_lines(const char *text) {
 	return lines;
 }
 
-/* Reads what has to be wrong, with one line for each mistake; this must be part of one of them. */
-static void read_bad(const char *const *arguments, size_t mistakes, const char *part) {
+/* Reads what has to be wrong, with one line for each error; this must be part of one of them. */
+static void read_bad(const char *const *arguments, size_t errors, const char *part) {
 	struct config config;
 
 	assert_int_equal(read_arguments(&config, arguments), -EINVAL);
-	if(!strstr(output, part) || count_lines(output) != mistakes) {
-		print_error("expected %zu lines and \"%s\" in:\n%s", mistakes, part, output);
+	if(!strstr(output, part) || count_lines(output) != errors) {
+		print_error("expected %zu lines and \"%s\" in:\n%s", errors, part, output);
 	}
 	assert_non_null(strstr(output, part));
-	assert_int_equal(count_lines(output), mistakes);
+	assert_int_equal(count_lines(output), errors);
 	config_free(&config);
 }
-#define BAD(mistakes, part, ...) read_bad((const char *const[]){__VA_ARGS__, NULL}, mistakes, part)
+#define BAD(errors, part, ...) read_bad((const char *const[]){__VA_ARGS__, NULL}, errors, part)
 
 static void write_bytes(const char *name, const char *text, size_t len) {
 	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -472,7 +472,7 @@ static void test_marks(void **state) {
 struct broken {
 	const char *text;
 	size_t len; /* 0: strlen */
-	size_t mistakes;
+	size_t errors;
 	const char *part;
 };
 
@@ -509,7 +509,7 @@ static void test_broken_files(void **state) {
 	for(size_t at = 0; at < sizeof(broken) / sizeof(broken[0]); at++) {
 		size_t len = broken[at].len ? broken[at].len : strlen(broken[at].text);
 		write_bytes("broken.conf", broken[at].text, len);
-		BAD(broken[at].mistakes, broken[at].part, "broken.conf");
+		BAD(broken[at].errors, broken[at].part, "broken.conf");
 	}
 }
 
@@ -528,7 +528,7 @@ static void test_unreadable_files(void **state) {
 	BAD(1, "cannot read \"huge.conf\": File too large", "huge.conf");
 }
 
-static void test_command_line_mistakes(void **state) {
+static void test_command_line_errors(void **state) {
 	static char huge[70000];
 
 	(void)state;
@@ -653,7 +653,7 @@ static void test_backend_drops_options(void **state) {
 	config_free(&config);
 	/*
 	 * The value that is refused belongs to a backend that is dropped afterwards: still a
-	 * mistake.
+	 * error.
 	 */
 	BAD(1, "command line: -c nope: ", "-c", "nope=1", "-b", "");
 }
@@ -819,7 +819,7 @@ int main(void) {
 		cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_broken_files),
 		cmocka_unit_test(test_unreadable_files),
-		cmocka_unit_test(test_command_line_mistakes),
+		cmocka_unit_test(test_command_line_errors),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_order),

@@ -490,7 +490,7 @@ static void test_long_message_is_cut(void **unused) {
 	assert_int_equal(strlen(answer.message), PLUGIN_MESSAGE_MAX - 1);
 }
 
-/* A refusal belongs to one query, and a peer counts more than a refusal. */
+/* A error_response belongs to one query, and a peer counts more than a error_response. */
 static void test_refusals_are_forgotten(void **unused) {
 	(void)unused;
 	struct backend *backend;

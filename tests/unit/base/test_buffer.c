@@ -51,9 +51,9 @@ static void counted_free(void *block) {
 #define bufq_append counted_bufq_append
 #define bufq_peek counted_bufq_peek
 #define bufq_consume counted_bufq_consume
-#define carry_reserve counted_carry_reserve
-#define carry_append counted_carry_append
-#define carry_free counted_carry_free
+#define dynbuf_reserve counted_carry_reserve
+#define dynbuf_append counted_carry_append
+#define dynbuf_free counted_carry_free
 #include "base/buffer.c"
 #undef malloc
 #undef realloc
@@ -280,7 +280,7 @@ static void test_carry_walk(void **unused) {
 	assert_non_null(oracle);
 	size_t failed = 0;
 	for(int round = 0; round < 50; round++) {
-		struct carry carry = {0};
+		struct dynbuf carry = {0};
 		size_t len = 0;
 		for(;;) {
 			size_t more = draw_size();
@@ -291,8 +291,8 @@ static void test_carry_walk(void **unused) {
 			test.fail_after = draw(4) ? SIZE_MAX : 0;
 			size_t cap = carry.cap;
 			bool fits = more <= cap - carry.len;
-			int result = draw(3) ? carry_append(&carry, oracle + len, more)
-					     : carry_reserve(&carry, more);
+			int result = draw(3) ? dynbuf_append(&carry, oracle + len, more)
+					     : dynbuf_reserve(&carry, more);
 			if(result) {
 				assert_true(!fits && test.fail_after == 0 && carry.cap == cap);
 				failed++;
@@ -305,7 +305,7 @@ static void test_carry_walk(void **unused) {
 			assert_true(len == 0 || memcmp(carry.data, oracle, len) == 0);
 		}
 		test.fail_after = SIZE_MAX;
-		carry_free(&carry);
+		dynbuf_free(&carry);
 		assert_null(carry.data);
 		assert_int_equal(carry.len + carry.cap, 0);
 	}
@@ -315,40 +315,40 @@ static void test_carry_walk(void **unused) {
 
 static void test_carry_reserves_what_was_asked(void **unused) {
 	(void)unused;
-	struct carry carry = {0};
+	struct dynbuf carry = {0};
 	for(size_t more = 1; more < 200000; more = more * 3 + 1) {
-		assert_int_equal(carry_reserve(&carry, more), 0);
+		assert_int_equal(dynbuf_reserve(&carry, more), 0);
 		assert_true(carry.cap - carry.len >= more);
 		memset(carry.data + carry.len, 0, more);
 		carry.len += more / 2;
 	}
-	carry_free(&carry);
+	dynbuf_free(&carry);
 }
 
 /* A byte at a time costs few reallocations: growth is geometric. */
 static void test_carry_growth(void **unused) {
 	(void)unused;
-	struct carry carry = {0};
+	struct dynbuf carry = {0};
 	for(int i = 0; i < 300000; i++) {
-		assert_int_equal(carry_append(&carry, "x", 1), 0);
+		assert_int_equal(dynbuf_append(&carry, "x", 1), 0);
 	}
 	assert_true(test.calls <= 10);
 	assert_true(carry.cap < 4 * carry.len);
-	carry_free(&carry);
+	dynbuf_free(&carry);
 }
 
 /* Sums and products that wrap are failures, and nothing is asked of the allocator. */
 static void test_carry_overflow(void **unused) {
 	(void)unused;
-	struct carry carry = {0};
-	assert_int_equal(carry_append(&carry, "abc", 3), 0);
+	struct dynbuf carry = {0};
+	assert_int_equal(dynbuf_append(&carry, "abc", 3), 0);
 	size_t calls = test.calls;
-	assert_int_equal(carry_reserve(&carry, SIZE_MAX), -ENOMEM);
-	assert_int_equal(carry_reserve(&carry, SIZE_MAX - 3), -ENOMEM);
+	assert_int_equal(dynbuf_reserve(&carry, SIZE_MAX), -ENOMEM);
+	assert_int_equal(dynbuf_reserve(&carry, SIZE_MAX - 3), -ENOMEM);
 	assert_int_equal(test.calls, calls);
 	assert_int_equal(carry.len, 3);
 	assert_memory_equal(carry.data, "abc", 3);
-	carry_free(&carry);
+	dynbuf_free(&carry);
 }
 
 int main(void) {

@@ -21,7 +21,7 @@ struct test;
 /* One side of a socket pair in the loop; `act` is what its function does besides being counted. */
 struct probe {
 	struct ev_io io;
-	struct ev_dead dead;
+	struct deferred_free dead;
 	struct test *test;
 	char name;
 	int other; /* the side that the test writes to */
@@ -32,7 +32,7 @@ struct probe {
 
 struct test {
 	struct loop loop;
-	struct ev_dead stopper;
+	struct deferred_free stopper;
 	struct probe probe[PROBES];
 	size_t probes;
 	char trace[TRACE_MAX]; /* one letter for each thing that happened, in order */
@@ -52,20 +52,20 @@ static void forget(struct test *test) {
 	test->trace[0] = '\0';
 }
 
-static void stop_turn(struct ev_dead *dead) {
-	LOOP_OWNER(dead, struct test, stopper)->loop.stop = true;
+static void stop_turn(struct deferred_free *dead) {
+	container_of(dead, struct test, stopper)->loop.stop = true;
 }
 
 /* Something on the dead list keeps the loop from waiting and is freed at the end of the turn. */
 static void run_turn(struct test *test) {
 	test->stopper.free = stop_turn;
-	loop_bury(&test->loop, &test->stopper);
+	loop_defer_free(&test->loop, &test->stopper);
 	test->loop.stop = false;
 	assert_int_equal(loop_run(&test->loop), 0);
 }
 
 static void probe_run(struct ev_io *io) {
-	struct probe *probe = LOOP_OWNER(io, struct probe, io);
+	struct probe *probe = container_of(io, struct probe, io);
 	probe->calls++;
 	note(probe->test, probe->name);
 	if(probe->act) {
@@ -149,7 +149,7 @@ static struct {
 } fired;
 
 static void alarm_run(struct ev_timer *timer) {
-	struct alarm *alarm = LOOP_OWNER(timer, struct alarm, timer);
+	struct alarm *alarm = container_of(timer, struct alarm, timer);
 	assert_true(alarm->armed);
 	assert_int_equal(timer->slot, 0);
 	assert_int_equal(timer->due_ms, alarm->want_ms);
@@ -214,7 +214,7 @@ static void test_timers_against_a_sorted_array(void **state) {
 }
 
 static void alarm_disarm_partner(struct ev_timer *timer) {
-	struct alarm *alarm = LOOP_OWNER(timer, struct alarm, timer);
+	struct alarm *alarm = container_of(timer, struct alarm, timer);
 	alarm->fired++;
 	loop_timer_cancel(&alarm->test->loop, &alarm->partner->timer);
 }
@@ -234,7 +234,7 @@ static void test_timer_cancels_another_that_is_due(void **state) {
 }
 
 static void alarm_again(struct ev_timer *timer) {
-	struct alarm *alarm = LOOP_OWNER(timer, struct alarm, timer);
+	struct alarm *alarm = container_of(timer, struct alarm, timer);
 	struct loop *loop = &alarm->test->loop;
 	assert_true(loop->now_ms >= timer->due_ms);
 	if(++alarm->fired < 3) {
@@ -294,11 +294,11 @@ static void test_ready_ios_take_turns(void **state) {
 static void test_heavy_ios_share_a_turn(void **state) {
 	struct test *test = *state;
 	struct probe *probe[PROBES];
-	assert_int_equal(LOOP_HEAVY, 4);
+	assert_int_equal(LOOP_LOW_PER_TURN, 4);
 	for(size_t i = 0; i < PROBES; i++) {
 		probe[i] = probe_new(test, NULL);
 		say(probe[i], "x");
-		loop_set_heavy(&test->loop, &probe[i]->io, i < 6); /* a to f */
+		loop_set_low_priority(&test->loop, &probe[i]->io, i < 6); /* a to f */
 	}
 	run_turn(test);
 	assert_string_equal(test->trace, "ghabcd");
@@ -306,8 +306,8 @@ static void test_heavy_ios_share_a_turn(void **state) {
 	run_turn(test);
 	assert_string_equal(test->trace, "ghefab");
 	forget(test);
-	loop_set_heavy(&test->loop, &probe[2]->io, false);
-	loop_set_heavy(&test->loop, &probe[6]->io, true);
+	loop_set_low_priority(&test->loop, &probe[2]->io, false);
+	loop_set_low_priority(&test->loop, &probe[6]->io, true);
 	loop_want(&test->loop, &probe[3]->io, 0);
 	run_turn(test); /* still waiting: e f a b, and g at the end */
 	assert_string_equal(test->trace, "hcefab");
@@ -319,14 +319,14 @@ static void test_heavy_ios_share_a_turn(void **state) {
 
 /* One that makes itself light runs the next time with the others; the loop does not sleep on heavy ones. */
 static void become_light(struct probe *probe) {
-	loop_set_heavy(&probe->test->loop, &probe->io, false);
+	loop_set_low_priority(&probe->test->loop, &probe->io, false);
 }
 
 static void test_heavy_until_it_has_run(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, become_light);
 	struct probe *b = probe_new(test, NULL);
-	loop_set_heavy(&test->loop, &a->io, true);
+	loop_set_low_priority(&test->loop, &a->io, true);
 	say(a, "x");
 	say(b, "x");
 	run_turn(test);
@@ -334,7 +334,7 @@ static void test_heavy_until_it_has_run(void **state) {
 	assert_string_equal(test->trace,
 		"ba"
 		"ba");
-	assert_false(a->io.ready & LOOP_LATE);
+	assert_false(a->io.ready & LOOP_LOW);
 }
 
 /* Edge-triggered: after the proof that nothing is left only new data wakes it. */
@@ -376,11 +376,11 @@ static void wake_partner(struct probe *probe) {
 }
 
 static void alarm_note(struct ev_timer *timer) {
-	note(LOOP_OWNER(timer, struct alarm, timer)->test, 'T');
+	note(container_of(timer, struct alarm, timer)->test, 'T');
 }
 
-static void bury_note(struct ev_dead *dead) {
-	struct probe *probe = LOOP_OWNER(dead, struct probe, dead);
+static void bury_note(struct deferred_free *dead) {
+	struct probe *probe = container_of(dead, struct probe, dead);
 	note(probe->test, 'F');
 	probe->test->freed++;
 }
@@ -388,7 +388,7 @@ static void bury_note(struct ev_dead *dead) {
 static void wake_and_bury(struct probe *probe) {
 	wake_partner(probe);
 	probe->dead.free = bury_note;
-	loop_bury(&probe->test->loop, &probe->dead);
+	loop_defer_free(&probe->test->loop, &probe->dead);
 }
 
 /* A turn is: events, timers, the dead list. What an event makes runnable waits for the next turn. */
@@ -428,9 +428,9 @@ static void test_ready_from_the_start(void **state) {
 	struct probe second = {.test = test, .name = 'z'};
 	assert_true(fd >= 0);
 	assert_int_equal(loop_add(&test->loop, &second.io, fd, LOOP_OUT, LOOP_OUT, probe_run), 0);
-	assert_true(link_is_linked(&second.io.run));
+	assert_true(list_is_linked(&second.io.run));
 	loop_close_io(&test->loop, &second.io);
-	assert_false(link_is_linked(&second.io.run));
+	assert_false(list_is_linked(&second.io.run));
 	run_turn(test);
 	assert_int_equal(second.calls, 0);
 }
@@ -476,7 +476,7 @@ static void close_partner(struct probe *probe) {
 	drain(probe);
 	loop_close_io(&test->loop, &probe->partner->io);
 	probe->partner->dead.free = bury_note;
-	loop_bury(&test->loop, &probe->partner->dead);
+	loop_defer_free(&test->loop, &probe->partner->dead);
 	assert_int_equal(test->freed, 0);
 }
 
@@ -502,7 +502,7 @@ static void test_close_of_another_in_the_batch(void **state) {
 static void close_itself(struct probe *probe) {
 	loop_close_io(&probe->test->loop, &probe->io);
 	probe->dead.free = bury_note;
-	loop_bury(&probe->test->loop, &probe->dead);
+	loop_defer_free(&probe->test->loop, &probe->dead);
 }
 
 static void test_close_of_itself(void **state) {
@@ -713,7 +713,7 @@ static void test_descriptor_that_cannot_be_waited_for(void **state) {
 }
 
 static void signal_arrived(struct loop *loop, int number) {
-	struct test *test = LOOP_OWNER(loop, struct test, loop);
+	struct test *test = container_of(loop, struct test, loop);
 	note(test, number == SIGUSR1 ? '1' : number == SIGUSR2 ? '2' : '?');
 }
 
@@ -742,21 +742,21 @@ static void test_signals(void **state) {
 
 static void test_ring(void **unused) {
 	(void)unused;
-	struct link head;
-	struct link node[3] = {{0}};
-	link_init(&head);
+	struct list head;
+	struct list node[3] = {{0}};
+	list_init(&head);
 	for(int i = 0; i < 3; i++) {
-		assert_false(link_is_linked(&node[i]));
-		link_append(&head, &node[i]);
-		assert_true(link_is_linked(&node[i]));
+		assert_false(list_is_linked(&node[i]));
+		list_append(&head, &node[i]);
+		assert_true(list_is_linked(&node[i]));
 	}
-	link_remove(&node[1]);
-	assert_false(link_is_linked(&node[1]));
+	list_remove(&node[1]);
+	assert_false(list_is_linked(&node[1]));
 	assert_ptr_equal(head.next, &node[0]);
 	assert_ptr_equal(node[0].next, &node[2]);
 	assert_ptr_equal(head.prev, &node[2]);
-	link_remove(&node[0]);
-	link_remove(&node[2]);
+	list_remove(&node[0]);
+	list_remove(&node[2]);
 	assert_ptr_equal(head.next, &head);
 }
 

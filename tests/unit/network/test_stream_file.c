@@ -65,7 +65,7 @@ static void pump(struct test *test) {
 }
 
 static void on_stream(struct stream *stream, unsigned events) {
-	struct test *test = LOOP_OWNER(stream, struct test, stream);
+	struct test *test = container_of(stream, struct test, stream);
 	if(events & STREAM_BROKEN) {
 		test->result = -stream->error;
 		test->loop.stop = true;
@@ -82,7 +82,7 @@ static void on_stream(struct stream *stream, unsigned events) {
 
 /* Takes a piece in each millisecond, so the sender has to wait for it again and again. */
 static void on_reader(struct ev_timer *timer) {
-	struct test *test = LOOP_OWNER(timer, struct test, reader);
+	struct test *test = container_of(timer, struct test, reader);
 	if(test->hangs_up) {
 		close(test->other);
 		test->other = -1;

@@ -34,7 +34,7 @@ struct side {
 	bool over;
 	ssize_t end; /* how reading ended: 0 or negative errno */
 	bool echo;
-	bool answer_end; /* finishes when the other side has */
+	bool response_end; /* finishes when the other side has */
 };
 
 /* One direction of the wire. */
@@ -50,7 +50,7 @@ struct way {
 
 struct test {
 	struct loop loop;
-	struct ev_dead stopper;
+	struct deferred_free stopper;
 	struct tls_context *server;
 	struct tls_context *client;
 	struct side a; /* client */
@@ -144,7 +144,7 @@ static int remove_files(void **state) {
 static void over(struct side *side, ssize_t how) {
 	side->over = true;
 	side->end = how;
-	if(how == 0 && side->answer_end) {
+	if(how == 0 && side->response_end) {
 		stream_finish(&side->stream);
 	}
 }
@@ -196,7 +196,7 @@ static void try_handshake(struct side *side) {
 }
 
 static void side_event(struct stream *stream, unsigned events) {
-	struct side *side = LOOP_OWNER(stream, struct side, stream);
+	struct side *side = container_of(stream, struct side, stream);
 	side->test->calls++;
 	if(side->client && !side->up && !side->over) {
 		try_handshake(side);
@@ -213,7 +213,7 @@ static void side_open(struct test *test, struct side *side, bool client, struct 
 	side->client = client;
 	side->cap = LOOP_SCRATCH_SIZE;
 	side->end = 1;
-	side->answer_end = true;
+	side->response_end = true;
 	out->from = fds[1];
 	in->to = fds[1];
 	out->cut = UNCUT;
@@ -249,13 +249,13 @@ static bool way_give(struct way *way) {
 	return true;
 }
 
-static void stop_turn(struct ev_dead *dead) {
-	LOOP_OWNER(dead, struct test, stopper)->loop.stop = true;
+static void stop_turn(struct deferred_free *dead) {
+	container_of(dead, struct test, stopper)->loop.stop = true;
 }
 
 static void run_turn(struct test *test) {
 	test->stopper.free = stop_turn;
-	loop_bury(&test->loop, &test->stopper);
+	loop_defer_free(&test->loop, &test->stopper);
 	test->loop.stop = false;
 	assert_int_equal(loop_run(&test->loop), 0);
 }
@@ -284,13 +284,13 @@ static void run_until_quiet(struct test *test) {
 
 static void begin(struct test *test, const struct files *files, const char *priority, bool detect) {
 	char error[TLS_ERROR_MAX];
-	struct tls_mistake mistake;
+	struct tls_error server_error;
 	struct tls_pair pair = {files->cert, files->key};
 	struct tls_server_options server = {.pairs = 1, .pair = &pair, .priority = priority};
 	struct tls_client_options client = {.ca = files->cert};
 	*test = (struct test){0};
 	assert_int_equal(loop_open(&test->loop), 0);
-	assert_int_equal(tls_server_open(&test->server, &server, &mistake), 0);
+	assert_int_equal(tls_server_open(&test->server, &server, &server_error), 0);
 	assert_int_equal(tls_client_open(&test->client, &client, error), 0);
 	side_open(test, &test->a, true, &test->up, &test->down);
 	side_open(test, &test->b, false, &test->down, &test->up);
@@ -580,7 +580,7 @@ static void test_warning_before_the_goodbye(void **state) {
 		}
 		/* The session is the first thing that a stream of this kind keeps. */
 		gnutls_session_t session;
-		memcpy(&session, test.b.stream.transform, sizeof(session));
+		memcpy(&session, test.b.stream.state, sizeof(session));
 		assert_int_equal(
 			gnutls_alert_send(session, GNUTLS_AL_WARNING, GNUTLS_A_USER_CANCELED), 0);
 		stream_finish(&test.b.stream);
@@ -592,26 +592,26 @@ static void test_warning_before_the_goodbye(void **state) {
 	}
 }
 
-static void expect_mistake(const struct files *files, struct tls_server_options options,
+static void expect_error(const struct files *files, struct tls_server_options options,
 	const struct tls_pair *pair, const char *option, const char *word) {
 	struct tls_context *context = NULL;
 	struct tls_pair pairs[2] = {{files->cert, files->key}, *pair};
-	struct tls_mistake mistake;
+	struct tls_error error;
 	options.pairs = 2;
 	options.pair = pairs;
-	assert_true(tls_server_open(&context, &options, &mistake) < 0);
+	assert_true(tls_server_open(&context, &options, &error) < 0);
 	assert_null(context);
-	assert_null(strchr(mistake.text, '\n'));
-	assert_string_equal(mistake.option, option);
+	assert_null(strchr(error.text, '\n'));
+	assert_string_equal(error.option, option);
 	if(strcmp(option, "cert") == 0 || strcmp(option, "key") == 0) {
-		assert_int_equal(mistake.pair, 1);
+		assert_int_equal(error.pair, 1);
 	}
-	if(!strstr(mistake.text, word)) {
-		fail_msg("\"%s\" is not in \"%s\"", word, mistake.text);
+	if(!strstr(error.text, word)) {
+		fail_msg("\"%s\" is not in \"%s\"", word, error.text);
 	}
 }
 
-static void test_mistakes(void **state) {
+static void test_option_errors(void **state) {
 	const struct files *files = *state;
 	static const struct tls_server_options none;
 	const struct tls_pair fine = {files->cert, files->key};
@@ -630,14 +630,14 @@ static void test_mistakes(void **state) {
 		{{files->cert, files->folder}, "key", files->folder},
 	};
 	for(size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-		expect_mistake(files, none, &pairs[i].pair, pairs[i].option, pairs[i].word);
+		expect_error(files, none, &pairs[i].pair, pairs[i].option, pairs[i].word);
 	}
 	struct tls_server_options options = {.priority = "NORMAL:+NONSENSE"};
-	expect_mistake(files, options, &fine, "tls-priority", "NONSENSE");
+	expect_error(files, options, &fine, "tls-priority", "NONSENSE");
 	options = (struct tls_server_options){.client_ca = "/nowhere/ca"};
-	expect_mistake(files, options, &fine, "client-ca", "/nowhere/ca");
+	expect_error(files, options, &fine, "client-ca", "/nowhere/ca");
 	options.client_ca = files->key;
-	expect_mistake(files, options, &fine, "client-ca", files->key);
+	expect_error(files, options, &fine, "client-ca", files->key);
 }
 
 int main(void) {
@@ -653,7 +653,7 @@ int main(void) {
 		cmocka_unit_test(test_write_before_the_handshake),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_warning_before_the_goodbye),
-		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_option_errors),
 	};
 	return cmocka_run_group_tests(tests, make_files, remove_files);
 }

@@ -213,7 +213,7 @@ static void test_configuration(void **state) {
 	}
 }
 
-/* A mistake is answered with the key that it was made with. */
+/* A error is answered with the key that it was made with. */
 static void test_messages(void **state) {
 	(void)state;
 	assert_non_null(strstr(dynamic32_check("offset=x"), "offset takes"));
