@@ -5,13 +5,11 @@
  * It must not know connections, HTTP or how a peer is reached: requests come in and answers go out
  * as plain data.
  *
- * The registry is the one mutable global of the program: functions of plugin API version 1, such as
- * core_register_framing(), have no argument that could carry a context, and constructors call them.
+ * What is loaded is a mutable global: functions of plugin API version 1, such as core_refuse(), have
+ * no argument that could carry a context.
  *
- * Invariants: names in the registry are unique among the program and the framing plugins. What a
- * backend registers belongs to that instance, is found before older entries and goes when the
- * instance goes, so that no entry points into unloaded code. While code of a backend runs, `caller`
- * is that backend; `view` is set only during its query().
+ * Invariants: while code of a backend runs, it is the owner of what is registered; `view` is set
+ * only during its query().
  */
 #include "plugin.h"
 
@@ -40,13 +38,6 @@
 /* How often another descriptor number is tried for a private copy, see copy_resident(). */
 #define COPY_TRIES 16
 
-/* One name in the registry. */
-struct entry {
-	struct framing framing; /* first: handed out as such */
-	const struct backend *owner; /* NULL: the program or a framing plugin */
-	struct entry *next;
-};
-
 /* A loaded framing plugin. */
 struct object {
 	struct object *next;
@@ -64,6 +55,7 @@ struct query_view {
 };
 
 struct backend {
+	struct framing_owner owner;
 	size_t references;
 	char *name;
 	const struct backend_builtin *builtin; /* NULL: a shared object */
@@ -76,10 +68,8 @@ struct backend {
 };
 
 static struct {
-	struct entry *entries; /* newest first */
 	struct object *objects; /* newest first */
 	const struct backend_builtin *builtin;
-	const struct backend *caller;
 	struct query_view *view;
 	size_t backends;
 	struct log_limit limit;
@@ -96,41 +86,6 @@ static bool is_name(const char *name) {
 	static const char allowed[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 	return name && *name && name[strspn(name, allowed)] == 0;
-}
-
-static struct entry *find_entry(const char *name) {
-	struct entry *entry = registry.entries;
-	while(entry && strcmp(entry->framing.name, name) != 0) {
-		entry = entry->next;
-	}
-	return entry;
-}
-
-/*
- * A second instance of a backend brings the same names as the first, which still serves: it may
- * cover those, but never a name that does not belong to a backend.
- */
-static bool is_taken(const char *name) {
-	const struct entry *entry = find_entry(name);
-	return entry && (!entry->owner || entry->owner == registry.caller || !registry.caller);
-}
-
-static void free_entry(struct entry *entry) {
-	free(entry->framing.name);
-	free(entry);
-}
-
-static void drop_entries(const struct backend *owner) {
-	struct entry **at = &registry.entries;
-	while(*at) {
-		struct entry *entry = *at;
-		if(entry->owner != owner) {
-			at = &entry->next;
-			continue;
-		}
-		*at = entry->next;
-		free_entry(entry);
-	}
 }
 
 /*
@@ -247,30 +202,6 @@ int plugin_load_directory(const char *directory) {
 	}
 	free(file);
 	return result;
-}
-
-const struct framing *plugin_find_framing(const char *name) {
-	const struct entry *entry = find_entry(name ? name : "auto");
-	return entry ? &entry->framing : NULL;
-}
-
-const struct framing *plugin_find_framing_function(ws_framing decode) {
-	for(const struct entry *entry = registry.entries; entry; entry = entry->next) {
-		if(entry->framing.decode == decode) {
-			return &entry->framing;
-		}
-	}
-	return NULL;
-}
-
-const char *plugin_check_framing(const struct framing *framing, const char *config) {
-	return framing->check ? framing->check(config ? config : "") : NULL;
-}
-
-void plugin_trust_framing(const char *name) {
-	struct entry *entry = find_entry(name);
-	assert(entry && !entry->owner);
-	entry->framing.proves_text = true;
 }
 
 void plugin_set_builtin_backend(const struct backend_builtin *builtin) {
@@ -442,16 +373,15 @@ static void clean_up(struct backend *backend) {
 	if(backend->builtin) {
 		backend->builtin->close(backend->state);
 	} else if(backend->api.cleanup) {
-		registry.caller = backend;
+		framing_set_owner(&backend->owner);
 		backend->api.cleanup();
-		registry.caller = NULL;
+		framing_set_owner(NULL);
 	}
 }
 
 static void destroy(struct backend *backend) {
-	assert(!registry.caller);
 	clean_up(backend);
-	drop_entries(backend);
+	framing_drop(&backend->owner);
 	if(backend->handle) {
 		dlclose(backend->handle);
 	}
@@ -472,13 +402,14 @@ int backend_load(const char *directory, const char *name, struct backend **out,
 		free(copy);
 		return fail(error, -ENOMEM, "out of memory");
 	}
+	backend->owner.is_backend = true;
 	backend->references = 1;
 	backend->name = copy;
 	backend->copy_fd = -1;
 	registry.backends++;
-	registry.caller = name ? backend : NULL;
+	framing_set_owner(name ? &backend->owner : NULL);
 	int result = name ? load_backend(backend, directory, error) : open_builtin(backend, error);
-	registry.caller = NULL;
+	framing_set_owner(NULL);
 	if(result < 0) {
 		destroy(backend);
 		return result;
@@ -496,9 +427,9 @@ static int configure_object(struct backend *backend, const char *key, const char
 	char *value_copy = strdup(value);
 	int result = -ENOMEM;
 	if(key_copy && value_copy) {
-		registry.caller = backend;
+		framing_set_owner(&backend->owner);
 		result = backend->api.config(key_copy, value_copy) ? -EINVAL : 0;
-		registry.caller = NULL;
+		framing_set_owner(NULL);
 	}
 	free(key_copy);
 	free(value_copy);
@@ -547,14 +478,14 @@ static void fill_view(struct backend *backend, const struct backend_request *req
 static int ask(struct backend *backend, const struct backend_request *request, ws_peer_info *peer) {
 	int result = 0;
 	registry.view = &backend->view;
-	registry.caller = backend->builtin ? NULL : backend;
+	framing_set_owner(&backend->owner);
 	if(backend->builtin) {
 		result = backend->builtin->query(backend->state, request, &backend->view.ws, peer);
 	} else {
 		*peer = backend->api.query(request->endpoint, request->protocols, request->protocol,
 			request->headers, request->header, &backend->view.ws);
 	}
-	registry.caller = NULL;
+	framing_set_owner(NULL);
 	registry.view = NULL;
 	return result;
 }
@@ -578,6 +509,10 @@ int backend_query(struct backend *backend, const struct backend_request *request
 	uint64_t start_ms = now_ms();
 	int result = ask(backend, request, &answer->peer);
 	report_duration(backend, start_ms);
+	if(result == 0 && answer->peer.host) {
+		answer->framing = framing_of_function(answer->peer.framing, &backend->owner);
+		result = answer->framing ? 0 : -ENOMEM;
+	}
 	if(result < 0 || !answer->peer.host) {
 		const struct query_view *view = &backend->view;
 		backend_answer_free(answer);
@@ -616,7 +551,7 @@ const char *backend_name(const struct backend *backend) {
 
 void plugin_shutdown(void) {
 	assert(registry.backends == 0);
-	drop_entries(NULL);
+	framing_drop(NULL);
 	while(registry.objects) {
 		struct object *object = registry.objects;
 		registry.objects = object->next;
@@ -627,12 +562,12 @@ void plugin_shutdown(void) {
 }
 
 ws_framing core_framing(char *name) {
-	const struct framing *framing = plugin_find_framing(name);
+	const struct framing *framing = framing_find(name);
 	if(!framing && log_limit_pass(&registry.limit, now_ms())) {
 		log_write(LOG_WARNING, "framing function \"%s\": there is none of that name",
 			name ? name : "auto");
 	}
-	return framing ? framing->decode : NULL;
+	return framing ? framing_function(framing) : NULL;
 }
 
 int core_register_framing(char *name, ws_framing func) {
@@ -643,36 +578,21 @@ int core_register_framing(char *name, ws_framing func) {
 			name ? name : "");
 		return 1;
 	}
-	if(is_taken(name)) {
-		log_write(LOG_ERROR,
-			"framing function \"%s\": not registered again, the name is taken", name);
-		return 1;
+	int result = framing_register_function(name, func);
+	if(result) {
+		log_write(LOG_ERROR, "framing function \"%s\": not registered%s", name,
+			result == -EEXIST ? " again, the name is taken" : ", out of memory");
 	}
-	struct entry *entry = calloc(1, sizeof(*entry));
-	char *copy = strdup(name);
-	if(!entry || !copy) {
-		free(entry);
-		free(copy);
-		log_write(
-			LOG_ERROR, "framing function \"%s\": not registered, out of memory", name);
-		return 1;
-	}
-	*entry = (struct entry){.framing = {.name = copy, .decode = func},
-		.owner = registry.caller,
-		.next = registry.entries};
-	registry.entries = entry;
-	return 0;
+	return result ? 1 : 0;
 }
 
 int core_register_framing_check(char *name, ws_framing_check check) {
-	struct entry *entry = name ? find_entry(name) : NULL;
-	if(!entry) {
+	if(!name || framing_register_check(name, check)) {
 		log_write(LOG_ERROR,
 			"framing function \"%s\": no check registered, there is none of that name",
 			name ? name : "");
 		return 1;
 	}
-	entry->framing.check = check;
 	return 0;
 }
 

@@ -5,6 +5,7 @@
  */
 #ifndef WEBSOCKSY_PLUGIN_H
 #define WEBSOCKSY_PLUGIN_H
+#include "plugin/framing.h"
 #include "websocksy.h"
 
 #include <stdbool.h>
@@ -13,14 +14,6 @@
 
 #define PLUGIN_ERROR_MAX 512
 #define PLUGIN_MESSAGE_MAX 256
-
-/* A registered framing function. Lives until plugin_shutdown(), or as long as its backend. */
-struct framing {
-	char *name;
-	ws_framing decode;
-	ws_framing_check check; /* or NULL */
-	bool proves_text; /* see plugin_trust_framing() */
-};
 
 /* A loaded backend with a reference count; opaque. */
 struct backend;
@@ -59,6 +52,7 @@ struct backend_builtin {
 struct backend_answer {
 	/* Strings are the caller's, see backend_answer_free(); host NULL: refused. */
 	ws_peer_info peer;
+	const struct framing *framing; /* of `peer`; valid as long as the backend */
 	unsigned status; /* when refused: the HTTP status */
 	char message[PLUGIN_MESSAGE_MAX]; /* when refused: one line for the client */
 };
@@ -70,26 +64,6 @@ struct backend_answer {
  * only. 0, -EINVAL for a relative path, -ENOMEM.
  */
 int plugin_load_directory(const char *directory);
-
-/*
- * The registered framing function by name (NULL: auto) or by function; NULL if unknown. Not logged.
- * One that a backend registered is valid as long as that backend.
- */
-const struct framing *plugin_find_framing(const char *name);
-const struct framing *plugin_find_framing_function(ws_framing decode);
-
-/*
- * Is `config` (NULL: "") usable with the framing function? NULL, or a static text that says what
- * would be right. A function without a check accepts everything.
- */
-const char *plugin_check_framing(const struct framing *framing, const char *config);
-
-/*
- * What the function named `name` (registered) sends as text and returns a length for is text: it has looked at
- * every byte, so that nobody has to look again. For functions of the program alone. What a function
- * leaves to be sent when the peer ends is not meant.
- */
-void plugin_trust_framing(const char *name);
 
 /* Makes `builtin` (static) the backend that backend_load(NULL) gives. */
 void plugin_set_builtin_backend(const struct backend_builtin *builtin);

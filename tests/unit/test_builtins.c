@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The built-in framing functions and the default backend, seen through the registry as the core
- * sees them. The driver below does to a framing function what the core does: a growing buffer with
+ * The built-in framings and the default backend, seen through the registry as the core sees them.
+ * The driver below does to a framing what the core does: a growing buffer with
  * a NUL behind its end (and an unreadable page behind that), the count of new bytes, the rule for
  * what is left over.
  */
@@ -20,12 +20,11 @@ struct message {
 };
 
 struct stream {
-	const struct framing *framing;
-	const char *config;
+	struct framing_stream framing;
+	bool version1; /* called as plugins of version 1 do */
 	const uint8_t *input;
 	size_t start; /* of what is not sent yet */
 	size_t end; /* of what has been read */
-	void *framing_data;
 	ws_operation left;
 	size_t messages;
 	struct message message[MESSAGES_MAX];
@@ -100,14 +99,27 @@ static void stream_record(struct stream *stream, ws_operation type, size_t len) 
 	stream->start += len;
 }
 
+static int64_t stream_decode(
+	struct stream *stream, const struct framing_input *input, ws_operation *opcode) {
+	bool text = false;
+	struct framing_stream *framing = &stream->framing;
+	if(stream->version1) {
+		return framing_function(framing->framing)(input->data, input->len, input->fresh,
+			opcode, &framing->state, framing_config(framing));
+	}
+	ssize_t result = framing->framing->decode(framing, input, &text);
+	*opcode = text ? ws_frame_text : ws_frame_binary;
+	return result;
+}
+
 static int64_t stream_call(struct stream *stream, size_t last_read, ws_operation *opcode) {
 	size_t len = stream->end - stream->start;
 	struct guard guard = guard_new(NULL, len + 1);
 	memcpy(guard.data, stream->input + stream->start, len);
 	guard.data[len] = 0;
 	*opcode = ws_frame_binary;
-	int64_t result = stream->framing->decode(
-		guard.data, len, last_read, opcode, &stream->framing_data, stream->config);
+	struct framing_input input = {guard.data, len, last_read, false};
+	int64_t result = stream_decode(stream, &input, opcode);
 	guard_free(&guard);
 	return result;
 }
@@ -126,7 +138,7 @@ static void stream_feed(void *ctx, size_t offset, size_t length) {
 			break;
 		}
 		assert_true(opcode == ws_frame_text || opcode == ws_frame_binary);
-		if(stream->framing->proves_text && opcode == ws_frame_text) {
+		if(stream->framing.framing->validates_text && opcode == ws_frame_text) {
 			assert_true(naive_is_text(stream->input + stream->start, (size_t)result));
 		}
 		stream_record(stream, opcode, (size_t)result);
@@ -139,29 +151,52 @@ static void stream_end(struct stream *stream) {
 	size_t len = stream->end - stream->start;
 	if(len > 0) {
 		bool text = stream->left == ws_frame_text &&
-			    naive_is_text(stream->input + stream->start, len);
+			naive_is_text(stream->input + stream->start, len);
 		stream_record(stream, text ? ws_frame_text : ws_frame_binary, len);
 	}
-	if(stream->framing_data) {
+	if(stream->version1 && stream->framing.state) {
 		ws_operation opcode = ws_frame_binary;
-		stream->framing->decode(NULL, 0, 0, &opcode, &stream->framing_data, stream->config);
+		framing_function(stream->framing.framing)(
+			NULL, 0, 0, &opcode, &stream->framing.state, "");
+		assert_null(stream->framing.state);
 	}
+	framing_close(&stream->framing);
 }
 
 static struct stream stream_start(const char *name, const char *config, const uint8_t *input) {
-	struct stream stream = {
-		.framing = plugin_find_framing(name), .config = config, .input = input};
-	assert_non_null(stream.framing);
-	assert_null(plugin_check_framing(stream.framing, config));
+	struct stream stream = {.input = input};
+	const struct framing *framing = framing_find(name);
+	assert_non_null(framing);
+	assert_null(framing_check(framing, config));
+	assert_int_equal(framing_open(&stream.framing, framing, strdup(config)), 0);
 	return stream;
 }
 
+/* Like stream_start(), but the state is made by the first call. */
+static struct stream stream_start_version1(
+	const char *name, const char *config, const uint8_t *input) {
+	struct stream stream = {.input = input, .version1 = true};
+	stream.framing.framing = framing_find(name);
+	stream.framing.config = strdup(config);
+	return stream;
+}
+
+static void stream_work(struct stream *stream, const struct input *input, size_t way) {
+	cut_feed(input->len, way, stream_feed, stream);
+	stream_end(stream);
+	assert_int_equal(stream->start, input->len);
+}
+
+/* Both ways of calling the framing lead to the same messages. */
 static struct stream stream_run(
 	const char *name, const char *config, const struct input *input, size_t way) {
-	struct stream stream = stream_start(name, config, (const uint8_t *)input->data);
-	cut_feed(input->len, way, stream_feed, &stream);
-	stream_end(&stream);
-	assert_int_equal(stream.start, input->len);
+	const uint8_t *data = (const uint8_t *)input->data;
+	struct stream stream = stream_start(name, config, data);
+	struct stream version1 = stream_start_version1(name, config, data);
+	stream_work(&stream, input, way);
+	stream_work(&version1, input, way);
+	assert_int_equal(version1.messages, stream.messages);
+	assert_memory_equal(version1.message, stream.message, sizeof(stream.message));
 	return stream;
 }
 
@@ -206,7 +241,7 @@ static void check_immediate(const char *name, bool typed) {
 			for(size_t n = 0; n < stream.messages; n++) {
 				const struct message *message = &stream.message[n];
 				bool text = typed &&
-					    naive_is_text(stream.input + message->at, message->len);
+					naive_is_text(stream.input + message->at, message->len);
 				assert_int_equal(message->len, pieces.len[n]);
 				assert_int_equal(
 					message->type, text ? ws_frame_text : ws_frame_binary);
@@ -226,23 +261,24 @@ static void test_binary(void **unused) {
 }
 
 /* What they call text is checked for these wherever a test feeds them, see stream_feed(). */
-static void test_who_proves_text(void **unused) {
+static void test_who_validates_text(void **unused) {
 	(void)unused;
 	static const char *const prove[] = {"auto", "text", "newline"};
 	static const char *const do_not[] = {"binary", "separator"};
 	for(size_t i = 0; i < COUNT(prove); i++) {
-		assert_true(plugin_find_framing(prove[i])->proves_text);
+		assert_true(framing_find(prove[i])->validates_text);
 	}
 	for(size_t i = 0; i < COUNT(do_not); i++) {
-		assert_false(plugin_find_framing(do_not[i])->proves_text);
+		assert_false(framing_find(do_not[i])->validates_text);
 	}
 }
 
 static void test_auto_is_the_default(void **unused) {
 	(void)unused;
-	assert_ptr_equal(plugin_find_framing(NULL), plugin_find_framing("auto"));
-	assert_ptr_equal(core_framing(NULL), plugin_find_framing("auto")->decode);
-	assert_null(plugin_find_framing("none-such"));
+	assert_ptr_equal(framing_find(NULL), framing_find("auto"));
+	assert_ptr_equal(core_framing(NULL), core_framing((char[]){"auto"}));
+	assert_ptr_equal(framing_of_function(core_framing(NULL), NULL), framing_find("auto"));
+	assert_null(framing_find("none-such"));
 }
 
 /* Valid text is text however it is cut; nothing that is no text is called so. */
@@ -330,22 +366,29 @@ static void test_separator_every_cut(void **unused) {
 	}
 }
 
+static void assert_bad_configuration(const struct framing *framing, const char *config) {
+	uint8_t data[] = "data";
+	ws_operation opcode = ws_frame_binary;
+	void *framing_data = NULL;
+	struct framing_stream stream;
+	assert_non_null(framing_check(framing, config));
+	assert_int_equal(framing_open(&stream, framing, strdup(config)), -EINVAL);
+	framing_close(&stream);
+	assert_true(framing_function(framing)(data, 4, 4, &opcode, &framing_data, config) < 0);
+	assert_null(framing_data);
+}
+
 static void test_separator_bad_configuration(void **unused) {
 	(void)unused;
 	static const char *const bad[] = {"", "\\", "a\\", "\\x", "\\x4", "\\xZZ", "\\x4g", "\\q",
 		"\\N", "ok\\1", "\\X41", "\\xg4"};
-	const struct framing *framing = plugin_find_framing("separator");
-	assert_non_null(plugin_check_framing(framing, NULL));
+	const struct framing *framing = framing_find("separator");
+	assert_non_null(framing_check(framing, NULL));
 	for(size_t i = 0; i < COUNT(bad); i++) {
 		/* Behind the configuration nothing may be read. */
 		struct guard guard = guard_new(bad[i], strlen(bad[i]) + 1);
 		const char *config = (const char *)guard.data;
-		uint8_t data[] = "data";
-		ws_operation opcode = ws_frame_binary;
-		void *framing_data = NULL;
-		assert_non_null(plugin_check_framing(framing, config));
-		assert_true(framing->decode(data, 4, 4, &opcode, &framing_data, config) < 0);
-		assert_null(framing_data);
+		assert_bad_configuration(framing, config);
 		guard_free(&guard);
 	}
 }
@@ -407,15 +450,10 @@ static void test_newline_every_cut(void **unused) {
 static void test_newline_bad_configuration(void **unused) {
 	(void)unused;
 	static const char *const bad[] = {"crlfx", "CRLF", " lf", "\\n", "nl"};
-	const struct framing *framing = plugin_find_framing("newline");
-	assert_null(plugin_check_framing(framing, NULL));
+	const struct framing *framing = framing_find("newline");
+	assert_null(framing_check(framing, NULL));
 	for(size_t i = 0; i < COUNT(bad); i++) {
-		uint8_t data[] = "data";
-		ws_operation opcode = ws_frame_binary;
-		void *framing_data = NULL;
-		assert_non_null(plugin_check_framing(framing, bad[i]));
-		assert_true(framing->decode(data, 4, 4, &opcode, &framing_data, bad[i]) < 0);
-		assert_null(framing_data);
+		assert_bad_configuration(framing, bad[i]);
 	}
 }
 
@@ -432,24 +470,24 @@ static void check_never_looks_back(const char *name, const char *config, const c
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t size = LONG_PAGES * page;
 	size_t keep = strlen(config);
-	const struct framing *framing = plugin_find_framing(name);
+	const struct framing *framing = framing_find(name);
 	struct guard guard = guard_new(NULL, size);
-	void *framing_data = NULL;
+	struct framing_stream stream;
 	size_t locked = 0;
+	assert_int_equal(framing_open(&stream, framing, strdup(config)), 0);
 	for(size_t len = 1; len < size; len++) {
-		ws_operation opcode = ws_frame_binary;
+		bool text = false;
 		guard.data[len - 1] = (uint8_t)pattern[(len - 1) % strlen(pattern)];
 		guard.data[len] = 0;
-		assert_int_equal(
-			framing->decode(guard.data, len, 1, &opcode, &framing_data, config), 0);
+		struct framing_input input = {guard.data, len, 1, false};
+		assert_int_equal(framing->decode(&stream, &input, &text), 0);
 		if(len >= locked + page + keep) {
 			assert_int_equal(mprotect(guard.data + locked, page, PROT_NONE), 0);
 			locked += page;
 		}
 	}
 	assert_true(locked >= size - 2 * page);
-	framing->decode(NULL, 0, 0, NULL, &framing_data, config);
-	assert_null(framing_data);
+	framing_close(&stream);
 	guard_free(&guard);
 }
 
@@ -513,7 +551,8 @@ static void test_options_are_answered(void **unused) {
 	assert_string_equal(answer.peer.host, "unix:///run/x");
 	assert_string_equal(answer.peer.port, "80");
 	assert_string_equal(answer.peer.framing_config, "\\0");
-	assert_ptr_equal(answer.peer.framing, plugin_find_framing("separator")->decode);
+	assert_ptr_equal(answer.peer.framing, core_framing((char[]){"separator"}));
+	assert_ptr_equal(answer.framing, framing_find("separator"));
 	backend_answer_free(&answer);
 	backend_unref(backend);
 }
@@ -667,7 +706,7 @@ int main(void) {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_auto),
 		cmocka_unit_test(test_binary),
-		cmocka_unit_test(test_who_proves_text),
+		cmocka_unit_test(test_who_validates_text),
 		cmocka_unit_test(test_auto_is_the_default),
 		cmocka_unit_test(test_text_every_cut),
 		cmocka_unit_test(test_text_holds_a_cut_character_back),

@@ -3,8 +3,8 @@
  * Loading of shared objects, the registry and the backend calls. The shared objects are compiled
  * here, from the few lines that each test needs, with the compiler in CC.
  */
-#include "builtins.h"
 #include "base/log.h"
+#include "builtins.h"
 #include "plugin.h"
 #include "support.h"
 
@@ -112,9 +112,11 @@ static void test_register(void **unused) {
 	assert_int_equal(core_register_framing(name, decode_one), 0);
 	name[0] = 'X'; /* the name is a copy */
 	assert_ptr_equal(core_framing((char[]){"one"}), decode_one);
-	assert_ptr_equal(plugin_find_framing("one")->decode, decode_one);
-	assert_string_equal(plugin_find_framing_function(decode_one)->name, "one");
-	assert_false(plugin_find_framing("one")->proves_text);
+	const struct framing *framing = framing_find("one");
+	assert_ptr_equal(framing_function(framing), decode_one);
+	assert_ptr_equal(framing_of_function(decode_one, NULL), framing);
+	assert_string_equal(framing->name, "one");
+	assert_false(framing->validates_text);
 	assert_null(core_framing(name));
 }
 
@@ -129,21 +131,108 @@ static void test_register_refuses(void **unused) {
 	}
 	assert_int_equal(core_register_framing(NULL, decode_one), 1);
 	assert_int_equal(core_register_framing((char[]){"fine"}, NULL), 1);
-	assert_null(plugin_find_framing("fine"));
+	assert_null(framing_find("fine"));
 	assert_ptr_not_equal(core_framing((char[]){"auto"}), decode_one);
 }
 
 static void test_checks(void **unused) {
 	(void)unused;
 	assert_int_equal(core_register_framing((char[]){"one"}, decode_one), 0);
-	const struct framing *framing = plugin_find_framing("one");
-	assert_null(plugin_check_framing(framing, "x"));
+	const struct framing *framing = framing_find("one");
+	assert_null(framing_check(framing, "x"));
 	assert_int_equal(core_register_framing_check((char[]){"one"}, check_digit), 0);
-	assert_null(plugin_check_framing(framing, "5"));
-	assert_string_equal(plugin_check_framing(framing, "x"), "must be a digit");
-	assert_string_equal(plugin_check_framing(framing, NULL), "must be a digit");
+	assert_null(framing_check(framing, "5"));
+	assert_string_equal(framing_check(framing, "x"), "must be a digit");
+	assert_string_equal(framing_check(framing, NULL), "must be a digit");
 	assert_int_equal(core_register_framing_check((char[]){"two"}, check_digit), 1);
 	assert_int_equal(core_register_framing_check(NULL, check_digit), 1);
+}
+
+/* Answers and remembers as its configuration says; counts its calls. */
+struct remembered {
+	int calls;
+	int ends;
+};
+
+static struct remembered remembered;
+
+static int64_t decode_as_told(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
+	void **framing_data, const char *config) {
+	remembered.calls++;
+	if(!data) {
+		assert_int_equal(length + last_read, 0);
+		remembered.ends++;
+		free(*framing_data);
+		*framing_data = NULL;
+		return 0;
+	}
+	assert_true(last_read > 0 && last_read <= length);
+	assert_int_equal(*opcode, ws_frame_binary);
+	if(!*framing_data) {
+		*framing_data = malloc(1);
+	}
+	*opcode = (ws_operation)atoi(config);
+	const char *result = strchr(config, ' ');
+	return result ? atoi(result) : 0;
+}
+
+static ssize_t decode_told(const char *config, size_t fresh, bool end, bool *text) {
+	uint8_t data[] = "data";
+	struct framing_stream stream;
+	struct framing_input input = {data, 4, fresh, end};
+	const struct framing *framing = framing_find("told");
+	assert_int_equal(framing_open(&stream, framing, strdup(config)), 0);
+	ssize_t result = framing->decode(&stream, &input, text);
+	assert_int_equal(stream.state != NULL, fresh > 0 && !end);
+	framing_close(&stream);
+	assert_null(stream.state);
+	return result;
+}
+
+static void test_adapter(void **unused) {
+	(void)unused;
+	static const struct {
+		const char *config;
+		ssize_t result;
+		bool text;
+	} cases[] = {
+		{"2 4", 4, false},
+		{"1 4", 4, true},
+		{"1 1", 1, true},
+		{"2 0", 0, false},
+		{"1 0", 0, true},
+		{"2 5", -ERANGE, false},
+		{"2 -1", -EPROTO, false},
+		{"1 -22", -EPROTO, false},
+		{"0 2", -EBADMSG, false},
+		{"8 2", -EBADMSG, false},
+		{"9 0", -EBADMSG, false},
+	};
+	assert_int_equal(core_register_framing((char[]){"told"}, decode_as_told), 0);
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		for(int end = 0; end < 2; end++) {
+			bool text = false;
+			remembered = (struct remembered){0};
+			assert_int_equal(
+				decode_told(cases[i].config, 4, end, &text), cases[i].result);
+			assert_int_equal(text, cases[i].text);
+			assert_int_equal(remembered.calls, 2);
+			assert_int_equal(remembered.ends, 1);
+		}
+	}
+}
+
+/* Version 1 functions are never asked about the same bytes again: their last answer stands. */
+static void test_adapter_at_the_end(void **unused) {
+	(void)unused;
+	assert_int_equal(core_register_framing((char[]){"told"}, decode_as_told), 0);
+	for(int was_text = 0; was_text < 2; was_text++) {
+		bool text = was_text;
+		remembered = (struct remembered){0};
+		assert_int_equal(decode_told("1 4", 0, true, &text), 0);
+		assert_int_equal(text, was_text);
+		assert_int_equal(remembered.calls, 0);
+	}
 }
 
 static void test_unknown_framing_is_logged(void **unused) {
@@ -174,8 +263,8 @@ static int64_t call(const char *name) {
 	uint8_t data[8] = "1234567";
 	ws_operation opcode = ws_frame_binary;
 	void *framing_data = NULL;
-	const struct framing *framing = plugin_find_framing(name);
-	return framing ? framing->decode(data, 7, 7, &opcode, &framing_data, "") : -99;
+	const struct framing *framing = framing_find(name);
+	return framing ? framing_function(framing)(data, 7, 7, &opcode, &framing_data, "") : -99;
 }
 
 static void test_directory(void **unused) {
@@ -416,7 +505,8 @@ static void test_query(void **unused) {
 	assert_string_equal(answer.peer.host, "/path?query");
 	assert_string_equal(answer.peer.port, "5");
 	assert_string_equal(answer.peer.framing_config, "value");
-	assert_ptr_equal(answer.peer.framing, plugin_find_framing("binary")->decode);
+	assert_ptr_equal(answer.peer.framing, core_framing((char[]){"binary"}));
+	assert_ptr_equal(answer.framing, framing_find("binary"));
 	assert_int_equal(answer.peer.protocol, 1);
 	backend_answer_free(&answer);
 	assert_null(answer.peer.host);
@@ -605,6 +695,14 @@ static void test_object_that_cannot_be_unloaded(void **unused) {
 	}
 }
 
+/* The framing that a query of the backend leads to. */
+static const struct framing *framing_of(struct backend *backend) {
+	struct backend_answer answer = ask(backend);
+	const struct framing *framing = answer.framing;
+	backend_answer_free(&answer);
+	return framing;
+}
+
 static void test_framing_of_a_backend_goes_with_it(void **unused) {
 	(void)unused;
 	struct backend *old;
@@ -613,19 +711,57 @@ static void test_framing_of_a_backend_goes_with_it(void **unused) {
 		FRAMING("own", "3") INIT("1")
 			QUERY("peer.host = strdup(\"h\"); peer.framing = core_framing(\"own\");"));
 	assert_int_equal(load("x", &old), 0);
-	assert_int_equal(call("own"), 3);
 	assert_int_equal(core_register_framing((char[]){"own"}, decode_one), 1);
-	const struct framing *framing = plugin_find_framing("own");
+	const struct framing *framing = framing_of(old);
+	assert_string_equal(framing->name, "own");
 	assert_int_equal(load("x", &new), 0);
-	assert_ptr_not_equal(plugin_find_framing("own"), framing);
-	assert_ptr_equal(plugin_find_framing_function(framing->decode), framing);
+	assert_ptr_not_equal(framing_of(new), framing);
+	assert_ptr_equal(framing_of(old), framing);
 	backend_unref(new);
-	assert_ptr_equal(plugin_find_framing("own"), framing);
+	assert_ptr_equal(framing_of(old), framing);
 	assert_int_equal(load("x", &new), 0);
 	backend_unref(old);
-	assert_int_equal(call("own"), 3);
+	assert_string_equal(framing_of(new)->name, "own");
 	backend_unref(new);
-	assert_int_equal(call("own"), -99);
+	assert_int_equal(core_register_framing((char[]){"own"}, decode_one), 0);
+}
+
+/* Its code goes with the backend, so nothing else may come to use it. */
+static void test_framing_of_a_backend_is_its_own(void **unused) {
+	(void)unused;
+	struct backend *backend;
+	compile("backend_x", FRAMING("own", "3") INIT("1") QUERY(""));
+	assert_int_equal(load("x", &backend), 0);
+	assert_null(framing_find("own"));
+	assert_int_equal(core_register_framing_check((char[]){"own"}, check_digit), 1);
+	backend_unref(backend);
+}
+
+static void test_unregistered_function(void **unused) {
+	(void)unused;
+	struct backend *backend;
+	struct backend *other;
+	compile("backend_x",
+		"static int64_t f(uint8_t *d, size_t l, size_t r, ws_operation *o, void **p, const "
+		"char *c) { return 2; }" INIT("1")
+			QUERY("peer.host = strdup(\"h\"); peer.framing = f;"));
+	assert_int_equal(load("x", &backend), 0);
+	const struct framing *framing = framing_of(backend);
+	assert_non_null(framing);
+	assert_ptr_equal(framing_of(backend), framing);
+	assert_null(framing_find(framing->name));
+	assert_null(framing_check(framing, "anything"));
+	uint8_t data[] = "data";
+	bool text = false;
+	struct framing_stream stream;
+	assert_int_equal(framing_open(&stream, framing, NULL), 0);
+	assert_int_equal(
+		framing->decode(&stream, &(struct framing_input){data, 4, 4, false}, &text), 2);
+	framing_close(&stream);
+	assert_int_equal(load("x", &other), 0);
+	assert_ptr_not_equal(framing_of(other), framing);
+	backend_unref(other);
+	backend_unref(backend);
 }
 
 static void test_backend_cannot_take_a_builtin_name(void **unused) {
@@ -656,6 +792,8 @@ int main(void) {
 		TEST(test_register),
 		TEST(test_register_refuses),
 		TEST(test_checks),
+		TEST(test_adapter),
+		TEST(test_adapter_at_the_end),
 		TEST(test_unknown_framing_is_logged),
 		TEST(test_lower),
 		TEST(test_directory),
@@ -680,6 +818,8 @@ int main(void) {
 		TEST(test_replaced_file_is_loaded),
 		TEST(test_object_that_cannot_be_unloaded),
 		TEST(test_framing_of_a_backend_goes_with_it),
+		TEST(test_framing_of_a_backend_is_its_own),
+		TEST(test_unregistered_function),
 		TEST(test_backend_cannot_take_a_builtin_name),
 	};
 	return cmocka_run_group_tests(tests, find_include, NULL);
