@@ -10,7 +10,7 @@
  */
 #include "network/peer.h"
 
-#include "base/value.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -114,7 +114,7 @@ static int check_host(const char *host, bool brackets, const char **why) {
 		*why = "the host is missing";
 		return -EINVAL;
 	}
-	if((brackets || strchr(host, ':')) && !value_is_ip6(host, true)) {
+	if((brackets || strchr(host, ':')) && !address_is_ip6(host, true)) {
 		*why = "the host is no IPv6 address, but has brackets or several colons";
 		return -EINVAL;
 	}
