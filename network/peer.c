@@ -31,7 +31,7 @@
 #define PEER_FLUSH_DATAGRAMS 64 /* sent in one go */
 #define PEER_DATAGRAM_IOV 1024 /* pieces of one datagram, what sendmsg() takes (IOV_MAX) */
 /* The first and the last piece of a queued datagram are not whole chunks. */
-#define PEER_DATAGRAM_MAX ((size_t)(PEER_DATAGRAM_IOV - 2) * BUFFER_CHUNK_DATA)
+#define PEER_DATAGRAM_MAX ((size_t)(PEER_DATAGRAM_IOV - 2) * BUFQ_CHUNK_DATA)
 #define PEER_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 /* ---- addresses ---- */

@@ -3,42 +3,42 @@
  * Memory for bytes that cannot go on at once: a pool of chunks, byte queues made of them, and one
  * contiguous growable block for an incomplete message.
  */
-#ifndef WEBSOCKSY_BUFFER_H
-#define WEBSOCKSY_BUFFER_H
+#ifndef WEBSOCKSY_BUFQ_H
+#define WEBSOCKSY_BUFQ_H
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
 /* Payload bytes of a chunk; with its header a chunk fills 16 KiB. */
-#define BUFFER_CHUNK_DATA (16384 - 16)
+#define BUFQ_CHUNK_DATA (16384 - 16)
 
 /* Free chunks beyond this many are given back to the C library. */
-#define BUFFER_POOL_KEEP 64
+#define BUFQ_POOL_KEEP 64
 
-struct buffer_chunk {
-	struct buffer_chunk *next;
+struct bufq_chunk {
+	struct bufq_chunk *next;
 	uint32_t start; /* first byte that is still queued */
 	uint32_t end; /* behind the last */
-	uint8_t data[BUFFER_CHUNK_DATA];
+	uint8_t data[BUFQ_CHUNK_DATA];
 };
 
-/* Free chunks. Zero is ready; buffer_pool_clear() at the end. */
-struct buffer_pool {
-	struct buffer_chunk *free;
+/* Free chunks. Zero is ready; bufq_pool_clear() at the end. */
+struct bufq_pool {
+	struct bufq_chunk *free;
 	size_t count;
 };
 
-void buffer_pool_clear(struct buffer_pool *pool);
+void bufq_pool_clear(struct bufq_pool *pool);
 
 /* A queue of bytes. Zero is empty; an empty queue owns nothing. */
 struct bufq {
-	struct buffer_chunk *head;
-	struct buffer_chunk *tail;
+	struct bufq_chunk *head;
+	struct bufq_chunk *tail;
 	size_t len;
 };
 
 /* Copies `len` bytes to the end. 0, or -ENOMEM with the queue as it was. */
-int bufq_append(struct bufq *queue, struct buffer_pool *pool, const void *data, size_t len);
+int bufq_append(struct bufq *queue, struct bufq_pool *pool, const void *data, size_t len);
 
 /*
  * Points up to `max` entries of `iov` at the bytes from `offset` on, at most `len` of them, and returns how
@@ -47,7 +47,7 @@ int bufq_append(struct bufq *queue, struct buffer_pool *pool, const void *data, 
 int bufq_peek(const struct bufq *queue, size_t offset, size_t len, struct iovec *iov, int max);
 
 /* Drops `len` bytes (at most queue->len) from the front; emptied chunks go to the pool. */
-void bufq_consume(struct bufq *queue, struct buffer_pool *pool, size_t len);
+void bufq_consume(struct bufq *queue, struct bufq_pool *pool, size_t len);
 
 /* Contiguous bytes that may grow at the end. Zero is empty; dynbuf_free() gives the memory back. */
 struct dynbuf {

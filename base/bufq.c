@@ -6,19 +6,19 @@
  * Invariants: a queue's `len` is the sum of its chunks' bytes; no queued chunk is empty, so an empty queue
  * owns no chunk.
  */
-#include "base/buffer.h"
+#include "base/bufq.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static_assert(sizeof(struct buffer_chunk) == 16384, "a chunk fills four pages");
+static_assert(sizeof(struct bufq_chunk) == 16384, "a chunk fills four pages");
 
 #define DYNBUF_MIN 4096
 
-static struct buffer_chunk *pool_take(struct buffer_pool *pool) {
-	struct buffer_chunk *chunk = pool->free;
+static struct bufq_chunk *pool_take(struct bufq_pool *pool) {
+	struct bufq_chunk *chunk = pool->free;
 	if(chunk) {
 		pool->free = chunk->next;
 		pool->count--;
@@ -34,8 +34,8 @@ static struct buffer_chunk *pool_take(struct buffer_pool *pool) {
 	return chunk;
 }
 
-static void pool_give(struct buffer_pool *pool, struct buffer_chunk *chunk) {
-	if(pool->count >= BUFFER_POOL_KEEP) {
+static void pool_give(struct bufq_pool *pool, struct bufq_chunk *chunk) {
+	if(pool->count >= BUFQ_POOL_KEEP) {
 		free(chunk);
 		return;
 	}
@@ -44,19 +44,19 @@ static void pool_give(struct buffer_pool *pool, struct buffer_chunk *chunk) {
 	pool->count++;
 }
 
-static void pool_give_chain(struct buffer_pool *pool, struct buffer_chunk *chunk) {
+static void pool_give_chain(struct bufq_pool *pool, struct bufq_chunk *chunk) {
 	while(chunk) {
-		struct buffer_chunk *next = chunk->next;
+		struct bufq_chunk *next = chunk->next;
 		pool_give(pool, chunk);
 		chunk = next;
 	}
 }
 
 /* Takes the chunks for `len` bytes before anything is copied, so that a failure changes nothing. */
-static int pool_take_chain(struct buffer_pool *pool, size_t len, struct buffer_chunk **out) {
-	struct buffer_chunk *chain = NULL;
-	for(size_t have = 0; have < len; have += BUFFER_CHUNK_DATA) {
-		struct buffer_chunk *chunk = pool_take(pool);
+static int pool_take_chain(struct bufq_pool *pool, size_t len, struct bufq_chunk **out) {
+	struct bufq_chunk *chain = NULL;
+	for(size_t have = 0; have < len; have += BUFQ_CHUNK_DATA) {
+		struct bufq_chunk *chunk = pool_take(pool);
 		if(!chunk) {
 			pool_give_chain(pool, chain);
 			return -ENOMEM;
@@ -68,27 +68,27 @@ static int pool_take_chain(struct buffer_pool *pool, size_t len, struct buffer_c
 	return 0;
 }
 
-static size_t chunk_fill(struct buffer_chunk *chunk, const uint8_t *data, size_t len) {
-	size_t room = BUFFER_CHUNK_DATA - chunk->end;
+static size_t chunk_fill(struct bufq_chunk *chunk, const uint8_t *data, size_t len) {
+	size_t room = BUFQ_CHUNK_DATA - chunk->end;
 	size_t take = len < room ? len : room;
 	memcpy(chunk->data + chunk->end, data, take);
 	chunk->end += (uint32_t)take;
 	return take;
 }
 
-void buffer_pool_clear(struct buffer_pool *pool) {
+void bufq_pool_clear(struct bufq_pool *pool) {
 	while(pool->free) {
-		struct buffer_chunk *next = pool->free->next;
+		struct bufq_chunk *next = pool->free->next;
 		free(pool->free);
 		pool->free = next;
 	}
 	pool->count = 0;
 }
 
-int bufq_append(struct bufq *queue, struct buffer_pool *pool, const void *data, size_t len) {
+int bufq_append(struct bufq *queue, struct bufq_pool *pool, const void *data, size_t len) {
 	const uint8_t *from = data;
-	size_t room = queue->tail ? BUFFER_CHUNK_DATA - queue->tail->end : 0;
-	struct buffer_chunk *fresh = NULL;
+	size_t room = queue->tail ? BUFQ_CHUNK_DATA - queue->tail->end : 0;
+	struct bufq_chunk *fresh = NULL;
 	if(len > room && pool_take_chain(pool, len - room, &fresh)) {
 		return -ENOMEM;
 	}
@@ -99,7 +99,7 @@ int bufq_append(struct bufq *queue, struct buffer_pool *pool, const void *data, 
 		len -= done;
 	}
 	while(fresh) {
-		struct buffer_chunk *chunk = fresh;
+		struct bufq_chunk *chunk = fresh;
 		fresh = chunk->next;
 		chunk->next = NULL;
 		size_t done = chunk_fill(chunk, from, len);
@@ -118,7 +118,7 @@ int bufq_append(struct bufq *queue, struct buffer_pool *pool, const void *data, 
 
 int bufq_peek(const struct bufq *queue, size_t offset, size_t len, struct iovec *iov, int max) {
 	int used = 0;
-	for(struct buffer_chunk *chunk = queue->head; chunk && used < max && len > 0;
+	for(struct bufq_chunk *chunk = queue->head; chunk && used < max && len > 0;
 		chunk = chunk->next) {
 		size_t have = chunk->end - chunk->start;
 		if(offset >= have) {
@@ -135,11 +135,11 @@ int bufq_peek(const struct bufq *queue, size_t offset, size_t len, struct iovec 
 	return used;
 }
 
-void bufq_consume(struct bufq *queue, struct buffer_pool *pool, size_t len) {
+void bufq_consume(struct bufq *queue, struct bufq_pool *pool, size_t len) {
 	assert(len <= queue->len);
 	queue->len -= len;
 	while(len > 0) {
-		struct buffer_chunk *chunk = queue->head;
+		struct bufq_chunk *chunk = queue->head;
 		size_t have = chunk->end - chunk->start;
 		if(len < have) {
 			chunk->start += (uint32_t)len;

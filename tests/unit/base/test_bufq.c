@@ -47,14 +47,14 @@ static void counted_free(void *block) {
 #define malloc counted_malloc
 #define realloc counted_realloc
 #define free counted_free
-#define buffer_pool_clear counted_pool_clear
+#define bufq_pool_clear counted_pool_clear
 #define bufq_append counted_bufq_append
 #define bufq_peek counted_bufq_peek
 #define bufq_consume counted_bufq_consume
 #define dynbuf_reserve counted_carry_reserve
 #define dynbuf_append counted_carry_append
 #define dynbuf_free counted_carry_free
-#include "base/buffer.c"
+#include "base/bufq.c"
 #undef malloc
 #undef realloc
 #undef free
@@ -66,7 +66,7 @@ static void counted_free(void *block) {
 /* The queue under test and what it should hold. */
 struct pair {
 	struct bufq queue;
-	struct buffer_pool pool;
+	struct bufq_pool pool;
 	uint8_t *bytes;
 	size_t len;
 	uint8_t next; /* the stream counts, so that any mix-up shows */
@@ -81,15 +81,15 @@ static uint32_t draw(uint32_t below) {
 
 /* Sizes around everything that is special: nothing, one, a chunk, several. */
 static size_t draw_size(void) {
-	static const size_t special[] = {0, 1, 2, 4096, BUFFER_CHUNK_DATA - 1, BUFFER_CHUNK_DATA,
-		BUFFER_CHUNK_DATA + 1, 2 * BUFFER_CHUNK_DATA, 3 * BUFFER_CHUNK_DATA + 7};
+	static const size_t special[] = {0, 1, 2, 4096, BUFQ_CHUNK_DATA - 1, BUFQ_CHUNK_DATA,
+		BUFQ_CHUNK_DATA + 1, 2 * BUFQ_CHUNK_DATA, 3 * BUFQ_CHUNK_DATA + 7};
 	switch(draw(3)) {
 	case 0:
 		return special[draw(COUNT(special))];
 	case 1:
 		return draw(300);
 	default:
-		return draw(4 * BUFFER_CHUNK_DATA);
+		return draw(4 * BUFQ_CHUNK_DATA);
 	}
 }
 
@@ -108,10 +108,10 @@ static int nothing_left(void **unused) {
 
 static size_t count_chunks(const struct bufq *queue) {
 	size_t count = 0;
-	const struct buffer_chunk *last = NULL;
-	for(const struct buffer_chunk *chunk = queue->head; chunk; chunk = chunk->next) {
+	const struct bufq_chunk *last = NULL;
+	for(const struct bufq_chunk *chunk = queue->head; chunk; chunk = chunk->next) {
 		assert_true(chunk->start < chunk->end);
-		assert_true(chunk->end <= BUFFER_CHUNK_DATA);
+		assert_true(chunk->end <= BUFQ_CHUNK_DATA);
 		last = chunk;
 		count++;
 	}
@@ -121,12 +121,12 @@ static size_t count_chunks(const struct bufq *queue) {
 
 /* Everything, through one peek. */
 static void check_whole(const struct pair *pair) {
-	struct iovec iov[ORACLE_MAX / BUFFER_CHUNK_DATA + 8];
+	struct iovec iov[ORACLE_MAX / BUFQ_CHUNK_DATA + 8];
 	assert_int_equal(pair->queue.len, pair->len);
 	size_t chunks = count_chunks(&pair->queue);
 	assert_true((chunks == 0) == (pair->len == 0));
 	assert_int_equal(test.live, chunks + pair->pool.count);
-	assert_true(pair->pool.count <= BUFFER_POOL_KEEP);
+	assert_true(pair->pool.count <= BUFQ_POOL_KEEP);
 	int used = bufq_peek(&pair->queue, 0, pair->len, iov, COUNT(iov));
 	assert_int_equal(used, chunks);
 	size_t at = 0;
@@ -200,7 +200,7 @@ static void walk(bool failures) {
 	assert_true(!failures || failed > STEPS / 100);
 	consume(&pair, pair.len);
 	check_whole(&pair);
-	buffer_pool_clear(&pair.pool);
+	bufq_pool_clear(&pair.pool);
 	assert_int_equal(pair.pool.count, 0);
 	free(pair.bytes);
 }
@@ -219,19 +219,19 @@ static void test_queue_walk_without_memory(void **unused) {
 static void test_append_is_all_or_nothing(void **unused) {
 	(void)unused;
 	struct bufq queue = {0};
-	struct buffer_pool pool = {0};
-	uint8_t *data = calloc(1, 5 * BUFFER_CHUNK_DATA);
+	struct bufq_pool pool = {0};
+	uint8_t *data = calloc(1, 5 * BUFQ_CHUNK_DATA);
 	assert_non_null(data);
 	assert_int_equal(bufq_append(&queue, &pool, "abc", 3), 0);
 	test.fail_after = 3;
-	assert_int_equal(bufq_append(&queue, &pool, data, 5 * BUFFER_CHUNK_DATA), -ENOMEM);
+	assert_int_equal(bufq_append(&queue, &pool, data, 5 * BUFQ_CHUNK_DATA), -ENOMEM);
 	assert_int_equal(queue.len, 3);
 	assert_int_equal(queue.head->end - queue.head->start, 3);
 	assert_int_equal(pool.count, 3);
 	test.fail_after = SIZE_MAX;
-	assert_int_equal(bufq_append(&queue, &pool, data, 5 * BUFFER_CHUNK_DATA), 0);
+	assert_int_equal(bufq_append(&queue, &pool, data, 5 * BUFQ_CHUNK_DATA), 0);
 	bufq_consume(&queue, &pool, queue.len);
-	buffer_pool_clear(&pool);
+	bufq_pool_clear(&pool);
 	free(data);
 }
 
@@ -239,31 +239,31 @@ static void test_append_is_all_or_nothing(void **unused) {
 static void test_pool(void **unused) {
 	(void)unused;
 	struct bufq queue = {0};
-	struct buffer_pool pool = {0};
-	size_t len = (BUFFER_POOL_KEEP + 20) * (size_t)BUFFER_CHUNK_DATA;
+	struct bufq_pool pool = {0};
+	size_t len = (BUFQ_POOL_KEEP + 20) * (size_t)BUFQ_CHUNK_DATA;
 	uint8_t *data = calloc(1, len);
 	assert_non_null(data);
 	assert_int_equal(bufq_append(&queue, &pool, data, len), 0);
-	assert_int_equal(test.live, BUFFER_POOL_KEEP + 20);
+	assert_int_equal(test.live, BUFQ_POOL_KEEP + 20);
 	bufq_consume(&queue, &pool, len);
 	assert_null(queue.head);
 	assert_null(queue.tail);
-	assert_int_equal(pool.count, BUFFER_POOL_KEEP);
-	assert_int_equal(test.live, BUFFER_POOL_KEEP);
+	assert_int_equal(pool.count, BUFQ_POOL_KEEP);
+	assert_int_equal(test.live, BUFQ_POOL_KEEP);
 	size_t calls = test.calls;
 	for(int i = 0; i < 100; i++) {
-		assert_int_equal(bufq_append(&queue, &pool, data, BUFFER_CHUNK_DATA + 1), 0);
-		bufq_consume(&queue, &pool, BUFFER_CHUNK_DATA + 1);
+		assert_int_equal(bufq_append(&queue, &pool, data, BUFQ_CHUNK_DATA + 1), 0);
+		bufq_consume(&queue, &pool, BUFQ_CHUNK_DATA + 1);
 	}
 	assert_int_equal(test.calls, calls);
-	buffer_pool_clear(&pool);
+	bufq_pool_clear(&pool);
 	free(data);
 }
 
 static void test_empty_appends(void **unused) {
 	(void)unused;
 	struct bufq queue = {0};
-	struct buffer_pool pool = {0};
+	struct bufq_pool pool = {0};
 	struct iovec iov[1];
 	assert_int_equal(bufq_append(&queue, &pool, NULL, 0), 0);
 	assert_null(queue.head);
