@@ -17,7 +17,8 @@
 #include "base/utf8.h"
 #include "network/peer.h"
 #include "network/trust.h"
-#include "plugin.h"
+#include "plugin/backend.h"
+#include "plugin/framing.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -347,13 +348,13 @@ static int check_trust(
 }
 
 /* A host that cannot be is each client's 502, as when a backend names it; but nobody should have to wait for that. */
-static int check_peer(const char *host, const char *port, char error[PLUGIN_ERROR_MAX]) {
+static int check_peer(const char *host, const char *port, char error[BACKEND_ERROR_MAX]) {
 	struct peer_address address;
 	const char *why;
 	int result = peer_parse(peer_transport_detect, DEFAULT_HOST, port, &address, &why);
 	peer_address_free(&address);
 	if(result == -EINVAL) {
-		snprintf(error, PLUGIN_ERROR_MAX, "port: \"%s\": %s", port, why);
+		snprintf(error, BACKEND_ERROR_MAX, "port: \"%s\": %s", port, why);
 		return result;
 	}
 	char trouble[TLS_ERROR_MAX];
@@ -369,11 +370,11 @@ static int check_peer(const char *host, const char *port, char error[PLUGIN_ERRO
 	return result;
 }
 
-static int defaultpeer_check(void *state, char error[PLUGIN_ERROR_MAX]) {
+static int defaultpeer_check(void *state, char error[BACKEND_ERROR_MAX]) {
 	const struct defaultpeer *defaultpeer = state;
 	char *const *value = defaultpeer->value;
 	if(value[OPTION_HOST] && !*value[OPTION_HOST]) {
-		snprintf(error, PLUGIN_ERROR_MAX, "host: must be an address such as %s:%s",
+		snprintf(error, BACKEND_ERROR_MAX, "host: must be an address such as %s:%s",
 			DEFAULT_HOST, DEFAULT_PORT);
 		return -EINVAL;
 	}
@@ -384,7 +385,7 @@ static int defaultpeer_check(void *state, char error[PLUGIN_ERROR_MAX]) {
 	}
 	const struct framing *framing = framing_find(value[OPTION_FRAMING]);
 	if(!framing) {
-		snprintf(error, PLUGIN_ERROR_MAX,
+		snprintf(error, BACKEND_ERROR_MAX,
 			"framing: there is no framing function \"%s\" (built in: auto, binary, "
 			"newline, separator, text)",
 			value[OPTION_FRAMING] ? value[OPTION_FRAMING] : "auto");
@@ -392,7 +393,7 @@ static int defaultpeer_check(void *state, char error[PLUGIN_ERROR_MAX]) {
 	}
 	const char *wrong = framing_check(framing, value[OPTION_FRAMING_CONFIG]);
 	if(wrong) {
-		snprintf(error, PLUGIN_ERROR_MAX,
+		snprintf(error, BACKEND_ERROR_MAX,
 			"framing-config: \"%s\" is unusable with framing %s: %s",
 			value[OPTION_FRAMING_CONFIG] ? value[OPTION_FRAMING_CONFIG] : "",
 			framing->name, wrong);
@@ -530,6 +531,6 @@ int builtins_register(void) {
 			return -ENOMEM;
 		}
 	}
-	plugin_set_builtin_backend(&defaultpeer_backend);
+	backend_set_builtin(&defaultpeer_backend);
 	return 0;
 }

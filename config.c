@@ -19,6 +19,7 @@
 #include "http/auth.h"
 #include "network/proxy.h"
 #include "network/tls.h"
+#include "plugin.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -1233,7 +1234,7 @@ static void drop_backend(struct config *config) {
 /* Replaces the backend by `name` ("": the built-in one). */
 static void select_backend(struct reader *reader, const char *name) {
 	struct config *config = reader->config;
-	char error[PLUGIN_ERROR_MAX] = "";
+	char error[BACKEND_ERROR_MAX] = "";
 	bool builtin = name[0] == '\0';
 
 	drop_backend(config);
@@ -1298,7 +1299,7 @@ static bool speaks_of(const char *error, const char *key) {
  * The last option that the message speaks of has its place; else the line that chose the backend.
  */
 static void check_backend(struct reader *reader) {
-	char error[PLUGIN_ERROR_MAX] = "";
+	char error[BACKEND_ERROR_MAX] = "";
 	const char *text = error;
 	int result = backend_check(reader->config->backend, error);
 
@@ -1343,7 +1344,7 @@ static void load_backend(struct reader *reader) {
 	if(!directory) { /* reported */
 		return;
 	}
-	int error = plugin_load_directory(directory);
+	int error = plugin_load_directory(directory, &reader->config->plugins);
 	if(error) {
 		set_given(reader, "", "plugin-path", strlen("plugin-path"));
 		option_error(reader, "cannot load plugins: %s", strerror(-error));
@@ -1488,6 +1489,12 @@ void config_free(struct config *config) {
 	free(settings->plugin_path);
 	free(settings->resolver);
 	*config = (struct config){.action = CONFIG_RUN};
+}
+
+void config_discard(struct config *config) {
+	size_t plugins = config->plugins;
+	config_free(config);
+	plugin_unload(plugins);
 }
 
 /* Prints `text` in lines that begin at the help column; the cursor is at `column` now. */

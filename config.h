@@ -6,7 +6,7 @@
 #ifndef WEBSOCKSY_CONFIG_H
 #define WEBSOCKSY_CONFIG_H
 #include "config/settings.h"
-#include "plugin.h"
+#include "plugin/backend.h"
 
 #include <stdbool.h>
 
@@ -29,6 +29,7 @@ struct config {
 	char *backend_name; /* NULL: built in */
 	size_t backend_options;
 	char **backend_option; /* "key=value", in order */
+	size_t plugins; /* framing plugins that were loaded for it and were not loaded before */
 };
 
 struct tls_error;
@@ -57,6 +58,9 @@ int config_read(struct config *config, int argc, char **argv);
  */
 int config_read_again(struct config *config, const struct config *running, int argc, char **argv);
 void config_free(struct config *config);
+
+/* config_free() for a configuration that is not put into use: what was loaded for it is unloaded. */
+void config_discard(struct config *config);
 
 /* Prints usage, generated from the option table, to standard output. */
 void config_print_help(void);

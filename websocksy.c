@@ -65,11 +65,11 @@ static void reload(struct daemon *daemon) {
 	if(config_read_again(&config, bridge_config(daemon->bridge), daemon->argc, daemon->argv) ||
 		bridge_reload(daemon->bridge, &config)) {
 		log_write(LOG_ERROR, "the new configuration is not usable; nothing has changed");
+		config_discard(&config);
 	} else {
 		log_set_level(bridge_config(daemon->bridge)->settings.log_level);
 		log_write(LOG_NOTICE, "the configuration has been read again");
 	}
-	config_free(&config);
 	notify_send("READY=1");
 }
 

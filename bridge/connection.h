@@ -13,7 +13,8 @@
 #include "network.h"
 #include "network/proxy.h"
 #include "network/resolve.h"
-#include "plugin.h"
+#include "plugin/backend.h"
+#include "plugin/framing.h"
 #include "websocket.h"
 
 #include <netinet/in.h>

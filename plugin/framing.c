@@ -14,7 +14,7 @@
  */
 #include "plugin/framing.h"
 
-#include "base/loop.h"
+#include "base/list.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -7,6 +7,8 @@
  */
 #include "builtins.h"
 #include "plugin.h"
+#include "plugin/backend.h"
+#include "plugin/framing.h"
 #include "support.h"
 
 #include <errno.h>
@@ -503,7 +505,7 @@ static void test_long_messages_are_looked_at_once(void **unused) {
 /* ---- the default backend ---- */
 
 static struct backend *new_backend(const char *const *options) {
-	char error[PLUGIN_ERROR_MAX] = "";
+	char error[BACKEND_ERROR_MAX] = "";
 	struct backend *backend;
 	assert_int_equal(backend_load("/nowhere", NULL, &backend, error), 0);
 	for(; options && options[0]; options += 2) {
@@ -544,7 +546,7 @@ static void test_options_are_answered(void **unused) {
 	(void)unused;
 	static const char *const options[] = {"host", "udp://first", "host", "unix:///run/x",
 		"port", "80", "framing", "separator", "framing-config", "\\0", NULL};
-	char error[PLUGIN_ERROR_MAX] = "";
+	char error[BACKEND_ERROR_MAX] = "";
 	struct backend *backend = new_backend(options);
 	assert_int_equal(backend_check(backend, error), 0);
 	struct backend_answer answer = ask(backend, 0, NULL);
@@ -607,7 +609,7 @@ static void test_check_names_the_option(void **unused) {
 		{{"framing", "newline", "framing-config", "lf"}, NULL},
 	};
 	for(size_t i = 0; i < COUNT(cases); i++) {
-		char error[PLUGIN_ERROR_MAX] = "";
+		char error[BACKEND_ERROR_MAX] = "";
 		struct backend *backend = new_backend(cases[i].options);
 		int result = backend_check(backend, error);
 		assert_int_equal(result, cases[i].begins ? -EINVAL : 0);

@@ -5,7 +5,7 @@
  */
 #include "builtins.h"
 #include "config.h"
-
+#include "plugin.h"
 #include "support.h"
 
 #include <errno.h>

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "builtins.h"
 #include "plugin.h"
+#include "plugin/backend.h"
+#include "plugin/framing.h"
 #include "support.h"
 
 #include <errno.h>
@@ -19,7 +21,7 @@ static struct {
 	char root[256];
 	char include[PATH_MAX]; /* where websocksy.h is */
 	int kept_stderr;
-	char error[PLUGIN_ERROR_MAX];
+	char error[BACKEND_ERROR_MAX];
 } test;
 
 static char *in_root(const char *name, char out[PATH_MAX]) {
@@ -259,6 +261,11 @@ static void test_lower(void **unused) {
 	"static void __attribute__((constructor)) start(void) { core_register_framing(\"" name     \
 	"\", f); }"
 
+static int load_directory(const char *directory) {
+	size_t loaded;
+	return plugin_load_directory(directory, &loaded);
+}
+
 static int64_t call(const char *name) {
 	uint8_t data[8] = "1234567";
 	ws_operation opcode = ws_frame_binary;
@@ -284,7 +291,7 @@ static void test_directory(void **unused) {
 	assert_int_equal(rename(in_root("hidden.so", from), in_root(".hidden.so", to)), 0);
 	assert_int_equal(mkdir(in_root("directory.so", to), 0700), 0);
 	log_capture();
-	int result = plugin_load_directory(test.root);
+	int result = load_directory(test.root);
 	assert_true(log_release("no_such_function"));
 	assert_int_equal(result, 0);
 	assert_int_equal(call("both"), 1); /* sorted: the first has the name */
@@ -297,14 +304,53 @@ static void test_directory(void **unused) {
 static void test_directory_again_loads_what_is_new(void **unused) {
 	(void)unused;
 	compile("one", FRAMING("one", "1"));
-	assert_int_equal(plugin_load_directory(test.root), 0);
+	assert_int_equal(load_directory(test.root), 0);
 	compile("two", FRAMING("two", "2"));
 	log_capture();
-	int result = plugin_load_directory(test.root);
+	int result = load_directory(test.root);
 	assert_false(log_release("taken"));
 	assert_int_equal(result, 0);
 	assert_int_equal(call("one"), 1);
 	assert_int_equal(call("two"), 2);
+}
+
+static void test_unloading_what_was_loaded_last(void **unused) {
+	(void)unused;
+	size_t loaded;
+	compile("one", FRAMING("one", "1"));
+	assert_int_equal(plugin_load_directory(test.root, &loaded), 0);
+	assert_int_equal(loaded, 1);
+	compile("two", FRAMING("two", "2"));
+	compile("three", FRAMING("three", "3"));
+	for(int i = 0; i < 2; i++) {
+		assert_int_equal(plugin_load_directory(test.root, &loaded), 0);
+		assert_int_equal(loaded, 2);
+		assert_int_equal(call("two"), 2);
+		assert_int_equal(call("three"), 3);
+		plugin_unload(loaded);
+		assert_null(framing_find("two"));
+		assert_null(framing_find("three"));
+		assert_int_equal(call("one"), 1);
+	}
+	compile("two", FRAMING("two", "4"));
+	assert_int_equal(plugin_load_directory(test.root, &loaded), 0);
+	assert_int_equal(call("two"), 4);
+	assert_int_equal(plugin_load_directory(test.root, &loaded), 0);
+	assert_int_equal(loaded, 0);
+}
+
+/* Its constructor runs again when it is loaded again. */
+static void test_plugin_that_cannot_be_unloaded(void **unused) {
+	(void)unused;
+	size_t loaded;
+	compile_with("one", "-Wl,-z,nodelete", FRAMING("one", "1"));
+	for(int i = 0; i < 3; i++) {
+		assert_int_equal(plugin_load_directory(test.root, &loaded), 0);
+		assert_int_equal(loaded, 1);
+		assert_int_equal(call("one"), 1);
+		plugin_unload(loaded);
+		assert_null(framing_find("one"));
+	}
 }
 
 static void test_directory_must_be_absolute(void **unused) {
@@ -313,8 +359,8 @@ static void test_directory_must_be_absolute(void **unused) {
 	compile("one", FRAMING("one", "1"));
 	assert_non_null(getcwd(before, sizeof(before)));
 	assert_int_equal(chdir(test.root), 0);
-	assert_int_equal(plugin_load_directory("."), -EINVAL);
-	assert_int_equal(plugin_load_directory(""), -EINVAL);
+	assert_int_equal(load_directory("."), -EINVAL);
+	assert_int_equal(load_directory(""), -EINVAL);
 	assert_int_equal(chdir(before), 0);
 	assert_int_equal(call("one"), -99);
 }
@@ -323,7 +369,7 @@ static void test_directory_missing(void **unused) {
 	(void)unused;
 	char path[PATH_MAX];
 	log_capture();
-	int result = plugin_load_directory(in_root("none", path));
+	int result = load_directory(in_root("none", path));
 	assert_false(log_release("none"));
 	assert_int_equal(result, 0);
 }
@@ -336,12 +382,12 @@ static void test_world_writable_file(void **unused) {
 	compile("one", FRAMING("one", "1"));
 	assert_int_equal(chmod(in_root("one.so", path), 0777), 0);
 	log_capture();
-	int result = plugin_load_directory(test.root);
+	int result = load_directory(test.root);
 	assert_true(log_release("every user may write"));
 	assert_int_equal(result, 0);
 	assert_int_equal(call("one"), -99);
 	assert_int_equal(chmod(path, 0775), 0);
-	assert_int_equal(plugin_load_directory(test.root), 0);
+	assert_int_equal(load_directory(test.root), 0);
 	assert_int_equal(call("one"), 1);
 }
 
@@ -350,17 +396,17 @@ static void test_world_writable_directory(void **unused) {
 	char path[PATH_MAX];
 	compile("one", FRAMING("one", "1"));
 	assert_int_equal(chmod(test.root, 0777), 0);
-	assert_int_equal(plugin_load_directory(test.root), 0);
+	assert_int_equal(load_directory(test.root), 0);
 	assert_int_equal(call("one"), -99);
 	/* Sticky: the files of root and of ourselves are safe there, those of others are not. */
 	assert_int_equal(chmod(test.root, 01777), 0);
 	if(geteuid() == 0) {
 		assert_int_equal(chown(in_root("one.so", path), 65534, 65534), 0);
-		assert_int_equal(plugin_load_directory(test.root), 0);
+		assert_int_equal(load_directory(test.root), 0);
 		assert_int_equal(call("one"), -99);
 		assert_int_equal(chown(path, 0, 0), 0);
 	}
-	assert_int_equal(plugin_load_directory(test.root), 0);
+	assert_int_equal(load_directory(test.root), 0);
 	assert_int_equal(call("one"), 1);
 }
 
@@ -577,7 +623,7 @@ static void test_long_message_is_cut(void **unused) {
 	struct backend_answer answer =
 		answer_of("char text[5000]; memset(text, 'x', sizeof(text)); "
 			  "text[4999] = 0; core_refuse(ws, 400, text);");
-	assert_int_equal(strlen(answer.message), PLUGIN_MESSAGE_MAX - 1);
+	assert_int_equal(strlen(answer.message), BACKEND_MESSAGE_MAX - 1);
 }
 
 /* A error_response belongs to one query, and a peer counts more than a error_response. */
@@ -798,6 +844,8 @@ int main(void) {
 		TEST(test_lower),
 		TEST(test_directory),
 		TEST(test_directory_again_loads_what_is_new),
+		TEST(test_unloading_what_was_loaded_last),
+		TEST(test_plugin_that_cannot_be_unloaded),
 		TEST(test_directory_must_be_absolute),
 		TEST(test_directory_missing),
 		TEST(test_world_writable_file),
