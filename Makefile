@@ -95,12 +95,9 @@ $$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c)): $$(ou
 	@mkdir -p $$(@D)
 	$$(CC) $$(cflags) -MMD -MP -Itests/unit $$(ldflags) -o $$@ $$< $$(unit_$(1)_objects) $$(ldlibs) -lcmocka
 endef
-$(foreach layer,base websocket network http service config bridge, \
+$(foreach layer,base websocket network http plugin service config bridge, \
 	$(eval $(call unit_program,$(layer),$(layer)/test_*)))
 $(eval $(call unit_program,plugin,plugins/test_*))
-$(eval $(call unit_program,plugin,test_plugin))
-$(eval $(call unit_program,plugin,test_builtins))
-$(eval $(call unit_program,config,test_config))
 .PHONY: unit
 unit: $(unit_programs)
 -include $(unit_programs:=.d)

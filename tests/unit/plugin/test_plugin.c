@@ -827,7 +827,7 @@ static int find_include(void **unused) {
 	umask(022); /* what is compiled must not be writable for everybody */
 	snprintf(path, sizeof(path), "%s", __FILE__);
 	char *slash = strrchr(path, '/');
-	snprintf(slash ? slash : path, 16, "%s", slash ? "/../.." : "../..");
+	snprintf(slash ? slash : path, 16, "%s", slash ? "/../../.." : "../../..");
 	return realpath(path, test.include) ? 0 : -1;
 }
 
