@@ -14,8 +14,8 @@
 
 #include "base/value.h"
 #include "config/ini.h"
-#include "http/auth.h"
-#include "network/proxy.h"
+#include "http/verifier.h"
+#include "network/proxy_protocol.h"
 #include "network/tls.h"
 
 #include <assert.h>

@@ -12,12 +12,12 @@
  */
 #include "bridge/handshake.h"
 
-#include "http/auth.h"
-#include "http/http.h"
 #include "http/origin.h"
-#include "http/web.h"
+#include "http/request.h"
+#include "http/site.h"
+#include "http/verifier.h"
 #include "network/peer.h"
-#include "network/proxy.h"
+#include "network/proxy_protocol.h"
 #include "network/tls.h"
 #include "network/trust.h"
 #include "websocket.h"

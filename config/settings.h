@@ -8,7 +8,7 @@
 #define WEBSOCKSY_SETTINGS_H
 #include "base/log.h"
 #include "http/origin.h"
-#include "network/proxy.h"
+#include "network/proxy_protocol.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,7 +8,7 @@
  */
 #include "http/listing.h"
 
-#include "http/http.h"
+#include "http/request.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
  */
 #ifndef WEBSOCKSY_NEGOTIATE_H
 #define WEBSOCKSY_NEGOTIATE_H
-#include "http/http.h"
+#include "http/request.h"
 
 #include <stdint.h>
 

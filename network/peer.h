@@ -6,7 +6,7 @@
 #ifndef WEBSOCKSY_PEER_H
 #define WEBSOCKSY_PEER_H
 #include "network.h"
-#include "network/proxy.h"
+#include "network/proxy_protocol.h"
 #include "network/resolve.h"
 #include "websocksy.h"
 

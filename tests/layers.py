@@ -30,8 +30,8 @@ INTERFACE = "websocksy.h"
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 # Parsers and codecs: their tests feed them bytes, so they never see a descriptor.
 WITHOUT_DESCRIPTORS = (
-    "base/utf8", "base/buffer", "websocket", "http/http", "http/negotiate", "http/origin",
-    "config/ini", "network/proxy")
+    "base/utf8", "base/buffer", "websocket", "http/request", "http/negotiate", "http/origin",
+    "config/ini", "network/proxy_protocol")
 INPUT_OUTPUT = set(
     "accept accept4 bind close connect creat epoll_create1 epoll_ctl epoll_wait fclose fdopen fopen "
     "fopen64 fread fwrite getsockname ioctl listen mkfifo open open64 openat openat64 pipe pipe2 poll "

@@ -3,8 +3,8 @@
  * Who may come in: the password file, credentials of HTTP Basic authentication (RFC 7617), and their
  * verification on a thread of its own, since hashing a password is made to take long.
  */
-#ifndef WEBSOCKSY_AUTH_H
-#define WEBSOCKSY_AUTH_H
+#ifndef WEBSOCKSY_VERIFIER_H
+#define WEBSOCKSY_VERIFIER_H
 #include "base/loop.h"
 
 #include <stdbool.h>

@@ -3,9 +3,9 @@
  * Answers to HTTP requests that are no WebSocket upgrade: the files of a site, or the hint that
  * this is a WebSocket endpoint (RFC 9110).
  */
-#ifndef WEBSOCKSY_WEB_H
-#define WEBSOCKSY_WEB_H
-#include "http/http.h"
+#ifndef WEBSOCKSY_SITE_H
+#define WEBSOCKSY_SITE_H
+#include "http/request.h"
 
 #include <stdbool.h>
 #include <stddef.h>

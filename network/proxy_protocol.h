@@ -4,8 +4,8 @@
  * (RFC 7239), X-Forwarded-For and X-Real-IP, and the PROXY protocol, versions 1 and 2 (the text
  * proxy-protocol.txt that comes with haproxy), both ways. No descriptors.
  */
-#ifndef WEBSOCKSY_PROXY_H
-#define WEBSOCKSY_PROXY_H
+#ifndef WEBSOCKSY_PROXY_PROTOCOL_H
+#define WEBSOCKSY_PROXY_PROTOCOL_H
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,7 +11,7 @@
  * RFC 9110, sections 8.3, 8.4, 8.8.2, 8.8.3, 9.3.1, 9.3.2, 10.2.2, 12.5.5, 14.4, 15.3.7, 15.4.2, 15.4.5,
  * 15.5.6, 15.5.17 and 15.5.22.
  */
-#include "http/web.h"
+#include "http/site.h"
 
 #include "http/listing.h"
 #include "http/negotiate.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * http.c: every head whole, byte by byte and cut at every offset, each time in memory that moves
+ * request.c: every head whole, byte by byte and cut at every offset, each time in memory that moves
  * between the reads and ends at an unreadable page.
  */
 #include "support.h"
 
-#include "http/http.h"
+#include "http/request.h"
 
 #include <errno.h>
 

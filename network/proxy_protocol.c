@@ -8,7 +8,7 @@
  * Implements RFC 7239 sections 4 and 6; haproxy's proxy-protocol.txt sections 2.1 and 2.2. The checksum that
  * version 2 may carry (PP2_TYPE_CRC32C) is skipped like all extensions.
  */
-#include "network/proxy.h"
+#include "network/proxy_protocol.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

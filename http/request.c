@@ -12,7 +12,7 @@
  *
  * RFC 9112, sections 2.2, 3, 5 and 6; RFC 9110, sections 5.5, 5.6.1, 5.6.2, 5.6.7, 6.6.1, 7.2, 8.6.
  */
-#include "http/http.h"
+#include "http/request.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * auth.c: password files, credentials of requests (each in memory that ends at an unreadable page), hashes of
+ * verifier.c: password files, credentials of requests (each in memory that ends at an unreadable page), hashes of
  * each kind on the thread, and what is remembered for how long.
  */
 #include "support.h"
 
-#include "http/auth.h"
+#include "http/verifier.h"
 
 #include <errno.h>
 
@@ -31,8 +31,8 @@ static struct auth_users *parse(const char *text) {
 	struct guard guard = guard_new(text, strlen(text));
 	struct auth_users *users = NULL;
 	char error[AUTH_ERROR_MAX] = "";
-	int result = auth_users_parse(
-		"users", (const char *)guard.data, strlen(text), &users, error);
+	int result =
+		auth_users_parse("users", (const char *)guard.data, strlen(text), &users, error);
 	guard_free(&guard);
 	assert_string_equal(error, "");
 	assert_int_equal(result, 0);
@@ -123,8 +123,8 @@ static void test_bad_files(void **state) {
 		char error[AUTH_ERROR_MAX] = "";
 		size_t len = strlen(bad_files[i].text);
 		struct guard guard = guard_new(bad_files[i].text, len);
-		assert_int_equal(auth_users_parse(
-					 "users", (const char *)guard.data, len, &users, error),
+		assert_int_equal(
+			auth_users_parse("users", (const char *)guard.data, len, &users, error),
 			-EINVAL);
 		guard_free(&guard);
 		if(strncmp(error, bad_files[i].error, strlen(bad_files[i].error)) != 0) {
@@ -176,24 +176,16 @@ static const struct {
 	{"basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", 0, "Aladdin", "open sesame"},
 	{"BASIC   QWxhZGRpbjpvcGVuIHNlc2FtZQ==", 0, "Aladdin", "open sesame"},
 	{"Basic dGVzdDoxMjPCow==", 0, "test", "123\xc2\xa3"}, /* RFC 7617, 2.1 */
-	{"Basic YTpiOmM6", 0, "a", "b:c:"},
-	{"Basic Og==", 0, "", ""},
-	{"Basic YTo=", 0, "a", ""},
-	{"Basic OmI=", 0, "", "b"},
-	{"", -EPROTONOSUPPORT, NULL, NULL},
-	{"Basic", -EPROTONOSUPPORT, NULL, NULL},
-	{"Basi", -EPROTONOSUPPORT, NULL, NULL},
+	{"Basic YTpiOmM6", 0, "a", "b:c:"}, {"Basic Og==", 0, "", ""}, {"Basic YTo=", 0, "a", ""},
+	{"Basic OmI=", 0, "", "b"}, {"", -EPROTONOSUPPORT, NULL, NULL},
+	{"Basic", -EPROTONOSUPPORT, NULL, NULL}, {"Basi", -EPROTONOSUPPORT, NULL, NULL},
 	{"Bearer abc", -EPROTONOSUPPORT, NULL, NULL},
 	{"Basics QWxhZGRpbjpvcGVuIHNlc2FtZQ==", -EPROTONOSUPPORT, NULL, NULL},
-	{"Basic ", -EINVAL, NULL, NULL},
-	{"Basic =", -EINVAL, NULL, NULL},
-	{"Basic ====", -EINVAL, NULL, NULL},
-	{"Basic YQ==", -EINVAL, NULL, NULL}, /* no colon */
+	{"Basic ", -EINVAL, NULL, NULL}, {"Basic =", -EINVAL, NULL, NULL},
+	{"Basic ====", -EINVAL, NULL, NULL}, {"Basic YQ==", -EINVAL, NULL, NULL}, /* no colon */
 	{"Basic YTo", -EINVAL, NULL, NULL}, /* no padding */
-	{"Basic YTo=x", -EINVAL, NULL, NULL},
-	{"Basic YTo= ", -EINVAL, NULL, NULL},
-	{"Basic Y To=", -EINVAL, NULL, NULL},
-	{"Basic a:b", -EINVAL, NULL, NULL},
+	{"Basic YTo=x", -EINVAL, NULL, NULL}, {"Basic YTo= ", -EINVAL, NULL, NULL},
+	{"Basic Y To=", -EINVAL, NULL, NULL}, {"Basic a:b", -EINVAL, NULL, NULL},
 	{"Basic dGVzdDoxMjOj", -EINVAL, NULL, NULL}, /* ISO 8859-1 */
 	{"Basic YTpiAGM=", -EINVAL, NULL, NULL}, /* NUL */
 	{"Basic YQo6Yg==", -EINVAL, NULL, NULL}, /* line feed in the name */
@@ -325,8 +317,8 @@ static void test_kinds(void **state) {
 	static const char *const names[] = {"2a", "2y", "2b", "6", "6p", "5", "y"};
 	struct bench bench;
 	bench_open(&bench,
-		"2a:" BCRYPT_A "\n2y:" BCRYPT_Y "\n2b:" BCRYPT_B "\n6:" SHA512 "\n6p:" SHA512_PLAIN "\n5:" SHA256
-		"\ny:" YESCRYPT "\ncolons:" BCRYPT_COLONS);
+		"2a:" BCRYPT_A "\n2y:" BCRYPT_Y "\n2b:" BCRYPT_B "\n6:" SHA512 "\n6p:" SHA512_PLAIN
+		"\n5:" SHA256 "\ny:" YESCRYPT "\ncolons:" BCRYPT_COLONS);
 	for(size_t i = 0; i < COUNT(names); i++) {
 		assert_int_equal(verify(&bench, names[i], "secret2"), AUTH_DENIED);
 		assert_int_equal(verify(&bench, names[i], "Secret"), AUTH_DENIED);
@@ -466,19 +458,20 @@ static void note(void *ctx, enum auth_result result) {
 
 static void test_alike(void **state) {
 	(void)state;
-	static const char *const passwords[] = {"x", "secret", "other", "secret", "another", "secret"};
+	static const char *const passwords[] = {
+		"x", "secret", "other", "secret", "another", "secret"};
 	struct bench bench;
 	char answers[COUNT(passwords) + 1];
 	char *order = answers;
 	/* The first is slow, so that the others are in the queue when it is done. */
 	bench_open(&bench,
-		"slow:$2y$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/IJhW\nalice:" BCRYPT_Y);
+		"slow:$2y$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/"
+		"IJhW\nalice:" BCRYPT_Y);
 	for(size_t i = 0; i < COUNT(passwords); i++) {
 		struct auth_credentials credentials = {0};
 		strcpy(credentials.user, i == 0 ? "slow" : "alice");
 		strcpy(credentials.password, passwords[i]);
-		assert_int_equal(
-			auth_check(bench.auth, &credentials, note, &order, &bench.job),
+		assert_int_equal(auth_check(bench.auth, &credentials, note, &order, &bench.job),
 			-EINPROGRESS);
 	}
 	assert_int_equal(verify(&bench, "alice", "the last"), AUTH_DENIED);

@@ -3,8 +3,8 @@
  * HTTP/1.1 request heads (RFC 9112) as slices into the caller's memory, token lists (RFC 9110,
  * section 5.6.1) and response heads. No file descriptors.
  */
-#ifndef WEBSOCKSY_HTTP_H
-#define WEBSOCKSY_HTTP_H
+#ifndef WEBSOCKSY_REQUEST_H
+#define WEBSOCKSY_REQUEST_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * web.c against a tree with traps: whatever is asked for, nothing from outside the root is
+ * site.c against a tree with traps: whatever is asked for, nothing from outside the root is
  * answered.
  */
 #include "support.h"
 
-#include "http/web.h"
+#include "http/site.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
  * most AUTH_QUEUE_MAX of them wait, so a flood costs a bounded time and is told so.
  * Implements RFC 7617 section 2.
  */
-#include "http/auth.h"
+#include "http/verifier.h"
 
 #include "base/utf8.h"
 
