@@ -452,18 +452,18 @@ static void parse_text(struct reader *reader, const struct option *option, const
 
 static void parse_users(struct reader *reader, const struct option *option, const char *text) {
 	struct config *config = reader->config;
-	char error[AUTH_ERROR_MAX];
+	char error[PASSWORDS_ERROR_MAX];
 
-	auth_users_free(config->users);
+	passwords_free(config->users);
 	config->users = NULL;
 	parse_text(reader, option, text);
 	if(!config->settings.auth_file) {
 		return;
 	}
-	if(auth_users_read(text, &config->users, error)) {
+	if(passwords_read(text, &config->users, error)) {
 		config->users = NULL;
 		option_error(reader, "%s", error);
-	} else if(auth_users_count(config->users) == 0) {
+	} else if(passwords_count(config->users) == 0) {
 		log_place(LOG_WARNING, &reader->place, reader->given,
 			"there is no user in this file, so nobody is let in");
 	}
@@ -1473,7 +1473,7 @@ void config_free(struct config *config) {
 	drop_backend(config);
 	free_texts(&settings->listen, &settings->listens);
 	free_origins(settings);
-	auth_users_free(config->users);
+	passwords_free(config->users);
 	free(settings->auth_file);
 	free_texts(&settings->cert.at, &settings->cert.count);
 	free_texts(&settings->key.at, &settings->key.count);

@@ -56,8 +56,8 @@ struct connection_env {
 	struct tls_context *tls; /* NULL: none is spoken */
 	bool tls_detect; /* the first byte of a connection decides */
 	struct trust *trust; /* credentials for TLS peers */
-	struct web_site *web; /* NULL: no pages */
-	struct auth *auth; /* without users, or NULL: nobody is asked who he is */
+	struct site *web; /* NULL: no pages */
+	struct verifier *auth; /* without users, or NULL: nobody is asked who he is */
 	const struct connection_handlers *handlers[CONNECTION_PHASES];
 	/* 101 is out: `early` are bytes that came behind the request head, valid during the call, writable */
 	void (*opened)(struct connection *connection, uint8_t *early, size_t early_len);

@@ -34,10 +34,9 @@ static bool slice_equals(struct http_slice slice, const char *text) {
 }
 
 /* The value of a field that is there once. */
-static bool single_value(
-	const struct http_request *request, const char *name, struct http_slice *out) {
-	const struct http_header *header = http_find_header(request, name, 0);
-	if(!header || http_find_header(request, name, 1)) {
+static bool single_value(const struct request *request, const char *name, struct http_slice *out) {
+	const struct request_header *header = request_find_header(request, name, 0);
+	if(!header || request_find_header(request, name, 1)) {
 		return false;
 	}
 	*out = header->value;
@@ -48,9 +47,9 @@ static bool single_value(
 
 /* Does any field `name` hold the file's tag? `weak`: "W/" does not matter (RFC 9110, 8.8.3.2). */
 static bool names_etag(
-	const struct http_request *request, const char *name, const char *etag, bool weak) {
-	const struct http_header *header;
-	for(size_t at = 0; (header = http_find_header(request, name, at)); at++) {
+	const struct request *request, const char *name, const char *etag, bool weak) {
+	const struct request_header *header;
+	for(size_t at = 0; (header = request_find_header(request, name, at)); at++) {
 		struct http_slice list = header->value;
 		struct http_slice element;
 		while(http_next_element(&list, &element)) {
@@ -66,25 +65,25 @@ static bool names_etag(
 }
 
 /* Is the file what the client demands it to be? RFC 9110, 13.2.2: a tag takes precedence over a date. */
-static bool is_as_demanded(const struct http_request *request, const struct negotiate_file *file) {
+static bool is_as_demanded(const struct request *request, const struct negotiate_file *file) {
 	struct http_slice value;
 	int64_t since;
-	if(http_find_header(request, "If-Match", 0)) {
+	if(request_find_header(request, "If-Match", 0)) {
 		return names_etag(request, "If-Match", file->etag, false);
 	}
 	return !single_value(request, "If-Unmodified-Since", &value) ||
-		http_parse_date(value, file->now, &since) < 0 || file->modified <= since;
+		date_parse(value, file->now, &since) < 0 || file->modified <= since;
 }
 
 /* The same for what the client has already. */
-static bool is_known(const struct http_request *request, const struct negotiate_file *file) {
+static bool is_known(const struct request *request, const struct negotiate_file *file) {
 	struct http_slice value;
 	int64_t since;
-	if(http_find_header(request, "If-None-Match", 0)) {
+	if(request_find_header(request, "If-None-Match", 0)) {
 		return names_etag(request, "If-None-Match", file->etag, true);
 	}
 	return single_value(request, "If-Modified-Since", &value) &&
-		http_parse_date(value, file->now, &since) == 0 && file->modified <= since;
+		date_parse(value, file->now, &since) == 0 && file->modified <= since;
 }
 
 /* ---- ranges ---- */
@@ -93,16 +92,16 @@ static bool is_known(const struct http_request *request, const struct negotiate_
  * Does If-Range, if it is there, mean this very state of the file? A date does so only if the file
  * cannot have changed twice within it (RFC 9110, 8.8.2.2).
  */
-static bool range_applies(const struct http_request *request, const struct negotiate_file *file) {
+static bool range_applies(const struct request *request, const struct negotiate_file *file) {
 	struct http_slice value;
 	int64_t date;
-	if(!http_find_header(request, "If-Range", 0)) {
+	if(!request_find_header(request, "If-Range", 0)) {
 		return true;
 	}
 	if(!single_value(request, "If-Range", &value)) {
 		return false;
 	}
-	if(http_parse_date(value, file->now, &date) == 0) {
+	if(date_parse(value, file->now, &date) == 0) {
 		return date == file->modified && file->now > file->modified;
 	}
 	return slice_equals(value, file->etag);
@@ -160,7 +159,7 @@ static unsigned read_range(
 	return 206;
 }
 
-static unsigned find_range(const struct http_request *request, const struct negotiate_file *file,
+static unsigned find_range(const struct request *request, const struct negotiate_file *file,
 	struct negotiate_range *range) {
 	struct http_slice list;
 	struct http_slice only;
@@ -176,7 +175,7 @@ static unsigned find_range(const struct http_request *request, const struct nego
 	return read_range(only, file, range);
 }
 
-unsigned negotiate_status(const struct http_request *request, const struct negotiate_file *file,
+unsigned negotiate_status(const struct request *request, const struct negotiate_file *file,
 	struct negotiate_range *range) {
 	*range = (struct negotiate_range){.first = 0, .len = file->size};
 	if(!is_as_demanded(request, file)) {
@@ -185,7 +184,7 @@ unsigned negotiate_status(const struct http_request *request, const struct negot
 	if(is_known(request, file)) {
 		return 304;
 	}
-	return http_method_is(request, "GET") ? find_range(request, file, range) : 200;
+	return request_method_is(request, "GET") ? find_range(request, file, range) : 200;
 }
 
 /* ---- content codings ---- */
@@ -232,11 +231,11 @@ static unsigned take_quality(struct http_slice *element) {
 	return starts_with(weight, "q=") ? read_quality(cut_front(weight, 2)) : 0;
 }
 
-unsigned negotiate_quality(const struct http_request *request, const char *coding) {
-	const struct http_header *header;
+unsigned negotiate_quality(const struct request *request, const char *coding) {
+	const struct request_header *header;
 	bool is_identity = strcmp(coding, "identity") == 0;
 	unsigned others = is_identity ? 1 : 0;
-	for(size_t at = 0; (header = http_find_header(request, "Accept-Encoding", at)); at++) {
+	for(size_t at = 0; (header = request_find_header(request, "Accept-Encoding", at)); at++) {
 		struct http_slice list = header->value;
 		struct http_slice element;
 		while(http_next_element(&list, &element)) {

@@ -63,9 +63,9 @@ static const struct {
 	{505, "HTTP Version Not Supported"},
 };
 
-static enum http_result fail(struct http_error *error, unsigned status, const char *message) {
-	*error = (struct http_error){.status = status, .message = message};
-	return HTTP_BAD;
+static enum request_result fail(struct request_error *error, unsigned status, const char *message) {
+	*error = (struct request_error){.status = status, .message = message};
+	return REQUEST_BAD;
 }
 
 /* The functions of ctype.h follow the locale; HTTP does not. */
@@ -209,8 +209,8 @@ static bool reduce_target(struct http_slice *target, struct http_slice *authorit
 	return reduce_absolute(target, authority);
 }
 
-static enum http_result parse_version(
-	struct http_slice version, struct http_request *request, struct http_error *error) {
+static enum request_result parse_version(
+	struct http_slice version, struct request *request, struct request_error *error) {
 	static const char prefix[] = "HTTP/";
 	const size_t major = sizeof(prefix) - 1;
 	if(version.len != major + 3 || memcmp(version.at, prefix, major) != 0 ||
@@ -222,30 +222,30 @@ static enum http_result parse_version(
 		return fail(error, 505, "only HTTP/1.1 is spoken here");
 	}
 	request->minor = version.at[major + 2] - '0';
-	return HTTP_DONE;
+	return REQUEST_DONE;
 }
 
 /* `*authority` is empty unless the target was in absolute form. */
-static enum http_result parse_request_line(struct http_slice line, struct http_request *request,
-	struct http_slice *authority, struct http_error *error) {
+static enum request_result parse_request_line(struct http_slice line, struct request *request,
+	struct http_slice *authority, struct request_error *error) {
 	if(!split(&line, ' ', &request->method) || !http_is_token(request->method)) {
 		return fail(error, 400, "this is not an HTTP request");
 	}
 	if(!split(&line, ' ', &request->target)) {
 		return fail(error, 400, "the request line lacks a target or an HTTP version");
 	}
-	if(parse_version(line, request, error) != HTTP_DONE) {
-		return HTTP_BAD;
+	if(parse_version(line, request, error) != REQUEST_DONE) {
+		return REQUEST_BAD;
 	}
 	if(!reduce_target(&request->target, authority)) {
 		return fail(error, 400, "the request target is malformed");
 	}
-	return HTTP_DONE;
+	return REQUEST_DONE;
 }
 
 /* Control characters have been found before the line was complete. */
-static enum http_result parse_field(
-	struct http_slice line, struct http_header *header, struct http_error *error) {
+static enum request_result parse_field(
+	struct http_slice line, struct request_header *header, struct request_error *error) {
 	if(is_white(line.at[0])) {
 		return fail(error, 400, "a header field continues on the next line");
 	}
@@ -259,7 +259,7 @@ static enum http_result parse_field(
 		return fail(error, 400, "the name of a header field is malformed");
 	}
 	header->value = trim(line);
-	return HTTP_DONE;
+	return REQUEST_DONE;
 }
 
 /* Length of the empty lines in front of the request line. */
@@ -272,11 +272,11 @@ static size_t empty_lines(const char *data, size_t len) {
 }
 
 /*
- * Judges the line whose CRLF is at `end`. HTTP_DONE: it is the empty line that ends the head;
- * HTTP_MORE: fine, others follow. `request` is used as scratch space.
+ * Judges the line whose CRLF is at `end`. REQUEST_DONE: it is the empty line that ends the head;
+ * REQUEST_MORE: fine, others follow. `request` is used as scratch space.
  */
-static enum http_result check_line(
-	const char *data, size_t end, struct http_request *request, struct http_error *error) {
+static enum request_result check_line(
+	const char *data, size_t end, struct request *request, struct request_error *error) {
 	const char *before = end > 0 ? memrchr(data, '\n', end) : NULL;
 	size_t start = before ? (size_t)(before - data) + 1 : 0;
 	bool is_first = empty_lines(data, start) == start;
@@ -284,33 +284,33 @@ static enum http_result check_line(
 	struct http_slice authority;
 	if(line.len == 0 && is_first) {
 		return start / 2 < EMPTY_LINES_MAX
-			? HTTP_MORE
+			? REQUEST_MORE
 			: fail(error, 400, "there are too many empty lines before the request");
 	}
 	if(line.len == 0) {
-		return HTTP_DONE;
+		return REQUEST_DONE;
 	}
-	enum http_result result = is_first ? parse_request_line(line, request, &authority, error)
-					   : parse_field(line, &request->header[0], error);
-	return result == HTTP_DONE ? HTTP_MORE : HTTP_BAD;
+	enum request_result result = is_first ? parse_request_line(line, request, &authority, error)
+					      : parse_field(line, &request->header[0], error);
+	return result == REQUEST_DONE ? REQUEST_MORE : REQUEST_BAD;
 }
 
-/* Looks at the bytes that have not been looked at yet; HTTP_DONE: the head is complete and its
+/* Looks at the bytes that have not been looked at yet; REQUEST_DONE: the head is complete and its
  * lines good. */
-static enum http_result scan(const char *data, size_t len, size_t *scanned, size_t *head_len,
-	struct http_request *request, struct http_error *error) {
+static enum request_result scan(const char *data, size_t len, size_t *scanned, size_t *head_len,
+	struct request *request, struct request_error *error) {
 	for(size_t at = *scanned; at < len; at++) {
 		*scanned = at;
 		if(data[at] == '\r') {
 			if(at + 1 == len) {
-				return HTTP_MORE; /* what follows decides; this byte is looked at
+				return REQUEST_MORE; /* what follows decides; this byte is looked at
 						     again */
 			}
 			if(data[at + 1] != '\n') {
 				return fail(error, 400, "a carriage return without a line feed");
 			}
-			enum http_result result = check_line(data, at, request, error);
-			if(result != HTTP_MORE) {
+			enum request_result result = check_line(data, at, request, error);
+			if(result != REQUEST_MORE) {
 				*head_len = at + 2;
 				return result;
 			}
@@ -322,7 +322,7 @@ static enum http_result scan(const char *data, size_t len, size_t *scanned, size
 		}
 	}
 	*scanned = len;
-	return HTTP_MORE;
+	return REQUEST_MORE;
 }
 
 /* The next line of a complete head, which scan() has found to end in CRLF. */
@@ -337,25 +337,25 @@ static struct http_slice next_line(const char *data, size_t len, size_t *at) {
 	return line;
 }
 
-static enum http_result read_lines(const char *data, size_t head_len, struct http_request *request,
-	struct http_slice *authority, struct http_error *error) {
+static enum request_result read_lines(const char *data, size_t head_len, struct request *request,
+	struct http_slice *authority, struct request_error *error) {
 	size_t at = empty_lines(data, head_len);
 	if(parse_request_line(next_line(data, head_len, &at), request, authority, error) !=
-		HTTP_DONE) {
-		return HTTP_BAD;
+		REQUEST_DONE) {
+		return REQUEST_BAD;
 	}
 	request->headers = 0;
 	for(struct http_slice line = next_line(data, head_len, &at); line.len > 0;
 		line = next_line(data, head_len, &at)) {
-		if(request->headers == HTTP_HEADERS_MAX) {
+		if(request->headers == REQUEST_HEADERS_MAX) {
 			return fail(error, 431, "the request has too many header fields");
 		}
-		if(parse_field(line, &request->header[request->headers], error) != HTTP_DONE) {
-			return HTTP_BAD;
+		if(parse_field(line, &request->header[request->headers], error) != REQUEST_DONE) {
+			return REQUEST_BAD;
 		}
 		request->headers++;
 	}
-	return HTTP_DONE;
+	return REQUEST_DONE;
 }
 
 /*
@@ -363,9 +363,9 @@ static enum http_result read_lines(const char *data, size_t head_len, struct htt
  * authority of an absolute target takes the field's place (3.2.2), so that nobody above has to know
  * both.
  */
-static enum http_result check_host(
-	struct http_request *request, struct http_slice authority, struct http_error *error) {
-	size_t count = http_count_header(request, "Host");
+static enum request_result check_host(
+	struct request *request, struct http_slice authority, struct request_error *error) {
+	size_t count = request_count_headers(request, "Host");
 	if(count == 0 && request->minor >= 1) {
 		return fail(error, 400, "the request has no Host field");
 	}
@@ -373,7 +373,7 @@ static enum http_result check_host(
 		return fail(error, 400, "the request has more than one Host field");
 	}
 	for(size_t at = 0; at < request->headers; at++) {
-		struct http_header *header = &request->header[at];
+		struct request_header *header = &request->header[at];
 		if(!http_slice_is(header->name, "Host")) {
 			continue;
 		}
@@ -384,11 +384,12 @@ static enum http_result check_host(
 			header->value = authority;
 		}
 	}
-	return HTTP_DONE;
+	return REQUEST_DONE;
 }
 
 /* Zeros only; several are fine as long as they agree (RFC 9110, 8.6). */
-static enum http_result check_content_length(struct http_slice value, struct http_error *error) {
+static enum request_result check_content_length(
+	struct http_slice value, struct request_error *error) {
 	struct http_slice element;
 	if(!http_next_element(&value, &element)) {
 		return fail(error, 400, "the Content-Length field is malformed");
@@ -406,7 +407,7 @@ static enum http_result check_content_length(struct http_slice value, struct htt
 				"the request announces a body, which is not accepted here");
 		}
 	} while(http_next_element(&value, &element));
-	return HTTP_DONE;
+	return REQUEST_DONE;
 }
 
 /*
@@ -414,44 +415,44 @@ static enum http_result check_content_length(struct http_slice value, struct htt
  * front of us: refusing it leaves no room for two readings. Other methods are refused by the
  * caller.
  */
-static enum http_result check_body(const struct http_request *request, struct http_error *error) {
-	bool concerned = http_method_is(request, "GET") || http_method_is(request, "HEAD") ||
-		http_count_header(request, "Upgrade") > 0;
+static enum request_result check_body(const struct request *request, struct request_error *error) {
+	bool concerned = request_method_is(request, "GET") || request_method_is(request, "HEAD") ||
+		request_count_headers(request, "Upgrade") > 0;
 	if(!concerned) {
-		return HTTP_DONE;
+		return REQUEST_DONE;
 	}
-	if(http_count_header(request, "Transfer-Encoding") > 0) {
+	if(request_count_headers(request, "Transfer-Encoding") > 0) {
 		return fail(error, 400, "the request announces a body, which is not accepted here");
 	}
-	const struct http_header *header;
-	for(size_t at = 0; (header = http_find_header(request, "Content-Length", at)) != NULL;
+	const struct request_header *header;
+	for(size_t at = 0; (header = request_find_header(request, "Content-Length", at)) != NULL;
 		at++) {
-		if(check_content_length(header->value, error) != HTTP_DONE) {
-			return HTTP_BAD;
+		if(check_content_length(header->value, error) != REQUEST_DONE) {
+			return REQUEST_BAD;
 		}
 	}
-	return HTTP_DONE;
+	return REQUEST_DONE;
 }
 
-enum http_result http_parse_request(const char *data, size_t len, size_t *scanned,
-	struct http_request *request, size_t *head_len, struct http_error *error) {
+enum request_result request_parse(const char *data, size_t len, size_t *scanned,
+	struct request *request, size_t *head_len, struct request_error *error) {
 	assert(*scanned <= len);
 	struct http_slice authority;
-	enum http_result result = scan(data, len, scanned, head_len, request, error);
-	if(result != HTTP_DONE) {
+	enum request_result result = scan(data, len, scanned, head_len, request, error);
+	if(result != REQUEST_DONE) {
 		return result;
 	}
 	result = read_lines(data, *head_len, request, &authority, error);
-	if(result == HTTP_DONE) {
+	if(result == REQUEST_DONE) {
 		result = check_host(request, authority, error);
 	}
-	if(result == HTTP_DONE) {
+	if(result == REQUEST_DONE) {
 		result = check_body(request, error);
 	}
 	return result;
 }
 
-bool http_method_is(const struct http_request *request, const char *method) {
+bool request_method_is(const struct request *request, const char *method) {
 	return request->method.len == strlen(method) &&
 		memcmp(request->method.at, method, request->method.len) == 0;
 }
@@ -473,8 +474,8 @@ static bool is_text(struct http_slice slice, const char *text, size_t len) {
 	return true;
 }
 
-const struct http_header *http_find_header(
-	const struct http_request *request, const char *name, size_t index) {
+const struct request_header *request_find_header(
+	const struct request *request, const char *name, size_t index) {
 	size_t len = strlen(name);
 	for(size_t at = 0; at < request->headers; at++) {
 		if(!is_text(request->header[at].name, name, len)) {
@@ -488,7 +489,7 @@ const struct http_header *http_find_header(
 	return NULL;
 }
 
-size_t http_count_header(const struct http_request *request, const char *name) {
+size_t request_count_headers(const struct request *request, const char *name) {
 	size_t len = strlen(name);
 	size_t count = 0;
 	for(size_t at = 0; at < request->headers; at++) {
@@ -530,9 +531,9 @@ bool http_next_element(struct http_slice *list, struct http_slice *element) {
 	return false;
 }
 
-bool http_has_token(const struct http_request *request, const char *name, const char *token) {
-	const struct http_header *header;
-	for(size_t at = 0; (header = http_find_header(request, name, at)) != NULL; at++) {
+bool request_has_token(const struct request *request, const char *name, const char *token) {
+	const struct request_header *header;
+	for(size_t at = 0; (header = request_find_header(request, name, at)) != NULL; at++) {
 		struct http_slice list = header->value;
 		struct http_slice element;
 		while(http_next_element(&list, &element)) {
@@ -573,7 +574,7 @@ bool http_is_token(struct http_slice slice) {
 	return slice.len > 0;
 }
 
-const char *http_status_text(unsigned status) {
+const char *response_status_text(unsigned status) {
 	for(size_t at = 0; at < sizeof(statuses) / sizeof(*statuses); at++) {
 		if(statuses[at].status == status) {
 			return statuses[at].text;
@@ -585,14 +586,14 @@ const char *http_status_text(unsigned status) {
 static const char months[12][4] = {
 	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-void http_format_date(char out[HTTP_DATE_CAP], int64_t seconds) {
+void date_format(char out[DATE_CAP], int64_t seconds) {
 	/* Not strftime: its names follow the locale. */
 	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 	const int64_t last = 253402300799; /* the year 9999: the format has room for four digits */
 	time_t when = (time_t)(seconds < 0 ? 0 : seconds > last ? last : seconds);
 	struct tm tm;
 	gmtime_r(&when, &tm);
-	snprintf(out, HTTP_DATE_CAP, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[tm.tm_wday % 7],
+	snprintf(out, DATE_CAP, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[tm.tm_wday % 7],
 		(unsigned)tm.tm_mday % 100, months[tm.tm_mon % 12],
 		(unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
 		(unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
@@ -693,7 +694,7 @@ static bool read_form(struct http_slice text, const char *form, int64_t now, str
 	return text.len == 0;
 }
 
-int http_parse_date(struct http_slice text, int64_t now, int64_t *out) {
+int date_parse(struct http_slice text, int64_t now, int64_t *out) {
 	struct tm tm;
 	bool found = false;
 	for(size_t at = 0; !found && at < sizeof(date_forms) / sizeof(*date_forms); at++) {
@@ -709,8 +710,8 @@ int http_parse_date(struct http_slice text, int64_t now, int64_t *out) {
 	return 0;
 }
 
-bool http_persists(const struct http_request *request) {
-	return request->minor >= 1 && !http_has_token(request, "Connection", "close");
+bool request_is_persistent(const struct request *request) {
+	return request->minor >= 1 && !request_has_token(request, "Connection", "close");
 }
 
 int http_percent_encode(const char *path, char *out, size_t cap) {
@@ -730,10 +731,10 @@ int http_percent_encode(const char *path, char *out, size_t cap) {
 	return (int)used;
 }
 
-int http_format_error(char *out, size_t cap, unsigned status, const char *message,
+int response_format_error(char *out, size_t cap, unsigned status, const char *message,
 	const char *extra, unsigned flags) {
-	char date[HTTP_DATE_CAP];
-	http_format_date(date, time(NULL));
+	char date[DATE_CAP];
+	date_format(date, time(NULL));
 	int len = snprintf(out, cap,
 		"HTTP/1.1 %u %s\r\n"
 		"Date: %s\r\n"
@@ -744,9 +745,9 @@ int http_format_error(char *out, size_t cap, unsigned status, const char *messag
 		"Cache-Control: no-store\r\n"
 		"%s\r\n"
 		"%s%s",
-		status, http_status_text(status), date, strlen(message) + 1,
-		flags & HTTP_PERSIST ? "keep-alive" : "close", extra ? extra : "",
-		flags & HTTP_HEAD_ONLY ? "" : message, flags & HTTP_HEAD_ONLY ? "" : "\n");
+		status, response_status_text(status), date, strlen(message) + 1,
+		flags & RESPONSE_PERSISTENT ? "keep-alive" : "close", extra ? extra : "",
+		flags & RESPONSE_HEAD_ONLY ? "" : message, flags & RESPONSE_HEAD_ONLY ? "" : "\n");
 	return len < 0 || (size_t)len >= cap ? -ENOSPC : len;
 }
 

@@ -15,30 +15,30 @@ struct http_slice {
 	size_t len;
 };
 
-struct http_header {
+struct request_header {
 	struct http_slice name; /* as received */
 	struct http_slice value; /* without surrounding white space */
 };
 
 /* More fields than this: 431. The length of the head is the caller's limit. */
-#define HTTP_HEADERS_MAX 128
+#define REQUEST_HEADERS_MAX 128
 
-struct http_request {
+struct request {
 	struct http_slice method;
 	struct http_slice target; /* begins with '/' or is "*"; absolute forms are reduced */
 	int minor; /* HTTP/1.<minor>; above 1 like 1 (RFC 9110, 2.5) */
 	size_t headers;
-	struct http_header header[HTTP_HEADERS_MAX];
+	struct request_header header[REQUEST_HEADERS_MAX];
 };
 
-enum http_result {
-	HTTP_DONE,
-	HTTP_MORE,
-	HTTP_BAD
+enum request_result {
+	REQUEST_DONE,
+	REQUEST_MORE,
+	REQUEST_BAD
 };
 
 /* Filled when parsing fails: an HTTP status and one line of text; static. */
-struct http_error {
+struct request_error {
 	unsigned status;
 	const char *message;
 };
@@ -46,9 +46,9 @@ struct http_error {
 /*
  * Looks for a request head at the start of `data` (`len` bytes so far). `*scanned` is 0 at first
  * and remembers between calls how far the end has been searched for, so that a head cut into many
- * reads costs linear time. HTTP_DONE: `request` holds slices into `data`, `*head_len` the number of
+ * reads costs linear time. REQUEST_DONE: `request` holds slices into `data`, `*head_len` the number of
  * bytes that the head takes, its empty line included (what follows belongs to the next protocol).
- * HTTP_MORE: not complete. HTTP_BAD: `error` is filled (400 malformed: bad request line, bare CR or
+ * REQUEST_MORE: not complete. REQUEST_BAD: `error` is filled (400 malformed: bad request line, bare CR or
  * LF, white space before the colon, folded line, bad name or value, no or two Host fields in
  * HTTP/1.1, body announced on GET/HEAD or a request with Upgrade; 431 too many fields; 505 not
  * HTTP/1.x). Up to four empty lines in front are skipped (RFC 9112, 2.2). A line that is malformed
@@ -58,20 +58,20 @@ struct http_error {
  *
  * An absolute target's authority takes the place of the Host field's value (RFC 9112, 3.2.2).
  * Between calls `data` may move and `request` need not be kept: it is scratch space until
- * HTTP_DONE.
+ * REQUEST_DONE.
  */
-enum http_result http_parse_request(const char *data, size_t len, size_t *scanned,
-	struct http_request *request, size_t *head_len, struct http_error *error);
+enum request_result request_parse(const char *data, size_t len, size_t *scanned,
+	struct request *request, size_t *head_len, struct request_error *error);
 
 /* Methods are case-sensitive, unlike nearly everything else (RFC 9110, 9.1). */
-bool http_method_is(const struct http_request *request, const char *method);
+bool request_method_is(const struct request *request, const char *method);
 
 /* The `index`-th field (0: first) called `name` (any case), or NULL. */
-const struct http_header *http_find_header(
-	const struct http_request *request, const char *name, size_t index);
+const struct request_header *request_find_header(
+	const struct request *request, const char *name, size_t index);
 
 /* How many fields are called `name`. */
-size_t http_count_header(const struct http_request *request, const char *name);
+size_t request_count_headers(const struct request *request, const char *name);
 
 /* Equal without regard to ASCII case? `text` is NUL-terminated. */
 bool http_slice_is(struct http_slice slice, const char *text);
@@ -84,31 +84,31 @@ bool http_slice_is(struct http_slice slice, const char *text);
 bool http_next_element(struct http_slice *list, struct http_slice *element);
 
 /* Does any field `name`, taken as a list, hold the token `token` (any case)? */
-bool http_has_token(const struct http_request *request, const char *name, const char *token);
+bool request_has_token(const struct request *request, const char *name, const char *token);
 
 /* Is this a token (RFC 9110, 5.6.2)? An empty slice is none. */
 bool http_is_token(struct http_slice slice);
 
 /* The standard phrase of a status; "Unknown" for others. Static. */
-const char *http_status_text(unsigned status);
+const char *response_status_text(unsigned status);
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" and NUL (RFC 9110, 5.6.7). */
-#define HTTP_DATE_CAP 30
+#define DATE_CAP 30
 
 /* Formats a time in seconds since 1970; what the format cannot express becomes its nearest date. */
-void http_format_date(char out[HTTP_DATE_CAP], int64_t seconds);
+void date_format(char out[DATE_CAP], int64_t seconds);
 
 /*
  * Reads a date in any of the three forms of RFC 9110, 5.6.7 into seconds since 1970. `now` tells
  * which century a year of two digits means. 0 or -EINVAL.
  */
-int http_parse_date(struct http_slice text, int64_t now, int64_t *out);
+int date_parse(struct http_slice text, int64_t now, int64_t *out);
 
 /*
  * The `extra` of a 426: RFC 9110, 15.5.22 and 7.8 want Upgrade, named in Connection; RFC 6455, 4.4
  * wants the version. The second Connection field joins "close" in one list.
  */
-#define HTTP_UPGRADE_FIELDS                                                                        \
+#define RESPONSE_UPGRADE_FIELDS                                                                    \
 	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 
 /*
@@ -117,9 +117,9 @@ int http_parse_date(struct http_slice text, int64_t now, int64_t *out);
  * `extra` (whole header lines ending in CRLF, or NULL). `flags` are of those below. Returns the
  * length without the NUL, or -ENOSPC.
  */
-#define HTTP_HEAD_ONLY 1u /* the body is left out and Content-Length stays */
-#define HTTP_PERSIST 2u /* the connection stays open: keep-alive instead of close */
-int http_format_error(char *out, size_t cap, unsigned status, const char *message,
+#define RESPONSE_HEAD_ONLY 1u /* the body is left out and Content-Length stays */
+#define RESPONSE_PERSISTENT 2u /* the connection stays open: keep-alive instead of close */
+int response_format_error(char *out, size_t cap, unsigned status, const char *message,
 	const char *extra, unsigned flags);
 
 /*
@@ -129,7 +129,7 @@ int http_format_error(char *out, size_t cap, unsigned status, const char *messag
 int http_percent_encode(const char *path, char *out, size_t cap);
 
 /* Does the client leave the connection open for a further request (RFC 9112, 9.3)? */
-bool http_persists(const struct http_request *request);
+bool request_is_persistent(const struct request *request);
 
 /*
  * Decodes %XX in `in` to `out` (cap bytes, NUL-terminated) and returns the decoded length, or

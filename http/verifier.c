@@ -5,7 +5,7 @@
  * Must not know: connections, HTTP beyond the value of one field.
  * Invariants: the thread touches only the lists, under the lock, and the job it has taken; it never logs, calls
  * back or sees the users; callbacks run in the loop. Jobs are wiped before their memory is given back. At
- * most AUTH_QUEUE_MAX of them wait, so a flood costs a bounded time and is told so.
+ * most VERIFIER_QUEUE_MAX of them wait, so a flood costs a bounded time and is told so.
  * Implements RFC 7617 section 2.
  */
 #include "http/verifier.h"
@@ -48,7 +48,7 @@ struct user {
 	size_t line;
 };
 
-struct auth_users {
+struct passwords {
 	char *text;
 	size_t count;
 	struct user *user; /* sorted by name */
@@ -188,7 +188,7 @@ static const char *read_user(char *line, struct user *user) {
 	}
 	*colon = '\0';
 	size_t len = (size_t)(colon - line);
-	if(len == 0 || len > AUTH_USER_MAX || !is_text(line, len)) {
+	if(len == 0 || len > BASIC_USER_MAX || !is_text(line, len)) {
 		return "the user's name is empty, too long or no UTF-8 text";
 	}
 	user->name = line;
@@ -203,7 +203,7 @@ static int compare_users(const void *a, const void *b) {
 	return order ? order : (left->line > right->line) - (left->line < right->line);
 }
 
-static const struct user *find_user(const struct auth_users *users, const char *name) {
+static const struct user *find_user(const struct passwords *users, const char *name) {
 	size_t low = 0;
 	size_t high = users->count;
 	while(low < high) {
@@ -221,13 +221,14 @@ static const struct user *find_user(const struct auth_users *users, const char *
 	return NULL;
 }
 
-static int users_fail(char error[AUTH_ERROR_MAX], const char *path, size_t line, const char *why) {
-	snprintf(error, AUTH_ERROR_MAX, "%.300s:%zu: %s", path, line, why);
+static int users_fail(
+	char error[PASSWORDS_ERROR_MAX], const char *path, size_t line, const char *why) {
+	snprintf(error, PASSWORDS_ERROR_MAX, "%.300s:%zu: %s", path, line, why);
 	return -EINVAL;
 }
 
 static int users_check_twice(
-	const struct auth_users *users, const char *path, char error[AUTH_ERROR_MAX]) {
+	const struct passwords *users, const char *path, char error[PASSWORDS_ERROR_MAX]) {
 	for(size_t i = 1; i < users->count; i++) {
 		if(strcmp(users->user[i - 1].name, users->user[i].name) == 0) {
 			return users_fail(error, path, users->user[i].line,
@@ -238,7 +239,7 @@ static int users_check_twice(
 }
 
 /* Cuts users->text into users, for which there is room. */
-static int users_split(struct auth_users *users, const char *path, char error[AUTH_ERROR_MAX]) {
+static int users_split(struct passwords *users, const char *path, char error[PASSWORDS_ERROR_MAX]) {
 	char *rest = users->text;
 	char *line;
 	for(size_t number = 1; (line = strsep(&rest, "\n")) != NULL; number++) {
@@ -261,8 +262,8 @@ static int users_split(struct auth_users *users, const char *path, char error[AU
 	return users_check_twice(users, path, error);
 }
 
-int auth_users_parse(const char *path, const char *text, size_t len, struct auth_users **out,
-	char error[AUTH_ERROR_MAX]) {
+int passwords_parse(const char *path, const char *text, size_t len, struct passwords **out,
+	char error[PASSWORDS_ERROR_MAX]) {
 	size_t lines = 1;
 	for(size_t i = 0; i < len; i++) {
 		lines += text[i] == '\n';
@@ -270,7 +271,7 @@ int auth_users_parse(const char *path, const char *text, size_t len, struct auth
 			return users_fail(error, path, lines, "this is no text");
 		}
 	}
-	struct auth_users *users = calloc(1, sizeof(*users));
+	struct passwords *users = calloc(1, sizeof(*users));
 	int result = -ENOMEM;
 	if(!users) {
 		goto fail;
@@ -288,9 +289,9 @@ int auth_users_parse(const char *path, const char *text, size_t len, struct auth
 	return 0;
 fail:
 	if(result == -ENOMEM) {
-		snprintf(error, AUTH_ERROR_MAX, "%.300s: out of memory", path);
+		snprintf(error, PASSWORDS_ERROR_MAX, "%.300s: out of memory", path);
 	}
-	auth_users_free(users);
+	passwords_free(users);
 	return result;
 }
 
@@ -306,21 +307,21 @@ static ssize_t read_regular(int fd, char **out) {
 	if(!S_ISREG(status.st_mode)) {
 		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
 	}
-	*out = malloc(AUTH_FILE_MAX + 1);
+	*out = malloc(PASSWORDS_FILE_MAX + 1);
 	if(!*out) {
 		return -ENOMEM;
 	}
 	do {
-		got = read(fd, *out + used, AUTH_FILE_MAX + 1 - used);
+		got = read(fd, *out + used, PASSWORDS_FILE_MAX + 1 - used);
 		used += got > 0 ? (size_t)got : 0;
 	} while(got > 0);
 	if(got < 0) {
 		return -errno;
 	}
-	return used > AUTH_FILE_MAX ? -EFBIG : (ssize_t)used;
+	return used > PASSWORDS_FILE_MAX ? -EFBIG : (ssize_t)used;
 }
 
-int auth_users_read(const char *path, struct auth_users **out, char error[AUTH_ERROR_MAX]) {
+int passwords_read(const char *path, struct passwords **out, char error[PASSWORDS_ERROR_MAX]) {
 	char *text = NULL;
 	/* Opening a fifo must not wait for its writer. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -330,24 +331,24 @@ int auth_users_read(const char *path, struct auth_users **out, char error[AUTH_E
 		close(fd);
 	}
 	if(len >= 0 && text) {
-		result = auth_users_parse(path, text, (size_t)len, out, error);
+		result = passwords_parse(path, text, (size_t)len, out, error);
 	} else {
-		snprintf(error, AUTH_ERROR_MAX, "%.300s: %s", path,
+		snprintf(error, PASSWORDS_ERROR_MAX, "%.300s: %s", path,
 			result == -EINVAL ? "this is no regular file" : strerror(-result));
 	}
 	free(text);
 	return result;
 }
 
-size_t auth_users_count(const struct auth_users *users) {
+size_t passwords_count(const struct passwords *users) {
 	return users->count;
 }
 
-bool auth_users_has(const struct auth_users *users, const char *name) {
+bool passwords_has_user(const struct passwords *users, const char *name) {
 	return find_user(users, name) != NULL;
 }
 
-void auth_users_free(struct auth_users *users) {
+void passwords_free(struct passwords *users) {
 	if(users) {
 		free(users->text);
 		free(users->user);
@@ -374,14 +375,14 @@ static bool is_base64(const char *text, size_t len) {
 }
 
 /* The name ends at the first colon; the password may have others. */
-static int split_credentials(const char *text, size_t len, struct auth_credentials *out) {
+static int split_credentials(const char *text, size_t len, struct basic_credentials *out) {
 	const char *colon = memchr(text, ':', len);
 	if(!colon) {
 		return -EINVAL;
 	}
 	size_t user = (size_t)(colon - text);
 	size_t password = len - user - 1;
-	if(user > AUTH_USER_MAX || password > AUTH_PASSWORD_MAX || !is_text(text, user) ||
+	if(user > BASIC_USER_MAX || password > BASIC_PASSWORD_MAX || !is_text(text, user) ||
 		!is_text(colon + 1, password)) {
 		return -EINVAL;
 	}
@@ -390,13 +391,13 @@ static int split_credentials(const char *text, size_t len, struct auth_credentia
 	return 0;
 }
 
-int auth_parse_basic(const char *value, size_t len, struct auth_credentials *out) {
+int basic_parse(const char *value, size_t len, struct basic_credentials *out) {
 	static const char scheme[] = "Basic";
 	const size_t scheme_len = sizeof(scheme) - 1;
 	uint8_t text[BASE64_DECODE_LENGTH(BASE64_ENCODE_RAW_LENGTH(sizeof(*out)))];
 	size_t text_len = sizeof(text);
 	struct base64_decode_ctx ctx;
-	*out = (struct auth_credentials){0};
+	*out = (struct basic_credentials){0};
 	if(len <= scheme_len || strncasecmp(value, scheme, scheme_len) != 0 ||
 		value[scheme_len] != ' ') {
 		return -EPROTONOSUPPORT;
@@ -418,24 +419,24 @@ int auth_parse_basic(const char *value, size_t len, struct auth_credentials *out
 	return result;
 }
 
-void auth_credentials_wipe(struct auth_credentials *credentials) {
+void basic_wipe(struct basic_credentials *credentials) {
 	explicit_bzero(credentials, sizeof(*credentials));
 }
 
 /* ---- the thread ---- */
 
-struct auth_job {
+struct verifier_job {
 	struct list link; /* in the queue or among the done */
-	struct auth *auth;
-	auth_fn *fn; /* the loop's own; NULL: cancelled */
+	struct verifier *auth;
+	verifier_fn *fn; /* the loop's own; NULL: cancelled */
 	void *ctx;
 	uint64_t generation; /* of the users */
 	bool queued; /* the thread has not taken it yet */
 	bool known; /* there is such a user; otherwise `hash` is somebody else's and the answer no */
-	enum auth_result result;
+	enum verifier_result result;
 	uint8_t key[AUTH_KEY_SIZE]; /* of the credentials */
 	char hash[AUTH_HASH_MAX];
-	char password[AUTH_PASSWORD_MAX + 1];
+	char password[BASIC_PASSWORD_MAX + 1];
 };
 
 struct cached {
@@ -443,11 +444,11 @@ struct cached {
 	uint8_t key[AUTH_KEY_SIZE];
 };
 
-struct auth {
+struct verifier {
 	struct loop *loop;
-	const struct auth_users *users;
+	const struct passwords *users;
 	uint64_t generation;
-	struct cached cache[AUTH_CACHE_MAX];
+	struct cached cache[VERIFIER_CACHE_MAX];
 	uint8_t secret[AUTH_KEY_SIZE]; /* of this process alone */
 	struct ev_io io; /* an eventfd: jobs are done */
 	pthread_t thread;
@@ -460,44 +461,44 @@ struct auth {
 	struct crypt_data data; /* the thread's own */
 };
 
-static struct auth_job *job_of(struct list *link) {
-	return container_of(link, struct auth_job, link);
+static struct verifier_job *job_of(struct list *link) {
+	return container_of(link, struct verifier_job, link);
 }
 
-static void job_free(struct auth_job *job) {
+static void job_free(struct verifier_job *job) {
 	explicit_bzero(job, sizeof(*job));
 	free(job);
 }
 
 /* Under the lock: takes the job out of its list, or NULL. */
-static struct auth_job *take_first(struct list *list) {
+static struct verifier_job *take_first(struct list *list) {
 	if(list->next == list) {
 		return NULL;
 	}
-	struct auth_job *job = job_of(list->next);
+	struct verifier_job *job = job_of(list->next);
 	list_remove(&job->link);
 	return job;
 }
 
 /* Without the lock. Looks at every byte of a hash, whether or not an earlier one differs. */
-static enum auth_result verify(struct crypt_data *data, const struct auth_job *job) {
+static enum verifier_result verify(struct crypt_data *data, const struct verifier_job *job) {
 	size_t len = strlen(job->hash);
 	const char *hash = crypt_r(job->password, job->hash, data);
-	enum auth_result result = AUTH_DENIED;
+	enum verifier_result result = VERIFIER_DENIED;
 	if(!hash || hash[0] == '*') {
-		result = AUTH_BROKEN;
+		result = VERIFIER_BROKEN;
 	} else {
 		bool equal = strlen(hash) == len && memeql_sec(hash, job->hash, len);
-		result = equal && job->known ? AUTH_GRANTED : AUTH_DENIED;
+		result = equal && job->known ? VERIFIER_GRANTED : VERIFIER_DENIED;
 	}
 	explicit_bzero(data, sizeof(*data));
 	return result;
 }
 
 /* Under the lock. The same credentials wait once more when a browser opens several connections. */
-static void finish_alike(struct auth *auth, const struct auth_job *job) {
+static void finish_alike(struct verifier *auth, const struct verifier_job *job) {
 	for(struct list *at = auth->queue.next; at != &auth->queue;) {
-		struct auth_job *other = job_of(at);
+		struct verifier_job *other = job_of(at);
 		at = at->next;
 		if(other->generation == job->generation &&
 			memeql_sec(other->key, job->key, sizeof(job->key))) {
@@ -511,11 +512,11 @@ static void finish_alike(struct auth *auth, const struct auth_job *job) {
 }
 
 static void *thread_main(void *ctx) {
-	struct auth *auth = ctx;
+	struct verifier *auth = ctx;
 	static const uint64_t one = 1;
 	pthread_mutex_lock(&auth->lock);
 	while(!auth->stop) {
-		struct auth_job *job = take_first(&auth->queue);
+		struct verifier_job *job = take_first(&auth->queue);
 		if(!job) {
 			pthread_cond_wait(&auth->work, &auth->lock);
 			continue;
@@ -523,7 +524,7 @@ static void *thread_main(void *ctx) {
 		auth->queued--;
 		job->queued = false;
 		pthread_mutex_unlock(&auth->lock);
-		enum auth_result result = verify(&auth->data, job);
+		enum verifier_result result = verify(&auth->data, job);
 		pthread_mutex_lock(&auth->lock);
 		job->result = result;
 		list_append(&auth->done, &job->link);
@@ -539,7 +540,7 @@ static void *thread_main(void *ctx) {
 /* ---- what is remembered ---- */
 
 /* Neither part holds a NUL, so nothing else has the same bytes. */
-static void make_key(const struct auth *auth, const struct auth_credentials *credentials,
+static void make_key(const struct verifier *auth, const struct basic_credentials *credentials,
 	uint8_t out[AUTH_KEY_SIZE]) {
 	struct hmac_sha256_ctx hmac;
 	hmac_sha256_set_key(&hmac, sizeof(auth->secret), auth->secret);
@@ -551,9 +552,9 @@ static void make_key(const struct auth *auth, const struct auth_credentials *cre
 	explicit_bzero(&hmac, sizeof(hmac));
 }
 
-static bool cache_has(const struct auth *auth, const uint8_t key[AUTH_KEY_SIZE]) {
+static bool cache_has(const struct verifier *auth, const uint8_t key[AUTH_KEY_SIZE]) {
 	bool found = false;
-	for(size_t i = 0; i < AUTH_CACHE_MAX; i++) {
+	for(size_t i = 0; i < VERIFIER_CACHE_MAX; i++) {
 		const struct cached *at = &auth->cache[i];
 		found |= at->until_ms > auth->loop->now_ms &&
 			memeql_sec(at->key, key, AUTH_KEY_SIZE);
@@ -562,9 +563,9 @@ static bool cache_has(const struct auth *auth, const uint8_t key[AUTH_KEY_SIZE])
 }
 
 /* In the place of its former self, or of what would be forgotten first. */
-static void cache_put(struct auth *auth, const uint8_t key[AUTH_KEY_SIZE]) {
+static void cache_put(struct verifier *auth, const uint8_t key[AUTH_KEY_SIZE]) {
 	struct cached *place = &auth->cache[0];
-	for(size_t i = 0; i < AUTH_CACHE_MAX; i++) {
+	for(size_t i = 0; i < VERIFIER_CACHE_MAX; i++) {
 		struct cached *at = &auth->cache[i];
 		if(memeql_sec(at->key, key, AUTH_KEY_SIZE)) {
 			place = at;
@@ -575,16 +576,17 @@ static void cache_put(struct auth *auth, const uint8_t key[AUTH_KEY_SIZE]) {
 		}
 	}
 	memcpy(place->key, key, AUTH_KEY_SIZE);
-	place->until_ms = auth->loop->now_ms + AUTH_CACHE_MS;
+	place->until_ms = auth->loop->now_ms + VERIFIER_CACHE_MS;
 }
 
 /* ---- in the loop ---- */
 
-static void job_finished(struct auth *auth, struct auth_job *job) {
-	auth_fn *fn = job->fn;
+static void job_finished(struct verifier *auth, struct verifier_job *job) {
+	verifier_fn *fn = job->fn;
 	void *ctx = job->ctx;
-	enum auth_result result = job->generation == auth->generation ? job->result : AUTH_STALE;
-	if(result == AUTH_GRANTED) {
+	enum verifier_result result =
+		job->generation == auth->generation ? job->result : VERIFIER_STALE;
+	if(result == VERIFIER_GRANTED) {
 		cache_put(auth, job->key);
 	}
 	job_free(job);
@@ -594,8 +596,8 @@ static void job_finished(struct auth *auth, struct auth_job *job) {
 }
 
 static void collect(struct ev_io *io) {
-	struct auth *auth = container_of(io, struct auth, io);
-	struct auth_job *job;
+	struct verifier *auth = container_of(io, struct verifier, io);
+	struct verifier_job *job;
 	uint64_t count;
 	while(read(io->fd, &count, sizeof(count)) > 0) {
 	}
@@ -611,10 +613,10 @@ static void collect(struct ev_io *io) {
 }
 
 /* A name that is not there is hashed like that of some user, always the same one. */
-static void job_set_hash(struct auth_job *job, const char *name) {
-	const struct auth_users *users = job->auth->users;
+static void job_set_hash(struct verifier_job *job, const char *name) {
+	const struct passwords *users = job->auth->users;
 	const struct user *user = find_user(users, name);
-	struct auth_credentials nameless = {0};
+	struct basic_credentials nameless = {0};
 	uint8_t digest[AUTH_KEY_SIZE];
 	uint64_t number;
 	snprintf(nameless.user, sizeof(nameless.user), "%s", name);
@@ -625,8 +627,9 @@ static void job_set_hash(struct auth_job *job, const char *name) {
 	snprintf(job->hash, sizeof(job->hash), "%s", hash);
 }
 
-static struct auth_job *job_new(struct auth *auth, const struct auth_credentials *credentials) {
-	struct auth_job *job = calloc(1, sizeof(*job));
+static struct verifier_job *job_new(
+	struct verifier *auth, const struct basic_credentials *credentials) {
+	struct verifier_job *job = calloc(1, sizeof(*job));
 	if(job) {
 		job->auth = auth;
 		job->generation = auth->generation;
@@ -638,9 +641,9 @@ static struct auth_job *job_new(struct auth *auth, const struct auth_credentials
 }
 
 /* False: there are too many already. */
-static bool job_enqueue(struct auth *auth, struct auth_job *job) {
+static bool job_enqueue(struct verifier *auth, struct verifier_job *job) {
 	pthread_mutex_lock(&auth->lock);
-	bool room = auth->queued < AUTH_QUEUE_MAX;
+	bool room = auth->queued < VERIFIER_QUEUE_MAX;
 	if(room) {
 		list_append(&auth->queue, &job->link);
 		auth->queued++;
@@ -650,8 +653,8 @@ static bool job_enqueue(struct auth *auth, struct auth_job *job) {
 	return room;
 }
 
-int auth_check(struct auth *auth, const struct auth_credentials *credentials, auth_fn *fn,
-	void *ctx, struct auth_job **out) {
+int verifier_check(struct verifier *auth, const struct basic_credentials *credentials,
+	verifier_fn *fn, void *ctx, struct verifier_job **out) {
 	uint8_t key[AUTH_KEY_SIZE];
 	assert(auth->users);
 	if(auth->users->count == 0) {
@@ -661,7 +664,7 @@ int auth_check(struct auth *auth, const struct auth_credentials *credentials, au
 	if(cache_has(auth, key)) {
 		return 0;
 	}
-	struct auth_job *job = job_new(auth, credentials);
+	struct verifier_job *job = job_new(auth, credentials);
 	if(!job) {
 		return -ENOMEM;
 	}
@@ -676,11 +679,11 @@ int auth_check(struct auth *auth, const struct auth_credentials *credentials, au
 	return -EINPROGRESS;
 }
 
-void auth_cancel(struct auth_job *job) {
+void verifier_cancel(struct verifier_job *job) {
 	if(!job) {
 		return;
 	}
-	struct auth *auth = job->auth;
+	struct verifier *auth = job->auth;
 	pthread_mutex_lock(&auth->lock);
 	bool queued = job->queued;
 	if(queued) {
@@ -694,18 +697,18 @@ void auth_cancel(struct auth_job *job) {
 	}
 }
 
-void auth_set_users(struct auth *auth, const struct auth_users *users) {
+void verifier_set_passwords(struct verifier *auth, const struct passwords *users) {
 	auth->users = users;
 	auth->generation++;
 	explicit_bzero(auth->cache, sizeof(auth->cache));
 }
 
-const struct auth_users *auth_get_users(const struct auth *auth) {
+const struct passwords *verifier_get_passwords(const struct verifier *auth) {
 	return auth ? auth->users : NULL;
 }
 
 /* Signals are the loop's: the thread inherits a mask that has all of them. */
-static int start_thread(struct auth *auth) {
+static int start_thread(struct verifier *auth) {
 	sigset_t all;
 	sigset_t before;
 	sigfillset(&all);
@@ -715,8 +718,8 @@ static int start_thread(struct auth *auth) {
 	return -error;
 }
 
-int auth_open(struct auth **out, struct loop *loop) {
-	struct auth *auth = calloc(1, sizeof(*auth));
+int verifier_open(struct verifier **out, struct loop *loop) {
+	struct verifier *auth = calloc(1, sizeof(*auth));
 	if(!auth) {
 		return -ENOMEM;
 	}
@@ -756,14 +759,14 @@ fail:
 
 static void free_all(struct list *list) {
 	for(struct list *at = list->next; at != list;) {
-		struct auth_job *job = job_of(at);
+		struct verifier_job *job = job_of(at);
 		at = at->next;
 		job_free(job);
 	}
 	list_init(list);
 }
 
-void auth_close(struct auth *auth) {
+void verifier_close(struct verifier *auth) {
 	if(!auth) {
 		return;
 	}

@@ -238,13 +238,14 @@ bool proxy_trusts(struct proxy_networks trusted, const struct sockaddr *from) {
 
 /* ---- header fields ---- */
 
-const char *proxy_field_name(enum proxy_field field) {
+const char *forwarded_field_name(enum forwarded_field field) {
 	static const char *const names[] = {
-		[PROXY_FORWARDED] = "Forwarded",
-		[PROXY_X_FORWARDED_FOR] = "X-Forwarded-For",
-		[PROXY_X_REAL_IP] = "X-Real-IP",
+		[FORWARDED_STANDARD] = "Forwarded",
+		[FORWARDED_X_FORWARDED_FOR] = "X-Forwarded-For",
+		[FORWARDED_X_REAL_IP] = "X-Real-IP",
 	};
-	static_assert(sizeof(names) / sizeof(names[0]) == PROXY_FIELDS, "one name for each field");
+	static_assert(
+		sizeof(names) / sizeof(names[0]) == FORWARDED_FIELDS, "one name for each field");
 	return names[field];
 }
 
@@ -335,7 +336,7 @@ static bool read_node_port(struct text text, union proxy_address *address) {
  * RFC 7239, section 6: "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]", "[2001:db8::1]:80", "unknown", "_name"; the
  * older fields have IPv6 without brackets, too, and nginx calls a client on a Unix socket "unix:".
  */
-static enum proxy_claim read_node(struct text text, bool bare, union proxy_address *out) {
+static enum forwarded_claim read_node(struct text text, bool bare, union proxy_address *out) {
 	const char *close =
 		text.len > 0 && text.at[0] == '[' ? memchr(text.at, ']', text.len) : NULL;
 	const char *colon = memchr(text.at, ':', text.len);
@@ -344,11 +345,11 @@ static enum proxy_claim read_node(struct text text, bool bare, union proxy_addre
 	*out = (union proxy_address){0};
 	if(bare && text_is(text, "unix:")) {
 		out->any.sa_family = AF_UNIX;
-		return PROXY_CLAIM_ADDRESS;
+		return FORWARDED_CLAIM_ADDRESS;
 	}
 	if(bare && read_host(text, out)) {
 		unmap(out);
-		return PROXY_CLAIM_ADDRESS;
+		return FORWARDED_CLAIM_ADDRESS;
 	}
 	if(close) {
 		host = (struct text){text.at + 1, (size_t)(close - text.at) - 1};
@@ -360,13 +361,13 @@ static enum proxy_claim read_node(struct text text, bool bare, union proxy_addre
 	bool hidden = text_is(host, "unknown") || is_obfuscated(host);
 	bool good = hidden ? !close : read_host(host, out);
 	if(!good || (!hidden && (out->any.sa_family == AF_INET6) != (close != NULL))) {
-		return PROXY_CLAIM_BAD;
+		return FORWARDED_CLAIM_BAD;
 	}
 	if(rest.len > 0 && (rest.at[0] != ':' || !read_node_port(skip(rest, 1), out))) {
-		return PROXY_CLAIM_BAD;
+		return FORWARDED_CLAIM_BAD;
 	}
 	unmap(out);
-	return hidden ? PROXY_CLAIM_HIDDEN : PROXY_CLAIM_ADDRESS;
+	return hidden ? FORWARDED_CLAIM_HIDDEN : FORWARDED_CLAIM_ADDRESS;
 }
 
 static bool is_token(struct text text) {
@@ -392,8 +393,8 @@ static bool read_value(struct text text, struct text *out) {
 }
 
 /* One element of Forwarded: parameters of which `for` counts; RFC 7239, section 4. */
-static enum proxy_claim read_forwarded(struct text element, union proxy_address *out) {
-	enum proxy_claim claim = PROXY_CLAIM_HIDDEN;
+static enum forwarded_claim read_forwarded(struct text element, union proxy_address *out) {
+	enum forwarded_claim claim = FORWARDED_CLAIM_HIDDEN;
 	bool found = false;
 	while(element.len > 0) {
 		struct text value = take_pair(&element);
@@ -407,43 +408,43 @@ static enum proxy_claim read_forwarded(struct text element, union proxy_address 
 		if(good && is_for) {
 			struct text node;
 			good = !found && read_value(skip(value, name.len + 1), &node);
-			claim = good ? read_node(node, false, out) : PROXY_CLAIM_BAD;
+			claim = good ? read_node(node, false, out) : FORWARDED_CLAIM_BAD;
 			found = true;
 		}
-		if(!good || claim == PROXY_CLAIM_BAD) {
-			return PROXY_CLAIM_BAD;
+		if(!good || claim == FORWARDED_CLAIM_BAD) {
+			return FORWARDED_CLAIM_BAD;
 		}
 	}
 	return claim;
 }
 
 /* The caller goes from the last element to the first: up to the one that is no trusted proxy. */
-static void chain_take(struct proxy_chain *chain, enum proxy_claim claim,
+static void chain_take(struct forwarded_chain *chain, enum forwarded_claim claim,
 	const union proxy_address *address, struct proxy_networks trusted) {
 	chain->claim = claim;
 	chain->address = *address;
-	chain->settled = claim != PROXY_CLAIM_ADDRESS || !proxy_trusts(trusted, &address->any);
+	chain->settled = claim != FORWARDED_CLAIM_ADDRESS || !proxy_trusts(trusted, &address->any);
 }
 
-void proxy_chain_add(struct proxy_chain *chain, enum proxy_field field, const char *value,
-	size_t len, struct proxy_networks trusted) {
+void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field field,
+	const char *value, size_t len, struct proxy_networks trusted) {
 	struct text rest = {value, len};
-	if(field == PROXY_X_REAL_IP && chain->claim != PROXY_CLAIM_NONE) {
+	if(field == FORWARDED_X_REAL_IP && chain->claim != FORWARDED_CLAIM_NONE) {
 		/* It is no list: of two nobody knows which one the proxy wrote. */
-		*chain = (struct proxy_chain){.claim = PROXY_CLAIM_BAD, .settled = true};
+		*chain = (struct forwarded_chain){.claim = FORWARDED_CLAIM_BAD, .settled = true};
 		return;
 	}
 	while(rest.len > 0 && !chain->settled) {
 		union proxy_address address = {0};
-		struct text element = take_last(&rest, field == PROXY_FORWARDED);
+		struct text element = take_last(&rest, field == FORWARDED_STANDARD);
 		if(element.len == 0) {
 			continue;
 		}
-		enum proxy_claim claim = field == PROXY_FORWARDED
+		enum forwarded_claim claim = field == FORWARDED_STANDARD
 			? read_forwarded(element, &address)
 			: read_node(element, true, &address);
-		if(field == PROXY_X_REAL_IP && trim(rest).len > 0) {
-			claim = PROXY_CLAIM_BAD;
+		if(field == FORWARDED_X_REAL_IP && trim(rest).len > 0) {
+			claim = FORWARDED_CLAIM_BAD;
 		}
 		chain_take(chain, claim, &address, trusted);
 	}
@@ -458,17 +459,18 @@ static bool same_host(const union proxy_address *a, const union proxy_address *b
 }
 
 /* Does it name a trusted proxy, and thus nobody in particular? */
-static bool is_weak(const struct proxy_chain *chain, struct proxy_networks trusted) {
-	return chain->claim == PROXY_CLAIM_ADDRESS && proxy_trusts(trusted, &chain->address.any);
+static bool is_weak(const struct forwarded_chain *chain, struct proxy_networks trusted) {
+	return chain->claim == FORWARDED_CLAIM_ADDRESS &&
+		proxy_trusts(trusted, &chain->address.any);
 }
 
-bool proxy_chain_join(
-	struct proxy_chain *all, const struct proxy_chain *told, struct proxy_networks trusted) {
-	if(told->claim == PROXY_CLAIM_NONE || all->claim == PROXY_CLAIM_BAD ||
-		all->claim == PROXY_CLAIM_DISPUTED) {
+bool forwarded_chain_join(struct forwarded_chain *all, const struct forwarded_chain *told,
+	struct proxy_networks trusted) {
+	if(told->claim == FORWARDED_CLAIM_NONE || all->claim == FORWARDED_CLAIM_BAD ||
+		all->claim == FORWARDED_CLAIM_DISPUTED) {
 		return false;
 	}
-	if(all->claim == PROXY_CLAIM_NONE || told->claim == PROXY_CLAIM_BAD) {
+	if(all->claim == FORWARDED_CLAIM_NONE || told->claim == FORWARDED_CLAIM_BAD) {
 		*all = *told;
 		return true;
 	}
@@ -482,7 +484,7 @@ bool proxy_chain_join(
 	if(all->claim == told->claim && same_host(&all->address, &told->address)) {
 		return false;
 	}
-	all->claim = PROXY_CLAIM_DISPUTED;
+	all->claim = FORWARDED_CLAIM_DISPUTED;
 	return true;
 }
 
@@ -498,9 +500,9 @@ static const char v1_start[] = "PROXY ";
 static const uint8_t v2_start[12] = {
 	0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
 
-static enum proxy_result bad(const char **why, const char *text) {
+static enum proxy_protocol_result bad(const char **why, const char *text) {
 	*why = text;
-	return PROXY_BAD;
+	return PROXY_PROTOCOL_BAD;
 }
 
 static struct text take_word(struct text *rest) {
@@ -525,7 +527,7 @@ static bool take_v1_port(struct text *rest, union proxy_address *address) {
 }
 
 /* The line behind "PROXY ", without its end. */
-static bool read_v1_line(struct text line, struct proxy_header *header) {
+static bool read_v1_line(struct text line, struct proxy_protocol_header *header) {
 	struct text protocol = take_word(&line);
 	bool ip6 = protocol.len == 4 && memcmp(protocol.at, "TCP6", 4) == 0;
 	if(protocol.len == 7 && memcmp(protocol.at, "UNKNOWN", 7) == 0) {
@@ -535,7 +537,7 @@ static bool read_v1_line(struct text line, struct proxy_header *header) {
 		return false;
 	}
 	sa_family_t family = ip6 ? AF_INET6 : AF_INET;
-	struct proxy_header told = {0};
+	struct proxy_protocol_header told = {0};
 	bool good = take_v1_host(&line, family, &told.source) &&
 		take_v1_host(&line, family, &told.destination) && take_v1_port(&line, &told.source);
 	/* The last word takes the rest, so a blank behind it would be lost on take_word(). */
@@ -548,8 +550,8 @@ static bool read_v1_line(struct text line, struct proxy_header *header) {
 	return good;
 }
 
-static enum proxy_result parse_v1(
-	const char *data, size_t len, struct proxy_header *header, size_t *used, const char **why) {
+static enum proxy_protocol_result parse_v1(const char *data, size_t len,
+	struct proxy_protocol_header *header, size_t *used, const char **why) {
 	size_t start = sizeof(v1_start) - 1;
 	size_t looked = len < V1_MAX ? len : V1_MAX;
 	const char *end = memchr(data, '\n', looked);
@@ -559,7 +561,7 @@ static enum proxy_result parse_v1(
 		if(cr && cr != data + looked - 1) {
 			return bad(why, wrong);
 		}
-		return looked < V1_MAX ? PROXY_MORE
+		return looked < V1_MAX ? PROXY_PROTOCOL_MORE
 				       : bad(why, "the line of its version 1 is too long");
 	}
 	size_t line_len = (size_t)(end - data);
@@ -570,7 +572,7 @@ static enum proxy_result parse_v1(
 		return bad(why, wrong);
 	}
 	*used = line_len + 1;
-	return PROXY_DONE;
+	return PROXY_PROTOCOL_DONE;
 }
 
 /* Families by the upper half of the byte behind the command. */
@@ -621,7 +623,7 @@ static const char *check_v2(const uint8_t *data, size_t block) {
 	if(data[12] != V2_LOCAL && data[12] != V2_PROXY) {
 		return "its version 2 has an unknown version or command";
 	}
-	if(block > PROXY_HEADER_MAX - V2_FIXED) {
+	if(block > PROXY_PROTOCOL_HEADER_MAX - V2_FIXED) {
 		return "its version 2 is too long";
 	}
 	if(data[12] == V2_LOCAL) {
@@ -636,10 +638,10 @@ static const char *check_v2(const uint8_t *data, size_t block) {
 	return NULL;
 }
 
-static enum proxy_result parse_v2(const uint8_t *data, size_t len, struct proxy_header *header,
-	size_t *used, const char **why) {
+static enum proxy_protocol_result parse_v2(const uint8_t *data, size_t len,
+	struct proxy_protocol_header *header, size_t *used, const char **why) {
 	if(len < V2_FIXED) {
-		return PROXY_MORE;
+		return PROXY_PROTOCOL_MORE;
 	}
 	size_t block = (size_t)data[14] << 8 | data[15];
 	const char *wrong = check_v2(data, block);
@@ -647,15 +649,15 @@ static enum proxy_result parse_v2(const uint8_t *data, size_t len, struct proxy_
 		return bad(why, wrong);
 	}
 	if(len - V2_FIXED < block) {
-		return PROXY_MORE;
+		return PROXY_PROTOCOL_MORE;
 	}
 	*used = V2_FIXED + block;
 	if(data[12] == V2_LOCAL) {
-		return PROXY_DONE; /* whatever its family is */
+		return PROXY_PROTOCOL_DONE; /* whatever its family is */
 	}
 	const struct v2_family *family = &v2_families[data[13] >> 4];
 	if(family->family == AF_UNSPEC) {
-		return PROXY_DONE;
+		return PROXY_PROTOCOL_DONE;
 	}
 	const uint8_t *source = data + V2_FIXED;
 	const uint8_t *ports = source + 2 * family->address_len;
@@ -664,22 +666,22 @@ static enum proxy_result parse_v2(const uint8_t *data, size_t len, struct proxy_
 	}
 	header->source = read_v2_address(family, source, ports);
 	header->destination = read_v2_address(family, source + family->address_len, ports + 2);
-	return PROXY_DONE;
+	return PROXY_PROTOCOL_DONE;
 }
 
 static bool begins(const uint8_t *data, size_t len, const void *start, size_t start_len) {
 	return memcmp(data, start, len < start_len ? len : start_len) == 0;
 }
 
-enum proxy_result proxy_parse_header(const uint8_t *data, size_t len, struct proxy_header *header,
-	size_t *used, const char **why) {
+enum proxy_protocol_result proxy_protocol_parse(const uint8_t *data, size_t len,
+	struct proxy_protocol_header *header, size_t *used, const char **why) {
 	size_t v1_len = sizeof(v1_start) - 1;
-	*header = (struct proxy_header){0};
+	*header = (struct proxy_protocol_header){0};
 	if(len == 0) {
-		return PROXY_MORE;
+		return PROXY_PROTOCOL_MORE;
 	}
 	if(begins(data, len, v1_start, v1_len)) {
-		return len < v1_len ? PROXY_MORE
+		return len < v1_len ? PROXY_PROTOCOL_MORE
 				    : parse_v1((const char *)data, len, header, used, why);
 	}
 	if(begins(data, len, v2_start, sizeof(v2_start))) {
@@ -705,10 +707,10 @@ static size_t format_v1(
 	sa_family_t family = source->any.sa_family;
 	inet_ntop(family, address_bytes(source), from, sizeof(from));
 	inet_ntop(family, address_bytes(destination), to, sizeof(to));
-	int len = snprintf((char *)out, PROXY_FORMAT_MAX, "%sTCP%c %s %s %u %u\r\n", v1_start,
-		family == AF_INET ? '4' : '6', from, to, ntohs(port_of(source)),
+	int len = snprintf((char *)out, PROXY_PROTOCOL_FORMAT_MAX, "%sTCP%c %s %s %u %u\r\n",
+		v1_start, family == AF_INET ? '4' : '6', from, to, ntohs(port_of(source)),
 		ntohs(port_of(destination)));
-	assert(len > 0 && len < PROXY_FORMAT_MAX);
+	assert(len > 0 && len < PROXY_PROTOCOL_FORMAT_MAX);
 	return (size_t)len;
 }
 
@@ -729,9 +731,9 @@ static size_t format_v2(
 	return V2_FIXED + (size_t)family->block_len;
 }
 
-static size_t format_nobody(enum proxy_version version, uint8_t *out) {
+static size_t format_nobody(enum proxy_protocol_version version, uint8_t *out) {
 	static const char line[] = "PROXY UNKNOWN\r\n";
-	if(version == PROXY_V1) {
+	if(version == PROXY_PROTOCOL_V1) {
 		memcpy(out, line, sizeof(line) - 1);
 		return sizeof(line) - 1;
 	}
@@ -741,11 +743,11 @@ static size_t format_nobody(enum proxy_version version, uint8_t *out) {
 	return V2_FIXED;
 }
 
-size_t proxy_format_header(enum proxy_version version, const struct sockaddr *source,
-	const struct sockaddr *destination, uint8_t out[PROXY_FORMAT_MAX]) {
+size_t proxy_protocol_format(enum proxy_protocol_version version, const struct sockaddr *source,
+	const struct sockaddr *destination, uint8_t out[PROXY_PROTOCOL_FORMAT_MAX]) {
 	union proxy_address from = copy_address(source);
 	union proxy_address to = copy_address(destination);
-	assert(version != PROXY_OFF);
+	assert(version != PROXY_PROTOCOL_OFF);
 	if(!is_ip(&from)) {
 		return format_nobody(version, out);
 	}
@@ -755,5 +757,6 @@ size_t proxy_format_header(enum proxy_version version, const struct sockaddr *so
 	if(from.any.sa_family != to.any.sa_family) {
 		map(from.any.sa_family == AF_INET ? &from : &to);
 	}
-	return version == PROXY_V1 ? format_v1(&from, &to, out) : format_v2(&from, &to, out);
+	return version == PROXY_PROTOCOL_V1 ? format_v1(&from, &to, out)
+					    : format_v2(&from, &to, out);
 }

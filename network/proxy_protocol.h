@@ -52,27 +52,27 @@ void proxy_format_host(const struct sockaddr *address, char out[PROXY_HOST_TEXT]
 
 /* ---- header fields ---- */
 
-enum proxy_field {
-	PROXY_FORWARDED,
-	PROXY_X_FORWARDED_FOR,
-	PROXY_X_REAL_IP,
-	PROXY_FIELDS
+enum forwarded_field {
+	FORWARDED_STANDARD,
+	FORWARDED_X_FORWARDED_FOR,
+	FORWARDED_X_REAL_IP,
+	FORWARDED_FIELDS
 };
 
 /* The name of a field; static. */
-const char *proxy_field_name(enum proxy_field field);
+const char *forwarded_field_name(enum forwarded_field field);
 
-enum proxy_claim {
-	PROXY_CLAIM_NONE, /* nothing was claimed: there were only empty elements */
-	PROXY_CLAIM_ADDRESS,
-	PROXY_CLAIM_HIDDEN, /* "unknown" or a name of RFC 7239, 6.3: valid, but no address */
-	PROXY_CLAIM_BAD, /* malformed */
-	PROXY_CLAIM_DISPUTED /* fields of two kinds name different clients */
+enum forwarded_claim {
+	FORWARDED_CLAIM_NONE, /* nothing was claimed: there were only empty elements */
+	FORWARDED_CLAIM_ADDRESS,
+	FORWARDED_CLAIM_HIDDEN, /* "unknown" or a name of RFC 7239, 6.3: valid, but no address */
+	FORWARDED_CLAIM_BAD, /* malformed */
+	FORWARDED_CLAIM_DISPUTED /* fields of two kinds name different clients */
 };
 
 /* The outcome so far; zero at first. */
-struct proxy_chain {
-	enum proxy_claim claim;
+struct forwarded_chain {
+	enum forwarded_claim claim;
 	union proxy_address address;
 	bool settled; /* what comes in front does not matter */
 };
@@ -82,57 +82,57 @@ struct proxy_chain {
  * saw, so what counts is the last element that is no trusted proxy itself, and the first one if all are:
  * everything in front of it may be invented. An element that cannot be read is not trusted.
  */
-void proxy_chain_add(struct proxy_chain *chain, enum proxy_field field, const char *value,
-	size_t len, struct proxy_networks trusted);
+void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field field,
+	const char *value, size_t len, struct proxy_networks trusted);
 
 /*
- * Joins what one kind of field has come to with what those before it have, in the order of enum proxy_field. Many
+ * Joins what one kind of field has come to with what those before it have, in the order of enum forwarded_field. Many
  * proxies write one kind and pass on the others as the client has sent them, so a client must not choose which
  * one counts: those that name a client have to name the same. One that names a trusted proxy gives way, as a
  * proxy may tell its next neighbour in one field and the whole chain in another. True: `*all` is now what `*told`
  * is, or it is BAD or DISPUTED because of it.
  */
-bool proxy_chain_join(
-	struct proxy_chain *all, const struct proxy_chain *told, struct proxy_networks trusted);
+bool forwarded_chain_join(struct forwarded_chain *all, const struct forwarded_chain *told,
+	struct proxy_networks trusted);
 
 /* ---- the PROXY protocol ---- */
 
-enum proxy_version {
-	PROXY_OFF,
-	PROXY_V1,
-	PROXY_V2
+enum proxy_protocol_version {
+	PROXY_PROTOCOL_OFF,
+	PROXY_PROTOCOL_V1,
+	PROXY_PROTOCOL_V2
 };
 
-enum proxy_result {
-	PROXY_DONE,
-	PROXY_MORE,
-	PROXY_BAD
+enum proxy_protocol_result {
+	PROXY_PROTOCOL_DONE,
+	PROXY_PROTOCOL_MORE,
+	PROXY_PROTOCOL_BAD
 };
 
 /* Longest header that is taken; version 2 allows 64 KiB of extensions, which are skipped here. */
-#define PROXY_HEADER_MAX (16 * 1024)
+#define PROXY_PROTOCOL_HEADER_MAX (16 * 1024)
 
-struct proxy_header {
+struct proxy_protocol_header {
 	union proxy_address source; /* AF_UNSPEC: none is told, that of the socket stays */
 	union proxy_address destination; /* the same */
 };
 
 /*
- * Reads the header at the start of a connection. `len` bytes have come so far. PROXY_DONE: `header` is filled and
- * `*used` is its length, what follows belongs to the next protocol. PROXY_MORE: all bytes so far belong to the
- * header. PROXY_BAD: `*why` (static) says what is wrong, as soon as it can be known.
+ * Reads the header at the start of a connection. `len` bytes have come so far. PROXY_PROTOCOL_DONE: `header` is filled and
+ * `*used` is its length, what follows belongs to the next protocol. PROXY_PROTOCOL_MORE: all bytes so far belong to the
+ * header. PROXY_PROTOCOL_BAD: `*why` (static) says what is wrong, as soon as it can be known.
  */
-enum proxy_result proxy_parse_header(const uint8_t *data, size_t len, struct proxy_header *header,
-	size_t *used, const char **why);
+enum proxy_protocol_result proxy_protocol_parse(const uint8_t *data, size_t len,
+	struct proxy_protocol_header *header, size_t *used, const char **why);
 
 /* Longest header that is written: version 1 with two IPv6 addresses (107 bytes with its line end). */
-#define PROXY_FORMAT_MAX 108
+#define PROXY_PROTOCOL_FORMAT_MAX 108
 
 /*
- * Writes a header, not PROXY_OFF, and returns its length. A source that is no IP address becomes UNKNOWN (version 1)
+ * Writes a header, not PROXY_PROTOCOL_OFF, and returns its length. A source that is no IP address becomes UNKNOWN (version 1)
  * or LOCAL (version 2). A destination that is none becomes the wildcard address of the source's family;
  * of two families both become IPv6.
  */
-size_t proxy_format_header(enum proxy_version version, const struct sockaddr *source,
-	const struct sockaddr *destination, uint8_t out[PROXY_FORMAT_MAX]);
+size_t proxy_protocol_format(enum proxy_protocol_version version, const struct sockaddr *source,
+	const struct sockaddr *destination, uint8_t out[PROXY_PROTOCOL_FORMAT_MAX]);
 #endif

@@ -27,12 +27,12 @@
 
 /* ---- the file ---- */
 
-static struct auth_users *parse(const char *text) {
+static struct passwords *parse(const char *text) {
 	struct guard guard = guard_new(text, strlen(text));
-	struct auth_users *users = NULL;
-	char error[AUTH_ERROR_MAX] = "";
+	struct passwords *users = NULL;
+	char error[PASSWORDS_ERROR_MAX] = "";
 	int result =
-		auth_users_parse("users", (const char *)guard.data, strlen(text), &users, error);
+		passwords_parse("users", (const char *)guard.data, strlen(text), &users, error);
 	guard_free(&guard);
 	assert_string_equal(error, "");
 	assert_int_equal(result, 0);
@@ -41,22 +41,22 @@ static struct auth_users *parse(const char *text) {
 
 static void test_file(void **state) {
 	(void)state;
-	struct auth_users *users = parse("# comment\n\nbob:" BCRYPT_Y "\r\n  \nalice:" SHA512
-					 "\n#x:y\nzoé:" YESCRYPT " \ncarl:" SHA256);
-	assert_int_equal(auth_users_count(users), 4);
+	struct passwords *users = parse("# comment\n\nbob:" BCRYPT_Y "\r\n  \nalice:" SHA512
+					"\n#x:y\nzoé:" YESCRYPT " \ncarl:" SHA256);
+	assert_int_equal(passwords_count(users), 4);
 	static const char *const names[] = {"alice", "bob", "carl", "zoé"};
 	for(size_t i = 0; i < COUNT(names); i++) {
-		assert_true(auth_users_has(users, names[i]));
+		assert_true(passwords_has_user(users, names[i]));
 	}
 	static const char *const others[] = {"", "al", "alice2", "Alice", "#x", "# comment", "zoe"};
 	for(size_t i = 0; i < COUNT(others); i++) {
-		assert_false(auth_users_has(users, others[i]));
+		assert_false(passwords_has_user(users, others[i]));
 	}
-	auth_users_free(users);
+	passwords_free(users);
 	users = parse("");
-	assert_int_equal(auth_users_count(users), 0);
-	assert_false(auth_users_has(users, "alice"));
-	auth_users_free(users);
+	assert_int_equal(passwords_count(users), 0);
+	assert_false(passwords_has_user(users, "alice"));
+	passwords_free(users);
 }
 
 static const struct {
@@ -119,12 +119,12 @@ static const struct {
 static void test_bad_files(void **state) {
 	(void)state;
 	for(size_t i = 0; i < COUNT(bad_files); i++) {
-		struct auth_users *users = NULL;
-		char error[AUTH_ERROR_MAX] = "";
+		struct passwords *users = NULL;
+		char error[PASSWORDS_ERROR_MAX] = "";
 		size_t len = strlen(bad_files[i].text);
 		struct guard guard = guard_new(bad_files[i].text, len);
 		assert_int_equal(
-			auth_users_parse("users", (const char *)guard.data, len, &users, error),
+			passwords_parse("users", (const char *)guard.data, len, &users, error),
 			-EINVAL);
 		guard_free(&guard);
 		if(strncmp(error, bad_files[i].error, strlen(bad_files[i].error)) != 0) {
@@ -140,10 +140,10 @@ static void test_cut_file(void **state) {
 	static const char text[] = "# c\nalice:" SHA512 "\r\nbob:" YESCRYPT "\nc:" BCRYPT_B;
 	for(size_t len = 0; len < sizeof(text); len++) {
 		struct guard guard = guard_new(text, len);
-		struct auth_users *users = NULL;
-		char error[AUTH_ERROR_MAX];
-		if(auth_users_parse("users", (const char *)guard.data, len, &users, error) == 0) {
-			auth_users_free(users);
+		struct passwords *users = NULL;
+		char error[PASSWORDS_ERROR_MAX];
+		if(passwords_parse("users", (const char *)guard.data, len, &users, error) == 0) {
+			passwords_free(users);
 		} else {
 			assert_null(users);
 		}
@@ -153,15 +153,15 @@ static void test_cut_file(void **state) {
 
 static void test_no_text(void **state) {
 	(void)state;
-	struct auth_users *users;
-	char error[AUTH_ERROR_MAX];
-	assert_int_equal(auth_users_parse("users", "a\n\0b", 4, &users, error), -EINVAL);
+	struct passwords *users;
+	char error[PASSWORDS_ERROR_MAX];
+	assert_int_equal(passwords_parse("users", "a\n\0b", 4, &users, error), -EINVAL);
 	assert_string_equal(error, "users:2: this is no text");
-	assert_int_equal(auth_users_read("/", &users, error), -EISDIR);
+	assert_int_equal(passwords_read("/", &users, error), -EISDIR);
 	assert_string_equal(error, "/: Is a directory");
-	assert_int_equal(auth_users_read("/dev/zero", &users, error), -EINVAL);
+	assert_int_equal(passwords_read("/dev/zero", &users, error), -EINVAL);
 	assert_string_equal(error, "/dev/zero: this is no regular file");
-	assert_int_equal(auth_users_read("/nonexistent", &users, error), -ENOENT);
+	assert_int_equal(passwords_read("/nonexistent", &users, error), -ENOENT);
 }
 
 /* ---- credentials ---- */
@@ -194,10 +194,10 @@ static const struct {
 static void test_basic(void **state) {
 	(void)state;
 	for(size_t i = 0; i < COUNT(headers); i++) {
-		struct auth_credentials credentials;
+		struct basic_credentials credentials;
 		size_t len = strlen(headers[i].value);
 		struct guard guard = guard_new(headers[i].value, len);
-		int result = auth_parse_basic((const char *)guard.data, len, &credentials);
+		int result = basic_parse((const char *)guard.data, len, &credentials);
 		guard_free(&guard);
 		if(result != headers[i].result) {
 			fail_msg("%s: %d", headers[i].value, result);
@@ -213,9 +213,9 @@ static void test_cut_basic(void **state) {
 	(void)state;
 	static const char value[] = "Basic QWxhZGRpbjpvcGVuIHNlc2FtZTEy";
 	for(size_t len = 0; len < strlen(value); len++) {
-		struct auth_credentials credentials;
+		struct basic_credentials credentials;
 		struct guard guard = guard_new(value, len);
-		int result = auth_parse_basic((const char *)guard.data, len, &credentials);
+		int result = basic_parse((const char *)guard.data, len, &credentials);
 		guard_free(&guard);
 		/* Whole groups of four characters are a shorter password. */
 		bool good = len >= 18 && (len - 6) % 4 == 0;
@@ -224,7 +224,7 @@ static void test_cut_basic(void **state) {
 }
 
 /* Writes "Basic " and the base64 form of `user` times 'A' ("AAA" is "QUFB"), ':' and the rest. */
-static int parse_long(size_t groups, const char *tail, struct auth_credentials *out) {
+static int parse_long(size_t groups, const char *tail, struct basic_credentials *out) {
 	char value[2048] = "Basic ";
 	size_t at = 6;
 	for(size_t i = 0; i < groups; i++, at += 4) {
@@ -232,14 +232,14 @@ static int parse_long(size_t groups, const char *tail, struct auth_credentials *
 	}
 	strcpy(value + at, tail);
 	struct guard guard = guard_new(value, strlen(value));
-	int result = auth_parse_basic((const char *)guard.data, strlen(value), out);
+	int result = basic_parse((const char *)guard.data, strlen(value), out);
 	guard_free(&guard);
 	return result;
 }
 
 static void test_long_basic(void **state) {
 	(void)state;
-	struct auth_credentials credentials;
+	struct basic_credentials credentials;
 	assert_int_equal(parse_long(85, "OkFB", &credentials), 0); /* 255 * A, ":AA" */
 	assert_int_equal(strlen(credentials.user), 255);
 	assert_string_equal(credentials.password, "AA");
@@ -251,15 +251,15 @@ static void test_long_basic(void **state) {
 
 struct bench {
 	struct loop loop;
-	struct auth *auth;
-	struct auth_users *users;
-	struct auth_job *job;
+	struct verifier *auth;
+	struct passwords *users;
+	struct verifier_job *job;
 	struct ev_timer watchdog;
 	int calls;
-	enum auth_result result;
+	enum verifier_result result;
 };
 
-static void answered(void *ctx, enum auth_result result) {
+static void answered(void *ctx, enum verifier_result result) {
 	struct bench *bench = ctx;
 	bench->calls++;
 	bench->result = result;
@@ -274,37 +274,37 @@ static void too_late(struct ev_timer *timer) {
 static void bench_open(struct bench *bench, const char *text) {
 	*bench = (struct bench){.watchdog.fn = too_late};
 	assert_int_equal(loop_open(&bench->loop), 0);
-	assert_int_equal(auth_open(&bench->auth, &bench->loop), 0);
-	assert_null(auth_get_users(bench->auth));
+	assert_int_equal(verifier_open(&bench->auth, &bench->loop), 0);
+	assert_null(verifier_get_passwords(bench->auth));
 	bench->users = parse(text);
-	auth_set_users(bench->auth, bench->users);
+	verifier_set_passwords(bench->auth, bench->users);
 }
 
 static void bench_close(struct bench *bench) {
-	auth_close(bench->auth);
+	verifier_close(bench->auth);
 	loop_timer_cancel(&bench->loop, &bench->watchdog);
 	loop_close(&bench->loop);
-	auth_users_free(bench->users);
+	passwords_free(bench->users);
 }
 
 static int ask(struct bench *bench, const char *user, const char *password) {
-	struct auth_credentials credentials = {0};
+	struct basic_credentials credentials = {0};
 	strcpy(credentials.user, user);
 	strcpy(credentials.password, password);
-	return auth_check(bench->auth, &credentials, answered, bench, &bench->job);
+	return verifier_check(bench->auth, &credentials, answered, bench, &bench->job);
 }
 
 static void wait_calls(struct bench *bench, int calls) {
 	while(bench->calls < calls) {
 		bench->loop.stop = false;
 		assert_int_equal(loop_timer_set(&bench->loop, &bench->watchdog,
-					 bench->loop.now_ms + AUTH_CACHE_MS * 100),
+					 bench->loop.now_ms + VERIFIER_CACHE_MS * 100),
 			0);
 		assert_int_equal(loop_run(&bench->loop), 0);
 	}
 }
 
-static enum auth_result verify(struct bench *bench, const char *user, const char *password) {
+static enum verifier_result verify(struct bench *bench, const char *user, const char *password) {
 	int calls = bench->calls;
 	assert_int_equal(ask(bench, user, password), -EINPROGRESS);
 	assert_int_equal(bench->calls, calls);
@@ -320,15 +320,15 @@ static void test_kinds(void **state) {
 		"2a:" BCRYPT_A "\n2y:" BCRYPT_Y "\n2b:" BCRYPT_B "\n6:" SHA512 "\n6p:" SHA512_PLAIN
 		"\n5:" SHA256 "\ny:" YESCRYPT "\ncolons:" BCRYPT_COLONS);
 	for(size_t i = 0; i < COUNT(names); i++) {
-		assert_int_equal(verify(&bench, names[i], "secret2"), AUTH_DENIED);
-		assert_int_equal(verify(&bench, names[i], "Secret"), AUTH_DENIED);
-		assert_int_equal(verify(&bench, names[i], ""), AUTH_DENIED);
-		assert_int_equal(verify(&bench, names[i], "secret"), AUTH_GRANTED);
+		assert_int_equal(verify(&bench, names[i], "secret2"), VERIFIER_DENIED);
+		assert_int_equal(verify(&bench, names[i], "Secret"), VERIFIER_DENIED);
+		assert_int_equal(verify(&bench, names[i], ""), VERIFIER_DENIED);
+		assert_int_equal(verify(&bench, names[i], "secret"), VERIFIER_GRANTED);
 		assert_int_equal(ask(&bench, names[i], "secret"), 0);
-		assert_int_equal(verify(&bench, names[i], "secret2"), AUTH_DENIED);
+		assert_int_equal(verify(&bench, names[i], "secret2"), VERIFIER_DENIED);
 	}
-	assert_int_equal(verify(&bench, "colons", "p:a:ß€"), AUTH_GRANTED);
-	assert_int_equal(verify(&bench, "colons", "p:a"), AUTH_DENIED);
+	assert_int_equal(verify(&bench, "colons", "p:a:ß€"), VERIFIER_GRANTED);
+	assert_int_equal(verify(&bench, "colons", "p:a"), VERIFIER_DENIED);
 	bench_close(&bench);
 }
 
@@ -337,9 +337,9 @@ static void test_unknown_user(void **state) {
 	(void)state;
 	struct bench bench;
 	bench_open(&bench, "alice:" BCRYPT_Y);
-	assert_int_equal(verify(&bench, "bob", "secret"), AUTH_DENIED);
-	assert_int_equal(verify(&bench, "", "secret"), AUTH_DENIED);
-	assert_int_equal(verify(&bench, "bob", "secret"), AUTH_DENIED); /* not remembered */
+	assert_int_equal(verify(&bench, "bob", "secret"), VERIFIER_DENIED);
+	assert_int_equal(verify(&bench, "", "secret"), VERIFIER_DENIED);
+	assert_int_equal(verify(&bench, "bob", "secret"), VERIFIER_DENIED); /* not remembered */
 	bench_close(&bench);
 }
 
@@ -355,16 +355,16 @@ static void test_cache_expires(void **state) {
 	(void)state;
 	struct bench bench;
 	bench_open(&bench, "alice:" BCRYPT_Y "\nbob:" BCRYPT_Y);
-	assert_int_equal(verify(&bench, "alice", "secret"), AUTH_GRANTED);
+	assert_int_equal(verify(&bench, "alice", "secret"), VERIFIER_GRANTED);
 	uint64_t verified_ms = bench.loop.now_ms;
-	bench.loop.now_ms = verified_ms + AUTH_CACHE_MS - 1;
+	bench.loop.now_ms = verified_ms + VERIFIER_CACHE_MS - 1;
 	assert_int_equal(ask(&bench, "alice", "secret"), 0);
-	bench.loop.now_ms = verified_ms + AUTH_CACHE_MS;
-	assert_int_equal(verify(&bench, "alice", "secret"), AUTH_GRANTED);
+	bench.loop.now_ms = verified_ms + VERIFIER_CACHE_MS;
+	assert_int_equal(verify(&bench, "alice", "secret"), VERIFIER_GRANTED);
 	assert_int_equal(ask(&bench, "alice", "secret"), 0);
-	assert_int_equal(verify(&bench, "bob", "secret"), AUTH_GRANTED); /* another key */
-	auth_set_users(bench.auth, bench.users);
-	assert_int_equal(verify(&bench, "alice", "secret"), AUTH_GRANTED);
+	assert_int_equal(verify(&bench, "bob", "secret"), VERIFIER_GRANTED); /* another key */
+	verifier_set_passwords(bench.auth, bench.users);
+	assert_int_equal(verify(&bench, "alice", "secret"), VERIFIER_GRANTED);
 	bench_close(&bench);
 }
 
@@ -372,20 +372,20 @@ static void test_cache_expires(void **state) {
 static void test_cache_is_bounded(void **state) {
 	(void)state;
 	struct bench bench;
-	char *text = malloc(AUTH_CACHE_MAX * 80 + 80);
+	char *text = malloc(VERIFIER_CACHE_MAX * 80 + 80);
 	size_t len = 0;
-	for(int i = 0; i <= AUTH_CACHE_MAX; i++) {
+	for(int i = 0; i <= VERIFIER_CACHE_MAX; i++) {
 		len += (size_t)sprintf(text + len, "user%d:" BCRYPT_Y "\n", i);
 	}
 	bench_open(&bench, text);
-	for(int i = 0; i <= AUTH_CACHE_MAX; i++) {
+	for(int i = 0; i <= VERIFIER_CACHE_MAX; i++) {
 		char name[32];
 		sprintf(name, "user%d", i);
-		assert_int_equal(verify(&bench, name, "secret"), AUTH_GRANTED);
+		assert_int_equal(verify(&bench, name, "secret"), VERIFIER_GRANTED);
 	}
 	assert_int_equal(ask(&bench, "user256", "secret"), 0);
 	assert_int_equal(ask(&bench, "user1", "secret"), 0);
-	assert_int_equal(verify(&bench, "user0", "secret"), AUTH_GRANTED);
+	assert_int_equal(verify(&bench, "user0", "secret"), VERIFIER_GRANTED);
 	free(text);
 	bench_close(&bench);
 }
@@ -395,19 +395,19 @@ static void test_stale(void **state) {
 	struct bench bench;
 	bench_open(&bench, "alice:" BCRYPT_Y);
 	assert_int_equal(ask(&bench, "alice", "secret"), -EINPROGRESS);
-	auth_set_users(bench.auth, bench.users);
+	verifier_set_passwords(bench.auth, bench.users);
 	wait_calls(&bench, 1);
-	assert_int_equal(bench.result, AUTH_STALE);
-	assert_int_equal(verify(&bench, "alice", "secret"), AUTH_GRANTED);
+	assert_int_equal(bench.result, VERIFIER_STALE);
+	assert_int_equal(verify(&bench, "alice", "secret"), VERIFIER_GRANTED);
 	bench_close(&bench);
 }
 
 static void test_cancel(void **state) {
 	(void)state;
 	struct bench bench;
-	struct auth_job *jobs[8];
+	struct verifier_job *jobs[8];
 	bench_open(&bench, "alice:" BCRYPT_Y);
-	auth_cancel(NULL);
+	verifier_cancel(NULL);
 	for(size_t i = 0; i < COUNT(jobs); i++) { /* one may be running, the others wait */
 		char password[16];
 		sprintf(password, "%zu", i);
@@ -415,9 +415,9 @@ static void test_cancel(void **state) {
 		jobs[i] = bench.job;
 	}
 	for(size_t i = 0; i < COUNT(jobs); i++) {
-		auth_cancel(jobs[i]);
+		verifier_cancel(jobs[i]);
 	}
-	assert_int_equal(verify(&bench, "alice", "secret"), AUTH_GRANTED);
+	assert_int_equal(verify(&bench, "alice", "secret"), VERIFIER_GRANTED);
 	assert_int_equal(bench.calls, 1);
 	bench_close(&bench);
 }
@@ -429,10 +429,10 @@ static void test_queue_is_bounded(void **state) {
 	int taken = 0;
 	int result = -EINPROGRESS;
 	bench_open(&bench, "alice:$2y$10$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW");
-	struct auth_job *jobs[AUTH_QUEUE_MAX * 2];
+	struct verifier_job *jobs[VERIFIER_QUEUE_MAX * 2];
 	while(result == -EINPROGRESS) {
 		char password[16];
-		assert_true(taken < AUTH_QUEUE_MAX * 2);
+		assert_true(taken < VERIFIER_QUEUE_MAX * 2);
 		sprintf(password, "%d", taken);
 		result = ask(&bench, "alice", password);
 		if(result == -EINPROGRESS) {
@@ -440,19 +440,19 @@ static void test_queue_is_bounded(void **state) {
 		}
 	}
 	assert_int_equal(result, -EBUSY);
-	assert_true(taken >= AUTH_QUEUE_MAX);
+	assert_true(taken >= VERIFIER_QUEUE_MAX);
 	for(int i = 0; i < taken; i++) {
-		auth_cancel(jobs[i]);
+		verifier_cancel(jobs[i]);
 	}
 	assert_int_equal(ask(&bench, "alice", "again"), -EINPROGRESS);
-	auth_cancel(bench.job);
+	verifier_cancel(bench.job);
 	bench_close(&bench);
 }
 
 /* Credentials that wait several times cost one hash: they overtake others that came between them. */
-static void note(void *ctx, enum auth_result result) {
+static void note(void *ctx, enum verifier_result result) {
 	char **order = ctx;
-	*(*order)++ = result == AUTH_GRANTED ? 'y' : 'n';
+	*(*order)++ = result == VERIFIER_GRANTED ? 'y' : 'n';
 	**order = '\0';
 }
 
@@ -468,13 +468,13 @@ static void test_alike(void **state) {
 		"slow:$2y$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/"
 		"IJhW\nalice:" BCRYPT_Y);
 	for(size_t i = 0; i < COUNT(passwords); i++) {
-		struct auth_credentials credentials = {0};
+		struct basic_credentials credentials = {0};
 		strcpy(credentials.user, i == 0 ? "slow" : "alice");
 		strcpy(credentials.password, passwords[i]);
-		assert_int_equal(auth_check(bench.auth, &credentials, note, &order, &bench.job),
+		assert_int_equal(verifier_check(bench.auth, &credentials, note, &order, &bench.job),
 			-EINPROGRESS);
 	}
-	assert_int_equal(verify(&bench, "alice", "the last"), AUTH_DENIED);
+	assert_int_equal(verify(&bench, "alice", "the last"), VERIFIER_DENIED);
 	assert_string_equal(answers, "nyyynn");
 	bench_close(&bench);
 }

@@ -153,14 +153,14 @@ static void test_no_networks_trust_nobody(void **state) {
 
 /* ---- header fields ---- */
 
-#define F PROXY_FORWARDED
-#define X PROXY_X_FORWARDED_FOR
-#define R PROXY_X_REAL_IP
+#define F FORWARDED_STANDARD
+#define X FORWARDED_X_FORWARDED_FOR
+#define R FORWARDED_X_REAL_IP
 #define LINES 3
 
 /* Trusted are 10.0.0.0/8, fd00::/8 and unix. */
 static const struct field_case {
-	enum proxy_field field;
+	enum forwarded_field field;
 	const char *lines[LINES];
 	const char *shown; /* NULL: malformed; "": nothing; "hidden" */
 } field_cases[] = {
@@ -286,33 +286,33 @@ static void test_fields(void **state) {
 	(void)state;
 	for(size_t i = 0; i < COUNT(field_cases); i++) {
 		const struct field_case *one = &field_cases[i];
-		struct proxy_chain chain = {0};
+		struct forwarded_chain chain = {0};
 		for(size_t line = LINES; line > 0; line--) {
 			const char *text = one->lines[line - 1];
 			if(text) {
 				struct guard guard = guard_new(text, strlen(text));
-				proxy_chain_add(&chain, one->field, (const char *)guard.data,
+				forwarded_chain_add(&chain, one->field, (const char *)guard.data,
 					strlen(text), trusted);
 				guard_free(&guard);
 			}
 		}
 		char shown[SHOWN] = "";
-		if(chain.claim == PROXY_CLAIM_ADDRESS) {
+		if(chain.claim == FORWARDED_CLAIM_ADDRESS) {
 			show(&chain.address, shown);
-		} else if(chain.claim == PROXY_CLAIM_HIDDEN) {
+		} else if(chain.claim == FORWARDED_CLAIM_HIDDEN) {
 			strcpy(shown, "hidden");
 		}
-		bool bad = chain.claim == PROXY_CLAIM_BAD;
+		bool bad = chain.claim == FORWARDED_CLAIM_BAD;
 		if(bad != !one->shown || (!bad && strcmp(shown, one->shown) != 0)) {
-			fail_msg("%s: %s: %s%s", proxy_field_name(one->field), one->lines[0], shown,
-				bad ? "bad" : "");
+			fail_msg("%s: %s: %s%s", forwarded_field_name(one->field), one->lines[0],
+				shown, bad ? "bad" : "");
 		}
 	}
 }
 
 /* Fields of several kinds; what they come to together, in the same words, "bad" or "disputed". */
 static const struct join_case {
-	const char *lines[PROXY_FIELDS]; /* Forwarded, X-Forwarded-For, X-Real-IP */
+	const char *lines[FORWARDED_FIELDS]; /* Forwarded, X-Forwarded-For, X-Real-IP */
 	const char *shown;
 } join_cases[] = {
 	{{NULL, NULL, NULL}, ""},
@@ -339,12 +339,12 @@ static const struct join_case {
 	{{"for=10.0.0.2", "nonsense", NULL}, "bad"},
 };
 
-static void show_chain(const struct proxy_chain *chain, char out[SHOWN]) {
-	static const char *const words[] = {[PROXY_CLAIM_NONE] = "",
-		[PROXY_CLAIM_HIDDEN] = "hidden",
-		[PROXY_CLAIM_BAD] = "bad",
-		[PROXY_CLAIM_DISPUTED] = "disputed"};
-	if(chain->claim == PROXY_CLAIM_ADDRESS) {
+static void show_chain(const struct forwarded_chain *chain, char out[SHOWN]) {
+	static const char *const words[] = {[FORWARDED_CLAIM_NONE] = "",
+		[FORWARDED_CLAIM_HIDDEN] = "hidden",
+		[FORWARDED_CLAIM_BAD] = "bad",
+		[FORWARDED_CLAIM_DISPUTED] = "disputed"};
+	if(chain->claim == FORWARDED_CLAIM_ADDRESS) {
 		show(&chain->address, out);
 	} else {
 		strcpy(out, words[chain->claim]);
@@ -355,18 +355,18 @@ static void test_joined_fields(void **state) {
 	struct proxy_networks trusted = trusted_list();
 	(void)state;
 	for(size_t i = 0; i < COUNT(join_cases); i++) {
-		struct proxy_chain all = {0};
+		struct forwarded_chain all = {0};
 		char before[SHOWN];
 		char after[SHOWN];
-		for(size_t field = 0; field < PROXY_FIELDS; field++) {
+		for(size_t field = 0; field < FORWARDED_FIELDS; field++) {
 			const char *line = join_cases[i].lines[field];
-			struct proxy_chain told = {0};
+			struct forwarded_chain told = {0};
 			if(line) {
-				proxy_chain_add(&told, (enum proxy_field)field, line, strlen(line),
-					trusted);
+				forwarded_chain_add(&told, (enum forwarded_field)field, line,
+					strlen(line), trusted);
 			}
 			show_chain(&all, before);
-			bool changed = proxy_chain_join(&all, &told, trusted);
+			bool changed = forwarded_chain_join(&all, &told, trusted);
 			show_chain(&all, after);
 			assert_int_equal(changed, strcmp(before, after) != 0);
 		}
@@ -388,11 +388,11 @@ static void test_field_bytes(void **state) {
 			text[at] = (char)byte;
 			memcpy(text + at + 1, start + at, sizeof(start) - 1 - at);
 			struct guard guard = guard_new(text, sizeof(text));
-			for(int field = 0; field < PROXY_FIELDS; field++) {
-				struct proxy_chain chain = {0};
-				proxy_chain_add(&chain, (enum proxy_field)field,
+			for(int field = 0; field < FORWARDED_FIELDS; field++) {
+				struct forwarded_chain chain = {0};
+				forwarded_chain_add(&chain, (enum forwarded_field)field,
 					(const char *)guard.data, sizeof(text), trusted);
-				assert_true(byte || chain.claim == PROXY_CLAIM_BAD);
+				assert_true(byte || chain.claim == FORWARDED_CLAIM_BAD);
 			}
 			guard_free(&guard);
 		}
@@ -524,19 +524,19 @@ static const struct header_case {
 /* Feeds one header in pieces, each time all that there is so far, at the end of readable memory. */
 struct feeding {
 	const struct header_case *one;
-	enum proxy_result result;
-	struct proxy_header header;
+	enum proxy_protocol_result result;
+	struct proxy_protocol_header header;
 	size_t used;
 	const char *why;
 };
 
 static void feed(void *ctx, size_t offset, size_t len) {
 	struct feeding *feeding = ctx;
-	if(feeding->result != PROXY_MORE) {
+	if(feeding->result != PROXY_PROTOCOL_MORE) {
 		return;
 	}
 	struct guard guard = guard_new(feeding->one->data, offset + len);
-	feeding->result = proxy_parse_header(
+	feeding->result = proxy_protocol_parse(
 		guard.data, offset + len, &feeding->header, &feeding->used, &feeding->why);
 	guard_free(&guard);
 }
@@ -545,12 +545,12 @@ static void check_header(const struct header_case *one, const struct feeding *go
 	char source[SHOWN];
 	char destination[SHOWN];
 	if(!one->source) {
-		if(got->result != PROXY_BAD || !strstr(got->why, one->why)) {
+		if(got->result != PROXY_PROTOCOL_BAD || !strstr(got->why, one->why)) {
 			fail_msg("%.40s: %d, %s", one->data, got->result, got->why);
 		}
 		return;
 	}
-	if(got->result != PROXY_DONE) {
+	if(got->result != PROXY_PROTOCOL_DONE) {
 		fail_msg("%.40s: %d, %s", one->data, got->result, got->why ? got->why : "");
 	}
 	assert_int_equal(got->used, one->len);
@@ -565,7 +565,7 @@ static void test_headers(void **state) {
 	for(size_t i = 0; i < COUNT(header_cases); i++) {
 		const struct header_case *one = &header_cases[i];
 		for(size_t way = 0; way < cut_ways(one->len); way++) {
-			struct feeding feeding = {.one = one, .result = PROXY_MORE};
+			struct feeding feeding = {.one = one, .result = PROXY_PROTOCOL_MORE};
 			cut_feed(one->len, way, feed, &feeding);
 			check_header(one, &feeding);
 		}
@@ -585,26 +585,26 @@ static void test_what_follows(void **state) {
 		memcpy(data, one->data, one->len);
 		memcpy(data + one->len, "PROXY \n", 7);
 		struct guard guard = guard_new(data, one->len + 7);
-		feeding.result = proxy_parse_header(
+		feeding.result = proxy_protocol_parse(
 			guard.data, one->len + 7, &feeding.header, &feeding.used, &feeding.why);
 		check_header(one, &feeding);
 		guard_free(&guard);
 		for(size_t len = 0; len < one->len; len++) {
 			guard = guard_new(one->data, len);
-			assert_int_equal(proxy_parse_header(guard.data, len, &feeding.header,
+			assert_int_equal(proxy_protocol_parse(guard.data, len, &feeding.header,
 						 &feeding.used, &feeding.why),
-				PROXY_MORE);
+				PROXY_PROTOCOL_MORE);
 			guard_free(&guard);
 		}
 	}
 }
 
 static void test_longest(void **state) {
-	static uint8_t data[PROXY_HEADER_MAX];
-	struct proxy_header header;
+	static uint8_t data[PROXY_PROTOCOL_HEADER_MAX];
+	struct proxy_protocol_header header;
 	const char *why = NULL;
 	size_t used = 0;
-	size_t block = PROXY_HEADER_MAX - 16;
+	size_t block = PROXY_PROTOCOL_HEADER_MAX - 16;
 	size_t value = block - 12 - 3;
 	(void)state;
 	memcpy(data, SIGNATURE "\x21\x11\0\0" ADDRESSES_4 "\xe0", 29);
@@ -612,10 +612,11 @@ static void test_longest(void **state) {
 	data[15] = (uint8_t)block;
 	data[29] = (uint8_t)(value >> 8);
 	data[30] = (uint8_t)value;
-	assert_int_equal(proxy_parse_header(data, sizeof(data), &header, &used, &why), PROXY_DONE);
-	assert_int_equal(used, PROXY_HEADER_MAX);
-	assert_int_equal(
-		proxy_parse_header(data, sizeof(data) - 1, &header, &used, &why), PROXY_MORE);
+	assert_int_equal(proxy_protocol_parse(data, sizeof(data), &header, &used, &why),
+		PROXY_PROTOCOL_DONE);
+	assert_int_equal(used, PROXY_PROTOCOL_HEADER_MAX);
+	assert_int_equal(proxy_protocol_parse(data, sizeof(data) - 1, &header, &used, &why),
+		PROXY_PROTOCOL_MORE);
 }
 
 static void test_formatting(void **state) {
@@ -650,21 +651,22 @@ static void test_formatting(void **state) {
 	for(size_t i = 0; i < COUNT(cases); i++) {
 		union proxy_address source = address_of(cases[i].source, 4711);
 		union proxy_address destination = address_of(cases[i].destination, 8001);
-		struct guard guard = guard_new(NULL, PROXY_FORMAT_MAX);
-		size_t len =
-			proxy_format_header(PROXY_V1, &source.any, &destination.any, guard.data);
+		struct guard guard = guard_new(NULL, PROXY_PROTOCOL_FORMAT_MAX);
+		size_t len = proxy_protocol_format(
+			PROXY_PROTOCOL_V1, &source.any, &destination.any, guard.data);
 		assert_int_equal(len, strlen(cases[i].line));
 		assert_memory_equal(guard.data, cases[i].line, len);
-		len = proxy_format_header(PROXY_V2, &source.any, &destination.any, guard.data);
+		len = proxy_protocol_format(
+			PROXY_PROTOCOL_V2, &source.any, &destination.any, guard.data);
 		if(cases[i].binary) {
 			assert_int_equal(len, cases[i].binary_len);
 			assert_memory_equal(guard.data, cases[i].binary, len);
 		}
-		struct proxy_header header;
+		struct proxy_protocol_header header;
 		const char *why;
 		size_t used;
-		assert_int_equal(
-			proxy_parse_header(guard.data, len, &header, &used, &why), PROXY_DONE);
+		assert_int_equal(proxy_protocol_parse(guard.data, len, &header, &used, &why),
+			PROXY_PROTOCOL_DONE);
 		assert_int_equal(used, len);
 		guard_free(&guard);
 	}
@@ -673,9 +675,10 @@ static void test_formatting(void **state) {
 /* Two wildcards of the longest kind and ports: the longest line there is. */
 static void test_longest_line_fits(void **state) {
 	union proxy_address address = address_of(LONG_6, 65535);
-	uint8_t out[PROXY_FORMAT_MAX];
+	uint8_t out[PROXY_PROTOCOL_FORMAT_MAX];
 	(void)state;
-	assert_int_equal(proxy_format_header(PROXY_V1, &address.any, &address.any, out), 104);
+	assert_int_equal(
+		proxy_protocol_format(PROXY_PROTOCOL_V1, &address.any, &address.any, out), 104);
 }
 
 static void test_hosts(void **state) {
