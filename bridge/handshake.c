@@ -14,6 +14,7 @@
 
 #include "http/origin.h"
 #include "http/request.h"
+#include "http/response.h"
 #include "http/site.h"
 #include "http/verifier.h"
 #include "network/peer.h"

@@ -10,6 +10,8 @@
  */
 #include "http/negotiate.h"
 
+#include "http/date.h"
+
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>

@@ -89,39 +89,6 @@ bool request_has_token(const struct request *request, const char *name, const ch
 /* Is this a token (RFC 9110, 5.6.2)? An empty slice is none. */
 bool http_is_token(struct http_slice slice);
 
-/* The standard phrase of a status; "Unknown" for others. Static. */
-const char *response_status_text(unsigned status);
-
-/* "Sun, 06 Nov 1994 08:49:37 GMT" and NUL (RFC 9110, 5.6.7). */
-#define DATE_CAP 30
-
-/* Formats a time in seconds since 1970; what the format cannot express becomes its nearest date. */
-void date_format(char out[DATE_CAP], int64_t seconds);
-
-/*
- * Reads a date in any of the three forms of RFC 9110, 5.6.7 into seconds since 1970. `now` tells
- * which century a year of two digits means. 0 or -EINVAL.
- */
-int date_parse(struct http_slice text, int64_t now, int64_t *out);
-
-/*
- * The `extra` of a 426: RFC 9110, 15.5.22 and 7.8 want Upgrade, named in Connection; RFC 6455, 4.4
- * wants the version. The second Connection field joins "close" in one list.
- */
-#define RESPONSE_UPGRADE_FIELDS                                                                    \
-	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-
-/*
- * Formats a complete response with `message` and a line end as its text/plain body into `out`, NUL
- * included: Date, Content-Length, Connection, X-Content-Type-Options, Cache-Control: no-store, and
- * `extra` (whole header lines ending in CRLF, or NULL). `flags` are of those below. Returns the
- * length without the NUL, or -ENOSPC.
- */
-#define RESPONSE_HEAD_ONLY 1u /* the body is left out and Content-Length stays */
-#define RESPONSE_PERSISTENT 2u /* the connection stays open: keep-alive instead of close */
-int response_format_error(char *out, size_t cap, unsigned status, const char *message,
-	const char *extra, unsigned flags);
-
 /*
  * Percent-encodes a path, slashes excepted, so that it is one in a Location or in a link, whatever
  * is around it (RFC 3986, 3.3). Length without the NUL, or -ENOSPC.

@@ -13,8 +13,11 @@
  */
 #include "http/site.h"
 
+#include "http/date.h"
 #include "http/listing.h"
+#include "http/mime.h"
 #include "http/negotiate.h"
+#include "http/response.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,7 +29,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -77,66 +79,6 @@ static const struct {
 	{".br", "br"},
 	{".gz", "gzip"},
 };
-
-static const struct {
-	const char *extension;
-	const char *type;
-} types[] = {
-	{"html", "text/html; charset=utf-8"},
-	{"htm", "text/html; charset=utf-8"},
-	{"css", "text/css; charset=utf-8"},
-	{"js", "text/javascript; charset=utf-8"},
-	{"mjs", "text/javascript; charset=utf-8"},
-	{"json", "application/json"},
-	{"map", "application/json"},
-	{"webmanifest", "application/manifest+json"},
-	{"txt", "text/plain; charset=utf-8"},
-	{"log", "text/plain; charset=utf-8"},
-	{"md", "text/markdown; charset=utf-8"},
-	{"csv", "text/csv; charset=utf-8"},
-	{"xml", "text/xml; charset=utf-8"},
-	{"xhtml", "application/xhtml+xml; charset=utf-8"},
-	{"svg", "image/svg+xml; charset=utf-8"},
-	{"png", "image/png"},
-	{"apng", "image/apng"},
-	{"jpg", "image/jpeg"},
-	{"jpeg", "image/jpeg"},
-	{"gif", "image/gif"},
-	{"webp", "image/webp"},
-	{"avif", "image/avif"},
-	{"bmp", "image/bmp"},
-	{"ico", "image/vnd.microsoft.icon"},
-	{"cur", "image/vnd.microsoft.icon"},
-	{"wasm", "application/wasm"},
-	{"pdf", "application/pdf"},
-	{"woff", "font/woff"},
-	{"woff2", "font/woff2"},
-	{"ttf", "font/ttf"},
-	{"otf", "font/otf"},
-	{"mp3", "audio/mpeg"},
-	{"m4a", "audio/mp4"},
-	{"wav", "audio/wav"},
-	{"flac", "audio/flac"},
-	{"opus", "audio/ogg"},
-	{"oga", "audio/ogg"},
-	{"ogg", "audio/ogg"},
-	{"ogv", "video/ogg"},
-	{"mp4", "video/mp4"},
-	{"webm", "video/webm"},
-	{"zip", "application/zip"},
-	{"gz", "application/gzip"},
-};
-
-static const char *type_of(const char *path) {
-	const char *name = strrchr(path, '/');
-	const char *dot = strrchr(name ? name : path, '.');
-	for(size_t at = 0; dot && at < sizeof(types) / sizeof(*types); at++) {
-		if(strcasecmp(dot + 1, types[at].extension) == 0) {
-			return types[at].type;
-		}
-	}
-	return "application/octet-stream";
-}
 
 static void respond_error(const struct request *request, struct site_response *response,
 	unsigned status, const char *message, const char *extra) {
@@ -453,7 +395,7 @@ static void respond_file(const struct request *request, struct lookup *lookup, c
 	if(status == 304) {
 		range.len = 0;
 	} else {
-		add_content(response, type_of(name), range.len);
+		add_content(response, mime_type(name), range.len);
 	}
 	end_head(response, PAGE_POLICY);
 	give_body(request, response, lookup->file.fd, range.first, range.len);

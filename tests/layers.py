@@ -30,7 +30,7 @@ INTERFACE = "websocksy.h"
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 # Parsers and codecs: their tests feed them bytes, so they never see a descriptor.
 WITHOUT_DESCRIPTORS = (
-    "base/utf8", "base/buffer", "websocket", "http/request", "http/negotiate", "http/origin",
+    "base/utf8", "base/buffer", "websocket", "http/request", "http/date", "http/response", "http/mime", "http/basic", "http/negotiate", "http/origin",
     "config/ini", "network/proxy_protocol")
 INPUT_OUTPUT = set(
     "accept accept4 bind close connect creat epoll_create1 epoll_ctl epoll_wait fclose fdopen fopen "

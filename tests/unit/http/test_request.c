@@ -527,87 +527,6 @@ static void test_tokens(void **state) {
 	assert_false(http_is_token(SLICE("")));
 }
 
-static void test_status_texts(void **state) {
-	static const unsigned used[] = {
-		101, 200, 301, 400, 403, 404, 405, 408, 414, 426, 431, 500, 502, 503, 504, 505};
-	(void)state;
-	for(size_t at = 0; at < COUNT(used); at++) {
-		assert_string_not_equal(response_status_text(used[at]), "Unknown");
-	}
-	assert_string_equal(response_status_text(426), "Upgrade Required");
-	assert_string_equal(response_status_text(200), "OK");
-	assert_string_equal(response_status_text(299), "Unknown");
-	assert_string_equal(response_status_text(0), "Unknown");
-}
-
-static void test_dates(void **state) {
-	static const struct {
-		int64_t seconds;
-		const char *date;
-	} cases[] = {
-		{784111777, "Sun, 06 Nov 1994 08:49:37 GMT"},
-		{0, "Thu, 01 Jan 1970 00:00:00 GMT"},
-		{-1, "Thu, 01 Jan 1970 00:00:00 GMT"},
-		{951782400, "Tue, 29 Feb 2000 00:00:00 GMT"},
-		{INT64_MAX, "Fri, 31 Dec 9999 23:59:59 GMT"},
-	};
-	char date[DATE_CAP];
-	(void)state;
-	for(size_t at = 0; at < COUNT(cases); at++) {
-		date_format(date, cases[at].seconds);
-		assert_string_equal(date, cases[at].date);
-	}
-}
-
-/* Behind the Date field, whose value depends on the day. */
-static const char *after_date(const char *response) {
-	const char *date = strstr(response, "\r\nDate: ");
-	assert_non_null(date);
-	const char *end = strstr(date + 2, "\r\n");
-	assert_non_null(end);
-	assert_int_equal(end - date, 2 + 6 + DATE_CAP - 1);
-	return end + 2;
-}
-
-static void test_errors(void **state) {
-	char out[512];
-	(void)state;
-	int len = response_format_error(out, sizeof(out), 404, "no peer", NULL, false);
-	assert_int_equal(len, strlen(out));
-	assert_memory_equal(out, "HTTP/1.1 404 Not Found\r\nDate: ", 30);
-	assert_string_equal(after_date(out),
-		"Content-Type: text/plain; charset=utf-8\r\n"
-		"Content-Length: 8\r\n"
-		"Connection: close\r\n"
-		"X-Content-Type-Options: nosniff\r\n"
-		"Cache-Control: no-store\r\n"
-		"\r\n"
-		"no peer\n");
-	int head = response_format_error(out, sizeof(out), 404, "no peer", NULL, true);
-	assert_int_equal(head, len - 8);
-	assert_non_null(strstr(out, "Content-Length: 8\r\n"));
-	assert_string_equal(out + head - 4, "\r\n\r\n");
-	len = response_format_error(out, sizeof(out), 299, "", "Allow: GET\r\n", false);
-	assert_int_equal(len, strlen(out));
-	assert_memory_equal(out, "HTTP/1.1 299 Unknown\r\n", 22);
-	assert_non_null(strstr(out, "\r\nAllow: GET\r\n\r\n\n"));
-}
-
-static void test_error_room(void **state) {
-	char text[512];
-	int len =
-		response_format_error(text, sizeof(text), 426, "m", RESPONSE_UPGRADE_FIELDS, false);
-	(void)state;
-	assert_true(len > 0);
-	for(size_t cap = 0; cap < (size_t)len + 3; cap++) {
-		struct guard guard = guard_new(NULL, cap);
-		int result = response_format_error(
-			(char *)guard.data, cap, 426, "m", RESPONSE_UPGRADE_FIELDS, false);
-		assert_int_equal(result, cap > (size_t)len ? len : -ENOSPC);
-		guard_free(&guard);
-	}
-}
-
 static const struct {
 	const char *in;
 	size_t len;
@@ -663,60 +582,6 @@ static void test_percent_decoding(void **state) {
 	}
 }
 
-static void test_read_dates(void **state) {
-	static const struct {
-		const char *text;
-		int64_t seconds; /* -1: refused */
-	} dates[] = {
-		{"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
-		{"Sunday, 06-Nov-94 08:49:37 GMT", 784111777},
-		{"Sun Nov  6 08:49:37 1994", 784111777},
-		{"Sun Nov 16 08:49:37 1994", 784111777 + 864000},
-		{"Thu, 01 Jan 1970 00:00:00 GMT", 0},
-		{"Thu, 29 Feb 2024 23:59:60 GMT", 1709251200},
-		{"Monday, 01-Jan-50 00:00:00 GMT", 2524608000},
-		{"Monday, 01-Jan-99 00:00:00 GMT", 915148800},
-		{"Sun, 06 Nov 1994 08:49:37", -1},
-		{"Sun, 06 Nov 1994 08:49:37 GMT+1", -1},
-		{"Sun, 06 Nov 1994 08:49 GMT", -1},
-		{"Sun, 06 nov 1994 08:49:37 GMT", -1},
-		{"Sun, 06 anF 1994 08:49:37 GMT", -1},
-		{"Sun, 32 Nov 1994 08:49:37 GMT", -1},
-		{"Sun, 00 Nov 1994 08:49:37 GMT", -1},
-		{"Sun, 06 Nov 1994 24:49:37 GMT", -1},
-		{"Sun, 06 Nov 1994 08:60:37 GMT", -1},
-		{"Sun, 06 Nov 1994 08:49:-7 GMT", -1},
-		{"Sun, 06 Nov 1894 08:49:37 GMT", -1},
-		{"784111777", -1},
-		{"", -1},
-		{"Sun, 06 Nov 1994 08:49:37 GMT                                        ", -1},
-	};
-	(void)state;
-	for(size_t at = 0; at < sizeof(dates) / sizeof(*dates); at++) {
-		struct guard guard = guard_new(dates[at].text, strlen(dates[at].text));
-		struct http_slice text = {
-			.at = (const char *)guard.data, .len = strlen(dates[at].text)};
-		int64_t seconds = -1;
-		int result = date_parse(text, 1700000000, &seconds);
-		assert_int_equal(result, dates[at].seconds < 0 ? -EINVAL : 0);
-		assert_int_equal(result ? -1 : seconds, dates[at].seconds);
-		guard_free(&guard);
-	}
-}
-
-/* What is formatted reads back, through leap years and the turns of centuries. */
-static void test_dates_both_ways(void **state) {
-	(void)state;
-	for(int64_t when = 0; when < 4102444800; when += 86400 * 13 + 12345) {
-		char text[DATE_CAP];
-		int64_t seconds;
-		date_format(text, when);
-		struct http_slice slice = {.at = text, .len = strlen(text)};
-		assert_int_equal(date_parse(slice, when, &seconds), 0);
-		assert_int_equal(seconds, when);
-	}
-}
-
 /* Every byte is itself or an escape that decodes to it, and none can end an attribute or a line. */
 static void test_percent_encoding(void **state) {
 	char path[256];
@@ -764,11 +629,6 @@ static void test_persistence(void **state) {
 			REQUEST_DONE);
 		assert_int_equal(request_is_persistent(&request), heads[at].persists);
 	}
-	char out[512];
-	assert_true(
-		response_format_error(out, sizeof(out), 404, "m", NULL, RESPONSE_PERSISTENT) > 0);
-	assert_non_null(strstr(out, "\r\nConnection: keep-alive\r\n"));
-	assert_null(strstr(out, "close"));
 }
 
 int main(void) {
@@ -787,13 +647,7 @@ int main(void) {
 		cmocka_unit_test(test_slice_is),
 		cmocka_unit_test(test_elements),
 		cmocka_unit_test(test_tokens),
-		cmocka_unit_test(test_status_texts),
-		cmocka_unit_test(test_dates),
-		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_error_room),
 		cmocka_unit_test(test_percent_decoding),
-		cmocka_unit_test(test_read_dates),
-		cmocka_unit_test(test_dates_both_ways),
 		cmocka_unit_test(test_percent_encoding),
 		cmocka_unit_test(test_persistence),
 	};

@@ -5,6 +5,7 @@
  */
 #include "support.h"
 
+#include "http/response.h"
 #include "http/site.h"
 
 #include <errno.h>
