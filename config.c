@@ -619,14 +619,14 @@ static void parse_origin(struct reader *reader, const struct option *option, con
 	}
 }
 
-static void free_networks(struct proxy_networks *networks) {
+static void free_networks(struct cidr_list *networks) {
 	free(networks->network);
-	*networks = (struct proxy_networks){0};
+	*networks = (struct cidr_list){0};
 }
 
 static void parse_network(struct reader *reader, const struct option *option, const char *text) {
-	struct proxy_networks *trusted = &reader->config->settings.trusted;
-	struct proxy_network network;
+	struct cidr_list *trusted = &reader->config->settings.trusted;
+	struct cidr network;
 	const char *right = "";
 
 	(void)option;
@@ -634,12 +634,11 @@ static void parse_network(struct reader *reader, const struct option *option, co
 		free_networks(trusted);
 		return;
 	}
-	if(proxy_parse_network(text, &network, &right)) {
+	if(cidr_parse(text, &network, &right)) {
 		option_error(reader, "\"%.80s\" %s", text, right);
 		return;
 	}
-	struct proxy_network *grown =
-		realloc(trusted->network, (trusted->count + 1) * sizeof(*grown));
+	struct cidr *grown = realloc(trusted->network, (trusted->count + 1) * sizeof(*grown));
 	if(!grown) {
 		option_error_memory(reader);
 		return;
@@ -1017,14 +1016,14 @@ static void dump_switch(const struct option *option, const struct config *config
 }
 
 static void dump_network(const struct option *option, const struct config *config) {
-	struct proxy_networks trusted = config->settings.trusted;
+	struct cidr_list trusted = config->settings.trusted;
 
 	if(trusted.count == 0) {
 		dump_value(option->name, "");
 	}
 	for(size_t at = 0; at < trusted.count; at++) {
-		char text[PROXY_NETWORK_TEXT];
-		proxy_format_network(&trusted.network[at], text);
+		char text[CIDR_TEXT];
+		cidr_format(&trusted.network[at], text);
 		dump_value(option->name, text);
 	}
 }

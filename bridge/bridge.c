@@ -69,7 +69,7 @@ static int ip_counter_compare(const void *a, const void *b) {
 }
 
 /* An IPv4 address, or the first half of an IPv6 address: one customer has a /64. */
-static bool ip_counter_key(const union proxy_address *address, struct ip_counter *out) {
+static bool ip_counter_key(const union address *address, struct ip_counter *out) {
 	*out = (struct ip_counter){0};
 	if(address->any.sa_family == AF_INET) {
 		memcpy(&out->key[1], &address->in.sin_addr, 4);
@@ -189,7 +189,7 @@ static void admit(
 	}
 	bridge->count++;
 	connection->proxied =
-		proxy_trusts(bridge->config.settings.trusted, &connection->address.any);
+		cidr_list_contains(bridge->config.settings.trusted, &connection->address.any);
 	note_full(bridge);
 	bool welcome = !full && (connection->proxied || ip_counter_enter(bridge, connection));
 	if(welcome || set_over_limit(bridge, connection)) {

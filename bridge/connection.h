@@ -92,8 +92,7 @@ struct connection {
 	struct handshake *handshake; /* until the connection is open */
 	uint64_t id;
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
-	union proxy_address
-		address; /* the client's; once a trusted proxy has told it, the real one */
+	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
 	bool over_limit; /* above the limit on connections: its request is answered with 503 */
 	bool counted; /* counts for its address, see bridge.c */

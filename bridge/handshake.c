@@ -51,8 +51,7 @@ struct handshake {
 	bool proxy_header; /* has to come first; `input` is what there is of it */
 	bool identified; /* the client's address is final */
 	bool shared; /* by clients of a proxy: header fields tell whose a request is */
-	union proxy_address
-		destination; /* what the client connected to, as told by a PROXY header */
+	union address destination; /* what the client connected to, as told by a PROXY header */
 	struct peer_connect *connect;
 	struct tls_context *tls; /* for a TLS peer; one reference */
 	struct peer_address address;
@@ -215,8 +214,8 @@ static bool may_keep(const struct connection *c) {
 }
 
 /* The path of a request's target: a query string may hold what does not belong into a log. */
-static struct http_slice target_path(const struct request *request) {
-	struct http_slice path = request->target;
+static struct slice target_path(const struct request *request) {
+	struct slice path = request->target;
 	const char *query = memchr(path.at, '?', path.len);
 	path.len = query ? (size_t)(query - path.at) : path.len;
 	return path;
@@ -224,7 +223,7 @@ static struct http_slice target_path(const struct request *request) {
 
 static void respond_web(struct connection *c, const struct request *request) {
 	struct site_response response;
-	struct http_slice path = target_path(request);
+	struct slice path = target_path(request);
 	/* An idle connection must not take the place that the page's own WebSocket needs. */
 	site_respond(c->env->web, request, may_keep(c) && !c->env->at_limit(c), &response);
 	const char *user = c->handshake->granted ? c->handshake->user : NULL;
@@ -240,7 +239,7 @@ static void respond_web(struct connection *c, const struct request *request) {
 /* Is this for the option `health`? */
 static bool asks_for_health(const struct connection *c, const struct request *request) {
 	const char *health = c->env->settings->health;
-	struct http_slice path = target_path(request);
+	struct slice path = target_path(request);
 	bool is_read = request_method_is(request, "GET") || request_method_is(request, "HEAD");
 	return health && is_read && !c->handshake->upgrade && path.len == strlen(health) &&
 		memcmp(path.at, health, path.len) == 0;
@@ -274,9 +273,9 @@ static void respond_health(struct connection *c, const struct request *request) 
 
 /* ---- the rules of the upgrade, RFC 6455 section 4.2.1 ---- */
 
-static struct http_slice header_value(const struct request *request, const char *name) {
+static struct slice header_value(const struct request *request, const char *name) {
 	const struct request_header *header = request_find_header(request, name, 0);
-	return header ? header->value : (struct http_slice){0};
+	return header ? header->value : (struct slice){0};
 }
 
 static bool refused(struct upgrade *u, unsigned status, const char *message, const char *extra) {
@@ -303,7 +302,7 @@ static bool check_version(struct upgrade *u) {
 	if(count > 1) {
 		return refused(u, 400, "more than one Sec-WebSocket-Version header", NULL);
 	}
-	if(count == 0 || !http_slice_is(header_value(u->request, "Sec-WebSocket-Version"), "13")) {
+	if(count == 0 || !text_is_nocase(header_value(u->request, "Sec-WebSocket-Version"), "13")) {
 		return refused(
 			u, 426, "this server speaks WebSocket version 13", RESPONSE_UPGRADE_FIELDS);
 	}
@@ -311,7 +310,7 @@ static bool check_version(struct upgrade *u) {
 }
 
 static bool check_key(struct upgrade *u) {
-	struct http_slice key = header_value(u->request, "Sec-WebSocket-Key");
+	struct slice key = header_value(u->request, "Sec-WebSocket-Key");
 	if(request_count_headers(u->request, "Sec-WebSocket-Key") != 1) {
 		return refused(u, 400, "there must be one Sec-WebSocket-Key header", NULL);
 	}
@@ -327,10 +326,10 @@ static bool check_protocols(struct upgrade *u) {
 	const struct request_header *header;
 	for(size_t i = 0; (header = request_find_header(u->request, "Sec-WebSocket-Protocol", i));
 		i++) {
-		struct http_slice list = header->value;
-		struct http_slice name;
-		while(http_next_element(&list, &name)) {
-			if(!http_is_token(name)) {
+		struct slice list = header->value;
+		struct slice name;
+		while(request_next_element(&list, &name)) {
+			if(!text_is_token(name)) {
 				return refused(u, 400, "a subprotocol name is no token", NULL);
 			}
 			u->protocols++;
@@ -341,8 +340,8 @@ static bool check_protocols(struct upgrade *u) {
 
 static bool check_origin(struct upgrade *u) {
 	const struct settings *settings = u->c->env->settings;
-	struct http_slice host = header_value(u->request, "Host");
-	struct http_slice value = header_value(u->request, "Origin");
+	struct slice host = header_value(u->request, "Host");
+	struct slice value = header_value(u->request, "Origin");
 	if(settings->origins == 0) {
 		return true;
 	}
@@ -413,7 +412,7 @@ static const char *injected_subject(const struct connection *c, char buf[INJECTE
 }
 
 static const char *injected_client_address(const struct connection *c, char buf[INJECTED_TEXT]) {
-	proxy_format_host(&c->address.any, buf);
+	address_format_host(&c->address.any, buf);
 	return buf;
 }
 
@@ -431,10 +430,10 @@ static const struct injected_header {
  * Does a client claim to be us? With Websocksy_User, too: who makes variables of fields, as CGI does (RFC 3875,
  * 4.1.18), cannot tell the one from the other.
  */
-static bool is_forged(struct http_slice name) {
+static bool is_forged(struct slice name) {
 	size_t word = strlen(INJECTED_WORD);
-	struct http_slice start = {.at = name.at, .len = word};
-	return name.len > word && http_slice_is(start, INJECTED_WORD) &&
+	struct slice start = {.at = name.at, .len = word};
+	return name.len > word && text_is_nocase(start, INJECTED_WORD) &&
 		(name.at[word] == '-' || name.at[word] == '_');
 }
 
@@ -452,13 +451,13 @@ static void find_pseudo_values(const struct connection *c, struct pseudo_values 
 
 /* The password is none of the backend's business once we have asked for it ourselves. */
 static bool is_passed_on(const struct connection *c, const struct request_header *header) {
-	bool is_secret = c->handshake->granted && http_slice_is(header->name, "Authorization");
+	bool is_secret = c->handshake->granted && text_is_nocase(header->name, "Authorization");
 	return !is_secret && !is_forged(header->name);
 }
 
 /* ---- the question to the backend ---- */
 
-static char *copy_slice(char **at, struct http_slice slice) {
+static char *copy_slice(char **at, struct slice slice) {
 	char *start = *at;
 	if(slice.len > 0) {
 		memcpy(start, slice.at, slice.len);
@@ -489,9 +488,9 @@ static void copy_protocols(struct upgrade *u, char **at) {
 	size_t count = 0;
 	for(size_t i = 0; (header = request_find_header(u->request, "Sec-WebSocket-Protocol", i));
 		i++) {
-		struct http_slice list = header->value;
-		struct http_slice name;
-		while(http_next_element(&list, &name)) {
+		struct slice list = header->value;
+		struct slice name;
+		while(request_next_element(&list, &name)) {
 			u->query.protocol[count++] = copy_slice(at, name);
 		}
 	}
@@ -499,7 +498,7 @@ static void copy_protocols(struct upgrade *u, char **at) {
 }
 
 static char *copy_text(char **at, const char *text) {
-	return copy_slice(at, (struct http_slice){.at = text, .len = strlen(text)});
+	return copy_slice(at, (struct slice){.at = text, .len = strlen(text)});
 }
 
 static void copy_headers(struct upgrade *u, const struct pseudo_values *pseudo, char **at) {
@@ -600,9 +599,9 @@ static bool take_answer(struct upgrade *u, struct backend_answer *answer) {
 		for(size_t i = 0;
 			(header = request_find_header(u->request, "Sec-WebSocket-Protocol", i));
 			i++) {
-			struct http_slice list = header->value;
-			struct http_slice name;
-			while(http_next_element(&list, &name)) {
+			struct slice list = header->value;
+			struct slice name;
+			while(request_next_element(&list, &name)) {
 				if(skip-- == 0) {
 					h->protocol = strndup(name.at, name.len);
 				}
@@ -653,7 +652,7 @@ static void handshake_finish(struct connection *c) {
 static void send_proxy_header(struct connection *c) {
 	struct handshake *h = c->handshake;
 	uint8_t header[PROXY_PROTOCOL_FORMAT_MAX];
-	union proxy_address own = h->destination;
+	union address own = h->destination;
 	socklen_t len = sizeof(own);
 	if(h->address.proxy == PROXY_PROTOCOL_OFF) {
 		return;
@@ -888,7 +887,7 @@ static enum auth_decision authenticate(struct connection *c, const struct reques
 		refuse_user(c, "a user and a password are needed");
 		return LOGIN_DENIED;
 	}
-	struct http_slice value = header_value(request, "Authorization");
+	struct slice value = header_value(request, "Authorization");
 	enum auth_decision decision = LOGIN_DENIED;
 	if(count > 1 || basic_parse(value.at, value.len, &credentials)) {
 		refuse_user(c, "the Authorization header is no Basic authentication");
@@ -918,11 +917,11 @@ static void auth_wait(struct connection *c, const uint8_t *data, size_t len, siz
 
 /* What one kind of field comes to. The lines of a request are one list. */
 static struct forwarded_chain read_proxy_field(
-	const struct request *request, enum forwarded_field field, struct proxy_networks trusted) {
+	const struct request *request, enum forwarded_field field, struct cidr_list trusted) {
 	struct forwarded_chain chain = {0};
 	const char *name = forwarded_field_name(field);
 	for(size_t i = request_count_headers(request, name); i > 0; i--) {
-		struct http_slice value = request_find_header(request, name, i - 1)->value;
+		struct slice value = request_find_header(request, name, i - 1)->value;
 		forwarded_chain_add(&chain, field, value.at, value.len, trusted);
 	}
 	return chain;
@@ -930,7 +929,7 @@ static struct forwarded_chain read_proxy_field(
 
 /* RFC 7239 and its predecessors; forwarded_chain_join() has the rule. */
 static void read_proxy_fields(struct connection *c, const struct request *request) {
-	struct proxy_networks trusted = c->env->settings->trusted;
+	struct cidr_list trusted = c->env->settings->trusted;
 	struct forwarded_chain chain = {0};
 	const char *name = NULL;
 	for(int field = 0; field < FORWARDED_FIELDS; field++) {
@@ -946,8 +945,8 @@ static void read_proxy_fields(struct connection *c, const struct request *reques
 				? "is malformed and ignored"
 				: "contradicts another one; both are ignored");
 	} else if(chain.claim == FORWARDED_CLAIM_ADDRESS) {
-		char proxy[PROXY_HOST_TEXT];
-		proxy_format_host(&c->address.any, proxy);
+		char proxy[ADDRESS_HOST_TEXT];
+		address_format_host(&c->address.any, proxy);
 		c->address = chain.address;
 		connection_log(
 			c, LOG_DEBUG, "the address is from the %s header of %s", name, proxy);
@@ -959,7 +958,7 @@ static void identify(struct connection *c, const struct request *request) {
 	if(!c->proxied || c->handshake->identified) {
 		return;
 	}
-	if(proxy_trusts(c->env->settings->trusted, &c->address.any)) {
+	if(cidr_list_contains(c->env->settings->trusted, &c->address.any)) {
 		c->handshake->shared = true;
 		read_proxy_fields(c, request);
 	}
@@ -991,8 +990,8 @@ static void proxy_header_done(struct connection *c, const struct proxy_protocol_
 	h->proxy_header = false;
 	dynbuf_free(&h->input);
 	if(header->source.any.sa_family != AF_UNSPEC) {
-		char proxy[PROXY_HOST_TEXT];
-		proxy_format_host(&c->address.any, proxy);
+		char proxy[ADDRESS_HOST_TEXT];
+		address_format_host(&c->address.any, proxy);
 		c->address = header->source;
 		h->destination = header->destination;
 		connection_log(c, LOG_DEBUG, "the address is from the PROXY header of %s", proxy);
@@ -1048,7 +1047,7 @@ static bool must_redirect(const struct connection *c) {
 /* redirect-https: the same request, but under TLS. */
 static void redirect(struct connection *c, const struct request *request) {
 	char location[HANDSHAKE_RESPONSE_MAX / 2];
-	struct http_slice host = header_value(request, "Host");
+	struct slice host = header_value(request, "Host");
 	if(host.len == 0 || request->target.at[0] != '/') {
 		respond_status(c, 400, "this server is to be reached with https");
 		return;

@@ -43,7 +43,7 @@ static const char *const date_forms[] = {
 	"w, d m y h:i:s GMT", "w, d-m-c h:i:s GMT", "w m e h:i:s y"};
 
 /* Takes exactly `count` digits off the front. */
-static bool take_digits(struct http_slice *text, size_t count, int *out) {
+static bool take_digits(struct slice *text, size_t count, int *out) {
 	*out = 0;
 	for(size_t at = 0; at < count; at++) {
 		if(at == text->len || !is_digit(text->at[at])) {
@@ -51,14 +51,14 @@ static bool take_digits(struct http_slice *text, size_t count, int *out) {
 		}
 		*out = *out * 10 + (text->at[at] - '0');
 	}
-	*text = (struct http_slice){.at = text->at + count, .len = text->len - count};
+	*text = (struct slice){.at = text->at + count, .len = text->len - count};
 	return true;
 }
 
-static bool take_month(struct http_slice *text, int *out) {
+static bool take_month(struct slice *text, int *out) {
 	for(*out = 0; text->len >= 3 && *out < 12; (*out)++) {
 		if(memcmp(text->at, months[*out], 3) == 0) {
-			*text = (struct http_slice){.at = text->at + 3, .len = text->len - 3};
+			*text = (struct slice){.at = text->at + 3, .len = text->len - 3};
 			return true;
 		}
 	}
@@ -66,25 +66,25 @@ static bool take_month(struct http_slice *text, int *out) {
 }
 
 /* The weekday says nothing that the date does not. */
-static bool skip_letters(struct http_slice *text) {
+static bool skip_letters(struct slice *text) {
 	size_t len = 0;
 	while(len < text->len && is_alphanumeric(text->at[len])) {
 		len++;
 	}
-	*text = (struct http_slice){.at = text->at + len, .len = text->len - len};
+	*text = (struct slice){.at = text->at + len, .len = text->len - len};
 	return len > 0;
 }
 
-static bool take_literal(struct http_slice *text, char c) {
+static bool take_literal(struct slice *text, char c) {
 	if(text->len == 0 || text->at[0] != c) {
 		return false;
 	}
-	*text = (struct http_slice){.at = text->at + 1, .len = text->len - 1};
+	*text = (struct slice){.at = text->at + 1, .len = text->len - 1};
 	return true;
 }
 
 /* The year that ends in these digits and is at most 50 years ahead (RFC 9110, 5.6.7). */
-static bool take_short_year(struct http_slice *text, int64_t now, int *out) {
+static bool take_short_year(struct slice *text, int64_t now, int *out) {
 	time_t when = (time_t)now;
 	struct tm tm;
 	int digits;
@@ -98,7 +98,7 @@ static bool take_short_year(struct http_slice *text, int64_t now, int *out) {
 	return true;
 }
 
-static bool take_field(struct http_slice *text, char field, int64_t now, struct tm *tm) {
+static bool take_field(struct slice *text, char field, int64_t now, struct tm *tm) {
 	switch(field) {
 	case 'w':
 		return skip_letters(text);
@@ -123,7 +123,7 @@ static bool take_field(struct http_slice *text, char field, int64_t now, struct 
 	}
 }
 
-static bool read_form(struct http_slice text, const char *form, int64_t now, struct tm *tm) {
+static bool read_form(struct slice text, const char *form, int64_t now, struct tm *tm) {
 	*tm = (struct tm){0};
 	for(; *form; form++) {
 		if(!take_field(&text, *form, now, tm)) {
@@ -133,7 +133,7 @@ static bool read_form(struct http_slice text, const char *form, int64_t now, str
 	return text.len == 0;
 }
 
-int date_parse(struct http_slice text, int64_t now, int64_t *out) {
+int date_parse(struct slice text, int64_t now, int64_t *out) {
 	struct tm tm;
 	bool found = false;
 	for(size_t at = 0; !found && at < sizeof(date_forms) / sizeof(*date_forms); at++) {

@@ -18,5 +18,5 @@ void date_format(char out[DATE_CAP], int64_t seconds);
  * Reads a date in any of the three forms of RFC 9110, 5.6.7 into seconds since 1970. `now` tells
  * which century a year of two digits means. 0 or -EINVAL.
  */
-int date_parse(struct http_slice text, int64_t now, int64_t *out);
+int date_parse(struct slice text, int64_t now, int64_t *out);
 #endif

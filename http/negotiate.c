@@ -22,21 +22,21 @@ static bool is_digit(char c) {
 	return c >= '0' && c <= '9';
 }
 
-static bool starts_with(struct http_slice slice, const char *text) {
+static bool starts_with(struct slice slice, const char *text) {
 	size_t len = strlen(text);
 	return slice.len >= len && strncasecmp(slice.at, text, len) == 0;
 }
 
-static struct http_slice cut_front(struct http_slice slice, size_t len) {
-	return (struct http_slice){.at = slice.at + len, .len = slice.len - len};
+static struct slice cut_front(struct slice slice, size_t len) {
+	return (struct slice){.at = slice.at + len, .len = slice.len - len};
 }
 
-static bool slice_equals(struct http_slice slice, const char *text) {
+static bool slice_equals(struct slice slice, const char *text) {
 	return slice.len == strlen(text) && memcmp(slice.at, text, slice.len) == 0;
 }
 
 /* The value of a field that is there once. */
-static bool single_value(const struct request *request, const char *name, struct http_slice *out) {
+static bool single_value(const struct request *request, const char *name, struct slice *out) {
 	const struct request_header *header = request_find_header(request, name, 0);
 	if(!header || request_find_header(request, name, 1)) {
 		return false;
@@ -52,9 +52,9 @@ static bool names_etag(
 	const struct request *request, const char *name, const char *etag, bool weak) {
 	const struct request_header *header;
 	for(size_t at = 0; (header = request_find_header(request, name, at)); at++) {
-		struct http_slice list = header->value;
-		struct http_slice element;
-		while(http_next_element(&list, &element)) {
+		struct slice list = header->value;
+		struct slice element;
+		while(request_next_element(&list, &element)) {
 			if(weak && element.len > 2 && memcmp(element.at, "W/", 2) == 0) {
 				element = cut_front(element, 2);
 			}
@@ -68,7 +68,7 @@ static bool names_etag(
 
 /* Is the file what the client demands it to be? RFC 9110, 13.2.2: a tag takes precedence over a date. */
 static bool is_as_demanded(const struct request *request, const struct negotiate_file *file) {
-	struct http_slice value;
+	struct slice value;
 	int64_t since;
 	if(request_find_header(request, "If-Match", 0)) {
 		return names_etag(request, "If-Match", file->etag, false);
@@ -79,7 +79,7 @@ static bool is_as_demanded(const struct request *request, const struct negotiate
 
 /* The same for what the client has already. */
 static bool is_known(const struct request *request, const struct negotiate_file *file) {
-	struct http_slice value;
+	struct slice value;
 	int64_t since;
 	if(request_find_header(request, "If-None-Match", 0)) {
 		return names_etag(request, "If-None-Match", file->etag, true);
@@ -95,7 +95,7 @@ static bool is_known(const struct request *request, const struct negotiate_file 
  * cannot have changed twice within it (RFC 9110, 8.8.2.2).
  */
 static bool range_applies(const struct request *request, const struct negotiate_file *file) {
-	struct http_slice value;
+	struct slice value;
 	int64_t date;
 	if(!request_find_header(request, "If-Range", 0)) {
 		return true;
@@ -110,7 +110,7 @@ static bool range_applies(const struct request *request, const struct negotiate_
 }
 
 /* Takes a number off the front; what is too large for the type is as large as it goes. */
-static bool take_number(struct http_slice *text, uint64_t *out) {
+static bool take_number(struct slice *text, uint64_t *out) {
 	size_t len = 0;
 	*out = 0;
 	for(; len < text->len && is_digit(text->at[len]); len++) {
@@ -125,7 +125,7 @@ static bool take_number(struct http_slice *text, uint64_t *out) {
 
 /* "-n": the last n bytes. */
 static unsigned read_suffix(
-	struct http_slice text, const struct negotiate_file *file, struct negotiate_range *range) {
+	struct slice text, const struct negotiate_file *file, struct negotiate_range *range) {
 	uint64_t len;
 	if(!take_number(&text, &len) || text.len > 0) {
 		return 200;
@@ -140,7 +140,7 @@ static unsigned read_suffix(
 
 /* "a-" or "a-b", both included. */
 static unsigned read_range(
-	struct http_slice text, const struct negotiate_file *file, struct negotiate_range *range) {
+	struct slice text, const struct negotiate_file *file, struct negotiate_range *range) {
 	uint64_t first;
 	uint64_t last = UINT64_MAX;
 	if(text.len > 0 && text.at[0] == '-') {
@@ -163,15 +163,15 @@ static unsigned read_range(
 
 static unsigned find_range(const struct request *request, const struct negotiate_file *file,
 	struct negotiate_range *range) {
-	struct http_slice list;
-	struct http_slice only;
-	struct http_slice second;
+	struct slice list;
+	struct slice only;
+	struct slice second;
 	if(!single_value(request, "Range", &list) || !starts_with(list, "bytes=") ||
 		!range_applies(request, file)) {
 		return 200;
 	}
 	list = cut_front(list, strlen("bytes="));
-	if(!http_next_element(&list, &only) || http_next_element(&list, &second)) {
+	if(!request_next_element(&list, &only) || request_next_element(&list, &second)) {
 		return 200;
 	}
 	return read_range(only, file, range);
@@ -191,7 +191,7 @@ unsigned negotiate_status(const struct request *request, const struct negotiate_
 
 /* ---- content codings ---- */
 
-static struct http_slice trim_front(struct http_slice slice) {
+static struct slice trim_front(struct slice slice) {
 	while(slice.len > 0 && (slice.at[0] == ' ' || slice.at[0] == '\t')) {
 		slice = cut_front(slice, 1);
 	}
@@ -199,7 +199,7 @@ static struct http_slice trim_front(struct http_slice slice) {
 }
 
 /* "0", "0.5", "1.000" in thousandths; 0 for what is malformed. */
-static unsigned read_quality(struct http_slice text) {
+static unsigned read_quality(struct slice text) {
 	unsigned value = 0;
 	unsigned unit = QUALITY_ONE;
 	if(text.len == 0 || text.len > 5 || (text.len > 1 && text.at[1] != '.')) {
@@ -219,13 +219,13 @@ static unsigned read_quality(struct http_slice text) {
 }
 
 /* Cuts ";q=..." off an element; the quality that it names, or 1. */
-static unsigned take_quality(struct http_slice *element) {
+static unsigned take_quality(struct slice *element) {
 	const char *semicolon = memchr(element->at, ';', element->len);
 	if(!semicolon) {
 		return QUALITY_ONE;
 	}
 	size_t len = (size_t)(semicolon - element->at);
-	struct http_slice weight = trim_front(cut_front(*element, len + 1));
+	struct slice weight = trim_front(cut_front(*element, len + 1));
 	while(len > 0 && (element->at[len - 1] == ' ' || element->at[len - 1] == '\t')) {
 		len--;
 	}
@@ -238,14 +238,14 @@ unsigned negotiate_quality(const struct request *request, const char *coding) {
 	bool is_identity = strcmp(coding, "identity") == 0;
 	unsigned others = is_identity ? 1 : 0;
 	for(size_t at = 0; (header = request_find_header(request, "Accept-Encoding", at)); at++) {
-		struct http_slice list = header->value;
-		struct http_slice element;
-		while(http_next_element(&list, &element)) {
+		struct slice list = header->value;
+		struct slice element;
+		while(request_next_element(&list, &element)) {
 			unsigned quality = take_quality(&element);
-			if(http_slice_is(element, coding)) {
+			if(text_is_nocase(element, coding)) {
 				return quality;
 			}
-			if(http_slice_is(element, "*")) {
+			if(text_is_nocase(element, "*")) {
 				others = quality;
 			}
 		}

@@ -53,7 +53,7 @@ static bool is_white(char c) {
 	return c == ' ' || c == '\t';
 }
 
-static struct http_slice trim(struct http_slice slice) {
+static struct slice trim(struct slice slice) {
 	while(slice.len > 0 && is_white(slice.at[0])) {
 		slice.at++;
 		slice.len--;
@@ -65,12 +65,12 @@ static struct http_slice trim(struct http_slice slice) {
 }
 
 /* Takes what stands before the first `c` off the front of `*rest`, and the `c` with it. */
-static bool split(struct http_slice *rest, char c, struct http_slice *front) {
+static bool split(struct slice *rest, char c, struct slice *front) {
 	const char *found = rest->len > 0 ? memchr(rest->at, c, rest->len) : NULL;
 	if(!found) {
 		return false;
 	}
-	*front = (struct http_slice){.at = rest->at, .len = (size_t)(found - rest->at)};
+	*front = (struct slice){.at = rest->at, .len = (size_t)(found - rest->at)};
 	rest->at += front->len + 1;
 	rest->len -= front->len + 1;
 	return true;
@@ -78,10 +78,10 @@ static bool split(struct http_slice *rest, char c, struct http_slice *front) {
 
 /* An address in brackets, of which `host` starts with the first; `*rest` is what follows the
  * second. */
-static bool take_ipv6(struct http_slice host, struct http_slice *rest) {
+static bool take_ipv6(struct slice host, struct slice *rest) {
 	char text[INET6_ADDRSTRLEN];
 	struct in6_addr address;
-	struct http_slice literal;
+	struct slice literal;
 	host.at++;
 	host.len--;
 	if(!split(&host, ']', &literal) || literal.len >= sizeof(text)) {
@@ -94,18 +94,18 @@ static bool take_ipv6(struct http_slice host, struct http_slice *rest) {
 }
 
 /* RFC 3986, 3.2.2, without the comma: two Host fields that a proxy has joined are no name. */
-static bool take_name(struct http_slice host, struct http_slice *rest) {
+static bool take_name(struct slice host, struct slice *rest) {
 	size_t len = 0;
 	while(len < host.len &&
 		(is_alphanumeric(host.at[len]) || is_one_of(host.at[len], "-._~%!$&'()*+;="))) {
 		len++;
 	}
-	*rest = (struct http_slice){.at = host.at + len, .len = host.len - len};
+	*rest = (struct slice){.at = host.at + len, .len = host.len - len};
 	return len > 0;
 }
 
 /* The empty port ("host:") is allowed by RFC 3986, 3.2.3. */
-static bool is_port(struct http_slice port) {
+static bool is_port(struct slice port) {
 	unsigned long value = 0;
 	for(size_t at = 0; at < port.len; at++) {
 		if(!is_digit(port.at[at])) {
@@ -120,8 +120,8 @@ static bool is_port(struct http_slice port) {
 }
 
 /* Could this be host[:port]? */
-static bool is_authority(struct http_slice text) {
-	struct http_slice rest;
+static bool is_authority(struct slice text) {
+	struct slice rest;
 	bool good =
 		text.len > 0 && text.at[0] == '[' ? take_ipv6(text, &rest) : take_name(text, &rest);
 	if(!good) {
@@ -130,12 +130,11 @@ static bool is_authority(struct http_slice text) {
 	if(rest.len == 0) {
 		return true;
 	}
-	return rest.at[0] == ':' &&
-		is_port((struct http_slice){.at = rest.at + 1, .len = rest.len - 1});
+	return rest.at[0] == ':' && is_port((struct slice){.at = rest.at + 1, .len = rest.len - 1});
 }
 
 /* Cuts "scheme://authority" off the front of `*target` (RFC 9112, 3.2.2). */
-static bool reduce_absolute(struct http_slice *target, struct http_slice *authority) {
+static bool reduce_absolute(struct slice *target, struct slice *authority) {
 	size_t skip = 0;
 	for(size_t at = 0; skip == 0 && at < sizeof(absolute_schemes) / sizeof(*absolute_schemes);
 		at++) {
@@ -147,7 +146,7 @@ static bool reduce_absolute(struct http_slice *target, struct http_slice *author
 	if(skip == 0) {
 		return false;
 	}
-	struct http_slice rest = {.at = target->at + skip, .len = target->len - skip};
+	struct slice rest = {.at = target->at + skip, .len = target->len - skip};
 	const char *slash = memchr(rest.at, '/', rest.len);
 	authority->at = rest.at;
 	authority->len = slash ? (size_t)(slash - rest.at) : rest.len;
@@ -160,21 +159,21 @@ static bool reduce_absolute(struct http_slice *target, struct http_slice *author
  * Bytes above 0x7f pass, although RFC 3986 has none: clients that send names in plain UTF-8 mean
  * what they say. A '#' does not: what comes behind it is never sent (RFC 9112, 3.2).
  */
-static bool reduce_target(struct http_slice *target, struct http_slice *authority) {
+static bool reduce_target(struct slice *target, struct slice *authority) {
 	for(size_t at = 0; at < target->len; at++) {
 		if(is_control(target->at[at]) || is_one_of(target->at[at], " #")) {
 			return false;
 		}
 	}
-	*authority = (struct http_slice){.at = NULL, .len = 0};
-	if(target->len > 0 && (target->at[0] == '/' || http_slice_is(*target, "*"))) {
+	*authority = (struct slice){.at = NULL, .len = 0};
+	if(target->len > 0 && (target->at[0] == '/' || text_is_nocase(*target, "*"))) {
 		return true;
 	}
 	return reduce_absolute(target, authority);
 }
 
 static enum request_result parse_version(
-	struct http_slice version, struct request *request, struct request_error *error) {
+	struct slice version, struct request *request, struct request_error *error) {
 	static const char prefix[] = "HTTP/";
 	const size_t major = sizeof(prefix) - 1;
 	if(version.len != major + 3 || memcmp(version.at, prefix, major) != 0 ||
@@ -190,9 +189,9 @@ static enum request_result parse_version(
 }
 
 /* `*authority` is empty unless the target was in absolute form. */
-static enum request_result parse_request_line(struct http_slice line, struct request *request,
-	struct http_slice *authority, struct request_error *error) {
-	if(!split(&line, ' ', &request->method) || !http_is_token(request->method)) {
+static enum request_result parse_request_line(struct slice line, struct request *request,
+	struct slice *authority, struct request_error *error) {
+	if(!split(&line, ' ', &request->method) || !text_is_token(request->method)) {
 		return fail(error, 400, "this is not an HTTP request");
 	}
 	if(!split(&line, ' ', &request->target)) {
@@ -209,7 +208,7 @@ static enum request_result parse_request_line(struct http_slice line, struct req
 
 /* Control characters have been found before the line was complete. */
 static enum request_result parse_field(
-	struct http_slice line, struct request_header *header, struct request_error *error) {
+	struct slice line, struct request_header *header, struct request_error *error) {
 	if(is_white(line.at[0])) {
 		return fail(error, 400, "a header field continues on the next line");
 	}
@@ -219,7 +218,7 @@ static enum request_result parse_field(
 	if(header->name.len > 0 && is_white(header->name.at[header->name.len - 1])) {
 		return fail(error, 400, "there is white space before the colon of a header field");
 	}
-	if(!http_is_token(header->name)) {
+	if(!text_is_token(header->name)) {
 		return fail(error, 400, "the name of a header field is malformed");
 	}
 	header->value = trim(line);
@@ -244,8 +243,8 @@ static enum request_result check_line(
 	const char *before = end > 0 ? memrchr(data, '\n', end) : NULL;
 	size_t start = before ? (size_t)(before - data) + 1 : 0;
 	bool is_first = empty_lines(data, start) == start;
-	struct http_slice line = {.at = data + start, .len = end - start};
-	struct http_slice authority;
+	struct slice line = {.at = data + start, .len = end - start};
+	struct slice authority;
 	if(line.len == 0 && is_first) {
 		return start / 2 < EMPTY_LINES_MAX
 			? REQUEST_MORE
@@ -290,9 +289,9 @@ static enum request_result scan(const char *data, size_t len, size_t *scanned, s
 }
 
 /* The next line of a complete head, which scan() has found to end in CRLF. */
-static struct http_slice next_line(const char *data, size_t len, size_t *at) {
-	struct http_slice line;
-	struct http_slice rest = {.at = data + *at, .len = len - *at};
+static struct slice next_line(const char *data, size_t len, size_t *at) {
+	struct slice line;
+	struct slice rest = {.at = data + *at, .len = len - *at};
 	bool found = split(&rest, '\n', &line);
 	assert(found && line.len > 0);
 	(void)found;
@@ -302,14 +301,14 @@ static struct http_slice next_line(const char *data, size_t len, size_t *at) {
 }
 
 static enum request_result read_lines(const char *data, size_t head_len, struct request *request,
-	struct http_slice *authority, struct request_error *error) {
+	struct slice *authority, struct request_error *error) {
 	size_t at = empty_lines(data, head_len);
 	if(parse_request_line(next_line(data, head_len, &at), request, authority, error) !=
 		REQUEST_DONE) {
 		return REQUEST_BAD;
 	}
 	request->headers = 0;
-	for(struct http_slice line = next_line(data, head_len, &at); line.len > 0;
+	for(struct slice line = next_line(data, head_len, &at); line.len > 0;
 		line = next_line(data, head_len, &at)) {
 		if(request->headers == REQUEST_HEADERS_MAX) {
 			return fail(error, 431, "the request has too many header fields");
@@ -328,7 +327,7 @@ static enum request_result read_lines(const char *data, size_t head_len, struct 
  * both.
  */
 static enum request_result check_host(
-	struct request *request, struct http_slice authority, struct request_error *error) {
+	struct request *request, struct slice authority, struct request_error *error) {
 	size_t count = request_count_headers(request, "Host");
 	if(count == 0 && request->minor >= 1) {
 		return fail(error, 400, "the request has no Host field");
@@ -338,7 +337,7 @@ static enum request_result check_host(
 	}
 	for(size_t at = 0; at < request->headers; at++) {
 		struct request_header *header = &request->header[at];
-		if(!http_slice_is(header->name, "Host")) {
+		if(!text_is_nocase(header->name, "Host")) {
 			continue;
 		}
 		if(!is_authority(header->value)) {
@@ -352,10 +351,9 @@ static enum request_result check_host(
 }
 
 /* Zeros only; several are fine as long as they agree (RFC 9110, 8.6). */
-static enum request_result check_content_length(
-	struct http_slice value, struct request_error *error) {
-	struct http_slice element;
-	if(!http_next_element(&value, &element)) {
+static enum request_result check_content_length(struct slice value, struct request_error *error) {
+	struct slice element;
+	if(!request_next_element(&value, &element)) {
 		return fail(error, 400, "the Content-Length field is malformed");
 	}
 	do {
@@ -370,7 +368,7 @@ static enum request_result check_content_length(
 			return fail(error, 400,
 				"the request announces a body, which is not accepted here");
 		}
-	} while(http_next_element(&value, &element));
+	} while(request_next_element(&value, &element));
 	return REQUEST_DONE;
 }
 
@@ -401,7 +399,7 @@ static enum request_result check_body(const struct request *request, struct requ
 enum request_result request_parse(const char *data, size_t len, size_t *scanned,
 	struct request *request, size_t *head_len, struct request_error *error) {
 	assert(*scanned <= len);
-	struct http_slice authority;
+	struct slice authority;
 	enum request_result result = scan(data, len, scanned, head_len, request, error);
 	if(result != REQUEST_DONE) {
 		return result;
@@ -426,7 +424,7 @@ static char lower(char c) {
 }
 
 /* The lengths first: names of fields begin alike, but few are equally long. */
-static bool is_text(struct http_slice slice, const char *text, size_t len) {
+static bool is_text(struct slice slice, const char *text, size_t len) {
 	if(slice.len != len) {
 		return false;
 	}
@@ -462,12 +460,12 @@ size_t request_count_headers(const struct request *request, const char *name) {
 	return count;
 }
 
-bool http_slice_is(struct http_slice slice, const char *text) {
+bool text_is_nocase(struct slice slice, const char *text) {
 	return is_text(slice, text, strlen(text));
 }
 
 /* Length up to the first comma that is not inside a quoted string (RFC 9110, 5.6.4). */
-static size_t element_len(struct http_slice list) {
+static size_t element_len(struct slice list) {
 	bool quoted = false;
 	for(size_t at = 0; at < list.len; at++) {
 		if(list.at[at] == '"') {
@@ -481,11 +479,11 @@ static size_t element_len(struct http_slice list) {
 	return list.len;
 }
 
-bool http_next_element(struct http_slice *list, struct http_slice *element) {
+bool request_next_element(struct slice *list, struct slice *element) {
 	while(list->len > 0) {
 		size_t len = element_len(*list);
 		size_t used = len < list->len ? len + 1 : len;
-		*element = trim((struct http_slice){.at = list->at, .len = len});
+		*element = trim((struct slice){.at = list->at, .len = len});
 		list->at += used;
 		list->len -= used;
 		if(element->len > 0) {
@@ -498,10 +496,10 @@ bool http_next_element(struct http_slice *list, struct http_slice *element) {
 bool request_has_token(const struct request *request, const char *name, const char *token) {
 	const struct request_header *header;
 	for(size_t at = 0; (header = request_find_header(request, name, at)) != NULL; at++) {
-		struct http_slice list = header->value;
-		struct http_slice element;
-		while(http_next_element(&list, &element)) {
-			if(http_slice_is(element, token)) {
+		struct slice list = header->value;
+		struct slice element;
+		while(request_next_element(&list, &element)) {
+			if(text_is_nocase(element, token)) {
 				return true;
 			}
 		}
@@ -509,7 +507,7 @@ bool request_has_token(const struct request *request, const char *name, const ch
 	return false;
 }
 
-bool http_is_token(struct http_slice slice) {
+bool text_is_token(struct slice slice) {
 	static const bool tchar[UINT8_MAX + 1] = {
 		['0' ... '9'] = true,
 		['a' ... 'z'] = true,
@@ -542,7 +540,7 @@ bool request_is_persistent(const struct request *request) {
 	return request->minor >= 1 && !request_has_token(request, "Connection", "close");
 }
 
-int http_percent_encode(const char *path, char *out, size_t cap) {
+int text_percent_encode(const char *path, char *out, size_t cap) {
 	size_t used = 0;
 	if(cap == 0) {
 		return -ENOSPC;
@@ -568,7 +566,7 @@ static int hex_value(char c) {
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-int http_percent_decode(const char *in, size_t len, char *out, size_t cap) {
+int text_percent_decode(const char *in, size_t len, char *out, size_t cap) {
 	size_t used = 0;
 	for(size_t at = 0; at < len; at++) {
 		char c = in[at];

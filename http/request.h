@@ -10,22 +10,22 @@
 #include <stdint.h>
 
 /* A piece of text in somebody else's memory; not NUL-terminated. */
-struct http_slice {
+struct slice {
 	const char *at;
 	size_t len;
 };
 
 struct request_header {
-	struct http_slice name; /* as received */
-	struct http_slice value; /* without surrounding white space */
+	struct slice name; /* as received */
+	struct slice value; /* without surrounding white space */
 };
 
 /* More fields than this: 431. The length of the head is the caller's limit. */
 #define REQUEST_HEADERS_MAX 128
 
 struct request {
-	struct http_slice method;
-	struct http_slice target; /* begins with '/' or is "*"; absolute forms are reduced */
+	struct slice method;
+	struct slice target; /* begins with '/' or is "*"; absolute forms are reduced */
 	int minor; /* HTTP/1.<minor>; above 1 like 1 (RFC 9110, 2.5) */
 	size_t headers;
 	struct request_header header[REQUEST_HEADERS_MAX];
@@ -74,26 +74,26 @@ const struct request_header *request_find_header(
 size_t request_count_headers(const struct request *request, const char *name);
 
 /* Equal without regard to ASCII case? `text` is NUL-terminated. */
-bool http_slice_is(struct http_slice slice, const char *text);
+bool text_is_nocase(struct slice slice, const char *text);
 
 /*
  * Steps through a comma-separated list (empty elements are skipped; a comma inside a quoted string
  * does not separate): takes the next element, trimmed, off the front of `*list`. False: there is
  * none.
  */
-bool http_next_element(struct http_slice *list, struct http_slice *element);
+bool request_next_element(struct slice *list, struct slice *element);
 
 /* Does any field `name`, taken as a list, hold the token `token` (any case)? */
 bool request_has_token(const struct request *request, const char *name, const char *token);
 
 /* Is this a token (RFC 9110, 5.6.2)? An empty slice is none. */
-bool http_is_token(struct http_slice slice);
+bool text_is_token(struct slice slice);
 
 /*
  * Percent-encodes a path, slashes excepted, so that it is one in a Location or in a link, whatever
  * is around it (RFC 3986, 3.3). Length without the NUL, or -ENOSPC.
  */
-int http_percent_encode(const char *path, char *out, size_t cap);
+int text_percent_encode(const char *path, char *out, size_t cap);
 
 /* Does the client leave the connection open for a further request (RFC 9112, 9.3)? */
 bool request_is_persistent(const struct request *request);
@@ -102,5 +102,5 @@ bool request_is_persistent(const struct request *request);
  * Decodes %XX in `in` to `out` (cap bytes, NUL-terminated) and returns the decoded length, or
  * -EINVAL for a broken escape and -ENOSPC. Decoded NULs are kept: compare the length with strlen.
  */
-int http_percent_decode(const char *in, size_t len, char *out, size_t cap);
+int text_percent_decode(const char *in, size_t len, char *out, size_t cap);
 #endif

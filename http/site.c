@@ -65,7 +65,7 @@ struct opened {
 /* One request on its way to a file. */
 struct lookup {
 	const struct site *site;
-	struct http_slice query; /* behind the path, with its '?'; may be empty */
+	struct slice query; /* behind the path, with its '?'; may be empty */
 	char path[PATH_CAP + SUFFIX_MAX]; /* decoded; begins with '/' */
 	struct opened file;
 	const char *coding; /* the content coding of `file`; NULL: none */
@@ -235,12 +235,12 @@ static bool is_public(const char *path) {
 /* Splits and decodes the target. 0, or the status and message that respond_error it. */
 static unsigned read_target(
 	const struct request *request, struct lookup *lookup, const char **message) {
-	struct http_slice target = request->target;
+	struct slice target = request->target;
 	const char *query = memchr(target.at, '?', target.len);
 	size_t len = query ? (size_t)(query - target.at) : target.len;
-	lookup->query = (struct http_slice){.at = target.at + len, .len = target.len - len};
+	lookup->query = (struct slice){.at = target.at + len, .len = target.len - len};
 	int decoded =
-		http_percent_decode(target.at, len, lookup->path, PATH_CAP - sizeof(INDEX_NAME));
+		text_percent_decode(target.at, len, lookup->path, PATH_CAP - sizeof(INDEX_NAME));
 	if(decoded == -ENOSPC) {
 		*message = "the address is too long";
 		return 414;
@@ -261,7 +261,7 @@ static void respond_redirect(const struct request *request, const struct lookup 
 	struct site_response *response) {
 	char path[SITE_HEAD_MAX / 2];
 	char extra[SITE_HEAD_MAX / 2 + 64];
-	int len = http_percent_encode(lookup->path, path, sizeof(path));
+	int len = text_percent_encode(lookup->path, path, sizeof(path));
 	if(len >= 0) {
 		len = snprintf(extra, sizeof(extra), "Location: %s/%.*s\r\n", path,
 			lookup->query.len > SITE_HEAD_MAX ? SITE_HEAD_MAX : (int)lookup->query.len,

@@ -26,18 +26,18 @@ struct text {
 /* ---- addresses ---- */
 
 /* Addresses are compared and sent as IPv4 wherever they are. */
-static void unmap(union proxy_address *address) {
+static void unmap(union address *address) {
 	if(address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr)) {
 		struct sockaddr_in in = {
 			.sin_family = AF_INET,
 			.sin_port = address->in6.sin6_port,
 		};
 		memcpy(&in.sin_addr, &address->in6.sin6_addr.s6_addr[12], 4);
-		*address = (union proxy_address){.in = in};
+		*address = (union address){.in = in};
 	}
 }
 
-static void map(union proxy_address *address) {
+static void map(union address *address) {
 	struct sockaddr_in6 in6 = {
 		.sin6_family = AF_INET6,
 		.sin6_port = address->in.sin_port,
@@ -48,8 +48,8 @@ static void map(union proxy_address *address) {
 	address->in6 = in6;
 }
 
-static union proxy_address copy_address(const struct sockaddr *from) {
-	union proxy_address address = {0};
+static union address copy_address(const struct sockaddr *from) {
+	union address address = {0};
 	if(from->sa_family == AF_INET) {
 		memcpy(&address.in, from, sizeof(address.in));
 	} else if(from->sa_family == AF_INET6) {
@@ -61,15 +61,15 @@ static union proxy_address copy_address(const struct sockaddr *from) {
 	return address;
 }
 
-static const void *address_bytes(const union proxy_address *address) {
+static const void *address_bytes(const union address *address) {
 	return address->any.sa_family == AF_INET ? (const void *)&address->in.sin_addr
 						 : (const void *)&address->in6.sin6_addr;
 }
 
 /* An IP address without anything around it. Its port stays 0. */
-static bool read_host(struct text text, union proxy_address *out) {
+static bool read_host(struct text text, union address *out) {
 	char copy[INET6_ADDRSTRLEN];
-	*out = (union proxy_address){0};
+	*out = (union address){0};
 	if(text.len == 0 || text.len >= sizeof(copy) || memchr(text.at, '\0', text.len)) {
 		return false;
 	}
@@ -83,7 +83,7 @@ static bool read_host(struct text text, union proxy_address *out) {
 		out->in6.sin6_family = AF_INET6;
 		return true;
 	}
-	*out = (union proxy_address){0};
+	*out = (union address){0};
 	return false;
 }
 
@@ -107,7 +107,7 @@ static bool read_port(struct text text, in_port_t *out) {
 	return value <= UINT16_MAX;
 }
 
-static void set_port(union proxy_address *address, in_port_t port) {
+static void set_port(union address *address, in_port_t port) {
 	if(address->any.sa_family == AF_INET) {
 		address->in.sin_port = port;
 	} else {
@@ -129,14 +129,14 @@ static void format_ipv4(const uint8_t bytes[4], char *out) {
 	}
 }
 
-void proxy_format_host(const struct sockaddr *from, char out[PROXY_HOST_TEXT]) {
-	union proxy_address address = copy_address(from);
+void address_format_host(const struct sockaddr *from, char out[ADDRESS_HOST_TEXT]) {
+	union address address = copy_address(from);
 	if(address.any.sa_family == AF_INET) {
 		format_ipv4(address_bytes(&address), out);
 	} else if(address.any.sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, address_bytes(&address), out, PROXY_HOST_TEXT);
+		inet_ntop(AF_INET6, address_bytes(&address), out, ADDRESS_HOST_TEXT);
 	} else {
-		snprintf(out, PROXY_HOST_TEXT, "%s",
+		snprintf(out, ADDRESS_HOST_TEXT, "%s",
 			address.any.sa_family == AF_UNIX ? "unix" : "unknown");
 	}
 }
@@ -178,12 +178,12 @@ static bool read_bits(const char *slash, unsigned width, unsigned *out) {
 	return *out <= width;
 }
 
-int proxy_parse_network(const char *text, struct proxy_network *out, const char **why) {
-	union proxy_address address;
+int cidr_parse(const char *text, struct cidr *out, const char **why) {
+	union address address;
 	const char *slash = strchr(text, '/');
 	size_t len = slash ? (size_t)(slash - text) : strlen(text);
 	unsigned bits;
-	*out = (struct proxy_network){.family = AF_UNIX};
+	*out = (struct cidr){.family = AF_UNIX};
 	if(strcmp(text, "unix") == 0) {
 		return 0;
 	}
@@ -211,20 +211,20 @@ int proxy_parse_network(const char *text, struct proxy_network *out, const char 
 	return 0;
 }
 
-void proxy_format_network(const struct proxy_network *network, char out[PROXY_NETWORK_TEXT]) {
+void cidr_format(const struct cidr *network, char out[CIDR_TEXT]) {
 	char host[INET6_ADDRSTRLEN];
 	if(network->family == AF_UNIX) {
-		snprintf(out, PROXY_NETWORK_TEXT, "unix");
+		snprintf(out, CIDR_TEXT, "unix");
 		return;
 	}
 	inet_ntop(network->family, network->address, host, sizeof(host));
-	snprintf(out, PROXY_NETWORK_TEXT, "%s/%u", host, network->bits);
+	snprintf(out, CIDR_TEXT, "%s/%u", host, network->bits);
 }
 
-bool proxy_trusts(struct proxy_networks trusted, const struct sockaddr *from) {
-	union proxy_address address = copy_address(from);
+bool cidr_list_contains(struct cidr_list trusted, const struct sockaddr *from) {
+	union address address = copy_address(from);
 	for(size_t at = 0; at < trusted.count; at++) {
-		const struct proxy_network *network = &trusted.network[at];
+		const struct cidr *network = &trusted.network[at];
 		if(network->family != address.any.sa_family) {
 			continue;
 		}
@@ -323,7 +323,7 @@ static bool is_obfuscated(struct text text) {
 }
 
 /* What may stand behind a node's colon: a port, or a name for one. */
-static bool read_node_port(struct text text, union proxy_address *address) {
+static bool read_node_port(struct text text, union address *address) {
 	in_port_t port = 0;
 	if(!is_obfuscated(text) && !read_port(text, &port)) {
 		return false;
@@ -336,13 +336,13 @@ static bool read_node_port(struct text text, union proxy_address *address) {
  * RFC 7239, section 6: "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]", "[2001:db8::1]:80", "unknown", "_name"; the
  * older fields have IPv6 without brackets, too, and nginx calls a client on a Unix socket "unix:".
  */
-static enum forwarded_claim read_node(struct text text, bool bare, union proxy_address *out) {
+static enum forwarded_claim read_node(struct text text, bool bare, union address *out) {
 	const char *close =
 		text.len > 0 && text.at[0] == '[' ? memchr(text.at, ']', text.len) : NULL;
 	const char *colon = memchr(text.at, ':', text.len);
 	struct text host = text;
 	struct text rest = {0};
-	*out = (union proxy_address){0};
+	*out = (union address){0};
 	if(bare && text_is(text, "unix:")) {
 		out->any.sa_family = AF_UNIX;
 		return FORWARDED_CLAIM_ADDRESS;
@@ -393,7 +393,7 @@ static bool read_value(struct text text, struct text *out) {
 }
 
 /* One element of Forwarded: parameters of which `for` counts; RFC 7239, section 4. */
-static enum forwarded_claim read_forwarded(struct text element, union proxy_address *out) {
+static enum forwarded_claim read_forwarded(struct text element, union address *out) {
 	enum forwarded_claim claim = FORWARDED_CLAIM_HIDDEN;
 	bool found = false;
 	while(element.len > 0) {
@@ -420,14 +420,15 @@ static enum forwarded_claim read_forwarded(struct text element, union proxy_addr
 
 /* The caller goes from the last element to the first: up to the one that is no trusted proxy. */
 static void chain_take(struct forwarded_chain *chain, enum forwarded_claim claim,
-	const union proxy_address *address, struct proxy_networks trusted) {
+	const union address *address, struct cidr_list trusted) {
 	chain->claim = claim;
 	chain->address = *address;
-	chain->settled = claim != FORWARDED_CLAIM_ADDRESS || !proxy_trusts(trusted, &address->any);
+	chain->settled =
+		claim != FORWARDED_CLAIM_ADDRESS || !cidr_list_contains(trusted, &address->any);
 }
 
 void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field field,
-	const char *value, size_t len, struct proxy_networks trusted) {
+	const char *value, size_t len, struct cidr_list trusted) {
 	struct text rest = {value, len};
 	if(field == FORWARDED_X_REAL_IP && chain->claim != FORWARDED_CLAIM_NONE) {
 		/* It is no list: of two nobody knows which one the proxy wrote. */
@@ -435,7 +436,7 @@ void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field fie
 		return;
 	}
 	while(rest.len > 0 && !chain->settled) {
-		union proxy_address address = {0};
+		union address address = {0};
 		struct text element = take_last(&rest, field == FORWARDED_STANDARD);
 		if(element.len == 0) {
 			continue;
@@ -450,7 +451,7 @@ void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field fie
 	}
 }
 
-static bool same_host(const union proxy_address *a, const union proxy_address *b) {
+static bool same_host(const union address *a, const union address *b) {
 	size_t len = a->any.sa_family == AF_INET ? sizeof(a->in.sin_addr)
 		: a->any.sa_family == AF_INET6   ? sizeof(a->in6.sin6_addr)
 						 : 0;
@@ -459,13 +460,13 @@ static bool same_host(const union proxy_address *a, const union proxy_address *b
 }
 
 /* Does it name a trusted proxy, and thus nobody in particular? */
-static bool is_weak(const struct forwarded_chain *chain, struct proxy_networks trusted) {
+static bool is_weak(const struct forwarded_chain *chain, struct cidr_list trusted) {
 	return chain->claim == FORWARDED_CLAIM_ADDRESS &&
-		proxy_trusts(trusted, &chain->address.any);
+		cidr_list_contains(trusted, &chain->address.any);
 }
 
-bool forwarded_chain_join(struct forwarded_chain *all, const struct forwarded_chain *told,
-	struct proxy_networks trusted) {
+bool forwarded_chain_join(
+	struct forwarded_chain *all, const struct forwarded_chain *told, struct cidr_list trusted) {
 	if(told->claim == FORWARDED_CLAIM_NONE || all->claim == FORWARDED_CLAIM_BAD ||
 		all->claim == FORWARDED_CLAIM_DISPUTED) {
 		return false;
@@ -512,11 +513,11 @@ static struct text take_word(struct text *rest) {
 	return word;
 }
 
-static bool take_v1_host(struct text *rest, sa_family_t family, union proxy_address *out) {
+static bool take_v1_host(struct text *rest, sa_family_t family, union address *out) {
 	return read_host(take_word(rest), out) && out->any.sa_family == family;
 }
 
-static bool take_v1_port(struct text *rest, union proxy_address *address) {
+static bool take_v1_port(struct text *rest, union address *address) {
 	struct text word = take_word(rest);
 	in_port_t port;
 	if(!read_port(word, &port) || (word.len > 1 && word.at[0] == '0')) {
@@ -589,9 +590,9 @@ static const struct v2_family {
 #define V2_FAMILIES (sizeof(v2_families) / sizeof(v2_families[0]))
 #define V2_PROTOCOLS 3 /* unspecified, stream, datagram */
 
-static union proxy_address read_v2_address(
+static union address read_v2_address(
 	const struct v2_family *family, const uint8_t *address, const uint8_t *port) {
-	union proxy_address out = {.any.sa_family = family->family};
+	union address out = {.any.sa_family = family->family};
 	in_port_t number;
 	if(family->family == AF_INET || family->family == AF_INET6) {
 		void *to = family->family == AF_INET ? (void *)&out.in.sin_addr
@@ -692,16 +693,16 @@ enum proxy_protocol_result proxy_protocol_parse(const uint8_t *data, size_t len,
 
 /* ---- writing it ---- */
 
-static bool is_ip(const union proxy_address *address) {
+static bool is_ip(const union address *address) {
 	return address->any.sa_family == AF_INET || address->any.sa_family == AF_INET6;
 }
 
-static in_port_t port_of(const union proxy_address *address) {
+static in_port_t port_of(const union address *address) {
 	return address->any.sa_family == AF_INET ? address->in.sin_port : address->in6.sin6_port;
 }
 
 static size_t format_v1(
-	const union proxy_address *source, const union proxy_address *destination, uint8_t *out) {
+	const union address *source, const union address *destination, uint8_t *out) {
 	char from[INET6_ADDRSTRLEN];
 	char to[INET6_ADDRSTRLEN];
 	sa_family_t family = source->any.sa_family;
@@ -715,7 +716,7 @@ static size_t format_v1(
 }
 
 static size_t format_v2(
-	const union proxy_address *source, const union proxy_address *destination, uint8_t *out) {
+	const union address *source, const union address *destination, uint8_t *out) {
 	bool ip4 = source->any.sa_family == AF_INET;
 	const struct v2_family *family = &v2_families[ip4 ? 1 : 2];
 	in_port_t ports[2] = {port_of(source), port_of(destination)};
@@ -745,14 +746,14 @@ static size_t format_nobody(enum proxy_protocol_version version, uint8_t *out) {
 
 size_t proxy_protocol_format(enum proxy_protocol_version version, const struct sockaddr *source,
 	const struct sockaddr *destination, uint8_t out[PROXY_PROTOCOL_FORMAT_MAX]) {
-	union proxy_address from = copy_address(source);
-	union proxy_address to = copy_address(destination);
+	union address from = copy_address(source);
+	union address to = copy_address(destination);
 	assert(version != PROXY_PROTOCOL_OFF);
 	if(!is_ip(&from)) {
 		return format_nobody(version, out);
 	}
 	if(!is_ip(&to)) {
-		to = (union proxy_address){.any.sa_family = from.any.sa_family};
+		to = (union address){.any.sa_family = from.any.sa_family};
 	}
 	if(from.any.sa_family != to.any.sa_family) {
 		map(from.any.sa_family == AF_INET ? &from : &to);

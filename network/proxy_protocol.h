@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 /* AF_UNSPEC: none; AF_UNIX: a client on a Unix socket, without its path. Port 0: not known. */
-union proxy_address {
+union address {
 	struct sockaddr any;
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
@@ -22,33 +22,33 @@ union proxy_address {
 /* ---- networks ---- */
 
 /* IPv4 in its mapped form counts as IPv4. */
-struct proxy_network {
+struct cidr {
 	sa_family_t family; /* AF_INET, AF_INET6, or AF_UNIX for all Unix sockets */
 	uint8_t bits; /* of the address that count */
 	uint8_t address[16]; /* the rest is 0; IPv4: the first four */
 };
 
 /* A list of them; whoever fills it frees it. */
-struct proxy_networks {
-	struct proxy_network *network;
+struct cidr_list {
+	struct cidr *network;
 	size_t count;
 };
 
 /* Reads "192.0.2.0/24", "2001:db8::/32", an address, or "unix". 0, or -EINVAL with `*why` static. */
-int proxy_parse_network(const char *text, struct proxy_network *out, const char **why);
+int cidr_parse(const char *text, struct cidr *out, const char **why);
 
-#define PROXY_NETWORK_TEXT 64
+#define CIDR_TEXT 64
 
-/* Formats it as proxy_parse_network() reads it. */
-void proxy_format_network(const struct proxy_network *network, char out[PROXY_NETWORK_TEXT]);
+/* Formats it as cidr_parse() reads it. */
+void cidr_format(const struct cidr *network, char out[CIDR_TEXT]);
 
 /* Is the address in one of the networks? */
-bool proxy_trusts(struct proxy_networks trusted, const struct sockaddr *address);
+bool cidr_list_contains(struct cidr_list trusted, const struct sockaddr *address);
 
-#define PROXY_HOST_TEXT INET6_ADDRSTRLEN
+#define ADDRESS_HOST_TEXT INET6_ADDRSTRLEN
 
 /* Formats the address without its port: "192.0.2.1", "2001:db8::1", "unix"; "unknown" for anything else. */
-void proxy_format_host(const struct sockaddr *address, char out[PROXY_HOST_TEXT]);
+void address_format_host(const struct sockaddr *address, char out[ADDRESS_HOST_TEXT]);
 
 /* ---- header fields ---- */
 
@@ -73,7 +73,7 @@ enum forwarded_claim {
 /* The outcome so far; zero at first. */
 struct forwarded_chain {
 	enum forwarded_claim claim;
-	union proxy_address address;
+	union address address;
 	bool settled; /* what comes in front does not matter */
 };
 
@@ -83,7 +83,7 @@ struct forwarded_chain {
  * everything in front of it may be invented. An element that cannot be read is not trusted.
  */
 void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field field,
-	const char *value, size_t len, struct proxy_networks trusted);
+	const char *value, size_t len, struct cidr_list trusted);
 
 /*
  * Joins what one kind of field has come to with what those before it have, in the order of enum forwarded_field. Many
@@ -92,8 +92,8 @@ void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field fie
  * proxy may tell its next neighbour in one field and the whole chain in another. True: `*all` is now what `*told`
  * is, or it is BAD or DISPUTED because of it.
  */
-bool forwarded_chain_join(struct forwarded_chain *all, const struct forwarded_chain *told,
-	struct proxy_networks trusted);
+bool forwarded_chain_join(
+	struct forwarded_chain *all, const struct forwarded_chain *told, struct cidr_list trusted);
 
 /* ---- the PROXY protocol ---- */
 
@@ -113,8 +113,8 @@ enum proxy_protocol_result {
 #define PROXY_PROTOCOL_HEADER_MAX (16 * 1024)
 
 struct proxy_protocol_header {
-	union proxy_address source; /* AF_UNSPEC: none is told, that of the socket stays */
-	union proxy_address destination; /* the same */
+	union address source; /* AF_UNSPEC: none is told, that of the socket stays */
+	union address destination; /* the same */
 };
 
 /*

@@ -60,8 +60,7 @@ static void test_read_dates(void **state) {
 	(void)state;
 	for(size_t at = 0; at < sizeof(dates) / sizeof(*dates); at++) {
 		struct guard guard = guard_new(dates[at].text, strlen(dates[at].text));
-		struct http_slice text = {
-			.at = (const char *)guard.data, .len = strlen(dates[at].text)};
+		struct slice text = {.at = (const char *)guard.data, .len = strlen(dates[at].text)};
 		int64_t seconds = -1;
 		int result = date_parse(text, 1700000000, &seconds);
 		assert_int_equal(result, dates[at].seconds < 0 ? -EINVAL : 0);
@@ -77,7 +76,7 @@ static void test_dates_both_ways(void **state) {
 		char text[DATE_CAP];
 		int64_t seconds;
 		date_format(text, when);
-		struct http_slice slice = {.at = text, .len = strlen(text)};
+		struct slice slice = {.at = text, .len = strlen(text)};
 		assert_int_equal(date_parse(slice, when, &seconds), 0);
 		assert_int_equal(seconds, when);
 	}

@@ -12,7 +12,7 @@
 #define COUNT(table) (sizeof(table) / sizeof(*(table)))
 #define TEXT(literal) (literal), sizeof(literal) - 1
 #define HOST "Host: example.com\r\n"
-#define SLICE(literal) ((struct http_slice){.at = (literal), .len = sizeof(literal) - 1})
+#define SLICE(literal) ((struct slice){.at = (literal), .len = sizeof(literal) - 1})
 
 /* One reading of one input. */
 struct reading {
@@ -52,7 +52,7 @@ static struct reading read_whole(const char *input, size_t len) {
 	return read_way(input, len, 0);
 }
 
-static void assert_slice(struct http_slice slice, const char *text) {
+static void assert_slice(struct slice slice, const char *text) {
 	if(slice.len != strlen(text) || memcmp(slice.at, text, slice.len) != 0) {
 		fail_msg("\"%.*s\" instead of \"%s\"", (int)slice.len, slice.at, text);
 	}
@@ -472,18 +472,18 @@ static void test_linear_time_lines(void **state) {
 
 static void test_slice_is(void **state) {
 	(void)state;
-	assert_true(http_slice_is(SLICE("WebSocket"), "websocket"));
-	assert_true(http_slice_is(SLICE(""), ""));
-	assert_false(http_slice_is(SLICE("websocke"), "websocket"));
-	assert_false(http_slice_is(SLICE("websockets"), "websocket"));
-	assert_false(http_slice_is(SLICE("websocket\0"), "websocket"));
-	assert_false(http_slice_is(SLICE("@"), "`")); /* differ only in the bit of the case */
-	assert_false(http_slice_is(SLICE("["), "{"));
+	assert_true(text_is_nocase(SLICE("WebSocket"), "websocket"));
+	assert_true(text_is_nocase(SLICE(""), ""));
+	assert_false(text_is_nocase(SLICE("websocke"), "websocket"));
+	assert_false(text_is_nocase(SLICE("websockets"), "websocket"));
+	assert_false(text_is_nocase(SLICE("websocket\0"), "websocket"));
+	assert_false(text_is_nocase(SLICE("@"), "`")); /* differ only in the bit of the case */
+	assert_false(text_is_nocase(SLICE("["), "{"));
 }
 
 static void test_elements(void **state) {
 	static const struct {
-		struct http_slice list;
+		struct slice list;
 		const char *elements[4];
 	} cases[] = {
 		{{TEXT("")}, {NULL}},
@@ -501,13 +501,13 @@ static void test_elements(void **state) {
 	(void)state;
 	for(size_t at = 0; at < COUNT(cases); at++) {
 		struct guard guard = guard_new(cases[at].list.at, cases[at].list.len);
-		struct http_slice list = {.at = (char *)guard.data, .len = cases[at].list.len};
-		struct http_slice element;
+		struct slice list = {.at = (char *)guard.data, .len = cases[at].list.len};
+		struct slice element;
 		for(size_t index = 0; cases[at].elements[index]; index++) {
-			assert_true(http_next_element(&list, &element));
+			assert_true(request_next_element(&list, &element));
 			assert_slice(element, cases[at].elements[index]);
 		}
-		assert_false(http_next_element(&list, &element));
+		assert_false(request_next_element(&list, &element));
 		assert_int_equal(list.len, 0);
 		guard_free(&guard);
 	}
@@ -521,10 +521,9 @@ static void test_tokens(void **state) {
 			(c >= 'A' && c <= 'Z') || c == '!' || c == '#' || c == '$' || c == '%' ||
 			c == '&' || c == '\'' || c == '*' || c == '+' || c == '-' || c == '.' ||
 			c == '^' || c == '_' || c == '`' || c == '|' || c == '~';
-		assert_int_equal(
-			http_is_token((struct http_slice){.at = text, .len = 3}), expected);
+		assert_int_equal(text_is_token((struct slice){.at = text, .len = 3}), expected);
 	}
-	assert_false(http_is_token(SLICE("")));
+	assert_false(text_is_token(SLICE("")));
 }
 
 static const struct {
@@ -564,7 +563,7 @@ static void test_percent_decoding(void **state) {
 						     : (size_t)escapes[at].result + 1;
 		for(size_t cap = 0; cap <= room; cap++) {
 			struct guard out = guard_new(NULL, cap);
-			int result = http_percent_decode(
+			int result = text_percent_decode(
 				(char *)in.data, escapes[at].len, (char *)out.data, cap);
 			if(cap == room) {
 				assert_int_equal(result, escapes[at].result);
@@ -592,15 +591,15 @@ static void test_percent_encoding(void **state) {
 		path[byte - 1] = (char)byte;
 	}
 	path[255] = '\0';
-	int len = http_percent_encode(path, encoded, sizeof(encoded));
+	int len = text_percent_encode(path, encoded, sizeof(encoded));
 	assert_int_equal(len, strlen(encoded));
 	assert_int_equal(strcspn(encoded, " \"'&<>?#:\\\r\n\t;"), len);
-	assert_int_equal(http_percent_decode(encoded, (size_t)len, decoded, sizeof(decoded)), 255);
+	assert_int_equal(text_percent_decode(encoded, (size_t)len, decoded, sizeof(decoded)), 255);
 	assert_string_equal(decoded, path);
-	assert_int_equal(http_percent_encode("a/b", encoded, sizeof(encoded)), 3);
+	assert_int_equal(text_percent_encode("a/b", encoded, sizeof(encoded)), 3);
 	assert_string_equal(encoded, "a/b");
 	for(size_t cap = 0; cap < (size_t)len; cap++) {
-		assert_int_equal(http_percent_encode(path, encoded, cap), -ENOSPC);
+		assert_int_equal(text_percent_encode(path, encoded, cap), -ENOSPC);
 	}
 }
 

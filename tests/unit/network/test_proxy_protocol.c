@@ -14,9 +14,9 @@
 /* "192.0.2.1 80", "2001:db8::1 80", "unix", "none" */
 #define SHOWN 80
 
-static void show(const union proxy_address *address, char out[SHOWN]) {
-	char host[PROXY_HOST_TEXT];
-	proxy_format_host(&address->any, host);
+static void show(const union address *address, char out[SHOWN]) {
+	char host[ADDRESS_HOST_TEXT];
+	address_format_host(&address->any, host);
 	if(address->any.sa_family == AF_UNSPEC) {
 		strcpy(out, "none");
 	} else if(address->any.sa_family == AF_UNIX) {
@@ -27,8 +27,8 @@ static void show(const union proxy_address *address, char out[SHOWN]) {
 	}
 }
 
-static union proxy_address address_of(const char *text, uint16_t port) {
-	union proxy_address address = {0};
+static union address address_of(const char *text, uint16_t port) {
+	union address address = {0};
 	if(inet_pton(AF_INET, text, &address.in.sin_addr) == 1) {
 		address.in.sin_family = AF_INET;
 		address.in.sin_port = htons(port);
@@ -72,22 +72,22 @@ static void test_networks(void **state) {
 	};
 	(void)state;
 	for(size_t i = 0; i < COUNT(cases); i++) {
-		struct proxy_network network;
+		struct cidr network;
 		const char *why = NULL;
-		char text[PROXY_NETWORK_TEXT];
-		assert_int_equal(proxy_parse_network(cases[i].text, &network, &why), 0);
-		proxy_format_network(&network, text);
+		char text[CIDR_TEXT];
+		assert_int_equal(cidr_parse(cases[i].text, &network, &why), 0);
+		cidr_format(&network, text);
 		assert_string_equal(text, cases[i].shown);
-		struct proxy_networks trusted = {&network, 1};
+		struct cidr_list trusted = {&network, 1};
 		for(size_t j = 0; j < COUNT(cases[i].inside) && cases[i].inside[j]; j++) {
-			union proxy_address address = address_of(cases[i].inside[j], 5);
-			if(!proxy_trusts(trusted, &address.any)) {
+			union address address = address_of(cases[i].inside[j], 5);
+			if(!cidr_list_contains(trusted, &address.any)) {
 				fail_msg("%s is not in %s", cases[i].inside[j], text);
 			}
 		}
 		for(size_t j = 0; j < COUNT(cases[i].outside) && cases[i].outside[j]; j++) {
-			union proxy_address address = address_of(cases[i].outside[j], 5);
-			if(proxy_trusts(trusted, &address.any)) {
+			union address address = address_of(cases[i].outside[j], 5);
+			if(cidr_list_contains(trusted, &address.any)) {
 				fail_msg("%s is in %s", cases[i].outside[j], text);
 			}
 		}
@@ -134,9 +134,9 @@ static void test_network_errors(void **state) {
 	};
 	(void)state;
 	for(size_t i = 0; i < COUNT(cases); i++) {
-		struct proxy_network network;
+		struct cidr network;
 		const char *why = NULL;
-		if(proxy_parse_network(cases[i].text, &network, &why) != -EINVAL) {
+		if(cidr_parse(cases[i].text, &network, &why) != -EINVAL) {
 			fail_msg("\"%s\" was taken", cases[i].text);
 		}
 		if(!strstr(why, cases[i].why)) {
@@ -146,9 +146,9 @@ static void test_network_errors(void **state) {
 }
 
 static void test_no_networks_trust_nobody(void **state) {
-	union proxy_address address = address_of("127.0.0.1", 1);
+	union address address = address_of("127.0.0.1", 1);
 	(void)state;
-	assert_false(proxy_trusts((struct proxy_networks){0}, &address.any));
+	assert_false(cidr_list_contains((struct cidr_list){0}, &address.any));
 }
 
 /* ---- header fields ---- */
@@ -270,19 +270,19 @@ static const struct field_case {
 	{R, {"nonsense"}, NULL},
 };
 
-static struct proxy_network trusted_networks[3];
+static struct cidr trusted_networks[3];
 
-static struct proxy_networks trusted_list(void) {
+static struct cidr_list trusted_list(void) {
 	static const char *const texts[] = {"10.0.0.0/8", "fd00::/8", "unix"};
 	const char *why;
 	for(size_t i = 0; i < COUNT(texts); i++) {
-		assert_int_equal(proxy_parse_network(texts[i], &trusted_networks[i], &why), 0);
+		assert_int_equal(cidr_parse(texts[i], &trusted_networks[i], &why), 0);
 	}
-	return (struct proxy_networks){trusted_networks, COUNT(texts)};
+	return (struct cidr_list){trusted_networks, COUNT(texts)};
 }
 
 static void test_fields(void **state) {
-	struct proxy_networks trusted = trusted_list();
+	struct cidr_list trusted = trusted_list();
 	(void)state;
 	for(size_t i = 0; i < COUNT(field_cases); i++) {
 		const struct field_case *one = &field_cases[i];
@@ -352,7 +352,7 @@ static void show_chain(const struct forwarded_chain *chain, char out[SHOWN]) {
 }
 
 static void test_joined_fields(void **state) {
-	struct proxy_networks trusted = trusted_list();
+	struct cidr_list trusted = trusted_list();
 	(void)state;
 	for(size_t i = 0; i < COUNT(join_cases); i++) {
 		struct forwarded_chain all = {0};
@@ -378,7 +378,7 @@ static void test_joined_fields(void **state) {
 
 /* No byte can make it read outside of the value, and a NUL is no end. */
 static void test_field_bytes(void **state) {
-	struct proxy_networks trusted = trusted_list();
+	struct cidr_list trusted = trusted_list();
 	static const char start[] = "for=203.0.113.9";
 	(void)state;
 	for(int byte = 0; byte < 256; byte++) {
@@ -649,8 +649,8 @@ static void test_formatting(void **state) {
 	};
 	(void)state;
 	for(size_t i = 0; i < COUNT(cases); i++) {
-		union proxy_address source = address_of(cases[i].source, 4711);
-		union proxy_address destination = address_of(cases[i].destination, 8001);
+		union address source = address_of(cases[i].source, 4711);
+		union address destination = address_of(cases[i].destination, 8001);
 		struct guard guard = guard_new(NULL, PROXY_PROTOCOL_FORMAT_MAX);
 		size_t len = proxy_protocol_format(
 			PROXY_PROTOCOL_V1, &source.any, &destination.any, guard.data);
@@ -674,7 +674,7 @@ static void test_formatting(void **state) {
 
 /* Two wildcards of the longest kind and ports: the longest line there is. */
 static void test_longest_line_fits(void **state) {
-	union proxy_address address = address_of(LONG_6, 65535);
+	union address address = address_of(LONG_6, 65535);
 	uint8_t out[PROXY_PROTOCOL_FORMAT_MAX];
 	(void)state;
 	assert_int_equal(
@@ -687,9 +687,9 @@ static void test_hosts(void **state) {
 		{"unix", "unix"}, {"?", "unknown"}, {LONG_6, LONG_6}};
 	(void)state;
 	for(size_t i = 0; i < COUNT(hosts); i++) {
-		union proxy_address address = address_of(hosts[i][0], 80);
-		char text[PROXY_HOST_TEXT];
-		proxy_format_host(&address.any, text);
+		union address address = address_of(hosts[i][0], 80);
+		char text[ADDRESS_HOST_TEXT];
+		address_format_host(&address.any, text);
 		assert_string_equal(text, hosts[i][1]);
 	}
 }
@@ -701,9 +701,9 @@ static void test_ipv4_as_inet_ntop(void **state) {
 		struct sockaddr_in in = {.sin_family = AF_INET};
 		in.sin_addr.s_addr = htonl(0xc80a0963u ^ (at & 255) << 8 * (at / 256));
 		char wanted[INET_ADDRSTRLEN];
-		char text[PROXY_HOST_TEXT];
+		char text[ADDRESS_HOST_TEXT];
 		inet_ntop(AF_INET, &in.sin_addr, wanted, sizeof(wanted));
-		proxy_format_host((const struct sockaddr *)&in, text);
+		address_format_host((const struct sockaddr *)&in, text);
 		assert_string_equal(text, wanted);
 	}
 }
