@@ -8,6 +8,7 @@
  */
 #include "http/basic.h"
 
+#include "base/text.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -16,14 +17,10 @@
 
 #include <nettle/base64.h>
 
-static bool is_digit(char c) {
-	return c >= '0' && c <= '9';
-}
-
 /* RFC 7617, section 2: neither has control characters. */
 bool basic_is_text(const char *text, size_t len) {
 	for(size_t i = 0; i < len; i++) {
-		if((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
+		if(text_is_control(text[i])) {
 			return false;
 		}
 	}
@@ -37,9 +34,7 @@ static bool is_base64(const char *text, size_t len) {
 		padding++;
 	}
 	for(size_t i = 0; i < len - padding; i++) {
-		char c = text[i];
-		if(!is_digit(c) && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '+' &&
-			c != '/') {
+		if(!text_is_base64(text[i])) {
 			return false;
 		}
 	}

@@ -14,14 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-static bool is_digit(char c) {
-	return c >= '0' && c <= '9';
-}
-
-static bool is_alphanumeric(char c) {
-	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static const char months[12][4] = {
 	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
@@ -46,19 +38,19 @@ static const char *const date_forms[] = {
 static bool take_digits(struct slice *text, size_t count, int *out) {
 	*out = 0;
 	for(size_t at = 0; at < count; at++) {
-		if(at == text->len || !is_digit(text->at[at])) {
+		if(at == text->len || !text_is_digit(text->at[at])) {
 			return false;
 		}
 		*out = *out * 10 + (text->at[at] - '0');
 	}
-	*text = (struct slice){.at = text->at + count, .len = text->len - count};
+	*text = text_skip(*text, count);
 	return true;
 }
 
 static bool take_month(struct slice *text, int *out) {
 	for(*out = 0; text->len >= 3 && *out < 12; (*out)++) {
 		if(memcmp(text->at, months[*out], 3) == 0) {
-			*text = (struct slice){.at = text->at + 3, .len = text->len - 3};
+			*text = text_skip(*text, 3);
 			return true;
 		}
 	}
@@ -68,19 +60,11 @@ static bool take_month(struct slice *text, int *out) {
 /* The weekday says nothing that the date does not. */
 static bool skip_letters(struct slice *text) {
 	size_t len = 0;
-	while(len < text->len && is_alphanumeric(text->at[len])) {
+	while(len < text->len && text_is_alphanumeric(text->at[len])) {
 		len++;
 	}
-	*text = (struct slice){.at = text->at + len, .len = text->len - len};
+	*text = text_skip(*text, len);
 	return len > 0;
-}
-
-static bool take_literal(struct slice *text, char c) {
-	if(text->len == 0 || text->at[0] != c) {
-		return false;
-	}
-	*text = (struct slice){.at = text->at + 1, .len = text->len - 1};
-	return true;
 }
 
 /* The year that ends in these digits and is at most 50 years ahead (RFC 9110, 5.6.7). */
@@ -105,7 +89,7 @@ static bool take_field(struct slice *text, char field, int64_t now, struct tm *t
 	case 'd':
 		return take_digits(text, 2, &tm->tm_mday);
 	case 'e': /* filled with a blank */
-		return take_digits(text, take_literal(text, ' ') ? 1 : 2, &tm->tm_mday);
+		return take_digits(text, text_take_char(text, ' ') ? 1 : 2, &tm->tm_mday);
 	case 'm':
 		return take_month(text, &tm->tm_mon);
 	case 'y':
@@ -119,7 +103,7 @@ static bool take_field(struct slice *text, char field, int64_t now, struct tm *t
 	case 's':
 		return take_digits(text, 2, &tm->tm_sec);
 	default:
-		return take_literal(text, field);
+		return text_take_char(text, field);
 	}
 }
 

@@ -4,7 +4,7 @@
  */
 #ifndef WEBSOCKSY_DATE_H
 #define WEBSOCKSY_DATE_H
-#include "http/request.h"
+#include "base/text.h"
 
 #include <stdint.h>
 

@@ -14,26 +14,8 @@
 
 #include <stdbool.h>
 #include <string.h>
-#include <strings.h>
 
 #define QUALITY_ONE 1000
-
-static bool is_digit(char c) {
-	return c >= '0' && c <= '9';
-}
-
-static bool starts_with(struct slice slice, const char *text) {
-	size_t len = strlen(text);
-	return slice.len >= len && strncasecmp(slice.at, text, len) == 0;
-}
-
-static struct slice cut_front(struct slice slice, size_t len) {
-	return (struct slice){.at = slice.at + len, .len = slice.len - len};
-}
-
-static bool slice_equals(struct slice slice, const char *text) {
-	return slice.len == strlen(text) && memcmp(slice.at, text, slice.len) == 0;
-}
 
 /* The value of a field that is there once. */
 static bool single_value(const struct request *request, const char *name, struct slice *out) {
@@ -55,10 +37,10 @@ static bool names_etag(
 		struct slice list = header->value;
 		struct slice element;
 		while(request_next_element(&list, &element)) {
-			if(weak && element.len > 2 && memcmp(element.at, "W/", 2) == 0) {
-				element = cut_front(element, 2);
+			if(weak && text_begins(element, "W/")) {
+				element = text_skip(element, 2);
 			}
-			if(slice_equals(element, "*") || slice_equals(element, etag)) {
+			if(text_is(element, "*") || text_is(element, etag)) {
 				return true;
 			}
 		}
@@ -106,20 +88,20 @@ static bool range_applies(const struct request *request, const struct negotiate_
 	if(date_parse(value, file->now, &date) == 0) {
 		return date == file->modified && file->now > file->modified;
 	}
-	return slice_equals(value, file->etag);
+	return text_is(value, file->etag);
 }
 
 /* Takes a number off the front; what is too large for the type is as large as it goes. */
 static bool take_number(struct slice *text, uint64_t *out) {
 	size_t len = 0;
 	*out = 0;
-	for(; len < text->len && is_digit(text->at[len]); len++) {
+	for(; len < text->len && text_is_digit(text->at[len]); len++) {
 		if(__builtin_mul_overflow(*out, 10, out) ||
 			__builtin_add_overflow(*out, (uint64_t)(text->at[len] - '0'), out)) {
 			*out = UINT64_MAX;
 		}
 	}
-	*text = cut_front(*text, len);
+	*text = text_skip(*text, len);
 	return len > 0;
 }
 
@@ -144,12 +126,12 @@ static unsigned read_range(
 	uint64_t first;
 	uint64_t last = UINT64_MAX;
 	if(text.len > 0 && text.at[0] == '-') {
-		return read_suffix(cut_front(text, 1), file, range);
+		return read_suffix(text_skip(text, 1), file, range);
 	}
 	if(!take_number(&text, &first) || text.len == 0 || text.at[0] != '-') {
 		return 200;
 	}
-	text = cut_front(text, 1);
+	text = text_skip(text, 1);
 	if(text.len > 0 && (!take_number(&text, &last) || text.len > 0 || last < first)) {
 		return 200;
 	}
@@ -166,11 +148,11 @@ static unsigned find_range(const struct request *request, const struct negotiate
 	struct slice list;
 	struct slice only;
 	struct slice second;
-	if(!single_value(request, "Range", &list) || !starts_with(list, "bytes=") ||
+	if(!single_value(request, "Range", &list) || !text_begins_nocase(list, "bytes=") ||
 		!range_applies(request, file)) {
 		return 200;
 	}
-	list = cut_front(list, strlen("bytes="));
+	list = text_skip(list, strlen("bytes="));
 	if(!request_next_element(&list, &only) || request_next_element(&list, &second)) {
 		return 200;
 	}
@@ -191,13 +173,6 @@ unsigned negotiate_status(const struct request *request, const struct negotiate_
 
 /* ---- content codings ---- */
 
-static struct slice trim_front(struct slice slice) {
-	while(slice.len > 0 && (slice.at[0] == ' ' || slice.at[0] == '\t')) {
-		slice = cut_front(slice, 1);
-	}
-	return slice;
-}
-
 /* "0", "0.5", "1.000" in thousandths; 0 for what is malformed. */
 static unsigned read_quality(struct slice text) {
 	unsigned value = 0;
@@ -209,7 +184,7 @@ static unsigned read_quality(struct slice text) {
 		if(at == 1) {
 			continue;
 		}
-		if(!is_digit(text.at[at])) {
+		if(!text_is_digit(text.at[at])) {
 			return 0;
 		}
 		value += unit * (unsigned)(text.at[at] - '0');
@@ -220,17 +195,13 @@ static unsigned read_quality(struct slice text) {
 
 /* Cuts ";q=..." off an element; the quality that it names, or 1. */
 static unsigned take_quality(struct slice *element) {
-	const char *semicolon = memchr(element->at, ';', element->len);
-	if(!semicolon) {
+	struct slice name;
+	if(!text_split(element, ';', &name)) {
 		return QUALITY_ONE;
 	}
-	size_t len = (size_t)(semicolon - element->at);
-	struct slice weight = trim_front(cut_front(*element, len + 1));
-	while(len > 0 && (element->at[len - 1] == ' ' || element->at[len - 1] == '\t')) {
-		len--;
-	}
-	element->len = len;
-	return starts_with(weight, "q=") ? read_quality(cut_front(weight, 2)) : 0;
+	struct slice weight = text_trim(*element);
+	*element = text_trim(name);
+	return text_begins_nocase(weight, "q=") ? read_quality(text_skip(weight, 2)) : 0;
 }
 
 unsigned negotiate_quality(const struct request *request, const char *coding) {

@@ -8,17 +8,16 @@
  */
 #include "http/passwords.h"
 
+#include "base/file.h"
+#include "base/text.h"
 #include "http/basic.h"
 
 #include <assert.h>
 #include <crypt.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* crypt(5): below, and with longer salts, no password would ever be right. */
 #define SHA_ROUNDS_MIN 1000
@@ -48,14 +47,10 @@ static const char crypt_alphabet[] =
 
 static const char too_dear[] = "the hash takes too long to compute (use a lower cost)";
 
-static bool is_digit(char c) {
-	return c >= '0' && c <= '9';
-}
-
 /* "$2y$NN$" and 53 characters of salt and hash. */
 static const char *check_bcrypt(const char *hash) {
-	if(strlen(hash) != 60 || !is_digit(hash[4]) || !is_digit(hash[5]) || hash[6] != '$' ||
-		strspn(hash + 7, crypt_alphabet) != 53) {
+	if(strlen(hash) != 60 || !text_is_digit(hash[4]) || !text_is_digit(hash[5]) ||
+		hash[6] != '$' || strspn(hash + 7, crypt_alphabet) != 53) {
 		return "this bcrypt hash is not complete";
 	}
 	int cost = (hash[4] - '0') * 10 + (hash[5] - '0');
@@ -80,7 +75,7 @@ static const char *check_rounds(const char **at) {
 	}
 	const char *digits = *at + strlen(start);
 	char *end;
-	unsigned long rounds = is_digit(*digits) ? strtoul(digits, &end, 10) : 0;
+	unsigned long rounds = text_is_digit(*digits) ? strtoul(digits, &end, 10) : 0;
 	if(*digits == '0' || rounds < SHA_ROUNDS_MIN || *end != '$') {
 		return "there is no such number of rounds of a SHA hash";
 	}
@@ -274,47 +269,15 @@ fail:
 	return result;
 }
 
-/* The file's content in `*out` (the caller's). Length or negative errno. */
-static ssize_t read_regular(int fd, char **out) {
-	struct stat status;
-	size_t used = 0;
-	ssize_t got;
-	*out = NULL;
-	if(fstat(fd, &status) < 0) {
-		return -errno;
-	}
-	if(!S_ISREG(status.st_mode)) {
-		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
-	}
-	*out = malloc(PASSWORDS_FILE_MAX + 1);
-	if(!*out) {
-		return -ENOMEM;
-	}
-	do {
-		got = read(fd, *out + used, PASSWORDS_FILE_MAX + 1 - used);
-		used += got > 0 ? (size_t)got : 0;
-	} while(got > 0);
-	if(got < 0) {
-		return -errno;
-	}
-	return used > PASSWORDS_FILE_MAX ? -EFBIG : (ssize_t)used;
-}
-
 int passwords_read(const char *path, struct passwords **out, char error[PASSWORDS_ERROR_MAX]) {
-	char *text = NULL;
-	/* Opening a fifo must not wait for its writer. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	ssize_t len = fd < 0 ? -errno : read_regular(fd, &text);
-	int result = (int)len;
-	if(fd >= 0) {
-		close(fd);
+	char *text;
+	size_t len;
+	int result = file_read(path, PASSWORDS_FILE_MAX, &text, &len);
+	if(result) {
+		snprintf(error, PASSWORDS_ERROR_MAX, "%.300s: %s", path, file_error(result));
+		return result;
 	}
-	if(len >= 0 && text) {
-		result = passwords_parse(path, text, (size_t)len, out, error);
-	} else {
-		snprintf(error, PASSWORDS_ERROR_MAX, "%.300s: %s", path,
-			result == -EINVAL ? "this is no regular file" : strerror(-result));
-	}
+	result = passwords_parse(path, text, len, out, error);
 	free(text);
 	return result;
 }

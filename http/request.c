@@ -14,7 +14,8 @@
  */
 #include "http/request.h"
 
-#include <arpa/inet.h>
+#include "base/address.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -32,105 +33,37 @@ static enum request_result fail(struct request_error *error, unsigned status, co
 	return REQUEST_BAD;
 }
 
-/* The functions of ctype.h follow the locale; HTTP does not. */
-static bool is_digit(char c) {
-	return c >= '0' && c <= '9';
-}
-
-static bool is_alphanumeric(char c) {
-	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_one_of(char c, const char *set) {
-	return c != '\0' && strchr(set, c) != NULL;
-}
-
-static bool is_control(char c) {
-	return (unsigned char)c < 0x20 || c == 0x7f;
-}
-
-static bool is_white(char c) {
-	return c == ' ' || c == '\t';
-}
-
-static struct slice trim(struct slice slice) {
-	while(slice.len > 0 && is_white(slice.at[0])) {
-		slice.at++;
-		slice.len--;
-	}
-	while(slice.len > 0 && is_white(slice.at[slice.len - 1])) {
-		slice.len--;
-	}
-	return slice;
-}
-
-/* Takes what stands before the first `c` off the front of `*rest`, and the `c` with it. */
-static bool split(struct slice *rest, char c, struct slice *front) {
-	const char *found = rest->len > 0 ? memchr(rest->at, c, rest->len) : NULL;
-	if(!found) {
-		return false;
-	}
-	*front = (struct slice){.at = rest->at, .len = (size_t)(found - rest->at)};
-	rest->at += front->len + 1;
-	rest->len -= front->len + 1;
-	return true;
-}
-
-/* An address in brackets, of which `host` starts with the first; `*rest` is what follows the
- * second. */
-static bool take_ipv6(struct slice host, struct slice *rest) {
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr address;
-	struct slice literal;
-	host.at++;
-	host.len--;
-	if(!split(&host, ']', &literal) || literal.len >= sizeof(text)) {
-		return false;
-	}
-	memcpy(text, literal.at, literal.len);
-	text[literal.len] = '\0';
-	*rest = host;
-	return inet_pton(AF_INET6, text, &address) == 1;
-}
-
 /* RFC 3986, 3.2.2, without the comma: two Host fields that a proxy has joined are no name. */
 static bool take_name(struct slice host, struct slice *rest) {
 	size_t len = 0;
 	while(len < host.len &&
-		(is_alphanumeric(host.at[len]) || is_one_of(host.at[len], "-._~%!$&'()*+;="))) {
+		(text_is_alphanumeric(host.at[len]) ||
+			text_is_one_of(host.at[len], "-._~%!$&'()*+;="))) {
 		len++;
 	}
 	*rest = (struct slice){.at = host.at + len, .len = host.len - len};
 	return len > 0;
 }
 
-/* The empty port ("host:") is allowed by RFC 3986, 3.2.3. */
-static bool is_port(struct slice port) {
-	unsigned long value = 0;
-	for(size_t at = 0; at < port.len; at++) {
-		if(!is_digit(port.at[at])) {
-			return false;
-		}
-		value = value * 10 + (unsigned long)(port.at[at] - '0');
-		if(value > UINT16_MAX) {
-			return false;
-		}
+static bool take_host(struct slice text, struct slice *rest) {
+	union address address;
+	if(text.len == 0 || text.at[0] != '[') {
+		return take_name(text, rest);
 	}
-	return true;
+	*rest = text;
+	return address_take_ip6(rest, &address) == 0;
 }
 
 /* Could this be host[:port]? */
 static bool is_authority(struct slice text) {
 	struct slice rest;
-	bool good =
-		text.len > 0 && text.at[0] == '[' ? take_ipv6(text, &rest) : take_name(text, &rest);
-	if(!good) {
+	uint64_t port;
+	if(!take_host(text, &rest)) {
 		return false;
 	}
-	if(rest.len == 0) {
-		return true;
-	}
-	return rest.at[0] == ':' && is_port((struct slice){.at = rest.at + 1, .len = rest.len - 1});
+	/* The empty port ("host:") is allowed by RFC 3986, 3.2.3. */
+	return rest.len == 0 || text_is(rest, ":") ||
+		(text_take_char(&rest, ':') && text_read_decimal(rest, UINT16_MAX, &port) == 0);
 }
 
 /* Cuts "scheme://authority" off the front of `*target` (RFC 9112, 3.2.2). */
@@ -161,7 +94,7 @@ static bool reduce_absolute(struct slice *target, struct slice *authority) {
  */
 static bool reduce_target(struct slice *target, struct slice *authority) {
 	for(size_t at = 0; at < target->len; at++) {
-		if(is_control(target->at[at]) || is_one_of(target->at[at], " #")) {
+		if(text_is_control(target->at[at]) || text_is_one_of(target->at[at], " #")) {
 			return false;
 		}
 	}
@@ -177,8 +110,8 @@ static enum request_result parse_version(
 	static const char prefix[] = "HTTP/";
 	const size_t major = sizeof(prefix) - 1;
 	if(version.len != major + 3 || memcmp(version.at, prefix, major) != 0 ||
-		!is_digit(version.at[major]) || version.at[major + 1] != '.' ||
-		!is_digit(version.at[major + 2])) {
+		!text_is_digit(version.at[major]) || version.at[major + 1] != '.' ||
+		!text_is_digit(version.at[major + 2])) {
 		return fail(error, 400, "the request line does not end in an HTTP version");
 	}
 	if(version.at[major] != '1') {
@@ -191,10 +124,10 @@ static enum request_result parse_version(
 /* `*authority` is empty unless the target was in absolute form. */
 static enum request_result parse_request_line(struct slice line, struct request *request,
 	struct slice *authority, struct request_error *error) {
-	if(!split(&line, ' ', &request->method) || !text_is_token(request->method)) {
+	if(!text_split(&line, ' ', &request->method) || !text_is_token(request->method)) {
 		return fail(error, 400, "this is not an HTTP request");
 	}
-	if(!split(&line, ' ', &request->target)) {
+	if(!text_split(&line, ' ', &request->target)) {
 		return fail(error, 400, "the request line lacks a target or an HTTP version");
 	}
 	if(parse_version(line, request, error) != REQUEST_DONE) {
@@ -209,19 +142,19 @@ static enum request_result parse_request_line(struct slice line, struct request 
 /* Control characters have been found before the line was complete. */
 static enum request_result parse_field(
 	struct slice line, struct request_header *header, struct request_error *error) {
-	if(is_white(line.at[0])) {
+	if(text_is_blank(line.at[0])) {
 		return fail(error, 400, "a header field continues on the next line");
 	}
-	if(!split(&line, ':', &header->name)) {
+	if(!text_split(&line, ':', &header->name)) {
 		return fail(error, 400, "a header field has no colon");
 	}
-	if(header->name.len > 0 && is_white(header->name.at[header->name.len - 1])) {
+	if(header->name.len > 0 && text_is_blank(header->name.at[header->name.len - 1])) {
 		return fail(error, 400, "there is white space before the colon of a header field");
 	}
 	if(!text_is_token(header->name)) {
 		return fail(error, 400, "the name of a header field is malformed");
 	}
-	header->value = trim(line);
+	header->value = text_trim(line);
 	return REQUEST_DONE;
 }
 
@@ -280,7 +213,7 @@ static enum request_result scan(const char *data, size_t len, size_t *scanned, s
 			at++;
 		} else if(data[at] == '\n') {
 			return fail(error, 400, "a line feed without a carriage return");
-		} else if(is_control(data[at]) && data[at] != '\t') {
+		} else if(text_is_control(data[at]) && data[at] != '\t') {
 			return fail(error, 400, "a control character in the request head");
 		}
 	}
@@ -292,7 +225,7 @@ static enum request_result scan(const char *data, size_t len, size_t *scanned, s
 static struct slice next_line(const char *data, size_t len, size_t *at) {
 	struct slice line;
 	struct slice rest = {.at = data + *at, .len = len - *at};
-	bool found = split(&rest, '\n', &line);
+	bool found = text_split(&rest, '\n', &line);
 	assert(found && line.len > 0);
 	(void)found;
 	*at += line.len + 1;
@@ -359,7 +292,7 @@ static enum request_result check_content_length(struct slice value, struct reque
 	do {
 		bool zero = true;
 		for(size_t at = 0; at < element.len; at++) {
-			if(!is_digit(element.at[at])) {
+			if(!text_is_digit(element.at[at])) {
 				return fail(error, 400, "the Content-Length field is malformed");
 			}
 			zero = zero && element.at[at] == '0';
@@ -419,28 +352,11 @@ bool request_method_is(const struct request *request, const char *method) {
 		memcmp(request->method.at, method, request->method.len) == 0;
 }
 
-static char lower(char c) {
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-/* The lengths first: names of fields begin alike, but few are equally long. */
-static bool is_text(struct slice slice, const char *text, size_t len) {
-	if(slice.len != len) {
-		return false;
-	}
-	for(size_t at = 0; at < len; at++) {
-		if(lower(slice.at[at]) != lower(text[at])) {
-			return false;
-		}
-	}
-	return true;
-}
-
 const struct request_header *request_find_header(
 	const struct request *request, const char *name, size_t index) {
-	size_t len = strlen(name);
+	struct slice wanted = text_slice(name);
 	for(size_t at = 0; at < request->headers; at++) {
-		if(!is_text(request->header[at].name, name, len)) {
+		if(!text_equal_nocase(request->header[at].name, wanted)) {
 			continue;
 		}
 		if(index == 0) {
@@ -452,16 +368,12 @@ const struct request_header *request_find_header(
 }
 
 size_t request_count_headers(const struct request *request, const char *name) {
-	size_t len = strlen(name);
+	struct slice wanted = text_slice(name);
 	size_t count = 0;
 	for(size_t at = 0; at < request->headers; at++) {
-		count += is_text(request->header[at].name, name, len);
+		count += text_equal_nocase(request->header[at].name, wanted);
 	}
 	return count;
-}
-
-bool text_is_nocase(struct slice slice, const char *text) {
-	return is_text(slice, text, strlen(text));
 }
 
 /* Length up to the first comma that is not inside a quoted string (RFC 9110, 5.6.4). */
@@ -483,7 +395,7 @@ bool request_next_element(struct slice *list, struct slice *element) {
 	while(list->len > 0) {
 		size_t len = element_len(*list);
 		size_t used = len < list->len ? len + 1 : len;
-		*element = trim((struct slice){.at = list->at, .len = len});
+		*element = text_trim((struct slice){.at = list->at, .len = len});
 		list->at += used;
 		list->len -= used;
 		if(element->len > 0) {
@@ -507,86 +419,6 @@ bool request_has_token(const struct request *request, const char *name, const ch
 	return false;
 }
 
-bool text_is_token(struct slice slice) {
-	static const bool tchar[UINT8_MAX + 1] = {
-		['0' ... '9'] = true,
-		['a' ... 'z'] = true,
-		['A' ... 'Z'] = true,
-		['!'] = true,
-		['#'] = true,
-		['$'] = true,
-		['%'] = true,
-		['&'] = true,
-		['\''] = true,
-		['*'] = true,
-		['+'] = true,
-		['-'] = true,
-		['.'] = true,
-		['^'] = true,
-		['_'] = true,
-		['`'] = true,
-		['|'] = true,
-		['~'] = true,
-	};
-	for(size_t at = 0; at < slice.len; at++) {
-		if(!tchar[(uint8_t)slice.at[at]]) {
-			return false;
-		}
-	}
-	return slice.len > 0;
-}
-
 bool request_is_persistent(const struct request *request) {
 	return request->minor >= 1 && !request_has_token(request, "Connection", "close");
-}
-
-int text_percent_encode(const char *path, char *out, size_t cap) {
-	size_t used = 0;
-	if(cap == 0) {
-		return -ENOSPC;
-	}
-	for(const char *at = path; *at; at++) {
-		bool plain = is_alphanumeric(*at) || is_one_of(*at, "-._~/!$()*+,=@");
-		if(cap - used < 4) {
-			return -ENOSPC;
-		}
-		used += (size_t)snprintf(out + used, cap - used, plain ? "%c" : "%%%02X",
-			plain ? *at : (int)(unsigned char)*at);
-	}
-	out[used] = '\0';
-	return (int)used;
-}
-
-/* The value of a hexadecimal digit, or -1. */
-static int hex_value(char c) {
-	if(is_digit(c)) {
-		return c - '0';
-	}
-	c = lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-int text_percent_decode(const char *in, size_t len, char *out, size_t cap) {
-	size_t used = 0;
-	for(size_t at = 0; at < len; at++) {
-		char c = in[at];
-		if(c == '%') {
-			int high = len - at > 2 ? hex_value(in[at + 1]) : -1;
-			int low = len - at > 2 ? hex_value(in[at + 2]) : -1;
-			if(high < 0 || low < 0) {
-				return -EINVAL;
-			}
-			c = (char)(uint8_t)(high * 16 + low);
-			at += 2;
-		}
-		if(cap - used < 2 || used == INT32_MAX - 1) { /* keeps a byte for the NUL */
-			return -ENOSPC;
-		}
-		out[used++] = c;
-	}
-	if(cap == 0) {
-		return -ENOSPC;
-	}
-	out[used] = '\0';
-	return (int)used;
 }

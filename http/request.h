@@ -5,15 +5,11 @@
  */
 #ifndef WEBSOCKSY_REQUEST_H
 #define WEBSOCKSY_REQUEST_H
+#include "base/text.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* A piece of text in somebody else's memory; not NUL-terminated. */
-struct slice {
-	const char *at;
-	size_t len;
-};
 
 struct request_header {
 	struct slice name; /* as received */
@@ -73,9 +69,6 @@ const struct request_header *request_find_header(
 /* How many fields are called `name`. */
 size_t request_count_headers(const struct request *request, const char *name);
 
-/* Equal without regard to ASCII case? `text` is NUL-terminated. */
-bool text_is_nocase(struct slice slice, const char *text);
-
 /*
  * Steps through a comma-separated list (empty elements are skipped; a comma inside a quoted string
  * does not separate): takes the next element, trimmed, off the front of `*list`. False: there is
@@ -86,21 +79,6 @@ bool request_next_element(struct slice *list, struct slice *element);
 /* Does any field `name`, taken as a list, hold the token `token` (any case)? */
 bool request_has_token(const struct request *request, const char *name, const char *token);
 
-/* Is this a token (RFC 9110, 5.6.2)? An empty slice is none. */
-bool text_is_token(struct slice slice);
-
-/*
- * Percent-encodes a path, slashes excepted, so that it is one in a Location or in a link, whatever
- * is around it (RFC 3986, 3.3). Length without the NUL, or -ENOSPC.
- */
-int text_percent_encode(const char *path, char *out, size_t cap);
-
 /* Does the client leave the connection open for a further request (RFC 9112, 9.3)? */
 bool request_is_persistent(const struct request *request);
-
-/*
- * Decodes %XX in `in` to `out` (cap bytes, NUL-terminated) and returns the decoded length, or
- * -EINVAL for a broken escape and -ENOSPC. Decoded NULs are kept: compare the length with strlen.
- */
-int text_percent_decode(const char *in, size_t len, char *out, size_t cap);
 #endif

@@ -13,6 +13,7 @@
  */
 #include "http/site.h"
 
+#include "base/file.h"
 #include "http/date.h"
 #include "http/listing.h"
 #include "http/mime.h"
@@ -22,8 +23,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,15 +30,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Decoded path, index.html and NUL included: what open(2) would take anyway. */
 #define PATH_CAP 4096
-
-/* The kernel gives up a lookup when a directory is renamed meanwhile; asking again mostly helps. */
-#define LOOKUP_TRIES 4
 
 #define INDEX_NAME "index.html"
 #define SUFFIX_MAX 3 /* ".br" */
@@ -114,70 +109,10 @@ static void respond_errno(
 	}
 }
 
-/* Without openat2: one segment after the other, and no symbolic links at all. */
-static int walk_beneath(int root, const char *path, int flags) {
-	char segment[NAME_MAX + 1];
-	int at = root;
-	int fd;
-	for(;;) {
-		size_t len = strcspn(path, "/");
-		bool last = path[len] == '\0';
-		if(len >= sizeof(segment)) {
-			fd = -ENAMETOOLONG;
-			break;
-		}
-		memcpy(segment, path, len);
-		segment[len] = '\0';
-		if(strcmp(segment, "..") == 0) {
-			fd = -EXDEV;
-			break;
-		}
-		fd = openat(at, segment,
-			O_NOFOLLOW | O_CLOEXEC | (last ? flags : O_PATH | O_DIRECTORY));
-		fd = fd < 0 ? -errno : fd;
-		if(fd < 0 || last) {
-			break;
-		}
-		if(at != root) {
-			close(at);
-		}
-		at = fd;
-		path += len + 1;
-	}
-	if(at != root) {
-		close(at);
-	}
-	return fd;
-}
-
-/*
- * Opens `path` (relative) below the directory `root`; a descriptor or negative errno. EPERM is how
- * older container sandboxes answer system calls that they do not know.
- */
-static int open_beneath(int root, const char *path, int flags) {
-	struct open_how how = {
-		.flags = (unsigned)(flags | O_CLOEXEC),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-	for(int try = 0; try < LOOKUP_TRIES; try++) {
-		long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
-		if(fd >= 0) {
-			return (int)fd;
-		}
-		if(errno == ENOSYS || errno == EPERM) {
-			return walk_beneath(root, path, flags);
-		}
-		if(errno != EAGAIN) {
-			return -errno;
-		}
-	}
-	return -EAGAIN;
-}
-
 /* The one file of a site was named by the operator: its symbolic links may lead anywhere. */
 static int open_entry(const struct site *site, const char *path, int flags) {
 	if(!site->file) {
-		return open_beneath(site->root, path, flags);
+		return file_open_beneath(site->root, path, flags);
 	}
 	int fd = openat(site->root, site->file, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
@@ -236,11 +171,9 @@ static bool is_public(const char *path) {
 static unsigned read_target(
 	const struct request *request, struct lookup *lookup, const char **message) {
 	struct slice target = request->target;
-	const char *query = memchr(target.at, '?', target.len);
-	size_t len = query ? (size_t)(query - target.at) : target.len;
-	lookup->query = (struct slice){.at = target.at + len, .len = target.len - len};
-	int decoded =
-		text_percent_decode(target.at, len, lookup->path, PATH_CAP - sizeof(INDEX_NAME));
+	struct slice path = {.at = target.at, .len = text_find(target, '?')};
+	int decoded = text_percent_decode(path, lookup->path, PATH_CAP - sizeof(INDEX_NAME));
+	lookup->query = text_skip(target, path.len);
 	if(decoded == -ENOSPC) {
 		*message = "the address is too long";
 		return 414;
@@ -466,7 +399,7 @@ static int make_listing(const struct lookup *lookup, size_t *len) {
 	int name_len = path_len > 2 ? (int)path_len - 2 : 0;
 	snprintf(name, sizeof(name), "%.*s", name_len ? name_len : 1,
 		name_len ? lookup->path + 1 : ".");
-	int fd = open_beneath(lookup->site->root, name, O_RDONLY | O_DIRECTORY);
+	int fd = file_open_beneath(lookup->site->root, name, O_RDONLY | O_DIRECTORY);
 	int result = fd < 0 ? fd : listing_make(fd, lookup->path, &text, len);
 	if(result == 0) {
 		result = file_of_text(text, *len);

@@ -6,49 +6,13 @@
  */
 #ifndef WEBSOCKSY_PROXY_PROTOCOL_H
 #define WEBSOCKSY_PROXY_PROTOCOL_H
-#include <netinet/in.h>
+#include "base/address.h"
+#include "base/cidr.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
-
-/* AF_UNSPEC: none; AF_UNIX: a client on a Unix socket, without its path. Port 0: not known. */
-union address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
-
-/* ---- networks ---- */
-
-/* IPv4 in its mapped form counts as IPv4. */
-struct cidr {
-	sa_family_t family; /* AF_INET, AF_INET6, or AF_UNIX for all Unix sockets */
-	uint8_t bits; /* of the address that count */
-	uint8_t address[16]; /* the rest is 0; IPv4: the first four */
-};
-
-/* A list of them; whoever fills it frees it. */
-struct cidr_list {
-	struct cidr *network;
-	size_t count;
-};
-
-/* Reads "192.0.2.0/24", "2001:db8::/32", an address, or "unix". 0, or -EINVAL with `*why` static. */
-int cidr_parse(const char *text, struct cidr *out, const char **why);
-
-#define CIDR_TEXT 64
-
-/* Formats it as cidr_parse() reads it. */
-void cidr_format(const struct cidr *network, char out[CIDR_TEXT]);
-
-/* Is the address in one of the networks? */
-bool cidr_list_contains(struct cidr_list trusted, const struct sockaddr *address);
-
-#define ADDRESS_HOST_TEXT INET6_ADDRSTRLEN
-
-/* Formats the address without its port: "192.0.2.1", "2001:db8::1", "unix"; "unknown" for anything else. */
-void address_format_host(const struct sockaddr *address, char out[ADDRESS_HOST_TEXT]);
 
 /* ---- header fields ---- */
 

@@ -144,7 +144,7 @@ static void test_no_text(void **state) {
 	assert_int_equal(passwords_read("/", &users, error), -EISDIR);
 	assert_string_equal(error, "/: Is a directory");
 	assert_int_equal(passwords_read("/dev/zero", &users, error), -EINVAL);
-	assert_string_equal(error, "/dev/zero: this is no regular file");
+	assert_string_equal(error, "/dev/zero: Not a regular file");
 	assert_int_equal(passwords_read("/nonexistent", &users, error), -ENOENT);
 }
 

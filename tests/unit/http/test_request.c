@@ -563,8 +563,8 @@ static void test_percent_decoding(void **state) {
 						     : (size_t)escapes[at].result + 1;
 		for(size_t cap = 0; cap <= room; cap++) {
 			struct guard out = guard_new(NULL, cap);
-			int result = text_percent_decode(
-				(char *)in.data, escapes[at].len, (char *)out.data, cap);
+			struct slice text = {.at = (char *)in.data, .len = escapes[at].len};
+			int result = text_percent_decode(text, (char *)out.data, cap);
 			if(cap == room) {
 				assert_int_equal(result, escapes[at].result);
 			} else if(escapes[at].result >= 0) {
@@ -594,7 +594,7 @@ static void test_percent_encoding(void **state) {
 	int len = text_percent_encode(path, encoded, sizeof(encoded));
 	assert_int_equal(len, strlen(encoded));
 	assert_int_equal(strcspn(encoded, " \"'&<>?#:\\\r\n\t;"), len);
-	assert_int_equal(text_percent_decode(encoded, (size_t)len, decoded, sizeof(decoded)), 255);
+	assert_int_equal(text_percent_decode(text_slice(encoded), decoded, sizeof(decoded)), 255);
 	assert_string_equal(decoded, path);
 	assert_int_equal(text_percent_encode("a/b", encoded, sizeof(encoded)), 3);
 	assert_string_equal(encoded, "a/b");

@@ -27,7 +27,7 @@ static void show(const union address *address, char out[SHOWN]) {
 	}
 }
 
-static union address address_of(const char *text, uint16_t port) {
+static union address make_address(const char *text, uint16_t port) {
 	union address address = {0};
 	if(inet_pton(AF_INET, text, &address.in.sin_addr) == 1) {
 		address.in.sin_family = AF_INET;
@@ -80,13 +80,13 @@ static void test_networks(void **state) {
 		assert_string_equal(text, cases[i].shown);
 		struct cidr_list trusted = {&network, 1};
 		for(size_t j = 0; j < COUNT(cases[i].inside) && cases[i].inside[j]; j++) {
-			union address address = address_of(cases[i].inside[j], 5);
+			union address address = make_address(cases[i].inside[j], 5);
 			if(!cidr_list_contains(trusted, &address.any)) {
 				fail_msg("%s is not in %s", cases[i].inside[j], text);
 			}
 		}
 		for(size_t j = 0; j < COUNT(cases[i].outside) && cases[i].outside[j]; j++) {
-			union address address = address_of(cases[i].outside[j], 5);
+			union address address = make_address(cases[i].outside[j], 5);
 			if(cidr_list_contains(trusted, &address.any)) {
 				fail_msg("%s is in %s", cases[i].outside[j], text);
 			}
@@ -99,38 +99,38 @@ static void test_network_errors(void **state) {
 		const char *text;
 		const char *why;
 	} cases[] = {
-		{"", "no network"},
-		{"*", "no network"},
-		{"localhost", "no network"},
-		{"unix:", "no network"},
-		{"Unix", "no network"},
-		{"/8", "no network"},
-		{"10.0.0/8", "no network"},
-		{"10/8", "no network"},
-		{"10.0.0.0.0/8", "no network"},
-		{"10.0.0.256", "no network"},
-		{" 10.0.0.0/8", "no network"},
-		{"[::1]/128", "no network"},
-		{"fe80::1%lo/64", "no network"},
-		{"10.0.0.0/8,11.0.0.0/8", "no such prefix"},
-		{"10.0.0.0/", "no such prefix"},
-		{"10.0.0.0/33", "no such prefix"},
-		{"10.0.0.0/-1", "no such prefix"},
-		{"10.0.0.0/+8", "no such prefix"},
-		{"10.0.0.0/08", "no such prefix"},
-		{"10.0.0.0/8 ", "no such prefix"},
-		{"10.0.0.0/8/8", "no such prefix"},
-		{"10.0.0.0/255.0.0.0", "no such prefix"},
-		{"10.0.0.0/65544", "no such prefix"},
-		{"10.0.0.0/4294967304", "no such prefix"},
-		{"2001:db8::/129", "no such prefix"},
+		{"", "is not a network"},
+		{"*", "is not a network"},
+		{"localhost", "is not a network"},
+		{"unix:", "is not a network"},
+		{"Unix", "is not a network"},
+		{"/8", "is not a network"},
+		{"10.0.0/8", "is not a network"},
+		{"10/8", "is not a network"},
+		{"10.0.0.0.0/8", "is not a network"},
+		{"10.0.0.256", "is not a network"},
+		{" 10.0.0.0/8", "is not a network"},
+		{"[::1]/128", "is not a network"},
+		{"fe80::1%lo/64", "is not a network"},
+		{"10.0.0.0/8,11.0.0.0/8", "has an invalid prefix length"},
+		{"10.0.0.0/", "has an invalid prefix length"},
+		{"10.0.0.0/33", "has an invalid prefix length"},
+		{"10.0.0.0/-1", "has an invalid prefix length"},
+		{"10.0.0.0/+8", "has an invalid prefix length"},
+		{"10.0.0.0/08", "has an invalid prefix length"},
+		{"10.0.0.0/8 ", "has an invalid prefix length"},
+		{"10.0.0.0/8/8", "has an invalid prefix length"},
+		{"10.0.0.0/255.0.0.0", "has an invalid prefix length"},
+		{"10.0.0.0/65544", "has an invalid prefix length"},
+		{"10.0.0.0/4294967304", "has an invalid prefix length"},
+		{"2001:db8::/129", "has an invalid prefix length"},
 		{"10.0.0.1/8", "bits behind"},
 		{"10.0.0.1/31", "bits behind"},
 		{"1.0.0.0/0", "bits behind"},
 		{"2001:db8::1/64", "bits behind"},
 		{"::1/127", "bits behind"},
 		{"::ffff:10.0.0.1/104", "bits behind"},
-		{"0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000/8", "no network"},
+		{"0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000/8", "is not a network"},
 	};
 	(void)state;
 	for(size_t i = 0; i < COUNT(cases); i++) {
@@ -146,7 +146,7 @@ static void test_network_errors(void **state) {
 }
 
 static void test_no_networks_trust_nobody(void **state) {
-	union address address = address_of("127.0.0.1", 1);
+	union address address = make_address("127.0.0.1", 1);
 	(void)state;
 	assert_false(cidr_list_contains((struct cidr_list){0}, &address.any));
 }
@@ -649,8 +649,8 @@ static void test_formatting(void **state) {
 	};
 	(void)state;
 	for(size_t i = 0; i < COUNT(cases); i++) {
-		union address source = address_of(cases[i].source, 4711);
-		union address destination = address_of(cases[i].destination, 8001);
+		union address source = make_address(cases[i].source, 4711);
+		union address destination = make_address(cases[i].destination, 8001);
 		struct guard guard = guard_new(NULL, PROXY_PROTOCOL_FORMAT_MAX);
 		size_t len = proxy_protocol_format(
 			PROXY_PROTOCOL_V1, &source.any, &destination.any, guard.data);
@@ -674,7 +674,7 @@ static void test_formatting(void **state) {
 
 /* Two wildcards of the longest kind and ports: the longest line there is. */
 static void test_longest_line_fits(void **state) {
-	union address address = address_of(LONG_6, 65535);
+	union address address = make_address(LONG_6, 65535);
 	uint8_t out[PROXY_PROTOCOL_FORMAT_MAX];
 	(void)state;
 	assert_int_equal(
@@ -687,7 +687,7 @@ static void test_hosts(void **state) {
 		{"unix", "unix"}, {"?", "unknown"}, {LONG_6, LONG_6}};
 	(void)state;
 	for(size_t i = 0; i < COUNT(hosts); i++) {
-		union address address = address_of(hosts[i][0], 80);
+		union address address = make_address(hosts[i][0], 80);
 		char text[ADDRESS_HOST_TEXT];
 		address_format_host(&address.any, text);
 		assert_string_equal(text, hosts[i][1]);
