@@ -60,9 +60,8 @@ static void accept_pause(struct listeners *set, int error) {
 		log_write(LOG_WARNING, "cannot accept connections: %s; trying again in %d ms",
 			strerror(error), LISTENER_RETRY_MS);
 	}
-	if(loop_timer_set(set->loop, &set->retry, set->loop->now_ms + LISTENER_RETRY_MS) == 0) {
-		listeners_want(set, 0);
-	}
+	loop_timer_set(set->loop, &set->retry, set->loop->now_ms + LISTENER_RETRY_MS);
+	listeners_want(set, 0);
 }
 
 /* Errors of the listening socket itself, and not of a connection that is gone already (accept(2)). */
@@ -384,9 +383,10 @@ static void end_unwanted(struct listeners *set) {
 	}
 }
 
-void listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn) {
-	*listeners = (struct listeners){.loop = loop, .fn = fn, .retry.fn = accept_again};
+int listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn) {
+	*listeners = (struct listeners){.loop = loop, .fn = fn};
 	list_init(&listeners->list);
+	return loop_timer_open(loop, &listeners->retry, accept_again);
 }
 
 int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port) {
@@ -444,5 +444,5 @@ int listeners_take(struct listeners *listeners, int first_fd, int count) {
 
 void listeners_close(struct listeners *listeners) {
 	end_all(&listeners->list);
-	loop_timer_cancel(listeners->loop, &listeners->retry);
+	loop_timer_close(listeners->loop, &listeners->retry);
 }

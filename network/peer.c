@@ -10,7 +10,7 @@
  */
 #include "network/peer.h"
 
-#include "base/value.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -31,7 +31,7 @@
 #define PEER_FLUSH_DATAGRAMS 64 /* sent in one go */
 #define PEER_DATAGRAM_IOV 1024 /* pieces of one datagram, what sendmsg() takes (IOV_MAX) */
 /* The first and the last piece of a queued datagram are not whole chunks. */
-#define PEER_DATAGRAM_MAX ((size_t)(PEER_DATAGRAM_IOV - 2) * BUFFER_CHUNK_DATA)
+#define PEER_DATAGRAM_MAX ((size_t)(PEER_DATAGRAM_IOV - 2) * BUFQ_CHUNK_DATA)
 #define PEER_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 /* ---- addresses ---- */
@@ -114,7 +114,7 @@ static int check_host(const char *host, bool brackets, const char **why) {
 		*why = "the host is missing";
 		return -EINVAL;
 	}
-	if((brackets || strchr(host, ':')) && !value_is_ip6(host, true)) {
+	if((brackets || strchr(host, ':')) && !address_is_ip6(host, true)) {
 		*why = "the host is no IPv6 address, but has brackets or several colons";
 		return -EINVAL;
 	}
@@ -744,7 +744,6 @@ static int connect_next(struct peer_connect *connect) {
 		}
 		if(result == -EINPROGRESS) {
 			uint64_t due_ms = connect->loop->now_ms + PEER_ATTEMPT_DELAY_MS;
-			/* Without memory for a timer the next address waits for the failure of this one. */
 			loop_timer_set(connect->loop, &connect->timer, due_ms);
 			return -EINPROGRESS;
 		}
@@ -762,8 +761,15 @@ static void connect_go_on(struct peer_connect *connect) {
 	}
 }
 
+static void unix_again(struct peer_connect *connect);
+
 static void connect_due(struct ev_timer *timer) {
-	connect_go_on(container_of(timer, struct peer_connect, timer));
+	struct peer_connect *connect = container_of(timer, struct peer_connect, timer);
+	if(connect->unix_address) {
+		unix_again(connect);
+	} else {
+		connect_go_on(connect);
+	}
 }
 
 static void attempt_run(struct ev_io *io) {
@@ -796,9 +802,7 @@ static void connect_answered(struct peer_connect *connect, const struct candidat
 		}
 	} else if(family == &connect->family[FAMILY_4] && other_runs) {
 		uint64_t due_ms = connect->loop->now_ms + PEER_RESOLUTION_DELAY_MS;
-		if(loop_timer_set(connect->loop, &connect->timer, due_ms)) {
-			connect_go_on(connect);
-		}
+		loop_timer_set(connect->loop, &connect->timer, due_ms);
 	} else {
 		connect_go_on(connect);
 	}
@@ -868,8 +872,6 @@ static int connect_network(struct peer_connect *connect, const struct peer_addre
 	return result == -ENOENT ? lookup_start(connect, resolver, address) : result;
 }
 
-static void unix_due(struct ev_timer *timer);
-
 static int connect_unix(struct peer_connect *connect, const struct peer_address *address) {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	size_t len = strlen(address->host);
@@ -885,10 +887,9 @@ static int connect_unix(struct peer_connect *connect, const struct peer_address 
 	if(result == -EAGAIN) {
 		/* Its queue is full. TCP would wait in the kernel; here nothing tells when there is room. */
 		connect->unix_address = address;
-		connect->timer.fn = unix_due;
 		uint64_t due_ms = connect->loop->now_ms + PEER_UNIX_RETRY_MS;
-		return loop_timer_set(connect->loop, &connect->timer, due_ms) ? -ENOMEM
-									      : -EINPROGRESS;
+		loop_timer_set(connect->loop, &connect->timer, due_ms);
+		return -EINPROGRESS;
 	}
 	if(result == 0 && connect->kind == PEER_UNIX_DGRAM) {
 		/* An address of our own, chosen by the kernel, so that the service can answer (unix(7)). */
@@ -900,8 +901,7 @@ static int connect_unix(struct peer_connect *connect, const struct peer_address 
 	return result;
 }
 
-static void unix_due(struct ev_timer *timer) {
-	struct peer_connect *connect = container_of(timer, struct peer_connect, timer);
+static void unix_again(struct peer_connect *connect) {
 	int result = connect_unix(connect, connect->unix_address);
 	if(result != -EINPROGRESS) {
 		if(result) {
@@ -977,13 +977,15 @@ int peer_connect_start(struct peer_connect **out, const struct peer_address *add
 		.ctx = ctx,
 		.kind = address->kind,
 		.fd = -1,
-		.timer.fn = connect_due,
 	};
 	list_init(&connect->attempts);
 	for(int i = 0; i < FAMILIES; i++) {
 		connect->family[i].connect = connect;
 	}
-	int result = connect_begin(connect, address, resolver, why);
+	int result = loop_timer_open(loop, &connect->timer, connect_due);
+	if(result == 0) {
+		result = connect_begin(connect, address, resolver, why);
+	}
 	if(result == 0 || result == -EINPROGRESS) {
 		*out = connect;
 		return result;
@@ -1016,6 +1018,7 @@ void peer_connect_free(struct peer_connect *connect) {
 	}
 	connect->winner = NULL;
 	connect_stop(connect);
+	loop_timer_close(connect->loop, &connect->timer);
 	if(connect->fd >= 0) {
 		close(connect->fd);
 	}

@@ -212,9 +212,8 @@ static void watch_run(struct ev_io *io) {
 		}
 	}
 	loop_used_up(io, LOOP_IN);
-	if(ours &&
-		loop_timer_set(watch->loop, &watch->timer, watch->loop->now_ms + WATCH_SETTLE_MS)) {
-		watch_due(&watch->timer);
+	if(ours) {
+		loop_timer_set(watch->loop, &watch->timer, watch->loop->now_ms + WATCH_SETTLE_MS);
 	}
 }
 
@@ -226,10 +225,13 @@ int watch_open(struct watch **out, struct loop *loop, watch_fn *fn, void *ctx) {
 	watch->loop = loop;
 	watch->fn = fn;
 	watch->ctx = ctx;
-	watch->timer.fn = watch_due;
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	int result = fd < 0 ? -errno : loop_add(loop, &watch->io, fd, LOOP_IN, LOOP_IN, watch_run);
+	int result = fd < 0 ? -errno : loop_timer_open(loop, &watch->timer, watch_due);
+	if(result == 0) {
+		result = loop_add(loop, &watch->io, fd, LOOP_IN, LOOP_IN, watch_run);
+	}
 	if(result) {
+		loop_timer_close(loop, &watch->timer);
 		if(fd >= 0) {
 			close(fd);
 		}
@@ -264,7 +266,7 @@ void watch_close(struct watch *watch) {
 	}
 	forget_names(watch);
 	forget_paths(watch);
-	loop_timer_cancel(watch->loop, &watch->timer);
+	loop_timer_close(watch->loop, &watch->timer);
 	loop_close_io(watch->loop, &watch->io);
 	watch->dead.free = watch_free;
 	loop_defer_free(watch->loop, &watch->dead);
