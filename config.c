@@ -13,11 +13,11 @@
 #include "config.h"
 
 #include "base/address.h"
+#include "base/cidr.h"
 #include "base/file.h"
 #include "base/number.h"
 #include "config/ini.h"
 #include "http/verifier.h"
-#include "network/proxy_protocol.h"
 #include "network/tls.h"
 
 #include <assert.h>

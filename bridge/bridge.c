@@ -8,6 +8,7 @@
  */
 #include "bridge/bridge.h"
 
+#include "base/cidr.h"
 #include "base/log.h"
 #include "bridge/connection.h"
 #include "bridge/handshake.h"
@@ -15,7 +16,6 @@
 #include "http/site.h"
 #include "http/verifier.h"
 #include "network/listener.h"
-#include "network/proxy_protocol.h"
 #include "network/resolve.h"
 #include "network/tls.h"
 #include "network/trust.h"

@@ -5,13 +5,13 @@
  */
 #ifndef WEBSOCKSY_CONNECTION_H
 #define WEBSOCKSY_CONNECTION_H
+#include "base/address.h"
 #include "base/dynbuf.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "config/settings.h"
 #include "http/verifier.h"
 #include "network.h"
-#include "network/proxy_protocol.h"
 #include "network/resolve.h"
 #include "plugin.h"
 #include "websocket.h"

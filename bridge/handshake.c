@@ -12,6 +12,7 @@
  */
 #include "bridge/handshake.h"
 
+#include "http/forwarded.h"
 #include "http/origin.h"
 #include "http/request.h"
 #include "http/response.h"

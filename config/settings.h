@@ -6,9 +6,9 @@
  */
 #ifndef WEBSOCKSY_SETTINGS_H
 #define WEBSOCKSY_SETTINGS_H
+#include "base/cidr.h"
 #include "base/log.h"
 #include "http/origin.h"
-#include "network/proxy_protocol.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -31,7 +31,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 # Parsers and codecs: their tests feed them bytes, so they never see a descriptor.
 WITHOUT_DESCRIPTORS = (
     "base/text", "base/address", "base/cidr", "base/number", "base/utf8", "base/utf8_block", "base/utf8_avx2",
-    "base/bufq", "base/dynbuf", "websocket", "network/proxy_protocol", "http/basic", "http/date", "http/mime",
+    "base/bufq", "base/dynbuf", "websocket", "network/proxy_protocol", "http/basic", "http/date", "http/forwarded", "http/mime",
     "http/negotiate", "http/origin", "http/request", "http/response", "config/ini")
 INPUT_OUTPUT = set(
     "accept accept4 bind close connect creat epoll_create1 epoll_ctl epoll_wait fclose fdopen fopen "
