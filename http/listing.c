@@ -8,7 +8,7 @@
  */
 #include "http/listing.h"
 
-#include "http/http.h"
+#include "http/request.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -98,7 +98,7 @@ static void put_text(FILE *page, const char *text) {
 
 static void put_entry(FILE *page, const struct entry *entry) {
 	char link[3 * NAME_MAX + 2];
-	if(http_percent_encode(entry->name, link, sizeof(link)) < 0) {
+	if(text_percent_encode(entry->name, link, sizeof(link)) < 0) {
 		return;
 	}
 	const char *end = entry->is_directory ? "/" : "";

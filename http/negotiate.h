@@ -5,7 +5,7 @@
  */
 #ifndef WEBSOCKSY_NEGOTIATE_H
 #define WEBSOCKSY_NEGOTIATE_H
-#include "http/http.h"
+#include "http/request.h"
 
 #include <stdint.h>
 
@@ -28,7 +28,7 @@ struct negotiate_range {
  * or 416 if nothing of what is asked for exists. Several ranges, malformed ones and such of other units are ignored, as are those of a
  * HEAD and those whose If-Range names another state of the file.
  */
-unsigned negotiate_status(const struct http_request *request, const struct negotiate_file *file,
+unsigned negotiate_status(const struct request *request, const struct negotiate_file *file,
 	struct negotiate_range *range);
 
 /*
@@ -36,5 +36,5 @@ unsigned negotiate_status(const struct http_request *request, const struct negot
  * is not named is 1: anything that is named is liked better. Any other coding that is not named is
  * 0, unless the field holds "*".
  */
-unsigned negotiate_quality(const struct http_request *request, const char *coding);
+unsigned negotiate_quality(const struct request *request, const char *coding);
 #endif

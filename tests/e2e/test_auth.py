@@ -516,7 +516,7 @@ def test_bad_file(tmp_path, text, error):
 
 def test_file_that_cannot_be_read(tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    for name, error in (("", "Is a directory"), ("none", "No such file"), ("fifo", "no regular file")):
+    for name, error in (("", "Is a directory"), ("none", "No such file"), ("fifo", "Not a regular file")):
         result = run_once("-t", f"--auth-file={tmp_path / name}")
         assert result.returncode == 1 and error in result.stderr
 

@@ -66,7 +66,7 @@ static const struct {
 	{"https://example.com", "https://example.com:x", false},
 	{"https://example.com", "https://example.com:443x", false},
 	{"https://example.com", "https://example.com:0", false},
-	{"https://example.com", "https://example.com:65979", false},      /* 443 modulo 65536 */
+	{"https://example.com", "https://example.com:65979", false}, /* 443 modulo 65536 */
 	{"https://example.com", "https://example.com:4294967739", false}, /* 443 modulo 2^32 */
 	{"https://example.com", "https://example.com:-443", false},
 	{"https://example.com", "https://example.com:443:443", false},

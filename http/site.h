@@ -3,43 +3,43 @@
  * Answers to HTTP requests that are no WebSocket upgrade: the files of a site, or the hint that
  * this is a WebSocket endpoint (RFC 9110).
  */
-#ifndef WEBSOCKSY_WEB_H
-#define WEBSOCKSY_WEB_H
-#include "http/http.h"
+#ifndef WEBSOCKSY_SITE_H
+#define WEBSOCKSY_SITE_H
+#include "http/request.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* A directory whose files are served, or one file that is then what "/" answers. */
-struct web_site;
+struct site;
 
 /* Room for a response head, or for a whole response without a file. */
-#define WEB_HEAD_MAX 2048
+#define SITE_HEAD_MAX 2048
 
 /* What to send: `head`, then `body_len` bytes of `fd` from `offset` on. */
-struct web_response {
+struct site_response {
 	unsigned status;
 	size_t head_len;
 	bool keep; /* the head says that further requests are answered */
 	int fd; /* a regular file for the caller to close; -1: none */
 	uint64_t offset; /* not the descriptor's own */
 	uint64_t body_len; /* the file may have become shorter since; 0 without a file */
-	char head[WEB_HEAD_MAX]; /* no NUL behind it; a text body is in it too */
+	char head[SITE_HEAD_MAX]; /* no NUL behind it; a text body is in it too */
 };
 
 /*
  * Opens the site at `path` (relative to the working directory of this moment, never of a later one)
- * and stores it in `*out`, which the caller gives back to web_site_close(). 0, or negative errno
+ * and stores it in `*out`, which the caller gives back to site_close(). 0, or negative errno
  * with `*error` a static text that says what is wrong with the path.
  */
-int web_site_open(const char *path, struct web_site **out, const char **error);
+int site_open(const char *path, struct site **out, const char **error);
 
 /* Shall directories without index.html be listed? Not unless this says so. */
-void web_site_set_listing(struct web_site *site, bool lists);
+void site_set_listing(struct site *site, bool lists);
 
 /* Closes the site; NULL is fine. Responses that were made from it stay valid. */
-void web_site_close(struct web_site *site);
+void site_close(struct site *site);
 
 /*
  * Makes the answer to a request that is no upgrade. `site` may be NULL: then GET and HEAD get 426.
@@ -53,6 +53,6 @@ void web_site_close(struct web_site *site);
  * directory without its slash, 400 for a target that is no path, 403 unreadable, 404, 405, 412, 414,
  * 416, 503 out of descriptors or memory, 500 for other errors of the file system.
  */
-void web_respond(const struct web_site *site, const struct http_request *request, bool keep,
-	struct web_response *response);
+void site_respond(const struct site *site, const struct request *request, bool keep,
+	struct site_response *response);
 #endif

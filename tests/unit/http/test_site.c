@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * web.c against a tree with traps: whatever is asked for, nothing from outside the root is
+ * site.c against a tree with traps: whatever is asked for, nothing from outside the root is
  * answered.
  */
 #include "support.h"
 
-#include "http/web.h"
+#include "http/response.h"
+#include "http/site.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +34,7 @@
 struct tree {
 	char base[64];
 	char root[80];
-	struct web_site *site;
+	struct site *site;
 };
 
 struct answer {
@@ -41,7 +42,7 @@ struct answer {
 	size_t head_len; /* up to and with the empty line */
 	size_t len;
 	bool has_file;
-	char text[WEB_HEAD_MAX + 8192]; /* head and body, NUL-terminated */
+	char text[SITE_HEAD_MAX + 8192]; /* head and body, NUL-terminated */
 };
 
 static void put(const struct tree *tree, const char *name, const char *content) {
@@ -130,7 +131,7 @@ static int set_up(void **state) {
 	make_directory(tree, "root/index/index.html");
 	make_links(tree);
 	make_specials(tree);
-	if(web_site_open(tree->root, &tree->site, &error) < 0) {
+	if(site_open(tree->root, &tree->site, &error) < 0) {
 		fail_msg("%s", error);
 	}
 	*state = tree;
@@ -146,14 +147,14 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 
 static int tear_down(void **state) {
 	struct tree *tree = *state;
-	web_site_close(tree->site);
+	site_close(tree->site);
 	nftw(tree->base, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 	free(tree);
 	return 0;
 }
 
-static struct http_request request_for(const char *method, const char *target, size_t len) {
-	return (struct http_request){
+static struct request request_for(const char *method, const char *target, size_t len) {
+	return (struct request){
 		.method = {.at = method, .len = strlen(method)},
 		.target = {.at = target, .len = len},
 		.minor = 1,
@@ -162,14 +163,14 @@ static struct http_request request_for(const char *method, const char *target, s
 
 /* Asks, with a target that ends at an unreadable page, and reads the whole answer. */
 static struct answer ask(
-	const struct web_site *site, const char *method, const char *target, size_t len) {
+	const struct site *site, const char *method, const char *target, size_t len) {
 	struct answer answer = {.status = 0};
 	struct guard guard = guard_new(target, len);
-	struct http_request request = request_for(method, (const char *)guard.data, len);
-	struct web_response response;
+	struct request request = request_for(method, (const char *)guard.data, len);
+	struct site_response response;
 	memset(&response, 0xa5, sizeof(response));
 	alarm(20); /* a fifo that is opened the wrong way blocks */
-	web_respond(site, &request, false, &response);
+	site_respond(site, &request, false, &response);
 	alarm(0);
 	guard_free(&guard);
 	answer.status = response.status;
@@ -191,7 +192,7 @@ static struct answer ask(
 	return answer;
 }
 
-static struct answer get(const struct web_site *site, const char *target) {
+static struct answer get(const struct site *site, const char *target) {
 	return ask(site, "GET", target, strlen(target));
 }
 
@@ -209,7 +210,7 @@ static const char *field(const struct answer *answer, const char *name, char *ou
 }
 
 static void assert_field(const struct answer *answer, const char *name, const char *value) {
-	char out[WEB_HEAD_MAX];
+	char out[SITE_HEAD_MAX];
 	assert_string_equal(field(answer, name, out, sizeof(out)), value);
 }
 
@@ -217,7 +218,7 @@ static void assert_field(const struct answer *answer, const char *name, const ch
 static void assert_complete(const struct answer *answer, unsigned status) {
 	char line[64];
 	char length[32];
-	snprintf(line, sizeof(line), "HTTP/1.1 %u %s\r\n", status, http_status_text(status));
+	snprintf(line, sizeof(line), "HTTP/1.1 %u %s\r\n", status, response_status_text(status));
 	assert_int_equal(answer->status, status);
 	assert_memory_equal(answer->text, line, strlen(line));
 	assert_true(answer->head_len > 0);
@@ -412,7 +413,7 @@ static const struct {
 };
 
 /* No assertion: also runs in children, which must not go on with the tests when one fails. */
-static bool yields_nothing(const struct web_site *site, const char *target, size_t len) {
+static bool yields_nothing(const struct site *site, const char *target, size_t len) {
 	static const char *const methods[] = {"GET", "HEAD"};
 	bool good = true;
 	for(size_t at = 0; at < COUNT(methods); at++) {
@@ -428,7 +429,7 @@ static bool yields_nothing(const struct web_site *site, const char *target, size
 	return good;
 }
 
-static bool all_yield_nothing(const struct web_site *site) {
+static bool all_yield_nothing(const struct site *site) {
 	int before = next_descriptor();
 	bool good = true;
 	for(size_t at = 0; at < COUNT(traps); at++) {
@@ -487,7 +488,7 @@ static bool forbid_openat2(int error) {
 /* Runs `check` in a child after openat2 has been taken away; 0: good, 1: bad, 2: not possible here.
  */
 static int without_openat2(
-	int error, const struct web_site *site, bool (*check)(const struct web_site *site)) {
+	int error, const struct site *site, bool (*check)(const struct site *site)) {
 	int status = 0;
 	pid_t child = fork();
 	assert_true(child >= 0);
@@ -499,7 +500,7 @@ static int without_openat2(
 	return WEXITSTATUS(status);
 }
 
-static bool serves_without_openat2(const struct web_site *site) {
+static bool serves_without_openat2(const struct site *site) {
 	bool good = all_yield_nothing(site) && yields_nothing(site, TEXT("/inside"));
 	for(size_t at = 0; at < COUNT(files); at++) {
 		struct answer answer = get(site, files[at].target);
@@ -555,7 +556,7 @@ static void test_redirects(void **state) {
 		assert_complete(&answer, len < 1024 ? 301 : answer.status);
 		assert_true(answer.status == 301 || (answer.status == 414 && len >= 1024));
 		if(answer.status == 301) { /* whole, or not at all */
-			char location[WEB_HEAD_MAX];
+			char location[SITE_HEAD_MAX];
 			assert_int_equal(
 				strlen(field(&answer, "Location", location, sizeof(location))),
 				len + 1);
@@ -632,7 +633,7 @@ static void test_methods(void **state) {
 	static const char *const methods[] = {"POST", "PUT", "DELETE", "OPTIONS", "TRACE",
 		"CONNECT", "get", "head", "GETX", "GE", "HEADER", "PRI"};
 	const struct tree *tree = *state;
-	const struct web_site *sites[] = {NULL, tree->site};
+	const struct site *sites[] = {NULL, tree->site};
 	for(size_t at = 0; at < COUNT(methods) * COUNT(sites); at++) {
 		struct answer answer = ask(sites[at % 2], methods[at / 2], "/page.html", 10);
 		assert_complete(&answer, 405);
@@ -661,14 +662,14 @@ static void test_no_site(void **state) {
 /* One file as the site: an edit shows, also when the editor writes a new file and renames it. */
 static void test_single_file(void **state) {
 	const struct tree *tree = *state;
-	struct web_site *site;
+	struct site *site;
 	const char *error = NULL;
 	char path[256];
 	char other[256];
 	put(tree, "single.html", "first");
 	snprintf(path, sizeof(path), "%s/single.html", tree->base);
 	snprintf(other, sizeof(other), "%s/other", tree->base);
-	assert_int_equal(web_site_open(path, &site, &error), 0);
+	assert_int_equal(site_open(path, &site, &error), 0);
 	assert_true(all_yield_nothing(site));
 	static const char *const missing[] = {
 		"/single.html", "/index.html", "/page.html", "/secret.txt"};
@@ -688,7 +689,7 @@ static void test_single_file(void **state) {
 	assert_int_equal(mkfifo(path, 0666), 0);
 	assert_true(yields_nothing(site, TEXT("/")));
 	assert_int_equal(unlink(path), 0);
-	web_site_close(site);
+	site_close(site);
 }
 
 /* A relative path means the working directory of the start. */
@@ -698,15 +699,15 @@ static void test_relative_path(void **state) {
 	const struct tree *tree = *state;
 	int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for(size_t at = 0; at < COUNT(paths); at++) {
-		struct web_site *site;
+		struct site *site;
 		const char *error = NULL;
 		assert_int_equal(chdir(tree->base), 0);
-		assert_int_equal(web_site_open(paths[at], &site, &error), 0);
+		assert_int_equal(site_open(paths[at], &site, &error), 0);
 		assert_int_equal(chdir("/"), 0);
 		struct answer answer = get(site, "/");
 		assert_complete(&answer, 200);
 		assert_string_equal(answer.text + answer.head_len, bodies[at]);
-		web_site_close(site);
+		site_close(site);
 	}
 	assert_int_equal(fchdir(before), 0);
 	close(before);
@@ -728,26 +729,26 @@ static void test_open_errors(void **state) {
 	};
 	const struct tree *tree = *state;
 	for(size_t at = 0; at < COUNT(cases); at++) {
-		struct web_site *site = tree->site;
+		struct site *site = tree->site;
 		const char *error = NULL;
 		char path[256];
 		snprintf(path, sizeof(path), "%s/%s", tree->base, cases[at].name);
 		alarm(20);
-		assert_int_equal(web_site_open(path, &site, &error), cases[at].result);
+		assert_int_equal(site_open(path, &site, &error), cases[at].result);
 		alarm(0);
 		assert_null(site);
 		assert_non_null(error);
 	}
-	struct web_site *site;
+	struct site *site;
 	const char *error = NULL;
-	assert_int_equal(web_site_open("", &site, &error), -ENOENT);
-	web_site_close(NULL);
+	assert_int_equal(site_open("", &site, &error), -ENOENT);
+	site_close(NULL);
 }
 
 /* In a child without rights: 0 when all is refused as it should be, else the number of the check.
  */
 static int check_unreadable(const struct tree *tree) {
-	struct web_site *site;
+	struct site *site;
 	const char *error = NULL;
 	char path[256];
 	if(geteuid() == 0 && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)) {
@@ -759,15 +760,15 @@ static int check_unreadable(const struct tree *tree) {
 		return 2;
 	}
 	snprintf(path, sizeof(path), "%s/locked.txt", tree->root);
-	if(web_site_open(path, &site, &error) != -EACCES || !strstr(error, "read")) {
+	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "read")) {
 		return 3;
 	}
 	snprintf(path, sizeof(path), "%s/locked", tree->root);
-	if(web_site_open(path, &site, &error) != -EACCES || !strstr(error, "read")) {
+	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "read")) {
 		return 4;
 	}
 	snprintf(path, sizeof(path), "%s/listed", tree->root);
-	return web_site_open(path, &site, &error) != -EACCES ? 5 : 0;
+	return site_open(path, &site, &error) != -EACCES ? 5 : 0;
 }
 
 static void test_unreadable(void **state) {
@@ -808,17 +809,17 @@ static void test_no_descriptors(void **state) {
 }
 
 /* Asks for a file with one field; `keep`: the connection may be used again. */
-static struct answer ask_with(const struct web_site *site, const char *target, const char *name,
+static struct answer ask_with(const struct site *site, const char *target, const char *name,
 	const char *value, bool keep) {
 	struct answer answer = {.status = 0};
-	struct http_request request = request_for("GET", target, strlen(target));
-	struct web_response response;
+	struct request request = request_for("GET", target, strlen(target));
+	struct site_response response;
 	request.headers = 1;
-	request.header[0] = (struct http_header){
+	request.header[0] = (struct request_header){
 		.name = {.at = name, .len = strlen(name)},
 		.value = {.at = value, .len = strlen(value)},
 	};
-	web_respond(site, &request, keep, &response);
+	site_respond(site, &request, keep, &response);
 	answer.status = response.status;
 	answer.head_len = response.head_len;
 	answer.has_file = response.fd >= 0;
@@ -881,8 +882,8 @@ static void test_ranges(void **state) {
 /* An answer of 304 has what the client needs to go on with its copy, and no body. */
 static void test_tags(void **state) {
 	const struct tree *tree = *state;
-	char tag[WEB_HEAD_MAX];
-	char other[WEB_HEAD_MAX];
+	char tag[SITE_HEAD_MAX];
+	char other[SITE_HEAD_MAX];
 	struct answer answer = get(tree->site, "/a%20b+c.txt");
 	field(&answer, "ETag", tag, sizeof(tag));
 	assert_int_equal(tag[0], '"');
@@ -925,7 +926,7 @@ static void test_listing(void **state) {
 	int before = next_descriptor();
 	struct answer answer = get(tree->site, "/empty/");
 	assert_complete(&answer, 404);
-	web_site_set_listing(tree->site, true);
+	site_set_listing(tree->site, true);
 	answer = get(tree->site, "/sub/deep/");
 	assert_complete(&answer, 200);
 	assert_non_null(strstr(answer.text, "<a href=\"./file.txt\">file.txt</a>"));
@@ -938,7 +939,7 @@ static void test_listing(void **state) {
 		bool listed = strcmp(traps[at].target, "/empty/") == 0;
 		assert_true(listed || yields_nothing(tree->site, traps[at].target, traps[at].len));
 	}
-	web_site_set_listing(tree->site, false);
+	site_set_listing(tree->site, false);
 	assert_int_equal(next_descriptor(), before);
 }
 

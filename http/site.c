@@ -11,33 +11,30 @@
  * RFC 9110, sections 8.3, 8.4, 8.8.2, 8.8.3, 9.3.1, 9.3.2, 10.2.2, 12.5.5, 14.4, 15.3.7, 15.4.2, 15.4.5,
  * 15.5.6, 15.5.17 and 15.5.22.
  */
-#include "http/web.h"
+#include "http/site.h"
 
+#include "base/file.h"
+#include "http/date.h"
 #include "http/listing.h"
+#include "http/mime.h"
 #include "http/negotiate.h"
+#include "http/response.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Decoded path, index.html and NUL included: what open(2) would take anyway. */
 #define PATH_CAP 4096
-
-/* The kernel gives up a lookup when a directory is renamed meanwhile; asking again mostly helps. */
-#define LOOKUP_TRIES 4
 
 #define INDEX_NAME "index.html"
 #define SUFFIX_MAX 3 /* ".br" */
@@ -48,7 +45,7 @@
 #define PAGE_POLICY "frame-ancestors 'self'"
 #define LISTING_POLICY "default-src 'none'; frame-ancestors 'self'"
 
-struct web_site {
+struct site {
 	int root; /* the directory, or the one that holds `file` */
 	char *file; /* name in `root`; NULL: a whole directory is served */
 	bool lists; /* directories without index are listed */
@@ -62,8 +59,8 @@ struct opened {
 
 /* One request on its way to a file. */
 struct lookup {
-	const struct web_site *site;
-	struct http_slice query; /* behind the path, with its '?'; may be empty */
+	const struct site *site;
+	struct slice query; /* behind the path, with its '?'; may be empty */
 	char path[PATH_CAP + SUFFIX_MAX]; /* decoded; begins with '/' */
 	struct opened file;
 	const char *coding; /* the content coding of `file`; NULL: none */
@@ -78,78 +75,18 @@ static const struct {
 	{".gz", "gzip"},
 };
 
-static const struct {
-	const char *extension;
-	const char *type;
-} types[] = {
-	{"html", "text/html; charset=utf-8"},
-	{"htm", "text/html; charset=utf-8"},
-	{"css", "text/css; charset=utf-8"},
-	{"js", "text/javascript; charset=utf-8"},
-	{"mjs", "text/javascript; charset=utf-8"},
-	{"json", "application/json"},
-	{"map", "application/json"},
-	{"webmanifest", "application/manifest+json"},
-	{"txt", "text/plain; charset=utf-8"},
-	{"log", "text/plain; charset=utf-8"},
-	{"md", "text/markdown; charset=utf-8"},
-	{"csv", "text/csv; charset=utf-8"},
-	{"xml", "text/xml; charset=utf-8"},
-	{"xhtml", "application/xhtml+xml; charset=utf-8"},
-	{"svg", "image/svg+xml; charset=utf-8"},
-	{"png", "image/png"},
-	{"apng", "image/apng"},
-	{"jpg", "image/jpeg"},
-	{"jpeg", "image/jpeg"},
-	{"gif", "image/gif"},
-	{"webp", "image/webp"},
-	{"avif", "image/avif"},
-	{"bmp", "image/bmp"},
-	{"ico", "image/vnd.microsoft.icon"},
-	{"cur", "image/vnd.microsoft.icon"},
-	{"wasm", "application/wasm"},
-	{"pdf", "application/pdf"},
-	{"woff", "font/woff"},
-	{"woff2", "font/woff2"},
-	{"ttf", "font/ttf"},
-	{"otf", "font/otf"},
-	{"mp3", "audio/mpeg"},
-	{"m4a", "audio/mp4"},
-	{"wav", "audio/wav"},
-	{"flac", "audio/flac"},
-	{"opus", "audio/ogg"},
-	{"oga", "audio/ogg"},
-	{"ogg", "audio/ogg"},
-	{"ogv", "video/ogg"},
-	{"mp4", "video/mp4"},
-	{"webm", "video/webm"},
-	{"zip", "application/zip"},
-	{"gz", "application/gzip"},
-};
-
-static const char *type_of(const char *path) {
-	const char *name = strrchr(path, '/');
-	const char *dot = strrchr(name ? name : path, '.');
-	for(size_t at = 0; dot && at < sizeof(types) / sizeof(*types); at++) {
-		if(strcasecmp(dot + 1, types[at].extension) == 0) {
-			return types[at].type;
-		}
-	}
-	return "application/octet-stream";
-}
-
-static void respond_error(const struct http_request *request, struct web_response *response,
+static void respond_error(const struct request *request, struct site_response *response,
 	unsigned status, const char *message, const char *extra) {
-	unsigned flags = http_method_is(request, "HEAD") ? HTTP_HEAD_ONLY : 0;
-	flags |= response->keep ? HTTP_PERSIST : 0;
-	int len = http_format_error(
+	unsigned flags = request_method_is(request, "HEAD") ? RESPONSE_HEAD_ONLY : 0;
+	flags |= response->keep ? RESPONSE_PERSISTENT : 0;
+	int len = response_format_error(
 		response->head, sizeof(response->head), status, message, extra, flags);
 	response->status = status;
 	response->head_len = len < 0 ? 0 : (size_t)len;
 }
 
 static void respond_errno(
-	const struct http_request *request, struct web_response *response, int error) {
+	const struct request *request, struct site_response *response, int error) {
 	switch(error) {
 	case EACCES:
 	case EPERM:
@@ -172,70 +109,10 @@ static void respond_errno(
 	}
 }
 
-/* Without openat2: one segment after the other, and no symbolic links at all. */
-static int walk_beneath(int root, const char *path, int flags) {
-	char segment[NAME_MAX + 1];
-	int at = root;
-	int fd;
-	for(;;) {
-		size_t len = strcspn(path, "/");
-		bool last = path[len] == '\0';
-		if(len >= sizeof(segment)) {
-			fd = -ENAMETOOLONG;
-			break;
-		}
-		memcpy(segment, path, len);
-		segment[len] = '\0';
-		if(strcmp(segment, "..") == 0) {
-			fd = -EXDEV;
-			break;
-		}
-		fd = openat(at, segment,
-			O_NOFOLLOW | O_CLOEXEC | (last ? flags : O_PATH | O_DIRECTORY));
-		fd = fd < 0 ? -errno : fd;
-		if(fd < 0 || last) {
-			break;
-		}
-		if(at != root) {
-			close(at);
-		}
-		at = fd;
-		path += len + 1;
-	}
-	if(at != root) {
-		close(at);
-	}
-	return fd;
-}
-
-/*
- * Opens `path` (relative) below the directory `root`; a descriptor or negative errno. EPERM is how
- * older container sandboxes answer system calls that they do not know.
- */
-static int open_beneath(int root, const char *path, int flags) {
-	struct open_how how = {
-		.flags = (unsigned)(flags | O_CLOEXEC),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-	for(int try = 0; try < LOOKUP_TRIES; try++) {
-		long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
-		if(fd >= 0) {
-			return (int)fd;
-		}
-		if(errno == ENOSYS || errno == EPERM) {
-			return walk_beneath(root, path, flags);
-		}
-		if(errno != EAGAIN) {
-			return -errno;
-		}
-	}
-	return -EAGAIN;
-}
-
 /* The one file of a site was named by the operator: its symbolic links may lead anywhere. */
-static int open_entry(const struct web_site *site, const char *path, int flags) {
+static int open_entry(const struct site *site, const char *path, int flags) {
 	if(!site->file) {
-		return open_beneath(site->root, path, flags);
+		return file_open_beneath(site->root, path, flags);
 	}
 	int fd = openat(site->root, site->file, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
@@ -257,7 +134,7 @@ static int stat_opened(int fd, struct stat *info) {
  * exchange in between. 0, or negative errno; -EISDIR for a directory, -EINVAL for what else is no
  * regular file.
  */
-static int open_file(const struct web_site *site, const char *path, struct opened *file) {
+static int open_file(const struct site *site, const char *path, struct opened *file) {
 	static const int ways[] = {O_PATH, O_RDONLY | O_NONBLOCK | O_NOCTTY};
 	for(size_t way = 0; way < sizeof(ways) / sizeof(*ways); way++) {
 		int fd = stat_opened(open_entry(site, path, ways[way]), &file->info);
@@ -292,13 +169,11 @@ static bool is_public(const char *path) {
 
 /* Splits and decodes the target. 0, or the status and message that respond_error it. */
 static unsigned read_target(
-	const struct http_request *request, struct lookup *lookup, const char **message) {
-	struct http_slice target = request->target;
-	const char *query = memchr(target.at, '?', target.len);
-	size_t len = query ? (size_t)(query - target.at) : target.len;
-	lookup->query = (struct http_slice){.at = target.at + len, .len = target.len - len};
-	int decoded =
-		http_percent_decode(target.at, len, lookup->path, PATH_CAP - sizeof(INDEX_NAME));
+	const struct request *request, struct lookup *lookup, const char **message) {
+	struct slice target = request->target;
+	struct slice path = {.at = target.at, .len = text_find(target, '?')};
+	int decoded = text_percent_decode(path, lookup->path, PATH_CAP - sizeof(INDEX_NAME));
+	lookup->query = text_skip(target, path.len);
 	if(decoded == -ENOSPC) {
 		*message = "the address is too long";
 		return 414;
@@ -315,14 +190,14 @@ static unsigned read_target(
 }
 
 /* A directory asked for without its slash: relative links in its index would miss it. */
-static void respond_redirect(const struct http_request *request, const struct lookup *lookup,
-	struct web_response *response) {
-	char path[WEB_HEAD_MAX / 2];
-	char extra[WEB_HEAD_MAX / 2 + 64];
-	int len = http_percent_encode(lookup->path, path, sizeof(path));
+static void respond_redirect(const struct request *request, const struct lookup *lookup,
+	struct site_response *response) {
+	char path[SITE_HEAD_MAX / 2];
+	char extra[SITE_HEAD_MAX / 2 + 64];
+	int len = text_percent_encode(lookup->path, path, sizeof(path));
 	if(len >= 0) {
 		len = snprintf(extra, sizeof(extra), "Location: %s/%.*s\r\n", path,
-			lookup->query.len > WEB_HEAD_MAX ? WEB_HEAD_MAX : (int)lookup->query.len,
+			lookup->query.len > SITE_HEAD_MAX ? SITE_HEAD_MAX : (int)lookup->query.len,
 			lookup->query.at);
 	}
 	if(len < 0 || (size_t)len >= sizeof(extra)) {
@@ -336,7 +211,7 @@ static void respond_redirect(const struct http_request *request, const struct lo
 
 /* The parts of a head have bounds that together leave room. */
 __attribute__((format(printf, 2, 3))) static void add(
-	struct web_response *response, const char *format, ...) {
+	struct site_response *response, const char *format, ...) {
 	size_t room = sizeof(response->head) - response->head_len;
 	va_list arguments;
 	va_start(arguments, format);
@@ -346,15 +221,15 @@ __attribute__((format(printf, 2, 3))) static void add(
 	response->head_len += (size_t)len;
 }
 
-static void begin_head(struct web_response *response, unsigned status, int64_t now) {
-	char date[HTTP_DATE_CAP];
-	http_format_date(date, now);
+static void begin_head(struct site_response *response, unsigned status, int64_t now) {
+	char date[DATE_CAP];
+	date_format(date, now);
 	response->status = status;
 	response->head_len = 0;
-	add(response, "HTTP/1.1 %u %s\r\nDate: %s\r\n", status, http_status_text(status), date);
+	add(response, "HTTP/1.1 %u %s\r\nDate: %s\r\n", status, response_status_text(status), date);
 }
 
-static void end_head(struct web_response *response, const char *policy) {
+static void end_head(struct site_response *response, const char *policy) {
 	add(response,
 		"X-Content-Type-Options: nosniff\r\n"
 		"Referrer-Policy: no-referrer\r\n"
@@ -364,16 +239,16 @@ static void end_head(struct web_response *response, const char *policy) {
 		policy, response->keep ? "keep-alive" : "close");
 }
 
-static void add_content(struct web_response *response, const char *type, uint64_t len) {
+static void add_content(struct site_response *response, const char *type, uint64_t len) {
 	add(response, "Content-Type: %s\r\nContent-Length: %llu\r\n", type,
 		(unsigned long long)len);
 }
 
 /* What a 304 has to repeat (RFC 9110, 15.4.5), and the coding. */
-static void add_validators(struct web_response *response, const struct lookup *lookup,
+static void add_validators(struct site_response *response, const struct lookup *lookup,
 	const struct negotiate_file *file) {
-	char date[HTTP_DATE_CAP];
-	http_format_date(date, file->modified);
+	char date[DATE_CAP];
+	date_format(date, file->modified);
 	add(response,
 		"Last-Modified: %s\r\n"
 		"ETag: %s\r\n"
@@ -391,9 +266,9 @@ static void add_validators(struct web_response *response, const struct lookup *l
 /* ---- files ---- */
 
 /* Hands `fd` over, unless there is nothing to be sent of it. */
-static void give_body(const struct http_request *request, struct web_response *response, int fd,
+static void give_body(const struct request *request, struct site_response *response, int fd,
 	uint64_t offset, uint64_t len) {
-	if(len == 0 || http_method_is(request, "HEAD")) {
+	if(len == 0 || request_method_is(request, "HEAD")) {
 		close(fd);
 		return;
 	}
@@ -403,8 +278,8 @@ static void give_body(const struct http_request *request, struct web_response *r
 }
 
 /* The file is there, but not what is asked for. */
-static void respond_unsatisfiable(const struct http_request *request, struct lookup *lookup,
-	unsigned status, struct web_response *response) {
+static void respond_unsatisfiable(const struct request *request, struct lookup *lookup,
+	unsigned status, struct site_response *response) {
 	char extra[64];
 	bool is_range = status == 416;
 	snprintf(extra, sizeof(extra), "Content-Range: bytes */%llu\r\n",
@@ -431,8 +306,8 @@ static void describe(const struct stat *info, char etag[ETAG_CAP], struct negoti
 	file->size = (uint64_t)info->st_size;
 }
 
-static void respond_file(const struct http_request *request, struct lookup *lookup,
-	const char *name, struct web_response *response) {
+static void respond_file(const struct request *request, struct lookup *lookup, const char *name,
+	struct site_response *response) {
 	char etag[ETAG_CAP];
 	struct negotiate_file file;
 	struct negotiate_range range;
@@ -453,7 +328,7 @@ static void respond_file(const struct http_request *request, struct lookup *look
 	if(status == 304) {
 		range.len = 0;
 	} else {
-		add_content(response, type_of(name), range.len);
+		add_content(response, mime_type(name), range.len);
 	}
 	end_head(response, PAGE_POLICY);
 	give_body(request, response, lookup->file.fd, range.first, range.len);
@@ -487,7 +362,7 @@ static bool take_neighbour(struct lookup *lookup, const char *suffix, struct tim
 }
 
 /* The compressed neighbour that the client likes best, if it likes one at least as much as the file. */
-static void choose_coding(const struct http_request *request, struct lookup *lookup) {
+static void choose_coding(const struct request *request, struct lookup *lookup) {
 	unsigned best = negotiate_quality(request, "identity");
 	struct timespec modified = lookup->file.info.st_mtim;
 	for(size_t at = 0; at < sizeof(codings) / sizeof(*codings); at++) {
@@ -524,7 +399,7 @@ static int make_listing(const struct lookup *lookup, size_t *len) {
 	int name_len = path_len > 2 ? (int)path_len - 2 : 0;
 	snprintf(name, sizeof(name), "%.*s", name_len ? name_len : 1,
 		name_len ? lookup->path + 1 : ".");
-	int fd = open_beneath(lookup->site->root, name, O_RDONLY | O_DIRECTORY);
+	int fd = file_open_beneath(lookup->site->root, name, O_RDONLY | O_DIRECTORY);
 	int result = fd < 0 ? fd : listing_make(fd, lookup->path, &text, len);
 	if(result == 0) {
 		result = file_of_text(text, *len);
@@ -534,7 +409,7 @@ static int make_listing(const struct lookup *lookup, size_t *len) {
 }
 
 static void respond_listing(
-	const struct http_request *request, struct lookup *lookup, struct web_response *response) {
+	const struct request *request, struct lookup *lookup, struct site_response *response) {
 	size_t len = 0;
 	int fd = make_listing(lookup, &len);
 	if(fd < 0) {
@@ -549,7 +424,7 @@ static void respond_listing(
 }
 
 static void respond_from_directory(
-	const struct http_request *request, struct lookup *lookup, struct web_response *response) {
+	const struct request *request, struct lookup *lookup, struct site_response *response) {
 	size_t len = strlen(lookup->path);
 	bool is_directory = lookup->path[len - 1] == '/';
 	if(is_directory) { /* read_target() has left the room */
@@ -570,7 +445,7 @@ static void respond_from_directory(
 }
 
 static void respond_from_file(
-	const struct http_request *request, struct lookup *lookup, struct web_response *response) {
+	const struct request *request, struct lookup *lookup, struct site_response *response) {
 	bool is_root = strcmp(lookup->path, "/") == 0;
 	int result = is_root ? open_file(lookup->site, NULL, &lookup->file) : -ENOENT;
 	if(result < 0) {
@@ -580,13 +455,13 @@ static void respond_from_file(
 	}
 }
 
-void web_respond(const struct web_site *site, const struct http_request *request, bool keep,
-	struct web_response *response) {
+void site_respond(const struct site *site, const struct request *request, bool keep,
+	struct site_response *response) {
 	response->fd = -1;
 	response->offset = 0;
 	response->body_len = 0;
 	response->keep = false;
-	if(!http_method_is(request, "GET") && !http_method_is(request, "HEAD")) {
+	if(!request_method_is(request, "GET") && !request_method_is(request, "HEAD")) {
 		respond_error(request, response, 405, "only GET and HEAD are answered here",
 			"Allow: GET, HEAD\r\n");
 		return;
@@ -594,10 +469,10 @@ void web_respond(const struct web_site *site, const struct http_request *request
 	if(!site) {
 		respond_error(request, response, 426,
 			"this address speaks WebSocket: connect with a WebSocket client",
-			HTTP_UPGRADE_FIELDS);
+			RESPONSE_UPGRADE_FIELDS);
 		return;
 	}
-	response->keep = keep && http_persists(request);
+	response->keep = keep && request_is_persistent(request);
 	struct lookup lookup = {.site = site, .file.fd = -1};
 	const char *message;
 	unsigned refused = read_target(request, &lookup, &message);
@@ -632,7 +507,7 @@ static const char *open_error(int error) {
 }
 
 /* Must be readable and searchable: the dot is looked up, which needs the right to search. */
-static int open_directory(const char *path, struct web_site *site) {
+static int open_directory(const char *path, struct site *site) {
 	site->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if(site->root < 0) {
 		return -errno;
@@ -646,7 +521,7 @@ static int open_directory(const char *path, struct web_site *site) {
 }
 
 /* Holds the directory of `path`, and opens the file once to see that it can be read. */
-static int open_single(const char *path, struct web_site *site) {
+static int open_single(const char *path, struct site *site) {
 	const char *slash = strrchr(path, '/');
 	char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 	struct opened probe = {.fd = -1};
@@ -663,13 +538,13 @@ static int open_single(const char *path, struct web_site *site) {
 	return result;
 }
 
-int web_site_open(const char *path, struct web_site **out, const char **error) {
+int site_open(const char *path, struct site **out, const char **error) {
 	struct stat info;
-	struct web_site *site = malloc(sizeof(*site));
+	struct site *site = malloc(sizeof(*site));
 	int result = -ENOMEM;
 	*out = NULL;
 	if(site) {
-		*site = (struct web_site){.root = -1};
+		*site = (struct site){.root = -1};
 		if(stat(path, &info) < 0) {
 			result = -errno;
 		} else if(S_ISDIR(info.st_mode)) {
@@ -680,18 +555,18 @@ int web_site_open(const char *path, struct web_site **out, const char **error) {
 	}
 	if(result < 0) {
 		*error = open_error(-result);
-		web_site_close(site);
+		site_close(site);
 		return result;
 	}
 	*out = site;
 	return 0;
 }
 
-void web_site_set_listing(struct web_site *site, bool lists) {
+void site_set_listing(struct site *site, bool lists) {
 	site->lists = lists;
 }
 
-void web_site_close(struct web_site *site) {
+void site_close(struct site *site) {
 	if(!site) {
 		return;
 	}
