@@ -32,15 +32,6 @@ struct config {
 	size_t plugins; /* framing plugins that were loaded for it and were not loaded before */
 };
 
-struct tls_error;
-
-/*
- * Reads certificates and keys of `settings` into `*out` (NULL: TLS is off): one reference. 0, or negative errno with
- * what is wrong in `error`.
- */
-int config_open_tls(
-	const struct settings *settings, struct tls_context **out, struct tls_error *error);
-
 /*
  * Reads the command line and the files that it names into `config`; loads framing plugins and the
  * backend and passes it its options. 0, or negative errno after one line for each error in the
@@ -61,10 +52,4 @@ void config_free(struct config *config);
 
 /* config_free() for a configuration that is not put into use: what was loaded for it is unloaded. */
 void config_discard(struct config *config);
-
-/* Prints usage, generated from the option table, to standard output. */
-void config_print_help(void);
-
-/* Prints the effective values as an INI file that can be read back, to standard output. */
-void config_dump(const struct config *config);
 #endif

@@ -407,7 +407,7 @@ def test_broken_configuration_changes_nothing(run, config, broken, tmp_path):
     says = {
         "line": (lambda: config(fresh, good, raw="nonsense\n"), rf"{path}:\d+: syntax: "),
         "option": (lambda: config((*fresh, ("pin", "1")), good), rf"{path}:6: pin: unknown option"),
-        "value": (lambda: config((*fresh, ("grace", "ten")), good), rf'{path}:6: grace: "ten" is no time'),
+        "value": (lambda: config((*fresh, ("grace", "ten")), good), rf'{path}:6: grace: "ten" is not a time'),
         "backend": (lambda: config((*fresh, ("backend", "none")), good),
                     rf"{path}:6: backend: .*backend_none\.so"),
         "backend option": (lambda: config(fresh, (*good, ("hots", "1"))), rf"{path}:9: hots: "),

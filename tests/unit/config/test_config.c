@@ -5,6 +5,7 @@
  */
 #include "builtins.h"
 #include "config.h"
+#include "config/print.h"
 #include "plugin.h"
 #include "support.h"
 
@@ -115,7 +116,7 @@ static void write_file(const char *name, const char *text) {
 /* Leaves the dump in `output`. */
 static void dump(const struct config *config) {
 	struct capture capture = capture_start(STDOUT_FILENO);
-	config_dump(config);
+	print_config(config);
 	capture_stop(&capture);
 }
 
@@ -317,14 +318,14 @@ struct invalid {
 };
 
 static const struct invalid invalid[] = {
-	{"port", "", "\"\" is no port number (use 0 to 65535)"},
-	{"port", "abc", "\"abc\" is no port number"},
-	{"port", "80x", "\"80x\" is no port number"},
-	{"port", "-1", "\"-1\" is no port number"},
-	{"port", "+1", "\"+1\" is no port number"},
-	{"port", "0x50", "\"0x50\" is no port number"},
-	{"port", "1K", "\"1K\" is no port number"},
-	{"port", "1.0", "\"1.0\" is no port number"},
+	{"port", "", "\"\" is not a port number (use 0 to 65535)"},
+	{"port", "abc", "\"abc\" is not a port number"},
+	{"port", "80x", "\"80x\" is not a port number"},
+	{"port", "-1", "\"-1\" is not a port number"},
+	{"port", "+1", "\"+1\" is not a port number"},
+	{"port", "0x50", "\"0x50\" is not a port number"},
+	{"port", "1K", "\"1K\" is not a port number"},
+	{"port", "1.0", "\"1.0\" is not a port number"},
 	{"port", "65536", "\"65536\" is out of range (0 to 65535)"},
 	{"port", "18446744073709551616", "out of range (0 to 65535)"},
 	{"port", "18446744073709559617", "out of range (0 to 65535)"},
@@ -332,7 +333,7 @@ static const struct invalid invalid[] = {
 	{"listen", "127.0.0.1:80",
 		"\"127.0.0.1:80\" is not an address (the port is a separate option)"},
 	{"listen", "[::1]:80", "\"[::1]:80\" is not an address"},
-	{"listen", "[localhost]", "is no IPv6 address"},
+	{"listen", "[localhost]", "is not an IPv6 address"},
 	{"listen", "300.1.1.1", "\"300.1.1.1\" is not an address"},
 	{"listen", "1:2", "\"1:2\" is not an address"},
 	{"listen", "::g", "\"::g\" is not an address"},
@@ -352,9 +353,9 @@ static const struct invalid invalid[] = {
 	{"origin", "", "\"\": "},
 	{"origin", "example.org", "\"example.org\": "},
 	{"origin", "https://x/y", "\"https://x/y\": "},
-	{"trusted-proxy", "localhost", "\"localhost\" is no network (use 192.0.2.0/24"},
-	{"trusted-proxy", "*", "is no network"},
-	{"trusted-proxy", "10.0.0.0/33", "\"10.0.0.0/33\" has no such prefix length"},
+	{"trusted-proxy", "localhost", "\"localhost\" is not a network (use 192.0.2.0/24"},
+	{"trusted-proxy", "*", "is not a network"},
+	{"trusted-proxy", "10.0.0.0/33", "\"10.0.0.0/33\" has an invalid prefix length"},
 	{"trusted-proxy", "10.0.0.1/8", "\"10.0.0.1/8\" has bits behind its prefix"},
 	{"proxy-protocol", "on", "\"on\" is neither yes nor no"},
 	{"proxy-protocol", "", "\"\" is neither yes nor no"},
@@ -364,7 +365,7 @@ static const struct invalid invalid[] = {
 	{"web", "/dev/null", "\"/dev/null\" is neither a directory nor a regular file"},
 	{"auth-file", "/nonexistent/users", "/nonexistent/users: No such file or directory"},
 	{"auth-file", "/", "/: Is a directory"},
-	{"auth-file", "/dev/null", "/dev/null: this is no regular file"},
+	{"auth-file", "/dev/null", "/dev/null: Not a regular file"},
 	{"web-auth", "", "\"\" is neither yes nor no"},
 	{"web-auth", "true", "\"true\" is neither yes nor no"},
 	{"web-listing", "1", "\"1\" is neither yes nor no"},
@@ -373,8 +374,8 @@ static const struct invalid invalid[] = {
 	{"health", "/a b", "\"/a b\" is not a URL path"},
 	{"health", "/a?b", "\"/a?b\" is not a URL path"},
 	{"health", "/\xc3\xa4", "is not a URL path"},
-	{"backend", "../x", "\"../x\" is no name of a backend (use letters, digits, _ and -)"},
-	{"backend", "a b", "is no name of a backend"},
+	{"backend", "../x", "\"../x\" is not the name of a backend (use letters, digits, _ and -)"},
+	{"backend", "a b", "is not the name of a backend"},
 	{"backend", "no_such", "backend_no_such.so"},
 	{"plugin-path", "", "is not an absolute path (it has to begin with /)"},
 	{"plugin-path", "plugins", "\"plugins\" is not an absolute path"},
@@ -390,45 +391,45 @@ static const struct invalid invalid[] = {
 	{"resolver", "[::1", "is not a list of name servers"},
 	{"resolver", "[::1]x", "is not a list of name servers"},
 	{"resolver", LONG_PATH, "is not a list of name servers"},
-	{"ping", "", "\"\" is no time (use seconds, or a number with ms, s, m or h)"},
-	{"ping", "abc", "\"abc\" is no time"},
-	{"ping", "auto", "\"auto\" is no time"},
-	{"ping", "-1", "\"-1\" is no time"},
-	{"ping", "1 s", "\"1 s\" is no time"},
-	{"ping", "1S", "\"1S\" is no time"},
-	{"ping", "1d", "\"1d\" is no time"},
-	{"ping", "1sx", "\"1sx\" is no time"},
-	{"ping", ".5", "\".5\" is no time"},
-	{"ping", "1.", "\"1.\" is no time"},
-	{"ping", "1.2345", "\"1.2345\" is no time"},
-	{"ping", "0.5ms", "\"0.5ms\" is no time"},
-	{"ping", "1.18446744073709551617", "is no time"},
+	{"ping", "", "\"\" is not a time (use seconds, or a number with ms, s, m or h)"},
+	{"ping", "abc", "\"abc\" is not a time"},
+	{"ping", "auto", "\"auto\" is not a time"},
+	{"ping", "-1", "\"-1\" is not a time"},
+	{"ping", "1 s", "\"1 s\" is not a time"},
+	{"ping", "1S", "\"1S\" is not a time"},
+	{"ping", "1d", "\"1d\" is not a time"},
+	{"ping", "1sx", "\"1sx\" is not a time"},
+	{"ping", ".5", "\".5\" is not a time"},
+	{"ping", "1.", "\"1.\" is not a time"},
+	{"ping", "1.2345", "\"1.2345\" is not a time"},
+	{"ping", "0.5ms", "\"0.5ms\" is not a time"},
+	{"ping", "1.18446744073709551617", "is not a time"},
 	{"ping", "4381h", "\"4381h\" is out of range (0 to 15768000)"},
 	{"ping", "18446744073709551615h", "is out of range"},
 	{"ping", "5124095576030.432h", "is out of range"},
 	{"pong-timeout", "Auto",
-		"\"Auto\" is no time (use seconds, or a number with ms, s, m or h, or auto)"},
+		"\"Auto\" is not a time (use seconds, or a number with ms, s, m or h, or auto)"},
 	{"handshake-timeout", "0", "\"0\" is out of range (1ms to 31536000)"},
 	{"connect-timeout", "0", "\"0\" is out of range"},
 	{"close-timeout", "0", "\"0\" is out of range"},
-	{"idle-timeout", "x", "\"x\" is no time"},
+	{"idle-timeout", "x", "\"x\" is not a time"},
 	{"stall-timeout", "8761h", "\"8761h\" is out of range"},
-	{"grace", "1e3", "\"1e3\" is no time"},
+	{"grace", "1e3", "\"1e3\" is not a time"},
 	{"max-message", "0", "\"0\" is out of range (1 to 1G)"},
 	{"max-message", "2G", "\"2G\" is out of range (1 to 1G)"},
 	{"max-message", "17179869184G", "is out of range (1 to 1G)"},
-	{"max-message", "1.5M", "\"1.5M\" is no size (use bytes, or a number with K, M or G)"},
-	{"max-message", "K", "\"K\" is no size"},
-	{"max-message", "1KB", "\"1KB\" is no size"},
-	{"max-message", "1T", "\"1T\" is no size"},
-	{"max-clients", "many", "\"many\" is no number (use digits only)"},
-	{"max-clients", "1K", "\"1K\" is no number"},
+	{"max-message", "1.5M", "\"1.5M\" is not a size (use bytes, or a number with K, M or G)"},
+	{"max-message", "K", "\"K\" is not a size"},
+	{"max-message", "1KB", "\"1KB\" is not a size"},
+	{"max-message", "1T", "\"1T\" is not a size"},
+	{"max-clients", "many", "\"many\" is not a number (use digits only)"},
+	{"max-clients", "1K", "\"1K\" is not a number"},
 	{"max-clients", "10000001", "is out of range (0 to 10000000)"},
-	{"max-clients-per-ip", "-1", "\"-1\" is no number"},
+	{"max-clients-per-ip", "-1", "\"-1\" is not a number"},
 	{"buffer-high", "64K", "buffer-low (64K) has to be below buffer-high (64K)"},
 	{"buffer-low", "1M", "buffer-low (1M) has to be below buffer-high (256K)"},
-	{"log-level", "", "\"\" is no level (use error, warning, notice, info or debug)"},
-	{"log-level", "INFO", "\"INFO\" is no level"},
+	{"log-level", "", "\"\" is not a level (use error, warning, notice, info or debug)"},
+	{"log-level", "INFO", "\"INFO\" is not a level"},
 };
 
 static void check_invalid(const struct invalid *row) {
@@ -490,9 +491,9 @@ static const struct broken broken[] = {
 	{"[core]\nhost = x\n", 0, 1, "broken.conf:2: host: unknown option in [core]"},
 	{"[core]\nconfig = x\n", 0, 1, "broken.conf:2: config: not possible in a file"},
 	{"[core]\nhelp = 1\n", 0, 1, "broken.conf:2: help: not possible in a file"},
-	{"[core]\nport = 1 # one\n", 0, 1, "broken.conf:2: port: \"1 # one\" is no port"},
+	{"[core]\nport = 1 # one\n", 0, 1, "broken.conf:2: port: \"1 # one\" is not a port"},
 	{"[core]\nport = 1\0\n", 17, 1, "broken.conf:2: syntax: a NUL byte"},
-	{"[core]\r\n\r\nport = x\r\n", 0, 1, "broken.conf:3: port: \"x\" is no port number"},
+	{"[core]\r\n\r\nport = x\r\n", 0, 1, "broken.conf:3: port: \"x\" is not a port number"},
 	{"[core]\nport = x\nping = y\nz\n[backend]\nno = 1\n", 0, 4, "broken.conf:6: no: "},
 	{"[backend]\nnope = 1\n", 0, 1,
 		"broken.conf:2: nope: \"1\" is refused by the backend (built in)"},
@@ -520,8 +521,8 @@ static void test_unreadable_files(void **state) {
 	BAD(1, "command line: --config: cannot read \"missing.conf\": No such file", "--config",
 		"missing.conf");
 	BAD(1, "cannot read \"/\": Is a directory", "/");
-	BAD(1, "cannot read \"fifo\": It is no regular file", "fifo");
-	BAD(1, "cannot read \"/dev/zero\": It is no regular file", "/dev/zero");
+	BAD(1, "cannot read \"fifo\": Not a regular file", "fifo");
+	BAD(1, "cannot read \"/dev/zero\": Not a regular file", "/dev/zero");
 	BAD(1, "cannot read \"\": No such file", "");
 	write_file("huge.conf", "");
 	assert_int_equal(truncate("huge.conf", ((off_t)1 << 20) + 1), 0);
@@ -542,13 +543,13 @@ static void test_command_line_errors(void **state) {
 	BAD(1, "command line: --port: a value is missing (PORT)", "--port");
 	BAD(1, "command line: -p: a value is missing (PORT)", "-v", "-p");
 	BAD(1, "command line: -c: a value is missing (KEY=VALUE)", "-c");
-	BAD(1, "command line: -c: \"host\" is no option (use KEY=VALUE)", "-c", "host");
-	BAD(1, "command line: -c: \"=x\" is no option (use KEY=VALUE)", "-c=x");
-	BAD(1, "command line: -c: \" a=x\" is no option", "-c", " a=x");
-	BAD(1, "command line: -c: \"#a=x\" is no option", "-c", "#a=x");
-	BAD(1, "command line: -c: the value holds a line break", "-c", "host=a\nb");
-	BAD(1, "command line: --web: the value holds a line break", "--web", "a\n");
-	BAD(1, "command line: -c: the value holds a line break or is too long", "-c", huge);
+	BAD(1, "command line: -c: \"host\" is not an option (use KEY=VALUE)", "-c", "host");
+	BAD(1, "command line: -c: \"=x\" is not an option (use KEY=VALUE)", "-c=x");
+	BAD(1, "command line: -c: \" a=x\" is not an option", "-c", " a=x");
+	BAD(1, "command line: -c: \"#a=x\" is not an option", "-c", "#a=x");
+	BAD(1, "command line: -c: the value contains a line break", "-c", "host=a\nb");
+	BAD(1, "command line: --web: the value contains a line break", "--web", "a\n");
+	BAD(1, "command line: -c: the value contains a line break or is too long", "-c", huge);
 	BAD(1, "command line: -c nope: \"1\" is refused by the backend (built in)", "-cnope=1");
 	BAD(1, "command line: -c framing: ", "-c", "framing=nope");
 	BAD(1, "command line: --verbose: takes no value", "--verbose=1");
@@ -558,7 +559,7 @@ static void test_command_line_errors(void **state) {
 	BAD(2, "command line: y: no option (only one argument may be a configuration file", "x",
 		"y");
 	BAD(1, "command line: FILE: cannot read \"-\": No such file", "-v", "-");
-	BAD(4, "command line: -k: \"y\" is no time", "-px", "--foo", "-ky", "-b", "a/b");
+	BAD(4, "command line: -k: \"y\" is not a time", "-px", "--foo", "-ky", "-b", "a/b");
 }
 
 static void test_flags(void **state) {
@@ -775,7 +776,7 @@ static void test_plugin_path_stays(void **state) {
 static void test_help(void **state) {
 	(void)state;
 	struct capture capture = capture_start(STDOUT_FILENO);
-	config_print_help();
+	print_help();
 	capture_stop(&capture);
 	for(size_t at = 0; at < sizeof(valid) / sizeof(valid[0]); at++) {
 		char name[64];
