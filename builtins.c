@@ -7,7 +7,7 @@
  * Invariants: every framing takes time linear in the bytes, however the stream is cut into
  * reads: bytes seen by an earlier call are not looked at again, but for the few that a separator
  * may straddle. The type of a message does not depend on how it was cut either, except where a
- * function sends what is there at once. Text is UTF-8 as RFC 3629 defines it (RFC 6455,
+ * framing sends all bytes at once. Text is UTF-8 as RFC 3629 defines it (RFC 6455,
  * section 5.6).
  */
 #include "builtins.h"
@@ -189,7 +189,7 @@ static const struct newline newlines[] = {
 	{"cr", "\r"},
 };
 
-/* What is known about the line that is being received. */
+/* The line that is being received. */
 struct line {
 	const char *newline; /* one or two bytes */
 	uint32_t utf8; /* of the bytes seen so far */
@@ -250,7 +250,7 @@ static ssize_t newline_decode(
 	}
 	size_t end = find_line_end(line->newline, input->data, input->len, seen);
 	line->utf8 = utf8_feed(line->utf8, input->data + seen, (end ? end : input->len) - seen);
-	/* Without an end this is the type of what the peer leaves when it closes now. */
+	/* Without an end this is the type of the rest if the peer closes now. */
 	*text = line->utf8 == UTF8_ACCEPT;
 	return (ssize_t)end;
 }

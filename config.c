@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * From the command line to a configuration, in two passes. The first goes through the command line
- * and, where they are named, the files, and fills the settings. The second builds what they ask for:
- * config/build.c.
+ * and, where they are named, the files, and fills the settings. The second loads the files that the
+ * settings name: config/build.c.
  *
  * It must not know sockets or connections.
  *
  * Invariants: no state survives a call (a reload reads the same arguments again); every error is
- * one line that names its place; what print_config() prints reads back as the same values.
+ * one line that names its place; the output of print_config() reads back as the same values.
  */
 #include "config.h"
 

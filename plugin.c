@@ -155,7 +155,7 @@ void plugin_shutdown(void) {
 	}
 }
 
-/* ---- what plugins may call ---- */
+/* ---- the functions for plugins ---- */
 
 ws_framing core_framing(char *name) {
 	const struct framing *framing = framing_find(name);

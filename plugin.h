@@ -11,13 +11,14 @@
  * Loads every *.so in `directory` (absolute) whose name does not begin with "backend_" or a dot, in
  * sorted order; files that are loaded already are skipped. A file that cannot be loaded, or that
  * every user may write to, is logged and skipped; a missing directory is a debug line only.
- * `*loaded` becomes the number of plugins that were loaded. 0, -EINVAL for a relative path, -ENOMEM.
+ * `*loaded` becomes the number of plugins that were loaded. 0, -EINVAL for a relative path,
+ * -ENOMEM.
  */
 int plugin_load_directory(const char *directory, size_t *loaded);
 
 /*
- * Unloads the `count` plugins that were loaded last and removes their framings; no stream uses them.
- * For a configuration that is not put into use.
+ * Unloads the `count` plugins that were loaded last and removes their framings; no stream uses
+ * them. For a configuration that is not put into use.
  */
 void plugin_unload(size_t count);
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The second pass: builds what the options ask for, which are passwords, certificates, framing
- * plugins and the backend.
+ * The second pass: reads passwords and certificates, and loads framing plugins and the backend.
  *
  * It must not know how options are written.
  *
- * Framing plugins come before backends, because plugin-path may be the last option and framings have
- * to be known before a backend's options are checked.
+ * Framing plugins come before backends, because plugin-path may be the last option and framings
+ * have to be known before a backend's options are checked.
  */
 #include "config/build.h"
 

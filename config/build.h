@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Builds what the options of a configuration ask for. Errors are reported to the reader.
+ * Loads the files that the options of a configuration name. Errors are reported to the reader.
  */
 #ifndef WEBSOCKSY_BUILD_H
 #define WEBSOCKSY_BUILD_H

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Cuts an INI text into sections and options. It must not know option names, files or the log.
+ * Cuts an INI text into sections and options.
+ *
+ * It must not know option names, files or the log.
+ *
  * Invariant: every slice lies within the text given to ini_start(), and nothing outside of it is
  * read.
  */
@@ -83,7 +86,7 @@ static struct slice next_line(struct ini_reader *reader) {
 static enum ini_result parse_line(
 	struct ini_reader *reader, struct slice line, struct ini_item *item) {
 	if(line.at[0] == '[') {
-		/* A broken header is one error: the options below it are not blamed, too. */
+		/* A malformed header is one error; the options below it are not errors as well. */
 		reader->in_section = true;
 		return parse_section(line, item);
 	}

@@ -16,7 +16,7 @@
 enum ini_result {
 	INI_SECTION, /* "[name]" */
 	INI_OPTION, /* "name = value" */
-	INI_BAD, /* a line that is neither; see `error` */
+	INI_BAD, /* a line of another form; see `error` */
 	INI_END /* nothing is left */
 };
 
@@ -24,7 +24,7 @@ struct ini_item {
 	size_t line; /* the first is 1 */
 	struct slice name;
 	struct slice value; /* INI_OPTION only; may be empty */
-	const char *error; /* INI_BAD only: static, what is wrong and what would be right */
+	const char *error; /* INI_BAD only: static; the mistake and the correct form */
 	bool section; /* INI_BAD only: the line was to begin a section */
 };
 
@@ -42,8 +42,8 @@ void ini_start(struct ini_reader *reader, const char *text, size_t len);
 /*
  * Takes the next section, option or error. Lines end in LF or CRLF, the last one may end without.
  * Blank lines and lines beginning with '#' or ';' are skipped; there are no comments behind values.
- * White space around names and values is dropped; a value that begins and ends with '"' is what is
- * between the two, white space included. After INI_BAD reading goes on with the next line.
+ * White space around names and values is dropped; a value in '"' is the text between
+ * them, white space included. After INI_BAD reading goes on with the next line.
  */
 enum ini_result ini_next(struct ini_reader *reader, struct ini_item *item);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What an option is: a row of the table in config/table.c, which refers to its type in
- * config/types.c.
+ * An option is a row of the table in config/table.c, which refers to its type in config/types.c.
+ * A new one also needs a member of struct settings and a paragraph in websocksy.conf(5).
  */
 #ifndef WEBSOCKSY_OPTION_H
 #define WEBSOCKSY_OPTION_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The state of reading one configuration: which option is in hand and where it was given, so that
- * every message names its place, and what the second pass has to do.
+ * The state of reading one configuration: the option in hand and the place where it was given, so
+ * that every message can name it, and notes for the second pass.
  */
 #ifndef WEBSOCKSY_READER_H
 #define WEBSOCKSY_READER_H
@@ -49,7 +49,7 @@ struct reader {
 	size_t errors;
 	const char *plugin_path; /* of the running configuration; NULL: this is the first */
 	bool no_memory;
-	bool stop; /* --help and --version need nothing of what follows them */
+	bool stop; /* after --help, --version and "--": the rest is not read */
 	bool has_file; /* a configuration file was named without --config */
 };
 

@@ -5,7 +5,7 @@
  * It must not know which options there are, or where they come from.
  *
  * Invariants: a value that is not valid is one error, and takes no effect or leaves an empty value;
- * what a type prints, it reads back as the same value.
+ * a type reads the text that it prints back as the same value.
  */
 #include "config/types.h"
 

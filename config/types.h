@@ -32,7 +32,7 @@ extern const struct option_type type_listen;
 extern const struct option_type type_origin;
 extern const struct option_type type_network;
 
-/* What takes effect when it is read, or is noted for config/build.c. */
+/* Options that take effect when they are read, or are noted for config/build.c. */
 extern const struct option_type type_backend;
 extern const struct option_type type_backend_option;
 extern const struct option_type type_verbosity;

@@ -4,8 +4,8 @@
  *
  * It must not know which options there are, or where they come from.
  *
- * Invariants: a value that is not valid is one error and is not added; what a type prints, it reads
- * back as the same list.
+ * Invariants: a value that is not valid is one error and is not added; a type reads the lines that
+ * it prints back as the same list.
  */
 #include "base/address.h"
 #include "base/cidr.h"

@@ -5,8 +5,8 @@
  * It must not know connections, HTTP or how a peer is reached: requests come in and answers go out
  * as plain data.
  *
- * The running query is a mutable global, because core_refuse() of plugin API version 1 may be called
- * with any pointer.
+ * The running query is a mutable global, because core_refuse() of plugin API version 1 may be
+ * called with any pointer.
  *
  * Invariants: while code of a backend runs, it is the owner of what is registered; `view` is set
  * only during its query().
@@ -30,7 +30,7 @@
 #define REFUSED_STATUS 403
 #define REFUSED_MESSAGE "refused by the backend"
 
-/* The view that a backend gets, and what core_refuse() left behind it. */
+/* The view that a backend gets, and the arguments of core_refuse(). */
 struct query_view {
 	websocket ws;
 	unsigned status;
@@ -118,7 +118,7 @@ static int load_backend(
 static int open_builtin(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
 	backend->builtin = registry.builtin;
 	if(!backend->builtin) {
-		return fail(error, -ENOENT, "there is no built-in backend");
+		return fail(error, -ENOENT, "no built-in backend is set");
 	}
 	backend->state = backend->builtin->open();
 	backend->initialised = backend->state != NULL;
@@ -201,8 +201,8 @@ int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
 }
 
 /*
- * The built-in backend reads the request itself and needs the view for nothing but core_refuse(): clearing those
- * 33 KB would cost as many instructions as all the rest of a handshake.
+ * The built-in backend reads the request itself and needs the view for nothing but core_refuse():
+ * clearing those 33 KB would cost as many instructions as all the rest of a handshake.
  */
 static void fill_view(struct backend *backend, const struct backend_request *request) {
 	struct query_view *view = &backend->view;

@@ -18,7 +18,7 @@
 /* A loaded backend with a reference count; opaque. */
 struct backend;
 
-/* What a query is about: strings that the backend may change, alive during the call. */
+/* The request that a query is about. The backend may change the strings; valid during the call. */
 struct backend_request {
 	int fd;
 	char *endpoint;
@@ -37,10 +37,10 @@ struct backend_builtin {
 	const char *name;
 	/* A new state with the defaults; NULL: out of memory. */
 	void *(*open)(void);
-	/* 0; -EINVAL for an option that there is not, or a value that cannot be; -ENOMEM. */
+	/* 0; -EINVAL for an unknown option or an invalid value; -ENOMEM. */
 	int (*configure)(void *state, const char *key, const char *value);
-	/* All options are given: 0, or -EINVAL with one line in `error` naming the option and what
-	 * would be right. */
+	/* All options are given: 0, or -EINVAL with one line in `error` naming the option and the
+	 * correct form. */
 	int (*check)(void *state, char error[BACKEND_ERROR_MAX]);
 	/* As a plugin's query(): fills `peer` (zeroed before); host NULL: refused. 0 or -ENOMEM. */
 	int (*query)(void *state, const struct backend_request *request, websocket *ws,
@@ -48,7 +48,7 @@ struct backend_builtin {
 	void (*close)(void *state);
 };
 
-/* What a query came to. */
+/* The result of a query. */
 struct backend_answer {
 	/* Strings are the caller's, see backend_answer_free(); host NULL: refused. */
 	ws_peer_info peer;

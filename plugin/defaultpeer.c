@@ -78,7 +78,10 @@ static int check_files(
 	return address->kind == PEER_TLS ? trust_check(&address->tls, error) : 0;
 }
 
-/* With an unusable host each client gets 502, as with that of any backend; the warning comes earlier. */
+/*
+ * With an unusable host each client gets 502, as with that of any backend; the warning comes
+ * earlier.
+ */
 static int check_peer(const char *host, const char *port, char error[BACKEND_ERROR_MAX]) {
 	struct peer_address address;
 	const char *why;

@@ -33,6 +33,9 @@ int object_open(struct object *object, const char *path, char error[OBJECT_ERROR
 /* Unloads it; does nothing to one that is not loaded. */
 void object_close(struct object *object);
 
-/* Stores the address of a function in the function pointer at `function`. False: not exported; NULL. */
+/*
+ * Stores the address of a function in the function pointer at `function`. False: not exported;
+ * NULL.
+ */
 bool object_find(const struct object *object, const char *name, void *function);
 #endif

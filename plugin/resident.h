@@ -2,8 +2,8 @@
  *
  * A second instance of a shared object that is loaded already. The dynamic linker keeps one
  * instance, and so one set of globals, for each file, and a version 1 backend keeps its
- * configuration in globals. For a new configuration to be tried while the old one serves, the second
- * instance has to come from another file: a copy in memory.
+ * configuration in globals. For a new configuration to be tried while the old one serves, the
+ * second instance has to come from another file: a copy in memory.
  */
 #ifndef WEBSOCKSY_PLUGIN_RESIDENT_H
 #define WEBSOCKSY_PLUGIN_RESIDENT_H
