@@ -169,17 +169,17 @@ static int flush_now(struct stream *stream) {
 	return result;
 }
 
-/* Input that GnuTLS can still work on: what it has not pulled, and plaintext that was not asked for. */
-static size_t input_left(const struct tls *tls) {
-	return tls->in_len + gnutls_record_check_pending(tls->session);
+/* Input that GnuTLS can still work on: what it has not pulled, or plaintext that was not asked for. */
+static bool has_input(const struct tls *tls) {
+	return tls->in_len > 0 || gnutls_record_check_pending(tls->session) > 0;
 }
 
 /*
  * GnuTLS may report something that does not end the session, and is called again then. It need not have consumed input
  * each time (one record may hold two messages), but not for long: a loop without progress would stop the daemon.
  */
-static bool may_repeat(const struct tls *tls, size_t left_before, int *idle) {
-	*idle = input_left(tls) < left_before ? 0 : *idle + 1;
+static bool may_repeat(const struct tls *tls, size_t in_len_before, int *idle) {
+	*idle = tls->in_len < in_len_before ? 0 : *idle + 1;
 	return *idle < TLS_IDLE_MAX;
 }
 
@@ -188,7 +188,7 @@ static int handshake_step(struct tls *tls) {
 	int status;
 	size_t before;
 	do {
-		before = input_left(tls);
+		before = tls->in_len;
 		status = gnutls_handshake(tls->session);
 	} while(status < 0 && !gnutls_error_is_fatal(status) && status != GNUTLS_E_AGAIN &&
 		may_repeat(tls, before, &idle));
@@ -289,7 +289,7 @@ static int verdict_of(struct tls *tls, ssize_t status, bool repeat) {
  * because GnuTLS need not report them again: not every fatal error invalidates the session.
  */
 static ssize_t decrypt_once(struct tls *tls, uint8_t *data, size_t cap, int *idle) {
-	size_t before = input_left(tls);
+	size_t before = tls->in_len;
 	ssize_t got = gnutls_record_recv(tls->session, data, cap);
 	if(got > 0) {
 		*idle = 0;
@@ -319,7 +319,7 @@ static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
 		} else if(got != -EAGAIN) {
 			return len > 0 ? (ssize_t)len : got;
 		}
-	} while(len < cap && idle < TLS_IDLE_MAX && input_left(tls) > 0);
+	} while(len < cap && idle < TLS_IDLE_MAX && has_input(tls));
 	return len > 0 ? (ssize_t)len : -EAGAIN;
 }
 
@@ -714,10 +714,13 @@ int tls_handshake(struct stream *stream) {
 			return -ENOMEM;
 		}
 	}
+	if(result == -EAGAIN && tls->rest.len > 0) {
+		return fail(tls, GNUTLS_E_INTERNAL_ERROR); /* as in tls_read() */
+	}
 	if(result == -EAGAIN && stream->error) {
 		return -stream->error;
 	}
-	if(tls->rest.len > 0 || (result == 0 && has_more(tls))) {
+	if(result == 0 && has_more(tls)) {
 		loop_set_ready(stream->loop, &stream->io, LOOP_IN);
 	}
 	return result;
