@@ -6,6 +6,7 @@
 #ifndef WEBSOCKSY_LOOP_H
 #define WEBSOCKSY_LOOP_H
 #include "buffer.h"
+#include "log.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -90,7 +91,9 @@ struct loop {
 	uint8_t *scratch; /* LOOP_SCRATCH_SIZE bytes with head room in front and tail room behind */
 	uint8_t *transform; /* as large, for who decrypts or inflates what arrives in it */
 	struct buffer_pool pool;
+	bool in_timers; /* their functions are being called */
 	struct ev_io signal_io;
+	struct log_limit unread_signals;
 	void (*on_signal)(struct loop *loop, int signal);
 #ifdef LOOP_CHECK
 	struct link all;
@@ -110,7 +113,7 @@ int loop_open(struct loop *loop);
 void loop_close(struct loop *loop);
 
 /*
- * Blocks the signals in `set` and delivers them to `fn` in the loop, one call for each. 0 or negative errno.
+ * Blocks the signals in `set` and delivers them to `fn` in the loop, each at most once in a turn. 0 or negative errno.
  */
 int loop_signals(struct loop *loop, const sigset_t *set, void (*fn)(struct loop *loop, int signal));
 
@@ -156,11 +159,15 @@ void loop_set_ready(struct loop *loop, struct ev_io *io, unsigned bits);
  */
 void loop_set_heavy(struct loop *loop, struct ev_io *io, bool heavy);
 
-/* Arms or re-arms for `due_ms` on the loop's clock. 0 or -ENOMEM (then not armed). */
+/*
+ * Arms or re-arms for `due_ms` on the loop's clock. For what has passed already: in this turn, but from a timer's
+ * function a millisecond later, as a timer that arms itself again would stop the loop. 0 or -ENOMEM (then not
+ * armed).
+ */
 int loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms);
 void loop_timer_cancel(struct loop *loop, struct ev_timer *timer);
 
-/* Frees `dead` at the end of the turn. */
+/* Frees `dead` at the end of the turn; if it is buried by what is freed then, at the end of the next one. */
 void loop_bury(struct loop *loop, struct ev_dead *dead);
 
 /* Runs turns until loop->stop. 0 or negative errno if epoll itself fails. */
