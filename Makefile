@@ -81,6 +81,7 @@ $(out)/unit/%: tests/unit/%.c tests/unit/support.h $(filter-out $(obj)/websocksy
 		$(filter-out $(obj)/websocksy.o,$(objects)) $(ldlibs) -lcmocka
 # Library calls that a test makes fail.
 $(out)/unit/test_tls: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
+$(out)/unit/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=getsockname
 $(out)/unit:
 	mkdir -p $@
 -include $(unit_programs:=.d)
