@@ -14,6 +14,7 @@
 
 #include "auth.h"
 #include "ini.h"
+#include "passes.h"
 #include "proxy.h"
 #include "tls.h"
 #include "value.h"
@@ -889,14 +890,14 @@ static ssize_t read_whole(int fd, char *out, size_t cap) {
 	size_t len = 0;
 
 	while(len < cap) {
-		ssize_t got = read(fd, out + len, cap - len);
-		if(got < 0 && errno != EINTR) {
+		ssize_t got = RETRY_INTERRUPTED(read(fd, out + len, cap - len));
+		if(got < 0) {
 			return -errno;
 		}
 		if(got == 0) {
 			break;
 		}
-		len += got > 0 ? (size_t)got : 0;
+		len += (size_t)got;
 	}
 	return (ssize_t)len;
 }

@@ -8,6 +8,7 @@
  */
 #include "log.h"
 
+#include "passes.h"
 #include "utf8.h"
 
 #include <assert.h>
@@ -111,7 +112,7 @@ static void replace_controls(char *text, size_t len) {
 		if(byte < 0x20 || byte == 0x7f) {
 			text[at] = '?';
 		} else if(byte == 0xc2 && at + 1 < len && (uint8_t)text[at + 1] >= 0x80 &&
-			  (uint8_t)text[at + 1] <= 0x9f) { /* U+0080 to U+009F */
+			(uint8_t)text[at + 1] <= 0x9f) { /* U+0080 to U+009F */
 			text[at++] = '?';
 			text[at] = '?';
 		}
@@ -125,15 +126,10 @@ static bool is_writable(void) {
 }
 
 static bool send_line(const char *line, size_t len) {
-	ssize_t sent;
-
 	if(!is_writable()) {
 		return false;
 	}
-	do {
-		sent = write(STDERR_FILENO, line, len);
-	} while(sent < 0 && errno == EINTR);
-	return sent >= 0;
+	return RETRY_INTERRUPTED(write(STDERR_FILENO, line, len)) >= 0;
 }
 
 /*

@@ -10,6 +10,8 @@
  */
 #include "tls.h"
 
+#include "passes.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -187,7 +189,9 @@ static int handshake_step(struct tls *tls) {
 	int idle = 0;
 	int status;
 	size_t before;
+	PASSES(calls, (tls->in_len + 1) * TLS_IDLE_MAX);
 	do {
+		PASS(calls);
 		before = tls->in_len;
 		status = gnutls_handshake(tls->session);
 	} while(status < 0 && !gnutls_error_is_fatal(status) && status != GNUTLS_E_AGAIN &&
@@ -218,10 +222,7 @@ static int handshake_step(struct tls *tls) {
 static int fill(struct stream *stream) {
 	struct tls *tls = tls_of(stream);
 	uint8_t *into = stream->loop->transform;
-	ssize_t got;
-	do {
-		got = recv(stream->io.fd, into, TLS_READ, 0);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(recv(stream->io.fd, into, TLS_READ, 0));
 	if(got < 0) {
 		int error = errno;
 		if(error == EAGAIN) {
@@ -312,7 +313,11 @@ static ssize_t decrypt_once(struct tls *tls, uint8_t *data, size_t cap, int *idl
 static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
 	size_t len = 0;
 	int idle = 0;
+	/* Each call takes ciphertext or hands out plaintext, or it is one of a few in a row that do not. */
+	PASSES(calls,
+		(2 * tls->in_len + gnutls_record_check_pending(tls->session) + 1) * TLS_IDLE_MAX);
 	do {
+		PASS(calls);
 		ssize_t got = decrypt_once(tls, data + len, cap - len, &idle);
 		if(got > 0) {
 			len += (size_t)got;
@@ -390,7 +395,9 @@ static ssize_t tls_read(struct stream *stream, void *data, size_t cap) {
 }
 
 static int send_record(struct tls *tls, const uint8_t *data, size_t len) {
+	PASSES(records, len);
 	while(len > 0) {
+		PASS(records);
 		/* The push function takes everything, so there is no reason to be asked again. */
 		ssize_t sent = gnutls_record_send(tls->session, data, len);
 		if(sent <= 0) {
