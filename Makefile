@@ -82,6 +82,8 @@ $(out)/unit/%: tests/unit/%.c tests/unit/support.h $(filter-out $(obj)/websocksy
 # Library calls that a test makes fail.
 $(out)/unit/test_tls: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
 $(out)/unit/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=getsockname
+$(out)/unit/test_auth $(out)/unit/test_watch: ldflags += -Wl,--wrap=read
+$(out)/unit/test_web: ldflags += -Wl,--wrap=syscall
 $(out)/unit:
 	mkdir -p $@
 -include $(unit_programs:=.d)
