@@ -185,6 +185,14 @@ static bool may_repeat(const struct tls *tls, size_t in_len_before, int *idle) {
 	return *idle < TLS_IDLE_MAX;
 }
 
+/* GnuTLS asks for more behind each record that holds only a part of a message, though there may be more. */
+static bool handshake_repeats(const struct tls *tls, int status, size_t in_len_before, int *idle) {
+	if(status == GNUTLS_E_AGAIN) {
+		return tls->in_len > 0 && tls->in_len < in_len_before;
+	}
+	return status < 0 && !gnutls_error_is_fatal(status) && may_repeat(tls, in_len_before, idle);
+}
+
 static int handshake_step(struct tls *tls) {
 	int idle = 0;
 	int status;
@@ -194,8 +202,7 @@ static int handshake_step(struct tls *tls) {
 		PASS(calls);
 		before = tls->in_len;
 		status = gnutls_handshake(tls->session);
-	} while(status < 0 && !gnutls_error_is_fatal(status) && status != GNUTLS_E_AGAIN &&
-		may_repeat(tls, before, &idle));
+	} while(handshake_repeats(tls, status, before, &idle));
 	if(status < 0 && status != GNUTLS_E_AGAIN) {
 		if(status == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR) {
 			explain_verification(tls);
