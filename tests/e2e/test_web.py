@@ -497,7 +497,7 @@ def exchange(client, target, method="GET", version="HTTP/1.1", **headers):
 
 
 def take(client, size):
-    return client.take(size, client.deadline())
+    return client.take(size)
 
 
 def receive(client, method="GET"):
