@@ -211,20 +211,22 @@ class Nobody:
 class Daemon:
     """One running daemon.
 
-    args        further arguments, after `-p 0 -l 127.0.0.1`
+    args        further arguments, after DEFAULTS
     peer        shorthand for `-c host=PEER`
-    defaults    False: leave out `-p 0 -l 127.0.0.1` (the test gives its own)
+    defaults    False: leave out DEFAULTS (the test gives its own)
     env         variables to set
     listening   False: do not wait for a listener (the test does it itself)
     tls         True: with a certificate, and its clients speak TLS; default: what the environment says
     Everything else (cwd, pass_fds, preexec_fn, ...) goes to subprocess.Popen.
     """
 
+    # The deadlines are for those that are slow on purpose, not for a test on a slow machine.
+    DEFAULTS = ("-p", "0", "-l", "127.0.0.1", "--handshake-timeout=1h", "--connect-timeout=1h")
     running = []  # for the report of a failed test
 
     def __init__(self, *args, peer=None, defaults=True, env=None, listening=True, tls=TLS,
                  **popen):
-        self.args = ["-p", "0", "-l", "127.0.0.1"] if defaults else []
+        self.args = list(self.DEFAULTS) if defaults else []
         self.tls = None
         if tls:
             ca, pair = tls_files.shared()

@@ -327,7 +327,7 @@ def test_routes_by_user(run, tmp_path, users):
 def slow(run, tmp_path):
     """A daemon with slow users, and a client that was let in by a fast one."""
     path = write_users(tmp_path / "users", slow=("secret", SLOW), slower=("secret", SLOWER), fast="secret")
-    daemon = run(Daemon(f"--auth-file={path}", "--handshake-timeout=60", peer="echo://"))
+    daemon = run(Daemon(f"--auth-file={path}", "--handshake-timeout=1h", peer="echo://"))
     return daemon, daemon.open(headers=basic("fast", "secret"))
 
 
@@ -487,13 +487,14 @@ def test_reload_that_fails_changes_nothing(run, tmp_path, config):
 def test_reload_while_it_waits(run, tmp_path, config, after, answer):
     """The new users are asked, whatever the old ones would have said."""
     path = write_users(tmp_path / "users", alice=("secret", SLOWER))
-    daemon = run(Daemon(config((*BASE, ("auth-file", path)), ECHO), defaults=False))
+    patient = (*BASE, ("handshake-timeout", "1h"))
+    daemon = run(Daemon(config((*patient, ("auth-file", path)), ECHO), defaults=False))
     client = begin(daemon, "alice", "secret")
     check_challenge(daemon.http())  # the request before has been read
     if after:
         write_users(path, alice=after)
     else:
-        config(BASE, ECHO)
+        config(patient, ECHO)
     reload(daemon)
     assert client.recv_http().status == answer
 

@@ -25,7 +25,7 @@ class SlowClient(RawClient):
     """Reads a little (its receive buffer is small), rests, and so on. The kernel holds megabytes for such a
     client and reports room late: whole seconds pass in which nothing that the daemon has queued moves."""
 
-    PAUSE = 0.08
+    PAUSE = 0.1
 
     def fill(self, timeout=None):
         time.sleep(self.PAUSE)
