@@ -64,23 +64,20 @@ as_root() {
 	fi
 }
 
-is_installed() {
-	[[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
-}
-
 # Each package is named on the terminal as it is fetched and set up.
 show_packages() {
 	tee >(sed -u -n 's/^\(Get:\|Unpacking \|Setting up \|E: \|W: \)/      &/p' >&3)
 }
 
 install_packages() {
-	local missing=() package
+	local missing=() package installed
 	command -v dpkg-query >/dev/null || {
 		echo "      this is no Debian; needed are: ${packages[*]}" | tee /dev/fd/3
 		return 0
 	}
+	installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null)
 	for package in "${packages[@]}"; do
-		is_installed "$package" || missing+=("$package")
+		grep -qx "$package installed" <<<"$installed" || missing+=("$package")
 	done
 	[[ ${#missing[@]} -gt 0 ]] || return 0
 	echo "      installing ${#missing[@]} packages: ${missing[*]}" | tee /dev/fd/3
@@ -211,7 +208,8 @@ clean_up() {
 	# shellcheck disable=SC2046  # a list
 	kill -TERM $(descendants $$) 2>/dev/null
 	kill_strays KILL
-	rm -rf "$TMPDIR"
+	# What has just been killed may be about to write its last file.
+	rm -rf "$TMPDIR" || { sleep 1; rm -rf "$TMPDIR"; }
 }
 
 # ---- the checks ----

@@ -308,6 +308,7 @@ def test_closing_has_a_deadline_of_its_own(run, tmp_path, option):
     sends has to wait for a peer that does not read."""
     bridge = Bridge(run, tmp_path, "unix", f"--{option}=500ms", "--close-timeout=1h", rcvbuf=4096)
     client, connection = bridge.pair()
+    client.skips_pings = True
     connection.finish()
     client.expect_close(1000)
     data = numbers(bridge.size)

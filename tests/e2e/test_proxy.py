@@ -488,7 +488,7 @@ def test_proxy_header_that_is_late(run, start):
 
 
 def test_time_runs_on_behind_the_proxy_header(run):
-    daemon = run(Daemon(TRUST, "--proxy-protocol=yes", "--handshake-timeout=300ms", peer="echo://"))
+    daemon = run(Daemon(TRUST, "--proxy-protocol=yes", "--handshake-timeout=5s", peer="echo://"))
     client = connect(daemon, first=v1())
     assert client.recv_http().status == 408
 

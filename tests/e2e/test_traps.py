@@ -93,7 +93,7 @@ def test_reset_of_the_peer_while_the_client_floods(run):
 def test_client_that_goes_while_the_peer_floods(run):
     """With and without a close frame, and by a reset: the peer sees an end, the daemon goes on."""
     peer = run(TcpPeer())
-    daemon = run(Daemon("--close-timeout=500ms", peer=peer.url))
+    daemon = run(Daemon(f"--close-timeout={LONG_MS}ms", peer=peer.url))
     idle = daemon.fds()
     for end in ("close", "abort", "close frame", "half") * 2:
         client = daemon.open()
@@ -620,6 +620,7 @@ def test_closing_is_not_cut_short_by_the_ping_interval(run):
     peer = run(TcpPeer(rcvbuf=4096))
     daemon = run(Daemon("--ping=300ms", "--close-timeout=1h", peer=peer.url))
     client = daemon.open()
+    client.skips_pings = True
     connection = peer.accept()
     connection.finish()
     client.expect_close(1000)
