@@ -181,3 +181,9 @@ bench_programs := $(out)/bench/bin
 bench: $(binary)
 	$(MAKE) -C bench OUT=$(bench_programs) CFLAGS='$(CFLAGS)'
 	python3 bench/run.py --short --websocksy $(binary) --programs $(bench_programs)
+
+# Limits of latency and of time in general, on a machine that has nothing else to do. See bench/latency.py.
+.PHONY: bench-check
+bench-check: $(binary) plugins
+	WEBSOCKSY=$(binary) PYTHONPATH=bench:tests/e2e PYTHONDONTWRITEBYTECODE=1 \
+		/usr/bin/python3 -m pytest -q -s -p no:cacheprovider -p latency tests/e2e
