@@ -2,7 +2,7 @@
  *
  * The tests of the codec for the code that machines without wide registers run: this one may have them.
  */
-#define WEBSOCKET_NARROW
+#define UNMASK_NARROW
 #define websocket_accept_key narrow_accept_key
 #define websocket_header_len narrow_header_len
 #define websocket_key_valid narrow_key_valid
