@@ -19,9 +19,6 @@
 #include "websocket/unmask.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <nettle/base64.h>
-#include <nettle/sha1.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,14 +32,8 @@ enum {
 	LENGTH_16 = 126, /* the length follows in two bytes */
 	LENGTH_64 = 127, /* in eight */
 	SHORT_HEADER = 2 + UNMASK_KEY_LEN,
-	TEXT_PIECE = 8192, /* text is validated in such pieces, while they are in the L1 cache */
-	KEY_LEN = 24, /* base64 of 16 bytes */
-	KEY_PADDING = 2,
-	REASON_MAX = WEBSOCKET_CONTROL_MAX - 2 /* of a close frame: behind the code */
+	TEXT_PIECE = 8192 /* text is validated in such pieces, while they are in the L1 cache */
 };
-
-/* Section 1.3; appended to the key. */
-static const char accept_guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 enum opcode_kind {
 	KIND_RESERVED = 0,
@@ -62,16 +53,6 @@ static const uint8_t opcode_kinds[] = {
 };
 
 static_assert(sizeof(opcode_kinds) == OPCODE + 1, "every value of four bits has its kind");
-
-/*
- * Close codes that may come in a frame: section 7.4.1, without those that only stand for the
- * absence of a code; 1012 to 1014 are the ones that IANA added; from 3000 on they belong to
- * libraries and applications.
- */
-static const struct code_range {
-	uint16_t first;
-	uint16_t last;
-} code_ranges[] = {{1000, 1003}, {1007, 1014}, {3000, 4999}};
 
 /* A number of `bytes` bytes in network order. */
 static uint64_t read_number(const uint8_t *at, size_t bytes) {
@@ -438,82 +419,4 @@ size_t websocket_put_header(
 	out[1] = size == 4 ? LENGTH_16 : LENGTH_64;
 	write_number(out + 2, len, size - 2);
 	return size;
-}
-
-size_t websocket_put_close(
-	uint8_t out[WEBSOCKET_CLOSE_FRAME_MAX], uint16_t code, const char *reason) {
-	size_t text = 0;
-	if(code == WEBSOCKET_CODE_NONE) {
-		return websocket_put_header(out, true, WEBSOCKET_CLOSE, 0);
-	}
-	if(reason) {
-		/* Cuts at a character boundary and lets out nothing but UTF-8. */
-		text = utf8_prefix((const uint8_t *)reason, strnlen(reason, REASON_MAX), NULL);
-	}
-	size_t header = websocket_put_header(out, true, WEBSOCKET_CLOSE, 2 + text);
-	write_number(out + header, code, 2);
-	if(text > 0) {
-		memcpy(out + header + 2, reason, text);
-	}
-	return header + 2 + text;
-}
-
-static bool is_close_code(uint16_t code) {
-	for(size_t i = 0; i < sizeof(code_ranges) / sizeof(code_ranges[0]); i++) {
-		if(code >= code_ranges[i].first && code <= code_ranges[i].last) {
-			return true;
-		}
-	}
-	return false;
-}
-
-int websocket_parse_close(const uint8_t *payload, size_t len, uint16_t *code) {
-	*code = WEBSOCKET_CODE_NONE;
-	if(len == 0) {
-		return 0;
-	}
-	*code = WEBSOCKET_CODE_PROTOCOL;
-	if(len < 2) {
-		return -EPROTO;
-	}
-	uint16_t received = (uint16_t)read_number(payload, 2);
-	if(!is_close_code(received)) {
-		return -EPROTO;
-	}
-	if(!utf8_valid(payload + 2, len - 2)) {
-		*code = WEBSOCKET_CODE_INVALID_DATA;
-		return -EPROTO;
-	}
-	*code = received;
-	return 0;
-}
-
-static bool is_base64(char c) {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		c == '+' || c == '/';
-}
-
-bool websocket_key_valid(const char *key, size_t len) {
-	if(len != KEY_LEN) {
-		return false;
-	}
-	for(size_t i = 0; i < KEY_LEN - KEY_PADDING; i++) {
-		if(!is_base64(key[i])) {
-			return false;
-		}
-	}
-	return key[KEY_LEN - 2] == '=' && key[KEY_LEN - 1] == '=';
-}
-
-void websocket_accept_key(const char *key, size_t len, char out[WEBSOCKET_ACCEPT_LEN + 1]) {
-	static_assert(BASE64_ENCODE_RAW_LENGTH(SHA1_DIGEST_SIZE) == WEBSOCKET_ACCEPT_LEN,
-		"the accept key is the base64 form of a digest");
-	struct sha1_ctx hash;
-	uint8_t digest[SHA1_DIGEST_SIZE];
-	sha1_init(&hash);
-	sha1_update(&hash, len, (const uint8_t *)key);
-	sha1_update(&hash, sizeof(accept_guid) - 1, (const uint8_t *)accept_guid);
-	sha1_digest(&hash, sizeof(digest), digest);
-	base64_encode_raw(out, sizeof(digest), digest);
-	out[WEBSOCKET_ACCEPT_LEN] = '\0';
 }
