@@ -12,8 +12,10 @@
  */
 #include "config.h"
 
+#include "base/address.h"
+#include "base/file.h"
+#include "base/number.h"
 #include "base/passes.h"
-#include "base/value.h"
 #include "config/ini.h"
 #include "http/auth.h"
 #include "network/proxy.h"
@@ -354,19 +356,19 @@ static const void *const_field_of(const struct option *option, const struct conf
 
 /* How the numbers of one type are written. */
 struct notation {
-	enum value_kind kind;
+	enum number_kind kind;
 	const char *right; /* completes "... is no " */
 	size_t width; /* of the field that holds the number */
 };
 
 static const struct notation notations[] = {
-	[TYPE_PORT] = {VALUE_COUNT, "port number (use 0 to 65535)", sizeof(uint16_t)},
-	[TYPE_TIME] = {VALUE_TIME, "time (use seconds, or a number with ms, s, m or h)",
+	[TYPE_PORT] = {NUMBER_COUNT, "port number (use 0 to 65535)", sizeof(uint16_t)},
+	[TYPE_TIME] = {NUMBER_TIME, "time (use seconds, or a number with ms, s, m or h)",
 		sizeof(uint64_t)},
-	[TYPE_PONG] = {VALUE_TIME, "time (use seconds, or a number with ms, s, m or h, or auto)",
+	[TYPE_PONG] = {NUMBER_TIME, "time (use seconds, or a number with ms, s, m or h, or auto)",
 		sizeof(uint64_t)},
-	[TYPE_SIZE] = {VALUE_SIZE, "size (use bytes, or a number with K, M or G)", sizeof(size_t)},
-	[TYPE_COUNT] = {VALUE_COUNT, "number (use digits only)", sizeof(size_t)},
+	[TYPE_SIZE] = {NUMBER_SIZE, "size (use bytes, or a number with K, M or G)", sizeof(size_t)},
+	[TYPE_COUNT] = {NUMBER_COUNT, "number (use digits only)", sizeof(size_t)},
 };
 
 static void store_number(void *field, size_t width, uint64_t number) {
@@ -388,15 +390,15 @@ static uint64_t load_number(const void *field, size_t width) {
 
 static void parse_number(struct reader *reader, const struct option *option, const char *text) {
 	const struct notation *notation = &notations[option->type];
-	char min[VALUE_TEXT], max[VALUE_TEXT];
+	char min[NUMBER_TEXT], max[NUMBER_TEXT];
 	uint64_t number;
-	int error = value_read(notation->kind, text, &number);
+	int error = number_parse(notation->kind, text, &number);
 
 	if(error == -EINVAL) {
 		option_error(reader, "\"%.80s\" is no %s", text, notation->right);
 	} else if(error || number < option->min || number > option->max) {
-		value_write(notation->kind, option->min, min);
-		value_write(notation->kind, option->max, max);
+		number_format(notation->kind, option->min, min);
+		number_format(notation->kind, option->max, max);
 		option_error(reader, "\"%.80s\" is out of range (%s to %s)", text, min, max);
 	} else {
 		store_number(field_of(option, reader->config), notation->width, number);
@@ -582,8 +584,8 @@ static void parse_listen(struct reader *reader, const struct option *option, con
 		free(address);
 		return;
 	}
-	const char *error = value_check_listen(address);
-	if(brackets && !error && !value_is_ip6(address, true)) {
+	const char *error = address_check_listen(address);
+	if(brackets && !error && !address_is_ip6(address, true)) {
 		error = "is no IPv6 address (only those may stand in brackets)";
 	}
 	if(error) {
@@ -936,9 +938,9 @@ static void dump_value(const char *key, const char *value) {
 
 static void dump_number(const struct option *option, const struct config *config) {
 	const struct notation *notation = &notations[option->type];
-	char text[VALUE_TEXT];
+	char text[NUMBER_TEXT];
 
-	value_write(
+	number_format(
 		notation->kind, load_number(const_field_of(option, config), notation->width), text);
 	dump_value(option->name, text);
 }
@@ -1042,13 +1044,13 @@ static const struct type types[TYPES] = {
 	[TYPE_COUNT] = {parse_number, dump_number, NULL},
 	[TYPE_LISTEN] = {parse_listen, dump_listen, NULL},
 	[TYPE_ORIGIN] = {parse_origin, dump_origin, NULL},
-	[TYPE_DIRECTORY] = {parse_text, dump_text, value_check_directory},
-	[TYPE_WEB] = {parse_text, dump_text, value_check_web},
+	[TYPE_DIRECTORY] = {parse_text, dump_text, file_check_absolute},
+	[TYPE_WEB] = {parse_text, dump_text, file_check_readable},
 	[TYPE_USERS] = {parse_users, dump_text, check_any},
 	[TYPE_NETWORK] = {parse_network, dump_network, NULL},
 	[TYPE_SWITCH] = {parse_switch, dump_switch, NULL},
-	[TYPE_PATH] = {parse_text, dump_text, value_check_path},
-	[TYPE_RESOLVER] = {parse_text, dump_text, value_check_resolver},
+	[TYPE_PATH] = {parse_text, dump_text, text_check_url_path},
+	[TYPE_RESOLVER] = {parse_text, dump_text, address_check_servers},
 	[TYPE_TEXT] = {parse_text, dump_text, NULL},
 	[TYPE_TEXTS] = {parse_texts, dump_texts, NULL},
 	[TYPE_WORD] = {parse_word, dump_word, NULL},
@@ -1180,7 +1182,7 @@ static void check_marks(struct reader *reader) {
 	const struct settings *settings = &reader->config->settings;
 	size_t low = (size_t)(find_name("buffer-low", strlen("buffer-low")) - options);
 	size_t high = (size_t)(find_name("buffer-high", strlen("buffer-high")) - options);
-	char low_text[VALUE_TEXT], high_text[VALUE_TEXT];
+	char low_text[NUMBER_TEXT], high_text[NUMBER_TEXT];
 
 	if(settings->buffer_low < settings->buffer_high) {
 		return;
@@ -1189,8 +1191,8 @@ static void check_marks(struct reader *reader) {
 	reader->place = reader->set[later];
 	set_given(reader, reader->place.file ? "" : "--", options[later].name,
 		strlen(options[later].name));
-	value_write(VALUE_SIZE, settings->buffer_low, low_text);
-	value_write(VALUE_SIZE, settings->buffer_high, high_text);
+	number_format(NUMBER_SIZE, settings->buffer_low, low_text);
+	number_format(NUMBER_SIZE, settings->buffer_high, high_text);
 	option_error(
 		reader, "buffer-low (%s) has to be below buffer-high (%s)", low_text, high_text);
 }

@@ -5,7 +5,7 @@
  */
 #ifndef WEBSOCKSY_NETWORK_H
 #define WEBSOCKSY_NETWORK_H
-#include "base/buffer.h"
+#include "base/bufq.h"
 #include "base/loop.h"
 
 #include <stdbool.h>

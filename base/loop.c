@@ -367,7 +367,7 @@ void loop_close(struct loop *loop) {
 	}
 	free(loop->ciphertext);
 	loop->ciphertext = NULL;
-	buffer_pool_clear(&loop->pool);
+	bufq_pool_clear(&loop->pool);
 }
 
 int loop_signals(

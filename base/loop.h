@@ -5,7 +5,7 @@
  */
 #ifndef WEBSOCKSY_LOOP_H
 #define WEBSOCKSY_LOOP_H
-#include "base/buffer.h"
+#include "base/bufq.h"
 #include "base/list.h"
 #include "base/log.h"
 
@@ -92,7 +92,7 @@ struct loop {
 	bool stop;
 	uint8_t *scratch; /* LOOP_SCRATCH_SIZE bytes with head room in front and tail room behind */
 	uint8_t *ciphertext; /* as large, for who decrypts or inflates what arrives in it */
-	struct buffer_pool pool;
+	struct bufq_pool pool;
 	bool in_timers; /* their functions are being called */
 	struct ev_io signal_io;
 	struct log_limit unread_signals;

@@ -5,7 +5,7 @@
  */
 #ifndef WEBSOCKSY_CONNECTION_H
 #define WEBSOCKSY_CONNECTION_H
-#include "base/buffer.h"
+#include "base/dynbuf.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "config/settings.h"

@@ -10,8 +10,8 @@
  */
 #include "network/peer.h"
 
+#include "base/address.h"
 #include "base/passes.h"
-#include "base/value.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -32,7 +32,7 @@
 #define PEER_FLUSH_DATAGRAMS 64 /* sent in one go */
 #define PEER_DATAGRAM_IOV 1024 /* pieces of one datagram, what sendmsg() takes (IOV_MAX) */
 /* The first and the last piece of a queued datagram are not whole chunks. */
-#define PEER_DATAGRAM_MAX ((size_t)(PEER_DATAGRAM_IOV - 2) * BUFFER_CHUNK_DATA)
+#define PEER_DATAGRAM_MAX ((size_t)(PEER_DATAGRAM_IOV - 2) * BUFQ_CHUNK_DATA)
 #define PEER_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 /* ---- addresses ---- */
@@ -115,7 +115,7 @@ static int check_host(const char *host, bool brackets, const char **why) {
 		*why = "the host is missing";
 		return -EINVAL;
 	}
-	if((brackets || strchr(host, ':')) && !value_is_ip6(host, true)) {
+	if((brackets || strchr(host, ':')) && !address_is_ip6(host, true)) {
 		*why = "the host is no IPv6 address, but has brackets or several colons";
 		return -EINVAL;
 	}

@@ -10,6 +10,7 @@
  */
 #include "network/tls.h"
 
+#include "base/dynbuf.h"
 #include "base/passes.h"
 
 #include <arpa/inet.h>

@@ -30,8 +30,9 @@ INTERFACE = "websocksy.h"
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 # Parsers and codecs: their tests feed them bytes, so they never see a descriptor.
 WITHOUT_DESCRIPTORS = (
-    "base/utf8", "base/buffer", "websocket", "http/http", "http/negotiate", "http/origin",
-    "config/ini", "network/proxy")
+    "base/text", "base/address", "base/cidr", "base/number", "base/utf8", "base/utf8_block", "base/utf8_avx2",
+    "base/bufq", "base/dynbuf", "websocket", "websocket/unmask_avx2", "websocket/close", "websocket/key",
+    "http/http", "http/negotiate", "http/origin", "config/ini", "network/proxy")
 INPUT_OUTPUT = set(
     "accept accept4 bind close connect creat epoll_create1 epoll_ctl epoll_wait fclose fdopen fopen "
     "fopen64 fread fwrite getsockname ioctl listen mkfifo open open64 openat openat64 pipe pipe2 poll "

@@ -492,7 +492,7 @@ def test_plugin_path(configured, tmp_path, routes):
 
 def test_plugin_path_has_to_be_absolute():
     lines = refused("--plugin-path=plugins")
-    assert lines == ['command line: --plugin-path: "plugins" is no absolute path (it has to begin with /)']
+    assert lines == ['command line: --plugin-path: "plugins" is not an absolute path (it has to begin with /)']
 
 
 def test_plugin_path_without_the_framing_plugins(tmp_path):
@@ -541,7 +541,7 @@ def test_second_resolver_is_asked_when_the_first_is_not_there(run):
 def test_bad_resolver(text):
     lines = refused(f"--resolver={text}")
     assert len(lines) == 1
-    assert lines[0].startswith(f'command line: --resolver: "{text}" is no list of name servers')
+    assert lines[0].startswith(f'command line: --resolver: "{text}" is not a list of name servers')
 
 
 # --- timeouts -----------------------------------------------------------------------------------
@@ -1285,13 +1285,13 @@ def test_units():
     (("--max-message=16MB",), 'command line: --max-message: "16MB" is no size (use bytes, or a number with K, '
                               'M or G)'),
     (("--max-clients=many",), 'command line: --max-clients: "many" is no number (use digits only)'),
-    (("-l", "127.0.0.1:80"), 'command line: -l: "127.0.0.1:80" is no address (the port has an option of its '
+    (("-l", "127.0.0.1:80"), 'command line: -l: "127.0.0.1:80" is not an address (the port has an option of its '
                              'own)'),
-    (("-l", "unix:relative"), 'command line: -l: "unix:relative" names no absolute path (use '
+    (("-l", "unix:relative"), 'command line: -l: "unix:relative" is not an absolute path (use '
                               'unix:/path[,mode=0660] or unix:@name)'),
-    (("-l", "unix:/a,mode=999"), 'command line: -l: "unix:/a,mode=999" has no such mode (use octal digits, 0 '
+    (("-l", "unix:/a,mode=999"), 'command line: -l: "unix:/a,mode=999" has an invalid mode (use octal digits, 0 '
                                  'to 0777)'),
-    (("-l", "unix:/" + 107 * "x"), f'command line: -l: "unix:/{107 * "x"}" names a path that is too long for a '
+    (("-l", "unix:/" + 107 * "x"), f'command line: -l: "unix:/{107 * "x"}" is too long for the path of a '
                                    'socket (at most 107 bytes)'),
     (("--buffer-high=64K",),
      "command line: --buffer-high: buffer-low (64K) has to be below buffer-high (64K)"),
@@ -1324,7 +1324,7 @@ def test_mistake_on_the_command_line(args, line):
     ("[core]\nping = -1\n", 2, 'ping: "-1" is no time'),
     ("[core]\nmax-message = 1T\n", 2, 'max-message: "1T" is no size'),
     ("[core]\nmax-message = 2G\n", 2, 'max-message: "2G" is out of range'),
-    ("[core]\nlisten = nowhere:80\n", 2, 'listen: "nowhere:80" is no address'),
+    ("[core]\nlisten = nowhere:80\n", 2, 'listen: "nowhere:80" is not an address'),
     ("[core]\norigin = nowhere\n", 2, 'origin: "nowhere": '),
     ("[core]\ntrusted-proxy = 10.0.0.0/33\n", 2, 'trusted-proxy: "10.0.0.0/33" has no such prefix length'),
     ("[core]\n\ntrusted-proxy = 10.0.0.1/8\n", 3, 'trusted-proxy: "10.0.0.1/8" has bits behind its prefix'),
@@ -1333,9 +1333,9 @@ def test_mistake_on_the_command_line(args, line):
     ("[core]\nproxy-protocol = 1\n", 2, 'proxy-protocol: "1" is neither yes nor no'),
     ("[core]\nbuffer-low = 1M\n", 2, "buffer-low: buffer-low (1M) has to be below buffer-high (256K)"),
     ("[core]\nlog-level = all\n", 2, 'log-level: "all" is no level'),
-    ("[core]\nplugin-path = plugins\n", 2, 'plugin-path: "plugins" is no absolute path'),
+    ("[core]\nplugin-path = plugins\n", 2, 'plugin-path: "plugins" is not an absolute path'),
     ("[core]\nbackend = none\n", 2, "backend: "),
-    ("[core]\nresolver = dns\n", 2, 'resolver: "dns" is no list of name servers'),
+    ("[core]\nresolver = dns\n", 2, 'resolver: "dns" is not a list of name servers'),
     ("[core\nport = 1\n", 1, "syntax: the section name lacks its closing bracket"),
     ("[core] x\nport = 1\n", 1, "syntax: nothing may follow the section name"),
     ("[other]\nport = 1\n", 1, "other: unknown section (use [core] or [backend])"),

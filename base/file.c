@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Reading files without waiting, and opening files without leaving a directory.
+ *
+ * Must not know: what the files are for.
+ * Invariants: nothing here waits for another process; what is read has been seen to be a regular file.
+ */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The kernel gives up a lookup if a directory is renamed meanwhile; the next attempt mostly succeeds. */
+#define LOOKUP_TRIES 4
+
+/* ---- whole files ---- */
+
+/* Reads up to `cap` bytes. Their number, or negative errno. */
+static ssize_t read_up_to(int fd, char *out, size_t cap) {
+	size_t used = 0;
+	while(used < cap) {
+		ssize_t got = read(fd, out + used, cap - used);
+		if(got < 0 && errno != EINTR) {
+			return -errno;
+		}
+		if(got == 0) {
+			break;
+		}
+		used += got > 0 ? (size_t)got : 0;
+	}
+	return (ssize_t)used;
+}
+
+static int check_regular(int fd, size_t max) {
+	struct stat status;
+	if(fstat(fd, &status) < 0) {
+		return -errno;
+	}
+	if(!S_ISREG(status.st_mode)) {
+		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	}
+	return status.st_size > 0 && (size_t)status.st_size > max ? -EFBIG : 0;
+}
+
+/* One byte more than allowed tells a file that has grown, or that does not tell its size (/proc). */
+static int read_regular(int fd, size_t max, char **out, size_t *len) {
+	int result = check_regular(fd, max);
+	if(result) {
+		return result;
+	}
+	char *content = malloc(max + 2);
+	if(!content) {
+		return -ENOMEM;
+	}
+	ssize_t got = read_up_to(fd, content, max + 1);
+	if(got < 0 || (size_t)got > max) {
+		free(content);
+		return got < 0 ? (int)got : -EFBIG;
+	}
+	content[got] = '\0';
+	*out = content;
+	*len = (size_t)got;
+	return 0;
+}
+
+int file_read(const char *path, size_t max, char **out, size_t *len) {
+	*out = NULL;
+	*len = 0;
+	/* Without O_NONBLOCK a fifo would wait for its writer. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if(fd < 0) {
+		return -errno;
+	}
+	int result = read_regular(fd, max, out, len);
+	close(fd);
+	return result;
+}
+
+const char *file_error(int error) {
+	return error == -EINVAL ? "Not a regular file" : strerror(-error);
+}
+
+/* ---- beneath a directory ---- */
+
+/* Opens one segment, which ends at a slash or with the path. A descriptor or negative errno. */
+static int open_segment(int directory, const char *path, size_t len, int flags) {
+	char segment[NAME_MAX + 1];
+	if(len >= sizeof(segment)) {
+		return -ENAMETOOLONG;
+	}
+	memcpy(segment, path, len);
+	segment[len] = '\0';
+	if(strcmp(segment, "..") == 0) {
+		return -EXDEV;
+	}
+	int fd = openat(directory, segment, flags | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Without openat2: one segment after the other. */
+static int walk_beneath(int directory, const char *path, int flags) {
+	int fd = directory;
+	bool last;
+	do {
+		size_t len = strcspn(path, "/");
+		last = path[len] == '\0';
+		int next = open_segment(fd, path, len, last ? flags : O_PATH | O_DIRECTORY);
+		if(fd != directory) {
+			close(fd);
+		}
+		fd = next;
+		path += len + 1;
+	} while(fd >= 0 && !last);
+	return fd;
+}
+
+int file_open_beneath(int directory, const char *path, int flags) {
+	struct open_how how = {
+		.flags = (unsigned)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	for(int i = 0; i < LOOKUP_TRIES; i++) {
+		long fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
+		if(fd >= 0) {
+			return (int)fd;
+		}
+		/* Older container sandboxes answer unknown system calls with EPERM. */
+		if(errno == ENOSYS || errno == EPERM) {
+			return walk_beneath(directory, path, flags);
+		}
+		if(errno != EAGAIN) {
+			return -errno;
+		}
+	}
+	return -EAGAIN;
+}
+
+/* ---- values of options ---- */
+
+const char *file_check_absolute(const char *text) {
+	return text[0] == '/' ? NULL : "is not an absolute path (it has to begin with /)";
+}
+
+const char *file_check_readable(const char *text) {
+	struct stat status;
+	if(text[0] == '\0') {
+		return NULL;
+	}
+	if(stat(text, &status)) {
+		return errno == ENOENT ? "does not exist (use a directory or a file)"
+				       : "cannot be accessed (use a directory or a file)";
+	}
+	bool usable = S_ISDIR(status.st_mode) || S_ISREG(status.st_mode);
+	return usable ? NULL : "is neither a directory nor a regular file";
+}
