@@ -7,6 +7,8 @@
  */
 #include "base/file.h"
 
+#include "base/passes.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,14 +28,14 @@
 static ssize_t read_up_to(int fd, char *out, size_t cap) {
 	size_t used = 0;
 	while(used < cap) {
-		ssize_t got = read(fd, out + used, cap - used);
-		if(got < 0 && errno != EINTR) {
+		ssize_t got = RETRY_INTERRUPTED(read(fd, out + used, cap - used));
+		if(got < 0) {
 			return -errno;
 		}
 		if(got == 0) {
 			break;
 		}
-		used += got > 0 ? (size_t)got : 0;
+		used += (size_t)got;
 	}
 	return (ssize_t)used;
 }

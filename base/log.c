@@ -9,6 +9,7 @@
  */
 #include "base/log.h"
 
+#include "base/passes.h"
 #include "base/utf8.h"
 
 #include <assert.h>
@@ -127,12 +128,11 @@ static bool is_writable(void) {
 static size_t send_bytes(const char *data, size_t len) {
 	size_t sent = 0;
 	while(sent < len) {
-		ssize_t result = write(state.fd, data + sent, len - sent);
-		if(result > 0) {
-			sent += (size_t)result;
-		} else if(result == 0 || errno != EINTR) {
+		ssize_t result = RETRY_INTERRUPTED(write(state.fd, data + sent, len - sent));
+		if(result <= 0) {
 			break;
 		}
+		sent += (size_t)result;
 	}
 	return sent;
 }
