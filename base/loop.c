@@ -10,6 +10,7 @@
  */
 #include "base/loop.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/passes.h"
 
@@ -19,23 +20,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOOP_EVENTS 256 /* taken from the kernel at once */
 #define LOOP_EVERYTHING (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
-#define LOOP_HEAP_MIN 64
 #define LOOP_IOS_MIN 64
-#define LOOP_SIGNALS 16 /* taken in one turn */
 #define LOOP_LAST_ROUNDS                                                                           \
 	8 /* what is freed at the end may bury something, and that, too, but not for long */
-
-static uint64_t clock_ms(void) {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* Keeps the invariant of the run queues after a change of ready or want. */
 static void io_update(struct loop *loop, struct ev_io *io) {
@@ -121,68 +112,17 @@ static void io_forget(struct loop *loop, struct ev_io *io) {
 	io->want = 0;
 }
 
-static void heap_put(struct loop *loop, size_t slot, struct ev_timer *timer) {
-	loop->heap[slot] = timer;
-	timer->slot = slot;
-}
-
-static void heap_up(struct loop *loop, size_t slot, struct ev_timer *timer) {
-	while(slot > 1 && loop->heap[slot / 2]->due_ms > timer->due_ms) {
-		heap_put(loop, slot, loop->heap[slot / 2]);
-		slot /= 2;
-	}
-	heap_put(loop, slot, timer);
-}
-
-static void heap_down(struct loop *loop, size_t slot, struct ev_timer *timer) {
-	for(;;) {
-		size_t child = slot * 2;
-		if(child > loop->timers) {
-			break;
-		}
-		if(child < loop->timers &&
-			loop->heap[child + 1]->due_ms < loop->heap[child]->due_ms) {
-			child++;
-		}
-		if(loop->heap[child]->due_ms >= timer->due_ms) {
-			break;
-		}
-		heap_put(loop, slot, loop->heap[child]);
-		slot = child;
-	}
-	heap_put(loop, slot, timer);
-}
-
-/* Room for one more open timer; place 0 is not used. */
-static int heap_grow(struct loop *loop) {
-	if(loop->timers_open + 1 < loop->heap_cap) {
-		return 0;
-	}
-	size_t cap = loop->heap_cap ? loop->heap_cap * 2 : LOOP_HEAP_MIN;
-	/* An array of pointers it is. NOLINTNEXTLINE(bugprone-sizeof-expression) */
-	struct ev_timer **heap = reallocarray(loop->heap, cap, sizeof(*heap));
-	if(!heap) {
-		return -ENOMEM;
-	}
-	loop->heap = heap;
-	loop->heap_cap = cap;
-	return 0;
-}
-
 /* Milliseconds until something is due, for epoll_wait. */
 static int turn_timeout(const struct loop *loop) {
 	bool runnable = !list_is_empty(&loop->run) || !list_is_empty(&loop->low);
 	if(runnable || loop->deferred || !list_is_empty(&loop->tasks)) {
 		return 0;
 	}
-	if(loop->timers == 0) {
+	uint64_t left = loop_timer_left(&loop->timers, loop->now_ms);
+	if(left == LOOP_TIMER_NONE) {
 		return -1;
 	}
-	uint64_t due = loop->heap[1]->due_ms;
-	if(due <= loop->now_ms) {
-		return 0;
-	}
-	return due - loop->now_ms > INT_MAX ? INT_MAX : (int)(due - loop->now_ms);
+	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
 /* Collects what the kernel reports; nothing runs yet. */
@@ -253,19 +193,6 @@ static void turn_tasks(struct loop *loop) {
 	}
 }
 
-/* Each pass takes one that is due out of the heap, and loop_timer_set() puts none in that is due already. */
-static void turn_timers(struct loop *loop) {
-	PASSES(due, loop->timers);
-	loop->in_timers = true;
-	while(loop->timers > 0 && loop->heap[1]->due_ms <= loop->now_ms) {
-		PASS(due);
-		struct ev_timer *timer = loop->heap[1];
-		loop_timer_cancel(loop, timer);
-		timer->fn(timer);
-	}
-	loop->in_timers = false;
-}
-
 /* What is buried meanwhile is for the next turn. */
 static void turn_free_deferred(struct loop *loop) {
 	struct deferred_free *dead = loop->deferred;
@@ -286,37 +213,6 @@ static void turn_check(const struct loop *loop) {
 #else
 	(void)loop;
 #endif
-}
-
-static void signals_deliver(struct loop *loop, const struct signalfd_siginfo *info, size_t count) {
-	sigset_t seen;
-	sigemptyset(&seen);
-	for(size_t i = 0; i < count; i++) {
-		int number = (int)info[i].ssi_signo;
-		if(!sigismember(&seen, number)) {
-			sigaddset(&seen, number);
-			loop->on_signal(loop, number);
-		}
-	}
-}
-
-/* Those that are there now; others have their turn before those that arrive meanwhile. */
-static void signals_run(struct ev_io *io) {
-	struct loop *loop = container_of(io, struct loop, signal_io);
-	struct signalfd_siginfo info[LOOP_SIGNALS];
-	ssize_t got = read(io->fd, info, sizeof(info));
-	int error = got < 0 ? errno : 0;
-	if(error && error != EAGAIN) {
-		/* A signal may wait there, and no event would tell: the next turn tries again. */
-		if(error != EINTR && log_limit_pass(&loop->unread_signals, loop->now_ms)) {
-			log_write(LOG_ERROR, "cannot read signals: %s", strerror(error));
-		}
-		return;
-	}
-	if(got < (ssize_t)sizeof(info)) {
-		loop_used_up(io, LOOP_IN);
-	}
-	signals_deliver(loop, info, error ? 0 : (size_t)got / sizeof(info[0]));
 }
 
 int loop_open(struct loop *loop) {
@@ -342,7 +238,7 @@ int loop_open(struct loop *loop) {
 	if(loop->epoll_fd < 0) {
 		return -errno;
 	}
-	return heap_grow(loop);
+	return 0;
 }
 
 void loop_close(struct loop *loop) {
@@ -356,8 +252,7 @@ void loop_close(struct loop *loop) {
 		close(loop->epoll_fd);
 		loop->epoll_fd = -1;
 	}
-	free(loop->heap);
-	loop->heap = NULL;
+	loop_timer_clear(loop);
 	free(loop->ios);
 	loop->ios = NULL;
 	loop->ios_cap = 0;
@@ -368,23 +263,6 @@ void loop_close(struct loop *loop) {
 	free(loop->ciphertext);
 	loop->ciphertext = NULL;
 	bufq_pool_clear(&loop->pool);
-}
-
-int loop_signals(
-	struct loop *loop, const sigset_t *set, void (*fn)(struct loop *loop, int signal)) {
-	if(sigprocmask(SIG_BLOCK, set, NULL) < 0) {
-		return -errno;
-	}
-	int fd = signalfd(-1, set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if(fd < 0) {
-		return -errno;
-	}
-	loop->on_signal = fn;
-	int result = loop_add(loop, &loop->signal_io, fd, LOOP_IN, LOOP_IN, signals_run);
-	if(result) {
-		close(fd);
-	}
-	return result;
 }
 
 int loop_add(
@@ -471,60 +349,6 @@ void loop_set_low_priority(struct loop *loop, struct ev_io *io, bool low) {
 	io_update(loop, io);
 }
 
-int loop_timer_open(struct loop *loop, struct ev_timer *timer, ev_timer_fn *fn) {
-	assert(!timer->fn);
-	if(heap_grow(loop)) {
-		return -ENOMEM;
-	}
-	loop->timers_open++;
-	*timer = (struct ev_timer){.fn = fn};
-	return 0;
-}
-
-void loop_timer_close(struct loop *loop, struct ev_timer *timer) {
-	if(timer->fn) {
-		loop_timer_cancel(loop, timer);
-		timer->fn = NULL;
-		loop->timers_open--;
-	}
-}
-
-void loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms) {
-	assert(timer->fn);
-	if(loop->in_timers && due_ms <= loop->now_ms) {
-		due_ms = loop->now_ms + 1;
-	}
-	bool later = timer->slot && due_ms > timer->due_ms;
-	timer->due_ms = due_ms;
-	if(!timer->slot) {
-		loop->timers++;
-		heap_up(loop, loop->timers, timer);
-	} else if(later) {
-		heap_down(loop, timer->slot, timer);
-	} else {
-		heap_up(loop, timer->slot, timer);
-	}
-}
-
-void loop_timer_cancel(struct loop *loop, struct ev_timer *timer) {
-	size_t slot = timer->slot;
-	if(slot == 0) {
-		return;
-	}
-	timer->slot = 0;
-	struct ev_timer *last = loop->heap[loop->timers];
-	loop->timers--;
-	if(last == timer) {
-		return;
-	}
-	/* The last timer takes the free place and moves whichever way its time asks for. */
-	if(slot > 1 && loop->heap[slot / 2]->due_ms > last->due_ms) {
-		heap_up(loop, slot, last);
-	} else {
-		heap_down(loop, slot, last);
-	}
-}
-
 void loop_next_turn(struct loop *loop, struct loop_task *task) {
 	if(!list_is_linked(&task->link)) {
 		list_append(&loop->tasks, &task->link);
@@ -550,7 +374,9 @@ int loop_run(struct loop *loop) {
 		}
 		turn_run(loop);
 		turn_tasks(loop);
-		turn_timers(loop);
+		if(loop_timer_left(&loop->timers, loop->now_ms) == 0) {
+			loop_timer_run(loop);
+		}
 		turn_free_deferred(loop);
 		turn_check(loop);
 	}

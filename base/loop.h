@@ -8,8 +8,8 @@
 #include "base/bufq.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/loop_timer.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,16 +40,6 @@ struct ev_io {
 #ifdef LOOP_CHECK
 	struct list all;
 #endif
-};
-
-struct ev_timer;
-typedef void ev_timer_fn(struct ev_timer *timer);
-
-/* A one-shot timer, embedded in its owner; loop_timer_open() reserves its place, so that arming cannot fail. */
-struct ev_timer {
-	uint64_t due_ms;
-	size_t slot; /* position in the heap; 0: not armed */
-	ev_timer_fn *fn; /* NULL: not open */
 };
 
 struct loop_task;
@@ -83,17 +73,13 @@ struct loop {
 	uint64_t turns;
 	struct list run; /* the run queue */
 	struct list low; /* that of those who take long */
-	struct ev_timer **heap; /* 1-based */
-	size_t timers; /* armed */
-	size_t timers_open; /* places that are reserved in the heap */
-	size_t heap_cap;
+	struct loop_timers timers;
 	struct list tasks; /* scheduled for the next turn */
 	struct deferred_free *deferred;
 	bool stop;
 	uint8_t *scratch; /* LOOP_SCRATCH_SIZE bytes with head room in front and tail room behind */
 	uint8_t *ciphertext; /* as large, for who decrypts or inflates what arrives in it */
 	struct bufq_pool pool;
-	bool in_timers; /* their functions are being called */
 	struct ev_io signal_io;
 	struct log_limit unread_signals;
 	void (*on_signal)(struct loop *loop, int signal);
@@ -107,11 +93,6 @@ int loop_open(struct loop *loop);
 
 /* Frees what is on the dead list and everything of the loop's own. All ios and timers are gone by then. */
 void loop_close(struct loop *loop);
-
-/*
- * Blocks the signals in `set` and delivers them to `fn` in the loop, each at most once in a turn. 0 or negative errno.
- */
-int loop_signals(struct loop *loop, const sigset_t *set, void (*fn)(struct loop *loop, int signal));
 
 /*
  * Registers `fd` for the life of the descriptor, edge-triggered for everything. `ready` is what the owner
@@ -154,19 +135,6 @@ void loop_set_ready(struct loop *loop, struct ev_io *io, unsigned bits);
  * in which they became runnable, behind the others.
  */
 void loop_set_low_priority(struct loop *loop, struct ev_io *io, bool low);
-
-/* Reserves a place for a timer that will call `fn`. 0 or -ENOMEM; then it is not open. */
-int loop_timer_open(struct loop *loop, struct ev_timer *timer, ev_timer_fn *fn);
-
-/* Disarms the timer and gives its place back. No effect on one that is not open. */
-void loop_timer_close(struct loop *loop, struct ev_timer *timer);
-
-/*
- * Arms or re-arms an open timer for `due_ms` on the loop's clock. A time that has passed already means this turn, but
- * from a timer's function a millisecond later, because a timer that arms itself again would stop the loop.
- */
-void loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms);
-void loop_timer_cancel(struct loop *loop, struct ev_timer *timer);
 
 /* Calls task->fn once in the next turn. No effect on a task that is scheduled already. */
 void loop_next_turn(struct loop *loop, struct loop_task *task);

@@ -4,6 +4,7 @@
  * inside a batch, descriptors of libraries, signals. Every test steps through single turns.
  */
 #include "base/loop.h"
+#include "base/loop_signals.h"
 #include "support.h"
 
 #include <errno.h>
@@ -182,11 +183,12 @@ static int compare_times(const void *left, const void *right) {
 }
 
 static void check_slots(const struct test *test, const struct alarm *alarms, size_t armed) {
-	assert_int_equal(test->loop.timers, armed);
+	assert_int_equal(test->loop.timers.armed, armed);
 	for(size_t i = 0; i < TIMERS; i++) {
 		assert_true(alarms[i].armed == (alarms[i].timer.slot != 0));
 		if(alarms[i].armed) {
-			assert_ptr_equal(test->loop.heap[alarms[i].timer.slot], &alarms[i].timer);
+			assert_ptr_equal(
+				test->loop.timers.heap[alarms[i].timer.slot], &alarms[i].timer);
 		}
 	}
 }
@@ -241,7 +243,7 @@ static void test_timer_cancels_another_that_is_due(void **state) {
 	run_turn(test);
 	assert_int_equal(first.fired, 1);
 	assert_int_equal(second.fired, 0);
-	assert_int_equal(test->loop.timers, 0);
+	assert_int_equal(test->loop.timers.armed, 0);
 }
 
 static void alarm_again(struct ev_timer *timer) {
@@ -332,19 +334,19 @@ static void test_arming_allocates_nothing(void **state) {
 		alarms[i] = (struct alarm){.test = test};
 		open_timer(test, &alarms[i], alarm_run);
 	}
-	struct ev_timer **heap = test->loop.heap;
-	assert_int_equal(test->loop.timers_open, TIMERS);
-	assert_true(test->loop.heap_cap > TIMERS);
+	struct ev_timer **heap = test->loop.timers.heap;
+	assert_int_equal(test->loop.timers.open, TIMERS);
+	assert_true(test->loop.timers.cap > TIMERS);
 	for(size_t i = 0; i < TIMERS; i++) {
 		loop_timer_set(&test->loop, &alarms[i].timer, test->loop.now_ms + 1000 + i);
 	}
-	assert_ptr_equal(test->loop.heap, heap);
+	assert_ptr_equal(test->loop.timers.heap, heap);
 	for(size_t i = 0; i < TIMERS; i++) {
 		loop_timer_close(&test->loop, &alarms[i].timer);
 		loop_timer_close(&test->loop, &alarms[i].timer);
 	}
-	assert_int_equal(test->loop.timers, 0);
-	assert_int_equal(test->loop.timers_open, 0);
+	assert_int_equal(test->loop.timers.armed, 0);
+	assert_int_equal(test->loop.timers.open, 0);
 }
 
 struct chore {
@@ -386,7 +388,7 @@ static void test_cancelling_an_idle_timer(void **state) {
 	struct alarm alarm = {0};
 	open_timer(test, &alarm, alarm_run);
 	loop_timer_cancel(&test->loop, &alarm.timer);
-	assert_int_equal(test->loop.timers, 0);
+	assert_int_equal(test->loop.timers.armed, 0);
 }
 
 /* ---- readiness and the run queue ---- */
