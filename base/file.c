@@ -2,8 +2,8 @@
  *
  * Reading files without waiting, and opening files without leaving a directory.
  *
- * Must not know: what the files are for.
- * Invariants: nothing here waits for another process; what is read has been seen to be a regular file.
+ * Must not know: the purpose of the files.
+ * Invariants: nothing here waits for another process; only regular files are read.
  */
 #include "base/file.h"
 
@@ -19,7 +19,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The kernel gives up a lookup if a directory is renamed meanwhile; the next attempt mostly succeeds. */
+/*
+ * The kernel gives up a lookup if a directory is renamed meanwhile; the next attempt mostly
+ * succeeds.
+ */
 #define LOOKUP_TRIES 4
 
 /* ---- whole files ---- */
@@ -51,7 +54,9 @@ static int check_regular(int fd, size_t max) {
 	return status.st_size > 0 && (size_t)status.st_size > max ? -EFBIG : 0;
 }
 
-/* One byte more than allowed tells a file that has grown, or that does not tell its size (/proc). */
+/*
+ * One byte more than allowed tells a file that has grown, or that does not tell its size (/proc).
+ */
 static int read_regular(int fd, size_t max, char **out, size_t *len) {
 	int result = check_regular(fd, max);
 	if(result) {

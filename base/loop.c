@@ -2,11 +2,11 @@
  *
  * The event loop.
  *
- * Must not know: what the descriptors are for.
- * Invariants: an io is in a run queue exactly while `ready & want`; a turn first collects all events and
- * then runs, so closing an io never leaves a stale pointer in the batch; the kernel is given numbers and no
- * pointers, so an event for what is gone meets nobody; nothing that was buried is freed before the end of the
- * turn; the heap holds exactly the timers whose slot is not 0.
+ * Must not know: the purpose of the descriptors.
+ * Invariants: an io is in a run queue exactly while `ready & want`; a turn first collects all
+ * events and then runs, so closing an io never leaves a stale pointer in the batch; the data of an
+ * event is a descriptor with its generation and not a pointer, so events of a registration that has
+ * ended are recognised and discarded; no deferred free happens before the end of the turn.
  */
 #include "base/loop.h"
 
@@ -26,7 +26,7 @@
 #define LOOP_EVERYTHING (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
 #define LOOP_IOS_MIN 64
 #define LOOP_LAST_ROUNDS                                                                           \
-	8 /* what is freed at the end may bury something, and that, too, but not for long */
+	8 /* at the end: a deferred free may defer others, which may do so as well */
 
 /* Keeps the invariant of the run queues after a change of ready or want. */
 static void io_update(struct loop *loop, struct ev_io *io) {
@@ -38,7 +38,10 @@ static void io_update(struct loop *loop, struct ev_io *io) {
 	}
 }
 
-/* Nothing wanted: a hang-up would be reported all the same, in every turn if it were not for EPOLLET. */
+/*
+ * Nothing wanted: a hang-up would be reported all the same, in every turn if it were not for
+ * EPOLLET.
+ */
 static uint32_t level_mask(unsigned want) {
 	return want ? (want & LOOP_IN ? EPOLLIN : 0u) | (want & LOOP_OUT ? EPOLLOUT : 0u) : EPOLLET;
 }
@@ -50,13 +53,13 @@ static int epoll_change(
 	return epoll_ctl(loop->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
 
-/* Whose event is it? NULL: of a registration that is gone. */
+/* The io that an event is for; NULL: its registration has ended. */
 static struct ev_io *io_of(const struct loop *loop, uint64_t data) {
 	struct ev_io *io = loop->ios[(uint32_t)data];
 	return io && io->generation == (uint16_t)(data >> 32) ? io : NULL;
 }
 
-/* Room for a descriptor in the table. */
+/* Makes room for a descriptor in the table. */
 static int ios_grow(struct loop *loop, int fd) {
 	size_t cap = loop->ios_cap ? loop->ios_cap : LOOP_IOS_MIN;
 	while(cap <= (size_t)fd) {
@@ -70,7 +73,7 @@ static int ios_grow(struct loop *loop, int fd) {
 	if(!ios) {
 		return -ENOMEM;
 	}
-	/* No place is read before a registration of its number has written it, so what is never used stays untouched. */
+	/* Not cleared: a place is written by the registration of its number before it is read. */
 	loop->ios = ios;
 	loop->ios_cap = cap;
 	return 0;
@@ -125,7 +128,7 @@ static int turn_timeout(const struct loop *loop) {
 	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
-/* Collects what the kernel reports; nothing runs yet. */
+/* Collects the kernel's events; nothing runs yet. */
 static int turn_collect(struct loop *loop) {
 	struct epoll_event events[LOOP_EVENTS];
 	int count = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS, turn_timeout(loop));
@@ -146,7 +149,10 @@ static int turn_collect(struct loop *loop) {
 		if(got & (EPOLLRDHUP | EPOLLPRI)) {
 			ready |= LOOP_IN | LOOP_HUP;
 		}
-		/* The reader takes what arrived before the hang-up and then meets it itself. */
+		/*
+		 * The reader takes the bytes that arrived before the hang-up, and then sees it
+		 * itself.
+		 */
 		if(got & (EPOLLHUP | EPOLLERR)) {
 			ready |= LOOP_IN | LOOP_OUT | LOOP_HUP;
 		}
@@ -156,7 +162,7 @@ static int turn_collect(struct loop *loop) {
 	return 0;
 }
 
-/* Those in front of the heavy ones join the batch; the others keep their places. */
+/* The first ones join the batch; the others keep their places. */
 static void take_low_priority(struct loop *loop, struct list *batch) {
 	for(int i = 0; i < LOOP_LOW_PER_TURN && !list_is_empty(&loop->low); i++) {
 		struct list *first = loop->low.next;
@@ -165,7 +171,10 @@ static void take_low_priority(struct loop *loop, struct list *batch) {
 	}
 }
 
-/* Runs what is in the run queue now, each entry once; what becomes runnable meanwhile is for the next turn. */
+/*
+ * Runs the entries of the run queue once each; those that become runnable meanwhile run in the next
+ * turn.
+ */
 static void turn_run(struct loop *loop) {
 	struct list batch;
 	list_take(&batch, &loop->run);
@@ -174,7 +183,9 @@ static void turn_run(struct loop *loop) {
 		struct ev_io *io = container_of(batch.next, struct ev_io, run);
 		list_remove(&io->run);
 		io->fn(io);
-		/* Closed ios are still in memory (dead list) and have nothing that they want. */
+		/*
+		 * Closed ios are still in memory (their free is deferred), and they want nothing.
+		 */
 		if(io->ready & LOOP_LEVEL) {
 			io->ready = LOOP_LEVEL;
 		}
@@ -182,7 +193,7 @@ static void turn_run(struct loop *loop) {
 	}
 }
 
-/* What a task schedules is for the turn after this one. */
+/* Tasks that are scheduled meanwhile run in the turn after this one. */
 static void turn_tasks(struct loop *loop) {
 	struct list batch;
 	list_take(&batch, &loop->tasks);
@@ -193,7 +204,7 @@ static void turn_tasks(struct loop *loop) {
 	}
 }
 
-/* What is buried meanwhile is for the next turn. */
+/* Frees that are deferred meanwhile happen in the next turn. */
 static void turn_free_deferred(struct loop *loop) {
 	struct deferred_free *dead = loop->deferred;
 	loop->deferred = NULL;
@@ -305,7 +316,10 @@ void loop_close_io(struct loop *loop, struct ev_io *io) {
 		return;
 	}
 	if(io->ready & LOOP_LEVEL) {
-		/* If there is a copy of the descriptor, it would be reported in every turn. */
+		/*
+		 * While another process has a copy of the descriptor it would be reported in every
+		 * turn.
+		 */
 		loop_remove(loop, io);
 	} else {
 		io_forget(loop, io);
@@ -319,9 +333,12 @@ void loop_want(struct loop *loop, struct ev_io *io, unsigned want) {
 	}
 	io->want = (uint8_t)want;
 	if(io->ready & LOOP_LEVEL) {
-		/* MOD of a registered descriptor fails only for want of memory; the old mask then stays. */
+		/*
+		 * EPOLL_CTL_MOD of a registered descriptor fails only without memory; the old mask
+		 * then stays.
+		 */
 		if(epoll_change(loop, EPOLL_CTL_MOD, io->fd, io->generation, level_mask(want))) {
-			log_write(LOG_ERROR, "epoll: cannot change what descriptor %d waits for",
+			log_write(LOG_ERROR, "epoll: cannot change the events of descriptor %d",
 				io->fd);
 		}
 	}

@@ -2,8 +2,9 @@
  *
  * Signals as events of the loop.
  *
- * Must not know: what follows from a signal.
- * Invariants: nothing runs in a signal handler; a signal that is delivered several times within a turn is one.
+ * Must not know: the meaning of a signal.
+ * Invariants: nothing runs in a signal handler; a signal that is delivered several times within a
+ * turn is one.
  */
 #include "base/loop_signals.h"
 
@@ -28,14 +29,14 @@ static void signals_deliver(struct loop *loop, const struct signalfd_siginfo *in
 	}
 }
 
-/* Those that are there now; others have their turn before those that arrive meanwhile. */
+/* Only the signals that are pending now: other ios run before those that arrive meanwhile. */
 static void signals_run(struct ev_io *io) {
 	struct loop *loop = container_of(io, struct loop, signal_io);
 	struct signalfd_siginfo info[SIGNALS_MAX];
 	ssize_t got = read(io->fd, info, sizeof(info));
 	int error = got < 0 ? errno : 0;
 	if(error && error != EAGAIN) {
-		/* A signal may wait there, and no event would tell: the next turn tries again. */
+		/* A signal may be pending without a further event: the next turn tries again. */
 		if(error != EINTR && log_limit_pass(&loop->unread_signals, loop->now_ms)) {
 			log_write(LOG_ERROR, "cannot read signals: %s", strerror(error));
 		}

@@ -3,9 +3,9 @@
  * The timers of the event loop.
  *
  * Must not know: descriptors.
- * Invariants: the heap holds exactly the timers whose slot is not 0, none earlier than its parent, and has room for all
- * that are open. Each pass over the timers that are due takes one out of the heap, and none that is due is put in
- * meanwhile.
+ * Invariants: the heap holds exactly the timers whose slot is not 0, none earlier than its parent,
+ * and has room for all that are open. Each pass over the timers that are due takes one out of the
+ * heap, and none that is due is put in meanwhile.
  */
 #include "base/loop_timer.h"
 

@@ -13,7 +13,10 @@ struct loop;
 struct ev_timer;
 typedef void ev_timer_fn(struct ev_timer *timer);
 
-/* A one-shot timer, embedded in its owner; loop_timer_open() reserves its place, so that arming cannot fail. */
+/*
+ * A one-shot timer, embedded in its owner; loop_timer_open() reserves its place, so that arming
+ * cannot fail.
+ */
 struct ev_timer {
 	uint64_t due_ms;
 	size_t slot; /* position in the heap; 0: not armed */
@@ -36,13 +39,17 @@ int loop_timer_open(struct loop *loop, struct ev_timer *timer, ev_timer_fn *fn);
 void loop_timer_close(struct loop *loop, struct ev_timer *timer);
 
 /*
- * Arms or re-arms an open timer for `due_ms` on the loop's clock. A time that has passed already means this turn, but
- * from a timer's function a millisecond later, because a timer that arms itself again would stop the loop.
+ * Arms or re-arms an open timer for `due_ms` on the loop's clock. A time that has passed already
+ * means this turn, but from a timer's function a millisecond later, because a timer that arms
+ * itself again would stop the loop.
  */
 void loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms);
 void loop_timer_cancel(struct loop *loop, struct ev_timer *timer);
 
-/* For the loop: milliseconds until the first timer is due, LOOP_TIMER_NONE if none is armed. Inline, as each turn asks. */
+/*
+ * For the loop: milliseconds until the first timer is due, LOOP_TIMER_NONE if none is armed.
+ * Inline, as each turn asks.
+ */
 #define LOOP_TIMER_NONE UINT64_MAX
 static inline uint64_t loop_timer_left(const struct loop_timers *timers, uint64_t now_ms) {
 	if(timers->armed == 0) {

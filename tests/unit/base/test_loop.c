@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The event loop: timers against a sorted array, the order of a turn, readiness in user space, closing
- * inside a batch, descriptors of libraries, signals. Every test steps through single turns.
+ * The event loop: timers against a sorted array, the order of a turn, readiness in user space,
+ * closing inside a batch, descriptors of libraries, signals. Every test steps through single turns.
  */
 #include "base/loop.h"
 #include "base/loop_signals.h"
@@ -265,7 +265,10 @@ static void alarm_for_now(struct ev_timer *timer) {
 	}
 }
 
-/* A timer that arms itself for what has passed runs once in a turn, and does not get in front of others. */
+/*
+ * A timer that arms itself for what has passed runs once in a turn, and does not get in front of
+ * others.
+ */
 static void test_timer_for_now_in_a_timer(void **state) {
 	struct test *test = *state;
 	struct alarm first = {.test = test};
@@ -326,7 +329,10 @@ static void test_timer_in_the_future(void **state) {
 	assert_true(test->loop.now_ms >= start_ms + 9);
 }
 
-/* Opening reserves the place, so arming any number of open timers allocates nothing and cannot fail. */
+/*
+ * Opening reserves the place, so arming any number of open timers allocates nothing and cannot
+ * fail.
+ */
 static void test_arming_allocates_nothing(void **state) {
 	struct test *test = *state;
 	static struct alarm alarms[TIMERS];
@@ -414,8 +420,8 @@ static void test_ready_ios_take_turns(void **state) {
 }
 
 /*
- * Of those that take long a few run in each turn, behind the others and in turn among themselves; who is not heavy
- * any more is one of the others.
+ * Of those that take long a few run in each turn, behind the others and in turn among themselves;
+ * who is not heavy any more is one of the others.
  */
 static void test_heavy_ios_share_a_turn(void **state) {
 	struct test *test = *state;
@@ -443,7 +449,10 @@ static void test_heavy_ios_share_a_turn(void **state) {
 	assert_string_equal(test->trace, "hcgfab");
 }
 
-/* One that makes itself light runs the next time with the others; the loop does not sleep on heavy ones. */
+/*
+ * One that makes itself light runs the next time with the others; the loop does not sleep on heavy
+ * ones.
+ */
 static void become_light(struct probe *probe) {
 	loop_set_low_priority(&probe->test->loop, &probe->io, false);
 }
@@ -478,7 +487,9 @@ static void test_used_up_until_something_new_comes(void **state) {
 	assert_int_equal(a->calls, 2);
 }
 
-/* Pausing loses nothing: what came meanwhile is known, and resuming needs no event of the kernel. */
+/*
+ * Pausing loses nothing: what came meanwhile is known, and resuming needs no event of the kernel.
+ */
 static void test_pause_and_resume(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, drain);
@@ -517,7 +528,9 @@ static void wake_and_bury(struct probe *probe) {
 	loop_defer_free(&probe->test->loop, &probe->dead);
 }
 
-/* A turn is: events, timers, the dead list. What an event makes runnable waits for the next turn. */
+/*
+ * A turn is: events, timers, the dead list. What an event makes runnable waits for the next turn.
+ */
 static void test_order_of_a_turn(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, wake_and_bury);
@@ -607,7 +620,10 @@ static void close_partner(struct probe *probe) {
 	assert_int_equal(test->freed, 0);
 }
 
-/* Both have an event in the same batch; whichever runs first closes the other, which then must not run. */
+/*
+ * Both have an event in the same batch; whichever runs first closes the other, which then must not
+ * run.
+ */
 static void test_close_of_another_in_the_batch(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, close_partner);
@@ -655,7 +671,10 @@ static void close_and_reuse(struct probe *probe) {
 	probe->act = drain;
 }
 
-/* The number of a closed descriptor is given out again at once: its old events are not the new one's. */
+/*
+ * The number of a closed descriptor is given out again at once: its old events are not the new
+ * one's.
+ */
 static void test_number_reused_in_the_batch(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, close_and_reuse);
@@ -765,7 +784,9 @@ static void test_hang_up_that_nobody_wants(void **state) {
 	assert_string_equal(test->trace, "ll");
 }
 
-/* Level-triggered: a reader that leaves something is asked again, and need not say what is used up. */
+/*
+ * Level-triggered: a reader that leaves something is asked again, and need not say what is used up.
+ */
 static void test_foreign_descriptor(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, NULL);
@@ -903,7 +924,10 @@ static void signal_counted(struct loop *loop, int number) {
 	note(test, number == SIGRTMIN ? 'r' : '?');
 }
 
-/* Many of one kind wait: once in each turn is enough, until all are taken, though no further event comes. */
+/*
+ * Many of one kind wait: once in each turn is enough, until all are taken, though no further event
+ * comes.
+ */
 static void test_equal_signals(void **state) {
 	struct test *test = *state;
 	sigset_t set;
