@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The WebSocket codec: what clients send is parsed, checked and unmasked, what the server sends
- * gets its header. RFC 6455, sections 4.2.2 (accept key), 5 (framing), 7.4 (close codes), 8.1
- * (UTF-8).
+ * The WebSocket codec: frames of clients are parsed, checked and unmasked; frames of the server get
+ * their header.
  *
- * Must not know file descriptors, connections, or who provides the memory it works on.
- *
- * Invariants of the parser: header_len > 0 only between frames, while in_payload is false.
- * payload_left has been checked against nothing but its own limit of 63 bits: it is only ever
- * compared with the input that is there. utf8 is UTF8_ACCEPT between messages. Every rule is
- * checked as soon as the byte that breaks it is there, so a client cannot make the server wait
- * for the rest of something that is refused anyway. Output never passes the input: each frame
- * loses at least its header of six bytes.
+ * Must not know: file descriptors, connections, the owner of the memory.
+ * Invariants: header_len > 0 only between frames, while in_payload is false. payload_left has been
+ * checked only against its own limit of 63 bits, so it is only compared with the input at hand.
+ * utf8 is UTF8_ACCEPT between messages. Every rule is checked as soon as the byte that breaks it
+ * arrives, so a client cannot make the server wait for the rest of a frame that is refused anyway.
+ * Output never passes the input: each frame loses at least its header of six bytes.
+ * Implements RFC 6455, sections 5 (framing) and 8.1 (UTF-8).
  */
 #include "websocket.h"
 
@@ -134,8 +132,7 @@ static enum websocket_result check_second(
 }
 
 /*
- * A length that follows in more bytes: it must need them, and its 64th bit is no part of it,
- * section 5.2.
+ * A length in two or eight bytes must not fit into fewer, and its 64th bit must be 0, section 5.2.
  */
 static enum websocket_result check_length(
 	struct websocket_parser *parser, const uint8_t *header, size_t have) {
@@ -185,8 +182,8 @@ static void begin_payload(struct websocket_parser *parser, const uint8_t *header
 }
 
 /*
- * Takes a header, or what there is of it, off the input. A header that was cut before is
- * continued in parser->header; otherwise it is read where it lies.
+ * Takes a header, or the part of it that has arrived, off the input. A header that was cut before
+ * is continued in parser->header; otherwise it is read where it lies.
  */
 static enum websocket_result take_header(struct websocket_parser *parser, struct websocket_io *io) {
 	const uint8_t *header = io->in;
@@ -226,7 +223,7 @@ static enum websocket_result end_data(struct websocket_parser *parser) {
 	return parser->whole ? WEBSOCKET_MESSAGE : WEBSOCKET_MORE;
 }
 
-/* Unmasks and validates a piece of text; false: it is none. */
+/* Unmasks and validates a piece of text; false: it is not UTF-8. */
 static bool take_text(struct websocket_parser *parser, struct websocket_io *io, size_t len) {
 	while(len > 0) {
 		size_t piece = len < TEXT_PIECE ? len : TEXT_PIECE;
@@ -317,9 +314,8 @@ static enum websocket_result take_control(
 
 /*
  * The fast path: data messages of one short frame that are complete in the input, the usual case
- * when many messages arrive at once. Everything lives in registers until the run ends. Whatever
- * is not of this kind, broken rules included, is left to the general path, except text that turns
- * out to be none.
+ * when many messages arrive at once. Everything is kept in registers until the run ends. All other
+ * frames, invalid ones included, are left to the general path, except text that is not UTF-8.
  */
 static enum websocket_result take_short_messages(
 	struct websocket_parser *parser, struct websocket_io *io) {
@@ -364,8 +360,8 @@ static enum websocket_result take_short_messages(
 }
 
 /*
- * Between frames: takes what begins there, up to the first payload that the general path has to
- * move.
+ * Between frames: takes the headers and short messages there, up to the first payload that the
+ * general path has to move.
  */
 static enum websocket_result take_frame_start(
 	struct websocket_parser *parser, struct websocket_io *io) {

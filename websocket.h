@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The WebSocket codec (RFC 6455) without file descriptors: frame parser and unmasking for what
- * clients send, frame headers and close payloads for what the server sends, and the accept key.
+ * The WebSocket codec (RFC 6455) without file descriptors: parsing and unmasking of the frames of
+ * clients, and the headers of frames that the server sends. Close frames and the handshake's keys
+ * are in websocket/.
  */
 #ifndef WEBSOCKSY_WEBSOCKET_H
 #define WEBSOCKSY_WEBSOCKET_H
@@ -36,23 +37,22 @@ enum websocket_code {
 #define WEBSOCKET_CLIENT_HEADER_MAX 14 /* header that a client sends */
 #define WEBSOCKET_CONTROL_MAX 125 /* payload of a control frame, section 5.5 */
 
-/* What websocket_parse() stopped for. */
+/* Why websocket_parse() has stopped. */
 enum websocket_result {
 	WEBSOCKET_MORE, /* all input is used up */
 	WEBSOCKET_MESSAGE, /* a data message has ended (only with `whole` set) */
 	WEBSOCKET_CONTROL, /* a control frame is complete */
-	WEBSOCKET_BAD /* the client broke a rule; see `code` and `error` */
+	WEBSOCKET_BAD /* the client has violated the protocol; see `code` and `error` */
 };
 
 /*
- * State of one client's frame stream. Zero-initialised is ready; websocket_parser_free() at the
- * end. Small: one lives in every connection.
+ * State of one client's stream of frames. Initialised by zero; websocket_parser_free() at the end.
+ * Small, as each connection has one.
  */
 struct websocket_parser {
 	union {
 		uint64_t payload_left; /* of the frame whose payload is arriving */
-		const char *
-			error; /* with WEBSOCKET_BAD, behind which nothing arrives: what was wrong, static */
+		const char *error; /* with WEBSOCKET_BAD, after which nothing is parsed; static */
 	};
 	uint8_t *control; /* payload so far of a control frame that is cut; mostly NULL */
 	uint32_t utf8; /* state of the running text message */
@@ -76,7 +76,7 @@ struct websocket_parser {
 struct websocket_io {
 	uint8_t *in; /* next byte to parse; advanced */
 	size_t in_len;
-	uint8_t *out; /* where the next data payload byte goes; advanced by what was written */
+	uint8_t *out; /* where the next data payload byte goes; advanced */
 	/* with WEBSOCKET_CONTROL: the frame; payload valid until the next call or reuse of `in` */
 	enum websocket_opcode opcode;
 	const uint8_t *payload;

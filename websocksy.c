@@ -7,7 +7,7 @@
  */
 #include "websocksy.h"
 #include "base/log.h"
-#include "base/loop.h"
+#include "base/loop_signals.h"
 #include "bridge/bridge.h"
 #include "builtins.h"
 #include "config.h"

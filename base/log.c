@@ -2,10 +2,11 @@
  *
  * Writes log lines to standard error.
  *
- * Must not know: who logs.
- * Invariants: writing never waits. A pipe that poll() calls writable takes PIPE_BUF bytes, and every line is shorter than
- * that; a terminal is written to without blocking. A line that could not be written as a whole is counted as lost, and
- * the next one begins on a new line. errno is preserved.
+ * Must not know: the rest of the program.
+ * Invariants: writing never waits. A pipe that poll() calls writable takes PIPE_BUF bytes, and
+ * every line is shorter than that; a terminal is written to without blocking. A line that could not
+ * be written as a whole is counted as lost, and the next one begins on a new line. errno is
+ * preserved.
  */
 #include "base/log.h"
 
@@ -61,7 +62,9 @@ static struct {
 	uint64_t lost; /* lines that have not been written since the last one that was */
 } state = {.level = LOG_INFO, .fd = STDERR_FILENO};
 
-/* systemd.exec(5): JOURNAL_STREAM names the journal's stream; standard error may be something else. */
+/*
+ * systemd.exec(5): JOURNAL_STREAM names the journal's stream; standard error may be something else.
+ */
 static bool is_journal(const struct stat *status) {
 	const char *stream = getenv("JOURNAL_STREAM");
 	char own[64];
@@ -94,7 +97,10 @@ static size_t text_room(size_t prefix) {
 	return LOG_LINE_MAX - 1 - prefix;
 }
 
-/* The journal shows lines that are not UTF-8 as binary data only, so a client could hide what it does. */
+/*
+ * The journal shows lines that are not UTF-8 as binary data only, which hides them from most
+ * readers.
+ */
 static void replace_invalid(char *text, size_t len) {
 	for(size_t i = 0; i < len; i++) {
 		i += utf8_prefix((const uint8_t *)text + i, len - i, NULL);
@@ -104,7 +110,9 @@ static void replace_invalid(char *text, size_t len) {
 	}
 }
 
-/* Text from the network is logged: a control character must not forge a line or control a terminal. */
+/*
+ * Text from the network is logged: a control character must not forge a line or control a terminal.
+ */
 static void replace_controls(char *text, size_t len) {
 	for(size_t i = 0; i < len; i++) {
 		uint8_t byte = (uint8_t)text[i];
@@ -127,10 +135,12 @@ static bool is_writable(void) {
 /* Returns how many bytes were written: fewer than `len` if a terminal or a disk has no more room. */
 static size_t send_bytes(const char *data, size_t len) {
 	size_t sent = 0;
-	ssize_t result = 1;
-	while(sent < len && result > 0) {
-		result = RETRY_INTERRUPTED(write(state.fd, data + sent, len - sent));
-		sent += result > 0 ? (size_t)result : 0;
+	while(sent < len) {
+		ssize_t result = RETRY_INTERRUPTED(write(state.fd, data + sent, len - sent));
+		if(result <= 0) {
+			break;
+		}
+		sent += (size_t)result;
 	}
 	return sent;
 }
@@ -145,8 +155,8 @@ static bool send_line(const char *line, size_t len) {
 }
 
 /*
- * Completes a line whose text was printed behind `prefix` bytes with a room of text_room() bytes; `printed` is the
- * result of printf. Returns the length of the line.
+ * Completes a line whose text was printed behind `prefix` bytes with a room of text_room() bytes;
+ * `printed` is the result of printf. Returns the length of the line.
  */
 static size_t finish_line(char line[LOG_LINE_MAX], size_t prefix, int printed) {
 	size_t len = printed < 0 ? 0 : (size_t)printed;
@@ -175,9 +185,10 @@ static void report_lost(void) {
 }
 
 /*
- * A terminal is writable as soon as it has room for one byte, and then blocks. The flag must not be set for standard
- * error itself, whose description others share; opening the terminal again gives another one. If that is not permitted
- * (the terminal of another user), the log may wait for the terminal.
+ * A terminal is writable as soon as it has room for one byte, and then blocks. The flag must not be
+ * set for standard error itself, whose description others share; opening the terminal again gives
+ * another one. If that is not permitted (the terminal of another user), the log may wait for the
+ * terminal.
  */
 static void open_terminal(void) {
 	int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -196,7 +207,10 @@ void log_open(void) {
 	if(isatty(STDERR_FILENO)) {
 		open_terminal();
 	} else if(S_ISREG(status.st_mode)) {
-		/* Otherwise a log that is truncated to be rotated goes on at its old offset, behind a hole. */
+		/*
+		 * Otherwise a log that is truncated to be rotated goes on at its old offset, behind
+		 * a hole.
+		 */
 		int flags = fcntl(STDERR_FILENO, F_GETFL);
 		fcntl(STDERR_FILENO, F_SETFL, flags | O_APPEND);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The log: one line per event on standard error, with the priority that journald understands if standard error is the
- * journal, with a time stamp otherwise. Writing never blocks: lines for which standard error has no room are counted, and
- * the count is logged later.
+ * The log: one line per event on standard error, with the priority that journald understands if
+ * standard error is the journal, with a time stamp otherwise. Writing never blocks: lines for which
+ * standard error has no room are counted, and the count is logged later.
  */
 #ifndef WEBSOCKSY_LOG_H
 #define WEBSOCKSY_LOG_H
@@ -18,7 +18,10 @@ enum log_level {
 	LOG_LEVELS
 };
 
-/* Limits the lines that clients can cause: LOG_LIMIT_LINES each second, then their number. Initialised by zero. */
+/*
+ * Limits the lines that clients can cause: LOG_LIMIT_LINES each second, then their number.
+ * Initialised by zero.
+ */
 #define LOG_LIMIT_LINES 20
 struct log_limit {
 	uint64_t second;
@@ -27,8 +30,8 @@ struct log_limit {
 };
 
 /*
- * Adapts to the present standard error: journal, terminal, or file. Called at the start, and again if standard error is
- * replaced; lines before that are written to standard error with a time stamp.
+ * Adapts to the present standard error: journal, terminal, or file. Called at the start, and again
+ * if standard error is replaced; lines before that are written to standard error with a time stamp.
  */
 void log_open(void);
 
@@ -51,8 +54,8 @@ const char *log_level_name(enum log_level level);
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * May the event be logged now (`now_ms`: a monotonic clock, milliseconds)? If lines were suppressed before, their number
- * is logged first.
+ * May the event be logged now (`now_ms`: a monotonic clock, milliseconds)? If lines were suppressed
+ * before, their number is logged first.
  */
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ms);
 #endif

@@ -3,7 +3,8 @@
  * Writes and reads close frames.
  *
  * Must not know: the state of the closing handshake.
- * Invariants: no reason is written that is not UTF-8, and no code is accepted that must not be sent.
+ * Invariants: no reason is written that is not UTF-8, and no code is accepted that must not be
+ * sent.
  * Implements RFC 6455, sections 5.5.1 and 7.4.
  */
 #include "websocket/close.h"

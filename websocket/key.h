@@ -10,9 +10,9 @@
 #define WEBSOCKET_KEY_ACCEPT_LEN 28 /* base64 of a SHA-1 digest, without NUL */
 
 /*
- * Is `key` (Sec-WebSocket-Key, `len` characters) the base64 form of exactly 16 bytes? Section 4.2.1. The four bits of the
- * last character that belong to no byte may have any value: clients that draw random characters instead of
- * encoding random bytes work with other servers.
+ * Is `key` (Sec-WebSocket-Key, `len` characters) the base64 form of exactly 16 bytes? Section
+ * 4.2.1. The four bits of the last character that belong to no byte may have any value: clients
+ * that draw random characters instead of encoding random bytes work with other servers.
  */
 bool websocket_key_valid(const char *key, size_t len);
 

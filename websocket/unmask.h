@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * For websocket.c alone: removes the mask from payload (RFC 6455, section 5.3) while it is moved towards the front, over
- * the headers that have been removed. All of it is inline: short frames are the usual case, and a call costs as much as
- * unmasking one.
+ * For websocket.c alone: removes the mask from payload (RFC 6455, section 5.3) while it is moved
+ * towards the front, over the headers that have been removed. All of it is inline: short frames are
+ * the usual case, and a call costs as much as unmasking one.
  *
  * Must not know: frames.
- * Invariants: dst may lie in front of src at any distance, so nothing is stored behind the byte that was loaded last, and
- * nothing behind dst + len, where the next frame may be. The remainder of a block is therefore covered by a last block
- * (or word) that ends with the payload: it is loaded before anything is stored, and overlaps what has been stored with
- * the same bytes.
+ * Invariants: dst may lie in front of src at any distance, so nothing is stored behind the byte
+ * that was loaded last, and nothing behind dst + len, where the next frame may be. The remainder of
+ * a block is therefore covered by a last block (or word) that ends with the payload: it is loaded
+ * before anything is stored, and overlaps the bytes already stored with the same values.
  */
 #ifndef WEBSOCKSY_UNMASK_H
 #define WEBSOCKSY_UNMASK_H
@@ -23,7 +23,7 @@ enum {
 	UNMASK_WORD = 8,
 	UNMASK_BLOCK = 16, /* bytes in a vector register that every 64-bit machine has */
 	UNMASK_PAIR = 2 * UNMASK_BLOCK,
-	UNMASK_AVX2_MIN = 64 /* below, the call costs what the wide registers save */
+	UNMASK_AVX2_MIN = 64 /* below, the call costs more than the wide registers save */
 };
 
 /* The bits that are set in a result of unmask_move() if some byte is above 0x7F. */
@@ -158,7 +158,10 @@ static inline uint64_t unmask_move_avx2(
 }
 #endif
 
-/* Moves `len` bytes from `src` to `dst`; `mask` are the four bytes of the key, as they lie in memory. */
+/*
+ * Moves `len` bytes from `src` to `dst`; `mask` are the four bytes of the key, as they lie in
+ * memory.
+ */
 static inline uint64_t unmask_move(uint8_t *dst, const uint8_t *src, size_t len, uint32_t mask) {
 	if(unmask_avx2_usable(len)) {
 		return unmask_move_avx2(dst, src, len, mask);

@@ -286,8 +286,8 @@ static void read_up_to_last(const struct capture *capture, char *text, size_t ca
 }
 
 /*
- * A terminal is writable as soon as it has room for one byte. A line that it has no room for must neither make the
- * process wait nor run into the next one.
+ * A terminal is writable as soon as it has room for one byte. A line that it has no room for must
+ * neither make the process wait nor run into the next one.
  */
 static void test_unread_terminal(void **state) {
 	static struct capture capture;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The tests of the codec for the code that machines without wide registers run: this one may have them.
+ * The tests of the codec for the code that machines without wide registers run: this one may have
+ * them.
  */
 #define UNMASK_NARROW
 #define websocket_header_len narrow_header_len
