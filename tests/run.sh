@@ -191,12 +191,9 @@ kill_tree() {
 # What has lost its parent is known by the directory for temporary files, which is this run's alone.
 kill_strays() {
 	local environment pid
-	for environment in /proc/[0-9]*/environ; do
+	for environment in $(grep -lsz "^TMPDIR=$TMPDIR\$" /proc/[0-9]*/environ); do
 		pid=${environment#/proc/} pid=${pid%/environ}
-		[[ $pid != "$$" && $pid != "$BASHPID" ]] || continue
-		if grep -qsz "^TMPDIR=$TMPDIR\$" "$environment"; then
-			kill "-$1" "$pid" 2>/dev/null
-		fi
+		[[ $pid == "$$" ]] || kill "-$1" "$pid" 2>/dev/null
 	done
 }
 
