@@ -12,6 +12,7 @@
  */
 #include "config.h"
 
+#include "base/passes.h"
 #include "base/value.h"
 #include "config/ini.h"
 #include "http/auth.h"
@@ -891,14 +892,14 @@ static ssize_t read_whole(int fd, char *out, size_t cap) {
 	size_t len = 0;
 
 	while(len < cap) {
-		ssize_t got = read(fd, out + len, cap - len);
-		if(got < 0 && errno != EINTR) {
+		ssize_t got = RETRY_INTERRUPTED(read(fd, out + len, cap - len));
+		if(got < 0) {
 			return -errno;
 		}
 		if(got == 0) {
 			break;
 		}
-		len += got > 0 ? (size_t)got : 0;
+		len += (size_t)got;
 	}
 	return (ssize_t)len;
 }

@@ -90,20 +90,21 @@ static void signal_received(struct loop *loop, int number) {
 static void watchdog_due(struct ev_timer *timer) {
 	struct daemon *daemon = container_of(timer, struct daemon, watchdog);
 	notify_send("WATCHDOG=1");
-	if(loop_timer_set(&daemon->loop, timer, daemon->loop.now_ms + daemon->watchdog_ms)) {
-		log_write(LOG_ERROR, "no memory for the watchdog's timer");
-	}
+	loop_timer_set(&daemon->loop, timer, daemon->loop.now_ms + daemon->watchdog_ms);
 }
 
 /* Twice as often as the service manager asks for, as sd_watchdog_enabled(3) advises. */
 static int watchdog_begin(struct daemon *daemon) {
 	daemon->watchdog_ms = notify_watchdog_ms() / 2;
-	daemon->watchdog.fn = watchdog_due;
 	if(daemon->watchdog_ms == 0) {
 		return 0;
 	}
-	return loop_timer_set(
-		&daemon->loop, &daemon->watchdog, daemon->loop.now_ms + daemon->watchdog_ms);
+	int result = loop_timer_open(&daemon->loop, &daemon->watchdog, watchdog_due);
+	if(result == 0) {
+		loop_timer_set(&daemon->loop, &daemon->watchdog,
+			daemon->loop.now_ms + daemon->watchdog_ms);
+	}
+	return result;
 }
 
 static int signals_begin(struct daemon *daemon) {
@@ -144,7 +145,7 @@ static int serve(struct daemon *daemon, struct config *config) {
 	}
 out:
 	bridge_close(daemon->bridge);
-	loop_timer_cancel(&daemon->loop, &daemon->watchdog);
+	loop_timer_close(&daemon->loop, &daemon->watchdog);
 	loop_close(&daemon->loop);
 	return result;
 }

@@ -11,6 +11,7 @@
 #include "base/loop.h"
 
 #include "base/log.h"
+#include "base/passes.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,30 +27,9 @@
 #define LOOP_EVERYTHING (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
 #define LOOP_HEAP_MIN 64
 #define LOOP_IOS_MIN 64
-
-void list_init(struct list *head) {
-	head->next = head;
-	head->prev = head;
-}
-
-void list_append(struct list *head, struct list *node) {
-	node->prev = head->prev;
-	node->next = head;
-	head->prev->next = node;
-	head->prev = node;
-}
-
-void list_remove(struct list *node) {
-	assert(node->next && node->prev);
-	node->prev->next = node->next;
-	node->next->prev = node->prev;
-	node->next = NULL;
-	node->prev = NULL;
-}
-
-bool list_is_linked(const struct list *node) {
-	return node->next != NULL;
-}
+#define LOOP_SIGNALS 16 /* taken in one turn */
+#define LOOP_LAST_ROUNDS                                                                           \
+	8 /* what is freed at the end may bury something, and that, too, but not for long */
 
 static uint64_t clock_ms(void) {
 	struct timespec now;
@@ -173,8 +153,9 @@ static void heap_down(struct loop *loop, size_t slot, struct ev_timer *timer) {
 	heap_put(loop, slot, timer);
 }
 
+/* Room for one more open timer; place 0 is not used. */
 static int heap_grow(struct loop *loop) {
-	if(loop->timers + 1 < loop->heap_cap) {
+	if(loop->timers_open + 1 < loop->heap_cap) {
 		return 0;
 	}
 	size_t cap = loop->heap_cap ? loop->heap_cap * 2 : LOOP_HEAP_MIN;
@@ -190,8 +171,8 @@ static int heap_grow(struct loop *loop) {
 
 /* Milliseconds until something is due, for epoll_wait. */
 static int turn_timeout(const struct loop *loop) {
-	bool runnable = loop->run.next != &loop->run || loop->low.next != &loop->low;
-	if(runnable || loop->deferred) {
+	bool runnable = !list_is_empty(&loop->run) || !list_is_empty(&loop->low);
+	if(runnable || loop->deferred || !list_is_empty(&loop->tasks)) {
 		return 0;
 	}
 	if(loop->timers == 0) {
@@ -237,7 +218,7 @@ static int turn_collect(struct loop *loop) {
 
 /* Those in front of the heavy ones join the batch; the others keep their places. */
 static void take_low_priority(struct loop *loop, struct list *batch) {
-	for(int i = 0; i < LOOP_LOW_PER_TURN && loop->low.next != &loop->low; i++) {
+	for(int i = 0; i < LOOP_LOW_PER_TURN && !list_is_empty(&loop->low); i++) {
 		struct list *first = loop->low.next;
 		list_remove(first);
 		list_append(batch, first);
@@ -247,15 +228,9 @@ static void take_low_priority(struct loop *loop, struct list *batch) {
 /* Runs what is in the run queue now, each entry once; what becomes runnable meanwhile is for the next turn. */
 static void turn_run(struct loop *loop) {
 	struct list batch;
-	list_init(&batch);
-	if(loop->run.next != &loop->run) {
-		batch = loop->run;
-		batch.next->prev = &batch;
-		batch.prev->next = &batch;
-		list_init(&loop->run);
-	}
+	list_take(&batch, &loop->run);
 	take_low_priority(loop, &batch);
-	while(batch.next != &batch) {
+	while(!list_is_empty(&batch)) {
 		struct ev_io *io = container_of(batch.next, struct ev_io, run);
 		list_remove(&io->run);
 		io->fn(io);
@@ -267,19 +242,38 @@ static void turn_run(struct loop *loop) {
 	}
 }
 
+/* What a task schedules is for the turn after this one. */
+static void turn_tasks(struct loop *loop) {
+	struct list batch;
+	list_take(&batch, &loop->tasks);
+	while(!list_is_empty(&batch)) {
+		struct loop_task *task = container_of(batch.next, struct loop_task, link);
+		list_remove(&task->link);
+		task->fn(task);
+	}
+}
+
+/* Each pass takes one that is due out of the heap, and loop_timer_set() puts none in that is due already. */
 static void turn_timers(struct loop *loop) {
+	PASSES(due, loop->timers);
+	loop->in_timers = true;
 	while(loop->timers > 0 && loop->heap[1]->due_ms <= loop->now_ms) {
+		PASS(due);
 		struct ev_timer *timer = loop->heap[1];
 		loop_timer_cancel(loop, timer);
 		timer->fn(timer);
 	}
+	loop->in_timers = false;
 }
 
+/* What is buried meanwhile is for the next turn. */
 static void turn_free_deferred(struct loop *loop) {
-	while(loop->deferred) {
-		struct deferred_free *dead = loop->deferred;
-		loop->deferred = dead->next;
+	struct deferred_free *dead = loop->deferred;
+	loop->deferred = NULL;
+	while(dead) {
+		struct deferred_free *next = dead->next;
 		dead->free(dead);
+		dead = next;
 	}
 }
 
@@ -294,18 +288,41 @@ static void turn_check(const struct loop *loop) {
 #endif
 }
 
+static void signals_deliver(struct loop *loop, const struct signalfd_siginfo *info, size_t count) {
+	sigset_t seen;
+	sigemptyset(&seen);
+	for(size_t i = 0; i < count; i++) {
+		int number = (int)info[i].ssi_signo;
+		if(!sigismember(&seen, number)) {
+			sigaddset(&seen, number);
+			loop->on_signal(loop, number);
+		}
+	}
+}
+
+/* Those that are there now; others have their turn before those that arrive meanwhile. */
 static void signals_run(struct ev_io *io) {
 	struct loop *loop = container_of(io, struct loop, signal_io);
-	struct signalfd_siginfo info;
-	while(read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		loop->on_signal(loop, (int)info.ssi_signo);
+	struct signalfd_siginfo info[LOOP_SIGNALS];
+	ssize_t got = read(io->fd, info, sizeof(info));
+	int error = got < 0 ? errno : 0;
+	if(error && error != EAGAIN) {
+		/* A signal may wait there, and no event would tell: the next turn tries again. */
+		if(error != EINTR && log_limit_pass(&loop->unread_signals, loop->now_ms)) {
+			log_write(LOG_ERROR, "cannot read signals: %s", strerror(error));
+		}
+		return;
 	}
-	loop_used_up(io, LOOP_IN);
+	if(got < (ssize_t)sizeof(info)) {
+		loop_used_up(io, LOOP_IN);
+	}
+	signals_deliver(loop, info, error ? 0 : (size_t)got / sizeof(info[0]));
 }
 
 int loop_open(struct loop *loop) {
 	list_init(&loop->run);
 	list_init(&loop->low);
+	list_init(&loop->tasks);
 #ifdef LOOP_CHECK
 	list_init(&loop->all);
 #endif
@@ -329,7 +346,11 @@ int loop_open(struct loop *loop) {
 }
 
 void loop_close(struct loop *loop) {
-	turn_free_deferred(loop);
+	PASSES(rounds, LOOP_LAST_ROUNDS);
+	while(loop->deferred) {
+		PASS(rounds);
+		turn_free_deferred(loop);
+	}
 	loop_close_io(loop, &loop->signal_io);
 	if(loop->epoll_fd >= 0) {
 		close(loop->epoll_fd);
@@ -450,24 +471,39 @@ void loop_set_low_priority(struct loop *loop, struct ev_io *io, bool low) {
 	io_update(loop, io);
 }
 
-int loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms) {
-	if(timer->slot) {
-		bool later = due_ms > timer->due_ms;
-		timer->due_ms = due_ms;
-		if(later) {
-			heap_down(loop, timer->slot, timer);
-		} else {
-			heap_up(loop, timer->slot, timer);
-		}
-		return 0;
-	}
+int loop_timer_open(struct loop *loop, struct ev_timer *timer, ev_timer_fn *fn) {
+	assert(!timer->fn);
 	if(heap_grow(loop)) {
 		return -ENOMEM;
 	}
-	timer->due_ms = due_ms;
-	loop->timers++;
-	heap_up(loop, loop->timers, timer);
+	loop->timers_open++;
+	*timer = (struct ev_timer){.fn = fn};
 	return 0;
+}
+
+void loop_timer_close(struct loop *loop, struct ev_timer *timer) {
+	if(timer->fn) {
+		loop_timer_cancel(loop, timer);
+		timer->fn = NULL;
+		loop->timers_open--;
+	}
+}
+
+void loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms) {
+	assert(timer->fn);
+	if(loop->in_timers && due_ms <= loop->now_ms) {
+		due_ms = loop->now_ms + 1;
+	}
+	bool later = timer->slot && due_ms > timer->due_ms;
+	timer->due_ms = due_ms;
+	if(!timer->slot) {
+		loop->timers++;
+		heap_up(loop, loop->timers, timer);
+	} else if(later) {
+		heap_down(loop, timer->slot, timer);
+	} else {
+		heap_up(loop, timer->slot, timer);
+	}
 }
 
 void loop_timer_cancel(struct loop *loop, struct ev_timer *timer) {
@@ -489,6 +525,18 @@ void loop_timer_cancel(struct loop *loop, struct ev_timer *timer) {
 	}
 }
 
+void loop_next_turn(struct loop *loop, struct loop_task *task) {
+	if(!list_is_linked(&task->link)) {
+		list_append(&loop->tasks, &task->link);
+	}
+}
+
+void loop_task_cancel(struct loop_task *task) {
+	if(list_is_linked(&task->link)) {
+		list_remove(&task->link);
+	}
+}
+
 void loop_defer_free(struct loop *loop, struct deferred_free *dead) {
 	dead->next = loop->deferred;
 	loop->deferred = dead;
@@ -501,6 +549,7 @@ int loop_run(struct loop *loop) {
 			return result;
 		}
 		turn_run(loop);
+		turn_tasks(loop);
 		turn_timers(loop);
 		turn_free_deferred(loop);
 		turn_check(loop);

@@ -6,6 +6,8 @@
 #ifndef WEBSOCKSY_LOOP_H
 #define WEBSOCKSY_LOOP_H
 #include "base/buffer.h"
+#include "base/list.h"
+#include "base/log.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -19,16 +21,6 @@
 /* In `ready`, but nothing that could be wanted: registered level-triggered, see loop_add_level(); loop_set_low_priority(). */
 #define LOOP_LEVEL 128u
 #define LOOP_LOW 64u
-
-/* Doubly linked ring; a node that is in no ring has next NULL. */
-struct list {
-	struct list *next;
-	struct list *prev;
-};
-
-/* The structure of `type` whose `member` is at `pointer`. */
-#define container_of(pointer, type, member)                                                        \
-	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 struct ev_io;
 typedef void ev_io_fn(struct ev_io *io);
@@ -53,11 +45,20 @@ struct ev_io {
 struct ev_timer;
 typedef void ev_timer_fn(struct ev_timer *timer);
 
-/* A one-shot timer, embedded in its owner. Zero with `fn` set is ready. */
+/* A one-shot timer, embedded in its owner; loop_timer_open() reserves its place, so that arming cannot fail. */
 struct ev_timer {
 	uint64_t due_ms;
 	size_t slot; /* position in the heap; 0: not armed */
-	ev_timer_fn *fn;
+	ev_timer_fn *fn; /* NULL: not open */
+};
+
+struct loop_task;
+typedef void loop_task_fn(struct loop_task *task);
+
+/* Something to be done in the next turn, embedded in its owner. Zero with `fn` set is ready. */
+struct loop_task {
+	struct list link; /* in the queue exactly while it is scheduled */
+	loop_task_fn *fn;
 };
 
 /* Something to be freed at the end of the turn, embedded in its owner. */
@@ -83,25 +84,23 @@ struct loop {
 	struct list run; /* the run queue */
 	struct list low; /* that of those who take long */
 	struct ev_timer **heap; /* 1-based */
-	size_t timers;
+	size_t timers; /* armed */
+	size_t timers_open; /* places that are reserved in the heap */
 	size_t heap_cap;
+	struct list tasks; /* scheduled for the next turn */
 	struct deferred_free *deferred;
 	bool stop;
 	uint8_t *scratch; /* LOOP_SCRATCH_SIZE bytes with head room in front and tail room behind */
 	uint8_t *ciphertext; /* as large, for who decrypts or inflates what arrives in it */
 	struct buffer_pool pool;
+	bool in_timers; /* their functions are being called */
 	struct ev_io signal_io;
+	struct log_limit unread_signals;
 	void (*on_signal)(struct loop *loop, int signal);
 #ifdef LOOP_CHECK
 	struct list all;
 #endif
 };
-
-/* A ring with `head` alone; its nodes are linked with list_append() and taken out with list_remove(). */
-void list_init(struct list *head);
-void list_append(struct list *head, struct list *node);
-void list_remove(struct list *node);
-bool list_is_linked(const struct list *node);
 
 /* Prepares a zeroed loop. 0 or negative errno; loop_close() in either case. */
 int loop_open(struct loop *loop);
@@ -110,7 +109,7 @@ int loop_open(struct loop *loop);
 void loop_close(struct loop *loop);
 
 /*
- * Blocks the signals in `set` and delivers them to `fn` in the loop, one call for each. 0 or negative errno.
+ * Blocks the signals in `set` and delivers them to `fn` in the loop, each at most once in a turn. 0 or negative errno.
  */
 int loop_signals(struct loop *loop, const sigset_t *set, void (*fn)(struct loop *loop, int signal));
 
@@ -156,11 +155,24 @@ void loop_set_ready(struct loop *loop, struct ev_io *io, unsigned bits);
  */
 void loop_set_low_priority(struct loop *loop, struct ev_io *io, bool low);
 
-/* Arms or re-arms for `due_ms` on the loop's clock. 0 or -ENOMEM (then not armed). */
-int loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms);
+/* Reserves a place for a timer that will call `fn`. 0 or -ENOMEM; then it is not open. */
+int loop_timer_open(struct loop *loop, struct ev_timer *timer, ev_timer_fn *fn);
+
+/* Disarms the timer and gives its place back. No effect on one that is not open. */
+void loop_timer_close(struct loop *loop, struct ev_timer *timer);
+
+/*
+ * Arms or re-arms an open timer for `due_ms` on the loop's clock. A time that has passed already means this turn, but
+ * from a timer's function a millisecond later, because a timer that arms itself again would stop the loop.
+ */
+void loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms);
 void loop_timer_cancel(struct loop *loop, struct ev_timer *timer);
 
-/* Frees `dead` at the end of the turn. */
+/* Calls task->fn once in the next turn. No effect on a task that is scheduled already. */
+void loop_next_turn(struct loop *loop, struct loop_task *task);
+void loop_task_cancel(struct loop_task *task);
+
+/* Frees `dead` at the end of the turn; if that is called while the others are freed, at the end of the next one. */
 void loop_defer_free(struct loop *loop, struct deferred_free *dead);
 
 /* Runs turns until loop->stop. 0 or negative errno if epoll itself fails. */

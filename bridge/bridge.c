@@ -336,9 +336,22 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 	return 0;
 }
 
-static void bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
+static void drop_all(struct bridge *bridge) {
+	while(bridge->env.connections.next != &bridge->env.connections) {
+		connection_close(
+			container_of(bridge->env.connections.next, struct connection, link));
+	}
+}
+
+static void grace_over(struct ev_timer *timer) {
+	struct bridge *bridge = container_of(timer, struct bridge, grace);
+	log_write(LOG_NOTICE, "%zu connections have not ended in time (grace), they are dropped",
+		bridge->count);
+	drop_all(bridge);
+}
+
+static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
 	bridge->fd_limit = fd_limit;
-	listeners_init(&bridge->listeners, loop, admit);
 	trust_init(&bridge->trust);
 	list_init(&bridge->env.connections);
 	bridge->env.trust = &bridge->trust;
@@ -355,6 +368,8 @@ static void bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limi
 	bridge->env.handlers[CONNECTION_OPEN] = &relay_open_handlers;
 	bridge->env.handlers[CONNECTION_CLOSING] = &relay_closing_handlers;
 	bridge->env.handlers[CONNECTION_LINGER] = &connection_linger_handlers;
+	int result = listeners_init(&bridge->listeners, loop, admit);
+	return result ? result : loop_timer_open(loop, &bridge->grace, grace_over);
 }
 
 int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
@@ -365,8 +380,12 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 		log_write(LOG_ERROR, "cannot start: out of memory");
 		return -ENOMEM;
 	}
-	bridge_init(bridge, loop, fd_limit);
-	int result = resolver_open(&bridge->env.resolver, loop, config->settings.resolver);
+	int result = bridge_init(bridge, loop, fd_limit);
+	if(result) {
+		log_write(LOG_ERROR, "cannot start: out of memory");
+		goto fail;
+	}
+	result = resolver_open(&bridge->env.resolver, loop, config->settings.resolver);
 	if(result) {
 		log_write(LOG_ERROR, "name lookup: cannot start (resolver = %s): %s",
 			config->settings.resolver ? config->settings.resolver
@@ -410,20 +429,6 @@ const struct config *bridge_config(const struct bridge *bridge) {
 
 /* ---- stopping ---- */
 
-static void drop_all(struct bridge *bridge) {
-	while(bridge->env.connections.next != &bridge->env.connections) {
-		connection_close(
-			container_of(bridge->env.connections.next, struct connection, link));
-	}
-}
-
-static void grace_over(struct ev_timer *timer) {
-	struct bridge *bridge = container_of(timer, struct bridge, grace);
-	log_write(LOG_NOTICE, "%zu connections have not ended in time (grace), they are dropped",
-		bridge->count);
-	drop_all(bridge);
-}
-
 void bridge_stop(struct bridge *bridge) {
 	struct loop *loop = bridge->env.loop;
 	if(bridge->env.draining) {
@@ -437,10 +442,7 @@ void bridge_stop(struct bridge *bridge) {
 		loop->stop = true;
 		return;
 	}
-	bridge->grace.fn = grace_over;
-	if(loop_timer_set(loop, &bridge->grace, loop->now_ms + bridge->config.settings.grace_ms)) {
-		drop_all(bridge);
-	}
+	loop_timer_set(loop, &bridge->grace, loop->now_ms + bridge->config.settings.grace_ms);
 }
 
 void bridge_close(struct bridge *bridge) {
@@ -450,7 +452,7 @@ void bridge_close(struct bridge *bridge) {
 	drop_all(bridge);
 	listeners_close(&bridge->listeners);
 	watch_close(bridge->watch);
-	loop_timer_cancel(bridge->env.loop, &bridge->grace);
+	loop_timer_close(bridge->env.loop, &bridge->grace);
 	auth_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
 	web_site_close(bridge->env.web);

@@ -73,7 +73,6 @@ struct connection *connection_new(
 	}
 	connection->env = env;
 	connection->peer.io.fd = -1;
-	connection->timer.fn = timer_event;
 	connection->phase = CONNECTION_HEAD;
 	connection->id = ++env->next_id;
 	connection->since_ms = env->loop->now_ms;
@@ -83,7 +82,13 @@ struct connection *connection_new(
 		address->sa_family == AF_UNIX ? sizeof(sa_family_t) : known);
 	const struct stream_ops *ops =
 		address->sa_family == AF_UNIX ? &network_unix_ops : &network_stream_ops;
+	if(loop_timer_open(env->loop, &connection->timer, timer_event)) {
+		close(fd);
+		free(connection);
+		return NULL;
+	}
 	if(stream_open(&connection->client, env->loop, fd, ops, client_event)) {
+		loop_timer_close(env->loop, &connection->timer);
 		free(connection);
 		return NULL;
 	}
@@ -153,7 +158,7 @@ void connection_close(struct connection *connection) {
 	struct connection_env *env = connection->env;
 	log_end(connection);
 	connection_enter(connection, CONNECTION_DEAD);
-	loop_timer_cancel(env->loop, &connection->timer);
+	loop_timer_close(env->loop, &connection->timer);
 	if(connection->handshake) {
 		env->handshake_free(connection->handshake);
 		connection->handshake = NULL;
@@ -182,14 +187,8 @@ void connection_enter(struct connection *connection, enum connection_phase phase
 	connection->phase = (uint8_t)phase;
 }
 
-int connection_set_deadline(struct connection *connection, uint64_t due_ms) {
-	int result = loop_timer_set(connection->env->loop, &connection->timer, due_ms);
-	if(result) {
-		connection_log(
-			connection, LOG_ERROR, "no memory for a timer, the connection is closed");
-		connection_close(connection);
-	}
-	return result;
+void connection_set_deadline(struct connection *connection, uint64_t due_ms) {
+	loop_timer_set(connection->env->loop, &connection->timer, due_ms);
 }
 
 /* ---- lingering ---- */

@@ -150,8 +150,8 @@ bool connection_is_dead(const struct connection *connection);
 /* Changes the phase; the transition must be in the table. The deadline is the caller's. */
 void connection_enter(struct connection *connection, enum connection_phase phase);
 
-/* Arms the one timer; without memory for that the connection is closed and -ENOMEM returned. */
-int connection_set_deadline(struct connection *connection, uint64_t due_ms);
+/* Arms the one timer for `due_ms` on the loop's clock. */
+void connection_set_deadline(struct connection *connection, uint64_t due_ms);
 
 /*
  * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input is thrown

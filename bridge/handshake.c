@@ -62,7 +62,8 @@ struct handshake {
 	uint64_t file_left;
 	unsigned requests; /* so far */
 	bool keep; /* the answer leaves the connection open for the next request */
-	bool yielded; /* the deadline is the next turn */
+	struct loop_task task; /* goes on in the next turn, see yield() */
+	struct connection *connection;
 };
 
 /* An answer instead of a connection. */
@@ -100,10 +101,10 @@ static void close_file(struct handshake *h) {
 
 /* ---- answers ---- */
 
-/* Others wait: goes on with the next turn, see response_deadline() and head_deadline(). */
+/* Other connections wait: goes on in the next turn, see next_turn(). */
 static void yield(struct connection *c) {
-	c->handshake->yielded = true;
-	arm(c, 1);
+	loop_timer_cancel(c->env->loop, &c->timer);
+	loop_next_turn(c->env->loop, &c->handshake->task);
 }
 
 /* Nothing of a request holds for the next one. The client's address does: see may_keep(). */
@@ -142,7 +143,6 @@ static void response_end(struct connection *c) {
 static void response_pump(struct connection *c) {
 	struct handshake *h = c->handshake;
 	uint64_t budget = HANDSHAKE_FILE_TURN;
-	h->yielded = false;
 	while(h->file_left > 0 && budget > 0) {
 		size_t max = (size_t)(h->file_left < budget ? h->file_left : budget);
 		ssize_t sent = stream_send_file(&c->client, h->file, h->file_at, max);
@@ -1268,13 +1268,6 @@ static void head_deadline(struct connection *c) {
 		proxy_header_failed(c, "it is not complete in time (handshake-timeout)");
 		return;
 	}
-	if(h->yielded) {
-		h->yielded = false;
-		stream_want_read(&c->client, true);
-		arm(c, c->env->settings->handshake_timeout_ms);
-		head_next(c);
-		return;
-	}
 	if(h->requests > 0 && h->input.len == 0) {
 		head_idle(c);
 		return;
@@ -1396,11 +1389,7 @@ static void response_client(struct connection *c, unsigned events) {
 
 static void response_deadline(struct connection *c) {
 	uint64_t due_ms;
-	if(c->handshake->yielded) {
-		response_pump(c);
-		head_next(c);
-	} else if(connection_progresses(
-			  &c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
+	if(connection_progresses(&c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
 		connection_set_deadline(c, due_ms);
 	} else {
 		connection_close(c);
@@ -1431,6 +1420,18 @@ const struct connection_handlers handshake_response_handlers = {
 	.deadline = response_deadline,
 };
 
+/* Goes on with what yield() has put off: requests that have arrived, or a large file. */
+static void next_turn(struct loop_task *task) {
+	struct connection *c = container_of(task, struct handshake, task)->connection;
+	if(c->phase == CONNECTION_RESPONSE) {
+		response_pump(c);
+	} else {
+		stream_want_read(&c->client, true);
+		arm(c, c->env->settings->handshake_timeout_ms);
+	}
+	head_next(c);
+}
+
 void handshake_begin(struct connection *c) {
 	c->handshake = calloc(1, sizeof(*c->handshake));
 	if(!c->handshake) {
@@ -1438,6 +1439,8 @@ void handshake_begin(struct connection *c) {
 		return;
 	}
 	c->handshake->file = -1;
+	c->handshake->connection = c;
+	c->handshake->task.fn = next_turn;
 	c->handshake->proxy_header = c->proxied && c->env->settings->proxy_protocol;
 	if(!c->handshake->proxy_header && !start_tls(c)) {
 		return;
@@ -1446,6 +1449,7 @@ void handshake_begin(struct connection *c) {
 }
 
 void handshake_free(struct handshake *handshake) {
+	loop_task_cancel(&handshake->task);
 	auth_cancel(handshake->job);
 	peer_connect_free(handshake->connect);
 	tls_context_unref(handshake->tls);

@@ -7,7 +7,7 @@
 #   ws-client.sh ws://HOST[:PORT][/PATH]
 #       until Ctrl-D, Ctrl-C or a close by the server
 #   ws-client.sh -w TEXT ws://...
-#       until a message contains TEXT: status 0; status 1 after 10 seconds without data or after a close
+#       until a message contains TEXT: status 0; status 1 after 60 seconds without data or after a close
 #
 # For tests only: no subprotocol, no TLS, NUL bytes are not displayed, and the masking key is always zero, which
 # does not protect proxies as RFC 6455 intends.
@@ -17,7 +17,7 @@ export LC_ALL=C # lengths are bytes
 # Sample key and accept value of RFC 6455, section 1.3: checking the server needs no SHA-1.
 key='dGhlIHNhbXBsZSBub25jZQ=='
 accept='s3pPLMBiTxaQ9kYGzzhZRbK+xOo='
-handshake_seconds=10
+handshake_seconds=60
 silence_seconds=0 # 0: no limit
 awaited=''
 message=''
@@ -142,7 +142,7 @@ show_messages() {
 
 while getopts w: option; do
 	case $option in
-	w) awaited=$OPTARG silence_seconds=10 ;;
+	w) awaited=$OPTARG silence_seconds=60 ;;
 	*) usage ;;
 	esac
 done

@@ -54,15 +54,14 @@ static void accept_again(struct ev_timer *timer) {
 	listeners_want(container_of(timer, struct listeners, retry), LOOP_IN);
 }
 
-/* Descriptors or memory have run out: trying again at once would only burn time. */
+/* Trying again at once would only burn time: the kernel reports the socket in every turn. */
 static void accept_pause(struct listeners *set, int error) {
 	if(log_limit_pass(&set->full, set->loop->now_ms)) {
 		log_write(LOG_WARNING, "cannot accept connections: %s; trying again in %d ms",
 			strerror(error), LISTENER_RETRY_MS);
 	}
-	if(loop_timer_set(set->loop, &set->retry, set->loop->now_ms + LISTENER_RETRY_MS) == 0) {
-		listeners_want(set, 0);
-	}
+	loop_timer_set(set->loop, &set->retry, set->loop->now_ms + LISTENER_RETRY_MS);
+	listeners_want(set, 0);
 }
 
 /* Errors of the listening socket itself, and not of a connection that is gone already (accept(2)). */
@@ -84,15 +83,34 @@ static int accept_batch(struct listener *listener) {
 	return listener->batch;
 }
 
-/* A call has failed. False: the next one has no better prospects. */
+/* Errors of one connection, which is gone with them (accept(2)). */
+static bool is_of_connection(int error) {
+	switch(error) {
+	case EINTR:
+	case ECONNABORTED:
+	case ECONNRESET:
+	case EPROTO:
+	case ENOPROTOOPT:
+	case ETIMEDOUT:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENONET:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * A call has failed. False: the next one has no better prospects. What is in no list is like descriptors that have
+ * run out: a firewall answers EPERM, a security module whatever it likes.
+ */
 static bool accept_failed(struct listener *listener, int error) {
 	struct listeners *set = listener->set;
 	if(error == EAGAIN) {
 		listener->batch = 0;
-		return false;
-	}
-	if(error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-		accept_pause(set, error);
 		return false;
 	}
 	if(is_fatal(error)) {
@@ -101,7 +119,11 @@ static bool accept_failed(struct listener *listener, int error) {
 		loop_want(set->loop, &listener->io, 0);
 		return false;
 	}
-	return true;
+	if(is_of_connection(error)) {
+		return true;
+	}
+	accept_pause(set, error);
+	return false;
 }
 
 static void accept_run(struct ev_io *io) {
@@ -183,6 +205,9 @@ static void listener_log(const struct listener *listener) {
 	if(getsockname(listener->io.fd, (struct sockaddr *)&address, &len) == 0) {
 		network_format_address((struct sockaddr *)&address, len, text, sizeof(text));
 		log_write(LOG_NOTICE, "listening on %s", text);
+	} else {
+		log_write(LOG_NOTICE, "listening on %s (getsockname: %s)",
+			listener->spec ? listener->spec : "an unknown address", strerror(errno));
 	}
 }
 
@@ -384,9 +409,10 @@ static void end_unwanted(struct listeners *set) {
 	}
 }
 
-void listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn) {
-	*listeners = (struct listeners){.loop = loop, .fn = fn, .retry.fn = accept_again};
+int listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn) {
+	*listeners = (struct listeners){.loop = loop, .fn = fn};
 	list_init(&listeners->list);
+	return loop_timer_open(loop, &listeners->retry, accept_again);
 }
 
 int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port) {
@@ -444,5 +470,5 @@ int listeners_take(struct listeners *listeners, int first_fd, int count) {
 
 void listeners_close(struct listeners *listeners) {
 	end_all(&listeners->list);
-	loop_timer_cancel(listeners->loop, &listeners->retry);
+	loop_timer_close(listeners->loop, &listeners->retry);
 }

@@ -28,8 +28,8 @@ struct listeners {
 	bool passed; /* they are the service manager's */
 };
 
-/* Makes an empty set. */
-void listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn);
+/* Makes an empty set. 0 or -ENOMEM; listeners_close() in either case. */
+int listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn);
 
 /*
  * Listens on what `specs` name (`count` of them, see `listen` in websocksy.conf(5); none: every address) and on

@@ -10,6 +10,7 @@
  */
 #include "network/peer.h"
 
+#include "base/passes.h"
 #include "base/value.h"
 
 #include <arpa/inet.h>
@@ -434,10 +435,7 @@ bool peer_is_datagram(enum peer_kind kind) {
 /* ---- datagram streams ---- */
 
 static ssize_t datagram_read(struct stream *stream, void *data, size_t cap) {
-	ssize_t got;
-	do {
-		got = recv(stream->io.fd, data, cap, MSG_TRUNC);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(recv(stream->io.fd, data, cap, MSG_TRUNC));
 	if(got < 0) {
 		/* The call that failed to send took the error with it, and a datagram socket has no end. */
 		return errno == EAGAIN && stream->error ? -stream->error : -errno;
@@ -519,10 +517,7 @@ static const struct stream_ops datagram_ops = {
 /* ---- fifo streams ---- */
 
 static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
-	ssize_t got;
-	do {
-		got = read(stream->io.fd, data, cap);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(read(stream->io.fd, data, cap));
 	if(got < 0) {
 		return -errno;
 	}
@@ -532,11 +527,8 @@ static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
 
 /* A fifo is no socket: here alone writing is not sendmsg(). SIGPIPE is ignored by main. */
 static ssize_t fifo_send(int fd, const struct iovec *iov, int count, int flags) {
-	ssize_t sent;
 	(void)flags;
-	do {
-		sent = writev(fd, iov, count);
-	} while(sent < 0 && errno == EINTR);
+	ssize_t sent = RETRY_INTERRUPTED(writev(fd, iov, count));
 	return sent < 0 ? -errno : sent;
 }
 
@@ -735,14 +727,15 @@ static int attempt_start(
 /* Tries addresses until one is under way. 0: connected; -EINPROGRESS: wait; else: all have failed. */
 static int connect_next(struct peer_connect *connect) {
 	struct resolve_address *address;
+	PASSES(addresses, connect->family[FAMILY_6].count + connect->family[FAMILY_4].count + 1);
 	while((address = next_address(connect))) {
+		PASS(addresses);
 		int result = attempt_start(connect, &address->u.any, address->len);
 		if(result == 0) {
 			return 0;
 		}
 		if(result == -EINPROGRESS) {
 			uint64_t due_ms = connect->loop->now_ms + PEER_ATTEMPT_DELAY_MS;
-			/* Without memory for a timer the next address waits for the failure of this one. */
 			loop_timer_set(connect->loop, &connect->timer, due_ms);
 			return -EINPROGRESS;
 		}
@@ -760,8 +753,15 @@ static void connect_go_on(struct peer_connect *connect) {
 	}
 }
 
+static void unix_again(struct peer_connect *connect);
+
 static void connect_due(struct ev_timer *timer) {
-	connect_go_on(container_of(timer, struct peer_connect, timer));
+	struct peer_connect *connect = container_of(timer, struct peer_connect, timer);
+	if(connect->unix_address) {
+		unix_again(connect);
+	} else {
+		connect_go_on(connect);
+	}
 }
 
 static void attempt_run(struct ev_io *io) {
@@ -794,9 +794,7 @@ static void connect_answered(struct peer_connect *connect, const struct candidat
 		}
 	} else if(family == &connect->family[FAMILY_4] && other_runs) {
 		uint64_t due_ms = connect->loop->now_ms + PEER_RESOLUTION_DELAY_MS;
-		if(loop_timer_set(connect->loop, &connect->timer, due_ms)) {
-			connect_go_on(connect);
-		}
+		loop_timer_set(connect->loop, &connect->timer, due_ms);
 	} else {
 		connect_go_on(connect);
 	}
@@ -866,8 +864,6 @@ static int connect_network(struct peer_connect *connect, const struct peer_addre
 	return result == -ENOENT ? lookup_start(connect, resolver, address) : result;
 }
 
-static void unix_due(struct ev_timer *timer);
-
 static int connect_unix(struct peer_connect *connect, const struct peer_address *address) {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	size_t len = strlen(address->host);
@@ -883,10 +879,9 @@ static int connect_unix(struct peer_connect *connect, const struct peer_address 
 	if(result == -EAGAIN) {
 		/* Its queue is full. TCP would wait in the kernel; here nothing tells when there is room. */
 		connect->unix_address = address;
-		connect->timer.fn = unix_due;
 		uint64_t due_ms = connect->loop->now_ms + PEER_UNIX_RETRY_MS;
-		return loop_timer_set(connect->loop, &connect->timer, due_ms) ? -ENOMEM
-									      : -EINPROGRESS;
+		loop_timer_set(connect->loop, &connect->timer, due_ms);
+		return -EINPROGRESS;
 	}
 	if(result == 0 && connect->kind == PEER_UNIX_DGRAM) {
 		/* An address of our own, chosen by the kernel, so that the service can answer (unix(7)). */
@@ -898,8 +893,7 @@ static int connect_unix(struct peer_connect *connect, const struct peer_address 
 	return result;
 }
 
-static void unix_due(struct ev_timer *timer) {
-	struct peer_connect *connect = container_of(timer, struct peer_connect, timer);
+static void unix_again(struct peer_connect *connect) {
 	int result = connect_unix(connect, connect->unix_address);
 	if(result != -EINPROGRESS) {
 		if(result) {
@@ -975,13 +969,15 @@ int peer_connect_start(struct peer_connect **out, const struct peer_address *add
 		.ctx = ctx,
 		.kind = address->kind,
 		.fd = -1,
-		.timer.fn = connect_due,
 	};
 	list_init(&connect->attempts);
 	for(int i = 0; i < FAMILIES; i++) {
 		connect->family[i].connect = connect;
 	}
-	int result = connect_begin(connect, address, resolver, why);
+	int result = loop_timer_open(loop, &connect->timer, connect_due);
+	if(result == 0) {
+		result = connect_begin(connect, address, resolver, why);
+	}
 	if(result == 0 || result == -EINPROGRESS) {
 		*out = connect;
 		return result;
@@ -1014,6 +1010,7 @@ void peer_connect_free(struct peer_connect *connect) {
 	}
 	connect->winner = NULL;
 	connect_stop(connect);
+	loop_timer_close(connect->loop, &connect->timer);
 	if(connect->fd >= 0) {
 		close(connect->fd);
 	}

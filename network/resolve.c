@@ -45,7 +45,7 @@ struct resolve_query {
 	struct resolver *resolver;
 	resolve_fn *fn; /* NULL: cancelled */
 	void *ctx;
-	struct ev_timer timer; /* delivers an answer that came at once */
+	struct loop_task task; /* delivers an answer that came at once */
 	struct deferred_free dead;
 	bool starting;
 	bool answered;
@@ -75,9 +75,7 @@ static void resolver_arm(struct resolver *resolver) {
 		return;
 	}
 	uint64_t wait_ms = (uint64_t)next->tv_sec * 1000 + (uint64_t)next->tv_usec / 1000 + 1;
-	if(loop_timer_set(resolver->loop, &resolver->timer, resolver->loop->now_ms + wait_ms)) {
-		log_write(LOG_ERROR, "name lookup: no memory for a timer, lookups may take longer");
-	}
+	loop_timer_set(resolver->loop, &resolver->timer, resolver->loop->now_ms + wait_ms);
 }
 
 static void resolver_expired(struct ev_timer *timer) {
@@ -203,8 +201,8 @@ static void query_deliver(struct resolve_query *query) {
 	loop_defer_free(query->resolver->loop, &query->dead);
 }
 
-static void query_due(struct ev_timer *timer) {
-	query_deliver(container_of(timer, struct resolve_query, timer));
+static void query_due(struct loop_task *task) {
+	query_deliver(container_of(task, struct resolve_query, task));
 }
 
 static void query_fail(struct resolve_query *query, int status) {
@@ -288,7 +286,6 @@ int resolver_open(struct resolver **out, struct loop *loop, const char *servers)
 		goto fail_library;
 	}
 	resolver->loop = loop;
-	resolver->timer.fn = resolver_expired;
 	list_init(&resolver->sockets);
 	if(servers) {
 		resolver->servers = strdup(servers);
@@ -296,7 +293,10 @@ int resolver_open(struct resolver **out, struct loop *loop, const char *servers)
 			goto fail_resolver;
 		}
 	}
-	result = channel_open(resolver);
+	result = loop_timer_open(loop, &resolver->timer, resolver_expired);
+	if(result == 0) {
+		result = channel_open(resolver);
+	}
 	if(result) {
 		goto fail_resolver;
 	}
@@ -317,6 +317,7 @@ void resolver_close(struct resolver *resolver) {
 	}
 	channel_close(resolver);
 	assert(resolver->running == 0);
+	loop_timer_close(resolver->loop, &resolver->timer);
 	free(resolver->servers);
 	free(resolver);
 	ares_library_cleanup();
@@ -391,7 +392,7 @@ int resolve_start(struct resolver *resolver, const char *host, uint16_t port, in
 		.resolver = resolver,
 		.fn = fn,
 		.ctx = ctx,
-		.timer.fn = query_due,
+		.task.fn = query_due,
 		.port = port,
 	};
 	if(is_localhost(host)) {
@@ -399,10 +400,8 @@ int resolve_start(struct resolver *resolver, const char *host, uint16_t port, in
 	} else {
 		query_ask(query, host, family);
 	}
-	if(query->answered &&
-		loop_timer_set(resolver->loop, &query->timer, resolver->loop->now_ms)) {
-		query_free(&query->dead);
-		return -ENOMEM;
+	if(query->answered) {
+		loop_next_turn(resolver->loop, &query->task);
 	}
 	*out = query;
 	return 0;
@@ -410,9 +409,9 @@ int resolve_start(struct resolver *resolver, const char *host, uint16_t port, in
 
 void resolve_cancel(struct resolve_query *query) {
 	query->fn = NULL;
-	if(query->timer.slot) {
-		/* Answered already: nobody else would free it. */
-		loop_timer_cancel(query->resolver->loop, &query->timer);
+	if(list_is_linked(&query->task.link)) {
+		/* Answered already: nothing else would free it. */
+		loop_task_cancel(&query->task);
 		query_deliver(query);
 	}
 }

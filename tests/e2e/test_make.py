@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import ROOT, environment, scaled
+from harness import ROOT, TIMEOUT, environment
 
 # What stands for the compiler: each object file is the command that would have made it.
 COMPILER = """#!/bin/sh
@@ -37,7 +37,7 @@ def make(folder, *args, **variables):
     names = ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "CPPFLAGS", "CFLAGS", "SANITIZE", "CC", "OUT")
     env = {name: value for name, value in environment().items() if name not in names}
     return subprocess.run(["make", "-C", folder, *args], env={**env, **variables}, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=scaled(120))
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * TIMEOUT)
 
 
 def build(folder, *args, **variables):
@@ -130,7 +130,7 @@ def git(folder, *args):
     env = {name: value for name, value in os.environ.items() if name not in names}
     identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "core.hooksPath=tools")
     return subprocess.run(["git", *identity, *args], cwd=folder, env=env, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=scaled(30))
+                          stderr=subprocess.STDOUT, timeout=TIMEOUT)
 
 
 @needs_formatter

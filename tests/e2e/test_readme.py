@@ -16,7 +16,7 @@ import threading
 import pytest
 import websocket
 
-from harness import ROOT, Daemon, environment, eventually, free_port, run_once, scaled
+from harness import ROOT, TIMEOUT, Daemon, environment, eventually, free_port, run_once
 
 TEXT, BIN = websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY
 
@@ -63,12 +63,12 @@ class Shell:
         if self.daemon:
             command = command.replace("localhost:8001", f"localhost:{self.daemon.port}")
         result = subprocess.run(["bash", "-ec", command], cwd=self.folder, env=environment(), input=keyboard, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=scaled(30))
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT)
         assert result.returncode == 0, (command, result.stdout)
         return result.stdout
 
     def connect(self, path="/", scheme="ws", **options):
-        return websocket.create_connection(f"{scheme}://localhost:{self.daemon.port}{path}", timeout=scaled(10),
+        return websocket.create_connection(f"{scheme}://localhost:{self.daemon.port}{path}", timeout=TIMEOUT,
                                            **options)
 
 

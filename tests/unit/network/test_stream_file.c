@@ -94,7 +94,7 @@ static void on_reader(struct ev_timer *timer) {
 		test->loop.stop = true;
 		return;
 	}
-	assert_int_equal(loop_timer_set(&test->loop, timer, test->loop.now_ms + 1), 0);
+	loop_timer_set(&test->loop, timer, test->loop.now_ms + 1);
 }
 
 static void connect_tcp(int fds[2]) {
@@ -128,12 +128,12 @@ static void begin(struct test *test, const struct stream_ops *ops, bool is_unix)
 	test->received = malloc(FILE_SIZE + 65536);
 	assert_non_null(test->received);
 	assert_int_equal(stream_open(&test->stream, &test->loop, fds[0], ops, on_stream), 0);
-	test->reader.fn = on_reader;
-	assert_int_equal(loop_timer_set(&test->loop, &test->reader, test->loop.now_ms + 1), 0);
+	assert_int_equal(loop_timer_open(&test->loop, &test->reader, on_reader), 0);
+	loop_timer_set(&test->loop, &test->reader, test->loop.now_ms + 1);
 }
 
 static void end(struct test *test) {
-	loop_timer_cancel(&test->loop, &test->reader);
+	loop_timer_close(&test->loop, &test->reader);
 	stream_close(&test->stream);
 	loop_close(&test->loop);
 	if(test->other >= 0) {
