@@ -353,7 +353,7 @@ static const struct invalid invalid[] = {
 	{"origin", "example.org", "\"example.org\": "},
 	{"origin", "https://x/y", "\"https://x/y\": "},
 	{"trusted-proxy", "localhost", "\"localhost\" is not a network (use 192.0.2.0/24"},
-	{"trusted-proxy", "*", "is no network"},
+	{"trusted-proxy", "*", "is not a network"},
 	{"trusted-proxy", "10.0.0.0/33", "\"10.0.0.0/33\" has an invalid prefix length"},
 	{"trusted-proxy", "10.0.0.1/8", "\"10.0.0.1/8\" has bits behind its prefix"},
 	{"proxy-protocol", "on", "\"on\" is neither yes nor no"},
