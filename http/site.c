@@ -13,23 +13,21 @@
  */
 #include "http/site.h"
 
-#include "base/file.h"
 #include "http/date.h"
 #include "http/listing.h"
 #include "http/mime.h"
 #include "http/negotiate.h"
 #include "http/response.h"
+#include "http/root.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,15 +44,8 @@
 #define LISTING_POLICY "default-src 'none'; frame-ancestors 'self'"
 
 struct site {
-	int root; /* the directory, or the one that holds `file` */
-	char *file; /* name in `root`; NULL: a whole directory is served */
+	struct root root;
 	bool lists; /* directories without index are listed */
-};
-
-/* An open file; fd -1: none. */
-struct opened {
-	int fd;
-	struct stat info;
 };
 
 /* One request on its way to a file. */
@@ -62,7 +53,7 @@ struct lookup {
 	const struct site *site;
 	struct slice query; /* behind the path, with its '?'; may be empty */
 	char path[PATH_CAP + SUFFIX_MAX]; /* decoded; begins with '/' */
-	struct opened file;
+	struct root_file file;
 	const char *coding; /* the content coding of `file`; NULL: none */
 };
 
@@ -107,51 +98,6 @@ static void respond_errno(
 		respond_error(request, response, 404, "there is no such file", NULL);
 		break;
 	}
-}
-
-/* The one file of a site was named by the operator: its symbolic links may lead anywhere. */
-static int open_entry(const struct site *site, const char *path, int flags) {
-	if(!site->file) {
-		return file_open_beneath(site->root, path, flags);
-	}
-	int fd = openat(site->root, site->file, flags | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-/* fstat() that closes `fd` when it fails; the descriptor or negative errno. */
-static int stat_opened(int fd, struct stat *info) {
-	if(fd < 0 || fstat(fd, info) == 0) {
-		return fd;
-	}
-	int error = errno;
-	close(fd);
-	return -error;
-}
-
-/*
- * Opens a file for reading. It is looked at through O_PATH first, which touches nothing: opening a
- * fifo would wake its writer, opening a device may do anything. The second look guards against an
- * exchange in between. 0, or negative errno; -EISDIR for a directory, -EINVAL for what else is no
- * regular file.
- */
-static int open_file(const struct site *site, const char *path, struct opened *file) {
-	static const int ways[] = {O_PATH, O_RDONLY | O_NONBLOCK | O_NOCTTY};
-	for(size_t way = 0; way < sizeof(ways) / sizeof(*ways); way++) {
-		int fd = stat_opened(open_entry(site, path, ways[way]), &file->info);
-		if(fd < 0) {
-			return fd;
-		}
-		if(!S_ISREG(file->info.st_mode)) {
-			close(fd);
-			return S_ISDIR(file->info.st_mode) ? -EISDIR : -EINVAL;
-		}
-		if(way == 0) {
-			close(fd);
-		} else {
-			file->fd = fd;
-		}
-	}
-	return 0;
 }
 
 /*
@@ -255,7 +201,7 @@ static void add_validators(struct site_response *response, const struct lookup *
 		"Cache-Control: no-cache\r\n"
 		"Accept-Ranges: bytes\r\n",
 		date, file->etag);
-	if(!lookup->site->file) {
+	if(!lookup->site->root.file) {
 		add(response, "Vary: Accept-Encoding\r\n");
 	}
 	if(lookup->coding) {
@@ -344,10 +290,10 @@ static bool is_fresh(const struct stat *neighbour, struct timespec modified) {
 /* Exchanges the file, changed at `modified`, for its neighbour with this suffix, if there is one. */
 static bool take_neighbour(struct lookup *lookup, const char *suffix, struct timespec modified) {
 	size_t len = strlen(lookup->path);
-	struct opened neighbour;
+	struct root_file neighbour;
 	memcpy(lookup->path + len, suffix,
 		strlen(suffix) + 1); /* read_target() has left the room */
-	int result = open_file(lookup->site, lookup->path + 1, &neighbour);
+	int result = root_open_file(&lookup->site->root, lookup->path + 1, &neighbour);
 	lookup->path[len] = '\0';
 	if(result < 0) {
 		return false;
@@ -399,7 +345,7 @@ static int make_listing(const struct lookup *lookup, size_t *len) {
 	int name_len = path_len > 2 ? (int)path_len - 2 : 0;
 	snprintf(name, sizeof(name), "%.*s", name_len ? name_len : 1,
 		name_len ? lookup->path + 1 : ".");
-	int fd = file_open_beneath(lookup->site->root, name, O_RDONLY | O_DIRECTORY);
+	int fd = root_open_directory(&lookup->site->root, name);
 	int result = fd < 0 ? fd : listing_make(fd, lookup->path, &text, len);
 	if(result == 0) {
 		result = file_of_text(text, *len);
@@ -430,7 +376,7 @@ static void respond_from_directory(
 	if(is_directory) { /* read_target() has left the room */
 		memcpy(lookup->path + len, INDEX_NAME, sizeof(INDEX_NAME));
 	}
-	int result = open_file(lookup->site, lookup->path + 1, &lookup->file);
+	int result = root_open_file(&lookup->site->root, lookup->path + 1, &lookup->file);
 	if(result == -ENOENT && is_directory && lookup->site->lists) {
 		lookup->path[len] = '\0';
 		respond_listing(request, lookup, response);
@@ -447,11 +393,11 @@ static void respond_from_directory(
 static void respond_from_file(
 	const struct request *request, struct lookup *lookup, struct site_response *response) {
 	bool is_root = strcmp(lookup->path, "/") == 0;
-	int result = is_root ? open_file(lookup->site, NULL, &lookup->file) : -ENOENT;
+	int result = is_root ? root_open_file(&lookup->site->root, NULL, &lookup->file) : -ENOENT;
 	if(result < 0) {
 		respond_errno(request, response, -result);
 	} else {
-		respond_file(request, lookup, lookup->site->file, response);
+		respond_file(request, lookup, lookup->site->root.file, response);
 	}
 }
 
@@ -478,84 +424,20 @@ void site_respond(const struct site *site, const struct request *request, bool k
 	unsigned refused = read_target(request, &lookup, &message);
 	if(refused != 0) {
 		respond_error(request, response, refused, message, NULL);
-	} else if(site->file) {
+	} else if(site->root.file) {
 		respond_from_file(request, &lookup, response);
 	} else {
 		respond_from_directory(request, &lookup, response);
 	}
 }
 
-static const char *open_error(int error) {
-	switch(error) {
-	case ENOENT:
-	case ENOTDIR:
-		return "there is no such file or directory";
-	case EACCES:
-	case EPERM:
-		return "it may not be read";
-	case EINVAL:
-		return "it is neither a directory nor a regular file";
-	case ELOOP:
-		return "its symbolic links lead in a circle";
-	case ENAMETOOLONG:
-		return "the name is too long";
-	case ENOMEM:
-		return "out of memory";
-	default:
-		return "it cannot be opened";
-	}
-}
-
-/* Must be readable and searchable: the dot is looked up, which needs the right to search. */
-static int open_directory(const char *path, struct site *site) {
-	site->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if(site->root < 0) {
-		return -errno;
-	}
-	int probe = openat(site->root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if(probe < 0) {
-		return -errno;
-	}
-	close(probe);
-	return 0;
-}
-
-/* Holds the directory of `path`, and opens the file once to see that it can be read. */
-static int open_single(const char *path, struct site *site) {
-	const char *slash = strrchr(path, '/');
-	char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	struct opened probe = {.fd = -1};
-	int result = -ENOMEM;
-	site->file = strdup(slash ? slash + 1 : path);
-	if(directory && site->file) {
-		site->root = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		result = site->root < 0 ? -errno : open_file(site, NULL, &probe);
-	}
-	if(probe.fd >= 0) {
-		close(probe.fd);
-	}
-	free(directory);
-	return result;
-}
-
 int site_open(const char *path, struct site **out, const char **error) {
-	struct stat info;
-	struct site *site = malloc(sizeof(*site));
-	int result = -ENOMEM;
+	struct site *site = calloc(1, sizeof(*site));
+	int result = site ? root_open(&site->root, path) : -ENOMEM;
 	*out = NULL;
-	if(site) {
-		*site = (struct site){.root = -1};
-		if(stat(path, &info) < 0) {
-			result = -errno;
-		} else if(S_ISDIR(info.st_mode)) {
-			result = open_directory(path, site);
-		} else {
-			result = S_ISREG(info.st_mode) ? open_single(path, site) : -EINVAL;
-		}
-	}
 	if(result < 0) {
-		*error = open_error(-result);
-		site_close(site);
+		*error = root_error(result);
+		free(site);
 		return result;
 	}
 	*out = site;
@@ -567,12 +449,8 @@ void site_set_listing(struct site *site, bool lists) {
 }
 
 void site_close(struct site *site) {
-	if(!site) {
-		return;
+	if(site) {
+		root_close(&site->root);
+		free(site);
 	}
-	if(site->root >= 0) {
-		close(site->root);
-	}
-	free(site->file);
-	free(site);
 }

@@ -364,7 +364,7 @@ static const struct invalid invalid[] = {
 	{"web", "/dev/null", "\"/dev/null\" is neither a directory nor a regular file"},
 	{"auth-file", "/nonexistent/users", "/nonexistent/users: No such file or directory"},
 	{"auth-file", "/", "/: Is a directory"},
-	{"auth-file", "/dev/null", "/dev/null: this is no regular file"},
+	{"auth-file", "/dev/null", "/dev/null: Not a regular file"},
 	{"web-auth", "", "\"\" is neither yes nor no"},
 	{"web-auth", "true", "\"true\" is neither yes nor no"},
 	{"web-listing", "1", "\"1\" is neither yes nor no"},
