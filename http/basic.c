@@ -69,16 +69,16 @@ int basic_parse(const char *value, size_t len, struct basic_credentials *out) {
 		value[scheme_len] != ' ') {
 		return -EPROTONOSUPPORT;
 	}
-	size_t at = scheme_len;
-	while(at < len && value[at] == ' ') {
-		at++;
+	size_t i = scheme_len;
+	while(i < len && value[i] == ' ') {
+		i++;
 	}
-	if(len - at > BASE64_ENCODE_RAW_LENGTH(sizeof(*out)) || !is_base64(value + at, len - at)) {
+	if(len - i > BASE64_ENCODE_RAW_LENGTH(sizeof(*out)) || !is_base64(value + i, len - i)) {
 		return -EINVAL;
 	}
 	base64_decode_init(&ctx);
 	int result = -EINVAL;
-	if(base64_decode_update(&ctx, &text_len, text, len - at, value + at) &&
+	if(base64_decode_update(&ctx, &text_len, text, len - i, value + i) &&
 		base64_decode_final(&ctx)) {
 		result = split_credentials((const char *)text, text_len, out);
 	}

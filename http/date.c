@@ -37,11 +37,11 @@ static const char *const date_forms[] = {
 /* Takes exactly `count` digits off the front. */
 static bool take_digits(struct slice *text, size_t count, int *out) {
 	*out = 0;
-	for(size_t at = 0; at < count; at++) {
-		if(at == text->len || !text_is_digit(text->at[at])) {
+	for(size_t i = 0; i < count; i++) {
+		if(i == text->len || !text_is_digit(text->at[i])) {
 			return false;
 		}
-		*out = *out * 10 + (text->at[at] - '0');
+		*out = *out * 10 + (text->at[i] - '0');
 	}
 	*text = text_skip(*text, count);
 	return true;
@@ -120,8 +120,8 @@ static bool read_form(struct slice text, const char *form, int64_t now, struct t
 int date_parse(struct slice text, int64_t now, int64_t *out) {
 	struct tm tm;
 	bool found = false;
-	for(size_t at = 0; !found && at < sizeof(date_forms) / sizeof(*date_forms); at++) {
-		found = read_form(text, date_forms[at], now, &tm);
+	for(size_t i = 0; !found && i < sizeof(date_forms) / sizeof(*date_forms); i++) {
+		found = read_form(text, date_forms[i], now, &tm);
 	}
 	/* A leap second is the first of the next minute. */
 	if(!found || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_year < 1900 || tm.tm_hour > 23 ||

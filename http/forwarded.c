@@ -43,17 +43,17 @@ static struct slice take_pair(struct slice *rest) {
  * so that a quote that a client left open in front of that hides nothing.
  */
 static struct slice take_last(struct slice *rest, bool quotes) {
-	size_t at = rest->len;
+	size_t i = rest->len;
 	bool quoted = false;
-	while(at > 0 && (quoted || rest->at[at - 1] != ',')) {
-		bool escaped = quoted && at > 1 && rest->at[at - 2] == '\\';
-		if(quotes && rest->at[at - 1] == '"' && !escaped) {
+	while(i > 0 && (quoted || rest->at[i - 1] != ',')) {
+		bool escaped = quoted && i > 1 && rest->at[i - 2] == '\\';
+		if(quotes && rest->at[i - 1] == '"' && !escaped) {
 			quoted = !quoted;
 		}
-		at--;
+		i--;
 	}
-	struct slice element = text_skip(*rest, at);
-	rest->len = at > 0 ? at - 1 : 0;
+	struct slice element = text_skip(*rest, i);
+	rest->len = i > 0 ? i - 1 : 0;
 	return text_trim(element);
 }
 
@@ -62,8 +62,8 @@ static bool is_obfuscated(struct slice text) {
 	if(text.len < 2 || text.at[0] != '_') {
 		return false;
 	}
-	for(size_t at = 1; at < text.len; at++) {
-		if(!text_is_alphanumeric(text.at[at]) && !text_is_one_of(text.at[at], "._-")) {
+	for(size_t i = 1; i < text.len; i++) {
+		if(!text_is_alphanumeric(text.at[i]) && !text_is_one_of(text.at[i], "._-")) {
 			return false;
 		}
 	}

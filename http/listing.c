@@ -118,8 +118,8 @@ static void put_page(FILE *page, const char *path, const struct names *names) {
 	if(strcmp(path, "/") != 0) {
 		fputs("<li><a href=\"../\">../</a></li>\n", page);
 	}
-	for(size_t at = 0; at < names->count; at++) {
-		put_entry(page, &names->entry[at]);
+	for(size_t i = 0; i < names->count; i++) {
+		put_entry(page, &names->entry[i]);
 	}
 	fputs("</ul>\n", page);
 	if(names->more) {
@@ -158,8 +158,8 @@ int listing_make(int fd, const char *path, char **out, size_t *len) {
 		qsort(names.entry, names.count, sizeof(*names.entry), compare);
 		result = write_page(path, &names, out, len);
 	}
-	for(size_t at = 0; at < names.count; at++) {
-		free(names.entry[at].name);
+	for(size_t i = 0; i < names.count; i++) {
+		free(names.entry[i].name);
 	}
 	free(names.entry);
 	closedir(directory);

@@ -33,7 +33,7 @@ static bool single_value(const struct request *request, const char *name, struct
 static bool names_etag(
 	const struct request *request, const char *name, const char *etag, bool weak) {
 	const struct request_header *header;
-	for(size_t at = 0; (header = request_find_header(request, name, at)); at++) {
+	for(size_t i = 0; (header = request_find_header(request, name, i)); i++) {
 		struct slice list = header->value;
 		struct slice element;
 		while(request_next_element(&list, &element)) {
@@ -180,14 +180,14 @@ static unsigned read_quality(struct slice text) {
 	if(text.len == 0 || text.len > 5 || (text.len > 1 && text.at[1] != '.')) {
 		return 0;
 	}
-	for(size_t at = 0; at < text.len; at++) {
-		if(at == 1) {
+	for(size_t i = 0; i < text.len; i++) {
+		if(i == 1) {
 			continue;
 		}
-		if(!text_is_digit(text.at[at])) {
+		if(!text_is_digit(text.at[i])) {
 			return 0;
 		}
-		value += unit * (unsigned)(text.at[at] - '0');
+		value += unit * (unsigned)(text.at[i] - '0');
 		unit /= 10;
 	}
 	return value <= QUALITY_ONE ? value : 0;
@@ -208,7 +208,7 @@ unsigned negotiate_quality(const struct request *request, const char *coding) {
 	const struct request_header *header;
 	bool is_identity = strcmp(coding, "identity") == 0;
 	unsigned others = is_identity ? 1 : 0;
-	for(size_t at = 0; (header = request_find_header(request, "Accept-Encoding", at)); at++) {
+	for(size_t i = 0; (header = request_find_header(request, "Accept-Encoding", i)); i++) {
 		struct slice list = header->value;
 		struct slice element;
 		while(request_next_element(&list, &element)) {

@@ -38,9 +38,9 @@ static const struct {
 
 /* 0: not known. */
 static unsigned default_port(struct slice scheme) {
-	for(size_t at = 0; at < sizeof(default_ports) / sizeof(*default_ports); at++) {
-		if(text_equal_nocase(scheme, text_slice(default_ports[at].scheme))) {
-			return default_ports[at].port;
+	for(size_t i = 0; i < sizeof(default_ports) / sizeof(*default_ports); i++) {
+		if(text_equal_nocase(scheme, text_slice(default_ports[i].scheme))) {
+			return default_ports[i].port;
 		}
 	}
 	return 0;

@@ -69,10 +69,10 @@ static bool is_authority(struct slice text) {
 /* Cuts "scheme://authority" off the front of `*target` (RFC 9112, 3.2.2). */
 static bool reduce_absolute(struct slice *target, struct slice *authority) {
 	size_t skip = 0;
-	for(size_t at = 0; skip == 0 && at < sizeof(absolute_schemes) / sizeof(*absolute_schemes);
-		at++) {
-		size_t len = strlen(absolute_schemes[at]);
-		if(target->len > len && strncasecmp(target->at, absolute_schemes[at], len) == 0) {
+	for(size_t i = 0; skip == 0 && i < sizeof(absolute_schemes) / sizeof(*absolute_schemes);
+		i++) {
+		size_t len = strlen(absolute_schemes[i]);
+		if(target->len > len && strncasecmp(target->at, absolute_schemes[i], len) == 0) {
 			skip = len;
 		}
 	}
@@ -93,8 +93,8 @@ static bool reduce_absolute(struct slice *target, struct slice *authority) {
  * what they say. A '#' does not: what comes behind it is never sent (RFC 9112, 3.2).
  */
 static bool reduce_target(struct slice *target, struct slice *authority) {
-	for(size_t at = 0; at < target->len; at++) {
-		if(text_is_control(target->at[at]) || text_is_one_of(target->at[at], " #")) {
+	for(size_t i = 0; i < target->len; i++) {
+		if(text_is_control(target->at[i]) || text_is_one_of(target->at[i], " #")) {
 			return false;
 		}
 	}
@@ -160,11 +160,11 @@ static enum request_result parse_field(
 
 /* Length of the empty lines in front of the request line. */
 static size_t empty_lines(const char *data, size_t len) {
-	size_t at = 0;
-	while(len - at >= 2 && data[at] == '\r' && data[at + 1] == '\n') {
-		at += 2;
+	size_t i = 0;
+	while(len - i >= 2 && data[i] == '\r' && data[i + 1] == '\n') {
+		i += 2;
 	}
-	return at;
+	return i;
 }
 
 /*
@@ -195,25 +195,25 @@ static enum request_result check_line(
  * lines good. */
 static enum request_result scan(const char *data, size_t len, size_t *scanned, size_t *head_len,
 	struct request *request, struct request_error *error) {
-	for(size_t at = *scanned; at < len; at++) {
-		*scanned = at;
-		if(data[at] == '\r') {
-			if(at + 1 == len) {
+	for(size_t i = *scanned; i < len; i++) {
+		*scanned = i;
+		if(data[i] == '\r') {
+			if(i + 1 == len) {
 				return REQUEST_MORE; /* what follows decides; this byte is looked at
 						     again */
 			}
-			if(data[at + 1] != '\n') {
+			if(data[i + 1] != '\n') {
 				return fail(error, 400, "a carriage return without a line feed");
 			}
-			enum request_result result = check_line(data, at, request, error);
+			enum request_result result = check_line(data, i, request, error);
 			if(result != REQUEST_MORE) {
-				*head_len = at + 2;
+				*head_len = i + 2;
 				return result;
 			}
-			at++;
-		} else if(data[at] == '\n') {
+			i++;
+		} else if(data[i] == '\n') {
 			return fail(error, 400, "a line feed without a carriage return");
-		} else if(text_is_control(data[at]) && data[at] != '\t') {
+		} else if(text_is_control(data[i]) && data[i] != '\t') {
 			return fail(error, 400, "a control character in the request head");
 		}
 	}
@@ -235,14 +235,14 @@ static struct slice next_line(const char *data, size_t len, size_t *at) {
 
 static enum request_result read_lines(const char *data, size_t head_len, struct request *request,
 	struct slice *authority, struct request_error *error) {
-	size_t at = empty_lines(data, head_len);
-	if(parse_request_line(next_line(data, head_len, &at), request, authority, error) !=
+	size_t i = empty_lines(data, head_len);
+	if(parse_request_line(next_line(data, head_len, &i), request, authority, error) !=
 		REQUEST_DONE) {
 		return REQUEST_BAD;
 	}
 	request->headers = 0;
-	for(struct slice line = next_line(data, head_len, &at); line.len > 0;
-		line = next_line(data, head_len, &at)) {
+	for(struct slice line = next_line(data, head_len, &i); line.len > 0;
+		line = next_line(data, head_len, &i)) {
 		if(request->headers == REQUEST_HEADERS_MAX) {
 			return fail(error, 431, "the request has too many header fields");
 		}
@@ -268,8 +268,8 @@ static enum request_result check_host(
 	if(count > 1) {
 		return fail(error, 400, "the request has more than one Host field");
 	}
-	for(size_t at = 0; at < request->headers; at++) {
-		struct request_header *header = &request->header[at];
+	for(size_t i = 0; i < request->headers; i++) {
+		struct request_header *header = &request->header[i];
 		if(!text_is_nocase(header->name, "Host")) {
 			continue;
 		}
@@ -291,11 +291,11 @@ static enum request_result check_content_length(struct slice value, struct reque
 	}
 	do {
 		bool zero = true;
-		for(size_t at = 0; at < element.len; at++) {
-			if(!text_is_digit(element.at[at])) {
+		for(size_t i = 0; i < element.len; i++) {
+			if(!text_is_digit(element.at[i])) {
 				return fail(error, 400, "the Content-Length field is malformed");
 			}
-			zero = zero && element.at[at] == '0';
+			zero = zero && element.at[i] == '0';
 		}
 		if(!zero) {
 			return fail(error, 400,
@@ -320,8 +320,8 @@ static enum request_result check_body(const struct request *request, struct requ
 		return fail(error, 400, "the request announces a body, which is not accepted here");
 	}
 	const struct request_header *header;
-	for(size_t at = 0; (header = request_find_header(request, "Content-Length", at)) != NULL;
-		at++) {
+	for(size_t i = 0; (header = request_find_header(request, "Content-Length", i)) != NULL;
+		i++) {
 		if(check_content_length(header->value, error) != REQUEST_DONE) {
 			return REQUEST_BAD;
 		}
@@ -355,12 +355,12 @@ bool request_method_is(const struct request *request, const char *method) {
 const struct request_header *request_find_header(
 	const struct request *request, const char *name, size_t index) {
 	struct slice wanted = text_slice(name);
-	for(size_t at = 0; at < request->headers; at++) {
-		if(!text_equal_nocase(request->header[at].name, wanted)) {
+	for(size_t i = 0; i < request->headers; i++) {
+		if(!text_equal_nocase(request->header[i].name, wanted)) {
 			continue;
 		}
 		if(index == 0) {
-			return &request->header[at];
+			return &request->header[i];
 		}
 		index--;
 	}
@@ -370,8 +370,8 @@ const struct request_header *request_find_header(
 size_t request_count_headers(const struct request *request, const char *name) {
 	struct slice wanted = text_slice(name);
 	size_t count = 0;
-	for(size_t at = 0; at < request->headers; at++) {
-		count += text_equal_nocase(request->header[at].name, wanted);
+	for(size_t i = 0; i < request->headers; i++) {
+		count += text_equal_nocase(request->header[i].name, wanted);
 	}
 	return count;
 }
@@ -379,13 +379,13 @@ size_t request_count_headers(const struct request *request, const char *name) {
 /* Length up to the first comma that is not inside a quoted string (RFC 9110, 5.6.4). */
 static size_t element_len(struct slice list) {
 	bool quoted = false;
-	for(size_t at = 0; at < list.len; at++) {
-		if(list.at[at] == '"') {
+	for(size_t i = 0; i < list.len; i++) {
+		if(list.at[i] == '"') {
 			quoted = !quoted;
-		} else if(quoted && list.at[at] == '\\' && at + 1 < list.len) {
-			at++;
-		} else if(!quoted && list.at[at] == ',') {
-			return at;
+		} else if(quoted && list.at[i] == '\\' && i + 1 < list.len) {
+			i++;
+		} else if(!quoted && list.at[i] == ',') {
+			return i;
 		}
 	}
 	return list.len;
@@ -407,7 +407,7 @@ bool request_next_element(struct slice *list, struct slice *element) {
 
 bool request_has_token(const struct request *request, const char *name, const char *token) {
 	const struct request_header *header;
-	for(size_t at = 0; (header = request_find_header(request, name, at)) != NULL; at++) {
+	for(size_t i = 0; (header = request_find_header(request, name, i)) != NULL; i++) {
 		struct slice list = header->value;
 		struct slice element;
 		while(request_next_element(&list, &element)) {

@@ -51,9 +51,9 @@ static const struct {
 };
 
 const char *response_status_text(unsigned status) {
-	for(size_t at = 0; at < sizeof(statuses) / sizeof(*statuses); at++) {
-		if(statuses[at].status == status) {
-			return statuses[at].text;
+	for(size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
+		if(statuses[i].status == status) {
+			return statuses[i].text;
 		}
 	}
 	return "Unknown";

@@ -311,11 +311,11 @@ static bool take_neighbour(struct lookup *lookup, const char *suffix, struct tim
 static void choose_coding(const struct request *request, struct lookup *lookup) {
 	unsigned best = negotiate_quality(request, "identity");
 	struct timespec modified = lookup->file.info.st_mtim;
-	for(size_t at = 0; at < sizeof(codings) / sizeof(*codings); at++) {
-		unsigned quality = negotiate_quality(request, codings[at].coding);
+	for(size_t i = 0; i < sizeof(codings) / sizeof(*codings); i++) {
+		unsigned quality = negotiate_quality(request, codings[i].coding);
 		bool better = lookup->coding ? quality > best : quality >= best;
-		if(quality > 0 && better && take_neighbour(lookup, codings[at].suffix, modified)) {
-			lookup->coding = codings[at].coding;
+		if(quality > 0 && better && take_neighbour(lookup, codings[i].suffix, modified)) {
+			lookup->coding = codings[i].coding;
 			best = quality;
 		}
 	}
