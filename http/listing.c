@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Names of a directory as an HTML page.
+ * The names in a directory as an HTML page.
  *
  * Must not know: requests, which directories may be listed.
- * Invariants: a name reaches the page escaped, once as a path segment behind "./" (so that it is
- * never a scheme or a host) and once as text; memory and time are bounded by LISTING_NAMES_MAX.
+ * Invariants: a name is escaped wherever it appears, as a path segment behind "./" (so that it is
+ * never taken for a scheme or a host) and as text; memory and time are bounded by
+ * LISTING_NAMES_MAX.
  */
 #include "http/listing.h"
 
-#include "http/request.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 struct entry {
@@ -27,10 +29,10 @@ struct entry {
 struct names {
 	struct entry *entry;
 	size_t count;
-	bool more; /* there would be others */
+	bool more; /* the directory has further names */
 };
 
-static int compare(const void *a, const void *b) {
+static int compare_entries(const void *a, const void *b) {
 	const struct entry *left = a;
 	const struct entry *right = b;
 	if(left->is_directory != right->is_directory) {
@@ -144,7 +146,7 @@ static int write_page(const char *path, const struct names *names, char **out, s
 	return 0;
 }
 
-int listing_make(int fd, const char *path, char **out, size_t *len) {
+static int make_page(int fd, const char *path, char **out, size_t *len) {
 	struct names names = {0};
 	DIR *directory = fdopendir(fd);
 	if(!directory) {
@@ -155,7 +157,7 @@ int listing_make(int fd, const char *path, char **out, size_t *len) {
 	names.entry = malloc(LISTING_NAMES_MAX * sizeof(*names.entry));
 	int result = names.entry ? read_names(directory, &names) : -ENOMEM;
 	if(result == 0) {
-		qsort(names.entry, names.count, sizeof(*names.entry), compare);
+		qsort(names.entry, names.count, sizeof(*names.entry), compare_entries);
 		result = write_page(path, &names, out, len);
 	}
 	for(size_t i = 0; i < names.count; i++) {
@@ -163,5 +165,28 @@ int listing_make(int fd, const char *path, char **out, size_t *len) {
 	}
 	free(names.entry);
 	closedir(directory);
+	return result;
+}
+
+/* A response body is always an open file. */
+static int file_of_text(const char *text, size_t len) {
+	int fd = memfd_create("websocksy-listing", MFD_CLOEXEC);
+	if(fd < 0) {
+		return -errno;
+	}
+	if(write(fd, text, len) != (ssize_t)len) {
+		close(fd);
+		return -ENOMEM;
+	}
+	return fd;
+}
+
+int listing_open(int fd, const char *path, size_t *len) {
+	char *text = NULL;
+	int result = make_page(fd, path, &text, len);
+	if(result == 0) {
+		result = file_of_text(text, *len);
+	}
+	free(text);
 	return result;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Status phrases, and responses that are complete with their head and a line of text.
+ * Reason phrases, and error responses with a line of text as their body.
  *
  * Must not know: requests, connections, how a response is sent.
  * Implements RFC 9110 sections 6.6.1 and 15.

@@ -3,9 +3,10 @@
  * The document root: opening it, and opening regular files in it.
  *
  * Must not know: requests, which paths are public.
- * Invariants: every file is opened relative to a directory descriptor that is held from the start, and the kernel
- * (openat2) keeps the lookup beneath it. A file that is opened for reading has been seen to be a regular file, so
- * a fifo or a device in the tree can neither block the caller nor be disturbed.
+ * Invariants: every file is opened relative to a directory descriptor that is held from the start,
+ * and the kernel (openat2) keeps the lookup beneath it. A file that is opened for reading has been
+ * seen to be a regular file, so a fifo or a device in the tree can neither block the caller nor be
+ * disturbed.
  */
 #include "http/root.h"
 
@@ -18,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The one file of a site was named by the operator: its symbolic links may lead anywhere. */
+/* A single file was named by the operator: its symbolic links may lead anywhere. */
 static int open_entry(const struct root *root, const char *path, int flags) {
 	if(!root->file) {
 		return file_open_beneath(root->fd, path, flags);
@@ -38,10 +39,9 @@ static int stat_opened(int fd, struct stat *info) {
 }
 
 /*
- * Opens a file for reading. It is looked at through O_PATH first, which touches nothing: opening a
- * fifo would wake its writer, opening a device may do anything. The second look guards against an
- * exchange in between. 0, or negative errno; -EISDIR for a directory, -EINVAL for what else is no
- * regular file.
+ * The file is opened with O_PATH first, which has no side effects: opening a fifo would wake its
+ * writer, opening a device may do anything. The second check is for a file that was replaced in
+ * between.
  */
 int root_open_file(const struct root *root, const char *path, struct root_file *file) {
 	static const int ways[] = {O_PATH, O_RDONLY | O_NONBLOCK | O_NOCTTY};
@@ -67,24 +67,24 @@ const char *root_error(int error) {
 	switch(-error) {
 	case ENOENT:
 	case ENOTDIR:
-		return "there is no such file or directory";
+		return "no such file or directory";
 	case EACCES:
 	case EPERM:
-		return "it may not be read";
+		return "permission denied";
 	case EINVAL:
-		return "it is neither a directory nor a regular file";
+		return "neither a directory nor a regular file";
 	case ELOOP:
-		return "its symbolic links lead in a circle";
+		return "too many levels of symbolic links";
 	case ENAMETOOLONG:
 		return "the name is too long";
 	case ENOMEM:
 		return "out of memory";
 	default:
-		return "it cannot be opened";
+		return "cannot be opened";
 	}
 }
 
-/* Must be readable and searchable: the dot is looked up, which needs the right to search. */
+/* Has to be readable and searchable; looking up "." needs search permission. */
 static int open_directory(const char *path, struct root *root) {
 	root->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if(root->fd < 0) {
@@ -98,7 +98,7 @@ static int open_directory(const char *path, struct root *root) {
 	return 0;
 }
 
-/* Holds the directory of `path`, and opens the file once to see that it can be read. */
+/* Opens the directory that holds the file, and the file once to check that it can be read. */
 static int open_single(const char *path, struct root *root) {
 	const char *slash = strrchr(path, '/');
 	char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");

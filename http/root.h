@@ -18,8 +18,8 @@ struct root_file {
 };
 
 /*
- * Opens the document root at `path`, relative to the current working directory of this moment. 0, or negative
- * errno (root_error); -EINVAL: neither a directory nor a regular file.
+ * Opens the document root at `path`, relative to the current working directory of this moment. 0,
+ * or negative errno (root_error); -EINVAL: neither a directory nor a regular file.
  */
 int root_open(struct root *root, const char *path);
 
@@ -27,9 +27,9 @@ int root_open(struct root *root, const char *path);
 const char *root_error(int error);
 
 /*
- * Opens the file at `path`, which is relative and never leads out of the root; if the root is a single file, that
- * file, whatever `path` is. 0, or negative errno; -EISDIR for a directory, -EINVAL for anything else but a
- * regular file.
+ * Opens the file at `path`, which is relative and never leads out of the root; if the root is a
+ * single file, that file, whatever `path` is. 0, or negative errno; -EISDIR for a directory,
+ * -EINVAL for anything else but a regular file.
  */
 int root_open_file(const struct root *root, const char *path, struct root_file *file);
 

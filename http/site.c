@@ -3,13 +3,10 @@
  * From a request target to an open file and a response head.
  *
  * Must not know: sockets, connections, how the body is sent.
- * Invariants: every file is opened relative to a directory descriptor held from the start, and the
- * kernel (openat2) keeps the lookup below it; the checks on the text come on top, they are not the
- * barrier. What is opened for reading has been seen to be a regular file, so a fifo or a device in
- * the tree can neither block nor be disturbed.
- *
- * RFC 9110, sections 8.3, 8.4, 8.8.2, 8.8.3, 9.3.1, 9.3.2, 10.2.2, 12.5.5, 14.4, 15.3.7, 15.4.2, 15.4.5,
- * 15.5.6, 15.5.17 and 15.5.22.
+ * Invariant: the document root (root.c) confines every lookup; the checks of paths here hide names,
+ * they are not the security barrier.
+ * Implements RFC 9110 sections 8.3, 8.4, 8.8.2, 8.8.3, 9.3.1, 9.3.2, 10.2.2, 12.5.5, 14.4, 15.3.7,
+ * 15.4.2, 15.4.5, 15.5.6, 15.5.17 and 15.5.22.
  */
 #include "http/site.h"
 
@@ -27,11 +24,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Decoded path, index.html and NUL included: what open(2) would take anyway. */
+/* Decoded path with index.html and NUL: the limit of open(2). */
 #define PATH_CAP 4096
 
 #define INDEX_NAME "index.html"
@@ -39,16 +35,16 @@
 
 #define ETAG_CAP 64
 
-/* A page may be shown in frames of its own site only, and a listing does nothing at all. */
+/* Pages may be framed only by pages of the same origin; listings load and execute nothing. */
 #define PAGE_POLICY "frame-ancestors 'self'"
 #define LISTING_POLICY "default-src 'none'; frame-ancestors 'self'"
 
 struct site {
 	struct root root;
-	bool lists; /* directories without index are listed */
+	bool lists; /* directories without index.html are listed */
 };
 
-/* One request on its way to a file. */
+/* The file for a request, as far as it is known. */
 struct lookup {
 	const struct site *site;
 	struct slice query; /* behind the path, with its '?'; may be empty */
@@ -57,7 +53,7 @@ struct lookup {
 	const char *coding; /* the content coding of `file`; NULL: none */
 };
 
-/* Files beside a file that hold it compressed; the first is preferred. */
+/* Precompressed variants of a file by the suffixes of their names; the first is preferred. */
 static const struct {
 	const char *suffix;
 	const char *coding;
@@ -81,28 +77,27 @@ static void respond_errno(
 	switch(error) {
 	case EACCES:
 	case EPERM:
-		respond_error(request, response, 403, "this file may not be read", NULL);
+		respond_error(request, response, 403, "permission denied", NULL);
 		break;
 	case EMFILE:
 	case ENFILE:
 	case ENOMEM:
 	case EAGAIN:
-		respond_error(request, response, 503, "the server is short of resources", NULL);
+		respond_error(request, response, 503, "out of resources", NULL);
 		break;
 	case EIO:
 	case ESTALE:
-		respond_error(request, response, 500, "this file cannot be read", NULL);
+		respond_error(request, response, 500, "I/O error", NULL);
 		break;
-	default: /* no such name, too long a name, or a way out of the root: all the same from
-		    outside */
-		respond_error(request, response, 404, "there is no such file", NULL);
+	default: /* clients cannot tell missing names, long ones and links out of the root apart */
+		respond_error(request, response, 404, "file not found", NULL);
 		break;
 	}
 }
 
 /*
- * Would anybody be served this path? Hidden names are not, ".." is one of them, and an empty
- * segment is none: "//host/dir" in a redirect would name another server.
+ * May this path be served? Not with hidden names, of which ".." is one, nor with empty segments:
+ * "//host/dir" in a redirect would refer to another server.
  */
 static bool is_public(const char *path) {
 	for(const char *at = path; *at; at++) {
@@ -113,7 +108,7 @@ static bool is_public(const char *path) {
 	return path[0] == '/';
 }
 
-/* Splits and decodes the target. 0, or the status and message that respond_error it. */
+/* Splits and decodes the target. 0, or the status and message of the error response. */
 static unsigned read_target(
 	const struct request *request, struct lookup *lookup, const char **message) {
 	struct slice target = request->target;
@@ -121,21 +116,21 @@ static unsigned read_target(
 	int decoded = text_percent_decode(path, lookup->path, PATH_CAP - sizeof(INDEX_NAME));
 	lookup->query = text_skip(target, path.len);
 	if(decoded == -ENOSPC) {
-		*message = "the address is too long";
+		*message = "the path is too long";
 		return 414;
 	}
 	if(decoded < 0 || lookup->path[0] != '/') {
-		*message = "the address is not a well-formed path";
+		*message = "the path is malformed";
 		return 400;
 	}
 	if(strlen(lookup->path) != (size_t)decoded || !is_public(lookup->path)) {
-		*message = "there is no such file";
+		*message = "file not found";
 		return 404;
 	}
 	return 0;
 }
 
-/* A directory asked for without its slash: relative links in its index would miss it. */
+/* A directory without its slash at the end, to which relative links would not be resolved. */
 static void respond_redirect(const struct request *request, const struct lookup *lookup,
 	struct site_response *response) {
 	char path[SITE_HEAD_MAX / 2];
@@ -147,15 +142,15 @@ static void respond_redirect(const struct request *request, const struct lookup 
 			lookup->query.at);
 	}
 	if(len < 0 || (size_t)len >= sizeof(extra)) {
-		respond_error(request, response, 414, "the address is too long", NULL);
+		respond_error(request, response, 414, "the path is too long", NULL);
 		return;
 	}
-	respond_error(request, response, 301, "this directory has a slash at its end", extra);
+	respond_error(request, response, 301, "the path of a directory ends in a slash", extra);
 }
 
 /* ---- heads ---- */
 
-/* The parts of a head have bounds that together leave room. */
+/* All parts of a head are bounded, and their sum is below SITE_HEAD_MAX. */
 __attribute__((format(printf, 2, 3))) static void add(
 	struct site_response *response, const char *format, ...) {
 	size_t room = sizeof(response->head) - response->head_len;
@@ -190,7 +185,7 @@ static void add_content(struct site_response *response, const char *type, uint64
 		(unsigned long long)len);
 }
 
-/* What a 304 has to repeat (RFC 9110, 15.4.5), and the coding. */
+/* The fields that a 304 needs as well (RFC 9110, 15.4.5), and the coding. */
 static void add_validators(struct site_response *response, const struct lookup *lookup,
 	const struct negotiate_file *file) {
 	char date[DATE_CAP];
@@ -211,7 +206,7 @@ static void add_validators(struct site_response *response, const struct lookup *
 
 /* ---- files ---- */
 
-/* Hands `fd` over, unless there is nothing to be sent of it. */
+/* Hands `fd` over, or closes it if the response has no body. */
 static void give_body(const struct request *request, struct site_response *response, int fd,
 	uint64_t offset, uint64_t len) {
 	if(len == 0 || request_method_is(request, "HEAD")) {
@@ -223,7 +218,7 @@ static void give_body(const struct request *request, struct site_response *respo
 	response->body_len = len;
 }
 
-/* The file is there, but not what is asked for. */
+/* 412 or 416. */
 static void respond_unsatisfiable(const struct request *request, struct lookup *lookup,
 	unsigned status, struct site_response *response) {
 	char extra[64];
@@ -232,13 +227,13 @@ static void respond_unsatisfiable(const struct request *request, struct lookup *
 		(unsigned long long)lookup->file.info.st_size);
 	close(lookup->file.fd);
 	respond_error(request, response, status,
-		is_range ? "the file has no such range" : "the file has changed",
+		is_range ? "the range is behind the end of the file" : "a precondition failed",
 		is_range ? extra : NULL);
 }
 
 /*
- * Inode, size and time of the last change: a file that is replaced or written to gets another one,
- * and so does each of its compressed neighbours.
+ * The entity tag is made of inode, size and modification time: it changes when the file is replaced
+ * or written, and differs for each precompressed variant.
  */
 static void describe(const struct stat *info, char etag[ETAG_CAP], struct negotiate_file *file) {
 	int64_t modified = (int64_t)info->st_mtim.tv_sec;
@@ -247,7 +242,7 @@ static void describe(const struct stat *info, char etag[ETAG_CAP], struct negoti
 		(unsigned long)info->st_mtim.tv_nsec);
 	file->etag = etag;
 	file->now = (int64_t)time(NULL);
-	/* Never in the future (RFC 9110, 8.8.2.1). */
+	/* Last-Modified is never in the future (RFC 9110, 8.8.2.1). */
 	file->modified = modified < file->now ? modified : file->now;
 	file->size = (uint64_t)info->st_size;
 }
@@ -280,41 +275,43 @@ static void respond_file(const struct request *request, struct lookup *lookup, c
 	give_body(request, response, lookup->file.fd, range.first, range.len);
 }
 
-/* One that is older than the file holds what the file was before. */
-static bool is_fresh(const struct stat *neighbour, struct timespec modified) {
-	struct timespec time = neighbour->st_mtim;
+/* An older variant was compressed from an older version of the file. */
+static bool is_fresh(const struct stat *variant, struct timespec modified) {
+	struct timespec time = variant->st_mtim;
 	return time.tv_sec != modified.tv_sec ? time.tv_sec > modified.tv_sec
 					      : time.tv_nsec >= modified.tv_nsec;
 }
 
-/* Exchanges the file, changed at `modified`, for its neighbour with this suffix, if there is one. */
-static bool take_neighbour(struct lookup *lookup, const char *suffix, struct timespec modified) {
+/* Replaces the file, modified at `modified`, by the variant with this suffix, if there is one. */
+static bool take_variant(struct lookup *lookup, const char *suffix, struct timespec modified) {
 	size_t len = strlen(lookup->path);
-	struct root_file neighbour;
-	memcpy(lookup->path + len, suffix,
-		strlen(suffix) + 1); /* read_target() has left the room */
-	int result = root_open_file(&lookup->site->root, lookup->path + 1, &neighbour);
+	struct root_file variant;
+	/* read_target() has left the room. */
+	memcpy(lookup->path + len, suffix, strlen(suffix) + 1);
+	int result = root_open_file(&lookup->site->root, lookup->path + 1, &variant);
 	lookup->path[len] = '\0';
 	if(result < 0) {
 		return false;
 	}
-	if(!is_fresh(&neighbour.info, modified)) {
-		close(neighbour.fd);
+	if(!is_fresh(&variant.info, modified)) {
+		close(variant.fd);
 		return false;
 	}
 	close(lookup->file.fd);
-	lookup->file = neighbour;
+	lookup->file = variant;
 	return true;
 }
 
-/* The compressed neighbour that the client likes best, if it likes one at least as much as the file. */
+/*
+ * Takes the variant with the highest quality value, if that is at least the one of the file itself.
+ */
 static void choose_coding(const struct request *request, struct lookup *lookup) {
 	unsigned best = negotiate_quality(request, "identity");
 	struct timespec modified = lookup->file.info.st_mtim;
 	for(size_t i = 0; i < sizeof(codings) / sizeof(*codings); i++) {
 		unsigned quality = negotiate_quality(request, codings[i].coding);
 		bool better = lookup->coding ? quality > best : quality >= best;
-		if(quality > 0 && better && take_neighbour(lookup, codings[i].suffix, modified)) {
+		if(quality > 0 && better && take_variant(lookup, codings[i].suffix, modified)) {
 			lookup->coding = codings[i].coding;
 			best = quality;
 		}
@@ -323,41 +320,22 @@ static void choose_coding(const struct request *request, struct lookup *lookup) 
 
 /* ---- directories ---- */
 
-/* The text as an open file, like every other body; a descriptor or negative errno. */
-static int file_of_text(const char *text, size_t len) {
-	int fd = memfd_create("websocksy-listing", MFD_CLOEXEC);
-	if(fd < 0) {
-		return -errno;
-	}
-	if(write(fd, text, len) != (ssize_t)len) {
-		close(fd);
-		return -ENOMEM;
-	}
-	return fd;
-}
-
-/* A descriptor with the page and its length in `*len`, or negative errno. */
-static int make_listing(const struct lookup *lookup, size_t *len) {
+/* A descriptor of the page and its length in `*len`, or negative errno. */
+static int open_listing(const struct lookup *lookup, size_t *len) {
 	char name[PATH_CAP];
-	char *text = NULL;
 	size_t path_len = strlen(lookup->path);
 	/* Without the slashes at both ends; the root is ".". */
 	int name_len = path_len > 2 ? (int)path_len - 2 : 0;
 	snprintf(name, sizeof(name), "%.*s", name_len ? name_len : 1,
 		name_len ? lookup->path + 1 : ".");
 	int fd = root_open_directory(&lookup->site->root, name);
-	int result = fd < 0 ? fd : listing_make(fd, lookup->path, &text, len);
-	if(result == 0) {
-		result = file_of_text(text, *len);
-	}
-	free(text);
-	return result;
+	return fd < 0 ? fd : listing_open(fd, lookup->path, len);
 }
 
 static void respond_listing(
 	const struct request *request, struct lookup *lookup, struct site_response *response) {
 	size_t len = 0;
-	int fd = make_listing(lookup, &len);
+	int fd = open_listing(lookup, &len);
 	if(fd < 0) {
 		respond_errno(request, response, -fd);
 		return;
@@ -408,13 +386,13 @@ void site_respond(const struct site *site, const struct request *request, bool k
 	response->body_len = 0;
 	response->keep = false;
 	if(!request_method_is(request, "GET") && !request_method_is(request, "HEAD")) {
-		respond_error(request, response, 405, "only GET and HEAD are answered here",
+		respond_error(request, response, 405, "only GET and HEAD are supported",
 			"Allow: GET, HEAD\r\n");
 		return;
 	}
 	if(!site) {
 		respond_error(request, response, 426,
-			"this address speaks WebSocket: connect with a WebSocket client",
+			"this is a WebSocket endpoint: connect with a WebSocket client",
 			RESPONSE_UPGRADE_FIELDS);
 		return;
 	}

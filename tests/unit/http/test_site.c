@@ -635,7 +635,7 @@ static void test_methods(void **state) {
 	const struct tree *tree = *state;
 	const struct site *sites[] = {NULL, tree->site};
 	for(size_t i = 0; i < COUNT(methods) * COUNT(sites); i++) {
-		struct answer answer = ask(sites[at % 2], methods[at / 2], "/page.html", 10);
+		struct answer answer = ask(sites[i % 2], methods[i / 2], "/page.html", 10);
 		assert_complete(&answer, 405);
 		assert_field(&answer, "Allow", "GET, HEAD");
 	}
