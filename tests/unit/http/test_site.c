@@ -760,11 +760,11 @@ static int check_unreadable(const struct tree *tree) {
 		return 2;
 	}
 	snprintf(path, sizeof(path), "%s/locked.txt", tree->root);
-	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "read")) {
+	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "permission denied")) {
 		return 3;
 	}
 	snprintf(path, sizeof(path), "%s/locked", tree->root);
-	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "read")) {
+	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "permission denied")) {
 		return 4;
 	}
 	snprintf(path, sizeof(path), "%s/listed", tree->root);
