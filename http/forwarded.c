@@ -199,24 +199,24 @@ static bool is_weak(const struct forwarded_chain *chain, struct cidr_list truste
 		cidr_list_contains(trusted, &chain->address.any);
 }
 
-bool forwarded_chain_join(
-	struct forwarded_chain *all, const struct forwarded_chain *told, struct cidr_list trusted) {
-	if(told->claim == FORWARDED_CLAIM_NONE || all->claim == FORWARDED_CLAIM_BAD ||
+bool forwarded_chain_join(struct forwarded_chain *all, const struct forwarded_chain *found,
+	struct cidr_list trusted) {
+	if(found->claim == FORWARDED_CLAIM_NONE || all->claim == FORWARDED_CLAIM_BAD ||
 		all->claim == FORWARDED_CLAIM_DISPUTED) {
 		return false;
 	}
-	if(all->claim == FORWARDED_CLAIM_NONE || told->claim == FORWARDED_CLAIM_BAD) {
-		*all = *told;
+	if(all->claim == FORWARDED_CLAIM_NONE || found->claim == FORWARDED_CLAIM_BAD) {
+		*all = *found;
 		return true;
 	}
-	if(is_weak(told, trusted)) {
+	if(is_weak(found, trusted)) {
 		return false;
 	}
 	if(is_weak(all, trusted)) {
-		*all = *told;
+		*all = *found;
 		return true;
 	}
-	if(all->claim == told->claim && address_same_host(&all->address, &told->address)) {
+	if(all->claim == found->claim && address_same_host(&all->address, &found->address)) {
 		return false;
 	}
 	all->claim = FORWARDED_CLAIM_DISPUTED;

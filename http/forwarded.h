@@ -46,13 +46,13 @@ void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field fie
 	const char *value, size_t len, struct cidr_list trusted);
 
 /*
- * Combines the result of one kind of field, `told`, with that of the kinds before it, in the order
+ * Combines the result of one kind of field, `found`, with that of the kinds before it, in the order
  * of enum forwarded_field. Many proxies write one kind and pass the others on as the client sent
  * them, so a client must not be able to choose the kind that is used: all that contain a client
  * have to agree. A trusted reverse proxy as the result yields to any other address, since a proxy
  * may write only its neighbour to one field and the whole chain to another. True: `*all` was
- * replaced by `*told`, or is BAD or DISPUTED because of it.
+ * replaced by `*found`, or is BAD or DISPUTED because of it.
  */
 bool forwarded_chain_join(
-	struct forwarded_chain *all, const struct forwarded_chain *told, struct cidr_list trusted);
+	struct forwarded_chain *all, const struct forwarded_chain *found, struct cidr_list trusted);
 #endif

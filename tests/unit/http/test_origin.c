@@ -45,7 +45,7 @@ static const struct {
 	{"https://example.com.", "https://example.com.", true},
 	{"https://example.com", "https://example-com", false},
 	{"https://xn--bcher-kva.example", "https://XN--bcher-kva.example", true},
-	/* Left-overs, user names, what is no origin. */
+	/* Paths, user names, values that are not origins. */
 	{"https://example.com", "https://example.com/", false},
 	{"https://example.com", "https://example.com/x", false},
 	{"https://example.com", "https://example.com?x", false},
@@ -128,7 +128,7 @@ static const struct {
 	{"https://*.example.com", "https://*.example.com", false},
 	{"https://*.example.com", "null", false},
 	{"https://*.example.com", "", false},
-	/* Schemes of others have no port that we know. */
+	/* Unknown schemes have no default port. */
 	{"chrome-extension://abcdef", "chrome-extension://abcdef", true},
 	{"chrome-extension://abcdef", "chrome-extension://abcdeg", false},
 	{"chrome-extension://abcdef", "moz-extension://abcdef", false},
@@ -169,7 +169,7 @@ static void test_matches(void **state) {
 	for(size_t i = 0; i < COUNT(cases); i++) {
 		struct origin origin;
 		parse(&origin, cases[i].pattern);
-		/* The request's own host has no say here. */
+		/* The Host field does not matter here. */
 		if(matches(&origin, cases[i].value, "example.com") != cases[i].match ||
 			matches(&origin, cases[i].value, "") != cases[i].match) {
 			fail_msg("%s and %s: expected %d", cases[i].pattern, cases[i].value,

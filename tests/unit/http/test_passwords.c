@@ -96,8 +96,10 @@ static const struct {
 	{"alice:$y$j", "users:1: this yescrypt hash is not complete"},
 	{"alice:$y$jFT$F5Jx5fExrKuPp53xLKQ..1$l5YiXCKNY/N9ezall4xjJAFS/wg.kWVcFXfOzyxVn1.",
 		"users:1: the hash takes too long"},
-	{"alice:" BCRYPT_Y "\nbob:" SHA256 "\nalice:" SHA256, "users:3: this user is already on an earlier line"},
-	{"a:" SHA256 "\na:" SHA256 "\na:" SHA256, "users:2: this user is already on an earlier line"},
+	{"alice:" BCRYPT_Y "\nbob:" SHA256 "\nalice:" SHA256,
+		"users:3: this user is already on an earlier line"},
+	{"a:" SHA256 "\na:" SHA256 "\na:" SHA256,
+		"users:2: this user is already on an earlier line"},
 };
 
 static void test_bad_files(void **state) {
@@ -118,7 +120,7 @@ static void test_bad_files(void **state) {
 	}
 }
 
-/* Any part of a good file is good or bad, and never more than that. */
+/* Every prefix of a valid file is accepted or rejected without reading past its end. */
 static void test_cut_file(void **state) {
 	(void)state;
 	static const char text[] = "# c\nalice:" SHA512 "\r\nbob:" YESCRYPT "\nc:" BCRYPT_B;

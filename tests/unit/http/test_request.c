@@ -121,7 +121,7 @@ static void test_good_heads(void **state) {
 	}
 }
 
-/* Every good head lacks something until its last byte has come. */
+/* A head is incomplete until its last byte has been received. */
 static void test_incomplete_heads(void **state) {
 	(void)state;
 	for(size_t i = 0; i < COUNT(good); i++) {
@@ -133,7 +133,7 @@ static void test_incomplete_heads(void **state) {
 	}
 }
 
-/* What is refused; `seen` is the number of bytes that suffice to see it. */
+/* Malformed heads; `seen` is the number of bytes after which the error is reported. */
 static const struct {
 	const char *input;
 	size_t len;
@@ -450,7 +450,7 @@ static void test_linear_time(void **state) {
 	free(input);
 }
 
-/* As many short lines as fit: no line is judged twice while they arrive. */
+/* As many short lines as fit: no line is checked twice while they arrive. */
 static void test_linear_time_lines(void **state) {
 	static const char head[] = "GET / HTTP/1.1\r\n" HOST;
 	const size_t lines = (size_t)1 << 20;

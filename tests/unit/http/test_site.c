@@ -214,7 +214,7 @@ static void assert_field(const struct answer *answer, const char *name, const ch
 	assert_string_equal(field(answer, name, out, sizeof(out)), value);
 }
 
-/* What every answer has in common. */
+/* Checks the fields that all responses have. */
 static void assert_complete(const struct answer *answer, unsigned status) {
 	char line[64];
 	char length[32];
@@ -291,7 +291,7 @@ static void test_links_inside(void **state) {
 	assert_complete(&answer, 200);
 }
 
-/* None of these names anything that may be served. */
+/* No target here may be served. */
 static const struct {
 	const char *target;
 	size_t len;
@@ -793,7 +793,7 @@ static void test_unreadable(void **state) {
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* Without a free descriptor the answer says so and the site stays usable. */
+/* Without a free descriptor the response is 503, and the site stays usable. */
 static void test_no_descriptors(void **state) {
 	const struct tree *tree = *state;
 	struct rlimit before;
@@ -879,7 +879,7 @@ static void test_ranges(void **state) {
 	}
 }
 
-/* An answer of 304 has what the client needs to go on with its copy, and no body. */
+/* A 304 has the validators, and no body. */
 static void test_tags(void **state) {
 	const struct tree *tree = *state;
 	char tag[SITE_HEAD_MAX];
@@ -898,8 +898,8 @@ static void test_tags(void **state) {
 	assert_complete(&answer, 200);
 }
 
-/* Neighbours never lead out of the root, and descriptors of those not chosen are closed. */
-static void test_neighbours(void **state) {
+/* Variants never lead out of the root, and the descriptors of unused ones are closed. */
+static void test_variants(void **state) {
 	const struct tree *tree = *state;
 	put(tree, "root/n.txt", "plain");
 	make_link(tree, "n.txt.br", "../secret.txt");
@@ -962,7 +962,7 @@ int main(void) {
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_tags),
-		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_variants),
 		cmocka_unit_test(test_listing),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
