@@ -3,8 +3,10 @@
  * Slices of text: trimming, splitting, comparing, numbers, percent-decoding.
  *
  * Must not know: protocols beyond the grammar of their smallest parts, descriptors.
- * Invariants: nothing outside of a slice is read, nothing is allocated, no result depends on the locale.
- * Implements the character classes of RFC 9110, section 5.6; RFC 3986, section 2.1; RFC 1123, section 2.1.
+ * Invariants: nothing outside of a slice is read, nothing is allocated, no result depends on the
+ * locale.
+ * Implements the character classes of RFC 9110, section 5.6; RFC 3986, section 2.1; RFC 1123,
+ * section 2.1.
  */
 #include "base/text.h"
 

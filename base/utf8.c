@@ -3,11 +3,11 @@
  * Incremental UTF-8 validation, as RFC 6455, section 8.1, requires of text messages.
  *
  * Must not know: where the bytes come from.
- * Invariants: a state other than UTF8_ACCEPT and UTF8_REJECT holds, from the low byte up, the smallest and the largest
- * value that the next byte may have, and how many bytes the character still lacks (1 to 3). UTF8_REJECT reads as an
- * empty range, so nothing leads out of it.
- * Implements RFC 3629, section 4: the step function is the rule; utf8_block.c checks many bytes at once and leaves to
- * it what is short or not valid.
+ * Invariants: a state other than UTF8_ACCEPT and UTF8_REJECT holds, from the low byte up, the
+ * smallest and the largest value that the next byte may have, and how many bytes the character
+ * still lacks (1 to 3). UTF8_REJECT reads as an empty range, so nothing leads out of it.
+ * Implements RFC 3629, section 4: the step function is the rule; utf8_block.c checks many bytes at
+ * once and leaves short and invalid text to it.
  */
 #include "base/utf8.h"
 

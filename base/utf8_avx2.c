@@ -15,7 +15,7 @@
 #define AVX2 __attribute__((target("avx2")))
 #define WIDE 32 /* bytes in a register */
 
-/* What can be wrong with two bytes in a row; a bit is set while all that has been looked at agrees. */
+/* Errors of two bytes in a row; a bit stays set while all tables that were consulted have it. */
 enum pair_error {
 	TOO_SHORT = 1 << 0, /* a first byte, then no continuation byte */
 	TOO_LONG = 1 << 1, /* ASCII, then a continuation byte */
@@ -24,13 +24,16 @@ enum pair_error {
 	SURROGATE = 1 << 4, /* ED, then A0..BF */
 	OVERLONG_2 = 1 << 5, /* C0 or C1, then a continuation byte */
 	TOO_LARGE_OR_OVERLONG_4 = 1 << 6, /* F5..FF or F0, then 80..8F */
-	TWO_CONTINUATIONS = 1 << 7, /* right where a third or fourth byte is due */
+	TWO_CONTINUATIONS = 1 << 7, /* valid where a third or fourth byte is due */
 	/* these do not depend on the low half of the first byte */
 	ANY_LOW = TOO_SHORT | TOO_LONG | TWO_CONTINUATIONS,
 	ABOVE_F4 = TOO_LARGE | TOO_LARGE_OR_OVERLONG_4
 };
 
-/* Which errors are possible by the high and the low half of the first byte, and by the high half of the second. */
+/*
+ * Possible errors by the high and the low half of the first byte, and by the high half of the
+ * second.
+ */
 static const uint8_t first_high[16] = {
 	[0x0 ... 0x7] = TOO_LONG,
 	[0x8 ... 0xB] = TWO_CONTINUATIONS,
@@ -67,9 +70,10 @@ AVX2 static inline __m256i look_up(const uint8_t table[16], __m256i half) {
 }
 
 /*
- * Marks the bytes of data[0..31] that cannot stand behind data[-3..-1] and each other, by three lookups: J. Keiser and D. Lemire, "Validating UTF-8 in less than one
- * instruction per byte". Where a third or fourth byte is due, two continuation bytes in a row are no
- * error and anything else is one.
+ * Marks the bytes of data[0..31] that cannot stand behind data[-3..-1] and each other, by three
+ * lookups: J. Keiser and D. Lemire, "Validating UTF-8 in less than one instruction per byte". Where
+ * a third or fourth byte is due, two continuation bytes in a row are no error and anything else is
+ * one.
  */
 AVX2 static inline __m256i find_errors(const uint8_t *data) {
 	const __m256i low = _mm256_set1_epi8(0x0F);
@@ -85,8 +89,9 @@ AVX2 static inline __m256i find_errors(const uint8_t *data) {
 }
 
 /*
- * That no character begins with some byte shows at the byte after it, which find_errors() does not look at if that
- * is in the next stride. So the result is a block short of what has been checked.
+ * That no character begins with some byte shows at the byte after it, which find_errors() does not
+ * look at if that is in the next stride. So the result is a block shorter than the text that has
+ * been checked.
  */
 AVX2 size_t utf8_avx2_skip(const uint8_t *data, size_t len) {
 	size_t at = UTF8_BLOCK;

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #if defined(__x86_64__) && !defined(UTF8_NARROW)
-#define UTF8_AVX2_MIN 128 /* below, preparing costs what it saves */
+#define UTF8_AVX2_MIN 128 /* below, the preparation costs more than it saves */
 
 /* May utf8_avx2_skip() be called, and is it worth the call? */
 static inline bool utf8_avx2_usable(size_t len) {
@@ -17,8 +17,8 @@ static inline bool utf8_avx2_usable(size_t len) {
 }
 
 /*
- * Length of some prefix that is valid text up to a character that it may cut off. The first UTF8_BLOCK bytes are valid
- * as far as they go.
+ * Length of some prefix that is valid text up to a character that it may cut off. The first
+ * UTF8_BLOCK bytes are valid as far as they go.
  */
 size_t utf8_avx2_skip(const uint8_t *data, size_t len);
 #else

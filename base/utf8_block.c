@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * UTF-8 in blocks: the checks of utf8.c for 16 bytes at once, written with the vector types of the compiler.
+ * UTF-8 in blocks: the checks of utf8.c for 16 bytes at once, written with the vector types of the
+ * compiler.
  *
  * Must not know: where the bytes come from, the state between two calls.
- * Invariants: position 0 is a character boundary; nothing in front of it is read. What is skipped is valid text as
- * the step function of utf8.c defines it.
- * Implements RFC 3629, section 4. Long text goes through the registers of utf8_avx2.c where the machine has them;
- * UTF8_NARROW leaves that out, so that the tests compare both with a plain decoder.
+ * Invariants: position 0 is a character boundary; nothing in front of it is read. Text that is
+ * skipped is valid by the step function of utf8.c.
+ * Implements RFC 3629, section 4. Long text goes through the registers of utf8_avx2.c where the
+ * machine has them; UTF8_NARROW leaves that out, so that the tests compare both with a plain
+ * decoder.
  */
 #include "base/utf8_block.h"
 
@@ -65,7 +67,10 @@ static bool stride_is_valid(const uint8_t *data, size_t at) {
 	return !utf8_block_any(errors);
 }
 
-/* Skips what the wide registers can check; 0 where there are none, and where preparing costs what they save. */
+/*
+ * Skips the strides that wide registers check; 0 if there are none, or if the text is too short for
+ * them.
+ */
 static size_t skip_wide(const uint8_t *data, size_t len) {
 	return utf8_avx2_usable(len) && block_is_valid(data, 0) ? utf8_avx2_skip(data, len) : 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * For the files utf8*.c alone: text in blocks of 16 bytes, the registers that every 64-bit machine has. Whether a
- * byte may stand where it stands depends only on the three bytes in front of it, so no state is carried between
- * blocks, and checking a byte twice does no harm.
+ * For the files utf8*.c alone: text in blocks of 16 bytes, the registers that every 64-bit machine
+ * has. Whether a byte may stand where it stands depends only on the three bytes in front of it, so
+ * no state is carried between blocks, and checking a byte twice does no harm.
  */
 #ifndef WEBSOCKSY_UTF8_BLOCK_H
 #define WEBSOCKSY_UTF8_BLOCK_H
@@ -54,7 +54,10 @@ static inline bool utf8_block_is_ascii(const uint8_t *data, size_t len) {
 	return (utf8_block_fold(seen) & UTF8_HIGH_BITS) == 0;
 }
 
-/* Most short texts are ASCII. Two blocks or words that overlap are all of one; false: it is not so easy. */
+/*
+ * Most short texts are ASCII. Two blocks or words that overlap are all of one; false: it is not so
+ * easy.
+ */
 static inline bool utf8_block_is_short_ascii(const uint8_t *data, size_t len) {
 	if(len >= UTF8_BLOCK && len <= 2 * UTF8_BLOCK) {
 		struct utf8_block both = utf8_block_load(data);
@@ -81,8 +84,8 @@ static inline size_t utf8_block_unfinished(const uint8_t *data, size_t at) {
 }
 
 /*
- * Length of some prefix that is complete valid text. The rest is shorter than a block, or has an error within two
- * blocks, or is a character that is cut off by the end.
+ * Length of some prefix that is complete valid text. The rest is shorter than a block, or has an
+ * error within two blocks, or is a character that is cut off by the end.
  */
 size_t utf8_block_skip(const uint8_t *data, size_t len);
 #endif

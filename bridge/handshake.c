@@ -22,7 +22,7 @@
 #include "network/proxy_protocol.h"
 #include "network/tls.h"
 #include "network/trust.h"
-#include "websocket.h"
+#include "websocket/key.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -56,7 +56,7 @@ struct handshake {
 	struct peer_connect *connect;
 	struct tls_context *tls; /* for a TLS peer; one reference */
 	struct peer_address address;
-	char accept[WEBSOCKET_ACCEPT_LEN + 1];
+	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];
 	char *protocol; /* the chosen subprotocol, or NULL */
 	int file; /* body of an answer; -1: none */
 	uint64_t file_at;
@@ -319,7 +319,7 @@ static bool check_key(struct upgrade *u) {
 		return refused(
 			u, 400, "the Sec-WebSocket-Key is not the base64 form of 16 bytes", NULL);
 	}
-	websocket_accept_key(key.at, key.len, u->c->handshake->accept);
+	websocket_key_accept(key.at, key.len, u->c->handshake->accept);
 	return true;
 }
 

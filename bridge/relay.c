@@ -10,7 +10,9 @@
  */
 #include "bridge/relay.h"
 
+#include "base/passes.h"
 #include "base/utf8.h"
+#include "websocket/close.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -98,7 +100,7 @@ static void relay_note(struct connection *c, uint16_t code, const char *why) {
 /* The only place that sends a close frame. `last`: the client's has come, or is not waited for. */
 static void relay_send_close(struct connection *c, uint16_t code, const char *reason, bool last) {
 	uint8_t frame[WEBSOCKET_CLOSE_FRAME_MAX];
-	size_t len = websocket_put_close(frame, code, reason);
+	size_t len = websocket_close_put(frame, code, reason);
 	assert(!c->close_sent);
 	c->close_sent = true;
 	/* A client that is gone is met by the next read. */
@@ -336,7 +338,7 @@ static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
 
 static void client_closes(struct connection *c, const uint8_t *payload, size_t len) {
 	uint16_t code;
-	int result = websocket_parse_close(payload, len, &code);
+	int result = websocket_close_parse(payload, len, &code);
 	if(c->close_sent) {
 		connection_linger(c);
 		return;
@@ -414,7 +416,10 @@ static bool client_controls(
 /* Parses until the input is used up. False: no more frames are to be read. */
 static bool client_frames(struct connection *c, struct websocket_io *io, struct pongs *pongs) {
 	uint8_t *block = io->out;
+	/* Each call takes at least a byte, except one that finds none left. */
+	PASSES(results, io->in_len + 1);
 	for(;;) {
+		PASS(results);
 		switch(websocket_parse(&c->parser, io)) {
 		case WEBSOCKET_MORE:
 			return forward_block(c, block, io);
@@ -534,7 +539,9 @@ static ssize_t send_frames(
 	size_t used = 0;
 	batch.count = 0;
 	batch.used = 0;
+	PASSES(messages, len);
 	while(used < len) {
+		PASS(messages);
 		ws_operation opcode;
 		int64_t size = ask_framing(c, data + used, len - used, fresh, &opcode);
 		if(size < 0) {

@@ -21,6 +21,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define LISTING_ENTRIES_MAX (16 * LISTING_NAMES_MAX) /* with hidden names and special files */
+
 struct entry {
 	char *name;
 	bool is_directory;
@@ -65,7 +67,11 @@ static int read_names(DIR *directory, struct names *names) {
 	const struct dirent *found;
 	int result = 0;
 	errno = 0;
-	while(result == 0 && (found = readdir(directory))) {
+	for(int entries = 0; result == 0 && (found = readdir(directory)); entries++) {
+		if(entries == LISTING_ENTRIES_MAX) {
+			names->more = true;
+			return 0;
+		}
 		if(!is_shown(found)) {
 			continue;
 		}

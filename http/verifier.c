@@ -10,6 +10,9 @@
  */
 #include "http/verifier.h"
 
+#include "base/list.h"
+#include "base/passes.h"
+
 #include <assert.h>
 #include <crypt.h>
 #include <errno.h>
@@ -202,21 +205,25 @@ static void job_finished(struct verifier *verifier, struct verifier_job *job) {
 	}
 }
 
+/* The jobs that are done now. The thread wakes the loop again for those it finishes meanwhile. */
 static void collect(struct ev_io *io) {
 	struct verifier *verifier = container_of(io, struct verifier, io);
 	struct verifier_job *job;
+	struct list batch;
 	uint64_t count;
-	while(read(io->fd, &count, sizeof(count)) > 0) {
-	}
+	/* Resets the counter, whose value does not matter. */
+	ssize_t got = RETRY_INTERRUPTED(read(io->fd, &count, sizeof(count)));
+	(void)got;
 	loop_used_up(io, LOOP_IN);
-	do {
-		pthread_mutex_lock(&verifier->lock);
-		job = take_first(&verifier->done);
-		pthread_mutex_unlock(&verifier->lock);
-		if(job) {
-			job_finished(verifier, job);
-		}
-	} while(job);
+	list_init(&batch);
+	pthread_mutex_lock(&verifier->lock);
+	while((job = take_first(&verifier->done))) {
+		list_append(&batch, &job->link);
+	}
+	pthread_mutex_unlock(&verifier->lock);
+	while((job = take_first(&batch))) {
+		job_finished(verifier, job);
+	}
 }
 
 /*

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The event loop: timers against a sorted array, the order of a turn, readiness in user space, closing
- * inside a batch, descriptors of libraries, signals. Every test steps through single turns.
+ * The event loop: timers against a sorted array, the order of a turn, readiness in user space,
+ * closing inside a batch, descriptors of libraries, signals. Every test steps through single turns.
  */
 #include "base/loop.h"
+#include "base/loop_signals.h"
 #include "support.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #define TIMERS 300
 #define PROBES 8
 #define TRACE_MAX 64
+#define ENDLESS 1000 /* so often something goes on by itself that must not be let */
 
 struct test;
 
@@ -181,11 +183,12 @@ static int compare_times(const void *left, const void *right) {
 }
 
 static void check_slots(const struct test *test, const struct alarm *alarms, size_t armed) {
-	assert_int_equal(test->loop.timers, armed);
+	assert_int_equal(test->loop.timers.armed, armed);
 	for(size_t i = 0; i < TIMERS; i++) {
 		assert_true(alarms[i].armed == (alarms[i].timer.slot != 0));
 		if(alarms[i].armed) {
-			assert_ptr_equal(test->loop.heap[alarms[i].timer.slot], &alarms[i].timer);
+			assert_ptr_equal(
+				test->loop.timers.heap[alarms[i].timer.slot], &alarms[i].timer);
 		}
 	}
 }
@@ -240,7 +243,7 @@ static void test_timer_cancels_another_that_is_due(void **state) {
 	run_turn(test);
 	assert_int_equal(first.fired, 1);
 	assert_int_equal(second.fired, 0);
-	assert_int_equal(test->loop.timers, 0);
+	assert_int_equal(test->loop.timers.armed, 0);
 }
 
 static void alarm_again(struct ev_timer *timer) {
@@ -252,6 +255,63 @@ static void alarm_again(struct ev_timer *timer) {
 	} else {
 		loop->stop = true;
 	}
+}
+
+static void alarm_for_now(struct ev_timer *timer) {
+	struct alarm *alarm = container_of(timer, struct alarm, timer);
+	struct loop *loop = &alarm->test->loop;
+	if(++alarm->fired < ENDLESS) {
+		loop_timer_set(loop, timer, loop->now_ms - 5);
+	}
+}
+
+/*
+ * A timer that arms itself for what has passed runs once in a turn, and does not get in front of
+ * others.
+ */
+static void test_timer_for_now_in_a_timer(void **state) {
+	struct test *test = *state;
+	struct alarm first = {.test = test};
+	struct alarm second = {.test = test};
+	open_timer(test, &first, alarm_for_now);
+	open_timer(test, &second, alarm_for_now);
+	loop_timer_set(&test->loop, &first.timer, test->loop.now_ms - 2);
+	loop_timer_set(&test->loop, &second.timer, test->loop.now_ms - 1);
+	run_turn(test);
+	assert_int_equal(first.fired, 1);
+	assert_int_equal(second.fired, 1);
+	assert_true(first.timer.due_ms > test->loop.now_ms);
+	while(first.fired < 3 || second.fired < 3) {
+		run_turn(test);
+	}
+	loop_timer_cancel(&test->loop, &first.timer);
+	loop_timer_cancel(&test->loop, &second.timer);
+}
+
+struct burial {
+	struct deferred_free dead;
+	struct test *test;
+	unsigned freed;
+};
+
+static void bury_again(struct deferred_free *dead) {
+	struct burial *burial = container_of(dead, struct burial, dead);
+	if(++burial->freed < ENDLESS) {
+		loop_defer_free(&burial->test->loop, dead);
+	}
+}
+
+/* What is buried by something that is being freed waits for the end of the next turn. */
+static void test_burial_while_freeing(void **state) {
+	struct test *test = *state;
+	struct burial burial = {.dead.free = bury_again, .test = test};
+	loop_defer_free(&test->loop, &burial.dead);
+	run_turn(test);
+	assert_int_equal(burial.freed, 1);
+	run_turn(test);
+	assert_int_equal(burial.freed, 2);
+	burial.freed = ENDLESS;
+	run_turn(test);
 }
 
 /* Without anything else the loop sleeps until a timer is due, never less. */
@@ -269,7 +329,10 @@ static void test_timer_in_the_future(void **state) {
 	assert_true(test->loop.now_ms >= start_ms + 9);
 }
 
-/* Opening reserves the place, so arming any number of open timers allocates nothing and cannot fail. */
+/*
+ * Opening reserves the place, so arming any number of open timers allocates nothing and cannot
+ * fail.
+ */
 static void test_arming_allocates_nothing(void **state) {
 	struct test *test = *state;
 	static struct alarm alarms[TIMERS];
@@ -277,19 +340,19 @@ static void test_arming_allocates_nothing(void **state) {
 		alarms[i] = (struct alarm){.test = test};
 		open_timer(test, &alarms[i], alarm_run);
 	}
-	struct ev_timer **heap = test->loop.heap;
-	assert_int_equal(test->loop.timers_open, TIMERS);
-	assert_true(test->loop.heap_cap > TIMERS);
+	struct ev_timer **heap = test->loop.timers.heap;
+	assert_int_equal(test->loop.timers.open, TIMERS);
+	assert_true(test->loop.timers.cap > TIMERS);
 	for(size_t i = 0; i < TIMERS; i++) {
 		loop_timer_set(&test->loop, &alarms[i].timer, test->loop.now_ms + 1000 + i);
 	}
-	assert_ptr_equal(test->loop.heap, heap);
+	assert_ptr_equal(test->loop.timers.heap, heap);
 	for(size_t i = 0; i < TIMERS; i++) {
 		loop_timer_close(&test->loop, &alarms[i].timer);
 		loop_timer_close(&test->loop, &alarms[i].timer);
 	}
-	assert_int_equal(test->loop.timers, 0);
-	assert_int_equal(test->loop.timers_open, 0);
+	assert_int_equal(test->loop.timers.armed, 0);
+	assert_int_equal(test->loop.timers.open, 0);
 }
 
 struct chore {
@@ -331,7 +394,7 @@ static void test_cancelling_an_idle_timer(void **state) {
 	struct alarm alarm = {0};
 	open_timer(test, &alarm, alarm_run);
 	loop_timer_cancel(&test->loop, &alarm.timer);
-	assert_int_equal(test->loop.timers, 0);
+	assert_int_equal(test->loop.timers.armed, 0);
 }
 
 /* ---- readiness and the run queue ---- */
@@ -357,8 +420,8 @@ static void test_ready_ios_take_turns(void **state) {
 }
 
 /*
- * Of those that take long a few run in each turn, behind the others and in turn among themselves; who is not heavy
- * any more is one of the others.
+ * Of those that take long a few run in each turn, behind the others and in turn among themselves;
+ * who is not heavy any more is one of the others.
  */
 static void test_heavy_ios_share_a_turn(void **state) {
 	struct test *test = *state;
@@ -386,7 +449,10 @@ static void test_heavy_ios_share_a_turn(void **state) {
 	assert_string_equal(test->trace, "hcgfab");
 }
 
-/* One that makes itself light runs the next time with the others; the loop does not sleep on heavy ones. */
+/*
+ * One that makes itself light runs the next time with the others; the loop does not sleep on heavy
+ * ones.
+ */
 static void become_light(struct probe *probe) {
 	loop_set_low_priority(&probe->test->loop, &probe->io, false);
 }
@@ -421,7 +487,9 @@ static void test_used_up_until_something_new_comes(void **state) {
 	assert_int_equal(a->calls, 2);
 }
 
-/* Pausing loses nothing: what came meanwhile is known, and resuming needs no event of the kernel. */
+/*
+ * Pausing loses nothing: what came meanwhile is known, and resuming needs no event of the kernel.
+ */
 static void test_pause_and_resume(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, drain);
@@ -460,7 +528,9 @@ static void wake_and_bury(struct probe *probe) {
 	loop_defer_free(&probe->test->loop, &probe->dead);
 }
 
-/* A turn is: events, timers, the dead list. What an event makes runnable waits for the next turn. */
+/*
+ * A turn is: events, timers, the dead list. What an event makes runnable waits for the next turn.
+ */
 static void test_order_of_a_turn(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, wake_and_bury);
@@ -550,7 +620,10 @@ static void close_partner(struct probe *probe) {
 	assert_int_equal(test->freed, 0);
 }
 
-/* Both have an event in the same batch; whichever runs first closes the other, which then must not run. */
+/*
+ * Both have an event in the same batch; whichever runs first closes the other, which then must not
+ * run.
+ */
 static void test_close_of_another_in_the_batch(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, close_partner);
@@ -598,7 +671,10 @@ static void close_and_reuse(struct probe *probe) {
 	probe->act = drain;
 }
 
-/* The number of a closed descriptor is given out again at once: its old events are not the new one's. */
+/*
+ * The number of a closed descriptor is given out again at once: its old events are not the new
+ * one's.
+ */
 static void test_number_reused_in_the_batch(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, close_and_reuse);
@@ -708,7 +784,9 @@ static void test_hang_up_that_nobody_wants(void **state) {
 	assert_string_equal(test->trace, "ll");
 }
 
-/* Level-triggered: a reader that leaves something is asked again, and need not say what is used up. */
+/*
+ * Level-triggered: a reader that leaves something is asked again, and need not say what is used up.
+ */
 static void test_foreign_descriptor(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, NULL);
@@ -775,8 +853,7 @@ static void test_descriptor_that_cannot_be_waited_for(void **state) {
 	assert_true(file >= 0);
 	assert_int_equal(loop_add(&test->loop, &probe.io, -1, 0, LOOP_IN, probe_run), -EBADF);
 	assert_int_equal(loop_add(&test->loop, &probe.io, file, 0, LOOP_IN, probe_run), -EPERM);
-	assert_int_equal(
-		loop_add_level(&test->loop, &probe.io, file, LOOP_IN, probe_run), -EPERM);
+	assert_int_equal(loop_add_level(&test->loop, &probe.io, file, LOOP_IN, probe_run), -EPERM);
 	run_turn(test);
 	assert_int_equal(probe.calls, 0);
 	close(file);
@@ -808,6 +885,98 @@ static void test_signals(void **state) {
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+static unsigned storm;
+
+static void signal_returns(struct loop *loop, int number) {
+	signal_arrived(loop, number);
+	if(++storm < ENDLESS) {
+		raise(number);
+	}
+}
+
+/* Others have their turns between signals that never end. */
+static void test_signals_without_end(void **state) {
+	struct test *test = *state;
+	struct probe *probe = probe_new(test, NULL);
+	sigset_t set;
+	sigset_t before;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	assert_int_equal(loop_signals(&test->loop, &set, signal_returns), 0);
+	say(probe, "x");
+	storm = 0;
+	raise(SIGUSR1);
+	for(int i = 0; i < 4; i++) {
+		forget(test);
+		run_turn(test);
+		assert_int_equal(strlen(test->trace), 2);
+		assert_non_null(strchr(test->trace, '1'));
+		assert_non_null(strchr(test->trace, 'a'));
+	}
+	storm = ENDLESS;
+	run_turn(test);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+static void signal_counted(struct loop *loop, int number) {
+	struct test *test = container_of(loop, struct test, loop);
+	note(test, number == SIGRTMIN ? 'r' : '?');
+}
+
+/*
+ * Many of one kind wait: once in each turn is enough, until all are taken, though no further event
+ * comes.
+ */
+static void test_equal_signals(void **state) {
+	struct test *test = *state;
+	sigset_t set;
+	sigset_t before;
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	assert_int_equal(loop_signals(&test->loop, &set, signal_counted), 0);
+	for(int i = 0; i < 40; i++) {
+		raise(SIGRTMIN);
+	}
+	run_turn(test);
+	assert_string_equal(test->trace, "r");
+	for(int i = 0; i < 6; i++) {
+		run_turn(test);
+	}
+	assert_true(strlen(test->trace) < 6);
+	sigset_t pending;
+	sigpending(&pending);
+	assert_false(sigismember(&pending, SIGRTMIN));
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Only EAGAIN means that there are none. */
+static void test_signal_that_cannot_be_read(void **state) {
+	struct test *test = *state;
+	sigset_t set;
+	sigset_t before;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	assert_int_equal(loop_signals(&test->loop, &set, signal_arrived), 0);
+	run_turn(test);
+	int fd = test->loop.signal_io.fd;
+	int kept = dup(fd);
+	int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* reading it is EISDIR */
+	assert_true(kept >= 0 && folder >= 0);
+	raise(SIGUSR1);
+	assert_int_equal(dup2(folder, fd), fd);
+	run_turn(test);
+	assert_string_equal(test->trace, "");
+	assert_int_equal(dup2(kept, fd), fd);
+	run_turn(test);
+	assert_string_equal(test->trace, "1");
+	close(kept);
+	close(folder);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 /* ---- rings ---- */
 
 static void test_ring(void **unused) {
@@ -836,6 +1005,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		LOOP_TEST(test_timers_against_a_sorted_array),
 		LOOP_TEST(test_timer_cancels_another_that_is_due),
+		LOOP_TEST(test_timer_for_now_in_a_timer),
+		LOOP_TEST(test_burial_while_freeing),
 		LOOP_TEST(test_timer_in_the_future),
 		LOOP_TEST(test_cancelling_an_idle_timer),
 		LOOP_TEST(test_arming_allocates_nothing),
@@ -861,6 +1032,9 @@ int main(void) {
 		LOOP_TEST(test_foreign_descriptor_ends_in_its_call),
 		LOOP_TEST(test_descriptor_that_cannot_be_waited_for),
 		LOOP_TEST(test_signals),
+		LOOP_TEST(test_signals_without_end),
+		LOOP_TEST(test_equal_signals),
+		LOOP_TEST(test_signal_that_cannot_be_read),
 		cmocka_unit_test(test_ring),
 	};
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -11,6 +11,20 @@
 
 #define COUNT(table) (sizeof(table) / sizeof(*(table)))
 
+static int interruptions; /* so many reads end with EINTR (--wrap in the Makefile) */
+
+ssize_t __real_read(int fd, void *data, size_t cap);
+ssize_t __wrap_read(int fd, void *data, size_t cap);
+
+ssize_t __wrap_read(int fd, void *data, size_t cap) {
+	if(interruptions > 0) {
+		interruptions--;
+		errno = EINTR;
+		return -1;
+	}
+	return __real_read(fd, data, cap);
+}
+
 static struct passwords *parse(const char *text) {
 	struct guard guard = guard_new(text, strlen(text));
 	struct passwords *users = NULL;
@@ -102,6 +116,26 @@ static const struct {
 		"users:2: this user is already on an earlier line"},
 };
 
+static void test_interrupted_file(void **state) {
+	static const char text[] = "alice:" BCRYPT_Y "\n";
+	const char *base = getenv("TMPDIR");
+	char path[256];
+	char error[PASSWORDS_ERROR_MAX] = "";
+	struct passwords *users = NULL;
+	(void)state;
+	snprintf(path, sizeof(path), "%s/websocksy-unit-XXXXXX", base ? base : "/tmp");
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	interruptions = 3;
+	assert_int_equal(passwords_read(path, &users, error), 0);
+	assert_int_equal(interruptions, 0);
+	assert_true(passwords_has_user(users, "alice"));
+	passwords_free(users);
+	unlink(path);
+}
+
 static void test_bad_files(void **state) {
 	(void)state;
 	for(size_t i = 0; i < COUNT(bad_files); i++) {
@@ -153,6 +187,7 @@ static void test_no_text(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_interrupted_file),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_cut_file),
 		cmocka_unit_test(test_no_text),

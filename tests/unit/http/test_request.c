@@ -427,7 +427,7 @@ static enum request_result read_slowly(const char *input, size_t len, struct req
 	size_t head_len = 0;
 	struct request_error error;
 	enum request_result result = REQUEST_MORE;
-	alarm(60);
+	alarm(600);
 	for(size_t have = 1; have <= len && result == REQUEST_MORE; have++) {
 		result = request_parse(input, have, &scanned, request, &head_len, &error);
 	}
