@@ -138,8 +138,8 @@ unit: $(unit_programs)
 # Library calls that a test makes fail.
 $(out)/unit/network/test_tls: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
 $(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=getsockname
-$(out)/unit/http/test_auth $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=read
-$(out)/unit/http/test_web: ldflags += -Wl,--wrap=syscall
+$(out)/unit/http/test_passwords $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=read
+$(out)/unit/http/test_site: ldflags += -Wl,--wrap=syscall
 -include $(unit_programs:=.d)
 
 # The fast checks. These targets are never made, so that each `make check` runs all programs.
