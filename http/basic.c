@@ -17,7 +17,6 @@
 
 #include <nettle/base64.h>
 
-/* RFC 7617, section 2: neither has control characters. */
 bool basic_is_text(const char *text, size_t len) {
 	for(size_t i = 0; i < len; i++) {
 		if(text_is_control(text[i])) {
@@ -27,7 +26,7 @@ bool basic_is_text(const char *text, size_t len) {
 	return utf8_valid((const uint8_t *)text, len);
 }
 
-/* The decoder forgives white space; the grammar (token68) does not. */
+/* The decoder would ignore white space, which the grammar (token68) does not allow. */
 static bool is_base64(const char *text, size_t len) {
 	size_t padding = 0;
 	while(padding < len && padding < 2 && text[len - 1 - padding] == '=') {
@@ -41,7 +40,7 @@ static bool is_base64(const char *text, size_t len) {
 	return len > 0;
 }
 
-/* The name ends at the first colon; the password may have others. */
+/* The user name ends at the first colon; the password may contain colons. */
 static int split_credentials(const char *text, size_t len, struct basic_credentials *out) {
 	const char *colon = memchr(text, ':', len);
 	if(!colon) {
@@ -69,16 +68,16 @@ int basic_parse(const char *value, size_t len, struct basic_credentials *out) {
 		value[scheme_len] != ' ') {
 		return -EPROTONOSUPPORT;
 	}
-	size_t at = scheme_len;
-	while(at < len && value[at] == ' ') {
-		at++;
+	size_t i = scheme_len;
+	while(i < len && value[i] == ' ') {
+		i++;
 	}
-	if(len - at > BASE64_ENCODE_RAW_LENGTH(sizeof(*out)) || !is_base64(value + at, len - at)) {
+	if(len - i > BASE64_ENCODE_RAW_LENGTH(sizeof(*out)) || !is_base64(value + i, len - i)) {
 		return -EINVAL;
 	}
 	base64_decode_init(&ctx);
 	int result = -EINVAL;
-	if(base64_decode_update(&ctx, &text_len, text, len - at, value + at) &&
+	if(base64_decode_update(&ctx, &text_len, text, len - i, value + i) &&
 		base64_decode_final(&ctx)) {
 		result = split_credentials((const char *)text, text_len, out);
 	}

@@ -16,13 +16,16 @@ struct basic_credentials {
 };
 
 /*
- * Parses the value of an Authorization field (RFC 7617, section 2). 0, -EPROTONOSUPPORT for another scheme,
- * -EINVAL if it is malformed: invalid base64, a missing colon, invalid UTF-8, control characters, too long.
- * basic_wipe() afterwards in any case.
+ * Parses the value of an Authorization field (RFC 7617, section 2). 0, -EPROTONOSUPPORT for another
+ * scheme, -EINVAL if it is malformed: invalid base64, a missing colon, invalid UTF-8, control
+ * characters, too long. basic_wipe() afterwards in any case.
  */
 int basic_parse(const char *value, size_t len, struct basic_credentials *out);
 void basic_wipe(struct basic_credentials *credentials);
 
-/* Is this UTF-8 without control characters, as RFC 7617, section 2 demands of user names and passwords? */
+/*
+ * Is this UTF-8 without control characters, as RFC 7617, section 2 demands of user names and
+ * passwords?
+ */
 bool basic_is_text(const char *text, size_t len);
 #endif

@@ -18,9 +18,9 @@ static const char months[12][4] = {
 	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 void date_format(char out[DATE_CAP], int64_t seconds) {
-	/* Not strftime: its names follow the locale. */
+	/* Not strftime(3), whose names depend on the locale. */
 	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	const int64_t last = 253402300799; /* the year 9999: the format has room for four digits */
+	const int64_t last = 253402300799; /* in the year 9999; the format has four digits */
 	time_t when = (time_t)(seconds < 0 ? 0 : seconds > last ? last : seconds);
 	struct tm tm;
 	gmtime_r(&when, &tm);
@@ -30,18 +30,18 @@ void date_format(char out[DATE_CAP], int64_t seconds) {
 		(unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
 }
 
-/* The three forms of RFC 9110, 5.6.7; small letters are the fields that take_field() knows. */
+/* The three forms of RFC 9110, 5.6.7; lower-case letters are the fields of take_field(). */
 static const char *const date_forms[] = {
 	"w, d m y h:i:s GMT", "w, d-m-c h:i:s GMT", "w m e h:i:s y"};
 
 /* Takes exactly `count` digits off the front. */
 static bool take_digits(struct slice *text, size_t count, int *out) {
 	*out = 0;
-	for(size_t at = 0; at < count; at++) {
-		if(at == text->len || !text_is_digit(text->at[at])) {
+	for(size_t i = 0; i < count; i++) {
+		if(i == text->len || !text_is_digit(text->at[i])) {
 			return false;
 		}
-		*out = *out * 10 + (text->at[at] - '0');
+		*out = *out * 10 + (text->at[i] - '0');
 	}
 	*text = text_skip(*text, count);
 	return true;
@@ -57,7 +57,7 @@ static bool take_month(struct slice *text, int *out) {
 	return false;
 }
 
-/* The weekday says nothing that the date does not. */
+/* The name of the weekday is redundant. */
 static bool skip_letters(struct slice *text) {
 	size_t len = 0;
 	while(len < text->len && text_is_alphanumeric(text->at[len])) {
@@ -88,7 +88,7 @@ static bool take_field(struct slice *text, char field, int64_t now, struct tm *t
 		return skip_letters(text);
 	case 'd':
 		return take_digits(text, 2, &tm->tm_mday);
-	case 'e': /* filled with a blank */
+	case 'e': /* padded with a space */
 		return take_digits(text, text_take_char(text, ' ') ? 1 : 2, &tm->tm_mday);
 	case 'm':
 		return take_month(text, &tm->tm_mon);
@@ -120,10 +120,10 @@ static bool read_form(struct slice text, const char *form, int64_t now, struct t
 int date_parse(struct slice text, int64_t now, int64_t *out) {
 	struct tm tm;
 	bool found = false;
-	for(size_t at = 0; !found && at < sizeof(date_forms) / sizeof(*date_forms); at++) {
-		found = read_form(text, date_forms[at], now, &tm);
+	for(size_t i = 0; !found && i < sizeof(date_forms) / sizeof(*date_forms); i++) {
+		found = read_form(text, date_forms[i], now, &tm);
 	}
-	/* A leap second is the first of the next minute. */
+	/* A leap second becomes the first second of the next minute. */
 	if(!found || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_year < 1900 || tm.tm_hour > 23 ||
 		tm.tm_min > 59 || tm.tm_sec > 60) {
 		return -EINVAL;

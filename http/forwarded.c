@@ -3,7 +3,8 @@
  * The client's address as trusted reverse proxies give it in header fields.
  *
  * Must not know: requests, connections, which networks are trusted.
- * Invariant: an element to the left of one that was not appended by a trusted reverse proxy is never used.
+ * Invariant: an element to the left of one that was not appended by a trusted reverse proxy is
+ * never used.
  * Implements RFC 7239 sections 4 and 6.
  */
 #include "http/forwarded.h"
@@ -22,7 +23,7 @@ const char *forwarded_field_name(enum forwarded_field field) {
 	return names[field];
 }
 
-/* Takes what is in front of the first semicolon outside of quotes off the front of `*rest`. */
+/* Takes the part in front of the first semicolon outside of quotes off the front of `*rest`. */
 static struct slice take_pair(struct slice *rest) {
 	struct slice pair = {rest->at, 0};
 	bool quoted = false;
@@ -39,38 +40,39 @@ static struct slice take_pair(struct slice *rest) {
 }
 
 /*
- * Takes what is behind the last comma off the end of `*rest`. Read from its end, where trusted proxies have written,
- * so that a quote that a client left open in front of that hides nothing.
+ * Takes the part behind the last comma off the end of `*rest`. It is read backwards from the end,
+ * which trusted reverse proxies have written, so that an unbalanced quote that a client has sent
+ * cannot hide it.
  */
 static struct slice take_last(struct slice *rest, bool quotes) {
-	size_t at = rest->len;
+	size_t i = rest->len;
 	bool quoted = false;
-	while(at > 0 && (quoted || rest->at[at - 1] != ',')) {
-		bool escaped = quoted && at > 1 && rest->at[at - 2] == '\\';
-		if(quotes && rest->at[at - 1] == '"' && !escaped) {
+	while(i > 0 && (quoted || rest->at[i - 1] != ',')) {
+		bool escaped = quoted && i > 1 && rest->at[i - 2] == '\\';
+		if(quotes && rest->at[i - 1] == '"' && !escaped) {
 			quoted = !quoted;
 		}
-		at--;
+		i--;
 	}
-	struct slice element = text_skip(*rest, at);
-	rest->len = at > 0 ? at - 1 : 0;
+	struct slice element = text_skip(*rest, i);
+	rest->len = i > 0 ? i - 1 : 0;
 	return text_trim(element);
 }
 
-/* RFC 7239, 6.2 and 6.3: what a proxy calls itself to tell nothing. */
+/* An obfuscated identifier or port: RFC 7239, 6.2 and 6.3. */
 static bool is_obfuscated(struct slice text) {
 	if(text.len < 2 || text.at[0] != '_') {
 		return false;
 	}
-	for(size_t at = 1; at < text.len; at++) {
-		if(!text_is_alphanumeric(text.at[at]) && !text_is_one_of(text.at[at], "._-")) {
+	for(size_t i = 1; i < text.len; i++) {
+		if(!text_is_alphanumeric(text.at[i]) && !text_is_one_of(text.at[i], "._-")) {
 			return false;
 		}
 	}
 	return true;
 }
 
-/* What may stand behind a node's colon: a port, or a name for one. */
+/* The part behind the colon of a node: a port or an obfuscated one. */
 static bool read_node_port(struct slice text, union address *address) {
 	uint16_t port = 0;
 	if(!is_obfuscated(text) && address_parse_port(text, &port)) {
@@ -81,8 +83,9 @@ static bool read_node_port(struct slice text, union address *address) {
 }
 
 /*
- * RFC 7239, section 6: "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]", "[2001:db8::1]:80", "unknown", "_name"; the
- * older fields have IPv6 without brackets, too, and nginx calls a client on a Unix socket "unix:".
+ * RFC 7239, section 6: "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]", "[2001:db8::1]:80", "unknown",
+ * "_name". `bare`: the older fields also have IPv6 without brackets, and nginx writes "unix:" for
+ * clients on Unix sockets.
  */
 static enum forwarded_claim read_node(struct slice text, bool bare, union address *out) {
 	const char *close =
@@ -118,7 +121,10 @@ static enum forwarded_claim read_node(struct slice text, bool bare, union addres
 	return hidden ? FORWARDED_CLAIM_HIDDEN : FORWARDED_CLAIM_ADDRESS;
 }
 
-/* A token, or a quoted string without its quotes; no node needs an escape, so one with any is refused. */
+/*
+ * A token, or the content of a quoted string; nodes need no escapes, so strings with quotes inside
+ * are malformed.
+ */
 static bool read_value(struct slice text, struct slice *out) {
 	*out = text;
 	if(text.len < 2 || text.at[0] != '"') {
@@ -128,7 +134,7 @@ static bool read_value(struct slice text, struct slice *out) {
 	return text.at[text.len - 1] == '"' && !memchr(out->at, '"', out->len);
 }
 
-/* One element of Forwarded: parameters of which `for` counts; RFC 7239, section 4. */
+/* One element of Forwarded: parameters, of which only `for` is used (RFC 7239, section 4). */
 static enum forwarded_claim read_forwarded(struct slice element, union address *out) {
 	enum forwarded_claim claim = FORWARDED_CLAIM_HIDDEN;
 	bool found = false;
@@ -154,7 +160,7 @@ static enum forwarded_claim read_forwarded(struct slice element, union address *
 	return claim;
 }
 
-/* The caller goes from the last element to the first: up to the one that is no trusted proxy. */
+/* Called for the elements from the last to the first, until one is not a trusted reverse proxy. */
 static void chain_take(struct forwarded_chain *chain, enum forwarded_claim claim,
 	const union address *address, struct cidr_list trusted) {
 	chain->claim = claim;
@@ -167,7 +173,7 @@ void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field fie
 	const char *value, size_t len, struct cidr_list trusted) {
 	struct slice rest = {value, len};
 	if(field == FORWARDED_X_REAL_IP && chain->claim != FORWARDED_CLAIM_NONE) {
-		/* It is no list: of two nobody knows which one the proxy wrote. */
+		/* Not a list: which of two values the proxy has written is unknown. */
 		*chain = (struct forwarded_chain){.claim = FORWARDED_CLAIM_BAD, .settled = true};
 		return;
 	}
@@ -187,30 +193,30 @@ void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field fie
 	}
 }
 
-/* Does it name a trusted proxy, and thus nobody in particular? */
+/* Is the result a trusted reverse proxy, which does not identify a client? */
 static bool is_weak(const struct forwarded_chain *chain, struct cidr_list trusted) {
 	return chain->claim == FORWARDED_CLAIM_ADDRESS &&
 		cidr_list_contains(trusted, &chain->address.any);
 }
 
-bool forwarded_chain_join(
-	struct forwarded_chain *all, const struct forwarded_chain *told, struct cidr_list trusted) {
-	if(told->claim == FORWARDED_CLAIM_NONE || all->claim == FORWARDED_CLAIM_BAD ||
+bool forwarded_chain_join(struct forwarded_chain *all, const struct forwarded_chain *found,
+	struct cidr_list trusted) {
+	if(found->claim == FORWARDED_CLAIM_NONE || all->claim == FORWARDED_CLAIM_BAD ||
 		all->claim == FORWARDED_CLAIM_DISPUTED) {
 		return false;
 	}
-	if(all->claim == FORWARDED_CLAIM_NONE || told->claim == FORWARDED_CLAIM_BAD) {
-		*all = *told;
+	if(all->claim == FORWARDED_CLAIM_NONE || found->claim == FORWARDED_CLAIM_BAD) {
+		*all = *found;
 		return true;
 	}
-	if(is_weak(told, trusted)) {
+	if(is_weak(found, trusted)) {
 		return false;
 	}
 	if(is_weak(all, trusted)) {
-		*all = *told;
+		*all = *found;
 		return true;
 	}
-	if(all->claim == told->claim && address_same_host(&all->address, &told->address)) {
+	if(all->claim == found->claim && address_same_host(&all->address, &found->address)) {
 		return false;
 	}
 	all->claim = FORWARDED_CLAIM_DISPUTED;

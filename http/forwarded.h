@@ -18,39 +18,41 @@ enum forwarded_field {
 	FORWARDED_FIELDS
 };
 
-/* The name of a field; static. */
+/* The name of the header field, static. */
 const char *forwarded_field_name(enum forwarded_field field);
 
 enum forwarded_claim {
-	FORWARDED_CLAIM_NONE, /* nothing was claimed: there were only empty elements */
+	FORWARDED_CLAIM_NONE, /* no field, or only empty elements */
 	FORWARDED_CLAIM_ADDRESS,
-	FORWARDED_CLAIM_HIDDEN, /* "unknown" or a name of RFC 7239, 6.3: valid, but no address */
+	FORWARDED_CLAIM_HIDDEN, /* "unknown" or an obfuscated identifier: valid, but not an address */
 	FORWARDED_CLAIM_BAD, /* malformed */
-	FORWARDED_CLAIM_DISPUTED /* fields of two kinds name different clients */
+	FORWARDED_CLAIM_DISPUTED /* fields of two kinds contradict each other */
 };
 
-/* The outcome so far; zero at first. */
+/* The result so far; zero at first. */
 struct forwarded_chain {
 	enum forwarded_claim claim;
 	union address address;
-	bool settled; /* what comes in front does not matter */
+	bool settled; /* elements further left do not matter */
 };
 
 /*
- * Adds the value of one field; the lines of a request from the last one to the first. Each proxy appends whom it
- * saw, so what counts is the last element that is no trusted proxy itself, and the first one if all are:
- * everything in front of it may be invented. An element that cannot be read is not trusted.
+ * Evaluates the value of one field; the lines of a request are passed from the last one to the
+ * first. Each proxy appends the address that connected to it, so the result is the last element
+ * that is not a trusted reverse proxy itself, or the first one if all are: elements further left
+ * may be spoofed. A malformed element is not trusted.
  */
 void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field field,
 	const char *value, size_t len, struct cidr_list trusted);
 
 /*
- * Joins what one kind of field has come to with what those before it have, in the order of enum forwarded_field. Many
- * proxies write one kind and pass on the others as the client has sent them, so a client must not choose which
- * one counts: those that name a client have to name the same. One that names a trusted proxy gives way, as a
- * proxy may tell its next neighbour in one field and the whole chain in another. True: `*all` is now what `*told`
- * is, or it is BAD or DISPUTED because of it.
+ * Combines the result of one kind of field, `found`, with that of the kinds before it, in the order
+ * of enum forwarded_field. Many proxies write one kind and pass the others on as the client sent
+ * them, so a client must not be able to choose the kind that is used: all that contain a client
+ * have to agree. A trusted reverse proxy as the result yields to any other address, since a proxy
+ * may write only its neighbour to one field and the whole chain to another. True: `*all` was
+ * replaced by `*found`, or is BAD or DISPUTED because of it.
  */
 bool forwarded_chain_join(
-	struct forwarded_chain *all, const struct forwarded_chain *told, struct cidr_list trusted);
+	struct forwarded_chain *all, const struct forwarded_chain *found, struct cidr_list trusted);
 #endif

@@ -63,9 +63,9 @@ static const struct {
 const char *mime_type(const char *path) {
 	const char *name = strrchr(path, '/');
 	const char *dot = strrchr(name ? name : path, '.');
-	for(size_t at = 0; dot && at < sizeof(types) / sizeof(*types); at++) {
-		if(strcasecmp(dot + 1, types[at].extension) == 0) {
-			return types[at].type;
+	for(size_t i = 0; dot && i < sizeof(types) / sizeof(*types); i++) {
+		if(strcasecmp(dot + 1, types[i].extension) == 0) {
+			return types[i].type;
 		}
 	}
 	return "application/octet-stream";

@@ -5,6 +5,8 @@
 #ifndef WEBSOCKSY_MIME_H
 #define WEBSOCKSY_MIME_H
 
-/* The media type of the file at `path`; "application/octet-stream" for unknown extensions. Static. */
+/*
+ * The media type of the file at `path`; "application/octet-stream" for unknown extensions. Static.
+ */
 const char *mime_type(const char *path);
 #endif

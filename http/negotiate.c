@@ -2,11 +2,9 @@
  *
  * Preconditions, ranges and content codings of requests for files.
  *
- * Must not know: where files come from, how an answer is written.
- * Invariant: what a field says that is malformed is as if the field were not there, so that the
- * worst that a bad request gets is the whole file.
- *
- * RFC 9110, sections 8.8.3.2, 12.4.2, 12.5.3, 13.1.1 to 13.1.5, 13.2.2, 14.1.2 and 14.2.
+ * Must not know: where files come from, how a response is formatted.
+ * Invariant: a malformed field is ignored, so that the response is the whole file at worst.
+ * Implements RFC 9110 sections 8.8.3.2, 12.4.2, 12.5.3, 13.1.1 to 13.1.5, 13.2.2, 14.1.2 and 14.2.
  */
 #include "http/negotiate.h"
 
@@ -17,7 +15,7 @@
 
 #define QUALITY_ONE 1000
 
-/* The value of a field that is there once. */
+/* The value of a field; false unless it is present exactly once. */
 static bool single_value(const struct request *request, const char *name, struct slice *out) {
 	const struct request_header *header = request_find_header(request, name, 0);
 	if(!header || request_find_header(request, name, 1)) {
@@ -29,11 +27,13 @@ static bool single_value(const struct request *request, const char *name, struct
 
 /* ---- conditions ---- */
 
-/* Does any field `name` hold the file's tag? `weak`: "W/" does not matter (RFC 9110, 8.8.3.2). */
+/*
+ * Does any field called `name` list the entity tag? `weak`: by weak comparison (RFC 9110, 8.8.3.2).
+ */
 static bool names_etag(
 	const struct request *request, const char *name, const char *etag, bool weak) {
 	const struct request_header *header;
-	for(size_t at = 0; (header = request_find_header(request, name, at)); at++) {
+	for(size_t i = 0; (header = request_find_header(request, name, i)); i++) {
 		struct slice list = header->value;
 		struct slice element;
 		while(request_next_element(&list, &element)) {
@@ -48,8 +48,11 @@ static bool names_etag(
 	return false;
 }
 
-/* Is the file what the client demands it to be? RFC 9110, 13.2.2: a tag takes precedence over a date. */
-static bool is_as_demanded(const struct request *request, const struct negotiate_file *file) {
+/*
+ * Do If-Match and If-Unmodified-Since hold? The tag takes precedence over the date (RFC 9110,
+ * 13.2.2).
+ */
+static bool precondition_holds(const struct request *request, const struct negotiate_file *file) {
 	struct slice value;
 	int64_t since;
 	if(request_find_header(request, "If-Match", 0)) {
@@ -59,8 +62,8 @@ static bool is_as_demanded(const struct request *request, const struct negotiate
 		date_parse(value, file->now, &since) < 0 || file->modified <= since;
 }
 
-/* The same for what the client has already. */
-static bool is_known(const struct request *request, const struct negotiate_file *file) {
+/* Does the client have the current version, according to If-None-Match or If-Modified-Since? */
+static bool is_not_modified(const struct request *request, const struct negotiate_file *file) {
 	struct slice value;
 	int64_t since;
 	if(request_find_header(request, "If-None-Match", 0)) {
@@ -73,8 +76,8 @@ static bool is_known(const struct request *request, const struct negotiate_file 
 /* ---- ranges ---- */
 
 /*
- * Does If-Range, if it is there, mean this very state of the file? A date does so only if the file
- * cannot have changed twice within it (RFC 9110, 8.8.2.2).
+ * Does If-Range, if present, match the file? A date matches only if it is a strong validator: the
+ * file cannot have changed again within the same second (RFC 9110, 8.8.2.2).
  */
 static bool range_applies(const struct request *request, const struct negotiate_file *file) {
 	struct slice value;
@@ -91,7 +94,7 @@ static bool range_applies(const struct request *request, const struct negotiate_
 	return text_is(value, file->etag);
 }
 
-/* Takes a number off the front; what is too large for the type is as large as it goes. */
+/* Takes a number off the front; numbers above the maximum become the maximum. */
 static bool take_number(struct slice *text, uint64_t *out) {
 	size_t len = 0;
 	*out = 0;
@@ -162,10 +165,10 @@ static unsigned find_range(const struct request *request, const struct negotiate
 unsigned negotiate_status(const struct request *request, const struct negotiate_file *file,
 	struct negotiate_range *range) {
 	*range = (struct negotiate_range){.first = 0, .len = file->size};
-	if(!is_as_demanded(request, file)) {
+	if(!precondition_holds(request, file)) {
 		return 412;
 	}
-	if(is_known(request, file)) {
+	if(is_not_modified(request, file)) {
 		return 304;
 	}
 	return request_method_is(request, "GET") ? find_range(request, file, range) : 200;
@@ -173,27 +176,27 @@ unsigned negotiate_status(const struct request *request, const struct negotiate_
 
 /* ---- content codings ---- */
 
-/* "0", "0.5", "1.000" in thousandths; 0 for what is malformed. */
+/* "0", "0.5", "1.000" in thousandths; 0 if it is malformed. */
 static unsigned read_quality(struct slice text) {
 	unsigned value = 0;
 	unsigned unit = QUALITY_ONE;
 	if(text.len == 0 || text.len > 5 || (text.len > 1 && text.at[1] != '.')) {
 		return 0;
 	}
-	for(size_t at = 0; at < text.len; at++) {
-		if(at == 1) {
+	for(size_t i = 0; i < text.len; i++) {
+		if(i == 1) {
 			continue;
 		}
-		if(!text_is_digit(text.at[at])) {
+		if(!text_is_digit(text.at[i])) {
 			return 0;
 		}
-		value += unit * (unsigned)(text.at[at] - '0');
+		value += unit * (unsigned)(text.at[i] - '0');
 		unit /= 10;
 	}
 	return value <= QUALITY_ONE ? value : 0;
 }
 
-/* Cuts ";q=..." off an element; the quality that it names, or 1. */
+/* Removes ";q=..." from an element and returns the quality value; 1 if there is none. */
 static unsigned take_quality(struct slice *element) {
 	struct slice name;
 	if(!text_split(element, ';', &name)) {
@@ -208,7 +211,7 @@ unsigned negotiate_quality(const struct request *request, const char *coding) {
 	const struct request_header *header;
 	bool is_identity = strcmp(coding, "identity") == 0;
 	unsigned others = is_identity ? 1 : 0;
-	for(size_t at = 0; (header = request_find_header(request, "Accept-Encoding", at)); at++) {
+	for(size_t i = 0; (header = request_find_header(request, "Accept-Encoding", i)); i++) {
 		struct slice list = header->value;
 		struct slice element;
 		while(request_next_element(&list, &element)) {

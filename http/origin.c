@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Which Origin values are allowed: parsing of the patterns, and the comparison.
+ * Patterns of allowed origins, and their comparison with Origin header fields.
  *
  * Must not know: requests, connections, what follows from a mismatch.
- * Invariants: an Origin value is compared only after the whole of it has been read as
- * scheme://host[:port]; whatever is left over (path, user name, a second origin, white space) makes
- * it match nothing. Host names are compared label by label, never as plain suffixes.
- *
- * RFC 6454, sections 4 to 6; RFC 6455, section 10.2; RFC 3986, section 3.2.2.
+ * Invariants: an Origin value is compared only after all of it has been parsed as
+ * scheme://host[:port]; anything else (path, user name, a second origin, white space) matches
+ * nothing. Host names are compared by whole labels, never as plain suffixes.
+ * Implements RFC 6454, sections 4 to 6; RFC 6455, section 10.2; RFC 3986, section 3.2.2.
  */
 #include "http/origin.h"
 
@@ -19,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* scheme://host[:port], taken apart. */
+/* The parts of scheme://host[:port]. */
 struct origin_parts {
 	struct slice scheme;
 	struct slice host;
@@ -36,11 +35,11 @@ static const struct {
 	{"wss", 443},
 };
 
-/* 0: not known. */
+/* 0: unknown scheme. */
 static unsigned default_port(struct slice scheme) {
-	for(size_t at = 0; at < sizeof(default_ports) / sizeof(*default_ports); at++) {
-		if(text_equal_nocase(scheme, text_slice(default_ports[at].scheme))) {
-			return default_ports[at].port;
+	for(size_t i = 0; i < sizeof(default_ports) / sizeof(*default_ports); i++) {
+		if(text_equal_nocase(scheme, text_slice(default_ports[i].scheme))) {
+			return default_ports[i].port;
 		}
 	}
 	return 0;
@@ -81,13 +80,15 @@ static bool take_ip6(struct slice *text, struct slice *host) {
 	return true;
 }
 
-/* Labels of letters, digits, '-' and '_'; one dot may end the last (a name of its own, as in
- * browsers). */
+/*
+ * Labels of letters, digits, '-' and '_'. The last may end in a dot, which makes it a different
+ * name, as in browsers.
+ */
 static bool take_name(struct slice *text, struct slice *host) {
 	size_t len = 0;
 	size_t label = 0;
 	if(text->len == 0) {
-		return false; /* there may be no memory behind an absent Host */
+		return false; /* `at` may be NULL */
 	}
 	for(; len < text->len; len++) {
 		char c = text->at[len];
@@ -136,7 +137,7 @@ static bool read_origin(struct slice text, struct origin_parts *parts) {
 	return true;
 }
 
-/* Different spellings of one IPv6 address are one host. */
+/* IPv6 addresses are equal in any notation. */
 static bool is_same_host(struct slice a, struct slice b) {
 	union address first;
 	union address second;
@@ -146,7 +147,7 @@ static bool is_same_host(struct slice a, struct slice b) {
 	return text_equal_nocase(a, b);
 }
 
-/* The dot has to be there: evilexample.com is not below example.com. */
+/* At a dot: evilexample.com is not a subdomain of example.com. */
 static bool is_below(struct slice host, struct slice parent) {
 	if(host.len < parent.len + 2 || host.at[host.len - parent.len - 1] != '.') {
 		return false;
@@ -156,14 +157,14 @@ static bool is_below(struct slice host, struct slice parent) {
 }
 
 /*
- * Does the origin's host and port equal the request's own? Only schemes with a known port can be
- * the same as what the browser loaded the page from; an extension may carry any name.
+ * Are the origin's host and port those of the request itself? Only schemes with a default port can
+ * be the origin of a web page; browser extensions may have any host name.
  */
 static bool is_own_host(const struct origin_parts *origin, struct slice host) {
 	struct origin_parts own;
 	unsigned assumed = default_port(origin->scheme);
 	if(host.len > 0 && host.at[host.len - 1] == ':') {
-		host.len--; /* an empty port is no port (RFC 3986, 3.2.3) */
+		host.len--; /* an empty port is valid (RFC 3986, 3.2.3) */
 	}
 	if(assumed == 0 || !read_authority(host, &own)) {
 		return false;
@@ -180,7 +181,7 @@ static char *copy_lower(struct slice text) {
 	return copy;
 }
 
-static int respond_error(const char **error, const char *message) {
+static int reject(const char **error, const char *message) {
 	*error = message;
 	return -EINVAL;
 }
@@ -206,27 +207,27 @@ static int parse_host(
 		text = text_skip(text, 2);
 		rest = text;
 		if(text.len > 0 && text.at[0] == '[') {
-			return respond_error(error, "an IP address has no subdomains");
+			return reject(error, "an IP address has no subdomains");
 		}
 	}
 	if(!take_host(&rest, &parts->host)) {
-		return respond_error(error,
+		return reject(error,
 			"the host must be a name (international ones as xn--...), an IPv4 "
 			"address or an IPv6 address in brackets");
 	}
 	if(rest.len > 0 && rest.at[0] == '/') {
-		return respond_error(error,
+		return reject(error,
 			"an origin ends after host and port: leave out the slash and what follows");
 	}
 	if(rest.len > 0 && rest.at[0] == '*') {
-		return respond_error(error,
+		return reject(error,
 			"an asterisk stands only for subdomains, as in https://*.example.com");
 	}
 	if(rest.len > 0 && rest.at[0] != ':') {
-		return respond_error(error, "the host holds a character that no host name has");
+		return reject(error, "the host contains an invalid character");
 	}
 	if(!read_authority(text, parts)) {
-		return respond_error(error, "the port must be a number from 1 to 65535");
+		return reject(error, "the port must be a number from 1 to 65535");
 	}
 	return 0;
 }
@@ -241,7 +242,7 @@ int origin_parse(const char *text, struct origin *out, const char **error) {
 		return 0;
 	}
 	if(!take_scheme(&rest, &parts.scheme)) {
-		return respond_error(error,
+		return reject(error,
 			"expected scheme://host[:port], scheme://*.host[:port], same or null");
 	}
 	int result = parse_host(rest, &parts, &below, error);

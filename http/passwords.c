@@ -3,8 +3,8 @@
  * The password file: lines of a user name and the hash of the user's password.
  *
  * Must not know: connections, how a password is verified against its hash.
- * Invariants: a hash that crypt(3) cannot compute, or not within a tolerable time, never gets into `struct passwords`;
- * messages name the file and the line, never a hash.
+ * Invariants: a hash that crypt(3) cannot compute, or not within a tolerable time, never gets into
+ * `struct passwords`; messages name the file and the line, never a hash.
  */
 #include "http/passwords.h"
 
@@ -19,14 +19,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* crypt(5): below, and with longer salts, no password would ever be right. */
+/* crypt(5): with fewer rounds or a longer salt, no password would match. */
 #define SHA_ROUNDS_MIN 1000
 #define SHA_SALT_MAX 16
-#define YESCRYPT_PARAMETERS 3 /* flags, cost and block size, a character each */
-/* Dearer hashes would take longer than a client waits, and a stop waits for the one that runs. */
+#define YESCRYPT_PARAMETERS 3 /* flags, cost and block size, one character each */
+/*
+ * Hashes of higher cost take longer than clients wait, and the shutdown waits for the current one.
+ */
 #define BCRYPT_COST_MAX 15
 #define SHA_ROUNDS_MAX 10000000
-#define YESCRYPT_COST_MAX 'C' /* 8 as mkpasswd(1) counts */
+#define YESCRYPT_COST_MAX 'C' /* 8 for mkpasswd(1) */
 
 struct user {
 	const char *name; /* in the text of the file */
@@ -45,7 +47,7 @@ struct passwords {
 static const char crypt_alphabet[] =
 	"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-static const char too_dear[] = "the hash takes too long to compute (use a lower cost)";
+static const char too_costly[] = "the hash takes too long to compute (use a lower cost)";
 
 /* "$2y$NN$" and 53 characters of salt and hash. */
 static const char *check_bcrypt(const char *hash) {
@@ -55,35 +57,35 @@ static const char *check_bcrypt(const char *hash) {
 	}
 	int cost = (hash[4] - '0') * 10 + (hash[5] - '0');
 	if(cost < 4 || cost > 31) {
-		return "there is no such cost of a bcrypt hash";
+		return "the cost of this bcrypt hash is invalid (use 4 to 15)";
 	}
-	return cost > BCRYPT_COST_MAX ? too_dear : NULL;
+	return cost > BCRYPT_COST_MAX ? too_costly : NULL;
 }
 
-/* Does the last segment have so many characters, and something in front of it? */
+/* Does the last segment have `len` characters, and does it begin behind the first `prefix` ones? */
 static bool ends_in(const char *hash, size_t prefix, size_t len) {
 	const char *last = strrchr(hash, '$');
 	return last >= hash + prefix && strlen(last + 1) == len &&
 		strspn(last + 1, crypt_alphabet) == len;
 }
 
-/* Steps over "rounds=N$". NULL, or what is wrong with it. */
-static const char *check_rounds(const char **at) {
+/* Steps over "rounds=N$". NULL, or the error. */
+static const char *check_rounds(const char **salt) {
 	static const char start[] = "rounds=";
-	if(strncmp(*at, start, strlen(start)) != 0) {
+	if(strncmp(*salt, start, strlen(start)) != 0) {
 		return NULL;
 	}
-	const char *digits = *at + strlen(start);
+	const char *digits = *salt + strlen(start);
 	char *end;
 	unsigned long rounds = text_is_digit(*digits) ? strtoul(digits, &end, 10) : 0;
 	if(*digits == '0' || rounds < SHA_ROUNDS_MIN || *end != '$') {
-		return "there is no such number of rounds of a SHA hash";
+		return "the number of rounds of this SHA hash is invalid";
 	}
-	*at = end + 1;
-	return rounds > SHA_ROUNDS_MAX ? too_dear : NULL;
+	*salt = end + 1;
+	return rounds > SHA_ROUNDS_MAX ? too_costly : NULL;
 }
 
-/* "$6$", perhaps "rounds=N$", "SALT$" and the hash. */
+/* "$6$", optionally "rounds=N$", "SALT$" and the hash. */
 static const char *check_sha(const char *hash, size_t len) {
 	const char *salt = hash + 3;
 	if(!ends_in(hash, 3, len)) {
@@ -112,16 +114,16 @@ static const char *check_yescrypt(const char *hash) {
 		return "this yescrypt hash is not complete";
 	}
 	if(hash[3] != 'j' || strcspn(hash + 3, "$") != YESCRYPT_PARAMETERS) {
-		return "this yescrypt hash has other parameters than mkpasswd writes";
+		return "the parameters of this yescrypt hash are not supported (use mkpasswd)";
 	}
 	const char *cost = strchr(crypt_alphabet, hash[4]);
 	const char *most = strchr(crypt_alphabet, YESCRYPT_COST_MAX);
-	return !cost ? "this yescrypt hash is malformed" : cost > most ? too_dear : NULL;
+	return !cost ? "this yescrypt hash is malformed" : cost > most ? too_costly : NULL;
 }
 
 static const struct {
 	const char *prefix;
-	const char *(*check)(const char *hash); /* NULL, or what is wrong with it */
+	const char *(*check)(const char *hash); /* NULL, or the error */
 } hash_kinds[] = {
 	{"$2a$", check_bcrypt},
 	{"$2y$", check_bcrypt},
@@ -131,8 +133,8 @@ static const struct {
 	{"$y$", check_yescrypt},
 };
 
-/* Old and cheap kinds are another matter than those that it cannot read. */
-static bool is_taken(const char *hash) {
+/* Legacy methods and low costs are accepted, only invalid and disabled hashes are not. */
+static bool is_supported(const char *hash) {
 	int result = crypt_checksalt(hash);
 	return result != CRYPT_SALT_INVALID && result != CRYPT_SALT_METHOD_DISABLED;
 }
@@ -145,7 +147,8 @@ static const char *check_hash(const char *hash) {
 		const char *prefix = hash_kinds[i].prefix;
 		if(strncmp(hash, prefix, strlen(prefix)) == 0) {
 			const char *wrong = hash_kinds[i].check(hash);
-			return wrong || is_taken(hash) ? wrong : "crypt(3) does not take this hash";
+			return wrong || is_supported(hash) ? wrong
+							   : "crypt(3) does not support this hash";
 		}
 	}
 	return "unknown kind of hash (use bcrypt, sha512, sha256 or yescrypt: htpasswd -B, "
@@ -154,16 +157,16 @@ static const char *check_hash(const char *hash) {
 
 /* ---- the file ---- */
 
-/* A line without its end, cut into `user`. NULL, or what is wrong with it. */
+/* Splits a line, without its end, into `user`. NULL, or the error. */
 static const char *read_user(char *line, struct user *user) {
 	char *colon = strchr(line, ':');
 	if(!colon) {
-		return "there is no colon (lines are name:hash)";
+		return "missing colon (lines are name:hash)";
 	}
 	*colon = '\0';
 	size_t len = (size_t)(colon - line);
 	if(len == 0 || len > BASIC_USER_MAX || !basic_is_text(line, len)) {
-		return "the user's name is empty, too long or no UTF-8 text";
+		return "the user name is empty, too long or not UTF-8 text";
 	}
 	user->name = line;
 	user->hash = colon + 1;
@@ -195,25 +198,25 @@ static const struct user *find_user(const struct passwords *users, const char *n
 	return NULL;
 }
 
-static int users_fail(
+static int fail_line(
 	char error[PASSWORDS_ERROR_MAX], const char *path, size_t line, const char *why) {
 	snprintf(error, PASSWORDS_ERROR_MAX, "%.300s:%zu: %s", path, line, why);
 	return -EINVAL;
 }
 
-static int users_check_twice(
+static int check_duplicates(
 	const struct passwords *users, const char *path, char error[PASSWORDS_ERROR_MAX]) {
 	for(size_t i = 1; i < users->count; i++) {
 		if(strcmp(users->user[i - 1].name, users->user[i].name) == 0) {
-			return users_fail(error, path, users->user[i].line,
-				"this user has been named on an earlier line");
+			return fail_line(error, path, users->user[i].line,
+				"this user is already on an earlier line");
 		}
 	}
 	return 0;
 }
 
-/* Cuts users->text into users, for which there is room. */
-static int users_split(struct passwords *users, const char *path, char error[PASSWORDS_ERROR_MAX]) {
+/* Splits users->text into users->user, which has an entry for each line. */
+static int split_lines(struct passwords *users, const char *path, char error[PASSWORDS_ERROR_MAX]) {
 	char *rest = users->text;
 	char *line;
 	for(size_t number = 1; (line = strsep(&rest, "\n")) != NULL; number++) {
@@ -227,13 +230,13 @@ static int users_split(struct passwords *users, const char *path, char error[PAS
 		struct user *user = &users->user[users->count];
 		const char *why = read_user(line, user);
 		if(why) {
-			return users_fail(error, path, number, why);
+			return fail_line(error, path, number, why);
 		}
 		user->line = number;
 		users->count++;
 	}
 	qsort(users->user, users->count, sizeof(*users->user), compare_users);
-	return users_check_twice(users, path, error);
+	return check_duplicates(users, path, error);
 }
 
 int passwords_parse(const char *path, const char *text, size_t len, struct passwords **out,
@@ -242,7 +245,7 @@ int passwords_parse(const char *path, const char *text, size_t len, struct passw
 	for(size_t i = 0; i < len; i++) {
 		lines += text[i] == '\n';
 		if(text[i] == '\0') {
-			return users_fail(error, path, lines, "this is no text");
+			return fail_line(error, path, lines, "not a text file (NUL byte)");
 		}
 	}
 	struct passwords *users = calloc(1, sizeof(*users));
@@ -255,7 +258,7 @@ int passwords_parse(const char *path, const char *text, size_t len, struct passw
 	if(!users->text || !users->user) {
 		goto fail;
 	}
-	result = users_split(users, path, error);
+	result = split_lines(users, path, error);
 	if(result) {
 		goto fail;
 	}

@@ -15,10 +15,10 @@
 struct passwords;
 
 /*
- * Parses `len` bytes of `text`, lines of name:hash with hashes in the formats of crypt(5); blank lines and lines
- * that begin with '#' are skipped. `path` is for messages. 0 and `*out` (passwords_free), or -EINVAL or
- * -ENOMEM with one line in `error` that names the path and, for a malformed line, its number. The message
- * never contains a hash or a password.
+ * Parses `len` bytes of `text`, lines of name:hash with hashes in the formats of crypt(5); blank
+ * lines and lines that begin with '#' are skipped. `path` is for messages. 0 and `*out`
+ * (passwords_free), or -EINVAL or -ENOMEM with one line in `error` that names the path and, for a
+ * malformed line, its number. The message never contains a hash or a password.
  */
 int passwords_parse(const char *path, const char *text, size_t len, struct passwords **out,
 	char error[PASSWORDS_ERROR_MAX]);

@@ -1,29 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Request heads into slices, token lists, percent-decoding and the small answers to requests that
- * fail.
+ * Parsing of HTTP/1.1 request heads, and access to their header fields.
  *
- * Must not know: file descriptors, connections, WebSocket rules beyond the Upgrade field's name.
- * Invariants: bytes before `*scanned` have been looked at and belong to lines that are well formed
- * as far as they go, so no byte is scanned twice; a line is parsed once when its CRLF arrives and
- * once more when the head is complete. The answer does not depend on how the input was cut into
- * reads, because lines are judged in their order and what concerns several fields only at the end
- * of the head.
- *
- * RFC 9112, sections 2.2, 3, 5 and 6; RFC 9110, sections 5.5, 5.6.1, 5.6.2, 5.6.7, 6.6.1, 7.2, 8.6.
+ * Must not know: file descriptors, connections, WebSocket rules beyond the name of the Upgrade
+ * field.
+ * Invariants: bytes before `*scanned` have been examined and belong to lines that are well formed
+ * so far, so no byte is scanned twice; a line is parsed once when its CRLF arrives and once more
+ * when the head is complete. The result does not depend on how the input was split into reads,
+ * because lines are checked in their order, and rules about several fields only at the end of the
+ * head.
+ * Implements RFC 9112 sections 2.2, 3, 5, 6 and 9.3; RFC 9110 sections 5.5, 5.6.1, 5.6.4, 7.2 and
+ * 8.6.
  */
 #include "http/request.h"
 
 #include "base/address.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 
-/* RFC 9112, 2.2 wants at least one empty line before the request line to be ignored. */
+/* RFC 9112, 2.2: at least one empty line before the request line should be ignored. */
 #define EMPTY_LINES_MAX 4
 
 static const char *const absolute_schemes[] = {"http://", "https://", "ws://", "wss://"};
@@ -33,7 +29,10 @@ static enum request_result fail(struct request_error *error, unsigned status, co
 	return REQUEST_BAD;
 }
 
-/* RFC 3986, 3.2.2, without the comma: two Host fields that a proxy has joined are no name. */
+/*
+ * reg-name of RFC 3986, 3.2.2, but without the comma: a proxy may have joined two Host fields with
+ * it.
+ */
 static bool take_name(struct slice host, struct slice *rest) {
 	size_t len = 0;
 	while(len < host.len &&
@@ -54,7 +53,7 @@ static bool take_host(struct slice text, struct slice *rest) {
 	return address_take_ip6(rest, &address) == 0;
 }
 
-/* Could this be host[:port]? */
+/* Does this have the form host[:port]? */
 static bool is_authority(struct slice text) {
 	struct slice rest;
 	uint64_t port;
@@ -69,10 +68,10 @@ static bool is_authority(struct slice text) {
 /* Cuts "scheme://authority" off the front of `*target` (RFC 9112, 3.2.2). */
 static bool reduce_absolute(struct slice *target, struct slice *authority) {
 	size_t skip = 0;
-	for(size_t at = 0; skip == 0 && at < sizeof(absolute_schemes) / sizeof(*absolute_schemes);
-		at++) {
-		size_t len = strlen(absolute_schemes[at]);
-		if(target->len > len && strncasecmp(target->at, absolute_schemes[at], len) == 0) {
+	for(size_t i = 0; skip == 0 && i < sizeof(absolute_schemes) / sizeof(*absolute_schemes);
+		i++) {
+		size_t len = strlen(absolute_schemes[i]);
+		if(target->len > len && strncasecmp(target->at, absolute_schemes[i], len) == 0) {
 			skip = len;
 		}
 	}
@@ -89,12 +88,12 @@ static bool reduce_absolute(struct slice *target, struct slice *authority) {
 }
 
 /*
- * Bytes above 0x7f pass, although RFC 3986 has none: clients that send names in plain UTF-8 mean
- * what they say. A '#' does not: what comes behind it is never sent (RFC 9112, 3.2).
+ * Bytes above 0x7f are accepted, although RFC 3986 does not allow them: some clients send file
+ * names in UTF-8 without percent-encoding. A '#' is not: fragments are never sent (RFC 9112, 3.2).
  */
 static bool reduce_target(struct slice *target, struct slice *authority) {
-	for(size_t at = 0; at < target->len; at++) {
-		if(text_is_control(target->at[at]) || text_is_one_of(target->at[at], " #")) {
+	for(size_t i = 0; i < target->len; i++) {
+		if(text_is_control(target->at[i]) || text_is_one_of(target->at[i], " #")) {
 			return false;
 		}
 	}
@@ -115,7 +114,7 @@ static enum request_result parse_version(
 		return fail(error, 400, "the request line does not end in an HTTP version");
 	}
 	if(version.at[major] != '1') {
-		return fail(error, 505, "only HTTP/1.1 is spoken here");
+		return fail(error, 505, "only HTTP/1.x is supported");
 	}
 	request->minor = version.at[major + 2] - '0';
 	return REQUEST_DONE;
@@ -128,7 +127,7 @@ static enum request_result parse_request_line(struct slice line, struct request 
 		return fail(error, 400, "this is not an HTTP request");
 	}
 	if(!text_split(&line, ' ', &request->target)) {
-		return fail(error, 400, "the request line lacks a target or an HTTP version");
+		return fail(error, 400, "the request line has no target or no HTTP version");
 	}
 	if(parse_version(line, request, error) != REQUEST_DONE) {
 		return REQUEST_BAD;
@@ -139,11 +138,11 @@ static enum request_result parse_request_line(struct slice line, struct request 
 	return REQUEST_DONE;
 }
 
-/* Control characters have been found before the line was complete. */
+/* Control characters were already rejected by scan(). */
 static enum request_result parse_field(
 	struct slice line, struct request_header *header, struct request_error *error) {
 	if(text_is_blank(line.at[0])) {
-		return fail(error, 400, "a header field continues on the next line");
+		return fail(error, 400, "a header field is folded over several lines");
 	}
 	if(!text_split(&line, ':', &header->name)) {
 		return fail(error, 400, "a header field has no colon");
@@ -160,16 +159,16 @@ static enum request_result parse_field(
 
 /* Length of the empty lines in front of the request line. */
 static size_t empty_lines(const char *data, size_t len) {
-	size_t at = 0;
-	while(len - at >= 2 && data[at] == '\r' && data[at + 1] == '\n') {
-		at += 2;
+	size_t i = 0;
+	while(len - i >= 2 && data[i] == '\r' && data[i + 1] == '\n') {
+		i += 2;
 	}
-	return at;
+	return i;
 }
 
 /*
- * Judges the line whose CRLF is at `end`. REQUEST_DONE: it is the empty line that ends the head;
- * REQUEST_MORE: fine, others follow. `request` is used as scratch space.
+ * Checks the line whose CRLF is at `end`. REQUEST_DONE: it is the empty line that ends the head;
+ * REQUEST_MORE: it is well formed, and more lines follow. `request` is used as scratch space.
  */
 static enum request_result check_line(
 	const char *data, size_t end, struct request *request, struct request_error *error) {
@@ -191,29 +190,30 @@ static enum request_result check_line(
 	return result == REQUEST_DONE ? REQUEST_MORE : REQUEST_BAD;
 }
 
-/* Looks at the bytes that have not been looked at yet; REQUEST_DONE: the head is complete and its
- * lines good. */
+/*
+ * Examines the bytes that have not been examined yet; REQUEST_DONE: the head is complete, its lines
+ * well formed.
+ */
 static enum request_result scan(const char *data, size_t len, size_t *scanned, size_t *head_len,
 	struct request *request, struct request_error *error) {
-	for(size_t at = *scanned; at < len; at++) {
-		*scanned = at;
-		if(data[at] == '\r') {
-			if(at + 1 == len) {
-				return REQUEST_MORE; /* what follows decides; this byte is looked at
-						     again */
+	for(size_t i = *scanned; i < len; i++) {
+		*scanned = i;
+		if(data[i] == '\r') {
+			if(i + 1 == len) {
+				return REQUEST_MORE; /* this byte is examined again with the next */
 			}
-			if(data[at + 1] != '\n') {
+			if(data[i + 1] != '\n') {
 				return fail(error, 400, "a carriage return without a line feed");
 			}
-			enum request_result result = check_line(data, at, request, error);
+			enum request_result result = check_line(data, i, request, error);
 			if(result != REQUEST_MORE) {
-				*head_len = at + 2;
+				*head_len = i + 2;
 				return result;
 			}
-			at++;
-		} else if(data[at] == '\n') {
+			i++;
+		} else if(data[i] == '\n') {
 			return fail(error, 400, "a line feed without a carriage return");
-		} else if(text_is_control(data[at]) && data[at] != '\t') {
+		} else if(text_is_control(data[i]) && data[i] != '\t') {
 			return fail(error, 400, "a control character in the request head");
 		}
 	}
@@ -221,28 +221,28 @@ static enum request_result scan(const char *data, size_t len, size_t *scanned, s
 	return REQUEST_MORE;
 }
 
-/* The next line of a complete head, which scan() has found to end in CRLF. */
-static struct slice next_line(const char *data, size_t len, size_t *at) {
+/* The next line of a complete head; scan() has checked that it ends in CRLF. */
+static struct slice next_line(const char *data, size_t len, size_t *offset) {
 	struct slice line;
-	struct slice rest = {.at = data + *at, .len = len - *at};
+	struct slice rest = {.at = data + *offset, .len = len - *offset};
 	bool found = text_split(&rest, '\n', &line);
 	assert(found && line.len > 0);
 	(void)found;
-	*at += line.len + 1;
+	*offset += line.len + 1;
 	line.len--;
 	return line;
 }
 
 static enum request_result read_lines(const char *data, size_t head_len, struct request *request,
 	struct slice *authority, struct request_error *error) {
-	size_t at = empty_lines(data, head_len);
-	if(parse_request_line(next_line(data, head_len, &at), request, authority, error) !=
+	size_t i = empty_lines(data, head_len);
+	if(parse_request_line(next_line(data, head_len, &i), request, authority, error) !=
 		REQUEST_DONE) {
 		return REQUEST_BAD;
 	}
 	request->headers = 0;
-	for(struct slice line = next_line(data, head_len, &at); line.len > 0;
-		line = next_line(data, head_len, &at)) {
+	for(struct slice line = next_line(data, head_len, &i); line.len > 0;
+		line = next_line(data, head_len, &i)) {
 		if(request->headers == REQUEST_HEADERS_MAX) {
 			return fail(error, 431, "the request has too many header fields");
 		}
@@ -255,8 +255,8 @@ static enum request_result read_lines(const char *data, size_t head_len, struct 
 }
 
 /*
- * RFC 9112, 3.2: exactly one Host field from HTTP/1.1 on, never two, and a name in it. The
- * authority of an absolute target takes the field's place (3.2.2), so that nobody above has to know
+ * RFC 9112, 3.2: exactly one Host field from HTTP/1.1 on, at most one before, with a valid value.
+ * The authority of an absolute target replaces the value (3.2.2), so that callers need not know
  * both.
  */
 static enum request_result check_host(
@@ -268,13 +268,13 @@ static enum request_result check_host(
 	if(count > 1) {
 		return fail(error, 400, "the request has more than one Host field");
 	}
-	for(size_t at = 0; at < request->headers; at++) {
-		struct request_header *header = &request->header[at];
+	for(size_t i = 0; i < request->headers; i++) {
+		struct request_header *header = &request->header[i];
 		if(!text_is_nocase(header->name, "Host")) {
 			continue;
 		}
 		if(!is_authority(header->value)) {
-			return fail(error, 400, "the Host field does not hold a host name");
+			return fail(error, 400, "the Host field is malformed");
 		}
 		if(authority.len > 0) {
 			header->value = authority;
@@ -283,7 +283,7 @@ static enum request_result check_host(
 	return REQUEST_DONE;
 }
 
-/* Zeros only; several are fine as long as they agree (RFC 9110, 8.6). */
+/* Only zero; a list of equal values is valid (RFC 9110, 8.6). */
 static enum request_result check_content_length(struct slice value, struct request_error *error) {
 	struct slice element;
 	if(!request_next_element(&value, &element)) {
@@ -291,24 +291,23 @@ static enum request_result check_content_length(struct slice value, struct reque
 	}
 	do {
 		bool zero = true;
-		for(size_t at = 0; at < element.len; at++) {
-			if(!text_is_digit(element.at[at])) {
+		for(size_t i = 0; i < element.len; i++) {
+			if(!text_is_digit(element.at[i])) {
 				return fail(error, 400, "the Content-Length field is malformed");
 			}
-			zero = zero && element.at[at] == '0';
+			zero = zero && element.at[i] == '0';
 		}
 		if(!zero) {
-			return fail(error, 400,
-				"the request announces a body, which is not accepted here");
+			return fail(error, 400, "requests with a body are not supported");
 		}
 	} while(request_next_element(&value, &element));
 	return REQUEST_DONE;
 }
 
 /*
- * What would be the body of a request is the first frame to us, or a second request to somebody in
- * front of us: refusing it leaves no room for two readings. Other methods are refused by the
- * caller.
+ * Against request smuggling: these bytes would be a body to a proxy in front of us, and WebSocket
+ * frames or the next request to us. Rejecting them leaves only one interpretation. Other methods
+ * are rejected by the caller.
  */
 static enum request_result check_body(const struct request *request, struct request_error *error) {
 	bool concerned = request_method_is(request, "GET") || request_method_is(request, "HEAD") ||
@@ -317,11 +316,11 @@ static enum request_result check_body(const struct request *request, struct requ
 		return REQUEST_DONE;
 	}
 	if(request_count_headers(request, "Transfer-Encoding") > 0) {
-		return fail(error, 400, "the request announces a body, which is not accepted here");
+		return fail(error, 400, "requests with a body are not supported");
 	}
 	const struct request_header *header;
-	for(size_t at = 0; (header = request_find_header(request, "Content-Length", at)) != NULL;
-		at++) {
+	for(size_t i = 0; (header = request_find_header(request, "Content-Length", i)) != NULL;
+		i++) {
 		if(check_content_length(header->value, error) != REQUEST_DONE) {
 			return REQUEST_BAD;
 		}
@@ -348,19 +347,18 @@ enum request_result request_parse(const char *data, size_t len, size_t *scanned,
 }
 
 bool request_method_is(const struct request *request, const char *method) {
-	return request->method.len == strlen(method) &&
-		memcmp(request->method.at, method, request->method.len) == 0;
+	return text_is(request->method, method);
 }
 
 const struct request_header *request_find_header(
 	const struct request *request, const char *name, size_t index) {
 	struct slice wanted = text_slice(name);
-	for(size_t at = 0; at < request->headers; at++) {
-		if(!text_equal_nocase(request->header[at].name, wanted)) {
+	for(size_t i = 0; i < request->headers; i++) {
+		if(!text_equal_nocase(request->header[i].name, wanted)) {
 			continue;
 		}
 		if(index == 0) {
-			return &request->header[at];
+			return &request->header[i];
 		}
 		index--;
 	}
@@ -370,8 +368,8 @@ const struct request_header *request_find_header(
 size_t request_count_headers(const struct request *request, const char *name) {
 	struct slice wanted = text_slice(name);
 	size_t count = 0;
-	for(size_t at = 0; at < request->headers; at++) {
-		count += text_equal_nocase(request->header[at].name, wanted);
+	for(size_t i = 0; i < request->headers; i++) {
+		count += text_equal_nocase(request->header[i].name, wanted);
 	}
 	return count;
 }
@@ -379,13 +377,13 @@ size_t request_count_headers(const struct request *request, const char *name) {
 /* Length up to the first comma that is not inside a quoted string (RFC 9110, 5.6.4). */
 static size_t element_len(struct slice list) {
 	bool quoted = false;
-	for(size_t at = 0; at < list.len; at++) {
-		if(list.at[at] == '"') {
+	for(size_t i = 0; i < list.len; i++) {
+		if(list.at[i] == '"') {
 			quoted = !quoted;
-		} else if(quoted && list.at[at] == '\\' && at + 1 < list.len) {
-			at++;
-		} else if(!quoted && list.at[at] == ',') {
-			return at;
+		} else if(quoted && list.at[i] == '\\' && i + 1 < list.len) {
+			i++;
+		} else if(!quoted && list.at[i] == ',') {
+			return i;
 		}
 	}
 	return list.len;
@@ -394,10 +392,8 @@ static size_t element_len(struct slice list) {
 bool request_next_element(struct slice *list, struct slice *element) {
 	while(list->len > 0) {
 		size_t len = element_len(*list);
-		size_t used = len < list->len ? len + 1 : len;
 		*element = text_trim((struct slice){.at = list->at, .len = len});
-		list->at += used;
-		list->len -= used;
+		*list = text_skip(*list, len < list->len ? len + 1 : len);
 		if(element->len > 0) {
 			return true;
 		}
@@ -407,7 +403,7 @@ bool request_next_element(struct slice *list, struct slice *element) {
 
 bool request_has_token(const struct request *request, const char *name, const char *token) {
 	const struct request_header *header;
-	for(size_t at = 0; (header = request_find_header(request, name, at)) != NULL; at++) {
+	for(size_t i = 0; (header = request_find_header(request, name, i)) != NULL; i++) {
 		struct slice list = header->value;
 		struct slice element;
 		while(request_next_element(&list, &element)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * HTTP/1.1 request heads (RFC 9112) as slices into the caller's memory, token lists (RFC 9110,
- * section 5.6.1) and response heads. No file descriptors.
+ * HTTP/1.1 request heads (RFC 9112) as slices into the caller's memory, and lists in their header
+ * fields (RFC 9110, section 5.6.1). No file descriptors.
  */
 #ifndef WEBSOCKSY_REQUEST_H
 #define WEBSOCKSY_REQUEST_H
@@ -16,12 +16,12 @@ struct request_header {
 	struct slice value; /* without surrounding white space */
 };
 
-/* More fields than this: 431. The length of the head is the caller's limit. */
+/* Requests with more fields get 431. The length of the head is limited by the caller. */
 #define REQUEST_HEADERS_MAX 128
 
 struct request {
 	struct slice method;
-	struct slice target; /* begins with '/' or is "*"; absolute forms are reduced */
+	struct slice target; /* begins with '/' or is "*"; of an absolute form, the path */
 	int minor; /* HTTP/1.<minor>; above 1 like 1 (RFC 9110, 2.5) */
 	size_t headers;
 	struct request_header header[REQUEST_HEADERS_MAX];
@@ -40,45 +40,44 @@ struct request_error {
 };
 
 /*
- * Looks for a request head at the start of `data` (`len` bytes so far). `*scanned` is 0 at first
- * and remembers between calls how far the end has been searched for, so that a head cut into many
- * reads costs linear time. REQUEST_DONE: `request` holds slices into `data`, `*head_len` the number of
- * bytes that the head takes, its empty line included (what follows belongs to the next protocol).
- * REQUEST_MORE: not complete. REQUEST_BAD: `error` is filled (400 malformed: bad request line, bare CR or
- * LF, white space before the colon, folded line, bad name or value, no or two Host fields in
- * HTTP/1.1, body announced on GET/HEAD or a request with Upgrade; 431 too many fields; 505 not
- * HTTP/1.x). Up to four empty lines in front are skipped (RFC 9112, 2.2). A line that is malformed
- * is reported when it is complete, a bare CR or LF and other control characters at once, what
- * concerns several fields when the head is complete. The result is the same however the input is
- * cut into reads.
+ * Parses the request head at the start of `data`, of which `len` bytes have been received so far.
+ * `*scanned` is 0 for the first call and keeps the position up to which the bytes have been
+ * examined, so that a head in many small reads takes linear time. REQUEST_DONE: `request` holds
+ * slices into `data`, `*head_len` is the length of the head with its empty line (the bytes behind
+ * it belong to the next request or protocol). REQUEST_MORE: incomplete. REQUEST_BAD: `error` is
+ * filled in: 400 for malformed heads (request line, bare CR or LF, white space before the colon,
+ * folded line, name or value of a field, no or several Host fields in HTTP/1.1, a body with GET,
+ * HEAD or Upgrade), 431 for too many fields, 505 for versions other than HTTP/1.x. Up to four empty
+ * lines in front are skipped (RFC 9112, 2.2). A bare CR or LF and other control characters are
+ * reported at once, a malformed line when it is complete, violations that involve several fields
+ * when the head is complete. The result does not depend on how the input was split into reads.
  *
- * An absolute target's authority takes the place of the Host field's value (RFC 9112, 3.2.2).
- * Between calls `data` may move and `request` need not be kept: it is scratch space until
- * REQUEST_DONE.
+ * The authority of an absolute target replaces the value of the Host field (RFC 9112, 3.2.2).
+ * `data` may move between calls; `request` is scratch space until REQUEST_DONE.
  */
 enum request_result request_parse(const char *data, size_t len, size_t *scanned,
 	struct request *request, size_t *head_len, struct request_error *error);
 
-/* Methods are case-sensitive, unlike nearly everything else (RFC 9110, 9.1). */
+/* Is this the method? Methods are case-sensitive (RFC 9110, 9.1). */
 bool request_method_is(const struct request *request, const char *method);
 
 /* The `index`-th field (0: first) called `name` (any case), or NULL. */
 const struct request_header *request_find_header(
 	const struct request *request, const char *name, size_t index);
 
-/* How many fields are called `name`. */
+/* The number of fields called `name` (any case). */
 size_t request_count_headers(const struct request *request, const char *name);
 
 /*
- * Steps through a comma-separated list (empty elements are skipped; a comma inside a quoted string
- * does not separate): takes the next element, trimmed, off the front of `*list`. False: there is
- * none.
+ * Takes the next element of a comma-separated list, trimmed, off the front of `*list`. Empty
+ * elements are skipped; a comma inside a quoted string does not separate. False: there are no
+ * further elements.
  */
 bool request_next_element(struct slice *list, struct slice *element);
 
-/* Does any field `name`, taken as a list, hold the token `token` (any case)? */
+/* Does any field called `name`, read as a list, contain this token (any case)? */
 bool request_has_token(const struct request *request, const char *name, const char *token);
 
-/* Does the client leave the connection open for a further request (RFC 9112, 9.3)? */
+/* May the connection be kept open for a further request (RFC 9112, 9.3)? */
 bool request_is_persistent(const struct request *request);
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Status phrases, and responses that are complete with their head and a line of text.
+ * Reason phrases, and error responses with a line of text as their body.
  *
  * Must not know: requests, connections, how a response is sent.
  * Implements RFC 9110 sections 6.6.1 and 15.
@@ -51,9 +51,9 @@ static const struct {
 };
 
 const char *response_status_text(unsigned status) {
-	for(size_t at = 0; at < sizeof(statuses) / sizeof(*statuses); at++) {
-		if(statuses[at].status == status) {
-			return statuses[at].text;
+	for(size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
+		if(statuses[i].status == status) {
+			return statuses[i].text;
 		}
 	}
 	return "Unknown";

@@ -3,37 +3,31 @@
  * From a request target to an open file and a response head.
  *
  * Must not know: sockets, connections, how the body is sent.
- * Invariants: every file is opened relative to a directory descriptor held from the start, and the
- * kernel (openat2) keeps the lookup below it; the checks on the text come on top, they are not the
- * barrier. What is opened for reading has been seen to be a regular file, so a fifo or a device in
- * the tree can neither block nor be disturbed.
- *
- * RFC 9110, sections 8.3, 8.4, 8.8.2, 8.8.3, 9.3.1, 9.3.2, 10.2.2, 12.5.5, 14.4, 15.3.7, 15.4.2, 15.4.5,
- * 15.5.6, 15.5.17 and 15.5.22.
+ * Invariant: the document root (root.c) confines every lookup; the checks of paths here hide names,
+ * they are not the security barrier.
+ * Implements RFC 9110 sections 8.3, 8.4, 8.8.2, 8.8.3, 9.3.1, 9.3.2, 10.2.2, 12.5.5, 14.4, 15.3.7,
+ * 15.4.2, 15.4.5, 15.5.6, 15.5.17 and 15.5.22.
  */
 #include "http/site.h"
 
-#include "base/file.h"
 #include "http/date.h"
 #include "http/listing.h"
 #include "http/mime.h"
 #include "http/negotiate.h"
 #include "http/response.h"
+#include "http/root.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Decoded path, index.html and NUL included: what open(2) would take anyway. */
+/* Decoded path with index.html and NUL: the limit of open(2). */
 #define PATH_CAP 4096
 
 #define INDEX_NAME "index.html"
@@ -41,32 +35,25 @@
 
 #define ETAG_CAP 64
 
-/* A page may be shown in frames of its own site only, and a listing does nothing at all. */
+/* Pages may be framed only by pages of the same origin; listings load and execute nothing. */
 #define PAGE_POLICY "frame-ancestors 'self'"
 #define LISTING_POLICY "default-src 'none'; frame-ancestors 'self'"
 
 struct site {
-	int root; /* the directory, or the one that holds `file` */
-	char *file; /* name in `root`; NULL: a whole directory is served */
-	bool lists; /* directories without index are listed */
+	struct root root;
+	bool lists; /* directories without index.html are listed */
 };
 
-/* An open file; fd -1: none. */
-struct opened {
-	int fd;
-	struct stat info;
-};
-
-/* One request on its way to a file. */
+/* The file for a request, as far as it is known. */
 struct lookup {
 	const struct site *site;
 	struct slice query; /* behind the path, with its '?'; may be empty */
 	char path[PATH_CAP + SUFFIX_MAX]; /* decoded; begins with '/' */
-	struct opened file;
+	struct root_file file;
 	const char *coding; /* the content coding of `file`; NULL: none */
 };
 
-/* Files beside a file that hold it compressed; the first is preferred. */
+/* Precompressed variants of a file by the suffixes of their names; the first is preferred. */
 static const struct {
 	const char *suffix;
 	const char *coding;
@@ -90,73 +77,27 @@ static void respond_errno(
 	switch(error) {
 	case EACCES:
 	case EPERM:
-		respond_error(request, response, 403, "this file may not be read", NULL);
+		respond_error(request, response, 403, "permission denied", NULL);
 		break;
 	case EMFILE:
 	case ENFILE:
 	case ENOMEM:
 	case EAGAIN:
-		respond_error(request, response, 503, "the server is short of resources", NULL);
+		respond_error(request, response, 503, "out of resources", NULL);
 		break;
 	case EIO:
 	case ESTALE:
-		respond_error(request, response, 500, "this file cannot be read", NULL);
+		respond_error(request, response, 500, "I/O error", NULL);
 		break;
-	default: /* no such name, too long a name, or a way out of the root: all the same from
-		    outside */
-		respond_error(request, response, 404, "there is no such file", NULL);
+	default: /* clients cannot tell missing names, long ones and links out of the root apart */
+		respond_error(request, response, 404, "file not found", NULL);
 		break;
 	}
-}
-
-/* The one file of a site was named by the operator: its symbolic links may lead anywhere. */
-static int open_entry(const struct site *site, const char *path, int flags) {
-	if(!site->file) {
-		return file_open_beneath(site->root, path, flags);
-	}
-	int fd = openat(site->root, site->file, flags | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-/* fstat() that closes `fd` when it fails; the descriptor or negative errno. */
-static int stat_opened(int fd, struct stat *info) {
-	if(fd < 0 || fstat(fd, info) == 0) {
-		return fd;
-	}
-	int error = errno;
-	close(fd);
-	return -error;
 }
 
 /*
- * Opens a file for reading. It is looked at through O_PATH first, which touches nothing: opening a
- * fifo would wake its writer, opening a device may do anything. The second look guards against an
- * exchange in between. 0, or negative errno; -EISDIR for a directory, -EINVAL for what else is no
- * regular file.
- */
-static int open_file(const struct site *site, const char *path, struct opened *file) {
-	static const int ways[] = {O_PATH, O_RDONLY | O_NONBLOCK | O_NOCTTY};
-	for(size_t way = 0; way < sizeof(ways) / sizeof(*ways); way++) {
-		int fd = stat_opened(open_entry(site, path, ways[way]), &file->info);
-		if(fd < 0) {
-			return fd;
-		}
-		if(!S_ISREG(file->info.st_mode)) {
-			close(fd);
-			return S_ISDIR(file->info.st_mode) ? -EISDIR : -EINVAL;
-		}
-		if(way == 0) {
-			close(fd);
-		} else {
-			file->fd = fd;
-		}
-	}
-	return 0;
-}
-
-/*
- * Would anybody be served this path? Hidden names are not, ".." is one of them, and an empty
- * segment is none: "//host/dir" in a redirect would name another server.
+ * May this path be served? Not with hidden names, of which ".." is one, nor with empty segments:
+ * "//host/dir" in a redirect would refer to another server.
  */
 static bool is_public(const char *path) {
 	for(const char *at = path; *at; at++) {
@@ -167,7 +108,7 @@ static bool is_public(const char *path) {
 	return path[0] == '/';
 }
 
-/* Splits and decodes the target. 0, or the status and message that respond_error it. */
+/* Splits and decodes the target. 0, or the status and message of the error response. */
 static unsigned read_target(
 	const struct request *request, struct lookup *lookup, const char **message) {
 	struct slice target = request->target;
@@ -175,21 +116,21 @@ static unsigned read_target(
 	int decoded = text_percent_decode(path, lookup->path, PATH_CAP - sizeof(INDEX_NAME));
 	lookup->query = text_skip(target, path.len);
 	if(decoded == -ENOSPC) {
-		*message = "the address is too long";
+		*message = "the path is too long";
 		return 414;
 	}
 	if(decoded < 0 || lookup->path[0] != '/') {
-		*message = "the address is not a well-formed path";
+		*message = "the path is malformed";
 		return 400;
 	}
 	if(strlen(lookup->path) != (size_t)decoded || !is_public(lookup->path)) {
-		*message = "there is no such file";
+		*message = "file not found";
 		return 404;
 	}
 	return 0;
 }
 
-/* A directory asked for without its slash: relative links in its index would miss it. */
+/* A directory without its slash at the end, to which relative links would not be resolved. */
 static void respond_redirect(const struct request *request, const struct lookup *lookup,
 	struct site_response *response) {
 	char path[SITE_HEAD_MAX / 2];
@@ -201,15 +142,15 @@ static void respond_redirect(const struct request *request, const struct lookup 
 			lookup->query.at);
 	}
 	if(len < 0 || (size_t)len >= sizeof(extra)) {
-		respond_error(request, response, 414, "the address is too long", NULL);
+		respond_error(request, response, 414, "the path is too long", NULL);
 		return;
 	}
-	respond_error(request, response, 301, "this directory has a slash at its end", extra);
+	respond_error(request, response, 301, "the path of a directory ends in a slash", extra);
 }
 
 /* ---- heads ---- */
 
-/* The parts of a head have bounds that together leave room. */
+/* All parts of a head are bounded, and their sum is below SITE_HEAD_MAX. */
 __attribute__((format(printf, 2, 3))) static void add(
 	struct site_response *response, const char *format, ...) {
 	size_t room = sizeof(response->head) - response->head_len;
@@ -244,7 +185,7 @@ static void add_content(struct site_response *response, const char *type, uint64
 		(unsigned long long)len);
 }
 
-/* What a 304 has to repeat (RFC 9110, 15.4.5), and the coding. */
+/* The fields that a 304 needs as well (RFC 9110, 15.4.5), and the coding. */
 static void add_validators(struct site_response *response, const struct lookup *lookup,
 	const struct negotiate_file *file) {
 	char date[DATE_CAP];
@@ -255,7 +196,7 @@ static void add_validators(struct site_response *response, const struct lookup *
 		"Cache-Control: no-cache\r\n"
 		"Accept-Ranges: bytes\r\n",
 		date, file->etag);
-	if(!lookup->site->file) {
+	if(!lookup->site->root.file) {
 		add(response, "Vary: Accept-Encoding\r\n");
 	}
 	if(lookup->coding) {
@@ -265,7 +206,7 @@ static void add_validators(struct site_response *response, const struct lookup *
 
 /* ---- files ---- */
 
-/* Hands `fd` over, unless there is nothing to be sent of it. */
+/* Hands `fd` over, or closes it if the response has no body. */
 static void give_body(const struct request *request, struct site_response *response, int fd,
 	uint64_t offset, uint64_t len) {
 	if(len == 0 || request_method_is(request, "HEAD")) {
@@ -277,7 +218,7 @@ static void give_body(const struct request *request, struct site_response *respo
 	response->body_len = len;
 }
 
-/* The file is there, but not what is asked for. */
+/* 412 or 416. */
 static void respond_unsatisfiable(const struct request *request, struct lookup *lookup,
 	unsigned status, struct site_response *response) {
 	char extra[64];
@@ -286,13 +227,13 @@ static void respond_unsatisfiable(const struct request *request, struct lookup *
 		(unsigned long long)lookup->file.info.st_size);
 	close(lookup->file.fd);
 	respond_error(request, response, status,
-		is_range ? "the file has no such range" : "the file has changed",
+		is_range ? "the range is behind the end of the file" : "a precondition failed",
 		is_range ? extra : NULL);
 }
 
 /*
- * Inode, size and time of the last change: a file that is replaced or written to gets another one,
- * and so does each of its compressed neighbours.
+ * The entity tag is made of inode, size and modification time: it changes when the file is replaced
+ * or written, and differs for each precompressed variant.
  */
 static void describe(const struct stat *info, char etag[ETAG_CAP], struct negotiate_file *file) {
 	int64_t modified = (int64_t)info->st_mtim.tv_sec;
@@ -301,7 +242,7 @@ static void describe(const struct stat *info, char etag[ETAG_CAP], struct negoti
 		(unsigned long)info->st_mtim.tv_nsec);
 	file->etag = etag;
 	file->now = (int64_t)time(NULL);
-	/* Never in the future (RFC 9110, 8.8.2.1). */
+	/* Last-Modified is never in the future (RFC 9110, 8.8.2.1). */
 	file->modified = modified < file->now ? modified : file->now;
 	file->size = (uint64_t)info->st_size;
 }
@@ -334,42 +275,44 @@ static void respond_file(const struct request *request, struct lookup *lookup, c
 	give_body(request, response, lookup->file.fd, range.first, range.len);
 }
 
-/* One that is older than the file holds what the file was before. */
-static bool is_fresh(const struct stat *neighbour, struct timespec modified) {
-	struct timespec time = neighbour->st_mtim;
+/* An older variant was compressed from an older version of the file. */
+static bool is_fresh(const struct stat *variant, struct timespec modified) {
+	struct timespec time = variant->st_mtim;
 	return time.tv_sec != modified.tv_sec ? time.tv_sec > modified.tv_sec
 					      : time.tv_nsec >= modified.tv_nsec;
 }
 
-/* Exchanges the file, changed at `modified`, for its neighbour with this suffix, if there is one. */
-static bool take_neighbour(struct lookup *lookup, const char *suffix, struct timespec modified) {
+/* Replaces the file, modified at `modified`, by the variant with this suffix, if there is one. */
+static bool take_variant(struct lookup *lookup, const char *suffix, struct timespec modified) {
 	size_t len = strlen(lookup->path);
-	struct opened neighbour;
-	memcpy(lookup->path + len, suffix,
-		strlen(suffix) + 1); /* read_target() has left the room */
-	int result = open_file(lookup->site, lookup->path + 1, &neighbour);
+	struct root_file variant;
+	/* read_target() has left the room. */
+	memcpy(lookup->path + len, suffix, strlen(suffix) + 1);
+	int result = root_open_file(&lookup->site->root, lookup->path + 1, &variant);
 	lookup->path[len] = '\0';
 	if(result < 0) {
 		return false;
 	}
-	if(!is_fresh(&neighbour.info, modified)) {
-		close(neighbour.fd);
+	if(!is_fresh(&variant.info, modified)) {
+		close(variant.fd);
 		return false;
 	}
 	close(lookup->file.fd);
-	lookup->file = neighbour;
+	lookup->file = variant;
 	return true;
 }
 
-/* The compressed neighbour that the client likes best, if it likes one at least as much as the file. */
+/*
+ * Takes the variant with the highest quality value, if that is at least the one of the file itself.
+ */
 static void choose_coding(const struct request *request, struct lookup *lookup) {
 	unsigned best = negotiate_quality(request, "identity");
 	struct timespec modified = lookup->file.info.st_mtim;
-	for(size_t at = 0; at < sizeof(codings) / sizeof(*codings); at++) {
-		unsigned quality = negotiate_quality(request, codings[at].coding);
+	for(size_t i = 0; i < sizeof(codings) / sizeof(*codings); i++) {
+		unsigned quality = negotiate_quality(request, codings[i].coding);
 		bool better = lookup->coding ? quality > best : quality >= best;
-		if(quality > 0 && better && take_neighbour(lookup, codings[at].suffix, modified)) {
-			lookup->coding = codings[at].coding;
+		if(quality > 0 && better && take_variant(lookup, codings[i].suffix, modified)) {
+			lookup->coding = codings[i].coding;
 			best = quality;
 		}
 	}
@@ -377,41 +320,22 @@ static void choose_coding(const struct request *request, struct lookup *lookup) 
 
 /* ---- directories ---- */
 
-/* The text as an open file, like every other body; a descriptor or negative errno. */
-static int file_of_text(const char *text, size_t len) {
-	int fd = memfd_create("websocksy-listing", MFD_CLOEXEC);
-	if(fd < 0) {
-		return -errno;
-	}
-	if(write(fd, text, len) != (ssize_t)len) {
-		close(fd);
-		return -ENOMEM;
-	}
-	return fd;
-}
-
-/* A descriptor with the page and its length in `*len`, or negative errno. */
-static int make_listing(const struct lookup *lookup, size_t *len) {
+/* A descriptor of the page and its length in `*len`, or negative errno. */
+static int open_listing(const struct lookup *lookup, size_t *len) {
 	char name[PATH_CAP];
-	char *text = NULL;
 	size_t path_len = strlen(lookup->path);
 	/* Without the slashes at both ends; the root is ".". */
 	int name_len = path_len > 2 ? (int)path_len - 2 : 0;
 	snprintf(name, sizeof(name), "%.*s", name_len ? name_len : 1,
 		name_len ? lookup->path + 1 : ".");
-	int fd = file_open_beneath(lookup->site->root, name, O_RDONLY | O_DIRECTORY);
-	int result = fd < 0 ? fd : listing_make(fd, lookup->path, &text, len);
-	if(result == 0) {
-		result = file_of_text(text, *len);
-	}
-	free(text);
-	return result;
+	int fd = root_open_directory(&lookup->site->root, name);
+	return fd < 0 ? fd : listing_open(fd, lookup->path, len);
 }
 
 static void respond_listing(
 	const struct request *request, struct lookup *lookup, struct site_response *response) {
 	size_t len = 0;
-	int fd = make_listing(lookup, &len);
+	int fd = open_listing(lookup, &len);
 	if(fd < 0) {
 		respond_errno(request, response, -fd);
 		return;
@@ -430,7 +354,7 @@ static void respond_from_directory(
 	if(is_directory) { /* read_target() has left the room */
 		memcpy(lookup->path + len, INDEX_NAME, sizeof(INDEX_NAME));
 	}
-	int result = open_file(lookup->site, lookup->path + 1, &lookup->file);
+	int result = root_open_file(&lookup->site->root, lookup->path + 1, &lookup->file);
 	if(result == -ENOENT && is_directory && lookup->site->lists) {
 		lookup->path[len] = '\0';
 		respond_listing(request, lookup, response);
@@ -447,11 +371,11 @@ static void respond_from_directory(
 static void respond_from_file(
 	const struct request *request, struct lookup *lookup, struct site_response *response) {
 	bool is_root = strcmp(lookup->path, "/") == 0;
-	int result = is_root ? open_file(lookup->site, NULL, &lookup->file) : -ENOENT;
+	int result = is_root ? root_open_file(&lookup->site->root, NULL, &lookup->file) : -ENOENT;
 	if(result < 0) {
 		respond_errno(request, response, -result);
 	} else {
-		respond_file(request, lookup, lookup->site->file, response);
+		respond_file(request, lookup, lookup->site->root.file, response);
 	}
 }
 
@@ -462,13 +386,13 @@ void site_respond(const struct site *site, const struct request *request, bool k
 	response->body_len = 0;
 	response->keep = false;
 	if(!request_method_is(request, "GET") && !request_method_is(request, "HEAD")) {
-		respond_error(request, response, 405, "only GET and HEAD are answered here",
+		respond_error(request, response, 405, "only GET and HEAD are supported",
 			"Allow: GET, HEAD\r\n");
 		return;
 	}
 	if(!site) {
 		respond_error(request, response, 426,
-			"this address speaks WebSocket: connect with a WebSocket client",
+			"this is a WebSocket endpoint: connect with a WebSocket client",
 			RESPONSE_UPGRADE_FIELDS);
 		return;
 	}
@@ -478,84 +402,20 @@ void site_respond(const struct site *site, const struct request *request, bool k
 	unsigned refused = read_target(request, &lookup, &message);
 	if(refused != 0) {
 		respond_error(request, response, refused, message, NULL);
-	} else if(site->file) {
+	} else if(site->root.file) {
 		respond_from_file(request, &lookup, response);
 	} else {
 		respond_from_directory(request, &lookup, response);
 	}
 }
 
-static const char *open_error(int error) {
-	switch(error) {
-	case ENOENT:
-	case ENOTDIR:
-		return "there is no such file or directory";
-	case EACCES:
-	case EPERM:
-		return "it may not be read";
-	case EINVAL:
-		return "it is neither a directory nor a regular file";
-	case ELOOP:
-		return "its symbolic links lead in a circle";
-	case ENAMETOOLONG:
-		return "the name is too long";
-	case ENOMEM:
-		return "out of memory";
-	default:
-		return "it cannot be opened";
-	}
-}
-
-/* Must be readable and searchable: the dot is looked up, which needs the right to search. */
-static int open_directory(const char *path, struct site *site) {
-	site->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if(site->root < 0) {
-		return -errno;
-	}
-	int probe = openat(site->root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if(probe < 0) {
-		return -errno;
-	}
-	close(probe);
-	return 0;
-}
-
-/* Holds the directory of `path`, and opens the file once to see that it can be read. */
-static int open_single(const char *path, struct site *site) {
-	const char *slash = strrchr(path, '/');
-	char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	struct opened probe = {.fd = -1};
-	int result = -ENOMEM;
-	site->file = strdup(slash ? slash + 1 : path);
-	if(directory && site->file) {
-		site->root = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		result = site->root < 0 ? -errno : open_file(site, NULL, &probe);
-	}
-	if(probe.fd >= 0) {
-		close(probe.fd);
-	}
-	free(directory);
-	return result;
-}
-
 int site_open(const char *path, struct site **out, const char **error) {
-	struct stat info;
-	struct site *site = malloc(sizeof(*site));
-	int result = -ENOMEM;
+	struct site *site = calloc(1, sizeof(*site));
+	int result = site ? root_open(&site->root, path) : -ENOMEM;
 	*out = NULL;
-	if(site) {
-		*site = (struct site){.root = -1};
-		if(stat(path, &info) < 0) {
-			result = -errno;
-		} else if(S_ISDIR(info.st_mode)) {
-			result = open_directory(path, site);
-		} else {
-			result = S_ISREG(info.st_mode) ? open_single(path, site) : -EINVAL;
-		}
-	}
 	if(result < 0) {
-		*error = open_error(-result);
-		site_close(site);
+		*error = root_error(result);
+		free(site);
 		return result;
 	}
 	*out = site;
@@ -567,12 +427,8 @@ void site_set_listing(struct site *site, bool lists) {
 }
 
 void site_close(struct site *site) {
-	if(!site) {
-		return;
+	if(site) {
+		root_close(&site->root);
+		free(site);
 	}
-	if(site->root >= 0) {
-		close(site->root);
-	}
-	free(site->file);
-	free(site);
 }

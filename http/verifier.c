@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The thread that hashes passwords, its queue, and the credentials that have been verified lately.
+ * The thread that hashes passwords, its queue, and the cache of verified credentials.
  *
- * Must not know: connections, requests, the password file.
- * Invariants: the thread touches only the lists, under the lock, and the job it has taken; it never logs, calls
- * back or sees the users; callbacks run in the loop. Jobs are wiped before their memory is given back. At
- * most VERIFIER_QUEUE_MAX of them wait, so a flood costs a bounded time and is told so.
+ * Must not know: connections, requests, the format of the password file.
+ * Invariants: the thread accesses only the lists, under the lock, and the job it has taken; it
+ * never logs, calls back or reads the users; callbacks run in the loop. Jobs are wiped before they
+ * are freed. At most VERIFIER_QUEUE_MAX of them wait, so the delay that a flood of requests causes
+ * is bounded; further ones are rejected.
  */
 #include "http/verifier.h"
 
+#include "base/list.h"
 #include "base/passes.h"
 
 #include <assert.h>
@@ -31,13 +33,13 @@
 /* ---- the thread ---- */
 
 struct verifier_job {
-	struct list link; /* in the queue or among the done */
+	struct list link; /* in `queue` or `done` */
 	struct verifier *verifier;
-	verifier_fn *fn; /* the loop's own; NULL: cancelled */
+	verifier_fn *fn; /* only for the loop; NULL: cancelled */
 	void *ctx;
 	uint64_t generation; /* of the users */
 	bool queued; /* the thread has not taken it yet */
-	bool known; /* there is such a user; otherwise `hash` is somebody else's and the answer no */
+	bool known; /* the user exists; otherwise `hash` is of another user and the result DENIED */
 	enum verifier_result result;
 	uint8_t key[KEY_SIZE]; /* of the credentials */
 	char hash[PASSWORDS_HASH_MAX];
@@ -54,16 +56,16 @@ struct verifier {
 	const struct passwords *users;
 	uint64_t generation;
 	struct cached cache[VERIFIER_CACHE_MAX];
-	uint8_t secret[KEY_SIZE]; /* of this process alone */
-	struct ev_io io; /* an eventfd: jobs are done */
+	uint8_t secret[KEY_SIZE]; /* random; keys are HMACs under it */
+	struct ev_io io; /* an eventfd, signalled by the thread for `done` */
 	pthread_t thread;
-	pthread_mutex_t lock; /* of what follows, and of the jobs' place */
+	pthread_mutex_t lock; /* of the fields below, and of the links of the jobs */
 	pthread_cond_t work;
 	struct list queue;
 	struct list done;
 	size_t queued;
 	bool stop;
-	struct crypt_data data; /* the thread's own */
+	struct crypt_data data; /* only for the thread */
 };
 
 static struct verifier_job *job_of(struct list *link) {
@@ -75,7 +77,7 @@ static void job_free(struct verifier_job *job) {
 	free(job);
 }
 
-/* Under the lock: takes the job out of its list, or NULL. */
+/* Under the lock: removes and returns the first job of a list, or NULL. */
 static struct verifier_job *take_first(struct list *list) {
 	if(list->next == list) {
 		return NULL;
@@ -85,7 +87,7 @@ static struct verifier_job *take_first(struct list *list) {
 	return job;
 }
 
-/* Without the lock. Looks at every byte of a hash, whether or not an earlier one differs. */
+/* Without the lock. Compares in constant time. */
 static enum verifier_result verify(struct crypt_data *data, const struct verifier_job *job) {
 	size_t len = strlen(job->hash);
 	const char *hash = crypt_r(job->password, job->hash, data);
@@ -100,8 +102,11 @@ static enum verifier_result verify(struct crypt_data *data, const struct verifie
 	return result;
 }
 
-/* Under the lock. The same credentials wait once more when a browser opens several connections. */
-static void finish_alike(struct verifier *verifier, const struct verifier_job *job) {
+/*
+ * Under the lock. A browser that opens several connections at once queues the same credentials
+ * repeatedly.
+ */
+static void finish_equal(struct verifier *verifier, const struct verifier_job *job) {
 	for(struct list *at = verifier->queue.next; at != &verifier->queue;) {
 		struct verifier_job *other = job_of(at);
 		at = at->next;
@@ -133,8 +138,8 @@ static void *thread_main(void *ctx) {
 		pthread_mutex_lock(&verifier->lock);
 		job->result = result;
 		list_append(&verifier->done, &job->link);
-		finish_alike(verifier, job);
-		/* Fails only when the counter is full: then the loop knows already. */
+		finish_equal(verifier, job);
+		/* Fails only if the counter is at its maximum; the loop is woken then anyway. */
 		ssize_t written = write(verifier->io.fd, &one, sizeof(one));
 		(void)written;
 	}
@@ -142,9 +147,9 @@ static void *thread_main(void *ctx) {
 	return NULL;
 }
 
-/* ---- what is remembered ---- */
+/* ---- cache ---- */
 
-/* Neither part holds a NUL, so nothing else has the same bytes. */
+/* Neither part contains a NUL, so different credentials are different input. */
 static void make_key(const struct verifier *verifier, const struct basic_credentials *credentials,
 	uint8_t out[KEY_SIZE]) {
 	struct hmac_sha256_ctx hmac;
@@ -167,7 +172,7 @@ static bool cache_has(const struct verifier *verifier, const uint8_t key[KEY_SIZ
 	return found;
 }
 
-/* In the place of its former self, or of what would be forgotten first. */
+/* Replaces the entry with the same key, or the one that expires first. */
 static void cache_put(struct verifier *verifier, const uint8_t key[KEY_SIZE]) {
 	struct cached *place = &verifier->cache[0];
 	for(size_t i = 0; i < VERIFIER_CACHE_MAX; i++) {
@@ -184,7 +189,7 @@ static void cache_put(struct verifier *verifier, const uint8_t key[KEY_SIZE]) {
 	place->until_ms = verifier->loop->now_ms + VERIFIER_CACHE_MS;
 }
 
-/* ---- in the loop ---- */
+/* ---- the loop's side ---- */
 
 static void job_finished(struct verifier *verifier, struct verifier_job *job) {
 	verifier_fn *fn = job->fn;
@@ -200,13 +205,13 @@ static void job_finished(struct verifier *verifier, struct verifier_job *job) {
 	}
 }
 
-/* Takes the jobs that are done by now; the thread raises the counter again for later ones, which is an event. */
+/* The jobs that are done now. The thread wakes the loop again for those it finishes meanwhile. */
 static void collect(struct ev_io *io) {
 	struct verifier *verifier = container_of(io, struct verifier, io);
 	struct verifier_job *job;
 	struct list batch;
 	uint64_t count;
-	/* Takes the whole counter, which only wakes the loop: its value does not matter. */
+	/* Resets the counter, whose value does not matter. */
 	ssize_t got = RETRY_INTERRUPTED(read(io->fd, &count, sizeof(count)));
 	(void)got;
 	loop_used_up(io, LOOP_IN);
@@ -221,7 +226,10 @@ static void collect(struct ev_io *io) {
 	}
 }
 
-/* A name that is not there is hashed like that of some user, always the same one. */
+/*
+ * An unknown user gets the hash of another user, always the same one, so that the time does not
+ * tell.
+ */
 static void job_set_hash(struct verifier_job *job, const char *name) {
 	const struct passwords *users = job->verifier->users;
 	const char *hash = passwords_find_hash(users, name);
@@ -251,7 +259,7 @@ static struct verifier_job *job_new(
 	return job;
 }
 
-/* False: there are too many already. */
+/* False: the queue is full. */
 static bool job_enqueue(struct verifier *verifier, struct verifier_job *job) {
 	pthread_mutex_lock(&verifier->lock);
 	bool room = verifier->queued < VERIFIER_QUEUE_MAX;
@@ -318,7 +326,7 @@ const struct passwords *verifier_get_passwords(const struct verifier *verifier) 
 	return verifier ? verifier->users : NULL;
 }
 
-/* Signals are the loop's: the thread inherits a mask that has all of them. */
+/* Signals are handled by the loop, so the thread inherits a mask that blocks all. */
 static int start_thread(struct verifier *verifier) {
 	sigset_t all;
 	sigset_t before;

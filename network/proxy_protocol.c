@@ -3,9 +3,10 @@
  * Parsing and formatting of PROXY protocol headers, versions 1 and 2.
  *
  * Must not know: sockets, connections, which proxies are trusted.
- * Invariants: the result does not depend on how a header was split into reads; IPv4 in its IPv6 form is IPv4.
- * Implements sections 2.1 and 2.2 of proxy-protocol.txt, which comes with HAProxy. The checksum that version 2
- * may carry (PP2_TYPE_CRC32C) is skipped like all extensions.
+ * Invariants: the result does not depend on how a header was split into reads; IPv4 in its IPv6
+ * form is IPv4.
+ * Implements sections 2.1 and 2.2 of proxy-protocol.txt, which comes with HAProxy. The checksum
+ * that version 2 may carry (PP2_TYPE_CRC32C) is skipped like all extensions.
  */
 #include "network/proxy_protocol.h"
 
@@ -45,26 +46,27 @@ static bool take_v1_port(struct slice *rest, union address *address) {
 	return true;
 }
 
-/* The line behind "PROXY ", without its end. */
+/* The line behind "PROXY ", without CRLF. */
 static bool read_v1_line(struct slice line, struct proxy_protocol_header *header) {
 	struct slice protocol = text_take(&line, ' ');
 	bool ip6 = text_is(protocol, "TCP6");
 	if(text_is(protocol, "UNKNOWN")) {
-		return true; /* whatever follows is to be ignored */
+		return true; /* the rest of the line has to be ignored */
 	}
 	if(!ip6 && !text_is(protocol, "TCP4")) {
 		return false;
 	}
 	sa_family_t family = ip6 ? AF_INET6 : AF_INET;
-	struct proxy_protocol_header told = {0};
-	bool good = take_v1_host(&line, family, &told.source) &&
-		take_v1_host(&line, family, &told.destination) && take_v1_port(&line, &told.source);
-	/* The last word takes the rest, so a blank behind it would be lost on text_take(). */
-	good = good && text_find(line, ' ') == line.len && take_v1_port(&line, &told.destination);
+	struct proxy_protocol_header parsed = {0};
+	bool good = take_v1_host(&line, family, &parsed.source) &&
+		take_v1_host(&line, family, &parsed.destination) &&
+		take_v1_port(&line, &parsed.source);
+	/* text_take() would ignore a space at the end of the line. */
+	good = good && text_find(line, ' ') == line.len && take_v1_port(&line, &parsed.destination);
 	if(good) {
-		address_unmap(&told.source);
-		address_unmap(&told.destination);
-		*header = told;
+		address_unmap(&parsed.source);
+		address_unmap(&parsed.destination);
+		*header = parsed;
 	}
 	return good;
 }
@@ -74,14 +76,14 @@ static enum proxy_protocol_result parse_v1(const char *data, size_t len,
 	size_t start = sizeof(v1_start) - 1;
 	size_t looked = len < V1_MAX ? len : V1_MAX;
 	const char *end = memchr(data, '\n', looked);
-	const char *wrong = "the line of its version 1 is malformed";
+	const char *wrong = "malformed line of version 1";
 	if(!end) {
 		const char *cr = memchr(data, '\r', looked);
 		if(cr && cr != data + looked - 1) {
 			return bad(why, wrong);
 		}
 		return looked < V1_MAX ? PROXY_PROTOCOL_MORE
-				       : bad(why, "the line of its version 1 is too long");
+				       : bad(why, "line of version 1 is too long");
 	}
 	size_t line_len = (size_t)(end - data);
 	if(memchr(data, '\r', line_len) != end - 1 || line_len < start + 1) {
@@ -94,7 +96,7 @@ static enum proxy_protocol_result parse_v1(const char *data, size_t len,
 	return PROXY_PROTOCOL_DONE;
 }
 
-/* Families by the upper half of the byte behind the command. */
+/* Address families by the upper four bits of the byte behind the command. */
 static const struct v2_family {
 	uint8_t address_len; /* of one address */
 	uint8_t block_len; /* of all addresses and ports */
@@ -121,7 +123,7 @@ static union address read_v2_address(
 	return out;
 }
 
-/* The extensions have to fill what is left exactly; their content does not matter here. */
+/* The extensions have to fill the rest exactly; their content is ignored. */
 static bool tlvs_fit(const uint8_t *at, size_t len) {
 	while(len >= V2_TLV) {
 		size_t value = (size_t)at[1] << 8 | at[2];
@@ -134,23 +136,23 @@ static bool tlvs_fit(const uint8_t *at, size_t len) {
 	return len == 0;
 }
 
-/* What can be said of a header of version 2 when its fixed part is there. NULL: nothing is wrong. */
+/* Checks the fixed part of a header of version 2. NULL, or the error. */
 static const char *check_v2(const uint8_t *data, size_t block) {
 	unsigned family = data[13] >> 4;
 	if(data[12] != V2_LOCAL && data[12] != V2_PROXY) {
-		return "its version 2 has an unknown version or command";
+		return "unknown version or command in version 2";
 	}
 	if(block > PROXY_PROTOCOL_HEADER_MAX - V2_FIXED) {
-		return "its version 2 is too long";
+		return "version 2 is too long";
 	}
 	if(data[12] == V2_LOCAL) {
 		return NULL; /* section 2.2: the family has to be ignored */
 	}
 	if(family >= V2_FAMILIES || (data[13] & 15) >= V2_PROTOCOLS) {
-		return "its version 2 has an unknown address family or protocol";
+		return "unknown address family or protocol in version 2";
 	}
 	if(block < v2_families[family].block_len) {
-		return "its version 2 is too short for its addresses";
+		return "version 2 is too short for its addresses";
 	}
 	return NULL;
 }
@@ -170,7 +172,7 @@ static enum proxy_protocol_result parse_v2(const uint8_t *data, size_t len,
 	}
 	*used = V2_FIXED + block;
 	if(data[12] == V2_LOCAL) {
-		return PROXY_PROTOCOL_DONE; /* whatever its family is */
+		return PROXY_PROTOCOL_DONE; /* its family has to be ignored */
 	}
 	const struct v2_family *family = &v2_families[data[13] >> 4];
 	if(family->family == AF_UNSPEC) {
@@ -179,7 +181,7 @@ static enum proxy_protocol_result parse_v2(const uint8_t *data, size_t len,
 	const uint8_t *source = data + V2_FIXED;
 	const uint8_t *ports = source + 2 * family->address_len;
 	if(!tlvs_fit(source + family->block_len, block - family->block_len)) {
-		return bad(why, "its version 2 has an extension that does not fit");
+		return bad(why, "malformed extensions in version 2");
 	}
 	header->source = read_v2_address(family, source, ports);
 	header->destination = read_v2_address(family, source + family->address_len, ports + 2);
@@ -204,7 +206,7 @@ enum proxy_protocol_result proxy_protocol_parse(const uint8_t *data, size_t len,
 	if(begins(data, len, v2_start, sizeof(v2_start))) {
 		return parse_v2(data, len, header, used, why);
 	}
-	return bad(why, "there is none");
+	return bad(why, "missing signature");
 }
 
 /* ---- formatting ---- */
@@ -242,7 +244,7 @@ static size_t format_v2(
 	return V2_FIXED + (size_t)family->block_len;
 }
 
-static size_t format_nobody(enum proxy_protocol_version version, uint8_t *out) {
+static size_t format_unknown(enum proxy_protocol_version version, uint8_t *out) {
 	static const char line[] = "PROXY UNKNOWN\r\n";
 	if(version == PROXY_PROTOCOL_V1) {
 		memcpy(out, line, sizeof(line) - 1);
@@ -260,7 +262,7 @@ size_t proxy_protocol_format(enum proxy_protocol_version version, const struct s
 	union address to = address_of(destination);
 	assert(version != PROXY_PROTOCOL_OFF);
 	if(!address_is_ip(&from)) {
-		return format_nobody(version, out);
+		return format_unknown(version, out);
 	}
 	if(!address_is_ip(&to)) {
 		to = (union address){.any.sa_family = from.any.sa_family};

@@ -23,9 +23,9 @@ static void test_dates(void **state) {
 	};
 	char date[DATE_CAP];
 	(void)state;
-	for(size_t at = 0; at < COUNT(cases); at++) {
-		date_format(date, cases[at].seconds);
-		assert_string_equal(date, cases[at].date);
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		date_format(date, cases[i].seconds);
+		assert_string_equal(date, cases[i].date);
 	}
 }
 
@@ -58,13 +58,13 @@ static void test_read_dates(void **state) {
 		{"Sun, 06 Nov 1994 08:49:37 GMT                                        ", -1},
 	};
 	(void)state;
-	for(size_t at = 0; at < sizeof(dates) / sizeof(*dates); at++) {
-		struct guard guard = guard_new(dates[at].text, strlen(dates[at].text));
-		struct slice text = {.at = (const char *)guard.data, .len = strlen(dates[at].text)};
+	for(size_t i = 0; i < sizeof(dates) / sizeof(*dates); i++) {
+		struct guard guard = guard_new(dates[i].text, strlen(dates[i].text));
+		struct slice text = {.at = (const char *)guard.data, .len = strlen(dates[i].text)};
 		int64_t seconds = -1;
 		int result = date_parse(text, 1700000000, &seconds);
-		assert_int_equal(result, dates[at].seconds < 0 ? -EINVAL : 0);
-		assert_int_equal(result ? -1 : seconds, dates[at].seconds);
+		assert_int_equal(result, dates[i].seconds < 0 ? -EINVAL : 0);
+		assert_int_equal(result ? -1 : seconds, dates[i].seconds);
 		guard_free(&guard);
 	}
 }

@@ -166,7 +166,7 @@ static void test_fields(void **state) {
 	}
 }
 
-/* Fields of several kinds; what they come to together, in the same words, "bad" or "disputed". */
+/* Fields of several kinds, and their combined result: as above, "bad" or "disputed". */
 static const struct join_case {
 	const char *lines[FORWARDED_FIELDS]; /* Forwarded, X-Forwarded-For, X-Real-IP */
 	const char *shown;
@@ -232,7 +232,7 @@ static void test_joined_fields(void **state) {
 	}
 }
 
-/* No byte can make it read outside of the value, and a NUL is no end. */
+/* No byte makes it read outside of the value; NUL does not end it. */
 static void test_field_bytes(void **state) {
 	struct cidr_list trusted = trusted_list();
 	static const char start[] = "for=203.0.113.9";

@@ -11,8 +11,7 @@
 
 #define COUNT(table) (sizeof(table) / sizeof(*(table)))
 
-static int
-	interruptions; /* so many reads end with EINTR (the linker puts ours in front, see the Makefile) */
+static int interruptions; /* so many reads end with EINTR (--wrap in the Makefile) */
 
 ssize_t __real_read(int fd, void *data, size_t cap);
 ssize_t __wrap_read(int fd, void *data, size_t cap);
@@ -62,11 +61,11 @@ static const struct {
 	const char *text;
 	const char *error;
 } bad_files[] = {
-	{"alice", "users:1: there is no colon"},
-	{"# x\n\nalice\n", "users:3: there is no colon"},
-	{":" BCRYPT_Y, "users:1: the user's name is empty"},
-	{"a\tb:" BCRYPT_Y, "users:1: the user's name is empty, too long or no UTF-8 text"},
-	{"zo\xe9:" BCRYPT_Y, "users:1: the user's name is empty, too long or no UTF-8 text"},
+	{"alice", "users:1: missing colon"},
+	{"# x\n\nalice\n", "users:3: missing colon"},
+	{":" BCRYPT_Y, "users:1: the user name is empty"},
+	{"a\tb:" BCRYPT_Y, "users:1: the user name is empty, too long or not UTF-8 text"},
+	{"zo\xe9:" BCRYPT_Y, "users:1: the user name is empty, too long or not UTF-8 text"},
 	{"alice:", "users:1: unknown kind of hash"},
 	{"alice:secret", "users:1: unknown kind of hash"},
 	{"alice:$apr1$saltsalt$ZkiIMLfe7rNWaznG4FDsP.", "users:1: unknown kind of hash"},
@@ -78,21 +77,21 @@ static const struct {
 	{"alice:$2y$16$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW",
 		"users:1: the hash takes too long"},
 	{"alice:$2y$03$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW",
-		"users:1: there is no such cost"},
+		"users:1: the cost of this bcrypt hash is invalid"},
 	{"alice:$6$saltsalt", "users:1: this SHA hash is not complete"},
 	{"alice:$6$", "users:1: this SHA hash is not complete"},
 	{"alice:$5$rounds=99999999$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
 		"users:1: the hash takes too long"},
 	{"alice:$5$rounds=x$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
-		"users:1: there is no such number of rounds"},
+		"users:1: the number of rounds of this SHA hash is invalid"},
 	{"alice:$5$rounds= 5000$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
-		"users:1: there is no such number of rounds"},
+		"users:1: the number of rounds of this SHA hash is invalid"},
 	{"alice:$5$rounds=-1$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
-		"users:1: there is no such number of rounds"},
+		"users:1: the number of rounds of this SHA hash is invalid"},
 	{"alice:$5$rounds=999$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
-		"users:1: there is no such number of rounds"},
+		"users:1: the number of rounds of this SHA hash is invalid"},
 	{"alice:$5$rounds=05000$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
-		"users:1: there is no such number of rounds"},
+		"users:1: the number of rounds of this SHA hash is invalid"},
 	{"alice:$5$rounds=5000$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
 		"users:1: the salt of this SHA hash is malformed"},
 	{"alice:$5$saltsaltsaltsalts$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
@@ -100,19 +99,21 @@ static const struct {
 	{"alice:$5$salt$salt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
 		"users:1: the salt of this SHA hash is malformed"},
 	{"alice:$5$sa lt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2",
-		"users:1: crypt(3) does not take this hash"},
+		"users:1: crypt(3) does not support this hash"},
 	{"alice:$y$j9$F5Jx5fExrKuPp53xLKQ..1$l5YiXCKNY/N9ezall4xjJAFS/wg.kWVcFXfOzyxVn1.",
-		"users:1: this yescrypt hash has other parameters"},
+		"users:1: the parameters of this yescrypt hash are not supported"},
 	{"alice:$y$j9zzzz$F5Jx5fExrKuPp53xLKQ..1$l5YiXCKNY/N9ezall4xjJAFS/wg.kWVcFXfOzyxVn1.",
-		"users:1: this yescrypt hash has other parameters"},
+		"users:1: the parameters of this yescrypt hash are not supported"},
 	{"alice:$y$j9T$F5!$l5YiXCKNY/N9ezall4xjJAFS/wg.kWVcFXfOzyxVn1.",
-		"users:1: crypt(3) does not take this hash"},
+		"users:1: crypt(3) does not support this hash"},
 	{"alice:$y$", "users:1: this yescrypt hash is not complete"},
 	{"alice:$y$j", "users:1: this yescrypt hash is not complete"},
 	{"alice:$y$jFT$F5Jx5fExrKuPp53xLKQ..1$l5YiXCKNY/N9ezall4xjJAFS/wg.kWVcFXfOzyxVn1.",
 		"users:1: the hash takes too long"},
-	{"alice:" BCRYPT_Y "\nbob:" SHA256 "\nalice:" SHA256, "users:3: this user has been named"},
-	{"a:" SHA256 "\na:" SHA256 "\na:" SHA256, "users:2: this user has been named"},
+	{"alice:" BCRYPT_Y "\nbob:" SHA256 "\nalice:" SHA256,
+		"users:3: this user is already on an earlier line"},
+	{"a:" SHA256 "\na:" SHA256 "\na:" SHA256,
+		"users:2: this user is already on an earlier line"},
 };
 
 static void test_interrupted_file(void **state) {
@@ -153,7 +154,7 @@ static void test_bad_files(void **state) {
 	}
 }
 
-/* Any part of a good file is good or bad, and never more than that. */
+/* Every prefix of a valid file is accepted or rejected without reading past its end. */
 static void test_cut_file(void **state) {
 	(void)state;
 	static const char text[] = "# c\nalice:" SHA512 "\r\nbob:" YESCRYPT "\nc:" BCRYPT_B;
@@ -175,7 +176,7 @@ static void test_no_text(void **state) {
 	struct passwords *users;
 	char error[PASSWORDS_ERROR_MAX];
 	assert_int_equal(passwords_parse("users", "a\n\0b", 4, &users, error), -EINVAL);
-	assert_string_equal(error, "users:2: this is no text");
+	assert_string_equal(error, "users:2: not a text file (NUL byte)");
 	assert_int_equal(passwords_read("/", &users, error), -EISDIR);
 	assert_string_equal(error, "/: Is a directory");
 	assert_int_equal(passwords_read("/dev/zero", &users, error), -EINVAL);

@@ -105,35 +105,35 @@ static const struct {
 
 static void test_good_heads(void **state) {
 	(void)state;
-	for(size_t at = 0; at < COUNT(good); at++) {
-		for(size_t way = 0; way < cut_ways(good[at].len); way++) {
-			struct reading reading = read_way(good[at].input, good[at].len, way);
+	for(size_t i = 0; i < COUNT(good); i++) {
+		for(size_t way = 0; way < cut_ways(good[i].len); way++) {
+			struct reading reading = read_way(good[i].input, good[i].len, way);
 			if(reading.result != REQUEST_DONE) {
-				fail_msg("case %zu, way %zu: result %d, %u %s", at, way,
+				fail_msg("case %zu, way %zu: result %d, %u %s", i, way,
 					(int)reading.result, reading.error.status,
 					reading.error.message);
 			}
-			assert_int_equal(reading.head_len, good[at].len - good[at].rest);
-			assert_slice(reading.request.target, good[at].target);
-			assert_int_equal(reading.request.minor, good[at].minor);
+			assert_int_equal(reading.head_len, good[i].len - good[i].rest);
+			assert_slice(reading.request.target, good[i].target);
+			assert_int_equal(reading.request.minor, good[i].minor);
 			guard_free(&reading.guard);
 		}
 	}
 }
 
-/* Every good head lacks something until its last byte has come. */
+/* A head is incomplete until its last byte has been received. */
 static void test_incomplete_heads(void **state) {
 	(void)state;
-	for(size_t at = 0; at < COUNT(good); at++) {
-		for(size_t len = 0; len < good[at].len - good[at].rest; len++) {
-			struct reading reading = read_whole(good[at].input, len);
+	for(size_t i = 0; i < COUNT(good); i++) {
+		for(size_t len = 0; len < good[i].len - good[i].rest; len++) {
+			struct reading reading = read_whole(good[i].input, len);
 			assert_int_equal(reading.result, REQUEST_MORE);
 			guard_free(&reading.guard);
 		}
 	}
 }
 
-/* What is refused; `seen` is the number of bytes that suffice to see it. */
+/* Malformed heads; `seen` is the number of bytes after which the error is reported. */
 static const struct {
 	const char *input;
 	size_t len;
@@ -252,20 +252,19 @@ static const struct {
 
 static void test_bad_heads(void **state) {
 	(void)state;
-	for(size_t at = 0; at < COUNT(bad); at++) {
-		for(size_t way = 0; way < cut_ways(bad[at].len); way++) {
-			struct reading reading = read_way(bad[at].input, bad[at].len, way);
-			if(reading.result != REQUEST_BAD ||
-				reading.error.status != bad[at].status) {
-				fail_msg("case %zu (%s), way %zu: result %d, status %u", at,
-					bad[at].input, way, (int)reading.result,
+	for(size_t i = 0; i < COUNT(bad); i++) {
+		for(size_t way = 0; way < cut_ways(bad[i].len); way++) {
+			struct reading reading = read_way(bad[i].input, bad[i].len, way);
+			if(reading.result != REQUEST_BAD || reading.error.status != bad[i].status) {
+				fail_msg("case %zu (%s), way %zu: result %d, status %u", i,
+					bad[i].input, way, (int)reading.result,
 					reading.error.status);
 			}
 			assert_non_null(reading.error.message);
 			assert_null(strchr(reading.error.message, '\n'));
-			if(way == 1 && reading.have != bad[at].seen) {
-				fail_msg("case %zu (%s): seen after %zu bytes instead of %zu", at,
-					bad[at].input, reading.have, bad[at].seen);
+			if(way == 1 && reading.have != bad[i].seen) {
+				fail_msg("case %zu (%s): seen after %zu bytes instead of %zu", i,
+					bad[i].input, reading.have, bad[i].seen);
 			}
 			guard_free(&reading.guard);
 		}
@@ -281,16 +280,16 @@ static void test_changed_heads(void **state) {
 	char text[256];
 	(void)state;
 	for(size_t round = 0; round < 4000; round++) {
-		size_t at = round % COUNT(good);
-		memcpy(text, good[at].input, good[at].len);
+		size_t i = round % COUNT(good);
+		memcpy(text, good[i].input, good[i].len);
 		for(size_t change = 0; change < 1 + round % 3; change++) {
 			random = random * 1664525u + 1013904223u;
-			text[(random >> 8) % good[at].len] =
+			text[(random >> 8) % good[i].len] =
 				marks[(random >> 24) % (sizeof(marks) - 1)];
 		}
-		struct reading whole = read_whole(text, good[at].len);
-		for(size_t way = 1; way < cut_ways(good[at].len); way += way == 1 ? 1 : 7) {
-			struct reading cut = read_way(text, good[at].len, way);
+		struct reading whole = read_whole(text, good[i].len);
+		for(size_t way = 1; way < cut_ways(good[i].len); way += way == 1 ? 1 : 7) {
+			struct reading cut = read_way(text, good[i].len, way);
 			assert_int_equal(cut.result, whole.result);
 			assert_true(cut.result != REQUEST_BAD ||
 				cut.error.message == whole.error.message);
@@ -357,13 +356,13 @@ static void test_connection_tokens(void **state) {
 	};
 	char input[128];
 	(void)state;
-	for(size_t at = 0; at < COUNT(cases); at++) {
+	for(size_t i = 0; i < COUNT(cases); i++) {
 		int len = snprintf(input, sizeof(input),
-			"GET / HTTP/1.1\r\n" HOST "Connection: %s\r\n\r\n", cases[at].value);
+			"GET / HTTP/1.1\r\n" HOST "Connection: %s\r\n\r\n", cases[i].value);
 		struct reading reading = read_whole(input, (size_t)len);
 		assert_int_equal(reading.result, REQUEST_DONE);
 		assert_int_equal(request_has_token(&reading.request, "connection", "upgrade"),
-			cases[at].upgrade);
+			cases[i].upgrade);
 		guard_free(&reading.guard);
 	}
 }
@@ -386,8 +385,8 @@ static void test_absolute_target_replaces_host(void **state) {
 /* Writes a head with `fields` fields, Host first and Cookie last. */
 static size_t write_fields(char *out, size_t cap, size_t fields) {
 	size_t len = (size_t)snprintf(out, cap, "GET / HTTP/1.1\r\n" HOST);
-	for(size_t at = 1; at + 1 < fields; at++) {
-		len += (size_t)snprintf(out + len, cap - len, "x-%zu: %zu\r\n", at, at);
+	for(size_t i = 1; i + 1 < fields; i++) {
+		len += (size_t)snprintf(out + len, cap - len, "x-%zu: %zu\r\n", i, i);
 	}
 	return len + (size_t)snprintf(out + len, cap - len, "cookie: token=abc\r\n\r\n");
 }
@@ -396,13 +395,13 @@ static void test_many_fields(void **state) {
 	static const size_t counts[] = {50, REQUEST_HEADERS_MAX - 1, REQUEST_HEADERS_MAX};
 	char input[4096];
 	(void)state;
-	for(size_t at = 0; at < COUNT(counts); at++) {
-		size_t len = write_fields(input, sizeof(input), counts[at]);
+	for(size_t i = 0; i < COUNT(counts); i++) {
+		size_t len = write_fields(input, sizeof(input), counts[i]);
 		for(size_t way = 0; way < cut_ways(len); way++) {
 			struct reading reading = read_way(input, len, way);
 			assert_int_equal(reading.result, REQUEST_DONE);
-			assert_int_equal(reading.request.headers, counts[at]);
-			assert_slice(reading.request.header[counts[at] - 1].name, "cookie");
+			assert_int_equal(reading.request.headers, counts[i]);
+			assert_slice(reading.request.header[counts[i] - 1].name, "cookie");
 			assert_slice(request_find_header(&reading.request, "Cookie", 0)->value,
 				"token=abc");
 			guard_free(&reading.guard);
@@ -451,7 +450,7 @@ static void test_linear_time(void **state) {
 	free(input);
 }
 
-/* As many short lines as fit: no line is judged twice while they arrive. */
+/* As many short lines as fit: no line is checked twice while they arrive. */
 static void test_linear_time_lines(void **state) {
 	static const char head[] = "GET / HTTP/1.1\r\n" HOST;
 	const size_t lines = (size_t)1 << 20;
@@ -461,8 +460,8 @@ static void test_linear_time_lines(void **state) {
 	(void)state;
 	assert_non_null(input);
 	memcpy(input, head, sizeof(head) - 1);
-	for(size_t at = 0; at < lines; at++) {
-		memcpy(input + sizeof(head) - 1 + at * 4, "x:\r\n", 4);
+	for(size_t i = 0; i < lines; i++) {
+		memcpy(input + sizeof(head) - 1 + i * 4, "x:\r\n", 4);
 	}
 	memcpy(input + len - 2, "\r\n", 2);
 	assert_int_equal(read_slowly(input, len - 2, &request), REQUEST_MORE);
@@ -488,13 +487,13 @@ static void test_elements(void **state) {
 		{{TEXT("a\\,b")}, {"a\\", "b"}},
 	};
 	(void)state;
-	for(size_t at = 0; at < COUNT(cases); at++) {
-		struct guard guard = guard_new(cases[at].list.at, cases[at].list.len);
-		struct slice list = {.at = (char *)guard.data, .len = cases[at].list.len};
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		struct guard guard = guard_new(cases[i].list.at, cases[i].list.len);
+		struct slice list = {.at = (char *)guard.data, .len = cases[i].list.len};
 		struct slice element;
-		for(size_t index = 0; cases[at].elements[index]; index++) {
+		for(size_t index = 0; cases[i].elements[index]; index++) {
 			assert_true(request_next_element(&list, &element));
-			assert_slice(element, cases[at].elements[index]);
+			assert_slice(element, cases[i].elements[index]);
 		}
 		assert_false(request_next_element(&list, &element));
 		assert_int_equal(list.len, 0);
@@ -517,15 +516,15 @@ static void test_persistence(void **state) {
 		{"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false},
 	};
 	(void)state;
-	for(size_t at = 0; at < sizeof(heads) / sizeof(*heads); at++) {
+	for(size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
 		struct request request;
 		struct request_error error;
 		size_t scanned = 0;
 		size_t head_len;
-		assert_int_equal(request_parse(heads[at].head, strlen(heads[at].head), &scanned,
+		assert_int_equal(request_parse(heads[i].head, strlen(heads[i].head), &scanned,
 					 &request, &head_len, &error),
 			REQUEST_DONE);
-		assert_int_equal(request_is_persistent(&request), heads[at].persists);
+		assert_int_equal(request_is_persistent(&request), heads[i].persists);
 	}
 }
 

@@ -15,8 +15,8 @@ static void test_status_texts(void **state) {
 	static const unsigned used[] = {
 		101, 200, 301, 400, 403, 404, 405, 408, 414, 426, 431, 500, 502, 503, 504, 505};
 	(void)state;
-	for(size_t at = 0; at < COUNT(used); at++) {
-		assert_string_not_equal(response_status_text(used[at]), "Unknown");
+	for(size_t i = 0; i < COUNT(used); i++) {
+		assert_string_not_equal(response_status_text(used[i]), "Unknown");
 	}
 	assert_string_equal(response_status_text(426), "Upgrade Required");
 	assert_string_equal(response_status_text(200), "OK");

@@ -112,8 +112,8 @@ static int set_up(void **state) {
 	static const char *const directories[] = {"root", "rootx", "root/sub", "root/sub/deep",
 		"root/empty", "root/.git", "root/\\evil.example", "root/r\xc3\xa4\"\n<",
 		"root/index"};
-	for(size_t at = 0; at < COUNT(directories); at++) {
-		make_directory(tree, directories[at]);
+	for(size_t i = 0; i < COUNT(directories); i++) {
+		make_directory(tree, directories[i]);
 	}
 	put(tree, "rootx/secret.txt", "SECRET");
 	put(tree, "root/.secret", "SECRET");
@@ -192,8 +192,7 @@ static struct answer ask(
 	return answer;
 }
 
-static int
-	interruptions; /* so many lookups end with EINTR (the linker puts ours in front, see the Makefile) */
+static int interruptions; /* so many lookups end with EINTR (--wrap in the Makefile) */
 
 long __real_syscall(long number, long a, long b, long c, long d);
 long __wrap_syscall(long number, long a, long b, long c, long d);
@@ -229,7 +228,7 @@ static void assert_field(const struct answer *answer, const char *name, const ch
 	assert_string_equal(field(answer, name, out, sizeof(out)), value);
 }
 
-/* What every answer has in common. */
+/* Checks the fields that all responses have. */
 static void assert_complete(const struct answer *answer, unsigned status) {
 	char line[64];
 	char length[32];
@@ -274,15 +273,15 @@ static int next_descriptor(void) {
 static void test_files(void **state) {
 	const struct tree *tree = *state;
 	int before = next_descriptor();
-	for(size_t at = 0; at < COUNT(files); at++) {
-		struct answer answer = get(tree->site, files[at].target);
+	for(size_t i = 0; i < COUNT(files); i++) {
+		struct answer answer = get(tree->site, files[i].target);
 		assert_complete(&answer, 200);
-		assert_string_equal(answer.text + answer.head_len, files[at].body);
-		assert_field(&answer, "Content-Type", files[at].type);
+		assert_string_equal(answer.text + answer.head_len, files[i].body);
+		assert_field(&answer, "Content-Type", files[i].type);
 		assert_field(&answer, "Referrer-Policy", "no-referrer");
 		assert_field(&answer, "Cache-Control", "no-cache");
 		struct answer head =
-			ask(tree->site, "HEAD", files[at].target, strlen(files[at].target));
+			ask(tree->site, "HEAD", files[i].target, strlen(files[i].target));
 		char length[32];
 		assert_int_equal(head.status, 200);
 		assert_false(head.has_file);
@@ -297,8 +296,8 @@ static void test_files(void **state) {
 static void test_links_inside(void **state) {
 	const struct tree *tree = *state;
 	static const char *const targets[] = {"/inside", "/inside-up"};
-	for(size_t at = 0; at < COUNT(targets); at++) {
-		struct answer answer = get(tree->site, targets[at]);
+	for(size_t i = 0; i < COUNT(targets); i++) {
+		struct answer answer = get(tree->site, targets[i]);
 		assert_complete(&answer, 200);
 		assert_string_equal(answer.text + answer.head_len, "page");
 	}
@@ -306,7 +305,7 @@ static void test_links_inside(void **state) {
 	assert_complete(&answer, 200);
 }
 
-/* None of these names anything that may be served. */
+/* No target here may be served. */
 static const struct {
 	const char *target;
 	size_t len;
@@ -431,12 +430,12 @@ static const struct {
 static bool yields_nothing(const struct site *site, const char *target, size_t len) {
 	static const char *const methods[] = {"GET", "HEAD"};
 	bool good = true;
-	for(size_t at = 0; at < COUNT(methods); at++) {
-		struct answer answer = ask(site, methods[at], target, len);
+	for(size_t i = 0; i < COUNT(methods); i++) {
+		struct answer answer = ask(site, methods[i], target, len);
 		if((answer.status != 404 && answer.status != 400 && answer.status != 414) ||
 			answer.has_file || strstr(answer.text, "SECRET") ||
 			strstr(answer.text, "root:")) {
-			fprintf(stderr, "%s %.*s: %u\n%s\n", methods[at], (int)len, target,
+			fprintf(stderr, "%s %.*s: %u\n%s\n", methods[i], (int)len, target,
 				answer.status, answer.text);
 			good = false;
 		}
@@ -447,8 +446,8 @@ static bool yields_nothing(const struct site *site, const char *target, size_t l
 static bool all_yield_nothing(const struct site *site) {
 	int before = next_descriptor();
 	bool good = true;
-	for(size_t at = 0; at < COUNT(traps); at++) {
-		good = yields_nothing(site, traps[at].target, traps[at].len) && good;
+	for(size_t i = 0; i < COUNT(traps); i++) {
+		good = yields_nothing(site, traps[i].target, traps[i].len) && good;
 	}
 	return good && next_descriptor() == before;
 }
@@ -465,18 +464,18 @@ static void test_long_targets(void **state) {
 	const struct tree *tree = *state;
 	char target[20001];
 	for(size_t part = 0; part < COUNT(parts); part++) {
-		for(size_t at = 0; at < COUNT(lens); at++) {
+		for(size_t i = 0; i < COUNT(lens); i++) {
 			target[0] = '/';
-			for(size_t fill = 1; fill < lens[at]; fill++) {
+			for(size_t fill = 1; fill < lens[i]; fill++) {
 				target[fill] = parts[part][(fill - 1) % strlen(parts[part])];
 			}
-			assert_true(yields_nothing(tree->site, target, lens[at]));
+			assert_true(yields_nothing(tree->site, target, lens[i]));
 		}
 	}
 	/* A path of 4084 bytes leaves just the room for index.html and its NUL. */
 	memset(target, '/', sizeof(target));
-	for(size_t at = 1; at < sizeof(target); at += 2) {
-		target[at] = 'a';
+	for(size_t i = 1; i < sizeof(target); i += 2) {
+		target[i] = 'a';
 	}
 	for(size_t len = 4070; len < 4110; len++) {
 		assert_int_equal(
@@ -526,11 +525,11 @@ static void test_interrupted_lookup(void **state) {
 
 static bool serves_without_openat2(const struct site *site) {
 	bool good = all_yield_nothing(site) && yields_nothing(site, TEXT("/inside"));
-	for(size_t at = 0; at < COUNT(files); at++) {
-		struct answer answer = get(site, files[at].target);
+	for(size_t i = 0; i < COUNT(files); i++) {
+		struct answer answer = get(site, files[i].target);
 		if(answer.status != 200 ||
-			strcmp(answer.text + answer.head_len, files[at].body) != 0) {
-			fprintf(stderr, "%s: %u\n", files[at].target, answer.status);
+			strcmp(answer.text + answer.head_len, files[i].body) != 0) {
+			fprintf(stderr, "%s: %u\n", files[i].target, answer.status);
 			good = false;
 		}
 	}
@@ -540,8 +539,8 @@ static bool serves_without_openat2(const struct site *site) {
 static void test_without_openat2(void **state) {
 	static const int errors[] = {ENOSYS, EPERM};
 	const struct tree *tree = *state;
-	for(size_t at = 0; at < COUNT(errors); at++) {
-		int result = without_openat2(errors[at], tree->site, serves_without_openat2);
+	for(size_t i = 0; i < COUNT(errors); i++) {
+		int result = without_openat2(errors[i], tree->site, serves_without_openat2);
 		if(result == 2) {
 			skip();
 		}
@@ -568,10 +567,10 @@ static const struct {
 static void test_redirects(void **state) {
 	const struct tree *tree = *state;
 	char target[4096];
-	for(size_t at = 0; at < COUNT(redirects); at++) {
-		struct answer answer = get(tree->site, redirects[at].target);
+	for(size_t i = 0; i < COUNT(redirects); i++) {
+		struct answer answer = get(tree->site, redirects[i].target);
 		assert_complete(&answer, 301);
-		assert_field(&answer, "Location", redirects[at].location);
+		assert_field(&answer, "Location", redirects[i].location);
 	}
 	for(size_t len = 5; len < sizeof(target); len++) {
 		memcpy(target, "/sub?", 5);
@@ -629,12 +628,12 @@ static void test_types(void **state) {
 	};
 	const struct tree *tree = *state;
 	char name[64];
-	for(size_t at = 0; at < COUNT(types); at++) {
-		snprintf(name, sizeof(name), "root/%s", types[at].name);
+	for(size_t i = 0; i < COUNT(types); i++) {
+		snprintf(name, sizeof(name), "root/%s", types[i].name);
 		put(tree, name, "x");
 		struct answer answer = get(tree->site, name + 4);
 		assert_complete(&answer, 200);
-		assert_field(&answer, "Content-Type", types[at].type);
+		assert_field(&answer, "Content-Type", types[i].type);
 	}
 }
 
@@ -658,8 +657,8 @@ static void test_methods(void **state) {
 		"CONNECT", "get", "head", "GETX", "GE", "HEADER", "PRI"};
 	const struct tree *tree = *state;
 	const struct site *sites[] = {NULL, tree->site};
-	for(size_t at = 0; at < COUNT(methods) * COUNT(sites); at++) {
-		struct answer answer = ask(sites[at % 2], methods[at / 2], "/page.html", 10);
+	for(size_t i = 0; i < COUNT(methods) * COUNT(sites); i++) {
+		struct answer answer = ask(sites[i % 2], methods[i / 2], "/page.html", 10);
 		assert_complete(&answer, 405);
 		assert_field(&answer, "Allow", "GET, HEAD");
 	}
@@ -668,8 +667,8 @@ static void test_methods(void **state) {
 static void test_no_site(void **state) {
 	static const char *const targets[] = {"/", "/x", "*", "/%", "/../secret.txt"};
 	(void)state;
-	for(size_t at = 0; at < COUNT(targets); at++) {
-		struct answer answer = get(NULL, targets[at]);
+	for(size_t i = 0; i < COUNT(targets); i++) {
+		struct answer answer = get(NULL, targets[i]);
 		assert_complete(&answer, 426);
 		assert_field(&answer, "Upgrade", "websocket");
 		assert_field(&answer, "Sec-WebSocket-Version", "13");
@@ -677,7 +676,7 @@ static void test_no_site(void **state) {
 		assert_field(&answer, "Content-Type", "text/plain; charset=utf-8");
 		const char *body = answer.text + answer.head_len;
 		assert_ptr_equal(strchr(body, '\n'), body + strlen(body) - 1); /* one line */
-		struct answer head = ask(NULL, "HEAD", targets[at], strlen(targets[at]));
+		struct answer head = ask(NULL, "HEAD", targets[i], strlen(targets[i]));
 		assert_int_equal(head.status, 426);
 		assert_int_equal(head.len, head.head_len);
 	}
@@ -697,8 +696,8 @@ static void test_single_file(void **state) {
 	assert_true(all_yield_nothing(site));
 	static const char *const missing[] = {
 		"/single.html", "/index.html", "/page.html", "/secret.txt"};
-	for(size_t at = 0; at < COUNT(missing); at++) {
-		assert_true(yields_nothing(site, missing[at], strlen(missing[at])));
+	for(size_t i = 0; i < COUNT(missing); i++) {
+		assert_true(yields_nothing(site, missing[i], strlen(missing[i])));
 	}
 	struct answer answer = get(site, "/?query");
 	assert_complete(&answer, 200);
@@ -722,15 +721,15 @@ static void test_relative_path(void **state) {
 	static const char *const bodies[] = {"<h1>start</h1>", "<h1>start</h1>", "page", "page"};
 	const struct tree *tree = *state;
 	int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	for(size_t at = 0; at < COUNT(paths); at++) {
+	for(size_t i = 0; i < COUNT(paths); i++) {
 		struct site *site;
 		const char *error = NULL;
 		assert_int_equal(chdir(tree->base), 0);
-		assert_int_equal(site_open(paths[at], &site, &error), 0);
+		assert_int_equal(site_open(paths[i], &site, &error), 0);
 		assert_int_equal(chdir("/"), 0);
 		struct answer answer = get(site, "/");
 		assert_complete(&answer, 200);
-		assert_string_equal(answer.text + answer.head_len, bodies[at]);
+		assert_string_equal(answer.text + answer.head_len, bodies[i]);
 		site_close(site);
 	}
 	assert_int_equal(fchdir(before), 0);
@@ -752,13 +751,13 @@ static void test_open_errors(void **state) {
 		{"root/etc/../dev/null", -EINVAL},
 	};
 	const struct tree *tree = *state;
-	for(size_t at = 0; at < COUNT(cases); at++) {
+	for(size_t i = 0; i < COUNT(cases); i++) {
 		struct site *site = tree->site;
 		const char *error = NULL;
 		char path[256];
-		snprintf(path, sizeof(path), "%s/%s", tree->base, cases[at].name);
+		snprintf(path, sizeof(path), "%s/%s", tree->base, cases[i].name);
 		alarm(600);
-		assert_int_equal(site_open(path, &site, &error), cases[at].result);
+		assert_int_equal(site_open(path, &site, &error), cases[i].result);
 		alarm(0);
 		assert_null(site);
 		assert_non_null(error);
@@ -784,11 +783,11 @@ static int check_unreadable(const struct tree *tree) {
 		return 2;
 	}
 	snprintf(path, sizeof(path), "%s/locked.txt", tree->root);
-	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "read")) {
+	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "permission denied")) {
 		return 3;
 	}
 	snprintf(path, sizeof(path), "%s/locked", tree->root);
-	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "read")) {
+	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "permission denied")) {
 		return 4;
 	}
 	snprintf(path, sizeof(path), "%s/listed", tree->root);
@@ -817,7 +816,7 @@ static void test_unreadable(void **state) {
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* Without a free descriptor the answer says so and the site stays usable. */
+/* Without a free descriptor the response is 503, and the site stays usable. */
 static void test_no_descriptors(void **state) {
 	const struct tree *tree = *state;
 	struct rlimit before;
@@ -903,7 +902,7 @@ static void test_ranges(void **state) {
 	}
 }
 
-/* An answer of 304 has what the client needs to go on with its copy, and no body. */
+/* A 304 has the validators, and no body. */
 static void test_tags(void **state) {
 	const struct tree *tree = *state;
 	char tag[SITE_HEAD_MAX];
@@ -922,8 +921,8 @@ static void test_tags(void **state) {
 	assert_complete(&answer, 200);
 }
 
-/* Neighbours never lead out of the root, and descriptors of those not chosen are closed. */
-static void test_neighbours(void **state) {
+/* Variants never lead out of the root, and the descriptors of unused ones are closed. */
+static void test_variants(void **state) {
 	const struct tree *tree = *state;
 	put(tree, "root/n.txt", "plain");
 	make_link(tree, "n.txt.br", "../secret.txt");
@@ -959,9 +958,9 @@ static void test_listing(void **state) {
 	assert_non_null(strstr(answer.text, "&lt;/</title>"));
 	answer = get(tree->site, "/");
 	assert_non_null(strstr(answer.text, "start"));
-	for(size_t at = 0; at < COUNT(traps); at++) {
-		bool listed = strcmp(traps[at].target, "/empty/") == 0;
-		assert_true(listed || yields_nothing(tree->site, traps[at].target, traps[at].len));
+	for(size_t i = 0; i < COUNT(traps); i++) {
+		bool listed = strcmp(traps[i].target, "/empty/") == 0;
+		assert_true(listed || yields_nothing(tree->site, traps[i].target, traps[i].len));
 	}
 	site_set_listing(tree->site, false);
 	assert_int_equal(next_descriptor(), before);
@@ -987,7 +986,7 @@ int main(void) {
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_tags),
-		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_variants),
 		cmocka_unit_test(test_listing),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -103,14 +103,14 @@ static void test_kinds(void **state) {
 	bench_close(&bench);
 }
 
-/* A name that is not there is hashed with somebody's salt, and must not get in with that one's password. */
+/* An unknown user is hashed with the salt of another one, whose password must not be accepted. */
 static void test_unknown_user(void **state) {
 	(void)state;
 	struct bench bench;
 	bench_open(&bench, "alice:" BCRYPT_Y);
 	assert_int_equal(verify(&bench, "bob", "secret"), VERIFIER_DENIED);
 	assert_int_equal(verify(&bench, "", "secret"), VERIFIER_DENIED);
-	assert_int_equal(verify(&bench, "bob", "secret"), VERIFIER_DENIED); /* not remembered */
+	assert_int_equal(verify(&bench, "bob", "secret"), VERIFIER_DENIED); /* not cached */
 	bench_close(&bench);
 }
 
@@ -139,7 +139,7 @@ static void test_cache_expires(void **state) {
 	bench_close(&bench);
 }
 
-/* More are verified than are remembered: the oldest goes. */
+/* The cache is full: the oldest entry is dropped. */
 static void test_cache_is_bounded(void **state) {
 	(void)state;
 	struct bench bench;
@@ -193,7 +193,7 @@ static void test_cancel(void **state) {
 	bench_close(&bench);
 }
 
-/* The thread may take some while they are put in, so more than fit are needed to see the end. */
+/* The thread may take some meanwhile, so more than the limit are needed to reach it. */
 static void test_queue_is_bounded(void **state) {
 	(void)state;
 	struct bench bench;
@@ -220,7 +220,7 @@ static void test_queue_is_bounded(void **state) {
 	bench_close(&bench);
 }
 
-/* Credentials that wait several times cost one hash: they overtake others that came between them. */
+/* Equal credentials in the queue cost one hash; they overtake others between them. */
 static void note(void *ctx, enum verifier_result result) {
 	char **order = ctx;
 	*(*order)++ = result == VERIFIER_GRANTED ? 'y' : 'n';
