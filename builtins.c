@@ -15,7 +15,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
-#include "network/peer.h"
+#include "network/peer_address.h"
 #include "network/trust.h"
 #include "plugin.h"
 

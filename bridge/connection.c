@@ -8,6 +8,8 @@
  */
 #include "bridge/connection.h"
 
+#include "base/address.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -290,9 +292,9 @@ void connection_linger(struct connection *connection) {
 
 static void log_line(const struct connection *connection, enum log_level level, const char *format,
 	va_list arguments) {
-	char client[NETWORK_ADDRESS_TEXT];
+	char client[ADDRESS_TEXT];
 	char text[1024];
-	network_format_address(
+	address_format(
 		&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
 	vsnprintf(text, sizeof(text), format, arguments);
 	log_write(level, "#%llu %s: %s", (unsigned long long)connection->id, client, text);

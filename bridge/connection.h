@@ -10,7 +10,7 @@
 #include "base/loop.h"
 #include "config/settings.h"
 #include "http/auth.h"
-#include "network.h"
+#include "network/stream.h"
 #include "network/proxy.h"
 #include "network/resolve.h"
 #include "plugin.h"

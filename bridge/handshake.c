@@ -16,7 +16,7 @@
 #include "http/http.h"
 #include "http/origin.h"
 #include "http/web.h"
-#include "network/peer.h"
+#include "network/connect.h"
 #include "network/proxy.h"
 #include "network/tls.h"
 #include "network/trust.h"

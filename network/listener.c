@@ -8,6 +8,7 @@
  */
 #include "network/listener.h"
 
+#include "base/address.h"
 #include "network.h"
 
 #include <errno.h>
@@ -178,9 +179,9 @@ static void listener_end(struct listener *listener) {
 static void listener_log(const struct listener *listener) {
 	struct sockaddr_storage address;
 	socklen_t len = sizeof(address);
-	char text[NETWORK_ADDRESS_TEXT * 2];
+	char text[ADDRESS_TEXT * 2];
 	if(getsockname(listener->io.fd, (struct sockaddr *)&address, &len) == 0) {
-		network_format_address((struct sockaddr *)&address, len, text, sizeof(text));
+		address_format((struct sockaddr *)&address, len, text, sizeof(text));
 		log_write(LOG_NOTICE, "listening on %s", text);
 	}
 }

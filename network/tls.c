@@ -10,6 +10,8 @@
  */
 #include "network/tls.h"
 
+#include "network.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>

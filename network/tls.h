@@ -5,7 +5,7 @@
  */
 #ifndef WEBSOCKSY_TLS_H
 #define WEBSOCKSY_TLS_H
-#include "network.h"
+#include "network/stream.h"
 
 #include <stdbool.h>
 #include <stddef.h>

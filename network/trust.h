@@ -6,7 +6,7 @@
 #ifndef WEBSOCKSY_TRUST_H
 #define WEBSOCKSY_TRUST_H
 #include "base/loop.h"
-#include "network/peer.h"
+#include "network/peer_address.h"
 #include "network/tls.h"
 
 #include <stddef.h>

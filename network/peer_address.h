@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Peers: the syntax of their addresses, and how to get from an address to a connected stream without
- * blocking (lookup, staggered attempts at all addresses: RFC 8305), for every transport.
+ * The addresses of peers: what they consist of, their syntax, and their form in the log.
  */
-#ifndef WEBSOCKSY_PEER_H
-#define WEBSOCKSY_PEER_H
-#include "network.h"
+#ifndef WEBSOCKSY_PEER_ADDRESS_H
+#define WEBSOCKSY_PEER_ADDRESS_H
 #include "network/proxy.h"
-#include "network/resolve.h"
 #include "websocksy.h"
 
 #include <stdbool.h>
@@ -61,24 +58,4 @@ void peer_format(const struct peer_address *address, char *out, size_t cap);
 
 /* Whole messages go to and come from this kind, one datagram each. */
 bool peer_is_datagram(enum peer_kind kind);
-
-struct peer_connect;
-
-/* `error`: 0, or negative errno with `why` a static text or strerror()'s. May free the attempt. */
-typedef void peer_connect_fn(void *ctx, int error, const char *why);
-
-/*
- * Starts connecting to any kind but PEER_ECHO. 0: connected at once; -EINPROGRESS: `fn` will be called, once,
- * never from within this function; other negative errno: failed, with `*why` set. `address` must outlive it. With 0 and -EINPROGRESS
- * `*out` is the caller's: peer_connect_free(). There is no time limit here; the caller has one.
- */
-int peer_connect_start(struct peer_connect **out, const struct peer_address *address,
-	struct loop *loop, struct resolver *resolver, peer_connect_fn *fn, void *ctx,
-	const char **why);
-
-/* The connected peer becomes `stream`, as stream_open(). 0 or negative errno. */
-int peer_connect_take(struct peer_connect *connect, struct stream *stream, stream_fn *fn);
-
-/* Cancels whatever runs. NULL: nothing. */
-void peer_connect_free(struct peer_connect *connect);
 #endif

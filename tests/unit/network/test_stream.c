@@ -5,7 +5,7 @@
  */
 #include "support.h"
 
-#include "network.h"
+#include "network/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  *
  * The syntax of peer addresses: what is accepted, as what, what is refused and with which reason.
  */
-#include "network/peer.h"
+#include "network/peer_address.h"
 #include "support.h"
 
 #include <assert.h>
