@@ -18,7 +18,7 @@
 #include "config/ini.h"
 #include "http/auth.h"
 #include "network/proxy.h"
-#include "network/tls.h"
+#include "network/tls_credentials.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -1406,7 +1406,7 @@ static void load_tls(struct reader *reader) {
 }
 
 int config_open_tls(
-	const struct settings *settings, struct tls_context **out, struct tls_error *error) {
+	const struct settings *settings, struct tls_credentials **out, struct tls_error *error) {
 	*out = NULL;
 	if(settings->tls == SETTINGS_TLS_OFF || settings->cert.count == 0) {
 		return 0;
@@ -1427,7 +1427,7 @@ int config_open_tls(
 		.client_ca = settings->client_ca,
 		.verify = (enum tls_verify)settings->client_verify,
 	};
-	int result = tls_server_open(out, &server, error);
+	int result = tls_credentials_open_server(out, &server, error);
 	free(pairs);
 	return result;
 }
@@ -1481,7 +1481,7 @@ void config_free(struct config *config) {
 	free_texts(&settings->key.at, &settings->key.count);
 	free(settings->tls_priority);
 	free(settings->client_ca);
-	tls_context_unref(config->tls);
+	tls_credentials_unref(config->tls);
 	free_networks(&settings->trusted);
 	free(settings->web);
 	free(settings->health);

@@ -24,7 +24,7 @@ struct config {
 	enum config_action action;
 	struct settings settings;
 	struct auth_users *users; /* of auth_file; NULL: none is set */
-	struct tls_context *tls; /* one reference; NULL: no TLS */
+	struct tls_credentials *tls; /* one reference; NULL: no TLS */
 	struct backend *backend; /* one reference; NULL for CONFIG_HELP and CONFIG_VERSION */
 	char *backend_name; /* NULL: built in */
 	size_t backend_options;
@@ -38,7 +38,7 @@ struct tls_error;
  * what is wrong in `error`.
  */
 int config_open_tls(
-	const struct settings *settings, struct tls_context **out, struct tls_error *error);
+	const struct settings *settings, struct tls_credentials **out, struct tls_error *error);
 
 /*
  * Reads the command line and the files that it names into `config`; loads framing plugins and the

@@ -17,8 +17,8 @@
 #include "network/listener.h"
 #include "network/proxy.h"
 #include "network/resolve.h"
-#include "network/tls.h"
-#include "network/trust.h"
+#include "network/tls_credentials.h"
+#include "network/tls_cache.h"
 #include "network/watch.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@ struct bridge {
 	struct config config;
 	struct listeners listeners;
 	struct watch *watch; /* of the certificate files; NULL: there are none */
-	struct trust trust; /* a reload empties it */
+	struct tls_cache tls_cache; /* a reload empties it */
 	struct ev_timer grace;
 	void *ip_counters; /* tsearch(3) tree of struct ip_counter */
 	size_t count;
@@ -236,7 +236,7 @@ static void use_tls(struct bridge *bridge) {
 /* The certificate files have changed. New connections get the new ones, if they are fine. */
 static void certificates_changed(void *ctx) {
 	struct bridge *bridge = ctx;
-	struct tls_context *fresh;
+	struct tls_credentials *fresh;
 	struct tls_error error;
 	if(!bridge->config.tls) {
 		return; /* switched off since */
@@ -246,7 +246,7 @@ static void certificates_changed(void *ctx) {
 			error.text);
 		return;
 	}
-	tls_context_unref(bridge->config.tls);
+	tls_credentials_unref(bridge->config.tls);
 	bridge->config.tls = fresh;
 	use_tls(bridge);
 	log_write(LOG_NOTICE, "the certificates have been read again");
@@ -293,7 +293,7 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct we
 	if(bridge->env.auth) {
 		auth_set_users(bridge->env.auth, bridge->config.users);
 	}
-	trust_clear(&bridge->trust);
+	tls_cache_clear(&bridge->tls_cache);
 	use_tls(bridge);
 	watch_certificates(bridge);
 	note_full(bridge);
@@ -352,9 +352,9 @@ static void grace_over(struct ev_timer *timer) {
 
 static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
 	bridge->fd_limit = fd_limit;
-	trust_init(&bridge->trust);
+	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
-	bridge->env.trust = &bridge->trust;
+	bridge->env.tls_cache = &bridge->tls_cache;
 	bridge->env.loop = loop;
 	bridge->env.opened = relay_open;
 	bridge->env.handshake_free = handshake_free;
@@ -456,7 +456,7 @@ void bridge_close(struct bridge *bridge) {
 	auth_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
 	web_site_close(bridge->env.web);
-	trust_clear(&bridge->trust);
+	tls_cache_clear(&bridge->tls_cache);
 	config_free(&bridge->config);
 	/* Listeners and connections that were buried here have no pointer back into it. */
 	free(bridge);

@@ -83,7 +83,7 @@ struct connection *connection_new(
 	memcpy(&connection->address, address,
 		address->sa_family == AF_UNIX ? sizeof(sa_family_t) : known);
 	const struct stream_ops *ops =
-		address->sa_family == AF_UNIX ? &network_unix_ops : &network_stream_ops;
+		address->sa_family == AF_UNIX ? &stream_unix_ops : &stream_tcp_ops;
 	if(loop_timer_open(env->loop, &connection->timer, timer_event)) {
 		close(fd);
 		free(connection);

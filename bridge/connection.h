@@ -53,9 +53,9 @@ struct connection_env {
 	const struct settings *settings;
 	struct resolver *resolver;
 	struct backend *backend;
-	struct tls_context *tls; /* NULL: none is spoken */
+	struct tls_credentials *tls; /* NULL: none is spoken */
 	bool tls_detect; /* the first byte of a connection decides */
-	struct trust *trust; /* credentials for TLS peers */
+	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct web_site *web; /* NULL: no pages */
 	struct auth *auth; /* without users, or NULL: nobody is asked who he is */
 	const struct connection_handlers *handlers[CONNECTION_PHASES];

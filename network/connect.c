@@ -4,7 +4,7 @@
  *
  * Must not know: WebSocket, connections.
  * Invariants: at most two lookups run for one connect; the first attempt that connects wins and ends all others;
- * the callback comes once and never from within peer_connect_start().
+ * the callback comes once and never from within connect_start().
  * Implements RFC 8305 sections 3 (both families asked at once, resolution delay), 4 (interleaving) and 5
  * (staggered attempts).
  */
@@ -33,10 +33,10 @@
 #define PEER_UNIX_RETRY_MS 20 /* when the queue of a Unix socket is full */
 
 static const struct stream_ops *const kind_ops[PEER_KINDS] = {
-	[PEER_TCP] = &network_stream_ops,
-	[PEER_TLS] = &network_stream_ops,
+	[PEER_TCP] = &stream_tcp_ops,
+	[PEER_TLS] = &stream_tcp_ops,
 	[PEER_UDP] = &datagram_ops,
-	[PEER_UNIX] = &network_unix_ops,
+	[PEER_UNIX] = &stream_unix_ops,
 	[PEER_UNIX_DGRAM] = &datagram_ops,
 	[PEER_FIFO_TX] = &fifo_tx_ops,
 	[PEER_FIFO_RX] = &fifo_rx_ops,
@@ -47,7 +47,7 @@ struct attempt {
 	struct ev_io io;
 	struct deferred_free dead;
 	struct list link;
-	struct peer_connect *connect;
+	struct connect *connect;
 };
 
 enum family {
@@ -58,16 +58,16 @@ enum family {
 
 /* What is known of one address family. */
 struct candidates {
-	struct peer_connect *connect;
+	struct connect *connect;
 	struct resolve_query *query; /* running, or NULL */
 	struct resolve_address *address;
 	size_t count;
 	size_t next; /* the first that has not been tried */
 };
 
-struct peer_connect {
+struct connect {
 	struct loop *loop;
-	peer_connect_fn *fn;
+	connect_fn *fn;
 	void *ctx;
 	enum peer_kind kind;
 	int fd; /* connected and not registered; -1: none */
@@ -95,7 +95,7 @@ static void attempt_end(struct attempt *attempt) {
 	loop_defer_free(loop, &attempt->dead);
 }
 
-static void connect_stop(struct peer_connect *connect) {
+static void connect_stop(struct connect *connect) {
 	loop_timer_cancel(connect->loop, &connect->timer);
 	for(int i = 0; i < FAMILIES; i++) {
 		if(connect->family[i].query) {
@@ -112,17 +112,17 @@ static void connect_stop(struct peer_connect *connect) {
 	}
 }
 
-static void connect_note(struct peer_connect *connect, int error, const char *why) {
+static void connect_note(struct connect *connect, int error, const char *why) {
 	connect->error = error;
 	connect->why = why ? why : strerror(-error);
 }
 
-static void connect_done(struct peer_connect *connect, int error) {
+static void connect_done(struct connect *connect, int error) {
 	connect_stop(connect);
 	connect->fn(connect->ctx, error, error ? connect->why : NULL);
 }
 
-static struct resolve_address *next_address(struct peer_connect *connect) {
+static struct resolve_address *next_address(struct connect *connect) {
 	for(int i = 0; i < FAMILIES; i++) {
 		struct candidates *family = &connect->family[connect->turn];
 		connect->turn = connect->turn == FAMILY_6 ? FAMILY_4 : FAMILY_6;
@@ -133,7 +133,7 @@ static struct resolve_address *next_address(struct peer_connect *connect) {
 	return NULL;
 }
 
-static bool connect_has_more(const struct peer_connect *connect) {
+static bool connect_has_more(const struct connect *connect) {
 	for(int i = 0; i < FAMILIES; i++) {
 		const struct candidates *family = &connect->family[i];
 		if(family->query || family->next < family->count) {
@@ -146,7 +146,7 @@ static bool connect_has_more(const struct peer_connect *connect) {
 static void attempt_run(struct ev_io *io);
 
 /* Registers a socket whose connect() is under way. */
-static int attempt_add(struct peer_connect *connect, int fd) {
+static int attempt_add(struct connect *connect, int fd) {
 	struct attempt *attempt = calloc(1, sizeof(*attempt));
 	if(!attempt) {
 		return -ENOMEM;
@@ -162,8 +162,7 @@ static int attempt_add(struct peer_connect *connect, int fd) {
 }
 
 /* Starts one address. 0: connected at once (connect->fd); -EINPROGRESS; or why not. */
-static int attempt_start(
-	struct peer_connect *connect, const struct sockaddr *address, socklen_t len) {
+static int attempt_start(struct connect *connect, const struct sockaddr *address, socklen_t len) {
 	int type = peer_is_datagram(connect->kind) ? SOCK_DGRAM : SOCK_STREAM;
 	int fd = network_socket(address->sa_family, type);
 	if(fd < 0) {
@@ -188,7 +187,7 @@ static int attempt_start(
 }
 
 /* Tries addresses until one is under way. 0: connected; -EINPROGRESS: wait; else: all have failed. */
-static int connect_next(struct peer_connect *connect) {
+static int connect_next(struct connect *connect) {
 	struct resolve_address *address;
 	while((address = next_address(connect))) {
 		int result = attempt_start(connect, &address->u.any, address->len);
@@ -206,7 +205,7 @@ static int connect_next(struct peer_connect *connect) {
 	return waiting ? -EINPROGRESS : connect->error;
 }
 
-static void connect_go_on(struct peer_connect *connect) {
+static void connect_go_on(struct connect *connect) {
 	connect->begun = true;
 	int result = connect_next(connect);
 	if(result != -EINPROGRESS) {
@@ -214,10 +213,10 @@ static void connect_go_on(struct peer_connect *connect) {
 	}
 }
 
-static void unix_again(struct peer_connect *connect);
+static void unix_again(struct connect *connect);
 
 static void connect_due(struct ev_timer *timer) {
-	struct peer_connect *connect = container_of(timer, struct peer_connect, timer);
+	struct connect *connect = container_of(timer, struct connect, timer);
 	if(connect->unix_address) {
 		unix_again(connect);
 	} else {
@@ -227,7 +226,7 @@ static void connect_due(struct ev_timer *timer) {
 
 static void attempt_run(struct ev_io *io) {
 	struct attempt *attempt = container_of(io, struct attempt, io);
-	struct peer_connect *connect = attempt->connect;
+	struct connect *connect = attempt->connect;
 	/* Without a hang-up being able to write is proof enough. */
 	int result = io->ready & LOOP_HUP ? network_connect_result(io->fd) : 0;
 	if(result) {
@@ -241,7 +240,7 @@ static void attempt_run(struct ev_io *io) {
 }
 
 /* IPv6 begins at once; IPv4 gives a slower IPv6 answer a moment (RFC 8305, section 3). */
-static void connect_answered(struct peer_connect *connect, const struct candidates *family) {
+static void connect_answered(struct connect *connect, const struct candidates *family) {
 	bool other_runs = connect->family[FAMILY_6].query || connect->family[FAMILY_4].query;
 	bool idle = connect->attempts.next == &connect->attempts;
 	if(connect->begun) {
@@ -263,7 +262,7 @@ static void connect_answered(struct peer_connect *connect, const struct candidat
 
 static void lookup_done(void *ctx, const struct resolve_answer *answer) {
 	struct candidates *family = ctx;
-	struct peer_connect *connect = family->connect;
+	struct connect *connect = family->connect;
 	family->query = NULL;
 	if(answer->error) {
 		/* "No address of this family" must not hide why the other family failed. */
@@ -283,8 +282,8 @@ static void lookup_done(void *ctx, const struct resolve_answer *answer) {
 	connect_answered(connect, family);
 }
 
-static int lookup_start(struct peer_connect *connect, struct resolver *resolver,
-	const struct peer_address *address) {
+static int lookup_start(
+	struct connect *connect, struct resolver *resolver, const struct peer_address *address) {
 	static const int families[FAMILIES] = {[FAMILY_6] = AF_INET6, [FAMILY_4] = AF_INET};
 	for(int i = 0; i < FAMILIES; i++) {
 		struct candidates *family = &connect->family[i];
@@ -298,7 +297,7 @@ static int lookup_start(struct peer_connect *connect, struct resolver *resolver,
 }
 
 /* A literal needs no lookup. -ENOENT: it is none. */
-static int connect_literal(struct peer_connect *connect, const struct peer_address *address) {
+static int connect_literal(struct connect *connect, const struct peer_address *address) {
 	struct sockaddr_in plain = {.sin_family = AF_INET, .sin_port = htons(address->port)};
 	if(inet_pton(AF_INET, address->host, &plain.sin_addr) == 1) {
 		/* What most peers are costs a tenth of the general way. */
@@ -319,13 +318,13 @@ static int connect_literal(struct peer_connect *connect, const struct peer_addre
 	return result;
 }
 
-static int connect_network(struct peer_connect *connect, const struct peer_address *address,
-	struct resolver *resolver) {
+static int connect_network(
+	struct connect *connect, const struct peer_address *address, struct resolver *resolver) {
 	int result = connect_literal(connect, address);
 	return result == -ENOENT ? lookup_start(connect, resolver, address) : result;
 }
 
-static int connect_unix(struct peer_connect *connect, const struct peer_address *address) {
+static int connect_unix(struct connect *connect, const struct peer_address *address) {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	size_t len = strlen(address->host);
 	assert(len <= ADDRESS_UNIX_MAX);
@@ -354,7 +353,7 @@ static int connect_unix(struct peer_connect *connect, const struct peer_address 
 	return result;
 }
 
-static void unix_again(struct peer_connect *connect) {
+static void unix_again(struct connect *connect) {
 	int result = connect_unix(connect, connect->unix_address);
 	if(result != -EINPROGRESS) {
 		if(result) {
@@ -365,7 +364,7 @@ static void unix_again(struct peer_connect *connect) {
 }
 
 static int connect_fifo(
-	struct peer_connect *connect, const struct peer_address *address, const char **why) {
+	struct connect *connect, const struct peer_address *address, const char **why) {
 	int mode = connect->kind == PEER_FIFO_TX ? O_WRONLY : O_RDONLY;
 	struct stat status;
 	/* Looked at first, since opening a device may have effects; and again, since it may have changed. */
@@ -389,15 +388,15 @@ static int connect_fifo(
 	return 0;
 }
 
-static void connect_free(struct deferred_free *dead) {
-	struct peer_connect *connect = container_of(dead, struct peer_connect, dead);
+static void free_connect(struct deferred_free *dead) {
+	struct connect *connect = container_of(dead, struct connect, dead);
 	for(int i = 0; i < FAMILIES; i++) {
 		free(connect->family[i].address);
 	}
 	free(connect);
 }
 
-static int connect_begin(struct peer_connect *connect, const struct peer_address *address,
+static int connect_begin(struct connect *connect, const struct peer_address *address,
 	struct resolver *resolver, const char **why) {
 	switch(address->kind) {
 	case PEER_TCP:
@@ -415,16 +414,15 @@ static int connect_begin(struct peer_connect *connect, const struct peer_address
 	}
 }
 
-int peer_connect_start(struct peer_connect **out, const struct peer_address *address,
-	struct loop *loop, struct resolver *resolver, peer_connect_fn *fn, void *ctx,
-	const char **why) {
-	struct peer_connect *connect = calloc(1, sizeof(*connect));
+int connect_start(struct connect **out, const struct peer_address *address, struct loop *loop,
+	struct resolver *resolver, connect_fn *fn, void *ctx, const char **why) {
+	struct connect *connect = calloc(1, sizeof(*connect));
 	*why = NULL;
 	if(!connect) {
 		*why = strerror(ENOMEM);
 		return -ENOMEM;
 	}
-	*connect = (struct peer_connect){
+	*connect = (struct connect){
 		.loop = loop,
 		.fn = fn,
 		.ctx = ctx,
@@ -443,14 +441,14 @@ int peer_connect_start(struct peer_connect **out, const struct peer_address *add
 		*out = connect;
 		return result;
 	}
-	peer_connect_free(connect);
+	connect_free(connect);
 	if(!*why) {
 		*why = strerror(-result);
 	}
 	return result;
 }
 
-int peer_connect_take(struct peer_connect *connect, struct stream *stream, stream_fn *fn) {
+int connect_take(struct connect *connect, struct stream *stream, stream_fn *fn) {
 	const struct stream_ops *ops = kind_ops[connect->kind];
 	int result = 0;
 	if(connect->winner) {
@@ -465,7 +463,7 @@ int peer_connect_take(struct peer_connect *connect, struct stream *stream, strea
 	return result;
 }
 
-void peer_connect_free(struct peer_connect *connect) {
+void connect_free(struct connect *connect) {
 	if(!connect) {
 		return;
 	}
@@ -475,6 +473,6 @@ void peer_connect_free(struct peer_connect *connect) {
 	if(connect->fd >= 0) {
 		close(connect->fd);
 	}
-	connect->dead.free = connect_free;
+	connect->dead.free = free_connect;
 	loop_defer_free(connect->loop, &connect->dead);
 }

@@ -308,7 +308,7 @@ static int parse_rest(char *rest, const char *port, struct peer_address *out, co
 	return 0;
 }
 
-int peer_parse(peer_transport transport, const char *host, const char *port,
+int peer_address_parse(peer_transport transport, const char *host, const char *port,
 	struct peer_address *out, const char **why) {
 	const char *rest = host;
 	*out = (struct peer_address){0};
@@ -389,7 +389,7 @@ static void put_parameters(struct text *out, const struct peer_address *address)
 	put_parameter(out, &mark, "verify", address->tls.insecure ? "off" : NULL);
 }
 
-void peer_format(const struct peer_address *address, char *out, size_t cap) {
+void peer_address_format(const struct peer_address *address, char *out, size_t cap) {
 	const struct peer_scheme *scheme = &schemes[address->kind];
 	const char *host = address->host ? address->host : "";
 	struct text text = {out, cap};

@@ -49,12 +49,12 @@ struct peer_address {
  * caller's (peer_address_free).
  * 0, -ENOMEM, or -EINVAL with `*why` a static text that says what is wrong.
  */
-int peer_parse(peer_transport transport, const char *host, const char *port,
+int peer_address_parse(peer_transport transport, const char *host, const char *port,
 	struct peer_address *out, const char **why);
 void peer_address_free(struct peer_address *address);
 
 /* Formats it as URL: tcp://[::1]:5900, unix://@name, echo://. */
-void peer_format(const struct peer_address *address, char *out, size_t cap);
+void peer_address_format(const struct peer_address *address, char *out, size_t cap);
 
 /* Whole messages go to and come from this kind, one datagram each. */
 bool peer_is_datagram(enum peer_kind kind);

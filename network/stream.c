@@ -99,7 +99,7 @@ static bool plain_finish(struct stream *stream) {
 	return true;
 }
 
-const struct stream_ops network_stream_ops = {
+const struct stream_ops stream_tcp_ops = {
 	.read = plain_read,
 	.send = network_send,
 	.write = stream_write_bytes,
@@ -111,7 +111,7 @@ const struct stream_ops network_stream_ops = {
 };
 
 /* A read stops in front of a message that carries descriptors, so only EAGAIN proves anything (unix(7)). */
-const struct stream_ops network_unix_ops = {
+const struct stream_ops stream_unix_ops = {
 	.read = plain_read,
 	.send = network_send,
 	.write = stream_write_bytes,

@@ -74,8 +74,8 @@ struct stream {
 	bool starved; /* stream_send_file() waits for room */
 };
 
-extern const struct stream_ops network_stream_ops; /* TCP */
-extern const struct stream_ops network_unix_ops; /* Unix stream sockets */
+extern const struct stream_ops stream_tcp_ops; /* TCP */
+extern const struct stream_ops stream_unix_ops; /* Unix stream sockets */
 
 /*
  * Makes `fd` (connected, non-blocking; owned by the stream from here on, closed on failure too) a stream of

@@ -15,7 +15,7 @@
 #define PATH_107 "/" HUNDRED "abcdef"
 #define ABSTRACT_107 "@" HUNDRED "abcdef"
 
-/* `text`: what peer_format() makes of it; NULL: refused with a reason that contains `why`. */
+/* `text`: what peer_address_format() makes of it; NULL: refused with a reason that contains `why`. */
 struct address_case {
 	peer_transport transport;
 	const char *host;
@@ -214,7 +214,7 @@ static int parse_guarded(
 	const struct address_case *at, struct peer_address *address, const char **why) {
 	struct guard host = guard_new(at->host, strlen(at->host) + 1);
 	struct guard port = guard_new(at->port, at->port ? strlen(at->port) + 1 : 1);
-	int result = peer_parse(at->transport, (const char *)host.data,
+	int result = peer_address_parse(at->transport, (const char *)host.data,
 		at->port ? (const char *)port.data : NULL, address, why);
 	guard_free(&host);
 	guard_free(&port);
@@ -228,7 +228,7 @@ static void describe(const struct address_case *at, char *out, size_t cap) {
 	struct peer_address address;
 	int result = parse_guarded(at, &address, &why);
 	if(result == 0) {
-		peer_format(&address, text, sizeof(text));
+		peer_address_format(&address, text, sizeof(text));
 		snprintf(out, cap, "%s%s", text, address.guessed ? " (guessed)" : "");
 	} else if(result == -EINVAL && why && !address.host) {
 		bool expected = !at->text && strstr(why, at->why);
@@ -261,7 +261,7 @@ static void test_table(void **unused) {
 	}
 }
 
-/* What peer_format() writes reads back as the same address. */
+/* What peer_address_format() writes reads back as the same address. */
 static void test_round_trip(void **unused) {
 	(void)unused;
 	for(size_t i = 0; i < COUNT(cases); i++) {
@@ -278,17 +278,17 @@ static void test_fields(void **unused) {
 	(void)unused;
 	const char *why = NULL;
 	struct peer_address address;
-	assert_int_equal(peer_parse(DETECT, "udp://[::1]:53", NULL, &address, &why), 0);
+	assert_int_equal(peer_address_parse(DETECT, "udp://[::1]:53", NULL, &address, &why), 0);
 	assert_int_equal(address.kind, PEER_UDP);
 	assert_int_equal(address.port, 53);
 	assert_string_equal(address.host, "::1");
 	peer_address_free(&address);
-	assert_int_equal(peer_parse(DETECT, "unix://@name", "99", &address, &why), 0);
+	assert_int_equal(peer_address_parse(DETECT, "unix://@name", "99", &address, &why), 0);
 	assert_int_equal(address.kind, PEER_UNIX);
 	assert_int_equal(address.port, 0);
 	assert_string_equal(address.host, "@name");
 	peer_address_free(&address);
-	assert_int_equal(peer_parse(DETECT,
+	assert_int_equal(peer_address_parse(DETECT,
 				 "tls://a:1?ca=/a%26b&sni=n&cert=/c&key=/k%25&verify=off&proxy=v2",
 				 NULL, &address, &why),
 		0);
@@ -300,14 +300,14 @@ static void test_fields(void **unused) {
 	assert_true(address.tls.insecure);
 	assert_int_equal(address.proxy, PROXY_V2);
 	peer_address_free(&address);
-	assert_int_equal(peer_parse(DETECT, "tls://a:1", NULL, &address, &why), 0);
+	assert_int_equal(peer_address_parse(DETECT, "tls://a:1", NULL, &address, &why), 0);
 	assert_null(address.tls.ca);
 	assert_null(address.tls.sni);
 	assert_null(address.tls.cert);
 	assert_null(address.tls.key);
 	assert_false(address.tls.insecure); /* nobody is believed without a word */
 	peer_address_free(&address);
-	assert_int_equal(peer_parse(DETECT, "echo://", NULL, &address, &why), 0);
+	assert_int_equal(peer_address_parse(DETECT, "echo://", NULL, &address, &why), 0);
 	assert_int_equal(address.kind, PEER_ECHO);
 	assert_null(address.host);
 	peer_address_free(&address);
@@ -324,10 +324,10 @@ static void test_long_host(void **unused) {
 	memset(host, 'x', sizeof(host));
 	memcpy(host, prefix, sizeof(prefix) - 1);
 	host[sizeof(host) - 1] = '\0';
-	assert_int_equal(peer_parse(DETECT, host, "80", &address, &why), 0);
+	assert_int_equal(peer_address_parse(DETECT, host, "80", &address, &why), 0);
 	assert_int_equal(strlen(address.host), sizeof(host) - sizeof(prefix));
 	struct guard room = guard_new(NULL, sizeof(text));
-	peer_format(&address, (char *)room.data, sizeof(text));
+	peer_address_format(&address, (char *)room.data, sizeof(text));
 	assert_int_equal(strlen((char *)room.data), sizeof(text) - 1);
 	guard_free(&room);
 	peer_address_free(&address);

@@ -6,7 +6,7 @@
  * Invariants: no two entries have the same files; a context that is in use lives on when its entry goes. The
  * system's authorities alone take milliseconds and megabytes, so nothing is read for a single connection.
  */
-#include "network/trust.h"
+#include "network/tls_cache.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct trust_entry {
+struct tls_cache_entry {
 	struct list link;
-	struct tls_context *context;
+	struct tls_credentials *context;
 	char *ca; /* NULL as in struct peer_tls */
 	char *cert;
 	char *key;
@@ -27,13 +27,13 @@ static bool is_same(const char *a, const char *b) {
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static bool entry_serves(const struct trust_entry *entry, const struct peer_tls *tls) {
+static bool entry_serves(const struct tls_cache_entry *entry, const struct peer_tls *tls) {
 	return entry->insecure == tls->insecure && is_same(entry->ca, tls->ca) &&
 		is_same(entry->cert, tls->cert) && is_same(entry->key, tls->key);
 }
 
-static void entry_free(struct trust_entry *entry) {
-	tls_context_unref(entry->context);
+static void entry_free(struct tls_cache_entry *entry) {
+	tls_credentials_unref(entry->context);
 	free(entry->ca);
 	free(entry->cert);
 	free(entry->key);
@@ -47,10 +47,10 @@ static bool copy_text(char **out, const char *text) {
 }
 
 static int entry_new(
-	struct trust_entry **out, const struct peer_tls *tls, char error[TLS_ERROR_MAX]) {
+	struct tls_cache_entry **out, const struct peer_tls *tls, char error[TLS_ERROR_MAX]) {
 	struct tls_client_options options = {
 		.ca = tls->ca, .cert = tls->cert, .key = tls->key, .insecure = tls->insecure};
-	struct trust_entry *entry = calloc(1, sizeof(*entry));
+	struct tls_cache_entry *entry = calloc(1, sizeof(*entry));
 	snprintf(error, TLS_ERROR_MAX, "out of memory");
 	if(!entry) {
 		return -ENOMEM;
@@ -58,7 +58,8 @@ static int entry_new(
 	entry->insecure = tls->insecure;
 	bool copied = copy_text(&entry->ca, tls->ca) && copy_text(&entry->cert, tls->cert) &&
 		copy_text(&entry->key, tls->key);
-	int result = copied ? tls_client_open(&entry->context, &options, error) : -ENOMEM;
+	int result =
+		copied ? tls_credentials_open_client(&entry->context, &options, error) : -ENOMEM;
 	if(result) {
 		entry_free(entry);
 		return result;
@@ -67,9 +68,10 @@ static int entry_new(
 	return 0;
 }
 
-static struct trust_entry *find_entry(const struct trust *trust, const struct peer_tls *tls) {
-	for(struct list *at = trust->entries.next; at != &trust->entries; at = at->next) {
-		struct trust_entry *entry = container_of(at, struct trust_entry, link);
+static struct tls_cache_entry *find_entry(
+	const struct tls_cache *cache, const struct peer_tls *tls) {
+	for(struct list *at = cache->entries.next; at != &cache->entries; at = at->next) {
+		struct tls_cache_entry *entry = container_of(at, struct tls_cache_entry, link);
 		if(entry_serves(entry, tls)) {
 			return entry;
 		}
@@ -77,20 +79,20 @@ static struct trust_entry *find_entry(const struct trust *trust, const struct pe
 	return NULL;
 }
 
-static void forget(struct trust *trust, struct trust_entry *entry) {
+static void forget(struct tls_cache *cache, struct tls_cache_entry *entry) {
 	list_remove(&entry->link);
-	trust->count--;
+	cache->count--;
 	entry_free(entry);
 }
 
-void trust_init(struct trust *trust) {
-	list_init(&trust->entries);
-	trust->count = 0;
+void tls_cache_init(struct tls_cache *cache) {
+	list_init(&cache->entries);
+	cache->count = 0;
 }
 
-int trust_find(struct trust *trust, const struct peer_tls *tls, struct tls_context **out,
-	char error[TLS_ERROR_MAX]) {
-	struct trust_entry *entry = find_entry(trust, tls);
+int tls_cache_find(struct tls_cache *cache, const struct peer_tls *tls,
+	struct tls_credentials **out, char error[TLS_ERROR_MAX]) {
+	struct tls_cache_entry *entry = find_entry(cache, tls);
 	if(entry) {
 		list_remove(&entry->link);
 	} else {
@@ -98,18 +100,19 @@ int trust_find(struct trust *trust, const struct peer_tls *tls, struct tls_conte
 		if(result) {
 			return result;
 		}
-		if(trust->count == TRUST_ENTRIES) {
-			forget(trust, container_of(trust->entries.next, struct trust_entry, link));
+		if(cache->count == TLS_CACHE_ENTRIES) {
+			forget(cache,
+				container_of(cache->entries.next, struct tls_cache_entry, link));
 		}
-		trust->count++;
+		cache->count++;
 	}
-	list_append(&trust->entries, &entry->link);
-	*out = tls_context_ref(entry->context);
+	list_append(&cache->entries, &entry->link);
+	*out = tls_credentials_ref(entry->context);
 	return 0;
 }
 
-int trust_check(const struct peer_tls *tls, char error[TLS_ERROR_MAX]) {
-	struct trust_entry *entry;
+int tls_cache_check(const struct peer_tls *tls, char error[TLS_ERROR_MAX]) {
+	struct tls_cache_entry *entry;
 	int result = entry_new(&entry, tls, error);
 	if(result == 0) {
 		entry_free(entry);
@@ -117,10 +120,10 @@ int trust_check(const struct peer_tls *tls, char error[TLS_ERROR_MAX]) {
 	return result;
 }
 
-void trust_clear(struct trust *trust) {
-	for(struct list *at = trust->entries.next; at != &trust->entries;) {
-		struct trust_entry *entry = container_of(at, struct trust_entry, link);
+void tls_cache_clear(struct tls_cache *cache) {
+	for(struct list *at = cache->entries.next; at != &cache->entries;) {
+		struct tls_cache_entry *entry = container_of(at, struct tls_cache_entry, link);
 		at = at->next;
-		forget(trust, entry);
+		forget(cache, entry);
 	}
 }

@@ -3,7 +3,8 @@
  * TLS streams, client and server, with a wire between them that the test holds in its hands: it cuts what
  * passes at every byte, withholds, ends. Reads of every capacity, both versions, both kinds of end.
  */
-#include "network/tls.h"
+#include "network/tls_session.h"
+#include "network/tls_stream.h"
 #include "support.h"
 
 #include <errno.h>
@@ -51,8 +52,8 @@ struct way {
 struct test {
 	struct loop loop;
 	struct deferred_free stopper;
-	struct tls_context *server;
-	struct tls_context *client;
+	struct tls_credentials *server;
+	struct tls_credentials *client;
 	struct side a; /* client */
 	struct side b; /* server */
 	struct way up;
@@ -99,8 +100,8 @@ static void make_certificate(const char *path, gnutls_x509_privkey_t key) {
 	assert_int_equal(gnutls_x509_crt_set_activation_time(crt, now - 86400), 0);
 	assert_int_equal(gnutls_x509_crt_set_expiration_time(crt, now + 86400), 0);
 	assert_int_equal(gnutls_x509_crt_set_dn(crt, "CN=server.example", NULL), 0);
-	assert_int_equal(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME,
-				 "server.example", 14, GNUTLS_FSAN_SET),
+	assert_int_equal(gnutls_x509_crt_set_subject_alt_name(
+				 crt, GNUTLS_SAN_DNSNAME, "server.example", 14, GNUTLS_FSAN_SET),
 		0);
 	assert_int_equal(gnutls_x509_crt_set_key(crt, key), 0);
 	assert_int_equal(gnutls_x509_crt_set_ca_status(crt, 1), 0);
@@ -186,7 +187,7 @@ static void read_once(struct side *side) {
 }
 
 static void try_handshake(struct side *side) {
-	int result = tls_handshake(&side->stream);
+	int result = tls_stream_handshake(&side->stream);
 	if(result == 0) {
 		side->up = true;
 	} else if(result != -EAGAIN) {
@@ -205,7 +206,8 @@ static void side_event(struct stream *stream, unsigned events) {
 	}
 }
 
-static void side_open(struct test *test, struct side *side, bool client, struct way *out, struct way *in) {
+static void side_open(
+	struct test *test, struct side *side, bool client, struct way *out, struct way *in) {
 	int fds[2];
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
@@ -218,8 +220,7 @@ static void side_open(struct test *test, struct side *side, bool client, struct 
 	in->to = fds[1];
 	out->cut = UNCUT;
 	assert_int_equal(
-		stream_open(&side->stream, &test->loop, fds[0], &network_stream_ops, side_event),
-		0);
+		stream_open(&side->stream, &test->loop, fds[0], &stream_tcp_ops, side_event), 0);
 }
 
 /* ---- the wire ---- */
@@ -290,16 +291,16 @@ static void begin(struct test *test, const struct files *files, const char *prio
 	struct tls_client_options client = {.ca = files->cert};
 	*test = (struct test){0};
 	assert_int_equal(loop_open(&test->loop), 0);
-	assert_int_equal(tls_server_open(&test->server, &server, &server_error), 0);
-	assert_int_equal(tls_client_open(&test->client, &client, error), 0);
+	assert_int_equal(tls_credentials_open_server(&test->server, &server, &server_error), 0);
+	assert_int_equal(tls_credentials_open_client(&test->client, &client, error), 0);
 	side_open(test, &test->a, true, &test->up, &test->down);
 	side_open(test, &test->b, false, &test->down, &test->up);
 	test->b.echo = true;
-	assert_int_equal(tls_accept(&test->b.stream, test->server, detect), 0);
+	assert_int_equal(tls_session_accept(&test->b.stream, test->server, detect), 0);
 }
 
 static void begin_client_for(struct test *test, const char *host) {
-	assert_int_equal(tls_connect(&test->a.stream, test->client, host), 0);
+	assert_int_equal(tls_session_connect(&test->a.stream, test->client, host), 0);
 	try_handshake(&test->a);
 }
 
@@ -312,8 +313,8 @@ static void end(struct test *test) {
 	stream_close(&test->b.stream);
 	close(test->up.from);
 	close(test->down.from);
-	tls_context_unref(test->client);
-	tls_context_unref(test->server);
+	tls_credentials_unref(test->client);
+	tls_credentials_unref(test->server);
 	free(test->up.held);
 	free(test->down.held);
 	free(test->a.got);
@@ -327,8 +328,8 @@ static const char *const versions[] = {
 	"NORMAL:-VERS-ALL:+VERS-TLS1.2", "NORMAL:-VERS-ALL:+VERS-TLS1.3"};
 
 /* A handshake, a word each way, and a goodbye, with both directions cut. Returns what has passed. */
-static void exchange(const struct files *files, const char *priority, size_t up, size_t down,
-	size_t passed[2]) {
+static void exchange(
+	const struct files *files, const char *priority, size_t up, size_t down, size_t passed[2]) {
 	struct test test;
 	begin(&test, files, priority, true);
 	test.up.cut = up;
@@ -336,7 +337,7 @@ static void exchange(const struct files *files, const char *priority, size_t up,
 	begin_client(&test);
 	run_until_quiet(&test);
 	assert_true(test.a.up);
-	assert_true(tls_is_active(&test.b.stream));
+	assert_true(tls_stream_is_active(&test.b.stream));
 	assert_int_equal(stream_write(&test.a.stream, "hello", 5), 0);
 	run_until_quiet(&test);
 	assert_int_equal(test.a.len, 5);
@@ -435,7 +436,7 @@ static void test_plain_is_detected(void **state) {
 		assert_int_equal(stream_write(&test.a.stream, text, sizeof(text)), 0);
 		test.a.up = true;
 		run_until_quiet(&test);
-		assert_false(tls_is_active(&test.b.stream));
+		assert_false(tls_stream_is_active(&test.b.stream));
 		assert_int_equal(test.b.len, sizeof(text));
 		assert_memory_equal(test.b.got, text, sizeof(text));
 		assert_int_equal(test.a.len, sizeof(text));
@@ -452,7 +453,7 @@ static void test_plain_is_refused_where_tls_is_required(void **state) {
 	assert_true(test.b.over);
 	assert_true(test.b.end < 0);
 	assert_int_equal(test.b.len, 0);
-	assert_non_null(tls_reason(&test.b.stream));
+	assert_non_null(tls_stream_reason(&test.b.stream));
 	end(&test);
 }
 
@@ -547,7 +548,7 @@ static void expect_host(const struct files *files, const char *host, bool fine, 
 	run_until_quiet(&test);
 	assert_true(test.a.up == fine);
 	assert_true(test.a.over == !fine);
-	const char *reason = tls_reason(&test.a.stream);
+	const char *reason = tls_stream_reason(&test.a.stream);
 	if(fine ? reason != NULL : !reason || !strstr(reason, word)) {
 		fail_msg("%s: \"%s\"", host, reason ? reason : "(none)");
 	}
@@ -594,12 +595,12 @@ static void test_warning_before_the_goodbye(void **state) {
 
 static void expect_error(const struct files *files, struct tls_server_options options,
 	const struct tls_pair *pair, const char *option, const char *word) {
-	struct tls_context *context = NULL;
+	struct tls_credentials *context = NULL;
 	struct tls_pair pairs[2] = {{files->cert, files->key}, *pair};
 	struct tls_error error;
 	options.pairs = 2;
 	options.pair = pairs;
-	assert_true(tls_server_open(&context, &options, &error) < 0);
+	assert_true(tls_credentials_open_server(&context, &options, &error) < 0);
 	assert_null(context);
 	assert_null(strchr(error.text, '\n'));
 	assert_string_equal(error.option, option);
