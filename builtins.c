@@ -15,7 +15,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
-#include "network/peer_address.h"
+#include "network/peer.h"
 #include "network/tls_cache.h"
 #include "plugin.h"
 
@@ -317,21 +317,21 @@ static int defaultpeer_configure(void *state, const char *key, const char *value
 static int check_credentials(
 	const struct peer_address *address, char error[TLS_ERROR_MAX], const char **why) {
 	*why = error;
-	return address->kind == PEER_TLS ? tls_cache_check(&address->tls, error) : 0;
+	return address->kind->tls ? tls_cache_check(&address->tls, error) : 0;
 }
 
 /* A host that cannot be is each client's 502, as when a backend names it; but nobody should have to wait for that. */
 static int check_peer(const char *host, const char *port, char error[PLUGIN_ERROR_MAX]) {
 	struct peer_address address;
 	const char *why;
-	int result = peer_address_parse(peer_transport_detect, DEFAULT_HOST, port, &address, &why);
+	int result = peer_parse(peer_transport_detect, DEFAULT_HOST, port, &address, &why);
 	peer_address_free(&address);
 	if(result == -EINVAL) {
 		snprintf(error, PLUGIN_ERROR_MAX, "port: \"%s\": %s", port, why);
 		return result;
 	}
 	char trouble[TLS_ERROR_MAX];
-	result = peer_address_parse(peer_transport_detect, host, port, &address, &why);
+	result = peer_parse(peer_transport_detect, host, port, &address, &why);
 	if(result == 0) {
 		result = check_credentials(&address, trouble, &why);
 	}

@@ -16,11 +16,11 @@
 #include "http/http.h"
 #include "http/origin.h"
 #include "http/web.h"
-#include "network/connect.h"
+#include "network/peer.h"
 #include "network/proxy.h"
+#include "network/tls_cache.h"
 #include "network/tls_session.h"
 #include "network/tls_stream.h"
-#include "network/tls_cache.h"
 #include "websocket.h"
 
 #include <assert.h>
@@ -569,7 +569,7 @@ static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
 	struct handshake *h = c->handshake;
 	const char *why = NULL;
 	char text[HANDSHAKE_PEER_TEXT];
-	int result = peer_address_parse(peer->transport, peer->host, peer->port, &h->address, &why);
+	int result = peer_parse(peer->transport, peer->host, peer->port, &h->address, &why);
 	if(result == -ENOMEM) {
 		return refused(u, 503, "out of memory", NULL);
 	}
@@ -582,7 +582,7 @@ static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
 			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
 	}
 	peer_address_format(&h->address, text, sizeof(text));
-	c->echo = h->address.kind == PEER_ECHO;
+	c->echo = h->address.kind->loopback;
 	return connection_name_peer(c, text) == 0 || refused(u, 503, "out of memory", NULL);
 }
 
@@ -690,7 +690,7 @@ static void peer_begin(struct connection *c) {
 	struct handshake *h = c->handshake;
 	const char *sni = h->address.tls.sni;
 	send_proxy_header(c);
-	if(h->address.kind != PEER_TLS) {
+	if(!h->address.kind->tls) {
 		handshake_finish(c);
 		return;
 	}
@@ -724,7 +724,7 @@ static void peer_connected(void *ctx, int error, const char *why) {
 static bool find_credentials(struct connection *c) {
 	struct handshake *h = c->handshake;
 	char error[TLS_ERROR_MAX];
-	if(h->address.kind != PEER_TLS) {
+	if(!h->address.kind->tls) {
 		return true;
 	}
 	int result = tls_cache_find(c->env->tls_cache, &h->address.tls, &h->tls, error);
@@ -750,8 +750,8 @@ static void connect_peer(struct connection *c) {
 	if(connection_is_dead(c) || !find_credentials(c)) {
 		return;
 	}
-	int result = connect_start(
-		&h->connect, &h->address, env->loop, env->resolver, peer_connected, c, &why);
+	struct connect_owner owner = {env->loop, env->resolver, peer_connected, c};
+	int result = connect_start(&h->connect, &h->address, &owner, &why);
 	if(result == 0) {
 		peer_connected(c, 0, NULL);
 	} else if(result != -EINPROGRESS) {

@@ -4,7 +4,7 @@
  *
  * Must not know: WebSocket, connections.
  * Invariants: at most two lookups run for one connect; the first attempt that connects wins and ends all others;
- * the callback comes once and never from within connect_start().
+ * the callback comes once and never from within connect_start(); addresses and attempts are bounded.
  * Implements RFC 8305 sections 3 (both families asked at once, resolution delay), 4 (interleaving) and 5
  * (staggered attempts).
  */
@@ -12,35 +12,27 @@
 
 #include "base/address.h"
 #include "network.h"
-#include "network/datagram.h"
 #include "network/fifo.h"
+#include "network/peer.h"
+#include "network/resolve.h"
 
-#include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
+#include <net/if.h>
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PEER_RESOLUTION_DELAY_MS 50 /* RFC 8305, section 3: how long IPv4 waits for IPv6 */
-#define PEER_ATTEMPT_DELAY_MS 250 /* RFC 8305, section 5 */
-#define PEER_UNIX_RETRY_MS 20 /* when the queue of a Unix socket is full */
-
-static const struct stream_ops *const kind_ops[PEER_KINDS] = {
-	[PEER_TCP] = &stream_tcp_ops,
-	[PEER_TLS] = &stream_tcp_ops,
-	[PEER_UDP] = &datagram_ops,
-	[PEER_UNIX] = &stream_unix_ops,
-	[PEER_UNIX_DGRAM] = &datagram_ops,
-	[PEER_FIFO_TX] = &fifo_tx_ops,
-	[PEER_FIFO_RX] = &fifo_rx_ops,
-};
+#define CONNECT_RESOLUTION_DELAY_MS 50 /* RFC 8305, section 3: how long IPv4 waits for IPv6 */
+#define CONNECT_ATTEMPT_DELAY_MS 250 /* RFC 8305, section 5 */
+#define CONNECT_ADDRESSES_MAX 16 /* tried, of both families together */
+#define CONNECT_ATTEMPTS_MAX 4 /* under way at the same time: each is a descriptor */
+/* When the queue of a Unix socket is full: the first wait, which doubles up to the last. */
+#define CONNECT_UNIX_RETRY_MS 20
+#define CONNECT_UNIX_RETRY_MAX_MS 640
 
 /* One address that is being tried. */
 struct attempt {
@@ -60,23 +52,24 @@ enum family {
 struct candidates {
 	struct connect *connect;
 	struct resolve_query *query; /* running, or NULL */
-	struct resolve_address *address;
+	union address *address;
 	size_t count;
 	size_t next; /* the first that has not been tried */
 };
 
 struct connect {
-	struct loop *loop;
-	connect_fn *fn;
-	void *ctx;
-	enum peer_kind kind;
+	struct connect_owner owner;
+	const struct peer_kind *kind;
 	int fd; /* connected and not registered; -1: none */
 	struct attempt *winner;
 	struct list attempts;
+	size_t under_way; /* attempts in the list */
+	size_t tried; /* addresses of names */
 	struct candidates family[FAMILIES];
 	enum family turn; /* whose address is next */
 	struct ev_timer timer; /* the next attempt may begin */
 	const struct peer_address *unix_address; /* to be tried again: the caller's */
+	uint64_t retry_ms; /* how long that waited last */
 	bool begun; /* attempts have begun: no more waiting for the other family */
 	int error; /* of what failed last */
 	const char *why;
@@ -88,15 +81,16 @@ static void attempt_free(struct deferred_free *dead) {
 }
 
 static void attempt_end(struct attempt *attempt) {
-	struct loop *loop = attempt->connect->loop;
+	struct loop *loop = attempt->connect->owner.loop;
 	list_remove(&attempt->link);
+	attempt->connect->under_way--;
 	loop_close_io(loop, &attempt->io);
 	attempt->dead.free = attempt_free;
 	loop_defer_free(loop, &attempt->dead);
 }
 
 static void connect_stop(struct connect *connect) {
-	loop_timer_cancel(connect->loop, &connect->timer);
+	loop_timer_cancel(connect->owner.loop, &connect->timer);
 	for(int i = 0; i < FAMILIES; i++) {
 		if(connect->family[i].query) {
 			resolve_cancel(connect->family[i].query);
@@ -119,14 +113,18 @@ static void connect_note(struct connect *connect, int error, const char *why) {
 
 static void connect_done(struct connect *connect, int error) {
 	connect_stop(connect);
-	connect->fn(connect->ctx, error, error ? connect->why : NULL);
+	connect->owner.fn(connect->owner.ctx, error, error ? connect->why : NULL);
 }
 
-static struct resolve_address *next_address(struct connect *connect) {
+static const union address *next_address(struct connect *connect) {
+	if(connect->tried == CONNECT_ADDRESSES_MAX) {
+		return NULL;
+	}
 	for(int i = 0; i < FAMILIES; i++) {
 		struct candidates *family = &connect->family[connect->turn];
 		connect->turn = connect->turn == FAMILY_6 ? FAMILY_4 : FAMILY_6;
 		if(family->next < family->count) {
+			connect->tried++;
 			return &family->address[family->next++];
 		}
 	}
@@ -136,7 +134,9 @@ static struct resolve_address *next_address(struct connect *connect) {
 static bool connect_has_more(const struct connect *connect) {
 	for(int i = 0; i < FAMILIES; i++) {
 		const struct candidates *family = &connect->family[i];
-		if(family->query || family->next < family->count) {
+		bool untried =
+			family->next < family->count && connect->tried < CONNECT_ADDRESSES_MAX;
+		if(family->query || untried) {
 			return true;
 		}
 	}
@@ -152,23 +152,23 @@ static int attempt_add(struct connect *connect, int fd) {
 		return -ENOMEM;
 	}
 	attempt->connect = connect;
-	int result = loop_add(connect->loop, &attempt->io, fd, 0, LOOP_OUT, attempt_run);
+	int result = loop_add(connect->owner.loop, &attempt->io, fd, 0, LOOP_OUT, attempt_run);
 	if(result) {
 		free(attempt);
 		return result;
 	}
 	list_append(&connect->attempts, &attempt->link);
+	connect->under_way++;
 	return 0;
 }
 
 /* Starts one address. 0: connected at once (connect->fd); -EINPROGRESS; or why not. */
 static int attempt_start(struct connect *connect, const struct sockaddr *address, socklen_t len) {
-	int type = peer_is_datagram(connect->kind) ? SOCK_DGRAM : SOCK_STREAM;
-	int fd = network_socket(address->sa_family, type);
+	int fd = network_socket(address->sa_family, connect->kind->socket_type);
 	if(fd < 0) {
 		return fd;
 	}
-	if(connect->kind == PEER_TCP || connect->kind == PEER_TLS) {
+	if(connect->kind->ops == &stream_tcp_ops) {
 		network_tune(fd);
 	}
 	int result = network_connect(fd, address, len);
@@ -188,20 +188,23 @@ static int attempt_start(struct connect *connect, const struct sockaddr *address
 
 /* Tries addresses until one is under way. 0: connected; -EINPROGRESS: wait; else: all have failed. */
 static int connect_next(struct connect *connect) {
-	struct resolve_address *address;
+	const union address *address;
+	if(connect->under_way == CONNECT_ATTEMPTS_MAX) {
+		return -EINPROGRESS; /* the next begins when one of them has failed */
+	}
 	while((address = next_address(connect))) {
-		int result = attempt_start(connect, &address->u.any, address->len);
+		int result = attempt_start(connect, &address->any, address_size(address));
 		if(result == 0) {
 			return 0;
 		}
 		if(result == -EINPROGRESS) {
-			uint64_t due_ms = connect->loop->now_ms + PEER_ATTEMPT_DELAY_MS;
-			loop_timer_set(connect->loop, &connect->timer, due_ms);
+			uint64_t due_ms = connect->owner.loop->now_ms + CONNECT_ATTEMPT_DELAY_MS;
+			loop_timer_set(connect->owner.loop, &connect->timer, due_ms);
 			return -EINPROGRESS;
 		}
 		connect_note(connect, result, NULL);
 	}
-	bool waiting = connect_has_more(connect) || connect->attempts.next != &connect->attempts;
+	bool waiting = connect_has_more(connect) || connect->under_way > 0;
 	return waiting ? -EINPROGRESS : connect->error;
 }
 
@@ -227,7 +230,7 @@ static void connect_due(struct ev_timer *timer) {
 static void attempt_run(struct ev_io *io) {
 	struct attempt *attempt = container_of(io, struct attempt, io);
 	struct connect *connect = attempt->connect;
-	/* Without a hang-up being able to write is proof enough. */
+	/* Writable without a hang-up: it is connected. */
 	int result = io->ready & LOOP_HUP ? network_connect_result(io->fd) : 0;
 	if(result) {
 		connect_note(connect, result, NULL);
@@ -242,7 +245,7 @@ static void attempt_run(struct ev_io *io) {
 /* IPv6 begins at once; IPv4 gives a slower IPv6 answer a moment (RFC 8305, section 3). */
 static void connect_answered(struct connect *connect, const struct candidates *family) {
 	bool other_runs = connect->family[FAMILY_6].query || connect->family[FAMILY_4].query;
-	bool idle = connect->attempts.next == &connect->attempts;
+	bool idle = connect->under_way == 0;
 	if(connect->begun) {
 		/* Late addresses join the queue, and begin at once if nothing is under way or it had its time. */
 		if(idle || !connect->timer.slot) {
@@ -253,8 +256,8 @@ static void connect_answered(struct connect *connect, const struct candidates *f
 			connect_go_on(connect);
 		}
 	} else if(family == &connect->family[FAMILY_4] && other_runs) {
-		uint64_t due_ms = connect->loop->now_ms + PEER_RESOLUTION_DELAY_MS;
-		loop_timer_set(connect->loop, &connect->timer, due_ms);
+		uint64_t due_ms = connect->owner.loop->now_ms + CONNECT_RESOLUTION_DELAY_MS;
+		loop_timer_set(connect->owner.loop, &connect->timer, due_ms);
 	} else {
 		connect_go_on(connect);
 	}
@@ -282,13 +285,12 @@ static void lookup_done(void *ctx, const struct resolve_answer *answer) {
 	connect_answered(connect, family);
 }
 
-static int lookup_start(
-	struct connect *connect, struct resolver *resolver, const struct peer_address *address) {
+static int lookup_start(struct connect *connect, const struct peer_address *address) {
 	static const int families[FAMILIES] = {[FAMILY_6] = AF_INET6, [FAMILY_4] = AF_INET};
 	for(int i = 0; i < FAMILIES; i++) {
 		struct candidates *family = &connect->family[i];
-		int result = resolve_start(resolver, address->host, address->port, families[i],
-			lookup_done, family, &family->query);
+		int result = resolve_start(connect->owner.resolver, address->host, address->port,
+			families[i], lookup_done, family, &family->query);
 		if(result) {
 			return result;
 		}
@@ -296,57 +298,59 @@ static int lookup_start(
 	return -EINPROGRESS;
 }
 
-/* A literal needs no lookup. -ENOENT: it is none. */
-static int connect_literal(struct connect *connect, const struct peer_address *address) {
-	struct sockaddr_in plain = {.sin_family = AF_INET, .sin_port = htons(address->port)};
-	if(inet_pton(AF_INET, address->host, &plain.sin_addr) == 1) {
-		/* What most peers are costs a tenth of the general way. */
-		connect->begun = true;
-		return attempt_start(connect, (const struct sockaddr *)&plain, sizeof(plain));
+/* The interface of a zone, by name or number (RFC 4007, 11.2). 0: there is none of that name. */
+static uint32_t zone_index(struct slice zone) {
+	char name[IF_NAMESIZE];
+	uint64_t number;
+	if(text_read_decimal(zone, UINT32_MAX, &number) == 0) {
+		return (uint32_t)number;
 	}
-	char service[8];
-	snprintf(service, sizeof(service), "%u", address->port);
-	struct addrinfo hints = {
-		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
-	struct addrinfo *list;
-	if(getaddrinfo(address->host, service, &hints, &list)) {
-		return -ENOENT;
+	return text_copy(zone, name, sizeof(name)) ? 0 : if_nametoindex(name);
+}
+
+int connect_network(struct connect *connect, const struct peer_address *address, const char **why) {
+	union address literal;
+	struct slice zone;
+	if(address_parse_zone(text_slice(address->host), &literal, &zone)) {
+		return lookup_start(connect, address);
 	}
+	if(zone.len > 0) {
+		literal.in6.sin6_scope_id = zone_index(zone);
+		if(literal.in6.sin6_scope_id == 0) {
+			*why = "no network interface has the name of the zone behind the %";
+			return -ENODEV;
+		}
+	}
+	address_set_port(&literal, address->port);
 	connect->begun = true;
-	int result = attempt_start(connect, list->ai_addr, list->ai_addrlen);
-	freeaddrinfo(list);
-	return result;
+	return attempt_start(connect, &literal.any, address_size(&literal));
 }
 
-static int connect_network(
-	struct connect *connect, const struct peer_address *address, struct resolver *resolver) {
-	int result = connect_literal(connect, address);
-	return result == -ENOENT ? lookup_start(connect, resolver, address) : result;
+/* A full queue: TCP would wait in the kernel; for a Unix socket no event tells that there is room. */
+static void retry_later(struct connect *connect, const struct peer_address *address) {
+	uint64_t wait_ms = connect->retry_ms * 2;
+	wait_ms = wait_ms > CONNECT_UNIX_RETRY_MAX_MS ? CONNECT_UNIX_RETRY_MAX_MS : wait_ms;
+	connect->retry_ms = connect->retry_ms == 0 ? CONNECT_UNIX_RETRY_MS : wait_ms;
+	connect->unix_address = address;
+	loop_timer_set(connect->owner.loop, &connect->timer,
+		connect->owner.loop->now_ms + connect->retry_ms);
 }
 
-static int connect_unix(struct connect *connect, const struct peer_address *address) {
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
-	size_t len = strlen(address->host);
-	assert(len <= ADDRESS_UNIX_MAX);
-	memcpy(to.sun_path, address->host, len);
-	socklen_t to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-	if(to.sun_path[0] == '@') {
-		to.sun_path[0] = '\0';
-	} else {
-		to_len++;
+int connect_unix(struct connect *connect, const struct peer_address *address, const char **why) {
+	struct socket_address to;
+	(void)why;
+	int result = address_of_path(text_slice(address->host), &to);
+	if(result == 0) {
+		result = attempt_start(connect, &to.any, to.len);
 	}
-	int result = attempt_start(connect, (const struct sockaddr *)&to, to_len);
 	if(result == -EAGAIN) {
-		/* Its queue is full. TCP would wait in the kernel; here nothing tells when there is room. */
-		connect->unix_address = address;
-		uint64_t due_ms = connect->loop->now_ms + PEER_UNIX_RETRY_MS;
-		loop_timer_set(connect->loop, &connect->timer, due_ms);
+		retry_later(connect, address);
 		return -EINPROGRESS;
 	}
-	if(result == 0 && connect->kind == PEER_UNIX_DGRAM) {
-		/* An address of our own, chosen by the kernel, so that the service can answer (unix(7)). */
-		struct sockaddr_un own = {.sun_family = AF_UNIX};
-		if(bind(connect->fd, (const struct sockaddr *)&own, sizeof(sa_family_t)) < 0) {
+	if(result == 0 && connect->kind->socket_type == SOCK_DGRAM) {
+		/* A local address, chosen by the kernel, so that the service can answer (unix(7)). */
+		struct sockaddr_un local = {.sun_family = AF_UNIX};
+		if(bind(connect->fd, (const struct sockaddr *)&local, sizeof(sa_family_t)) < 0) {
 			return -errno;
 		}
 	}
@@ -354,7 +358,8 @@ static int connect_unix(struct connect *connect, const struct peer_address *addr
 }
 
 static void unix_again(struct connect *connect) {
-	int result = connect_unix(connect, connect->unix_address);
+	const char *why = NULL;
+	int result = connect_unix(connect, connect->unix_address, &why);
 	if(result != -EINPROGRESS) {
 		if(result) {
 			connect_note(connect, result, NULL);
@@ -363,28 +368,12 @@ static void unix_again(struct connect *connect) {
 	}
 }
 
-static int connect_fifo(
-	struct connect *connect, const struct peer_address *address, const char **why) {
-	int mode = connect->kind == PEER_FIFO_TX ? O_WRONLY : O_RDONLY;
-	struct stat status;
-	/* Looked at first, since opening a device may have effects; and again, since it may have changed. */
-	if(stat(address->host, &status) < 0) {
-		return -errno;
+int connect_fifo(struct connect *connect, const struct peer_address *address, const char **why) {
+	int fd = fifo_open(address->host, connect->kind->access, why);
+	if(fd < 0) {
+		return fd;
 	}
-	if(S_ISFIFO(status.st_mode)) {
-		connect->fd = open(address->host, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-		if(connect->fd < 0) {
-			*why = errno == ENXIO ? "no process has the fifo open for reading" : NULL;
-			return -errno;
-		}
-		if(fstat(connect->fd, &status) < 0) {
-			return -errno;
-		}
-	}
-	if(!S_ISFIFO(status.st_mode)) {
-		*why = "the path is no fifo";
-		return -EINVAL;
-	}
+	connect->fd = fd;
 	return 0;
 }
 
@@ -396,46 +385,22 @@ static void free_connect(struct deferred_free *dead) {
 	free(connect);
 }
 
-static int connect_begin(struct connect *connect, const struct peer_address *address,
-	struct resolver *resolver, const char **why) {
-	switch(address->kind) {
-	case PEER_TCP:
-	case PEER_TLS:
-	case PEER_UDP:
-		return connect_network(connect, address, resolver);
-	case PEER_UNIX:
-	case PEER_UNIX_DGRAM:
-		return connect_unix(connect, address);
-	case PEER_FIFO_TX:
-	case PEER_FIFO_RX:
-		return connect_fifo(connect, address, why);
-	default:
-		return -EINVAL;
-	}
-}
-
-int connect_start(struct connect **out, const struct peer_address *address, struct loop *loop,
-	struct resolver *resolver, connect_fn *fn, void *ctx, const char **why) {
+int connect_start(struct connect **out, const struct peer_address *address,
+	const struct connect_owner *owner, const char **why) {
 	struct connect *connect = calloc(1, sizeof(*connect));
 	*why = NULL;
 	if(!connect) {
 		*why = strerror(ENOMEM);
 		return -ENOMEM;
 	}
-	*connect = (struct connect){
-		.loop = loop,
-		.fn = fn,
-		.ctx = ctx,
-		.kind = address->kind,
-		.fd = -1,
-	};
+	*connect = (struct connect){.owner = *owner, .kind = address->kind, .fd = -1};
 	list_init(&connect->attempts);
 	for(int i = 0; i < FAMILIES; i++) {
 		connect->family[i].connect = connect;
 	}
-	int result = loop_timer_open(loop, &connect->timer, connect_due);
+	int result = loop_timer_open(owner->loop, &connect->timer, connect_due);
 	if(result == 0) {
-		result = connect_begin(connect, address, resolver, why);
+		result = address->kind->connect(connect, address, why);
 	}
 	if(result == 0 || result == -EINPROGRESS) {
 		*out = connect;
@@ -449,17 +414,17 @@ int connect_start(struct connect **out, const struct peer_address *address, stru
 }
 
 int connect_take(struct connect *connect, struct stream *stream, stream_fn *fn) {
-	const struct stream_ops *ops = kind_ops[connect->kind];
+	const struct stream_ops *ops = connect->kind->ops;
 	int result = 0;
 	if(connect->winner) {
-		stream_adopt(stream, connect->loop, &connect->winner->io, ops, fn);
+		stream_adopt(stream, connect->owner.loop, &connect->winner->io, ops, fn);
 		attempt_end(connect->winner);
 		connect->winner = NULL;
 	} else {
-		result = stream_open(stream, connect->loop, connect->fd, ops, fn);
+		result = stream_open(stream, connect->owner.loop, connect->fd, ops, fn);
 		connect->fd = -1;
 	}
-	stream->datagram = peer_is_datagram(connect->kind);
+	stream->datagram = connect->kind->messages;
 	return result;
 }
 
@@ -469,10 +434,10 @@ void connect_free(struct connect *connect) {
 	}
 	connect->winner = NULL;
 	connect_stop(connect);
-	loop_timer_close(connect->loop, &connect->timer);
+	loop_timer_close(connect->owner.loop, &connect->timer);
 	if(connect->fd >= 0) {
 		close(connect->fd);
 	}
 	connect->dead.free = free_connect;
-	loop_defer_free(connect->loop, &connect->dead);
+	loop_defer_free(connect->owner.loop, &connect->dead);
 }

@@ -8,7 +8,9 @@
 #include "network/fifo.h"
 
 #include <errno.h>
-#include <string.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -66,3 +68,25 @@ const struct stream_ops fifo_rx_ops = {
 	.write = fifo_rx_write,
 	.flush = flush_nothing,
 };
+
+int fifo_open(const char *path, int access, const char **why) {
+	struct stat status;
+	/* Before it is opened, as opening a device may have effects; and after, as it may have been replaced. */
+	if(stat(path, &status) < 0) {
+		return -errno;
+	}
+	int fd = -1;
+	if(S_ISFIFO(status.st_mode)) {
+		fd = open(path, access | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		if(fd < 0) {
+			*why = errno == ENXIO ? "no process has the fifo open for reading" : NULL;
+			return -errno;
+		}
+		if(fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode)) {
+			return fd;
+		}
+		close(fd);
+	}
+	*why = "the path is not a fifo";
+	return -EINVAL;
+}

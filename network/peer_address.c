@@ -8,72 +8,26 @@
 #include "network/peer_address.h"
 
 #include "base/address.h"
+#include "network/peer.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- addresses ---- */
+/* ---- hosts, ports, paths ---- */
 
-static const struct peer_scheme {
-	const char *text;
-	peer_transport transport; /* of the plugin API; detect: not in there */
-	bool has_port;
-} schemes[PEER_KINDS] = {
-	[PEER_TCP] = {"tcp://", peer_tcp_client, true},
-	[PEER_TLS] = {"tls://", peer_transport_detect, true},
-	[PEER_UDP] = {"udp://", peer_udp_client, true},
-	[PEER_UNIX] = {"unix://", peer_unix_stream, false},
-	[PEER_UNIX_DGRAM] = {"unix-dgram://", peer_unix_dgram, false},
-	[PEER_FIFO_TX] = {"fifotx://", peer_fifo_tx, false},
-	[PEER_FIFO_RX] = {"fiforx://", peer_fifo_rx, false},
-	[PEER_ECHO] = {"echo://", peer_transport_detect, false},
-};
-static_assert(sizeof(schemes) / sizeof(schemes[0]) == PEER_KINDS, "one scheme for each kind");
-
-/* Finds the kind by the scheme; `*rest` is what follows it. -1: an unknown scheme. */
-static int detect_kind(const char *host, const char **rest, bool *guessed) {
-	for(int kind = 0; kind < PEER_KINDS; kind++) {
-		size_t len = strlen(schemes[kind].text);
-		if(strncasecmp(host, schemes[kind].text, len) == 0) {
-			*rest = host + len;
-			return kind;
-		}
-	}
-	*guessed = true;
-	return strstr(host, "://") ? -1 : PEER_TCP;
-}
-
-static int kind_of_transport(peer_transport transport) {
-	for(int kind = 0; kind < PEER_KINDS; kind++) {
-		if(schemes[kind].transport == transport && transport != peer_transport_detect) {
-			return kind;
-		}
-	}
-	return -1;
-}
-
-static int parse_port(const char *text, uint16_t *out) {
-	size_t len = strlen(text);
-	bool number = strspn(text, "0123456789") == len && len > 0 && len <= 5;
-	unsigned long value = number ? strtoul(text, NULL, 10) : 0;
-	if(value == 0 || value > UINT16_MAX) {
-		return -EINVAL;
-	}
-	*out = (uint16_t)value;
-	return 0;
-}
-
-/* "host", "host:port", "[v6]", "[v6]:port", and a bare IPv6 literal. Cuts `text` into host and port. */
+/*
+ * "host", "host:port", "[v6]", "[v6]:port", and an IPv6 literal without brackets. Cuts `text` into host and port; NULL:
+ * there is no port.
+ */
 static int split_port(char *text, char **host, char **port, const char **why) {
 	*host = text;
 	*port = NULL;
 	if(text[0] == '[') {
 		char *end = strchr(text, ']');
 		if(!end || (end[1] != '\0' && end[1] != ':')) {
-			*why = "the address has a [ without its ]";
+			*why = "the address has a [ without a matching ]";
 			return -EINVAL;
 		}
 		*end = '\0';
@@ -89,51 +43,55 @@ static int split_port(char *text, char **host, char **port, const char **why) {
 	return 0;
 }
 
-/* What stands in brackets or has a colon is no name: looking it up could only mislead. */
+/* In brackets or with a colon it cannot be a name, and is not looked up as one. */
 static int check_host(const char *host, bool brackets, const char **why) {
 	if(host[0] == '\0') {
 		*why = "the host is missing";
 		return -EINVAL;
 	}
 	if((brackets || strchr(host, ':')) && !address_is_ip6(host, true)) {
-		*why = "the host is no IPv6 address, but has brackets or several colons";
+		*why = "the host is not a valid IPv6 address, but has brackets or colons";
 		return -EINVAL;
 	}
 	return 0;
 }
 
-static int parse_network(
-	const char *rest, const char *port, struct peer_address *out, const char **why) {
-	char *copy = strdup(rest);
-	if(!copy) {
-		return -ENOMEM;
+static int take_port(struct peer_address *out, const char *port, const char **why) {
+	if(!port) {
+		*why = "the port is missing";
+		return -EINVAL;
 	}
-	size_t len = strlen(copy);
-	if(len > 0 && copy[len - 1] == '/') {
-		copy[len - 1] = '\0';
+	if(address_parse_port(text_slice(port), &out->port) || out->port == 0) {
+		*why = "the port is not a number from 1 to 65535";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int take_host(struct peer_address *out, const char *host) {
+	out->host = strdup(host);
+	return out->host ? 0 : -ENOMEM;
+}
+
+int peer_address_network(struct peer_address *out, char *rest, const char *port, const char **why) {
+	bool brackets = rest[0] == '[';
+	size_t len = strlen(rest);
+	if(len > 0 && rest[len - 1] == '/') {
+		rest[len - 1] = '\0';
 	}
 	char *host;
 	char *own_port;
-	int result = split_port(copy, &host, &own_port, why);
+	int result = split_port(rest, &host, &own_port, why);
 	if(result == 0) {
-		result = check_host(host, rest[0] == '[', why);
-	}
-	if(result == 0 && !own_port && !port) {
-		*why = "the port is missing";
-		result = -EINVAL;
-	} else if(result == 0) {
-		result = parse_port(own_port ? own_port : port, &out->port);
-		*why = "the port is no number from 1 to 65535";
+		result = check_host(host, brackets, why);
 	}
 	if(result == 0) {
-		out->host = strdup(host);
-		result = out->host ? 0 : -ENOMEM;
+		result = take_port(out, own_port ? own_port : port, why);
 	}
-	free(copy);
-	return result;
+	return result ? result : take_host(out, host);
 }
 
-/* The byte whose code `text` begins with: one of those that parameters take away from paths and values. 0: none. */
+/* The byte whose code `text` begins with, of those that are reserved in paths and values; 0: none. */
 static char coded_byte(const char *text) {
 	static const struct {
 		const char *code;
@@ -147,7 +105,7 @@ static char coded_byte(const char *text) {
 	return '\0';
 }
 
-/* Any other % is itself. */
+/* Any other % stands for itself. */
 static void decode_reserved(char *text) {
 	char *to = text;
 	for(const char *at = text; *at; at++) {
@@ -158,25 +116,43 @@ static void decode_reserved(char *text) {
 	*to = '\0';
 }
 
-static int parse_path(const char *rest, struct peer_address *out, const char **why) {
-	bool fifo = out->kind == PEER_FIFO_TX || out->kind == PEER_FIFO_RX;
-	bool abstract = rest[0] == '@' && rest[1] != '\0' && !fifo;
-	if(rest[0] != '/' && !abstract) {
-		*why = fifo ? "the path is not absolute" : "the path is neither absolute nor @name";
+int peer_address_unix(struct peer_address *out, char *rest, const char *port, const char **why) {
+	(void)port;
+	decode_reserved(rest);
+	if(rest[0] != '/' && (rest[0] != '@' || rest[1] == '\0')) {
+		*why = "the path is neither absolute nor @name";
 		return -EINVAL;
 	}
-	if(!fifo && strlen(rest) > ADDRESS_UNIX_MAX) {
-		*why = "the path is longer than a Unix socket address can hold (107 bytes)";
+	if(strlen(rest) > ADDRESS_UNIX_MAX) {
+		*why = "the path is too long for a Unix socket (at most 107 bytes)";
 		return -EINVAL;
 	}
-	out->host = strdup(rest);
-	return out->host ? 0 : -ENOMEM;
+	return take_host(out, rest);
 }
 
-/* What may stand behind the `?`, and with which kinds. */
+int peer_address_fifo(struct peer_address *out, char *rest, const char *port, const char **why) {
+	(void)port;
+	decode_reserved(rest);
+	if(rest[0] != '/') {
+		*why = "the path is not absolute";
+		return -EINVAL;
+	}
+	return take_host(out, rest);
+}
+
+int peer_address_none(struct peer_address *out, char *rest, const char *port, const char **why) {
+	(void)out;
+	(void)port;
+	*why = "echo:// does not take an address";
+	return rest[0] == '\0' ? 0 : -EINVAL;
+}
+
+/* ---- parameters ---- */
+
+/* A parameter behind the `?`. */
 struct parameter {
 	const char *key;
-	unsigned kinds;
+	unsigned group; /* one of PEER_PARAMETERS_* */
 	/* 0, -ENOMEM, or -EINVAL with `*why`; `value` is decoded and not empty */
 	int (*take)(const struct parameter *parameter, struct peer_address *out, const char *value,
 		const char **why);
@@ -193,7 +169,7 @@ static int take_proxy(const struct parameter *parameter, struct peer_address *ou
 			return 0;
 		}
 	}
-	*why = "the parameter proxy is neither v1 nor v2";
+	*why = "proxy: invalid value (use v1 or v2)";
 	return -EINVAL;
 }
 
@@ -201,7 +177,7 @@ static int take_verify(const struct parameter *parameter, struct peer_address *o
 	const char *value, const char **why) {
 	(void)parameter;
 	out->tls.insecure = strcmp(value, "off") == 0;
-	*why = "the parameter verify is not off, the only value that it can have";
+	*why = "verify: invalid value (only \"off\" is supported)";
 	return out->tls.insecure ? 0 : -EINVAL;
 }
 
@@ -217,12 +193,11 @@ static int take_text(const struct parameter *parameter, struct peer_address *out
 	return *text ? 0 : -ENOMEM;
 }
 
-#define KIND(name) (1u << PEER_##name)
 #define TLS_TEXT(name)                                                                             \
-	{ #name, KIND(TLS), take_text, offsetof(struct peer_address, tls.name) }
+	{ #name, PEER_PARAMETERS_TLS, take_text, offsetof(struct peer_address, tls.name) }
 static const struct parameter parameters[] = {
-	{"proxy", KIND(TCP) | KIND(TLS) | KIND(UNIX), take_proxy, 0},
-	{"verify", KIND(TLS), take_verify, 0},
+	{"proxy", PEER_PARAMETERS_PROXY, take_proxy, 0},
+	{"verify", PEER_PARAMETERS_TLS, take_verify, 0},
 	TLS_TEXT(ca),
 	TLS_TEXT(sni),
 	TLS_TEXT(cert),
@@ -245,13 +220,13 @@ static int parse_parameter(char *text, unsigned *seen, struct peer_address *out,
 	const struct parameter *parameter =
 		equals ? find_parameter(text, (size_t)(equals - text)) : NULL;
 	if(!parameter) {
-		*why = "what stands behind the ? is no known parameter (there are proxy=, ca=, "
-		       "sni=, cert=, key=, verify=; a ? in a path is written %3F)";
+		*why = "unknown parameter behind the ? (known: proxy=, ca=, sni=, cert=, key=, "
+		       "verify=; a ? in a path is written %3F)";
 		return -EINVAL;
 	}
 	unsigned bit = 1u << (parameter - parameters);
-	if(!(parameter->kinds & (1u << out->kind))) {
-		*why = "this transport does not have the parameter behind the ?";
+	if(!(parameter->group & out->kind->parameters)) {
+		*why = "this transport does not support the parameter behind the ?";
 		return -EINVAL;
 	}
 	if(*seen & bit) {
@@ -278,14 +253,13 @@ static int parse_parameters(char *query, struct peer_address *out, const char **
 		result = parse_parameter(query, &seen, out, why);
 	}
 	if(result == 0 && out->tls.key && !out->tls.cert) {
-		*why = "there is a key without its certificate (cert=)";
+		*why = "key= without cert=";
 		result = -EINVAL;
 	}
 	return result;
 }
 
-/* What follows the scheme; `rest` is changed. */
-static int parse_rest(char *rest, const char *port, struct peer_address *out, const char **why) {
+static int parse_rest(struct peer_address *out, char *rest, const char *port, const char **why) {
 	char *query = strchr(rest, '?');
 	if(query) {
 		*query++ = '\0';
@@ -294,36 +268,16 @@ static int parse_rest(char *rest, const char *port, struct peer_address *out, co
 			return result;
 		}
 	}
-	if(schemes[out->kind].has_port) {
-		return parse_network(rest, port, out, why);
-	}
-	if(out->kind != PEER_ECHO) {
-		decode_reserved(rest);
-		return parse_path(rest, out, why);
-	}
-	if(rest[0] != '\0') {
-		*why = "echo:// takes no address";
-		return -EINVAL;
-	}
-	return 0;
+	return out->kind->parse(out, rest, port, why);
 }
 
-int peer_address_parse(peer_transport transport, const char *host, const char *port,
-	struct peer_address *out, const char **why) {
-	const char *rest = host;
-	*out = (struct peer_address){0};
-	int kind = transport == peer_transport_detect ? detect_kind(host, &rest, &out->guessed)
-						      : kind_of_transport(transport);
-	if(kind < 0) {
-		*why = "the transport is unknown";
-		return -EINVAL;
-	}
-	out->kind = (enum peer_kind)kind;
+int peer_address_parse(
+	struct peer_address *out, const char *rest, const char *port, const char **why) {
 	char *copy = strdup(rest);
 	if(!copy) {
 		return -ENOMEM;
 	}
-	int result = parse_rest(copy, port, out, why);
+	int result = parse_rest(out, copy, port, why);
 	free(copy);
 	return result;
 }
@@ -340,6 +294,8 @@ void peer_address_free(struct peer_address *address) {
 	address->host = NULL;
 }
 
+/* ---- formatting ---- */
+
 /* A text that is being formatted, cut where its room ends. */
 struct text {
 	char *at;
@@ -355,7 +311,7 @@ static void put(struct text *out, const char *text) {
 	*out->at = '\0';
 }
 
-/* What ends a path or value, and what decode_reserved() would change, is written as a code. */
+/* Encodes the bytes in `ends`, and those that decode_reserved() would change. */
 static void put_coded(struct text *out, const char *text, const char *ends) {
 	for(; *text; text++) {
 		bool code = strchr(ends, *text) || coded_byte(text);
@@ -390,11 +346,10 @@ static void put_parameters(struct text *out, const struct peer_address *address)
 }
 
 void peer_address_format(const struct peer_address *address, char *out, size_t cap) {
-	const struct peer_scheme *scheme = &schemes[address->kind];
 	const char *host = address->host ? address->host : "";
 	struct text text = {out, cap};
-	put(&text, scheme->text);
-	if(scheme->has_port) {
+	put(&text, address->kind->scheme);
+	if(address->port) {
 		bool brackets = strchr(host, ':');
 		char port[8];
 		snprintf(port, sizeof(port), ":%u", address->port);
@@ -406,8 +361,4 @@ void peer_address_format(const struct peer_address *address, char *out, size_t c
 		put_coded(&text, host, "?");
 	}
 	put_parameters(&text, address);
-}
-
-bool peer_is_datagram(enum peer_kind kind) {
-	return kind == PEER_UDP || kind == PEER_UNIX_DGRAM;
 }

@@ -5,57 +5,50 @@
 #ifndef WEBSOCKSY_PEER_ADDRESS_H
 #define WEBSOCKSY_PEER_ADDRESS_H
 #include "network/proxy.h"
-#include "websocksy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum peer_kind {
-	PEER_TCP,
-	PEER_TLS, /* TCP; the handshake is the caller's */
-	PEER_UDP,
-	PEER_UNIX,
-	PEER_UNIX_DGRAM,
-	PEER_FIFO_TX, /* client to fifo */
-	PEER_FIFO_RX, /* fifo to client */
-	PEER_ECHO, /* built in: no descriptor, messages come back as they went */
-	PEER_KINDS
-};
+struct peer_kind;
 
-/* PEER_TLS: what the peer has to prove, and we. Texts are NULL where nothing is said. */
+/* TLS to a peer: how it is authenticated, and how this side is. Texts are NULL where the address has none. */
 struct peer_tls {
 	char *ca; /* file of authorities; NULL: the system's */
-	char *cert; /* file of our own certificate */
-	char *key; /* file of its key; NULL: the same */
-	char *sni; /* the peer's name; NULL: the host of its address */
-	bool insecure; /* it has to prove nothing */
+	char *cert; /* file of the client certificate */
+	char *key; /* file of its key; NULL: the same file */
+	char *sni; /* name to ask for and to verify; NULL: the host of the address */
+	bool insecure; /* the peer's certificate is not verified */
 };
 
 struct peer_address {
-	enum peer_kind kind;
-	uint16_t port; /* TCP, TLS and UDP */
+	const struct peer_kind *kind;
+	uint16_t port; /* 0: this kind has no port */
 	bool guessed; /* there was no scheme: TCP was assumed */
-	/* TCP, TLS and Unix streams: the header that the peer wants to have first, in front of TLS */
-	enum proxy_version proxy;
+	enum proxy_version proxy; /* PROXY header that the peer expects first, before TLS */
 	struct peer_tls tls;
-	char *host; /* name or literal without brackets; path; "@name" for an abstract socket */
+	char *host; /* name or literal without brackets; path; "@name" of an abstract socket; NULL */
 };
 
 /*
- * Parses what a backend answered: `transport` (peer_transport_detect: by the scheme in front of `host`),
- * `host` and `port` (NULL, or a port for hosts that name none). Behind a `?` in `host` are parameters,
- * `key=value&...`; in paths and in values `%3F`, `%26` and `%25` stand for `?`, `&` and `%`. `out` is the
- * caller's (peer_address_free).
- * 0, -ENOMEM, or -EINVAL with `*why` a static text that says what is wrong.
+ * Reads what follows the scheme; `rest` has no parameters any more and may be changed; `port`: see peer_parse().
+ * 0, -ENOMEM, or -EINVAL with `*why` a static text.
  */
-int peer_address_parse(peer_transport transport, const char *host, const char *port,
-	struct peer_address *out, const char **why);
+typedef int peer_address_rest_fn(
+	struct peer_address *out, char *rest, const char *port, const char **why);
+
+/* The parsers of the kinds: host and port; a path or an abstract name; a path; nothing. */
+peer_address_rest_fn peer_address_network;
+peer_address_rest_fn peer_address_unix;
+peer_address_rest_fn peer_address_fifo;
+peer_address_rest_fn peer_address_none;
+
+/* Parses what follows the scheme of an address whose kind is known; see peer_parse(). */
+int peer_address_parse(
+	struct peer_address *out, const char *rest, const char *port, const char **why);
+
 void peer_address_free(struct peer_address *address);
 
-/* Formats it as URL: tcp://[::1]:5900, unix://@name, echo://. */
+/* Formats it as URL: tcp://[::1]:5900, unix://@name, echo://. Cut if it does not fit. */
 void peer_address_format(const struct peer_address *address, char *out, size_t cap);
-
-/* Whole messages go to and come from this kind, one datagram each. */
-bool peer_is_datagram(enum peer_kind kind);
 #endif

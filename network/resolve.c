@@ -53,7 +53,7 @@ struct resolve_query {
 	int error;
 	const char *why;
 	size_t count;
-	struct resolve_address *address;
+	union address *address;
 };
 
 static void socket_free(struct deferred_free *dead) {
@@ -226,17 +226,6 @@ static void query_fail(struct resolve_query *query, int status) {
 	}
 }
 
-static void address_set(
-	struct resolve_address *out, const struct ares_addrinfo_node *node, uint16_t port) {
-	memcpy(&out->u, node->ai_addr, node->ai_addrlen);
-	out->len = node->ai_addrlen;
-	if(out->u.any.sa_family == AF_INET6) {
-		out->u.in6.sin6_port = htons(port);
-	} else {
-		out->u.in.sin_port = htons(port);
-	}
-}
-
 static void query_collect(struct resolve_query *query, const struct ares_addrinfo *info) {
 	size_t count = 0;
 	for(const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next) {
@@ -252,8 +241,11 @@ static void query_collect(struct resolve_query *query, const struct ares_addrinf
 		return;
 	}
 	for(const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next) {
-		if(node->ai_addrlen <= sizeof(query->address->u)) {
-			address_set(&query->address[query->count++], node, query->port);
+		union address *address = &query->address[query->count];
+		*address = address_of(node->ai_addr);
+		if(address_is_ip(address)) {
+			address_set_port(address, query->port);
+			query->count++;
 		}
 	}
 }
@@ -356,19 +348,15 @@ static void query_loopback(struct resolve_query *query, int family) {
 		query_fail(query, ARES_ENOMEM);
 		return;
 	}
-	struct resolve_address *address = query->address;
 	query->count = 1;
 	if(family == AF_INET6) {
-		address->len = sizeof(address->u.in6);
-		address->u.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
-			.sin6_port = htons(query->port),
-			.sin6_addr = IN6ADDR_LOOPBACK_INIT};
+		query->address->in6 = (struct sockaddr_in6){
+			.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	} else {
-		address->len = sizeof(address->u.in);
-		address->u.in = (struct sockaddr_in){.sin_family = AF_INET,
-			.sin_port = htons(query->port),
-			.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		query->address->in = (struct sockaddr_in){
+			.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	}
+	address_set_port(query->address, query->port);
 }
 
 static void query_ask(struct resolve_query *query, const char *host, int family) {
