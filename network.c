@@ -7,6 +7,8 @@
  */
 #include "network.h"
 
+#include "base/passes.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <netdb.h>
@@ -248,11 +250,9 @@ ssize_t network_send(int fd, const struct iovec *iov, int count, int flags) {
 	/* sendmsg() takes the array as it is; it is not written to. */
 	struct msghdr message = {
 		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
-	ssize_t sent;
-	do {
-		/* One piece is the common case, and cheaper without a message header to be checked and copied. */
-		sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | flags)
-				  : sendmsg(fd, &message, MSG_NOSIGNAL | flags);
-	} while(sent < 0 && errno == EINTR);
+	/* One piece is the common case, and cheaper without a message header to be checked and copied. */
+	ssize_t sent = RETRY_INTERRUPTED(count == 1
+			? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | flags)
+			: sendmsg(fd, &message, MSG_NOSIGNAL | flags));
 	return sent < 0 ? -errno : sent;
 }

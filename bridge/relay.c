@@ -10,6 +10,7 @@
  */
 #include "bridge/relay.h"
 
+#include "base/passes.h"
 #include "base/utf8.h"
 
 #include <assert.h>
@@ -414,7 +415,10 @@ static bool client_controls(
 /* Parses until the input is used up. False: no more frames are to be read. */
 static bool client_frames(struct connection *c, struct websocket_io *io, struct pongs *pongs) {
 	uint8_t *block = io->out;
+	/* Each call takes at least a byte, except one that finds none left. */
+	PASSES(results, io->in_len + 1);
 	for(;;) {
+		PASS(results);
 		switch(websocket_parse(&c->parser, io)) {
 		case WEBSOCKET_MORE:
 			return forward_block(c, block, io);
@@ -534,7 +538,9 @@ static ssize_t send_frames(
 	size_t used = 0;
 	batch.count = 0;
 	batch.used = 0;
+	PASSES(messages, len);
 	while(used < len) {
+		PASS(messages);
 		ws_operation opcode;
 		int64_t size = ask_framing(c, data + used, len - used, fresh, &opcode);
 		if(size < 0) {

@@ -11,6 +11,7 @@
 #include "network/connect.h"
 
 #include "base/address.h"
+#include "base/passes.h"
 #include "network.h"
 #include "network/fifo.h"
 #include "network/peer.h"
@@ -192,7 +193,9 @@ static int connect_next(struct connect *connect) {
 	if(connect->under_way == CONNECT_ATTEMPTS_MAX) {
 		return -EINPROGRESS; /* the next begins when one of them has failed */
 	}
+	PASSES(addresses, connect->family[FAMILY_6].count + connect->family[FAMILY_4].count + 1);
 	while((address = next_address(connect))) {
+		PASS(addresses);
 		int result = attempt_start(connect, &address->any, address_size(address));
 		if(result == 0) {
 			return 0;

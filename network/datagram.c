@@ -7,6 +7,7 @@
  */
 #include "network/datagram.h"
 
+#include "base/passes.h"
 #include "network.h"
 
 #include <assert.h>
@@ -20,10 +21,7 @@
 #define DATAGRAM_MAX ((size_t)(DATAGRAM_IOV - 2) * BUFQ_CHUNK_DATA)
 
 static ssize_t datagram_read(struct stream *stream, void *data, size_t cap) {
-	ssize_t got;
-	do {
-		got = recv(stream->io.fd, data, cap, MSG_TRUNC);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(recv(stream->io.fd, data, cap, MSG_TRUNC));
 	if(got < 0) {
 		/* The call that failed to send took the error with it, and a datagram socket has no end. */
 		return errno == EAGAIN && stream->error ? -stream->error : -errno;

@@ -7,6 +7,8 @@
  */
 #include "network/fifo.h"
 
+#include "base/passes.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -15,10 +17,7 @@
 #include <unistd.h>
 
 static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
-	ssize_t got;
-	do {
-		got = read(stream->io.fd, data, cap);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(read(stream->io.fd, data, cap));
 	if(got < 0) {
 		return -errno;
 	}
@@ -28,11 +27,8 @@ static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
 
 /* A fifo is no socket: here alone writing is not sendmsg(). SIGPIPE is ignored by main. */
 static ssize_t fifo_send(int fd, const struct iovec *iov, int count, int flags) {
-	ssize_t sent;
 	(void)flags;
-	do {
-		sent = writev(fd, iov, count);
-	} while(sent < 0 && errno == EINTR);
+	ssize_t sent = RETRY_INTERRUPTED(writev(fd, iov, count));
 	return sent < 0 ? -errno : sent;
 }
 

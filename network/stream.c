@@ -9,6 +9,7 @@
  */
 #include "network/stream.h"
 
+#include "base/passes.h"
 #include "network.h"
 
 #include <assert.h>
@@ -26,10 +27,7 @@
 /* ---- plain sockets ---- */
 
 static ssize_t plain_read(struct stream *stream, void *data, size_t cap) {
-	ssize_t got;
-	do {
-		got = recv(stream->io.fd, data, cap, 0);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(recv(stream->io.fd, data, cap, 0));
 	if(got < 0) {
 		return -errno;
 	}
@@ -60,7 +58,9 @@ int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count
 }
 
 int stream_flush_bytes(struct stream *stream) {
+	PASSES(sends, stream->out.len);
 	while(stream->out.len > 0) {
+		PASS(sends);
 		struct iovec iov[FLUSH_IOV];
 		int count = bufq_peek(&stream->out, 0, stream->out.len, iov, FLUSH_IOV);
 		size_t offered = 0;
@@ -75,7 +75,7 @@ int stream_flush_bytes(struct stream *stream) {
 			stream->sent += (uint32_t)sent;
 			bufq_consume(&stream->out, &stream->loop->pool, (size_t)sent);
 		}
-		if(sent < (ssize_t)offered) {
+		if(sent <= 0 || sent < (ssize_t)offered) {
 			loop_used_up(&stream->io, LOOP_OUT);
 			return 0;
 		}
@@ -86,10 +86,7 @@ int stream_flush_bytes(struct stream *stream) {
 /* The signal of a broken pipe cannot be suppressed for one call here; main ignores it. */
 static ssize_t plain_send_file(int fd, int file, uint64_t offset, size_t max) {
 	off_t at = (off_t)offset;
-	ssize_t sent;
-	do {
-		sent = sendfile(fd, file, &at, max);
-	} while(sent < 0 && errno == EINTR);
+	ssize_t sent = RETRY_INTERRUPTED(sendfile(fd, file, &at, max));
 	return sent < 0 ? -errno : sent;
 }
 
@@ -247,10 +244,7 @@ ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 }
 
 ssize_t stream_peek(struct stream *stream, void *data, size_t cap) {
-	ssize_t got;
-	do {
-		got = recv(stream->io.fd, data, cap, MSG_PEEK);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(recv(stream->io.fd, data, cap, MSG_PEEK));
 	if(got < 0 && errno == EAGAIN) {
 		loop_used_up(&stream->io, LOOP_IN);
 		return -EAGAIN;
@@ -332,10 +326,7 @@ int stream_write_last(struct stream *stream, const void *data, size_t len) {
 static ssize_t send_file_copy(struct stream *stream, int file, uint64_t offset, size_t max) {
 	uint8_t *scratch = stream->loop->scratch;
 	size_t want = max < SEND_FILE_READ ? max : SEND_FILE_READ;
-	ssize_t got;
-	do {
-		got = pread(file, scratch, want, (off_t)offset);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(pread(file, scratch, want, (off_t)offset));
 	if(got <= 0) {
 		return got < 0 ? -errno : 0;
 	}

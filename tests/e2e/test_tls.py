@@ -22,8 +22,9 @@ import pytest
 import websockets
 
 import tls_files
+from gnutls_session import GnutlsSession
 from harness import (
-    BINARY, PING, PONG, SANITIZED, TIMEOUT, Daemon, Frame, Nobody, RawClient, TcpPeer, TlsSocket,
+    BIN, BINARY, PING, PONG, SANITIZED, TIMEOUT, Daemon, Frame, Nobody, RawClient, TcpPeer, TlsSocket,
     build_request, echo, eventually, frame, run_once, scaled, standing_still,
 )
 from test_counts import can_trace
@@ -1033,6 +1034,25 @@ def test_failures_do_not_fill_the_log(serve):
     seconds = collections.Counter(
         line[:len("2000-01-01T00:00:00")] for line in daemon.log().splitlines() if re.search(FAILED, line))
     assert max(seconds.values()) <= 40
+
+
+@pytest.mark.parametrize("upgraded", [False, True], ids=["before the request", "upgraded"])
+def test_error_behind_data(serve, authority, upgraded):
+    """GnuTLS says only once that there were too many new keys, here in the read that brought data."""
+    daemon = serve()
+    client = daemon.connect(tls=None)
+    session = GnutlsSession(client.sock)
+    session.handshake()
+    if upgraded:
+        session.send(build_request())
+        assert session.recv().startswith(b"HTTP/1.1 101 ")
+    session.send_and_fail(frame(BIN, b"x") if upgraded else b"GET / HT")
+    end_of(client.sock)
+    daemon.wait_log("#1 .*Too many handshake packets|#1 .*Protocol error")
+    chat(open_tls(daemon, tls_files.client_context(authority)))
+    session.close()
+    daemon.stop()
+
 
 
 @each_version

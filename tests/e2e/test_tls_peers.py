@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import tls_files
+from gnutls_session import GnutlsSession
 from harness import (
     BIN, BINARY, SANITIZED, TEXT, TIMEOUT, Daemon, TcpPeer, TlsPeer, build_request, echo, eventually,
     frame, free_port, run_once, scaled, source,
@@ -717,6 +718,27 @@ def test_peer_that_takes_nothing(serve, bridge):
     client.send_in_background(*[frame(BIN, bytes(1 << 20))] * 16)
     client.expect_close(1011, timeout=3 * TIMEOUT)
     daemon.wait_log("takes no data .stall-timeout.")
+
+
+def test_error_behind_data(run, bridge, pair):
+    """GnuTLS says only once that there were too many new keys, here in the read that brought data."""
+
+    def fail(connection):
+        session = GnutlsSession(connection.sock, pair)
+        session.handshake()
+        session.recv()
+        session.send_and_fail(b"data")
+        connection.recv_all(keep=False)
+        session.close()
+
+    daemon = bridge(run(TcpPeer(fail)).url.replace("tcp", "tls"))
+    for _ in range(2):
+        client = daemon.open()
+        client.send_text("go")
+        assert client.recv_bytes(4) == b"data"
+        client.expect_close(1011)
+    daemon.stop()
+
 
 
 # --- handshakes that do not end -----------------------------------------------------------------

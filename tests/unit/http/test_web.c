@@ -191,6 +191,20 @@ static struct answer ask(
 	return answer;
 }
 
+static int interruptions; /* so many lookups end with EINTR (the linker puts ours in front, see the Makefile) */
+
+long __real_syscall(long number, long a, long b, long c, long d);
+long __wrap_syscall(long number, long a, long b, long c, long d);
+
+long __wrap_syscall(long number, long a, long b, long c, long d) {
+	if(number == SYS_openat2 && interruptions > 0) {
+		interruptions--;
+		errno = EINTR;
+		return -1;
+	}
+	return __real_syscall(number, a, b, c, d);
+}
+
 static struct answer get(const struct web_site *site, const char *target) {
 	return ask(site, "GET", target, strlen(target));
 }
@@ -497,6 +511,15 @@ static int without_openat2(
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
+}
+
+/* As it happens on network file systems. */
+static void test_interrupted_lookup(void **state) {
+	const struct tree *tree = *state;
+	interruptions = 3;
+	struct answer answer = get(tree->site, files[0].target);
+	assert_int_equal(interruptions, 0);
+	assert_int_equal(answer.status, 200);
 }
 
 static bool serves_without_openat2(const struct web_site *site) {
@@ -948,6 +971,7 @@ int main(void) {
 		cmocka_unit_test(test_links_inside),
 		cmocka_unit_test(test_traps),
 		cmocka_unit_test(test_long_targets),
+		cmocka_unit_test(test_interrupted_lookup),
 		cmocka_unit_test(test_without_openat2),
 		cmocka_unit_test(test_redirects),
 		cmocka_unit_test(test_types),
