@@ -706,7 +706,7 @@ static void expect_verdict(struct test *test, struct side *side, size_t len) {
 	assert_int_equal(side->len, len);
 	assert_true(side->over);
 	assert_true(side->end < 0);
-	assert_non_null(tls_reason(&side->stream));
+	assert_non_null(tls_stream_reason(&side->stream));
 	/* And for ever. */
 	assert_int_equal(stream_read(&side->stream, test->loop.scratch, side->cap), side->end);
 }
@@ -730,7 +730,7 @@ static void test_too_many_keys_behind_data(void **state) {
 		}
 		struct side *side = client ? &test.b : &test.a;
 		raw_handshake(&raw);
-		assert_false(tls_in_handshake(&side->stream));
+		assert_false(tls_stream_in_handshake(&side->stream));
 		for(int i = 0; i < KEY_UPDATES; i++) {
 			assert_int_equal(gnutls_session_key_update(raw.session, 0), 0);
 		}
