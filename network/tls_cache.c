@@ -3,7 +3,7 @@
  * Credentials for TLS to peers.
  *
  * Must not know: connections, what is said over TLS.
- * Invariants: no two entries have the same files; a context that is in use lives on when its entry goes. The
+ * Invariants: no two entries have the same files; credentials that are in use live on when their entry goes. The
  * system's authorities alone take milliseconds and megabytes, so nothing is read for a single connection.
  */
 #include "network/tls_cache.h"
@@ -16,7 +16,7 @@
 
 struct tls_cache_entry {
 	struct list link;
-	struct tls_credentials *context;
+	struct tls_credentials *credentials;
 	char *ca; /* NULL as in struct peer_tls */
 	char *cert;
 	char *key;
@@ -33,7 +33,7 @@ static bool entry_serves(const struct tls_cache_entry *entry, const struct peer_
 }
 
 static void entry_free(struct tls_cache_entry *entry) {
-	tls_credentials_unref(entry->context);
+	tls_credentials_unref(entry->credentials);
 	free(entry->ca);
 	free(entry->cert);
 	free(entry->key);
@@ -58,8 +58,8 @@ static int entry_new(
 	entry->insecure = tls->insecure;
 	bool copied = copy_text(&entry->ca, tls->ca) && copy_text(&entry->cert, tls->cert) &&
 		copy_text(&entry->key, tls->key);
-	int result =
-		copied ? tls_credentials_open_client(&entry->context, &options, error) : -ENOMEM;
+	int result = copied ? tls_credentials_open_client(&entry->credentials, &options, error)
+			    : -ENOMEM;
 	if(result) {
 		entry_free(entry);
 		return result;
@@ -107,7 +107,7 @@ int tls_cache_find(struct tls_cache *cache, const struct peer_tls *tls,
 		cache->count++;
 	}
 	list_append(&cache->entries, &entry->link);
-	*out = tls_credentials_ref(entry->context);
+	*out = tls_credentials_ref(entry->credentials);
 	return 0;
 }
 

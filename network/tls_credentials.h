@@ -61,6 +61,6 @@ int tls_credentials_open_server(struct tls_credentials **out,
 	const struct tls_server_options *options, struct tls_error *error);
 int tls_credentials_open_client(struct tls_credentials **out,
 	const struct tls_client_options *options, char error[TLS_ERROR_MAX]);
-struct tls_credentials *tls_credentials_ref(struct tls_credentials *context);
-void tls_credentials_unref(struct tls_credentials *context); /* NULL: nothing */
+struct tls_credentials *tls_credentials_ref(struct tls_credentials *credentials);
+void tls_credentials_unref(struct tls_credentials *credentials); /* NULL: nothing */
 #endif

@@ -22,7 +22,7 @@ struct tls_choice {
 };
 
 struct tls_credentials {
-	gnutls_certificate_credentials_t credentials; /* all pairs */
+	gnutls_certificate_credentials_t all; /* all pairs */
 	struct tls_choice *choice; /* server: for each pair */
 	size_t choices;
 	gnutls_priority_t priority;
@@ -34,7 +34,7 @@ struct tls_credentials {
 
 struct tls {
 	gnutls_session_t session;
-	struct tls_credentials *context;
+	struct tls_credentials *credentials;
 	struct stream *stream;
 	const struct stream_ops *plain; /* the kind of the socket itself */
 	const uint8_t *in; /* ciphertext of the current read */

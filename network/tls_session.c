@@ -9,7 +9,6 @@
  */
 #include "network/tls_session.h"
 
-#include "network.h"
 #include "network/tls_internal.h"
 #include "network/tls_stream.h"
 
@@ -87,8 +86,9 @@ static int verify_client(gnutls_session_t session) {
 		.data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
 	unsigned count = 0;
 	if(!gnutls_certificate_get_peers(session, &count) || count == 0) {
-		return tls->context->verify == TLS_VERIFY_OPTIONAL ? 0
-								   : GNUTLS_E_CERTIFICATE_REQUIRED;
+		return tls->credentials->verify == TLS_VERIFY_OPTIONAL
+			? 0
+			: GNUTLS_E_CERTIFICATE_REQUIRED;
 	}
 	return verify(tls, &purpose, 1);
 }
@@ -130,7 +130,7 @@ static bool has_capitals(const char *name) {
  */
 static int choose_pair(gnutls_session_t session) {
 	struct tls *tls = gnutls_transport_get_ptr(session);
-	const struct tls_credentials *context = tls->context;
+	const struct tls_credentials *credentials = tls->credentials;
 	char name[256];
 	size_t len = sizeof(name);
 	unsigned type;
@@ -138,16 +138,16 @@ static int choose_pair(gnutls_session_t session) {
 	if(gnutls_server_name_get(session, name, &len, &type, 0) < 0 || type != GNUTLS_NAME_DNS) {
 		return 0;
 	}
-	for(size_t i = 0; i < context->choices && !has_capitals(name); i++) {
+	for(size_t i = 0; i < credentials->choices && !has_capitals(name); i++) {
 		if(tls_credentials_cover(
-			   &context->choice[i], name, GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS)) {
+			   &credentials->choice[i], name, GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS)) {
 			return 0;
 		}
 	}
-	for(size_t i = 0; i < context->choices; i++) {
-		if(tls_credentials_cover(&context->choice[i], name, 0)) {
-			return gnutls_credentials_set(
-				session, GNUTLS_CRD_CERTIFICATE, context->choice[i].credentials);
+	for(size_t i = 0; i < credentials->choices; i++) {
+		if(tls_credentials_cover(&credentials->choice[i], name, 0)) {
+			return gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE,
+				credentials->choice[i].credentials);
 		}
 	}
 	return 0;
@@ -183,7 +183,6 @@ static bool detect_finish(struct stream *stream) {
 
 static const struct stream_ops detect_ops = {
 	.read = detect_read,
-	.send = network_send,
 	.write = detect_write,
 	.flush = stream_flush_bytes,
 	.finish = detect_finish,
@@ -193,7 +192,7 @@ static const struct stream_ops detect_ops = {
 
 /* ---- sessions ---- */
 
-static int session_new(struct stream *stream, struct tls_credentials *context, unsigned flags) {
+static int session_new(struct stream *stream, struct tls_credentials *credentials, unsigned flags) {
 	struct tls *tls = calloc(1, sizeof(*tls));
 	if(!tls) {
 		return -ENOMEM;
@@ -204,11 +203,11 @@ static int session_new(struct stream *stream, struct tls_credentials *context, u
 	}
 	tls->stream = stream;
 	tls->plain = stream->ops;
-	tls->context = tls_credentials_ref(context);
+	tls->credentials = tls_credentials_ref(credentials);
 	stream->state = tls;
 	tls_stream_connect_session(tls);
-	if(gnutls_priority_set(tls->session, context->priority) < 0 ||
-		gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, context->credentials) <
+	if(gnutls_priority_set(tls->session, credentials->priority) < 0 ||
+		gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, credentials->all) <
 			0) {
 		tls_stream_drop(stream);
 		return -ENOMEM;
@@ -216,26 +215,26 @@ static int session_new(struct stream *stream, struct tls_credentials *context, u
 	return 0;
 }
 
-int tls_session_accept(struct stream *stream, struct tls_credentials *context, bool detect) {
+int tls_session_accept(struct stream *stream, struct tls_credentials *credentials, bool detect) {
 	static const gnutls_certificate_request_t requests[] = {
 		[TLS_VERIFY_OFF] = GNUTLS_CERT_IGNORE,
 		[TLS_VERIFY_OPTIONAL] = GNUTLS_CERT_REQUEST,
 		[TLS_VERIFY_REQUIRED] = GNUTLS_CERT_REQUIRE,
 	};
 	gnutls_datum_t protocol = {(unsigned char *)(uintptr_t) "http/1.1", 8};
-	int result = session_new(stream, context, GNUTLS_SERVER);
+	int result = session_new(stream, credentials, GNUTLS_SERVER);
 	if(result) {
 		return result;
 	}
 	gnutls_session_t session = tls_of(stream)->session;
 	/* Who offers protocols and not this one would take our answers for something else (RFC 7301, 3.2). */
 	gnutls_alpn_set_protocols(session, &protocol, 1, GNUTLS_ALPN_MANDATORY);
-	gnutls_session_ticket_enable_server(session, &context->ticket_key);
-	gnutls_certificate_server_set_request(session, requests[context->verify]);
-	if(context->verify != TLS_VERIFY_OFF) {
+	gnutls_session_ticket_enable_server(session, &credentials->ticket_key);
+	gnutls_certificate_server_set_request(session, requests[credentials->verify]);
+	if(credentials->verify != TLS_VERIFY_OFF) {
 		gnutls_session_set_verify_function(session, verify_client);
 	}
-	if(context->choices > 1) {
+	if(credentials->choices > 1) {
 		gnutls_handshake_set_post_client_hello_function(session, choose_pair);
 	}
 	if(detect) {
@@ -266,8 +265,9 @@ static int send_name(struct tls *tls) {
 	return status >= 0 ? 0 : status == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EINVAL;
 }
 
-int tls_session_connect(struct stream *stream, struct tls_credentials *context, const char *host) {
-	int result = session_new(stream, context, GNUTLS_CLIENT);
+int tls_session_connect(
+	struct stream *stream, struct tls_credentials *credentials, const char *host) {
+	int result = session_new(stream, credentials, GNUTLS_CLIENT);
 	if(result) {
 		return result;
 	}
@@ -278,7 +278,7 @@ int tls_session_connect(struct stream *stream, struct tls_credentials *context, 
 		tls_stream_drop(stream);
 		return result;
 	}
-	if(!context->insecure) {
+	if(!credentials->insecure) {
 		gnutls_session_set_verify_function(tls->session, verify_server);
 	}
 	tls_stream_begin(stream);
@@ -286,7 +286,7 @@ int tls_session_connect(struct stream *stream, struct tls_credentials *context, 
 }
 
 size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
-	if(!tls_stream_is_active(stream) || tls_of(stream)->context->verify == TLS_VERIFY_OFF) {
+	if(!tls_stream_is_active(stream) || tls_of(stream)->credentials->verify == TLS_VERIFY_OFF) {
 		return 0;
 	}
 	gnutls_session_t session = tls_of(stream)->session;

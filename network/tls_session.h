@@ -17,7 +17,7 @@
  * which then arrive as if nothing had happened. The handshake runs inside stream_read(). Writing before it is
  * done is an error (-ENOTCONN). 0 or -ENOMEM.
  */
-int tls_session_accept(struct stream *stream, struct tls_credentials *context, bool detect);
+int tls_session_accept(struct stream *stream, struct tls_credentials *credentials, bool detect);
 
 /*
  * Makes a connected stream speak TLS as client, behind what has been written to it. `host` (copied): the name to ask
@@ -25,7 +25,8 @@ int tls_session_accept(struct stream *stream, struct tls_credentials *context, b
  * makes the stream readable (loop_set_ready()) and calls tls_stream_handshake() with each of its events until that no longer
  * answers -EAGAIN. 0, -ENOMEM, or -EINVAL: nobody can have that name.
  */
-int tls_session_connect(struct stream *stream, struct tls_credentials *context, const char *host);
+int tls_session_connect(
+	struct stream *stream, struct tls_credentials *credentials, const char *host);
 
 /*
  * The subject of the client's verified certificate (RFC 4514) into `out`: its length; 0 without one, or if it does

@@ -11,7 +11,6 @@
 #include "network/tls_stream.h"
 
 #include "base/passes.h"
-#include "network.h"
 #include "network/tls_internal.h"
 
 #include <assert.h>
@@ -388,7 +387,7 @@ static bool tls_finish(struct stream *stream) {
 void tls_stream_drop(struct stream *stream) {
 	struct tls *tls = tls_of(stream);
 	gnutls_deinit(tls->session);
-	tls_credentials_unref(tls->context);
+	tls_credentials_unref(tls->credentials);
 	dynbuf_free(&tls->rest);
 	free(tls->name);
 	free(tls);
@@ -402,7 +401,6 @@ static const char *reason_of(const struct stream *stream) {
 
 static const struct stream_ops tls_ops = {
 	.read = tls_read,
-	.send = network_send,
 	.write = tls_write,
 	.flush = stream_flush_bytes,
 	.finish = tls_finish,

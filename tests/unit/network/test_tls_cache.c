@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <limits.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -203,7 +205,7 @@ static void test_trouble(void **state) {
 	write_file(files->copy, "no PEM\n", 7);
 	expect_trouble(&(struct peer_tls){.ca = nowhere}, nowhere, "No such file");
 	expect_trouble(&(struct peer_tls){.ca = files->copy}, files->copy, "none");
-	expect_trouble(&(struct peer_tls){.ca = files->folder}, files->folder, "authorities");
+	expect_trouble(&(struct peer_tls){.ca = files->folder}, files->folder, "Is a directory");
 	expect_trouble(&(struct peer_tls){.cert = nowhere}, nowhere, "No such file");
 	expect_trouble(
 		&(struct peer_tls){.cert = files->cert, .key = nowhere}, nowhere, "No such file");
@@ -214,9 +216,24 @@ static void test_trouble(void **state) {
 		"cannot use");
 	char error[TLS_ERROR_MAX];
 	assert_int_equal(tls_cache_check(&(struct peer_tls){.ca = files->cert}, error), 0);
-	/* Without verification nobody has to vouch. */
+	/* Without verification no authorities are read. */
 	assert_int_equal(
 		tls_cache_check(&(struct peer_tls){.ca = nowhere, .insecure = true}, error), 0);
+}
+
+/* A fifo in place of a file would make the daemon wait for a writer for ever. */
+static void test_fifo(void **state) {
+	struct files *files = *state;
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/fifo", files->folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	alarm(10);
+	expect_trouble(&(struct peer_tls){.ca = path}, path, "Not a regular file");
+	expect_trouble(&(struct peer_tls){.cert = path}, path, "Not a regular file");
+	expect_trouble(
+		&(struct peer_tls){.cert = files->cert, .key = path}, path, "Not a regular file");
+	alarm(0);
+	unlink(path);
 }
 
 int main(void) {
@@ -225,6 +242,7 @@ int main(void) {
 		cmocka_unit_test(test_read_once),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_fifo),
 	};
-	return cmocka_run_group_tests_name("cache", tests, make_files, remove_files);
+	return cmocka_run_group_tests_name("tls_cache", tests, make_files, remove_files);
 }

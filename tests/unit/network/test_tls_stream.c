@@ -12,7 +12,9 @@
 #include <fcntl.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <limits.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define UNCUT SIZE_MAX
@@ -836,6 +838,25 @@ static void test_option_errors(void **state) {
 	expect_error(files, options, &fine, "client-ca", files->key);
 }
 
+/* A fifo in place of a file would make the daemon wait for a writer for ever. */
+static void test_fifo_instead_of_a_file(void **state) {
+	const struct files *files = *state;
+	struct tls_server_options options = {0};
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/fifo", files->folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	const struct tls_pair fine = {files->cert, files->key};
+	const struct tls_pair cert = {path, files->key};
+	const struct tls_pair key = {files->cert, path};
+	alarm(10);
+	expect_error(files, options, &cert, "cert", "Not a regular file");
+	expect_error(files, options, &key, "key", "Not a regular file");
+	options.client_ca = path;
+	expect_error(files, options, &fine, "client-ca", "Not a regular file");
+	alarm(0);
+	unlink(path);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_everywhere),
@@ -853,6 +874,7 @@ int main(void) {
 		cmocka_unit_test(test_failures_that_are_not_repeated),
 		cmocka_unit_test(test_pending_that_never_comes),
 		cmocka_unit_test(test_option_errors),
+		cmocka_unit_test(test_fifo_instead_of_a_file),
 	};
 	return cmocka_run_group_tests(tests, make_files, remove_files);
 }
