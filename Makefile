@@ -103,10 +103,12 @@ $(eval $(call unit_program,plugin,test_builtins))
 $(eval $(call unit_program,config,test_config))
 .PHONY: unit
 unit: $(unit_programs)
-# Library calls that a test makes fail.
+# Library calls that a test makes fail, counts, or answers itself.
 $(out)/unit/network/test_tls_stream: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
 $(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=getsockname
-$(out)/unit/http/test_auth $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=read
+$(out)/unit/network/test_connect: ldflags += -Wl,--wrap=connect
+$(out)/unit/network/test_watch: ldflags += -Wl,--wrap=clock_gettime
+$(out)/unit/http/test_auth: ldflags += -Wl,--wrap=read
 $(out)/unit/http/test_web: ldflags += -Wl,--wrap=syscall
 -include $(unit_programs:=.d)
 
