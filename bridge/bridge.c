@@ -17,8 +17,8 @@
 #include "network/listener.h"
 #include "network/proxy.h"
 #include "network/resolve.h"
-#include "network/tls_credentials.h"
 #include "network/tls_cache.h"
+#include "network/tls_credentials.h"
 #include "network/watch.h"
 
 #include <errno.h>
@@ -328,8 +328,11 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 		web_site_close(site);
 		return result;
 	}
-	if(resolver_reload(bridge->env.resolver, settings->resolver)) {
-		log_write(LOG_ERROR, "name lookup: out of memory, the old settings stay");
+	int resolver_error = resolver_reload(bridge->env.resolver, settings->resolver);
+	if(resolver_error) {
+		log_write(LOG_ERROR,
+			"name lookup: cannot read the new settings (%s), the old ones stay",
+			strerror(-resolver_error));
 	}
 	bridge_adopt(bridge, config, site);
 	tell_connections(bridge, false);

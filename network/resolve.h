@@ -32,7 +32,10 @@ int resolver_open(struct resolver **out, struct loop *loop, const char *servers)
 /* Cancels all lookups and frees it. NULL: nothing. */
 void resolver_close(struct resolver *resolver);
 
-/* Reads the system's files again and uses `servers` from the next moment on when no lookup is running. */
+/*
+ * Reads the system's files again and asks `servers` from now on; lookups that are running end with the old settings.
+ * 0; or negative errno as resolver_open(), and the old settings stay.
+ */
 int resolver_reload(struct resolver *resolver, const char *servers);
 
 /*
