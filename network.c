@@ -7,6 +7,7 @@
  */
 #include "network.h"
 
+#include "base/address.h"
 #include "base/passes.h"
 
 #include <assert.h>
@@ -49,7 +50,12 @@ void network_tune(int fd) {
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-/* Is a listening socket at this path alive? A leftover of a process that died is not. */
+void network_share_port(int fd, bool share) {
+	int on = share;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
+/* Does a process listen at this path? A leftover of a process that died refuses. */
 static bool unix_alive(const struct sockaddr_un *address, socklen_t len) {
 	int fd = network_socket(AF_UNIX, SOCK_STREAM);
 	if(fd < 0) {
@@ -75,60 +81,32 @@ static int unix_clear(const struct sockaddr_un *address, socklen_t len) {
 	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-struct unix_spec {
-	struct sockaddr_un address;
-	socklen_t len;
-	mode_t mode;
-	bool has_mode;
-};
-
-static int unix_parse(const char *spec, struct unix_spec *out) {
-	*out = (struct unix_spec){.address.sun_family = AF_UNIX};
-	const char *end = strstr(spec, ",mode=");
-	size_t len = end ? (size_t)(end - spec) : strlen(spec);
-	if(len == 0 || len >= sizeof(out->address.sun_path)) {
-		return -ENAMETOOLONG;
-	}
-	memcpy(out->address.sun_path, spec, len);
-	out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-	if(spec[0] == '@') {
-		out->address.sun_path[0] = '\0';
-	} else {
-		out->len++;
-	}
-	if(end) {
-		char *rest;
-		unsigned long mode = strtoul(end + strlen(",mode="), &rest, 8);
-		if(*rest != '\0' || rest == end + strlen(",mode=") || mode > 0777) {
-			return -EINVAL;
-		}
-		out->mode = (mode_t)mode;
-		out->has_mode = true;
-	}
-	return 0;
-}
-
 /* Binds with the wanted permissions from the start: the socket is never open wider for a moment. */
-static int unix_bind(int fd, const struct unix_spec *spec) {
-	bool path = spec->address.sun_path[0] != '\0';
-	if(path && spec->has_mode && fchmod(fd, spec->mode) < 0) {
+static int unix_bind(
+	int fd, const struct address_unix *local, const struct socket_address *address) {
+	bool has_mode = local->has_mode && address->un.sun_path[0] != '\0';
+	if(has_mode && fchmod(fd, local->mode) < 0) {
 		return -errno;
 	}
-	if(bind(fd, (const struct sockaddr *)&spec->address, spec->len) < 0) {
+	if(bind(fd, &address->any, address->len) < 0) {
 		return -errno;
 	}
-	/* bind() took the umask off. */
-	if(path && spec->has_mode && chmod(spec->address.sun_path, spec->mode) < 0) {
+	/* bind() has applied the umask. */
+	if(has_mode && chmod(address->un.sun_path, local->mode) < 0) {
 		return -errno;
 	}
 	return listen(fd, SOMAXCONN) < 0 ? -errno : 0;
 }
 
-static int listen_unix(const char *path, int *out) {
-	struct unix_spec spec;
-	int result = unix_parse(path, &spec);
-	if(result == 0 && path[0] != '@') {
-		result = unix_clear(&spec.address, spec.len);
+static int listen_unix(const char *spec, int *out, const char **why) {
+	struct address_unix local;
+	struct socket_address address;
+	int result = address_parse_unix(spec, &local, why);
+	if(result == 0) {
+		result = address_of_path(local.path, &address);
+	}
+	if(result == 0 && local.path.at[0] != '@') {
+		result = unix_clear(&address.un, address.len);
 	}
 	if(result) {
 		return result;
@@ -137,16 +115,16 @@ static int listen_unix(const char *path, int *out) {
 	if(fd < 0) {
 		return fd;
 	}
-	result = unix_bind(fd, &spec);
+	result = unix_bind(fd, &local, &address);
 	if(result) {
 		close(fd);
 		return result;
 	}
 	*out = fd;
-	return 0;
+	return 1;
 }
 
-static int listen_address(const struct sockaddr *address, socklen_t len) {
+static int listen_address(const struct sockaddr *address, socklen_t len, bool share) {
 	int fd = network_socket(address->sa_family, SOCK_STREAM);
 	if(fd < 0) {
 		return fd;
@@ -154,6 +132,9 @@ static int listen_address(const struct sockaddr *address, socklen_t len) {
 	int on = 1;
 	int off = 0;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if(share) {
+		network_share_port(fd, true);
+	}
 	/* Accepted sockets inherit it: one system call less for each connection. */
 	network_tune(fd);
 	if(address->sa_family == AF_INET6) {
@@ -166,27 +147,21 @@ static int listen_address(const struct sockaddr *address, socklen_t len) {
 		close(fd);
 		return error;
 	}
+	if(share) {
+		network_share_port(fd, false);
+	}
 	return fd;
 }
 
-/* Every address that a name has, or the one of a literal. */
-static int listen_name(const char *host, uint16_t port, int *fds, int max, const char **why) {
-	char service[8];
-	snprintf(service, sizeof(service), "%u", port);
-	struct addrinfo hints = {
-		.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
-	struct addrinfo *list;
-	int result = getaddrinfo(host, service, &hints, &list);
-	if(result) {
-		*why = gai_strerror(result);
-		return -EADDRNOTAVAIL;
-	}
+/* Takes the addresses of a list in turn. How many sockets listen, or negative errno and none does. */
+static int listen_list(
+	const struct addrinfo *list, const struct network_listener *where, int *fds, int max) {
 	int count = 0;
 	int error = -EADDRNOTAVAIL;
-	for(struct addrinfo *at = list; at && count < max; at = at->ai_next) {
-		int fd = listen_address(at->ai_addr, at->ai_addrlen);
+	for(const struct addrinfo *at = list; at && count < max; at = at->ai_next) {
+		int fd = listen_address(at->ai_addr, at->ai_addrlen, where->share);
 		if(fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) {
-			continue; /* a name may have addresses that this machine has not */
+			continue; /* a name may have addresses that this machine does not have */
 		}
 		if(fd < 0) {
 			error = fd;
@@ -195,53 +170,62 @@ static int listen_name(const char *host, uint16_t port, int *fds, int max, const
 		fds[count++] = fd;
 		error = 0;
 	}
-	freeaddrinfo(list);
-	if(error) {
-		while(count > 0) {
-			close(fds[--count]);
-		}
-		*why = strerror(-error);
-		return error;
+	while(error && count > 0) {
+		close(fds[--count]);
 	}
-	return count;
+	return error ? error : count;
 }
 
-static int listen_everywhere(uint16_t port, int *fds, const char **why) {
-	int result = listen_name("::", port, fds, 1, why);
+/* Every address of a name, or the one of a literal. */
+static int listen_name(const struct network_listener *where, int *fds, int max, const char **why) {
+	char service[8];
+	snprintf(service, sizeof(service), "%u", where->port);
+	struct addrinfo hints = {
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *list;
+	int result = getaddrinfo(where->spec, service, &hints, &list);
+	if(result) {
+		*why = gai_strerror(result);
+		return -EADDRNOTAVAIL;
+	}
+	result = listen_list(list, where, fds, max);
+	freeaddrinfo(list);
+	return result;
+}
+
+static int listen_everywhere(const struct network_listener *where, int *fds, const char **why) {
+	struct network_listener every = *where;
+	every.spec = "::";
+	int result = listen_name(&every, fds, 1, why);
 	if(result == -EAFNOSUPPORT || result == -EADDRNOTAVAIL) {
-		result = listen_name("0.0.0.0", port, fds, 1, why);
+		every.spec = "0.0.0.0";
+		*why = NULL;
+		result = listen_name(&every, fds, 1, why);
 	}
 	return result;
 }
 
 int network_listen(
-	const char *spec, uint16_t port, int *fds, int max, char *error, size_t error_cap) {
+	const struct network_listener *where, int *fds, int max, char error[NETWORK_ERROR_MAX]) {
 	const char *why = NULL;
-	bool local = spec && strncmp(spec, "unix:", 5) == 0;
-	int result;
+	const char *spec = where->spec;
+	bool local = spec && address_is_unix(spec);
 	assert(max > 0);
-	if(!spec) {
-		result = listen_everywhere(port, fds, &why);
-	} else if(local) {
-		result = listen_unix(spec + 5, fds);
-		result = result ? result : 1;
-	} else {
-		char host[256];
-		size_t len = strlen(spec);
-		bool brackets = len > 2 && spec[0] == '[' && spec[len - 1] == ']';
-		snprintf(host, sizeof(host), "%.*s", (int)(brackets ? len - 2 : len),
-			spec + brackets);
-		result = listen_name(host, port, fds, max, &why);
+	int result = !spec ? listen_everywhere(where, fds, &why)
+		: local    ? listen_unix(spec, fds, &why)
+			   : listen_name(where, fds, max, &why);
+	if(result >= 0) {
+		return result;
 	}
-	if(result < 0) {
-		const char *text = result == -EEXIST ? "something that is no socket is in the way"
-						     : strerror(-result);
-		if(local) {
-			snprintf(error, error_cap, "cannot listen on %s: %s", spec, text);
-		} else {
-			snprintf(error, error_cap, "cannot listen on %s, port %u: %s",
-				spec ? spec : "::", port, why ? why : text);
-		}
+	if(!why) {
+		why = result == -EEXIST ? "a file that is not a socket has this path"
+					: strerror(-result);
+	}
+	if(local) {
+		snprintf(error, NETWORK_ERROR_MAX, "cannot listen on %s: %s", spec, why);
+	} else {
+		snprintf(error, NETWORK_ERROR_MAX, "cannot listen on %s, port %u: %s",
+			spec ? spec : "::", where->port, why);
 	}
 	return result;
 }

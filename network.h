@@ -4,14 +4,12 @@
  */
 #ifndef WEBSOCKSY_NETWORK_H
 #define WEBSOCKSY_NETWORK_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
-
-/* The one write primitive: send() or sendmsg() without SIGPIPE. `flags`: 0 or MSG_MORE. Bytes sent, or negative errno. */
-ssize_t network_send(int fd, const struct iovec *iov, int count, int flags);
 
 /* Non-blocking, close-on-exec socket; 0 or more, or negative errno. */
 int network_socket(int family, int type);
@@ -25,12 +23,30 @@ int network_connect_result(int fd);
 /* Options of a connected TCP socket: TCP_NODELAY. Errors do not matter (it may be no TCP). */
 void network_tune(int fd);
 
+/* The one write primitive: send() or sendmsg() without SIGPIPE. `flags`: 0 or MSG_MORE. Bytes sent, or negative errno. */
+ssize_t network_send(int fd, const struct iovec *iov, int count, int flags);
+
 /*
- * Opens the listening sockets that `spec` names (see `listen` in websocksy.conf(5); NULL: every address of the
- * machine, dual stack, IPv4 alone where there is no IPv6): appends their descriptors to `fds` (room for `max`)
- * and returns how many, or a negative errno with one line in `error`. Names are resolved with the
- * C library: only for start and reload.
+ * While sockets share their port others that share it, of the same user, may be bound to addresses that overlap
+ * (SO_REUSEPORT).
+ */
+void network_share_port(int fd, bool share);
+
+#define NETWORK_ERROR_MAX 512
+
+/* What to listen on. */
+struct network_listener {
+	const char *
+		spec; /* see `listen` in websocksy.conf(5), without brackets; NULL: every address of the machine,
+			   * dual stack, IPv4 alone where there is no IPv6 */
+	uint16_t port;
+	bool share; /* share the port while it is bound */
+};
+
+/*
+ * Opens the listening sockets: puts their descriptors into `fds` (room for `max`) and returns how many, or a negative
+ * errno with one line in `error`. Names are resolved with the C library, which blocks: only for start and reload.
  */
 int network_listen(
-	const char *spec, uint16_t port, int *fds, int max, char *error, size_t error_cap);
+	const struct network_listener *where, int *fds, int max, char error[NETWORK_ERROR_MAX]);
 #endif
