@@ -16,6 +16,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define FIFO_IOV 32 /* chunks handed to the kernel at once */
+
 static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
 	ssize_t got = RETRY_INTERRUPTED(read(stream->io.fd, data, cap));
 	if(got < 0) {
@@ -25,11 +27,44 @@ static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
 	return got;
 }
 
-/* A fifo is no socket: here alone writing is not sendmsg(). SIGPIPE is ignored by main. */
-static ssize_t fifo_send(int fd, const struct iovec *iov, int count, int flags) {
-	(void)flags;
-	ssize_t sent = RETRY_INTERRUPTED(writev(fd, iov, count));
-	return sent < 0 ? -errno : sent;
+/* A fifo is not a socket, so this is not network_send(). SIGPIPE is ignored by main. */
+static ssize_t fifo_send(struct stream *stream, const struct iovec *iov, int count) {
+	ssize_t sent = RETRY_INTERRUPTED(writev(stream->io.fd, iov, count));
+	if(sent < 0 && errno != EAGAIN) {
+		return -errno;
+	}
+	return sent < 0 ? 0 : sent;
+}
+
+static int fifo_tx_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
+	ssize_t sent = 0;
+	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
+		sent = fifo_send(stream, iov, count);
+		if(sent < 0 || (size_t)sent == total) {
+			return sent < 0 ? (int)sent : 0;
+		}
+		loop_used_up(&stream->io, LOOP_OUT);
+	}
+	return stream_queue(stream, iov, count, (size_t)sent);
+}
+
+static int fifo_tx_flush(struct stream *stream) {
+	PASSES(writes, stream->out.len);
+	while(stream->out.len > 0) {
+		PASS(writes);
+		struct iovec iov[FIFO_IOV];
+		int count = bufq_peek(&stream->out, 0, stream->out.len, iov, FIFO_IOV);
+		ssize_t sent = fifo_send(stream, iov, count);
+		if(sent < 0) {
+			return (int)sent;
+		}
+		if(sent == 0) {
+			loop_used_up(&stream->io, LOOP_OUT);
+			return 0;
+		}
+		bufq_consume(&stream->out, &stream->loop->pool, (size_t)sent);
+	}
+	return 0;
 }
 
 /* The writing end gives no bytes, but the kernel says when the last reader has gone. */
@@ -54,9 +89,8 @@ static int flush_nothing(struct stream *stream) {
 
 const struct stream_ops fifo_tx_ops = {
 	.read = fifo_tx_read,
-	.send = fifo_send,
-	.write = stream_write_bytes,
-	.flush = stream_flush_bytes,
+	.write = fifo_tx_write,
+	.flush = fifo_tx_flush,
 };
 
 const struct stream_ops fifo_rx_ops = {

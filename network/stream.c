@@ -43,7 +43,7 @@ int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count
 	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
 		/* Held back until the end joins it; should that not come at once, the kernel waits for 200 ms. */
 		int flags = stream->ending ? MSG_MORE : 0;
-		ssize_t result = stream->ops->send(stream->io.fd, iov, count, flags);
+		ssize_t result = network_send(stream->io.fd, iov, count, flags);
 		if(result < 0 && result != -EAGAIN) {
 			return (int)result;
 		}
@@ -67,7 +67,7 @@ int stream_flush_bytes(struct stream *stream) {
 		for(int i = 0; i < count; i++) {
 			offered += iov[i].iov_len;
 		}
-		ssize_t sent = stream->ops->send(stream->io.fd, iov, count, 0);
+		ssize_t sent = network_send(stream->io.fd, iov, count, 0);
 		if(sent < 0 && sent != -EAGAIN) {
 			return (int)sent;
 		}
@@ -98,7 +98,6 @@ static bool plain_finish(struct stream *stream) {
 
 const struct stream_ops stream_tcp_ops = {
 	.read = plain_read,
-	.send = network_send,
 	.write = stream_write_bytes,
 	.send_file = plain_send_file,
 	.flush = stream_flush_bytes,
@@ -110,7 +109,6 @@ const struct stream_ops stream_tcp_ops = {
 /* A read stops in front of a message that carries descriptors, so only EAGAIN proves anything (unix(7)). */
 const struct stream_ops stream_unix_ops = {
 	.read = plain_read,
-	.send = network_send,
 	.write = stream_write_bytes,
 	.send_file = plain_send_file,
 	.flush = stream_flush_bytes,

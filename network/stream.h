@@ -29,9 +29,6 @@ typedef void stream_fn(struct stream *stream, unsigned events);
 struct stream_ops {
 	/* see stream_read() */
 	ssize_t (*read)(struct stream *stream, void *data, size_t cap);
-	/* hands bytes to the kernel, `flags` as network_send(); their number or negative errno; for
-	 * stream_write_bytes() */
-	ssize_t (*send)(int fd, const struct iovec *iov, int count, int flags);
 	/* sends what goes at once and queues the rest; 0 or negative errno */
 	int (*write)(struct stream *stream, const struct iovec *iov, int count, size_t total);
 	/* hands up to `max` bytes of a file from `offset` on to the kernel: see stream_send_file(), 0 is the end
@@ -39,8 +36,8 @@ struct stream_ops {
 	ssize_t (*send_file)(int fd, int file, uint64_t offset, size_t max);
 	/* sends from the queue until it is empty or the kernel is full; 0 or negative errno */
 	int (*flush)(struct stream *stream);
-	/* The queue is empty and nothing more will be written: ends this direction. False: it has queued a last
-	 * word, and is to be called again when that is out. NULL: nothing to be done */
+	/* The queue is empty and nothing more will be written: ends this direction. False: it has queued more,
+	 * and is to be called again when that is out. NULL: nothing to be done */
 	bool (*finish)(struct stream *stream);
 	/* the other side ends its direction visibly (a byte stream does, datagrams and fifos do not) */
 	bool has_end;
@@ -148,7 +145,7 @@ void stream_finish(struct stream *stream);
 /* For stream kinds: the parts they share. Queue the bytes of `iov` behind the first `skip`; 0 or -ENOMEM. */
 int stream_queue(struct stream *stream, const struct iovec *iov, int count, size_t skip);
 
-/* The same: `write` and `flush` of a kind whose `send` takes bytes. */
+/* The same: `write` and `flush` of the kinds for byte-stream sockets. */
 int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count, size_t total);
 int stream_flush_bytes(struct stream *stream);
 
