@@ -63,8 +63,8 @@ static void test_networks(void **state) {
 		{"::/0", "::/0", {"::", "ffff::"}, {"1.2.3.4", "::ffff:1.2.3.4", "unix"}},
 		{"2001:db8::/32", "2001:db8::/32", {"2001:db8::", "2001:db8:ffff::1"},
 			{"2001:db9::", "2001:db7:ffff::", "32.1.13.184"}},
-		{"2001:DB8::8000/113", "2001:db8::8000/113",
-			{"2001:db8::8000", "2001:db8::ffff"}, {"2001:db8::7fff"}},
+		{"2001:DB8::8000/113", "2001:db8::8000/113", {"2001:db8::8000", "2001:db8::ffff"},
+			{"2001:db8::7fff"}},
 		{"::1", "::1/128", {"::1"}, {"::", "::2", "127.0.0.1"}},
 		{"::ffff:10.0.0.0/104", "10.0.0.0/8", {"10.1.2.3"}, {"11.0.0.0"}},
 		{"::ffff:10.0.0.1", "10.0.0.1/32", {"10.0.0.1"}, {"10.0.0.2"}},
@@ -99,20 +99,37 @@ static void test_network_errors(void **state) {
 		const char *text;
 		const char *why;
 	} cases[] = {
-		{"", "no network"}, {"*", "no network"}, {"localhost", "no network"},
-		{"unix:", "no network"}, {"Unix", "no network"}, {"/8", "no network"},
-		{"10.0.0/8", "no network"}, {"10/8", "no network"}, {"10.0.0.0.0/8", "no network"},
-		{"10.0.0.256", "no network"}, {" 10.0.0.0/8", "no network"},
-		{"[::1]/128", "no network"}, {"fe80::1%lo/64", "no network"},
-		{"10.0.0.0/8,11.0.0.0/8", "no such prefix"}, {"10.0.0.0/", "no such prefix"},
-		{"10.0.0.0/33", "no such prefix"}, {"10.0.0.0/-1", "no such prefix"},
-		{"10.0.0.0/+8", "no such prefix"}, {"10.0.0.0/08", "no such prefix"},
-		{"10.0.0.0/8 ", "no such prefix"}, {"10.0.0.0/8/8", "no such prefix"},
-		{"10.0.0.0/255.0.0.0", "no such prefix"}, {"10.0.0.0/65544", "no such prefix"},
-		{"10.0.0.0/4294967304", "no such prefix"}, {"2001:db8::/129", "no such prefix"},
-		{"10.0.0.1/8", "bits behind"}, {"10.0.0.1/31", "bits behind"},
-		{"1.0.0.0/0", "bits behind"}, {"2001:db8::1/64", "bits behind"},
-		{"::1/127", "bits behind"}, {"::ffff:10.0.0.1/104", "bits behind"},
+		{"", "no network"},
+		{"*", "no network"},
+		{"localhost", "no network"},
+		{"unix:", "no network"},
+		{"Unix", "no network"},
+		{"/8", "no network"},
+		{"10.0.0/8", "no network"},
+		{"10/8", "no network"},
+		{"10.0.0.0.0/8", "no network"},
+		{"10.0.0.256", "no network"},
+		{" 10.0.0.0/8", "no network"},
+		{"[::1]/128", "no network"},
+		{"fe80::1%lo/64", "no network"},
+		{"10.0.0.0/8,11.0.0.0/8", "no such prefix"},
+		{"10.0.0.0/", "no such prefix"},
+		{"10.0.0.0/33", "no such prefix"},
+		{"10.0.0.0/-1", "no such prefix"},
+		{"10.0.0.0/+8", "no such prefix"},
+		{"10.0.0.0/08", "no such prefix"},
+		{"10.0.0.0/8 ", "no such prefix"},
+		{"10.0.0.0/8/8", "no such prefix"},
+		{"10.0.0.0/255.0.0.0", "no such prefix"},
+		{"10.0.0.0/65544", "no such prefix"},
+		{"10.0.0.0/4294967304", "no such prefix"},
+		{"2001:db8::/129", "no such prefix"},
+		{"10.0.0.1/8", "bits behind"},
+		{"10.0.0.1/31", "bits behind"},
+		{"1.0.0.0/0", "bits behind"},
+		{"2001:db8::1/64", "bits behind"},
+		{"::1/127", "bits behind"},
+		{"::ffff:10.0.0.1/104", "bits behind"},
 		{"0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000/8", "no network"},
 	};
 	(void)state;
@@ -391,9 +408,9 @@ static void test_field_bytes(void **state) {
 #define PORTS "\x12\x67\x1f\x41"
 #define TEN "0123456789"
 #define ZEROS_10 "\0\0\0\0\0\0\0\0\0\0"
-#define ZEROS_108 \
-	ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 \
-	"\0\0\0\0\0\0\0\0"
+#define ZEROS_108                                                                                  \
+	ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10  \
+		"\0\0\0\0\0\0\0\0"
 #define LONG_6 "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
 #define BYTES(text) text, sizeof(text) - 1
 
@@ -446,17 +463,20 @@ static const struct header_case {
 	{BYTES("PROXY UNKNOWN " TEN TEN TEN TEN TEN TEN TEN TEN TEN "0\r\n"), "none", "none", NULL},
 	{BYTES("PROXY UNKNOWN " TEN TEN TEN TEN TEN TEN TEN TEN TEN "01\r\n"), NULL, NULL,
 		"too long"},
-	{BYTES("PROXY UNKNOWN " TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "\r\n"), NULL,
-		NULL, "too long"},
+	{BYTES("PROXY UNKNOWN " TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "\r\n"), NULL, NULL,
+		"too long"},
 	{BYTES("proxy TCP4 192.0.2.9 198.51.100.1 4711 8001\r\n"), NULL, NULL, "there is none"},
 	{BYTES("PROXYTCP4 192.0.2.9 198.51.100.1 4711 8001\r\n"), NULL, NULL, "there is none"},
 	{BYTES("GET / HTTP/1.1\r\n"), NULL, NULL, "there is none"},
 	{BYTES("PUT / HTTP/1.1\r\n"), NULL, NULL, "there is none"},
 	{BYTES("\r\n\r\nGET / HTTP/1.1\r\n"), NULL, NULL, "there is none"},
 	{BYTES("\x16\x03\x01"), NULL, NULL, "there is none"},
-	{BYTES(SIGNATURE "\x21\x11\0\x0c" ADDRESSES_4), "192.0.2.9 4711", "198.51.100.1 8001", NULL},
-	{BYTES(SIGNATURE "\x21\x12\0\x0c" ADDRESSES_4), "192.0.2.9 4711", "198.51.100.1 8001", NULL},
-	{BYTES(SIGNATURE "\x21\x10\0\x0c" ADDRESSES_4), "192.0.2.9 4711", "198.51.100.1 8001", NULL},
+	{BYTES(SIGNATURE "\x21\x11\0\x0c" ADDRESSES_4), "192.0.2.9 4711", "198.51.100.1 8001",
+		NULL},
+	{BYTES(SIGNATURE "\x21\x12\0\x0c" ADDRESSES_4), "192.0.2.9 4711", "198.51.100.1 8001",
+		NULL},
+	{BYTES(SIGNATURE "\x21\x10\0\x0c" ADDRESSES_4), "192.0.2.9 4711", "198.51.100.1 8001",
+		NULL},
 	{BYTES(SIGNATURE "\x21\x21\0\x24" IP6("\x09") IP6("\x01") PORTS), "2001:db8::9 4711",
 		"2001:db8::1 8001", NULL},
 	{BYTES(SIGNATURE "\x21\x21\0\x24" MAPPED("\x09") MAPPED("\x01") PORTS), "192.0.2.9 4711",
@@ -473,7 +493,8 @@ static const struct header_case {
 		"198.51.100.1 8001", NULL},
 	{BYTES(SIGNATURE "\x21\x11\0\x1a" ADDRESSES_4 "\x01\0\x08http/1.1\x04\0\0"),
 		"192.0.2.9 4711", "198.51.100.1 8001", NULL},
-	{BYTES(SIGNATURE "\x21\x21\0\x2a" IP6("\x09") IP6("\x01") PORTS "\x05\0\x03" "abc"),
+	{BYTES(SIGNATURE "\x21\x21\0\x2a" IP6("\x09") IP6("\x01") PORTS "\x05\0\x03"
+									"abc"),
 		"2001:db8::9 4711", "2001:db8::1 8001", NULL},
 	{BYTES(SIGNATURE "\x21\x11\0\x17" ADDRESSES_4 "\x01\0\x09http/1.1"), NULL, NULL,
 		"does not fit"},
@@ -564,8 +585,8 @@ static void test_what_follows(void **state) {
 		memcpy(data, one->data, one->len);
 		memcpy(data + one->len, "PROXY \n", 7);
 		struct guard guard = guard_new(data, one->len + 7);
-		feeding.result = proxy_parse_header(guard.data, one->len + 7, &feeding.header,
-			&feeding.used, &feeding.why);
+		feeding.result = proxy_parse_header(
+			guard.data, one->len + 7, &feeding.header, &feeding.used, &feeding.why);
 		check_header(one, &feeding);
 		guard_free(&guard);
 		for(size_t len = 0; len < one->len; len++) {
@@ -591,8 +612,7 @@ static void test_longest(void **state) {
 	data[15] = (uint8_t)block;
 	data[29] = (uint8_t)(value >> 8);
 	data[30] = (uint8_t)value;
-	assert_int_equal(
-		proxy_parse_header(data, sizeof(data), &header, &used, &why), PROXY_DONE);
+	assert_int_equal(proxy_parse_header(data, sizeof(data), &header, &used, &why), PROXY_DONE);
 	assert_int_equal(used, PROXY_HEADER_MAX);
 	assert_int_equal(
 		proxy_parse_header(data, sizeof(data) - 1, &header, &used, &why), PROXY_MORE);
@@ -631,8 +651,8 @@ static void test_formatting(void **state) {
 		union proxy_address source = address_of(cases[i].source, 4711);
 		union proxy_address destination = address_of(cases[i].destination, 8001);
 		struct guard guard = guard_new(NULL, PROXY_FORMAT_MAX);
-		size_t len = proxy_format_header(
-			PROXY_V1, &source.any, &destination.any, guard.data);
+		size_t len =
+			proxy_format_header(PROXY_V1, &source.any, &destination.any, guard.data);
 		assert_int_equal(len, strlen(cases[i].line));
 		assert_memory_equal(guard.data, cases[i].line, len);
 		len = proxy_format_header(PROXY_V2, &source.any, &destination.any, guard.data);
