@@ -7,7 +7,7 @@
  */
 #include "websocksy.h"
 #include "base/log.h"
-#include "base/loop.h"
+#include "base/loop_signals.h"
 #include "bridge/bridge.h"
 #include "builtins.h"
 #include "config.h"
@@ -185,6 +185,7 @@ static void fill_standard_fds(void) {
 int main(int argc, char **argv) {
 	struct config config = {0};
 	fill_standard_fds();
+	log_open();
 	int result = builtins_register();
 	if(result == 0) {
 		result = config_read(&config, argc, argv);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Chunk pool, byte queues and the contiguous carry.
+ * Byte queues made of chunks, and the pool that the chunks come from.
  *
- * Must not know: descriptors, connections, what the bytes mean.
- * Invariants: a queue's `len` is the sum of its chunks' bytes; no queued chunk is empty, so an empty queue
- * owns no chunk.
+ * Must not know: descriptors, connections, the meaning of the bytes.
+ * Invariants: the `len` of a queue is the sum of the bytes in its chunks; no queued chunk is empty,
+ * so an empty queue owns no chunk.
  */
 #include "base/bufq.h"
 
@@ -14,8 +14,6 @@
 #include <string.h>
 
 static_assert(sizeof(struct bufq_chunk) == 16384, "a chunk fills four pages");
-
-#define DYNBUF_MIN 4096
 
 static struct bufq_chunk *pool_take(struct bufq_pool *pool) {
 	struct bufq_chunk *chunk = pool->free;
@@ -152,44 +150,4 @@ void bufq_consume(struct bufq *queue, struct bufq_pool *pool, size_t len) {
 	if(!queue->head) {
 		queue->tail = NULL;
 	}
-}
-
-int dynbuf_reserve(struct dynbuf *buf, size_t more) {
-	size_t need;
-	if(__builtin_add_overflow(buf->len, more, &need)) {
-		return -ENOMEM;
-	}
-	if(need <= buf->cap) {
-		return 0;
-	}
-	size_t cap = buf->cap ? buf->cap : DYNBUF_MIN;
-	while(cap < need) {
-		if(__builtin_mul_overflow(cap, 2, &cap)) {
-			return -ENOMEM;
-		}
-	}
-	uint8_t *data = realloc(buf->data, cap);
-	if(!data) {
-		return -ENOMEM;
-	}
-	buf->data = data;
-	buf->cap = cap;
-	return 0;
-}
-
-int dynbuf_append(struct dynbuf *buf, const void *data, size_t len) {
-	if(len == 0) {
-		return 0;
-	}
-	if(dynbuf_reserve(buf, len)) {
-		return -ENOMEM;
-	}
-	memcpy(buf->data + buf->len, data, len);
-	buf->len += len;
-	return 0;
-}
-
-void dynbuf_free(struct dynbuf *buf) {
-	free(buf->data);
-	*buf = (struct dynbuf){0};
 }

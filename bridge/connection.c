@@ -294,8 +294,7 @@ static void log_line(const struct connection *connection, enum log_level level, 
 	va_list arguments) {
 	char client[ADDRESS_TEXT];
 	char text[1024];
-	address_format(
-		&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
+	address_format(&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
 	vsnprintf(text, sizeof(text), format, arguments);
 	log_write(level, "#%llu %s: %s", (unsigned long long)connection->id, client, text);
 }

@@ -12,6 +12,7 @@
 
 #include "base/passes.h"
 #include "base/utf8.h"
+#include "websocket/close.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -99,7 +100,7 @@ static void relay_note(struct connection *c, uint16_t code, const char *why) {
 /* The only place that sends a close frame. `last`: the client's has come, or is not waited for. */
 static void relay_send_close(struct connection *c, uint16_t code, const char *reason, bool last) {
 	uint8_t frame[WEBSOCKET_CLOSE_FRAME_MAX];
-	size_t len = websocket_put_close(frame, code, reason);
+	size_t len = websocket_close_put(frame, code, reason);
 	assert(!c->close_sent);
 	c->close_sent = true;
 	/* A client that is gone is met by the next read. */
@@ -337,7 +338,7 @@ static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
 
 static void client_closes(struct connection *c, const uint8_t *payload, size_t len) {
 	uint16_t code;
-	int result = websocket_parse_close(payload, len, &code);
+	int result = websocket_close_parse(payload, len, &code);
 	if(c->close_sent) {
 		connection_linger(c);
 		return;

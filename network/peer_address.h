@@ -4,7 +4,7 @@
  */
 #ifndef WEBSOCKSY_PEER_ADDRESS_H
 #define WEBSOCKSY_PEER_ADDRESS_H
-#include "network/proxy.h"
+#include "network/proxy_protocol.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,7 +25,8 @@ struct peer_address {
 	const struct peer_kind *kind;
 	uint16_t port; /* 0: this kind has no port */
 	bool guessed; /* there was no scheme: TCP was assumed */
-	enum proxy_version proxy; /* PROXY header that the peer expects first, before TLS */
+	enum proxy_protocol_version
+		proxy; /* PROXY header that the peer expects first, before TLS */
 	struct peer_tls tls;
 	char *host; /* name or literal without brackets; path; "@name" of an abstract socket; NULL */
 };

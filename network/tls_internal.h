@@ -4,7 +4,7 @@
  */
 #ifndef WEBSOCKSY_TLS_INTERNAL_H
 #define WEBSOCKSY_TLS_INTERNAL_H
-#include "base/bufq.h"
+#include "base/dynbuf.h"
 #include "network/stream.h"
 #include "network/tls_credentials.h"
 

@@ -1,62 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Byte queues and the carry against the simplest thing that does the same: one flat array. The source is
- * compiled in a second time under other names, with an allocator that can be told to fail.
+ * Byte queues against the simplest thing that does the same: one flat array. The source is compiled
+ * in a second time under other names, with an allocator that can be told to fail.
  */
-#include "support.h"
+#include "failing_memory.h"
 
 #include <assert.h>
 #include <errno.h>
 
-static struct {
-	size_t live; /* blocks allocated and not freed */
-	size_t calls;
-	size_t fail_after; /* so many allocations succeed, the next fails; SIZE_MAX: none fails */
-	uint32_t random;
-} test;
-
-static bool may_allocate(void) {
-	test.calls++;
-	if(test.fail_after == SIZE_MAX) {
-		return true;
-	}
-	if(test.fail_after == 0) {
-		return false;
-	}
-	test.fail_after--;
-	return true;
-}
-
-static void *counted_malloc(size_t size) {
-	void *block = may_allocate() ? malloc(size) : NULL;
-	test.live += block != NULL;
-	return block;
-}
-
-static void *counted_realloc(void *old, size_t size) {
-	void *block = may_allocate() ? realloc(old, size) : NULL;
-	test.live += block && !old;
-	return block;
-}
-
-static void counted_free(void *block) {
-	test.live -= block != NULL;
-	free(block);
-}
-
 #define malloc counted_malloc
-#define realloc counted_realloc
 #define free counted_free
 #define bufq_pool_clear counted_pool_clear
 #define bufq_append counted_bufq_append
 #define bufq_peek counted_bufq_peek
 #define bufq_consume counted_bufq_consume
-#define dynbuf_reserve counted_carry_reserve
-#define dynbuf_append counted_carry_append
-#define dynbuf_free counted_carry_free
 #include "base/bufq.c"
 #undef malloc
-#undef realloc
 #undef free
 
 #define ORACLE_MAX (512 * 1024)
@@ -72,13 +31,6 @@ struct pair {
 	uint8_t next; /* the stream counts, so that any mix-up shows */
 };
 
-static uint32_t draw(uint32_t below) {
-	test.random ^= test.random << 13;
-	test.random ^= test.random >> 17;
-	test.random ^= test.random << 5;
-	return test.random % below;
-}
-
 /* Sizes around everything that is special: nothing, one, a chunk, several. */
 static size_t draw_size(void) {
 	static const size_t special[] = {0, 1, 2, 4096, BUFQ_CHUNK_DATA - 1, BUFQ_CHUNK_DATA,
@@ -91,19 +43,6 @@ static size_t draw_size(void) {
 	default:
 		return draw(4 * BUFQ_CHUNK_DATA);
 	}
-}
-
-static int reset(void **unused) {
-	(void)unused;
-	memset(&test, 0, sizeof(test));
-	test.fail_after = SIZE_MAX;
-	test.random = 0x2545f491;
-	return 0;
-}
-
-static int nothing_left(void **unused) {
-	(void)unused;
-	return test.live == 0 ? 0 : -1;
 }
 
 static size_t count_chunks(const struct bufq *queue) {
@@ -215,7 +154,10 @@ static void test_queue_walk_without_memory(void **unused) {
 	walk(true);
 }
 
-/* Five chunks are needed and the memory ends after three: the three go back, the queue is untouched. */
+/*
+ * Five chunks are needed and the memory ends after three: the three go back, the queue is
+ * untouched.
+ */
 static void test_append_is_all_or_nothing(void **unused) {
 	(void)unused;
 	struct bufq queue = {0};
@@ -272,85 +214,6 @@ static void test_empty_appends(void **unused) {
 	assert_int_equal(test.calls, 0);
 }
 
-/* ---- carry ---- */
-
-static void test_carry_walk(void **unused) {
-	(void)unused;
-	uint8_t *oracle = malloc(ORACLE_MAX);
-	assert_non_null(oracle);
-	size_t failed = 0;
-	for(int round = 0; round < 50; round++) {
-		struct dynbuf carry = {0};
-		size_t len = 0;
-		for(;;) {
-			size_t more = draw_size();
-			if(more > ORACLE_MAX - len) {
-				break;
-			}
-			memset(oracle + len, (int)draw(256), more);
-			test.fail_after = draw(4) ? SIZE_MAX : 0;
-			size_t cap = carry.cap;
-			bool fits = more <= cap - carry.len;
-			int result = draw(3) ? dynbuf_append(&carry, oracle + len, more)
-					     : dynbuf_reserve(&carry, more);
-			if(result) {
-				assert_true(!fits && test.fail_after == 0 && carry.cap == cap);
-				failed++;
-			} else if(carry.len != len) {
-				len += more;
-			}
-			assert_int_equal(carry.len, len);
-			assert_true(carry.cap >= carry.len);
-			assert_true(result || carry.cap - carry.len >= more || carry.len == len);
-			assert_true(len == 0 || memcmp(carry.data, oracle, len) == 0);
-		}
-		test.fail_after = SIZE_MAX;
-		dynbuf_free(&carry);
-		assert_null(carry.data);
-		assert_int_equal(carry.len + carry.cap, 0);
-	}
-	assert_true(failed > 10);
-	free(oracle);
-}
-
-static void test_carry_reserves_what_was_asked(void **unused) {
-	(void)unused;
-	struct dynbuf carry = {0};
-	for(size_t more = 1; more < 200000; more = more * 3 + 1) {
-		assert_int_equal(dynbuf_reserve(&carry, more), 0);
-		assert_true(carry.cap - carry.len >= more);
-		memset(carry.data + carry.len, 0, more);
-		carry.len += more / 2;
-	}
-	dynbuf_free(&carry);
-}
-
-/* A byte at a time costs few reallocations: growth is geometric. */
-static void test_carry_growth(void **unused) {
-	(void)unused;
-	struct dynbuf carry = {0};
-	for(int i = 0; i < 300000; i++) {
-		assert_int_equal(dynbuf_append(&carry, "x", 1), 0);
-	}
-	assert_true(test.calls <= 10);
-	assert_true(carry.cap < 4 * carry.len);
-	dynbuf_free(&carry);
-}
-
-/* Sums and products that wrap are failures, and nothing is asked of the allocator. */
-static void test_carry_overflow(void **unused) {
-	(void)unused;
-	struct dynbuf carry = {0};
-	assert_int_equal(dynbuf_append(&carry, "abc", 3), 0);
-	size_t calls = test.calls;
-	assert_int_equal(dynbuf_reserve(&carry, SIZE_MAX), -ENOMEM);
-	assert_int_equal(dynbuf_reserve(&carry, SIZE_MAX - 3), -ENOMEM);
-	assert_int_equal(test.calls, calls);
-	assert_int_equal(carry.len, 3);
-	assert_memory_equal(carry.data, "abc", 3);
-	dynbuf_free(&carry);
-}
-
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_queue_walk, reset, nothing_left),
@@ -359,11 +222,6 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_append_is_all_or_nothing, reset, nothing_left),
 		cmocka_unit_test_setup_teardown(test_pool, reset, nothing_left),
 		cmocka_unit_test_setup_teardown(test_empty_appends, reset, nothing_left),
-		cmocka_unit_test_setup_teardown(test_carry_walk, reset, nothing_left),
-		cmocka_unit_test_setup_teardown(
-			test_carry_reserves_what_was_asked, reset, nothing_left),
-		cmocka_unit_test_setup_teardown(test_carry_growth, reset, nothing_left),
-		cmocka_unit_test_setup_teardown(test_carry_overflow, reset, nothing_left),
 	};
-	return cmocka_run_group_tests_name("buffer", tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

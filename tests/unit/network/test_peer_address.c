@@ -302,7 +302,7 @@ static void test_fields(void **unused) {
 	assert_string_equal(address.tls.cert, "/c");
 	assert_string_equal(address.tls.key, "/k%");
 	assert_true(address.tls.insecure);
-	assert_int_equal(address.proxy, PROXY_V2);
+	assert_int_equal(address.proxy, PROXY_PROTOCOL_V2);
 	peer_address_free(&address);
 	assert_int_equal(peer_parse(DETECT, "tls://a:1", NULL, &address, &why), 0);
 	assert_null(address.tls.ca);

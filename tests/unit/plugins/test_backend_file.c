@@ -403,7 +403,7 @@ static void test_other_than_regular_files(void **unused) {
 	set_expression("%endpoint%");
 	assert_int_equal(mkfifo(in_root("routes/fifo", path), 0600), 0);
 	assert_int_equal(mkdir(in_root("routes/directory", path), 0700), 0);
-	alarm(10);
+	alarm(600);
 	expect_endpoint("/fifo", NULL);
 	expect_endpoint("/directory", NULL);
 	struct text text = {NULL, 0, 0};
