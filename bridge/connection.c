@@ -131,15 +131,6 @@ static void drop_name(struct connection *connection) {
 	}
 }
 
-void connection_reset_framing(struct connection *connection) {
-	if(connection->framing_data) {
-		ws_operation opcode = ws_frame_binary;
-		const char *config = connection->framing_config ? connection->framing_config : "";
-		connection->framing(NULL, 0, 0, &opcode, &connection->framing_data, config);
-		connection->framing_data = NULL;
-	}
-}
-
 static void log_end(const struct connection *connection) {
 	if(!connection->upgraded || !log_enabled(LOG_INFO)) {
 		return;
@@ -165,8 +156,7 @@ void connection_close(struct connection *connection) {
 		env->handshake_free(connection->handshake);
 		connection->handshake = NULL;
 	}
-	connection_reset_framing(connection);
-	free(connection->framing_config);
+	framing_close(&connection->framing);
 	backend_unref(connection->backend);
 	websocket_parser_free(&connection->parser);
 	dynbuf_free(&connection->partial);

@@ -546,23 +546,21 @@ static int copy_request(struct upgrade *u) {
 	return 0;
 }
 
-static bool take_framing(struct upgrade *u, ws_peer_info *peer) {
+static bool take_framing(struct upgrade *u, struct backend_answer *answer) {
 	struct connection *c = u->c;
-	const struct framing *framing = peer->framing ? plugin_find_framing_function(peer->framing)
-						      : plugin_find_framing(NULL);
-	const char *wrong = framing ? plugin_check_framing(framing, peer->framing_config) : NULL;
+	const struct framing *framing = answer->framing;
+	char *config = answer->peer.framing_config;
+	const char *wrong = framing_check(framing, config);
 	if(wrong) {
 		connection_log_limited(c, LOG_ERROR,
-			"framing-config \"%s\" of framing function %s: %s",
-			peer->framing_config ? peer->framing_config : "", framing->name, wrong);
+			"framing-config \"%s\" of framing function %s: %s", config ? config : "",
+			framing->name, wrong);
 		return refused(u, 500, "the framing of this peer is configured wrongly", NULL);
 	}
-	c->framing = framing ? framing->decode : peer->framing;
-	c->text_proven = framing && framing->proves_text;
-	c->framing_config = peer->framing_config;
-	peer->framing_config = NULL;
+	answer->peer.framing_config = NULL;
 	c->backend = backend_ref(c->env->backend);
-	return true;
+	return framing_open(&c->framing, framing, config) == 0 ||
+		refused(u, 503, "out of memory", NULL);
 }
 
 static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
@@ -613,7 +611,7 @@ static bool take_answer(struct upgrade *u, struct backend_answer *answer) {
 			return refused(u, 503, "out of memory", NULL);
 		}
 	}
-	return take_framing(u, peer) && take_peer(u, peer);
+	return take_framing(u, answer) && take_peer(u, peer);
 }
 
 /* ---- connecting ---- */
