@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_limit.h"
 #include "base/text.h"
 #include "plugin/backend.h"
 #include "plugin/framing.h"
@@ -159,7 +160,7 @@ void plugin_shutdown(void) {
 
 ws_framing core_framing(char *name) {
 	const struct framing *framing = framing_find(name);
-	if(!framing && log_limit_pass(&registry.limit, clock_ms())) {
+	if(!framing && log_limit_pass(&registry.limit, "plugins", clock_ms())) {
 		log_write(LOG_WARNING, "framing function \"%s\": there is none of that name",
 			name ? name : "auto");
 	}
@@ -194,7 +195,8 @@ int core_register_framing_check(char *name, ws_framing_check check) {
 }
 
 void core_refuse(websocket *ws, unsigned status, const char *message) {
-	if(!backend_refuse(ws, status, message) && log_limit_pass(&registry.limit, clock_ms())) {
+	if(!backend_refuse(ws, status, message) &&
+		log_limit_pass(&registry.limit, "plugins", clock_ms())) {
 		log_write(LOG_WARNING,
 			"core_refuse: ignored, it was not called for the connection of the running "
 			"query");

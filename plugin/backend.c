@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_limit.h"
 #include "base/text.h"
 #include "plugin/object.h"
 
@@ -246,7 +247,7 @@ static int ask(struct backend *backend, const struct backend_request *request, w
 static void report_duration(const struct backend *backend, uint64_t start_ms) {
 	uint64_t end_ms = clock_ms();
 	uint64_t took_ms = end_ms - start_ms;
-	if(took_ms > SLOW_QUERY_MS && log_limit_pass(&registry.limit, end_ms)) {
+	if(took_ms > SLOW_QUERY_MS && log_limit_pass(&registry.limit, "slow queries", end_ms)) {
 		log_write(LOG_WARNING,
 			"backend %s: query took %llu ms, which delayed all connections",
 			backend->builtin ? backend->builtin->name : backend->name,

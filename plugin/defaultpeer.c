@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_limit.h"
 #include "network/peer.h"
 #include "network/tls_cache.h"
 #include "plugin/framing.h"
@@ -169,7 +170,7 @@ static int64_t choose_protocol(const char *list, const struct backend_request *r
 }
 
 static void log_refused(struct defaultpeer *defaultpeer, const char *offer, bool configured) {
-	if(!log_limit_pass(&defaultpeer->limit, clock_ms())) {
+	if(!log_limit_pass(&defaultpeer->limit, "refused subprotocols", clock_ms())) {
 		return;
 	}
 	if(configured) {
