@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The state of a connection before it is open, shared by the files of the handshake and by no other.
+ */
+#ifndef WEBSOCKSY_HANDSHAKE_STATE_H
+#define WEBSOCKSY_HANDSHAKE_STATE_H
+#include "base/dynbuf.h"
+#include "base/loop.h"
+#include "bridge/connection.h"
+#include "http/auth.h"
+#include "http/http.h"
+#include "network/peer.h"
+#include "network/proxy.h"
+#include "websocket.h"
+
+struct handshake {
+	/* An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what followed. */
+	struct dynbuf input;
+	size_t scanned;
+	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */
+	struct auth_job *job; /* CONNECTION_AUTH: the password is being verified */
+	char *user; /* who the client says he is; NULL: nobody has asked */
+	bool granted; /* and has proven */
+	bool head_only; /* the request is HEAD */
+	bool upgrade; /* the request asks for WebSocket */
+	bool proxy_header; /* has to come first; `input` is what there is of it */
+	bool identified; /* the client's address is final */
+	bool shared; /* by clients of a proxy: header fields tell whose a request is */
+	union proxy_address
+		destination; /* what the client connected to, as told by a PROXY header */
+	struct peer_connect *connect;
+	struct tls_context *tls; /* for a TLS peer; one reference */
+	struct peer_address address;
+	char accept[WEBSOCKET_ACCEPT_LEN + 1];
+	char *protocol; /* the chosen subprotocol, or NULL */
+	int file; /* body of an answer; -1: none */
+	uint64_t file_at;
+	uint64_t file_left;
+	unsigned requests; /* so far */
+	bool keep; /* the answer leaves the connection open for the next request */
+	struct loop_task task; /* goes on in the next turn, see yield() */
+	struct connection *connection;
+};
+
+/* The deadline of a phase; 0: none. */
+static inline void handshake_arm(struct connection *c, uint64_t timeout_ms) {
+	if(timeout_ms) {
+		connection_set_deadline(c, c->env->loop->now_ms + timeout_ms);
+	} else {
+		loop_timer_cancel(c->env->loop, &c->timer);
+	}
+}
+
+/* Lets other connections run: the handshake's task goes on in the next turn. */
+static inline void handshake_yield(struct connection *c) {
+	loop_timer_cancel(c->env->loop, &c->timer);
+	loop_next_turn(c->env->loop, &c->handshake->task);
+}
+/* The value of the first field of that name; empty: there is none. */
+static inline struct http_slice http_header_value(
+	const struct http_request *request, const char *name) {
+	const struct http_header *header = http_find_header(request, name, 0);
+	return header ? header->value : (struct http_slice){0};
+}
+#endif

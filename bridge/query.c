@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Asking the backend for a peer.
+ *
+ * Must not know: how a peer is connected.
+ * Invariants: the backend is asked once for a request; a request's header fields called Websocksy-* are the daemon's
+ * own.
+ */
+#include "bridge/query.h"
+
+#include "bridge/handshake_state.h"
+#include "bridge/respond.h"
+#include "bridge/upgrade.h"
+#include "bridge/upstream.h"
+#include "network/tls.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HANDSHAKE_PEER_TEXT 512 /* a peer's address in the log */
+
+/* ---- what we tell the backend of the client ---- */
+
+/*
+ * Header fields that are added to the request. A value is NULL if there is none, or lives as long as the
+ * handshake or in `buf`. A client's own fields with this prefix are dropped, so a backend can trust them.
+ */
+#define INJECTED_WORD "Websocksy"
+#define INJECTED_PREFIX INJECTED_WORD "-"
+#define INJECTED_TEXT TLS_SUBJECT_MAX
+
+static const char *injected_user(const struct connection *c, char buf[INJECTED_TEXT]) {
+	(void)buf;
+	return c->handshake->granted ? c->handshake->user : NULL;
+}
+
+/* GnuTLS leaves the control characters of a name as they are: a line end would begin another field. */
+static const char *injected_subject(const struct connection *c, char buf[INJECTED_TEXT]) {
+	char subject[TLS_SUBJECT_MAX];
+	size_t used = 0;
+	if(tls_client_subject(&c->client, subject) == 0) {
+		return NULL;
+	}
+	for(const char *at = subject; *at; at++) {
+		unsigned byte = (unsigned char)*at;
+		bool is_control = byte < 0x20 || byte == 0x7f; /* RFC 4514, 2.4 */
+		int len = snprintf(
+			buf + used, INJECTED_TEXT - used, is_control ? "\\%02X" : "%c", byte);
+		if(len < 0 || (size_t)len >= INJECTED_TEXT - used) {
+			return NULL;
+		}
+		used += (size_t)len;
+	}
+	return buf;
+}
+
+static const char *injected_client_address(const struct connection *c, char buf[INJECTED_TEXT]) {
+	proxy_format_host(&c->address.any, buf);
+	return buf;
+}
+
+static const struct injected_header {
+	const char *name;
+	const char *(*value)(const struct connection *c, char buf[INJECTED_TEXT]);
+} injected_headers[] = {
+	{INJECTED_PREFIX "User", injected_user},
+	{INJECTED_PREFIX "Client-Subject", injected_subject},
+	{INJECTED_PREFIX "Client-Address", injected_client_address},
+};
+#define INJECTED_HEADERS (sizeof(injected_headers) / sizeof(injected_headers[0]))
+
+/*
+ * Does a client claim to be us? With Websocksy_User, too: who makes variables of fields, as CGI does (RFC 3875,
+ * 4.1.18), cannot tell the one from the other.
+ */
+static bool is_forged(struct http_slice name) {
+	size_t word = strlen(INJECTED_WORD);
+	struct http_slice start = {.at = name.at, .len = word};
+	return name.len > word && http_slice_is(start, INJECTED_WORD) &&
+		(name.at[word] == '-' || name.at[word] == '_');
+}
+
+/* Their values for one request. */
+struct pseudo_values {
+	const char *value[INJECTED_HEADERS];
+	char buf[INJECTED_HEADERS][INJECTED_TEXT];
+};
+
+static void find_pseudo_values(const struct connection *c, struct pseudo_values *out) {
+	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
+		out->value[i] = injected_headers[i].value(c, out->buf[i]);
+	}
+}
+
+/* The password is none of the backend's business once we have asked for it ourselves. */
+static bool is_passed_on(const struct connection *c, const struct http_header *header) {
+	bool is_secret = c->handshake->granted && http_slice_is(header->name, "Authorization");
+	return !is_secret && !is_forged(header->name);
+}
+
+/* ---- the question to the backend ---- */
+
+static char *copy_slice(char **at, struct http_slice slice) {
+	char *start = *at;
+	if(slice.len > 0) {
+		memcpy(start, slice.at, slice.len);
+	}
+	start[slice.len] = '\0';
+	*at += slice.len + 1;
+	return start;
+}
+
+static size_t copies_size(const struct upgrade *u, const struct pseudo_values *pseudo) {
+	const struct http_request *request = u->request;
+	size_t size = (request->headers + INJECTED_HEADERS) * sizeof(ws_http_header) +
+		u->protocols * sizeof(char *);
+	size += request->target.len + 1;
+	for(size_t i = 0; i < request->headers; i++) {
+		/* Subprotocols and the key are copied a second time out of their fields. */
+		size += request->header[i].name.len + 2 * request->header[i].value.len + 4;
+	}
+	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
+		const char *value = pseudo->value[i];
+		size += value ? strlen(injected_headers[i].name) + strlen(value) + 2 : 0;
+	}
+	return size;
+}
+
+static void copy_protocols(struct upgrade *u, char **at) {
+	const struct http_header *header;
+	size_t count = 0;
+	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i));
+		i++) {
+		struct http_slice list = header->value;
+		struct http_slice name;
+		while(http_next_element(&list, &name)) {
+			u->query.protocol[count++] = copy_slice(at, name);
+		}
+	}
+	assert(count == u->protocols);
+}
+
+static char *copy_text(char **at, const char *text) {
+	return copy_slice(at, (struct http_slice){.at = text, .len = strlen(text)});
+}
+
+static void copy_headers(struct upgrade *u, const struct pseudo_values *pseudo, char **at) {
+	ws_http_header *next = u->query.header;
+	for(size_t i = 0; i < u->request->headers; i++) {
+		const struct http_header *header = &u->request->header[i];
+		if(is_passed_on(u->c, header)) {
+			next->tag = copy_slice(at, header->name);
+			next++->value = copy_slice(at, header->value);
+		}
+	}
+	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
+		if(pseudo->value[i]) {
+			next->tag = copy_text(at, injected_headers[i].name);
+			next++->value = copy_text(at, pseudo->value[i]);
+		}
+	}
+	u->query.headers = (size_t)(next - u->query.header);
+}
+
+/* A backend may write into what it is given, so it gets copies. */
+static int copy_request(struct upgrade *u) {
+	const struct http_request *request = u->request;
+	struct pseudo_values pseudo;
+	find_pseudo_values(u->c, &pseudo);
+	u->memory = malloc(copies_size(u, &pseudo));
+	if(!u->memory) {
+		return -ENOMEM;
+	}
+	ws_http_header *headers = (ws_http_header *)(void *)u->memory;
+	char **protocols = (char **)(void *)(headers + request->headers + INJECTED_HEADERS);
+	char *at = (char *)(protocols + u->protocols);
+	u->query = (struct backend_request){
+		.fd = u->c->client.io.fd,
+		.protocols = u->protocols,
+		.protocol = protocols,
+		.header = headers,
+	};
+	u->query.endpoint = copy_slice(&at, request->target);
+	u->query.key = copy_slice(&at, http_header_value(request, "Sec-WebSocket-Key"));
+	copy_headers(u, &pseudo, &at);
+	copy_protocols(u, &at);
+	return 0;
+}
+
+static bool take_framing(struct upgrade *u, struct backend_answer *answer) {
+	struct connection *c = u->c;
+	const struct framing *framing = answer->framing;
+	char *config = answer->peer.framing_config;
+	const char *wrong = framing_check(framing, config);
+	if(wrong) {
+		connection_log_limited(c, LOG_ERROR,
+			"framing-config \"%s\" of framing function %s: %s", config ? config : "",
+			framing->name, wrong);
+		return upgrade_refuse(
+			u, 500, "the framing of this peer is configured wrongly", NULL);
+	}
+	answer->peer.framing_config = NULL;
+	c->backend = backend_ref(c->env->backend);
+	return framing_open(&c->framing, framing, config) == 0 ||
+		upgrade_refuse(u, 503, "out of memory", NULL);
+}
+
+static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
+	struct connection *c = u->c;
+	struct handshake *h = c->handshake;
+	const char *why = NULL;
+	char text[HANDSHAKE_PEER_TEXT];
+	int result = peer_parse(peer->transport, peer->host, peer->port, &h->address, &why);
+	if(result == -ENOMEM) {
+		return upgrade_refuse(u, 503, "out of memory", NULL);
+	}
+	if(result) {
+		connection_log_limited(c, LOG_ERROR, "peer address \"%s\": %s", peer->host, why);
+		return upgrade_refuse(u, 502, "the address of the peer is wrong", NULL);
+	}
+	if(h->address.guessed) {
+		connection_log_limited(c, LOG_NOTICE,
+			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
+	}
+	peer_format(&h->address, text, sizeof(text));
+	c->echo = h->address.kind == PEER_ECHO;
+	return connection_name_peer(c, text) == 0 || upgrade_refuse(u, 503, "out of memory", NULL);
+}
+
+static bool take_answer(struct upgrade *u, struct backend_answer *answer) {
+	struct handshake *h = u->c->handshake;
+	ws_peer_info *peer = &answer->peer;
+	if(!peer->host) {
+		/* The message lives in the answer, which outlives the response. */
+		return upgrade_refuse(u, answer->status, answer->message, NULL);
+	}
+	if(peer->protocol < u->protocols) {
+		/* Taken from the request, not from what the backend may have made of its copy. */
+		const struct http_header *header;
+		size_t skip = peer->protocol;
+		for(size_t i = 0;
+			(header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
+			struct http_slice list = header->value;
+			struct http_slice name;
+			while(http_next_element(&list, &name)) {
+				if(skip-- == 0) {
+					h->protocol = strndup(name.at, name.len);
+				}
+			}
+		}
+		if(!h->protocol) {
+			return upgrade_refuse(u, 503, "out of memory", NULL);
+		}
+	}
+	return take_framing(u, answer) && take_peer(u, peer);
+}
+
+/* Asks the backend. False: u->response says why not. */
+static bool ask_backend(struct upgrade *u, struct backend_answer *answer) {
+	if(copy_request(u) || backend_query(u->c->env->backend, &u->query, answer)) {
+		return upgrade_refuse(u, 503, "out of memory", NULL);
+	}
+	return take_answer(u, answer);
+}
+
+void query_start(struct connection *c, const struct http_request *request) {
+	struct upgrade u = {.c = c, .request = request};
+	struct backend_answer answer = {0};
+	if(!upgrade_check_protocols(&u)) { /* counts them; has been true before */
+		respond_error(c, &u.response);
+		return;
+	}
+	if(c->handshake->granted) {
+		connection_log_limited(c, LOG_INFO, "user \"%s\" is let in", c->handshake->user);
+	}
+	connection_enter(c, CONNECTION_QUERY);
+	if(ask_backend(&u, &answer)) {
+		upstream_connect(c);
+	} else {
+		respond_error(c, &u.response);
+	}
+	backend_answer_free(&answer);
+	free(u.memory);
+}
