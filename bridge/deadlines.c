@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The deadlines of an open connection.
+ *
+ * Must not know: what the relay does with bytes.
+ * Invariants: traffic never touches the timer; a handler that runs too early sleeps for the rest.
+ */
+#include "bridge/deadlines.h"
+
+#include "bridge/closing.h"
+#include "bridge/ping.h"
+#include "bridge/relay_state.h"
+
+static void earlier(uint64_t *due, uint64_t candidate) {
+	if(candidate < *due) {
+		*due = candidate;
+	}
+}
+
+static uint64_t pong_timeout(const struct settings *settings) {
+	return settings->pong_timeout_ms == SETTINGS_PONG_TWICE_PING ? 2 * settings->ping_ms
+								     : settings->pong_timeout_ms;
+}
+
+/* When must the open connection be looked at again? Traffic only moves this further away. */
+static uint64_t next_due(const struct connection *c) {
+	const struct settings *settings = c->env->settings;
+	uint64_t due = UINT64_MAX;
+	if(settings->ping_ms && !c->ping_sent_ms) {
+		earlier(&due, c->client_ms + settings->ping_ms);
+	}
+	if(c->ping_sent_ms && pong_timeout(settings)) {
+		earlier(&due, c->ping_sent_ms + pong_timeout(settings));
+	}
+	if(settings->idle_timeout_ms) {
+		earlier(&due, c->data_ms + settings->idle_timeout_ms);
+	}
+	if(settings->stall_timeout_ms) {
+		if(stream_backlog(&c->client) > 0) {
+			earlier(&due, c->client.progress_ms + settings->stall_timeout_ms);
+		}
+		if(stream_is_open(&c->peer) && stream_backlog(&c->peer) > 0) {
+			earlier(&due, c->peer.progress_ms + settings->stall_timeout_ms);
+		}
+	}
+	return due;
+}
+
+/* Arms for the next due time unless the timer comes early enough anyway. */
+void deadlines_arm(struct connection *c) {
+	uint64_t due = next_due(c);
+	/* The other phases have deadlines of their own. */
+	if(due == UINT64_MAX || c->phase != CONNECTION_OPEN) {
+		return;
+	}
+	if(!c->timer.slot || c->timer.due_ms > due) {
+		connection_set_deadline(c, due);
+	}
+}
+
+/* Has the other side of this stream taken nothing for too long? */
+static bool is_stalled(struct stream *stream, uint64_t limit_ms) {
+	if(!stream_is_open(stream) || stream_backlog(stream) == 0) {
+		return false;
+	}
+	stream_outstanding(stream);
+	return stream->loop->now_ms >= stream->progress_ms + limit_ms;
+}
+
+static bool check_stall(struct connection *c) {
+	uint64_t limit_ms = c->env->settings->stall_timeout_ms;
+	if(limit_ms && is_stalled(&c->client, limit_ms)) {
+		connection_log(
+			c, LOG_NOTICE, "the client takes no data (stall-timeout); it is dropped");
+		closing_client_gone(c, "the client took no data");
+		return false;
+	}
+	if(limit_ms && is_stalled(&c->peer, limit_ms)) {
+		connection_log(c, LOG_NOTICE, "%s takes no data (stall-timeout); closing with 1011",
+			c->peer_name);
+		stream_close(&c->peer);
+		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer takes no data");
+		return false;
+	}
+	return true;
+}
+
+/* While we do not read, or while the ping is on its way behind data, its answer cannot be there. */
+static void excuse_pong(struct connection *c) {
+	bool paused = !(c->client.io.want & LOOP_IN);
+	if(c->ping_queued) {
+		c->ping_queued = stream_outstanding(&c->client) > 0;
+		if(c->client.progress_ms > c->ping_sent_ms) {
+			c->ping_sent_ms = relay_now(c);
+		}
+	}
+	if(paused) {
+		c->ping_sent_ms = relay_now(c);
+	}
+}
+
+static bool check_ping(struct connection *c) {
+	const struct settings *settings = c->env->settings;
+	uint64_t limit_ms = pong_timeout(settings);
+	uint64_t now = relay_now(c);
+	if(c->ping_sent_ms && limit_ms && now >= c->ping_sent_ms + limit_ms) {
+		excuse_pong(c);
+		if(now >= c->ping_sent_ms + limit_ms) {
+			connection_log(c, LOG_NOTICE,
+				"no answer to a ping (pong-timeout); the client is given up");
+			closing_client_gone(c, "no answer to a ping");
+			return false;
+		}
+	} else if(!c->ping_sent_ms && settings->ping_ms &&
+		now >= c->client_ms + settings->ping_ms) {
+		c->ping_queued = stream_outstanding(&c->client) > 0;
+		c->ping_sent_ms = now;
+		ping_send_control(c, WEBSOCKET_PING, NULL, 0);
+	}
+	return true;
+}
+
+void deadlines_due(struct connection *c) {
+	uint64_t idle_ms = c->env->settings->idle_timeout_ms;
+	if(!check_stall(c) || !check_ping(c)) {
+		return;
+	}
+	if(idle_ms && relay_now(c) >= c->data_ms + idle_ms) {
+		closing_start(c, WEBSOCKET_CODE_GOING_AWAY, "no data for too long (idle-timeout)",
+			c->env->settings->close_timeout_ms);
+		return;
+	}
+	deadlines_arm(c);
+}
