@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-#define HANDSHAKE_PROXY_READ 512 /* of a PROXY header at once: mostly all of it */
+#define CLIENT_ADDRESS_READ 512 /* of a PROXY header at once: mostly all of it */
 
 /* What one kind of field comes to. The lines of a request are one list. */
 static struct proxy_chain read_proxy_field(
@@ -53,16 +53,16 @@ static void read_proxy_fields(struct connection *c, const struct http_request *r
 }
 
 /* A PROXY header may have named a client that is no proxy itself: what that one claims does not count. */
-void client_address_identify(struct connection *c, const struct http_request *request) {
+bool client_address_identify(struct connection *c, const struct http_request *request) {
 	if(!c->proxied || c->handshake->identified) {
-		return;
+		return true;
 	}
 	if(proxy_trusts(c->env->settings->trusted, &c->address.any)) {
 		c->handshake->shared = true;
 		read_proxy_fields(c, request);
 	}
 	c->handshake->identified = true;
-	c->env->identified(c);
+	return admission_identify(c);
 }
 
 void client_address_header_failed(struct connection *c, const char *why) {
@@ -92,12 +92,12 @@ bool client_address_read_header(struct connection *c) {
 	struct proxy_header header;
 	const char *why;
 	size_t used;
-	if(dynbuf_reserve(&h->input, HANDSHAKE_PROXY_READ)) {
+	if(dynbuf_reserve(&h->input, CLIENT_ADDRESS_READ)) {
 		connection_close(c);
 		return false;
 	}
 	uint8_t *fresh = h->input.data + h->input.len;
-	ssize_t got = stream_peek(&c->client, fresh, HANDSHAKE_PROXY_READ);
+	ssize_t got = stream_peek(&c->client, fresh, CLIENT_ADDRESS_READ);
 	if(got == -EAGAIN) {
 		return false;
 	}

@@ -9,8 +9,11 @@
 
 #include <stdbool.h>
 
-/* Takes the address of a request from its header fields, if the connection is a trusted proxy's. */
-void client_address_identify(struct connection *c, const struct http_request *request);
+/*
+ * Takes the address of a request from its header fields, if the connection is a trusted proxy's, and counts the
+ * connection for it. False: it is to be closed, see admission_identify().
+ */
+bool client_address_identify(struct connection *c, const struct http_request *request);
 
 /* Reads of the PROXY header. True: it is complete. False: it is not, or the connection has been closed. */
 bool client_address_read_header(struct connection *c);

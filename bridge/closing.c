@@ -43,7 +43,7 @@ void closing_start(struct connection *c, uint16_t code, const char *why, uint64_
 	stream_outstanding(&c->client); /* progress counts from here */
 	connection_enter(c, CONNECTION_CLOSING);
 	connection_set_deadline(c, relay_now(c) + wait_ms);
-	if(!connection_is_dead(c) && stream_is_open(&c->peer)) {
+	if(stream_is_open(&c->peer)) {
 		/* What the peer still says is thrown away; reading on keeps a reset from destroying what it gets. */
 		stream_want_read(&c->peer, true);
 	}

@@ -28,36 +28,29 @@ struct connection_name {
 	char text[];
 };
 
-#define TO(phase) (1u << CONNECTION_##phase)
-
-static const struct phase {
-	unsigned next; /* phases that may follow */
-} phases[CONNECTION_PHASES] = {
-	[CONNECTION_HEAD] = {TO(AUTH) | TO(QUERY) | TO(RESPONSE) | TO(DEAD)},
-	[CONNECTION_AUTH] = {TO(QUERY) | TO(RESPONSE) | TO(DEAD)},
-	[CONNECTION_QUERY] = {TO(CONNECT) | TO(OPEN) | TO(RESPONSE) | TO(DEAD)},
-	[CONNECTION_CONNECT] = {TO(OPEN) | TO(RESPONSE) | TO(DEAD)},
-	[CONNECTION_RESPONSE] = {TO(HEAD) | TO(LINGER) | TO(DEAD)},
-	[CONNECTION_OPEN] = {TO(CLOSING) | TO(LINGER) | TO(DEAD)},
-	[CONNECTION_CLOSING] = {TO(LINGER) | TO(DEAD)},
-	[CONNECTION_LINGER] = {TO(DEAD)},
-	[CONNECTION_DEAD] = {0},
-};
-static_assert(sizeof(phases) / sizeof(phases[0]) == CONNECTION_PHASES, "one row for each phase");
+static const struct phase *phase_of(const struct connection *connection) {
+	return &connection->env->phases[connection->phase];
+}
 
 static void client_event(struct stream *stream, unsigned events) {
 	struct connection *connection = container_of(stream, struct connection, client);
-	connection->env->handlers[connection->phase]->client(connection, events);
+	const struct phase *phase = phase_of(connection);
+	assert(phase->client);
+	phase->client(connection, events);
 }
 
 void connection_peer_event(struct stream *stream, unsigned events) {
 	struct connection *connection = container_of(stream, struct connection, peer);
-	connection->env->handlers[connection->phase]->peer(connection, events);
+	const struct phase *phase = phase_of(connection);
+	assert(phase->peer);
+	phase->peer(connection, events);
 }
 
 static void timer_event(struct ev_timer *timer) {
 	struct connection *connection = container_of(timer, struct connection, timer);
-	connection->env->handlers[connection->phase]->deadline(connection);
+	const struct phase *phase = phase_of(connection);
+	assert(phase->deadline);
+	phase->deadline(connection);
 }
 
 static void connection_free(struct deferred_free *dead) {
@@ -138,7 +131,8 @@ static void log_end(const struct connection *connection) {
 		"closed after %llu.%03llu s: %s (%u); %llu bytes to and %llu bytes from %s",
 		(unsigned long long)(age_ms / 1000), (unsigned long long)(age_ms % 1000),
 		connection->why ? connection->why : "dropped", connection->code,
-		(unsigned long long)connection->bytes_in, (unsigned long long)connection->bytes_out,
+		(unsigned long long)connection->to_peer.bytes,
+		(unsigned long long)connection->to_client.bytes,
 		connection->peer_name ? connection->peer_name : "its peer");
 }
 
@@ -150,30 +144,29 @@ void connection_close(struct connection *connection) {
 	log_end(connection);
 	connection_enter(connection, CONNECTION_DEAD);
 	loop_timer_close(env->loop, &connection->timer);
-	if(connection->handshake) {
-		env->handshake_free(connection->handshake);
-		connection->handshake = NULL;
-	}
-	framing_close(&connection->framing);
+	framing_close(&connection->to_client.framing);
 	backend_unref(connection->backend);
-	websocket_parser_free(&connection->parser);
+	websocket_parser_free(&connection->to_peer.parser);
 	dynbuf_free(&connection->partial);
-	free(connection->kept_ping);
+	free(connection->to_peer.kept_ping);
 	drop_name(connection);
 	stream_close(&connection->client);
 	stream_close(&connection->peer);
 	list_remove(&connection->link);
-	env->gone(connection);
+	admission_leave(connection);
+	if(env->draining && list_is_empty(&env->connections)) {
+		env->loop->stop = true;
+	}
 	connection->dead.free = connection_free;
 	loop_defer_free(env->loop, &connection->dead);
 }
 
-bool connection_is_dead(const struct connection *connection) {
-	return connection->phase == CONNECTION_DEAD;
-}
-
 void connection_enter(struct connection *connection, enum connection_phase phase) {
-	assert(phases[connection->phase].next & (1u << phase));
+	const struct phase *before = phase_of(connection);
+	assert(before->next & (1u << phase));
+	if(before->leave) {
+		before->leave(connection, phase);
+	}
 	connection->phase = (uint8_t)phase;
 }
 
@@ -225,11 +218,11 @@ static void linger_event(struct connection *connection, struct stream *stream, u
 	}
 }
 
-static void linger_client(struct connection *connection, unsigned events) {
+void connection_linger_client(struct connection *connection, unsigned events) {
 	linger_event(connection, &connection->client, events);
 }
 
-static void linger_peer(struct connection *connection, unsigned events) {
+void connection_linger_peer(struct connection *connection, unsigned events) {
 	linger_event(connection, &connection->peer, events);
 }
 
@@ -239,7 +232,7 @@ static bool linger_waits(struct stream *stream, uint64_t patience_ms, uint64_t *
 		connection_progresses(stream, patience_ms, due_ms);
 }
 
-static void linger_deadline(struct connection *connection) {
+void connection_linger_deadline(struct connection *connection) {
 	uint64_t patience_ms = connection->env->settings->close_timeout_ms;
 	uint64_t due_ms;
 	if(linger_waits(&connection->client, patience_ms, &due_ms) ||
@@ -249,12 +242,6 @@ static void linger_deadline(struct connection *connection) {
 	}
 	connection_close(connection);
 }
-
-const struct connection_handlers connection_linger_handlers = {
-	.client = linger_client,
-	.peer = linger_peer,
-	.deadline = linger_deadline,
-};
 
 static void linger_begin(struct stream *stream) {
 	if(stream_is_open(stream)) {

@@ -26,14 +26,14 @@ static uint64_t pong_timeout(const struct settings *settings) {
 static uint64_t next_due(const struct connection *c) {
 	const struct settings *settings = c->env->settings;
 	uint64_t due = UINT64_MAX;
-	if(settings->ping_ms && !c->ping_sent_ms) {
-		earlier(&due, c->client_ms + settings->ping_ms);
+	if(settings->ping_ms && !c->activity.ping_sent_ms) {
+		earlier(&due, c->activity.client_ms + settings->ping_ms);
 	}
-	if(c->ping_sent_ms && pong_timeout(settings)) {
-		earlier(&due, c->ping_sent_ms + pong_timeout(settings));
+	if(c->activity.ping_sent_ms && pong_timeout(settings)) {
+		earlier(&due, c->activity.ping_sent_ms + pong_timeout(settings));
 	}
 	if(settings->idle_timeout_ms) {
-		earlier(&due, c->data_ms + settings->idle_timeout_ms);
+		earlier(&due, c->activity.data_ms + settings->idle_timeout_ms);
 	}
 	if(settings->stall_timeout_ms) {
 		if(stream_backlog(&c->client) > 0) {
@@ -90,12 +90,12 @@ static void excuse_pong(struct connection *c) {
 	bool paused = !(c->client.io.want & LOOP_IN);
 	if(c->ping_queued) {
 		c->ping_queued = stream_outstanding(&c->client) > 0;
-		if(c->client.progress_ms > c->ping_sent_ms) {
-			c->ping_sent_ms = relay_now(c);
+		if(c->client.progress_ms > c->activity.ping_sent_ms) {
+			c->activity.ping_sent_ms = relay_now(c);
 		}
 	}
 	if(paused) {
-		c->ping_sent_ms = relay_now(c);
+		c->activity.ping_sent_ms = relay_now(c);
 	}
 }
 
@@ -103,18 +103,18 @@ static bool check_ping(struct connection *c) {
 	const struct settings *settings = c->env->settings;
 	uint64_t limit_ms = pong_timeout(settings);
 	uint64_t now = relay_now(c);
-	if(c->ping_sent_ms && limit_ms && now >= c->ping_sent_ms + limit_ms) {
+	if(c->activity.ping_sent_ms && limit_ms && now >= c->activity.ping_sent_ms + limit_ms) {
 		excuse_pong(c);
-		if(now >= c->ping_sent_ms + limit_ms) {
+		if(now >= c->activity.ping_sent_ms + limit_ms) {
 			connection_log(c, LOG_NOTICE,
 				"no answer to a ping (pong-timeout); the client is given up");
 			closing_client_gone(c, "no answer to a ping");
 			return false;
 		}
-	} else if(!c->ping_sent_ms && settings->ping_ms &&
-		now >= c->client_ms + settings->ping_ms) {
+	} else if(!c->activity.ping_sent_ms && settings->ping_ms &&
+		now >= c->activity.client_ms + settings->ping_ms) {
 		c->ping_queued = stream_outstanding(&c->client) > 0;
-		c->ping_sent_ms = now;
+		c->activity.ping_sent_ms = now;
 		ping_send_control(c, WEBSOCKET_PING, NULL, 0);
 	}
 	return true;
@@ -125,7 +125,7 @@ void deadlines_due(struct connection *c) {
 	if(!check_stall(c) || !check_ping(c)) {
 		return;
 	}
-	if(idle_ms && relay_now(c) >= c->data_ms + idle_ms) {
+	if(idle_ms && relay_now(c) >= c->activity.data_ms + idle_ms) {
 		closing_start(c, WEBSOCKET_CODE_GOING_AWAY, "no data for too long (idle-timeout)",
 			c->env->settings->close_timeout_ms);
 		return;

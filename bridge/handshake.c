@@ -89,16 +89,23 @@ static void handle_request(struct connection *c, const struct http_request *requ
 	}
 }
 
+static bool check_admission(const struct connection *c, struct error_response *response) {
+	const char *obstacle = c->env->draining ? "the server is shutting down"
+		: c->over_limit                 ? "too many connections"
+						: NULL;
+	return !obstacle || error_response_set(response, 503, obstacle, "Retry-After: 5\r\n");
+}
+
 /*
  * What needs to know nobody: the rules, and whether there is room. Before the password, so that what is
  * upgrade_refuse anyway costs no hash. False: it has been upgrade_refuse.
  */
 static bool check_request(struct connection *c, const struct http_request *request) {
-	struct upgrade u = {.c = c, .request = request};
-	bool fine =
-		(!c->handshake->upgrade || upgrade_check_rules(&u)) && upgrade_check_admission(&u);
+	struct error_response response;
+	bool fine = !c->handshake->upgrade || upgrade_check(c, request, &response);
+	fine = fine && check_admission(c, &response);
 	if(!fine) {
-		respond_error(c, &u.response);
+		respond_error(c, &response);
 	}
 	return fine;
 }
@@ -123,9 +130,9 @@ static void head_complete(struct connection *c, const struct http_request *reque
 	struct dynbuf rest = {0};
 	h->head_only = http_method_is(request, "HEAD");
 	h->upgrade = http_has_token(request, "Upgrade", "websocket");
-	client_address_identify(c, request);
-	if(connection_is_dead(c)) {
-		return; /* one too many even to be told so */
+	if(!client_address_identify(c, request)) {
+		connection_close(c); /* too many connections, and too many that are told so */
+		return;
 	}
 	/* Whoever asks for the daemon's health needs neither room nor a password, nor TLS: balancers ask plainly. */
 	bool health = respond_is_health(c, request);
@@ -246,12 +253,12 @@ static void head_readable(struct connection *c) {
 		handshake_arm(
 			c, c->env->settings->handshake_timeout_ms); /* counts from the first byte */
 	}
-	if(!connection_is_dead(c) && head_bytes(c, into, (size_t)got)) {
+	if(head_bytes(c, into, (size_t)got)) {
 		head_next(c);
 	}
 }
 
-static void head_client(struct connection *c, unsigned events) {
+void handshake_head_client(struct connection *c, unsigned events) {
 	if(!(events & STREAM_READABLE)) {
 		return;
 	}
@@ -279,7 +286,7 @@ static void head_idle(struct connection *c) {
 	}
 }
 
-static void head_deadline(struct connection *c) {
+void handshake_head_deadline(struct connection *c) {
 	struct handshake *h = c->handshake;
 	if(h->proxy_header) {
 		client_address_header_failed(c, "it is not complete in time (handshake-timeout)");
@@ -297,7 +304,7 @@ static void head_deadline(struct connection *c) {
 	respond_status(c, 408, "no complete request in time (handshake-timeout)");
 }
 
-static void head_shutdown(struct connection *c) {
+void handshake_head_shutdown(struct connection *c) {
 	if(c->handshake->input.len == 0 || c->handshake->proxy_header) {
 		leave(c); /* nothing was asked, nothing is answered */
 	} else {
@@ -327,7 +334,7 @@ static bool early_bytes(struct connection *c, unsigned events) {
 	return true;
 }
 
-static void auth_client(struct connection *c, unsigned events) {
+void handshake_auth_client(struct connection *c, unsigned events) {
 	if(!early_bytes(c, events)) {
 		connection_log_limited(
 			c, LOG_INFO, "the client went away before its password was verified");
@@ -335,17 +342,17 @@ static void auth_client(struct connection *c, unsigned events) {
 	}
 }
 
-static void auth_deadline(struct connection *c) {
+void handshake_auth_deadline(struct connection *c) {
 	login_cancel(c);
 	respond_busy(c, "the password was not verified in time (handshake-timeout)");
 }
 
-static void auth_shutdown(struct connection *c) {
+void handshake_auth_shutdown(struct connection *c) {
 	login_cancel(c);
 	respond_shutdown(c);
 }
 
-static void connect_client(struct connection *c, unsigned events) {
+void handshake_connect_client(struct connection *c, unsigned events) {
 	if(!early_bytes(c, events)) {
 		connection_log_limited(
 			c, LOG_INFO, "the client went away before %s was connected", c->peer_name);
@@ -355,7 +362,7 @@ static void connect_client(struct connection *c, unsigned events) {
 
 /* ---- while an answer is on its way ---- */
 
-static void response_client(struct connection *c, unsigned events) {
+void handshake_response_client(struct connection *c, unsigned events) {
 	if(events & STREAM_BROKEN) {
 		connection_close(c);
 		return;
@@ -369,30 +376,6 @@ static void response_client(struct connection *c, unsigned events) {
 		head_next(c);
 	}
 }
-
-const struct connection_handlers handshake_head_handlers = {
-	.client = head_client,
-	.deadline = head_deadline,
-	.shutdown = head_shutdown,
-};
-
-const struct connection_handlers handshake_auth_handlers = {
-	.client = auth_client,
-	.deadline = auth_deadline,
-	.shutdown = auth_shutdown,
-};
-
-const struct connection_handlers handshake_connect_handlers = {
-	.client = connect_client,
-	.peer = upstream_event,
-	.deadline = upstream_deadline,
-	.shutdown = upstream_shutdown,
-};
-
-const struct connection_handlers handshake_response_handlers = {
-	.client = response_client,
-	.deadline = respond_deadline,
-};
 
 /* Goes on with what handshake_yield() has put off: requests that have arrived, or a large file. */
 static void next_turn(struct loop_task *task) {
@@ -422,15 +405,22 @@ void handshake_begin(struct connection *c) {
 	handshake_arm(c, c->env->settings->handshake_timeout_ms);
 }
 
-void handshake_free(struct handshake *handshake) {
-	loop_task_cancel(&handshake->task);
-	auth_cancel(handshake->job);
-	peer_connect_free(handshake->connect);
-	tls_context_unref(handshake->tls);
-	peer_address_free(&handshake->address);
-	free(handshake->user);
-	free(handshake->protocol);
-	dynbuf_free(&handshake->input);
-	respond_close_file(handshake);
-	free(handshake);
+void handshake_leave(struct connection *c, enum connection_phase next) {
+	struct handshake *h = c->handshake;
+	bool goes_on =
+		next != CONNECTION_OPEN && next != CONNECTION_LINGER && next != CONNECTION_DEAD;
+	if(goes_on || !h) {
+		return;
+	}
+	c->handshake = NULL;
+	loop_task_cancel(&h->task);
+	auth_cancel(h->job);
+	peer_connect_free(h->connect);
+	tls_context_unref(h->tls);
+	peer_address_free(&h->address);
+	free(h->user);
+	free(h->protocol);
+	dynbuf_free(&h->input);
+	respond_close_file(h);
+	free(h);
 }

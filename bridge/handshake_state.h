@@ -32,7 +32,8 @@ struct handshake {
 	struct tls_context *tls; /* for a TLS peer; one reference */
 	struct peer_address address;
 	char accept[WEBSOCKET_ACCEPT_LEN + 1];
-	char *protocol; /* the chosen subprotocol, or NULL */
+	size_t protocols; /* subprotocols that the client offers */
+	char *protocol; /* the chosen one, or NULL */
 	int file; /* body of an answer; -1: none */
 	uint64_t file_at;
 	uint64_t file_left;

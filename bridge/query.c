@@ -10,7 +10,6 @@
 
 #include "bridge/handshake_state.h"
 #include "bridge/respond.h"
-#include "bridge/upgrade.h"
 #include "bridge/upstream.h"
 #include "network/tls.h"
 
@@ -20,7 +19,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HANDSHAKE_PEER_TEXT 512 /* a peer's address in the log */
+#define QUERY_PEER_TEXT 512 /* a peer's address in the log */
+
+/* An upgrade request on its way to the backend: the strings of `request` are private copies in `memory`. */
+struct query {
+	struct connection *c;
+	const struct http_request *head;
+	struct error_response response; /* when it is refused */
+	char *memory;
+	struct backend_request request;
+};
+
+static bool refused(struct query *q, unsigned status, const char *message, const char *extra) {
+	return error_response_set(&q->response, status, message, extra);
+}
 
 /* ---- what we tell the backend of the client ---- */
 
@@ -84,12 +96,12 @@ static bool is_forged(struct http_slice name) {
 }
 
 /* Their values for one request. */
-struct pseudo_values {
+struct injected_values {
 	const char *value[INJECTED_HEADERS];
 	char buf[INJECTED_HEADERS][INJECTED_TEXT];
 };
 
-static void find_pseudo_values(const struct connection *c, struct pseudo_values *out) {
+static void find_injected_values(const struct connection *c, struct injected_values *out) {
 	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
 		out->value[i] = injected_headers[i].value(c, out->buf[i]);
 	}
@@ -113,85 +125,84 @@ static char *copy_slice(char **at, struct http_slice slice) {
 	return start;
 }
 
-static size_t copies_size(const struct upgrade *u, const struct pseudo_values *pseudo) {
-	const struct http_request *request = u->request;
+static size_t copies_size(const struct query *q, const struct injected_values *injected) {
+	const struct http_request *request = q->head;
 	size_t size = (request->headers + INJECTED_HEADERS) * sizeof(ws_http_header) +
-		u->protocols * sizeof(char *);
+		q->c->handshake->protocols * sizeof(char *);
 	size += request->target.len + 1;
 	for(size_t i = 0; i < request->headers; i++) {
 		/* Subprotocols and the key are copied a second time out of their fields. */
 		size += request->header[i].name.len + 2 * request->header[i].value.len + 4;
 	}
 	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
-		const char *value = pseudo->value[i];
+		const char *value = injected->value[i];
 		size += value ? strlen(injected_headers[i].name) + strlen(value) + 2 : 0;
 	}
 	return size;
 }
 
-static void copy_protocols(struct upgrade *u, char **at) {
+static void copy_protocols(struct query *q, char **at) {
 	const struct http_header *header;
 	size_t count = 0;
-	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i));
-		i++) {
+	for(size_t i = 0; (header = http_find_header(q->head, "Sec-WebSocket-Protocol", i)); i++) {
 		struct http_slice list = header->value;
 		struct http_slice name;
 		while(http_next_element(&list, &name)) {
-			u->query.protocol[count++] = copy_slice(at, name);
+			q->request.protocol[count++] = copy_slice(at, name);
 		}
 	}
-	assert(count == u->protocols);
+	assert(count == q->c->handshake->protocols);
 }
 
 static char *copy_text(char **at, const char *text) {
 	return copy_slice(at, (struct http_slice){.at = text, .len = strlen(text)});
 }
 
-static void copy_headers(struct upgrade *u, const struct pseudo_values *pseudo, char **at) {
-	ws_http_header *next = u->query.header;
-	for(size_t i = 0; i < u->request->headers; i++) {
-		const struct http_header *header = &u->request->header[i];
-		if(is_passed_on(u->c, header)) {
+static void copy_headers(struct query *q, const struct injected_values *injected, char **at) {
+	ws_http_header *next = q->request.header;
+	for(size_t i = 0; i < q->head->headers; i++) {
+		const struct http_header *header = &q->head->header[i];
+		if(is_passed_on(q->c, header)) {
 			next->tag = copy_slice(at, header->name);
 			next++->value = copy_slice(at, header->value);
 		}
 	}
 	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
-		if(pseudo->value[i]) {
+		if(injected->value[i]) {
 			next->tag = copy_text(at, injected_headers[i].name);
-			next++->value = copy_text(at, pseudo->value[i]);
+			next++->value = copy_text(at, injected->value[i]);
 		}
 	}
-	u->query.headers = (size_t)(next - u->query.header);
+	q->request.headers = (size_t)(next - q->request.header);
 }
 
 /* A backend may write into what it is given, so it gets copies. */
-static int copy_request(struct upgrade *u) {
-	const struct http_request *request = u->request;
-	struct pseudo_values pseudo;
-	find_pseudo_values(u->c, &pseudo);
-	u->memory = malloc(copies_size(u, &pseudo));
-	if(!u->memory) {
+static int copy_request(struct query *q) {
+	const struct http_request *request = q->head;
+	struct injected_values injected;
+	find_injected_values(q->c, &injected);
+	q->memory = malloc(copies_size(q, &injected));
+	if(!q->memory) {
 		return -ENOMEM;
 	}
-	ws_http_header *headers = (ws_http_header *)(void *)u->memory;
+	ws_http_header *headers = (ws_http_header *)(void *)q->memory;
 	char **protocols = (char **)(void *)(headers + request->headers + INJECTED_HEADERS);
-	char *at = (char *)(protocols + u->protocols);
-	u->query = (struct backend_request){
-		.fd = u->c->client.io.fd,
-		.protocols = u->protocols,
+	char *at = (char *)(protocols + q->c->handshake->protocols);
+	q->request = (struct backend_request){
+		.fd = q->c->client.io.fd,
+		.protocols = q->c->handshake->protocols,
 		.protocol = protocols,
 		.header = headers,
 	};
-	u->query.endpoint = copy_slice(&at, request->target);
-	u->query.key = copy_slice(&at, http_header_value(request, "Sec-WebSocket-Key"));
-	copy_headers(u, &pseudo, &at);
-	copy_protocols(u, &at);
+	q->request.endpoint = copy_slice(&at, request->target);
+	q->request.key = copy_slice(&at, http_header_value(request, "Sec-WebSocket-Key"));
+	copy_headers(q, &injected, &at);
+	copy_protocols(q, &at);
 	return 0;
 }
 
-static bool take_framing(struct upgrade *u, struct backend_answer *answer) {
-	struct connection *c = u->c;
+static bool take_framing(struct query *q, struct backend_answer *answer) {
+	struct connection *c = q->c;
 	const struct framing *framing = answer->framing;
 	char *config = answer->peer.framing_config;
 	const char *wrong = framing_check(framing, config);
@@ -199,27 +210,26 @@ static bool take_framing(struct upgrade *u, struct backend_answer *answer) {
 		connection_log_limited(c, LOG_ERROR,
 			"framing-config \"%s\" of framing function %s: %s", config ? config : "",
 			framing->name, wrong);
-		return upgrade_refuse(
-			u, 500, "the framing of this peer is configured wrongly", NULL);
+		return refused(q, 500, "the framing of this peer is configured wrongly", NULL);
 	}
 	answer->peer.framing_config = NULL;
 	c->backend = backend_ref(c->env->backend);
-	return framing_open(&c->framing, framing, config) == 0 ||
-		upgrade_refuse(u, 503, "out of memory", NULL);
+	return framing_open(&c->to_client.framing, framing, config) == 0 ||
+		refused(q, 503, "out of memory", NULL);
 }
 
-static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
-	struct connection *c = u->c;
+static bool take_peer(struct query *q, const ws_peer_info *peer) {
+	struct connection *c = q->c;
 	struct handshake *h = c->handshake;
 	const char *why = NULL;
-	char text[HANDSHAKE_PEER_TEXT];
+	char text[QUERY_PEER_TEXT];
 	int result = peer_parse(peer->transport, peer->host, peer->port, &h->address, &why);
 	if(result == -ENOMEM) {
-		return upgrade_refuse(u, 503, "out of memory", NULL);
+		return refused(q, 503, "out of memory", NULL);
 	}
 	if(result) {
 		connection_log_limited(c, LOG_ERROR, "peer address \"%s\": %s", peer->host, why);
-		return upgrade_refuse(u, 502, "the address of the peer is wrong", NULL);
+		return refused(q, 502, "the address of the peer is wrong", NULL);
 	}
 	if(h->address.guessed) {
 		connection_log_limited(c, LOG_NOTICE,
@@ -227,22 +237,22 @@ static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
 	}
 	peer_format(&h->address, text, sizeof(text));
 	c->echo = h->address.kind == PEER_ECHO;
-	return connection_name_peer(c, text) == 0 || upgrade_refuse(u, 503, "out of memory", NULL);
+	return connection_name_peer(c, text) == 0 || refused(q, 503, "out of memory", NULL);
 }
 
-static bool take_answer(struct upgrade *u, struct backend_answer *answer) {
-	struct handshake *h = u->c->handshake;
+static bool take_answer(struct query *q, struct backend_answer *answer) {
+	struct handshake *h = q->c->handshake;
 	ws_peer_info *peer = &answer->peer;
 	if(!peer->host) {
 		/* The message lives in the answer, which outlives the response. */
-		return upgrade_refuse(u, answer->status, answer->message, NULL);
+		return refused(q, answer->status, answer->message, NULL);
 	}
-	if(peer->protocol < u->protocols) {
+	if(peer->protocol < q->c->handshake->protocols) {
 		/* Taken from the request, not from what the backend may have made of its copy. */
 		const struct http_header *header;
 		size_t skip = peer->protocol;
-		for(size_t i = 0;
-			(header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
+		for(size_t i = 0; (header = http_find_header(q->head, "Sec-WebSocket-Protocol", i));
+			i++) {
 			struct http_slice list = header->value;
 			struct http_slice name;
 			while(http_next_element(&list, &name)) {
@@ -252,36 +262,32 @@ static bool take_answer(struct upgrade *u, struct backend_answer *answer) {
 			}
 		}
 		if(!h->protocol) {
-			return upgrade_refuse(u, 503, "out of memory", NULL);
+			return refused(q, 503, "out of memory", NULL);
 		}
 	}
-	return take_framing(u, answer) && take_peer(u, peer);
+	return take_framing(q, answer) && take_peer(q, peer);
 }
 
-/* Asks the backend. False: u->response says why not. */
-static bool ask_backend(struct upgrade *u, struct backend_answer *answer) {
-	if(copy_request(u) || backend_query(u->c->env->backend, &u->query, answer)) {
-		return upgrade_refuse(u, 503, "out of memory", NULL);
+/* Asks the backend. False: q->response says why not. */
+static bool ask_backend(struct query *q, struct backend_answer *answer) {
+	if(copy_request(q) || backend_query(q->c->env->backend, &q->request, answer)) {
+		return refused(q, 503, "out of memory", NULL);
 	}
-	return take_answer(u, answer);
+	return take_answer(q, answer);
 }
 
 void query_start(struct connection *c, const struct http_request *request) {
-	struct upgrade u = {.c = c, .request = request};
+	struct query q = {.c = c, .head = request};
 	struct backend_answer answer = {0};
-	if(!upgrade_check_protocols(&u)) { /* counts them; has been true before */
-		respond_error(c, &u.response);
-		return;
-	}
 	if(c->handshake->granted) {
 		connection_log_limited(c, LOG_INFO, "user \"%s\" is let in", c->handshake->user);
 	}
 	connection_enter(c, CONNECTION_QUERY);
-	if(ask_backend(&u, &answer)) {
+	if(ask_backend(&q, &answer)) {
 		upstream_connect(c);
 	} else {
-		respond_error(c, &u.response);
+		respond_error(c, &q.response);
 	}
 	backend_answer_free(&answer);
-	free(u.memory);
+	free(q.memory);
 }

@@ -20,8 +20,8 @@
 static void resume_client(struct connection *c) {
 	if(!(c->client.io.want & LOOP_IN)) {
 		/* While we did not look, its pong could not be seen: the deadline starts anew. */
-		if(c->ping_sent_ms) {
-			c->ping_sent_ms = relay_now(c);
+		if(c->activity.ping_sent_ms) {
+			c->activity.ping_sent_ms = relay_now(c);
 		}
 		stream_want_read(&c->client, true);
 	}
@@ -34,7 +34,8 @@ static void client_drained(struct connection *c) {
 		resume_client(c);
 		return;
 	}
-	if(c->partial_fresh > 0 && !c->close_sent && !relay_is_whole(c) && !to_client_partial(c)) {
+	if(c->to_client.unseen > 0 && !c->close_sent && !relay_is_whole(c) &&
+		to_client_partial(c) == TO_CLIENT_ENDED) {
 		return;
 	}
 	if(stream_backlog(&c->client) <= c->env->settings->buffer_high) {
@@ -42,7 +43,7 @@ static void client_drained(struct connection *c) {
 	}
 }
 
-static void relay_client(struct connection *c, unsigned events) {
+void relay_client(struct connection *c, unsigned events) {
 	if(events & STREAM_BROKEN) {
 		closing_client_gone(c, strerror(c->client.error));
 		return;
@@ -68,7 +69,7 @@ static void peer_progress(struct connection *c, unsigned events) {
 	}
 }
 
-static void relay_peer(struct connection *c, unsigned events) {
+void relay_peer(struct connection *c, unsigned events) {
 	peer_progress(c, events);
 	if(events & STREAM_READABLE) {
 		to_client_readable(c);
@@ -76,41 +77,27 @@ static void relay_peer(struct connection *c, unsigned events) {
 }
 
 /* After our close frame the peer's bytes have nowhere to go. */
-static void relay_closing_peer(struct connection *c, unsigned events) {
+void relay_closing_peer(struct connection *c, unsigned events) {
 	peer_progress(c, events);
 	closing_peer(c);
 }
 
-static void open_shutdown(struct connection *c) {
+void relay_shutdown(struct connection *c) {
 	closing_start(c, WEBSOCKET_CODE_GOING_AWAY, "the server is shutting down",
 		c->env->settings->grace_ms);
 }
 
-const struct connection_handlers relay_open_handlers = {
-	.client = relay_client,
-	.peer = relay_peer,
-	.deadline = deadlines_due,
-	.shutdown = open_shutdown,
-	.reload = deadlines_arm,
-};
-
-const struct connection_handlers relay_closing_handlers = {
-	.client = relay_client,
-	.peer = relay_closing_peer,
-	.deadline = closing_deadline,
-};
-
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {
 	connection_enter(c, CONNECTION_OPEN);
 	c->upgraded = true;
-	c->parser.whole = relay_is_whole(c);
+	c->to_peer.parser.whole = relay_is_whole(c);
 	c->since_ms = relay_now(c);
-	c->client_ms = c->since_ms;
-	c->data_ms = c->since_ms;
+	c->activity.client_ms = c->since_ms;
+	c->activity.data_ms = c->since_ms;
 	loop_timer_cancel(c->env->loop, &c->timer);
 	stream_want_read(&c->client, true);
 	deadlines_arm(c);
-	if(early_len > 0 && !connection_is_dead(c)) {
+	if(early_len > 0) {
 		to_peer_bytes(c, early, early_len);
 	}
 }

@@ -14,7 +14,11 @@
  */
 void relay_open(struct connection *connection, uint8_t *early, size_t early_len);
 
-/* For the table of handlers: CONNECTION_OPEN and CONNECTION_CLOSING. */
-extern const struct connection_handlers relay_open_handlers;
-extern const struct connection_handlers relay_closing_handlers;
+/* CONNECTION_OPEN, for the table of phases; relay_client() is for CONNECTION_CLOSING, too. */
+void relay_client(struct connection *c, unsigned events);
+void relay_peer(struct connection *c, unsigned events);
+void relay_shutdown(struct connection *c);
+
+/* CONNECTION_CLOSING: the peer's bytes are thrown away. */
+void relay_closing_peer(struct connection *c, unsigned events);
 #endif

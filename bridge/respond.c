@@ -18,9 +18,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HANDSHAKE_RESPONSE_MAX 8192 /* an error answer; half of it for where to ask instead */
-#define HANDSHAKE_FILE_TURN (1024 * 1024) /* bytes of a file in one turn */
-#define HANDSHAKE_REQUESTS_MAX 1000 /* of one connection */
+#define RESPOND_RESPONSE_MAX 8192 /* an error answer; half of it for where to ask instead */
+#define RESPOND_FILE_TURN (1024 * 1024) /* bytes of a file in one turn */
+#define RESPOND_REQUESTS_MAX 1000 /* of one connection */
 
 void respond_close_file(struct handshake *h) {
 	if(h->file >= 0) {
@@ -64,7 +64,7 @@ static void response_end(struct connection *c) {
 /* Sends of the file what the client takes, but not all of a large one while others wait. */
 void respond_pump(struct connection *c) {
 	struct handshake *h = c->handshake;
-	uint64_t budget = HANDSHAKE_FILE_TURN;
+	uint64_t budget = RESPOND_FILE_TURN;
 	while(h->file_left > 0 && budget > 0) {
 		size_t max = (size_t)(h->file_left < budget ? h->file_left : budget);
 		ssize_t sent = stream_send_file(&c->client, h->file, h->file_at, max);
@@ -107,7 +107,7 @@ static void response_begin(struct connection *c, const char *head, size_t len, b
 
 /* Answers with a status and one line, and says so in the log. */
 void respond_error(struct connection *c, const struct error_response *response) {
-	char answer[HANDSHAKE_RESPONSE_MAX];
+	char answer[RESPOND_RESPONSE_MAX];
 	enum log_level level = response->status >= 500 ? LOG_NOTICE : LOG_INFO;
 	const char *user = response->user;
 	connection_log_limited(c, level, "answered %u: %s%s%s%s", response->status,
@@ -142,7 +142,7 @@ void respond_shutdown(struct connection *c) {
  */
 static bool may_keep(const struct connection *c) {
 	return !c->env->draining && !c->over_limit && !c->handshake->shared &&
-		c->handshake->requests < HANDSHAKE_REQUESTS_MAX;
+		c->handshake->requests < RESPOND_REQUESTS_MAX;
 }
 
 /* The path of a request's target: a query string may hold what does not belong into a log. */
@@ -157,7 +157,7 @@ void respond_web(struct connection *c, const struct http_request *request) {
 	struct web_response response;
 	struct http_slice path = target_path(request);
 	/* An idle connection must not take the place that the page's own WebSocket needs. */
-	web_respond(c->env->web, request, may_keep(c) && !c->env->at_limit(c), &response);
+	web_respond(c->env->web, request, may_keep(c) && !admission_at_limit(c), &response);
 	const char *user = c->handshake->granted ? c->handshake->user : NULL;
 	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s", (int)request->method.len,
 		request->method.at, (int)path.len, path.at, response.status,
@@ -185,12 +185,13 @@ static const char *find_obstacle(const struct connection *c) {
 	if(c->env->draining) {
 		return "the server is shutting down";
 	}
-	bool full = c->over_limit || (c->env->full && c->handshake->requests > 1);
+	bool full = c->over_limit ||
+		(admission_is_full(&c->env->admission) && c->handshake->requests > 1);
 	return full ? "too many connections" : NULL;
 }
 
 void respond_health(struct connection *c, const struct http_request *request) {
-	char answer[HANDSHAKE_RESPONSE_MAX];
+	char answer[RESPOND_RESPONSE_MAX];
 	const char *obstacle = find_obstacle(c);
 	unsigned status = obstacle ? 503 : 200;
 	bool keep = may_keep(c) && http_persists(request);
@@ -205,7 +206,7 @@ void respond_health(struct connection *c, const struct http_request *request) {
 
 /* respond_redirect-https: the same request, but under TLS. */
 void respond_redirect(struct connection *c, const struct http_request *request) {
-	char location[HANDSHAKE_RESPONSE_MAX / 2];
+	char location[RESPOND_RESPONSE_MAX / 2];
 	struct http_slice host = http_header_value(request, "Host");
 	if(host.len == 0 || request->target.at[0] != '/') {
 		respond_status(c, 400, "this server is to be reached with https");

@@ -17,6 +17,13 @@ struct error_response {
 	const char *user; /* for the log, or NULL */
 };
 
+/* Fills `response`. Always false. */
+static inline bool error_response_set(
+	struct error_response *response, unsigned status, const char *message, const char *extra) {
+	*response = (struct error_response){.status = status, .message = message, .extra = extra};
+	return false;
+}
+
 /* Sends an error response and logs it; the connection ends behind it. CONNECTION_RESPONSE from any earlier phase. */
 void respond_error(struct connection *c, const struct error_response *response);
 void respond_status(struct connection *c, unsigned status, const char *message);

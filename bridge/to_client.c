@@ -96,15 +96,15 @@ void to_client_send(
 	batch.count = 0;
 	batch.used = 0;
 	batch_add(&batch, opcode, data, len, room);
-	c->bytes_out += len;
+	c->to_client.bytes += len;
 	batch_send(c, &batch);
 	check_client_backlog(c);
 }
 
 /* Asks for the first message. Negative: the framing has failed and the connection has been ended. */
 static ssize_t ask_framing(struct connection *c, const struct framing_input *input, bool *text) {
-	const struct framing *framing = c->framing.framing;
-	ssize_t result = framing->decode(&c->framing, input, text);
+	const struct framing *framing = c->to_client.framing.framing;
+	ssize_t result = framing->decode(&c->to_client.framing, input, text);
 	if(result < 0) {
 		connection_log_limited(c, LOG_ERROR,
 			"framing function %s %s (%zu bytes); the connection is closed with 1011",
@@ -122,40 +122,47 @@ static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size
 /* Some framings have validated their text already. */
 static enum websocket_opcode message_opcode(
 	const struct connection *c, bool text, const uint8_t *data, size_t len) {
-	bool valid = text && c->framing.framing->validates_text;
+	bool valid = text && c->to_client.framing.framing->validates_text;
 	return valid ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
 }
 
+/* What cutting some bytes into messages came to. */
+struct cut {
+	size_t used; /* bytes that have been sent */
+	size_t unseen; /* bytes at the end that the framing has not seen: the client's backlog is full */
+	bool many; /* so many messages that other connections should have a turn */
+};
+
 /*
- * Cuts `len` bytes at `data` (the last `fresh` of them new; a NUL behind them) into messages and sends them.
- * `room`: there is room for a header in front. Returns how many bytes were sent; c->partial_fresh tells how many
- * of the rest have not been looked at, because the client's backlog is full. Negative: ended.
+ * Cuts `input` into messages and sends them. `room`: there is room for a header in front. False: the framing has
+ * failed, the connection ends.
  */
-static ssize_t send_frames(
-	struct connection *c, uint8_t *data, size_t len, size_t fresh, bool room) {
+static bool send_frames(
+	struct connection *c, struct framing_input input, bool room, struct cut *cut) {
 	struct batch batch;
-	size_t used = 0;
+	size_t total = input.len;
+	*cut = (struct cut){0};
 	batch.count = 0;
 	batch.used = 0;
-	while(used < len) {
-		struct framing_input input = {data + used, len - used, fresh, false};
+	while(input.len > 0) {
 		bool text = false;
 		ssize_t size = ask_framing(c, &input, &text);
 		if(size < 0) {
-			return -1;
+			return false;
 		}
 		if(size == 0) {
-			c->tail_text = text;
-			fresh = 0;
+			c->partial_is_text = text;
+			input.fresh = 0;
 			break;
 		}
 		size_t take = (size_t)size;
-		batch_add(&batch, message_opcode(c, text, data + used, take), data + used, take,
-			room && used == 0);
-		used += take;
-		fresh = len - used;
+		batch_add(&batch, message_opcode(c, text, input.data, take), input.data, take,
+			room && input.len == total);
+		input.data += take;
+		input.len -= take;
+		input.fresh = input.len;
 		if(batch_is_full(&batch)) {
-			c->many = true;
+			cut->many = true;
 			batch_send(c, &batch);
 			if(stream_backlog(&c->client) > c->env->settings->buffer_high) {
 				break;
@@ -163,13 +170,14 @@ static ssize_t send_frames(
 		}
 	}
 	batch_send(c, &batch);
-	c->bytes_out += used;
-	c->partial_fresh = fresh;
+	cut->used = total - input.len;
+	cut->unseen = input.fresh;
+	c->to_client.bytes += cut->used;
 	check_client_backlog(c);
-	return connection_is_dead(c) ? -1 : (ssize_t)used;
+	return true;
 }
 
-/* Keeps the rest of the carry after `used` bytes of it have gone. */
+/* Keeps the rest of `partial` after `used` bytes of it have gone. */
 static void partial_drop(struct connection *c, size_t used) {
 	if(used == c->partial.len) {
 		dynbuf_free(&c->partial);
@@ -179,55 +187,53 @@ static void partial_drop(struct connection *c, size_t used) {
 	}
 }
 
-/* An incomplete message must not grow for ever. False: ended. */
-static bool check_partial(struct connection *c) {
-	if(c->partial_fresh > 0 || c->partial.len <= c->env->settings->max_message) {
-		return true;
+/* After cutting: an incomplete message must not grow for ever. */
+static enum to_client_result check_partial(struct connection *c, const struct cut *cut) {
+	c->to_client.unseen = cut->unseen;
+	if(cut->unseen > 0 || c->partial.len <= c->env->settings->max_message) {
+		return cut->many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
 	}
 	connection_log(c, LOG_WARNING,
 		"framing function %s found no message in %zu bytes from %s (max-message); closed "
 		"with 1009",
-		c->framing.framing->name, c->partial.len, c->peer_name);
+		c->to_client.framing.framing->name, c->partial.len, c->peer_name);
 	closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
-	return false;
+	return TO_CLIENT_ENDED;
 }
 
-/* Bytes that came into the carry, or that were left there unseen. False: ended. */
-bool to_client_partial(struct connection *c) {
-	c->partial.data[c->partial.len] = '\0';
-	ssize_t used = send_frames(c, c->partial.data, c->partial.len, c->partial_fresh, false);
-	if(used < 0) {
-		return false;
+enum to_client_result to_client_partial(struct connection *c) {
+	struct cut cut;
+	struct framing_input input = {c->partial.data, c->partial.len, c->to_client.unseen, false};
+	input.data[input.len] = '\0';
+	if(!send_frames(c, input, false, &cut)) {
+		return TO_CLIENT_ENDED;
 	}
-	partial_drop(c, (size_t)used);
-	return check_partial(c);
+	partial_drop(c, cut.used);
+	return check_partial(c, &cut);
 }
 
-/* `len` bytes in the scratch buffer, the last `fresh` of them new; the carry is empty. False: ended. */
-static bool scratch_frames(struct connection *c, size_t len, size_t fresh) {
-	uint8_t *scratch = c->env->loop->scratch;
-	scratch[len] = '\0';
-	ssize_t used = send_frames(c, scratch, len, fresh, true);
-	if(used < 0) {
-		return false;
+/* `len` bytes in the scratch buffer, the last `fresh` of them new; `partial` is empty. */
+static enum to_client_result scratch_frames(struct connection *c, size_t len, size_t fresh) {
+	struct cut cut;
+	struct framing_input input = {c->env->loop->scratch, len, fresh, false};
+	input.data[len] = '\0';
+	if(!send_frames(c, input, true, &cut)) {
+		return TO_CLIENT_ENDED;
 	}
-	size_t left = len - (size_t)used;
+	size_t left = len - cut.used;
 	if(left == 0) {
 		dynbuf_free(&c->partial);
-		return true;
-	}
-	/* One byte more than the message: its NUL. */
-	if(dynbuf_reserve(&c->partial, left + 1) ||
-		dynbuf_append(&c->partial, scratch + used, left)) {
+	} else if(dynbuf_reserve(&c->partial, left + 1) || /* one byte more: its NUL */
+		dynbuf_append(&c->partial, c->env->loop->scratch + cut.used, left)) {
 		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
-		return false;
+		return TO_CLIENT_ENDED;
 	}
-	return check_partial(c);
+	return check_partial(c, &cut);
 }
 
 /*
  * The peer has ended: messages that the framing held back, then the rest as the last one. False: the
- * connection has been ended.
+ * framing has failed, the connection ends.
  */
 static bool send_tail(struct connection *c) {
 	size_t used = 0;
@@ -235,7 +241,7 @@ static bool send_tail(struct connection *c) {
 		uint8_t *data = c->partial.data + used;
 		size_t len = c->partial.len - used;
 		struct framing_input input = {data, len, used > 0 ? len : 0, true};
-		bool text = used == 0 && c->tail_text;
+		bool text = used == 0 && c->partial_is_text;
 		data[len] = '\0';
 		ssize_t size = ask_framing(c, &input, &text);
 		if(size < 0) {
@@ -243,9 +249,6 @@ static bool send_tail(struct connection *c) {
 		}
 		size_t take = size > 0 ? (size_t)size : len;
 		to_client_send(c, checked_opcode(text, data, take), data, take, false);
-		if(connection_is_dead(c)) {
-			return false;
-		}
 		used += take;
 	}
 	return true;
@@ -284,40 +287,38 @@ static void peer_stops(struct connection *c, int result) {
 	}
 }
 
-/* True: bytes came. False: nothing more to do in this turn. */
-static bool peer_read_into(struct connection *c, uint8_t *into, size_t cap, size_t *len) {
+/* The number of bytes; 0: none are there now, or the peer has ended and the connection with it. */
+static size_t peer_read_into(struct connection *c, uint8_t *into, size_t cap) {
 	ssize_t got = stream_read(&c->peer, into, cap);
 	if(got <= 0) {
 		peer_stops(c, (int)got);
-		return false;
+		return 0;
 	}
-	c->data_ms = relay_now(c);
-	*len = (size_t)got;
-	return true;
+	c->activity.data_ms = relay_now(c);
+	return (size_t)got;
 }
 
 /* A large incomplete message stays where it is and is read behind; its room doubles. */
-static bool peer_read_behind(struct connection *c) {
-	size_t got;
+static enum to_client_result peer_read_behind(struct connection *c) {
 	if(c->partial.cap - c->partial.len < TO_CLIENT_PARTIAL_SMALL &&
 		dynbuf_reserve(&c->partial, c->partial.len)) {
 		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
-		return false;
+		return TO_CLIENT_ENDED;
 	}
 	size_t cap = c->partial.cap - c->partial.len - 1;
-	if(!peer_read_into(c, c->partial.data + c->partial.len, cap, &got)) {
-		return false;
+	size_t got = peer_read_into(c, c->partial.data + c->partial.len, cap);
+	if(got == 0) {
+		return TO_CLIENT_ENOUGH;
 	}
 	c->partial.len += got;
-	c->partial_fresh = got;
+	c->to_client.unseen = got;
 	return to_client_partial(c);
 }
 
-/* One read of a byte stream. False: nothing more to do in this turn. */
-static bool peer_read_bytes(struct connection *c) {
+/* One read of a byte stream. */
+static enum to_client_result peer_read_bytes(struct connection *c) {
 	uint8_t *scratch = c->env->loop->scratch;
 	size_t had = c->partial.len;
-	size_t got;
 	if(had > TO_CLIENT_PARTIAL_SMALL) {
 		return peer_read_behind(c);
 	}
@@ -325,27 +326,28 @@ static bool peer_read_bytes(struct connection *c) {
 	if(had > 0) {
 		memcpy(scratch, c->partial.data, had);
 	}
-	if(!peer_read_into(c, scratch + had, LOOP_SCRATCH_SIZE - had, &got)) {
-		return false;
+	size_t got = peer_read_into(c, scratch + had, LOOP_SCRATCH_SIZE - had);
+	if(got == 0) {
+		return TO_CLIENT_ENOUGH;
 	}
 	c->partial.len = 0;
 	return scratch_frames(c, had + got, got);
 }
 
 /* The framing tells the type of a datagram, nothing else: a datagram is a message and a stream of its own. */
-static bool send_datagram(struct connection *c, size_t len) {
+static enum to_client_result send_datagram(struct connection *c, size_t len) {
 	uint8_t *scratch = c->env->loop->scratch;
 	bool text = false;
 	scratch[len] = '\0';
 	struct framing_input input = {scratch, len, len, true};
 	if(len > 0 && ask_framing(c, &input, &text) < 0) {
-		return false;
+		return TO_CLIENT_ENDED;
 	}
 	to_client_send(c, checked_opcode(text, scratch, len), scratch, len, true);
-	return !connection_is_dead(c);
+	return TO_CLIENT_MORE;
 }
 
-static bool peer_read_datagram(struct connection *c) {
+static enum to_client_result peer_read_datagram(struct connection *c) {
 	size_t max = c->env->settings->max_message;
 	size_t cap = max < LOOP_SCRATCH_SIZE ? max : LOOP_SCRATCH_SIZE;
 	ssize_t got = stream_read(&c->peer, c->env->loop->scratch, cap);
@@ -353,22 +355,21 @@ static bool peer_read_datagram(struct connection *c) {
 		connection_log_limited(c, LOG_WARNING,
 			"datagram from %s above %zu bytes; closed with 1009", c->peer_name, cap);
 		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "datagram from the peer too large");
-		return false;
+		return TO_CLIENT_ENDED;
 	}
 	if(got < 0) {
 		peer_stops(c, (int)got);
-		return false;
+		return TO_CLIENT_ENOUGH;
 	}
-	c->data_ms = relay_now(c);
+	c->activity.data_ms = relay_now(c);
 	return send_datagram(c, (size_t)got);
 }
 
 void to_client_readable(struct connection *c) {
-	int budget = c->peer.datagram ? TO_CLIENT_DATAGRAMS : TO_CLIENT_READS;
-	for(int i = 0; i < budget && stream_readable(&c->peer); i++) {
-		c->many = false;
-		if(!(c->peer.datagram ? peer_read_datagram(c) : peer_read_bytes(c)) || c->many) {
-			return;
-		}
+	bool datagram = c->peer.datagram;
+	int budget = datagram ? TO_CLIENT_DATAGRAMS : TO_CLIENT_READS;
+	enum to_client_result result = TO_CLIENT_MORE;
+	for(int i = 0; i < budget && result == TO_CLIENT_MORE && stream_readable(&c->peer); i++) {
+		result = datagram ? peer_read_datagram(c) : peer_read_bytes(c);
 	}
 }

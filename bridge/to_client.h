@@ -15,8 +15,15 @@
 void to_client_send(
 	struct connection *c, enum websocket_opcode opcode, uint8_t *data, size_t len, bool room);
 
-/* Goes on with bytes that the framing has not seen. False: the connection has been ended. */
-bool to_client_partial(struct connection *c);
+/* What handling bytes of the peer came to. */
+enum to_client_result {
+	TO_CLIENT_MORE, /* more may be read in this turn */
+	TO_CLIENT_ENOUGH, /* not in this turn */
+	TO_CLIENT_ENDED /* the connection has been ended */
+};
+
+/* Goes on with bytes in `partial`, of which the framing has not seen the last `unseen`. */
+enum to_client_result to_client_partial(struct connection *c);
 
 /* Reads of the peer what one turn allows. May end the connection. */
 void to_client_readable(struct connection *c);

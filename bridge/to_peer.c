@@ -34,7 +34,7 @@ static void check_peer_backlog(struct connection *c) {
 	deadlines_arm(c);
 }
 
-/* Writes to the peer. False: the connection has been ended. */
+/* Writes to the peer. False: the connection ends. */
 static bool peer_write(struct connection *c, const uint8_t *data, size_t len) {
 	if(!stream_is_open(&c->peer) || c->peer.error) {
 		return true; /* the peer is gone: its reader says so to the client */
@@ -52,31 +52,32 @@ static bool peer_write(struct connection *c, const uint8_t *data, size_t len) {
 		return true; /* the stream reports itself as broken */
 	}
 	check_peer_backlog(c);
-	return !connection_is_dead(c);
+	return true;
 }
 
 static bool forward_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	if(len == 0) {
 		return true;
 	}
-	c->bytes_in += len;
-	c->data_ms = relay_now(c);
+	c->to_peer.bytes += len;
+	c->activity.data_ms = relay_now(c);
 	return peer_write(c, data, len);
 }
 
 static bool forward_message(struct connection *c, uint8_t *data, size_t len) {
-	c->bytes_in += len;
-	c->data_ms = relay_now(c);
+	c->to_peer.bytes += len;
+	c->activity.data_ms = relay_now(c);
 	if(!c->echo) {
 		return peer_write(c, data, len);
 	}
 	if(!c->close_sent) {
-		to_client_send(c, (enum websocket_opcode)c->parser.message, data, len, false);
+		to_client_send(
+			c, (enum websocket_opcode)c->to_peer.parser.message, data, len, false);
 	}
-	return !connection_is_dead(c);
+	return true;
 }
 
-/* Adds to the message that is collected. False: the connection has been ended. */
+/* Adds to the message that is collected. False: the connection ends. */
 static bool collect(struct connection *c, const uint8_t *data, size_t len) {
 	size_t max = c->env->settings->max_message;
 	if(c->partial.len > max || len > max - c->partial.len) {
@@ -98,11 +99,9 @@ static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
 	if(!collect(c, data, len)) {
 		return false;
 	}
-	bool alive = forward_message(c, c->partial.data, c->partial.len);
-	if(!connection_is_dead(c)) {
-		dynbuf_free(&c->partial);
-	}
-	return alive;
+	bool goes_on = forward_message(c, c->partial.data, c->partial.len);
+	dynbuf_free(&c->partial);
+	return goes_on;
 }
 
 static void client_closes(struct connection *c, const uint8_t *payload, size_t len) {
@@ -147,7 +146,7 @@ static bool client_controls(
 		return true; /* a pong: that it came is all there is to it */
 	}
 	send_pongs(c, pongs);
-	if(!connection_is_dead(c) && (relay_is_whole(c) || forward_block(c, block, io))) {
+	if(relay_is_whole(c) || forward_block(c, block, io)) {
 		client_closes(c, io->payload, io->payload_len);
 	}
 	return false;
@@ -158,7 +157,7 @@ static bool client_frames(
 	struct connection *c, struct websocket_io *io, struct ping_answers *pongs) {
 	uint8_t *block = io->out;
 	for(;;) {
-		switch(websocket_parse(&c->parser, io)) {
+		switch(websocket_parse(&c->to_peer.parser, io)) {
 		case WEBSOCKET_MORE:
 			return forward_block(c, block, io);
 		case WEBSOCKET_MESSAGE:
@@ -166,8 +165,7 @@ static bool client_frames(
 				/* A pong does not come behind the echo of what was sent after its ping. */
 				send_pongs(c, pongs);
 			}
-			if(connection_is_dead(c) ||
-				!finish_message(c, block, (size_t)(io->out - block))) {
+			if(!finish_message(c, block, (size_t)(io->out - block))) {
 				return false;
 			}
 			block = io->out;
@@ -179,9 +177,8 @@ static bool client_frames(
 			break;
 		case WEBSOCKET_BAD:
 			send_pongs(c, pongs);
-			if(!connection_is_dead(c) &&
-				(relay_is_whole(c) || forward_block(c, block, io))) {
-				closing_fail(c, c->parser.code, c->parser.error);
+			if(relay_is_whole(c) || forward_block(c, block, io)) {
+				closing_fail(c, c->to_peer.parser.code, c->to_peer.parser.error);
 			}
 			return false;
 		}
@@ -196,14 +193,13 @@ void to_peer_bytes(struct connection *c, uint8_t *data, size_t len) {
 	struct websocket_io io = {.in = data, .in_len = len, .out = data};
 	struct ping_answers pongs;
 	pongs.len = 0;
-	c->client_ms = relay_now(c);
-	if(c->ping_sent_ms) {
+	c->activity.client_ms = relay_now(c);
+	if(c->activity.ping_sent_ms) {
 		/* The timer stands at the end of the wait for this answer; the next ping may be due before. */
-		c->ping_sent_ms = 0;
+		c->activity.ping_sent_ms = 0;
 		deadlines_arm(c);
 	}
-	if(!connection_is_dead(c) && client_frames(c, &io, &pongs) &&
-		(pongs.len > 0 || c->kept_ping)) {
+	if(client_frames(c, &io, &pongs) && (pongs.len > 0 || c->to_peer.kept_ping)) {
 		send_pongs(c, &pongs);
 	}
 }

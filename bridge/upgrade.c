@@ -10,26 +10,32 @@
 
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
+#include "bridge/relay.h"
 #include "http/origin.h"
 
 #include <assert.h>
 #include <string.h>
 
-bool upgrade_refuse(struct upgrade *u, unsigned status, const char *message, const char *extra) {
-	u->response = (struct error_response){.status = status, .message = message, .extra = extra};
-	return false;
+struct upgrade {
+	struct connection *c;
+	const struct http_request *request;
+	struct error_response *response;
+};
+
+static bool refused(struct upgrade *u, unsigned status, const char *message, const char *extra) {
+	return error_response_set(u->response, status, message, extra);
 }
 
 static bool check_request_line(struct upgrade *u) {
 	if(!http_method_is(u->request, "GET")) {
-		return upgrade_refuse(
+		return refused(
 			u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
 	}
 	if(u->request->minor < 1) {
-		return upgrade_refuse(u, 400, "a WebSocket upgrade needs HTTP/1.1", NULL);
+		return refused(u, 400, "a WebSocket upgrade needs HTTP/1.1", NULL);
 	}
 	if(!http_has_token(u->request, "Connection", "upgrade")) {
-		return upgrade_refuse(u, 400, "the Connection header does not name upgrade", NULL);
+		return refused(u, 400, "the Connection header does not name upgrade", NULL);
 	}
 	return true;
 }
@@ -37,11 +43,11 @@ static bool check_request_line(struct upgrade *u) {
 static bool check_version(struct upgrade *u) {
 	size_t count = http_count_header(u->request, "Sec-WebSocket-Version");
 	if(count > 1) {
-		return upgrade_refuse(u, 400, "more than one Sec-WebSocket-Version header", NULL);
+		return refused(u, 400, "more than one Sec-WebSocket-Version header", NULL);
 	}
 	if(count == 0 ||
 		!http_slice_is(http_header_value(u->request, "Sec-WebSocket-Version"), "13")) {
-		return upgrade_refuse(
+		return refused(
 			u, 426, "this server speaks WebSocket version 13", HTTP_UPGRADE_FIELDS);
 	}
 	return true;
@@ -50,28 +56,28 @@ static bool check_version(struct upgrade *u) {
 static bool check_key(struct upgrade *u) {
 	struct http_slice key = http_header_value(u->request, "Sec-WebSocket-Key");
 	if(http_count_header(u->request, "Sec-WebSocket-Key") != 1) {
-		return upgrade_refuse(u, 400, "there must be one Sec-WebSocket-Key header", NULL);
+		return refused(u, 400, "there must be one Sec-WebSocket-Key header", NULL);
 	}
 	if(!websocket_key_valid(key.at, key.len)) {
-		return upgrade_refuse(
+		return refused(
 			u, 400, "the Sec-WebSocket-Key is not the base64 form of 16 bytes", NULL);
 	}
 	websocket_accept_key(key.at, key.len, u->c->handshake->accept);
 	return true;
 }
 
-bool upgrade_check_protocols(struct upgrade *u) {
+static bool check_protocols(struct upgrade *u) {
 	const struct http_header *header;
+	u->c->handshake->protocols = 0;
 	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i));
 		i++) {
 		struct http_slice list = header->value;
 		struct http_slice name;
 		while(http_next_element(&list, &name)) {
 			if(!http_is_token(name)) {
-				return upgrade_refuse(
-					u, 400, "a subprotocol name is no token", NULL);
+				return refused(u, 400, "a subprotocol name is no token", NULL);
 			}
-			u->protocols++;
+			u->c->handshake->protocols++;
 		}
 	}
 	return true;
@@ -92,34 +98,24 @@ static bool check_origin(struct upgrade *u) {
 			}
 		}
 	}
-	return upgrade_refuse(u, 403, "this Origin is not allowed", NULL);
+	return refused(u, 403, "this Origin is not allowed", NULL);
 }
 
-bool upgrade_check_admission(struct upgrade *u) {
-	if(u->c->env->draining) {
-		return upgrade_refuse(u, 503, "the server is shutting down", "Retry-After: 5\r\n");
-	}
-	if(u->c->over_limit) {
-		return upgrade_refuse(u, 503, "too many connections", "Retry-After: 5\r\n");
-	}
-	return true;
-}
-
-typedef bool upgrade_check(struct upgrade *u);
-static upgrade_check *const upgrade_checks[] = {
+typedef bool upgrade_rule(struct upgrade *u);
+static upgrade_rule *const rules[] = {
 	check_request_line,
 	check_version,
 	check_key,
-	upgrade_check_protocols,
+	check_protocols,
 	check_origin,
-	upgrade_check_admission,
 };
 
-bool upgrade_check_rules(struct upgrade *u) {
-	size_t count = sizeof(upgrade_checks) / sizeof(upgrade_checks[0]);
+bool upgrade_check(
+	struct connection *c, const struct http_request *request, struct error_response *response) {
+	struct upgrade u = {.c = c, .request = request, .response = response};
 	bool fine = true;
-	for(size_t i = 0; fine && i < count; i++) {
-		fine = upgrade_checks[i](u);
+	for(size_t i = 0; fine && i < sizeof(rules) / sizeof(rules[0]); i++) {
+		fine = rules[i](&u);
 	}
 	return fine;
 }
@@ -143,7 +139,8 @@ void upgrade_accept(struct connection *c) {
 		h->protocol ? h->protocol : "none");
 	/* A client that is gone meanwhile is met by the first read. */
 	stream_write(&c->client, head, (size_t)(end - head));
-	c->handshake = NULL;
-	c->env->opened(c, h->input.data, h->input.len);
-	handshake_free(h);
+	struct dynbuf early = h->input;
+	h->input = (struct dynbuf){0}; /* the handshake ends with its phases */
+	relay_open(c, early.data, early.len);
+	dynbuf_free(&early);
 }

@@ -124,7 +124,7 @@ void upstream_connect(struct connection *c) {
 	}
 	connection_enter(c, CONNECTION_CONNECT);
 	handshake_arm(c, env->settings->connect_timeout_ms);
-	if(connection_is_dead(c) || !find_trust(c)) {
+	if(!find_trust(c)) {
 		return;
 	}
 	int result = peer_connect_start(
