@@ -103,6 +103,11 @@ $(eval $(call unit_program,plugin,test_builtins))
 $(eval $(call unit_program,config,test_config))
 .PHONY: unit
 unit: $(unit_programs)
+# Library calls that a test makes fail.
+$(out)/unit/network/test_tls: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
+$(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=getsockname
+$(out)/unit/http/test_auth $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=read
+$(out)/unit/http/test_web: ldflags += -Wl,--wrap=syscall
 -include $(unit_programs:=.d)
 
 # Installing. The installed daemon is linked a second time, with an object that knows the installed plugins;
@@ -176,3 +181,9 @@ bench_programs := $(out)/bench/bin
 bench: $(binary)
 	$(MAKE) -C bench OUT=$(bench_programs) CFLAGS='$(CFLAGS)'
 	python3 bench/run.py --short --websocksy $(binary) --programs $(bench_programs)
+
+# Limits of latency and of time in general, on a machine that has nothing else to do. See bench/latency.py.
+.PHONY: bench-check
+bench-check: $(binary) plugins
+	WEBSOCKSY=$(binary) PYTHONPATH=bench:tests/e2e PYTHONDONTWRITEBYTECODE=1 \
+		/usr/bin/python3 -m pytest -q -s -p no:cacheprovider -p latency tests/e2e

@@ -15,6 +15,7 @@
 #include "base/address.h"
 #include "base/file.h"
 #include "base/number.h"
+#include "base/passes.h"
 #include "config/ini.h"
 #include "http/auth.h"
 #include "network/proxy.h"
@@ -893,14 +894,14 @@ static ssize_t read_whole(int fd, char *out, size_t cap) {
 	size_t len = 0;
 
 	while(len < cap) {
-		ssize_t got = read(fd, out + len, cap - len);
-		if(got < 0 && errno != EINTR) {
+		ssize_t got = RETRY_INTERRUPTED(read(fd, out + len, cap - len));
+		if(got < 0) {
 			return -errno;
 		}
 		if(got == 0) {
 			break;
 		}
-		len += got > 0 ? (size_t)got : 0;
+		len += (size_t)got;
 	}
 	return (ssize_t)len;
 }

@@ -9,6 +9,8 @@
  */
 #include "network.h"
 
+#include "base/passes.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -34,20 +36,15 @@ ssize_t network_send(int fd, const struct iovec *iov, int count, int flags) {
 	/* sendmsg() takes the array as it is; it is not written to. */
 	struct msghdr message = {
 		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
-	ssize_t sent;
-	do {
-		/* One piece is the common case, and cheaper without a message header to be checked and copied. */
-		sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | flags)
-				  : sendmsg(fd, &message, MSG_NOSIGNAL | flags);
-	} while(sent < 0 && errno == EINTR);
+	/* One piece is the common case, and cheaper without a message header to be checked and copied. */
+	ssize_t sent = RETRY_INTERRUPTED(count == 1
+			? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | flags)
+			: sendmsg(fd, &message, MSG_NOSIGNAL | flags));
 	return sent < 0 ? -errno : sent;
 }
 
 static ssize_t plain_read(struct stream *stream, void *data, size_t cap) {
-	ssize_t got;
-	do {
-		got = recv(stream->io.fd, data, cap, 0);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(recv(stream->io.fd, data, cap, 0));
 	if(got < 0) {
 		return -errno;
 	}
@@ -78,7 +75,9 @@ int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count
 }
 
 int stream_flush_bytes(struct stream *stream) {
+	PASSES(sends, stream->out.len);
 	while(stream->out.len > 0) {
+		PASS(sends);
 		struct iovec iov[FLUSH_IOV];
 		int count = bufq_peek(&stream->out, 0, stream->out.len, iov, FLUSH_IOV);
 		size_t offered = 0;
@@ -93,7 +92,7 @@ int stream_flush_bytes(struct stream *stream) {
 			stream->sent += (uint32_t)sent;
 			bufq_consume(&stream->out, &stream->loop->pool, (size_t)sent);
 		}
-		if(sent < (ssize_t)offered) {
+		if(sent <= 0 || sent < (ssize_t)offered) {
 			loop_used_up(&stream->io, LOOP_OUT);
 			return 0;
 		}
@@ -104,10 +103,7 @@ int stream_flush_bytes(struct stream *stream) {
 /* The signal of a broken pipe cannot be suppressed for one call here; main ignores it. */
 static ssize_t plain_send_file(int fd, int file, uint64_t offset, size_t max) {
 	off_t at = (off_t)offset;
-	ssize_t sent;
-	do {
-		sent = sendfile(fd, file, &at, max);
-	} while(sent < 0 && errno == EINTR);
+	ssize_t sent = RETRY_INTERRUPTED(sendfile(fd, file, &at, max));
 	return sent < 0 ? -errno : sent;
 }
 
@@ -265,10 +261,7 @@ ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 }
 
 ssize_t stream_peek(struct stream *stream, void *data, size_t cap) {
-	ssize_t got;
-	do {
-		got = recv(stream->io.fd, data, cap, MSG_PEEK);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(recv(stream->io.fd, data, cap, MSG_PEEK));
 	if(got < 0 && errno == EAGAIN) {
 		loop_used_up(&stream->io, LOOP_IN);
 		return -EAGAIN;
@@ -350,10 +343,7 @@ int stream_write_last(struct stream *stream, const void *data, size_t len) {
 static ssize_t send_file_copy(struct stream *stream, int file, uint64_t offset, size_t max) {
 	uint8_t *scratch = stream->loop->scratch;
 	size_t want = max < SEND_FILE_READ ? max : SEND_FILE_READ;
-	ssize_t got;
-	do {
-		got = pread(file, scratch, want, (off_t)offset);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(pread(file, scratch, want, (off_t)offset));
 	if(got <= 0) {
 		return got < 0 ? -errno : 0;
 	}

@@ -14,6 +14,7 @@
 #include "plugin.h"
 
 #include "base/log.h"
+#include "base/passes.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -37,6 +38,7 @@
 
 /* How often another descriptor number is tried for a private copy, see copy_resident(). */
 #define COPY_TRIES 16
+#define COPY_PIECE (1 << 20) /* bytes copied at once */
 
 /* A loaded framing plugin. */
 struct object {
@@ -229,28 +231,39 @@ static bool is_resident(const char *path) {
 	return handle != NULL;
 }
 
+/* The bytes that a file has now: one that grows meanwhile is not followed. 0 or negative errno. */
+static int copy_bytes(int from, int to) {
+	struct stat status;
+	if(fstat(from, &status) < 0) {
+		return -errno;
+	}
+	for(off_t left = status.st_size; left > 0;) {
+		size_t piece = left < COPY_PIECE ? (size_t)left : COPY_PIECE;
+		ssize_t copied = RETRY_INTERRUPTED(sendfile(to, from, NULL, piece));
+		if(copied < 0) {
+			return -errno;
+		}
+		if(copied == 0) {
+			return 0; /* it has shrunk: the dynamic linker will tell */
+		}
+		left -= copied;
+	}
+	return 0;
+}
+
 /* A descriptor of memory with the contents of the file, or negative errno. */
 static int copy_to_memory(const char *path) {
 	int from = open(path, O_RDONLY | O_CLOEXEC);
 	if(from < 0) {
 		return -errno;
 	}
-	ssize_t copied = -1;
-	int result = memfd_create("backend", MFD_CLOEXEC);
-	if(result >= 0) {
-		do {
-			copied = sendfile(result, from, NULL, 1 << 20);
-		} while(copied > 0);
-	}
-	if(copied < 0) {
-		int error = errno;
-		if(result >= 0) {
-			close(result);
-		}
-		result = -error;
+	int memory = memfd_create("backend", MFD_CLOEXEC);
+	int result = memory < 0 ? -errno : copy_bytes(from, memory);
+	if(result < 0 && memory >= 0) {
+		close(memory);
 	}
 	close(from);
-	return result;
+	return result < 0 ? result : memory;
 }
 
 /*

@@ -15,6 +15,7 @@
  */
 #include "websocket.h"
 
+#include "base/passes.h"
 #include "base/utf8.h"
 
 #include <assert.h>
@@ -576,7 +577,9 @@ enum websocket_result websocket_parse(struct websocket_parser *parser, struct we
 		websocket_parser_free(parser);
 	}
 	enum websocket_result result = WEBSOCKET_MORE;
+	PASSES(pieces, io->in_len);
 	while(result == WEBSOCKET_MORE && io->in_len > 0) {
+		PASS(pieces);
 		if(!parser->in_payload) {
 			result = take_frame_start(parser, io);
 		}

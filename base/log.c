@@ -8,6 +8,7 @@
  */
 #include "base/log.h"
 
+#include "base/passes.h"
 #include "base/utf8.h"
 
 #include <assert.h>
@@ -125,15 +126,10 @@ static bool is_writable(void) {
 }
 
 static bool send_line(const char *line, size_t len) {
-	ssize_t sent;
-
 	if(!is_writable()) {
 		return false;
 	}
-	do {
-		sent = write(STDERR_FILENO, line, len);
-	} while(sent < 0 && errno == EINTR);
-	return sent >= 0;
+	return RETRY_INTERRUPTED(write(STDERR_FILENO, line, len)) >= 0;
 }
 
 /*

@@ -11,6 +11,7 @@
 #include "base/loop.h"
 
 #include "base/log.h"
+#include "base/passes.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +27,9 @@
 #define LOOP_EVERYTHING (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
 #define LOOP_HEAP_MIN 64
 #define LOOP_IOS_MIN 64
+#define LOOP_SIGNALS 16 /* taken in one turn */
+#define LOOP_LAST_ROUNDS                                                                           \
+	8 /* what is freed at the end may bury something, and that, too, but not for long */
 
 static uint64_t clock_ms(void) {
 	struct timespec now;
@@ -249,19 +253,27 @@ static void turn_tasks(struct loop *loop) {
 	}
 }
 
+/* Each pass takes one that is due out of the heap, and loop_timer_set() puts none in that is due already. */
 static void turn_timers(struct loop *loop) {
+	PASSES(due, loop->timers);
+	loop->in_timers = true;
 	while(loop->timers > 0 && loop->heap[1]->due_ms <= loop->now_ms) {
+		PASS(due);
 		struct ev_timer *timer = loop->heap[1];
 		loop_timer_cancel(loop, timer);
 		timer->fn(timer);
 	}
+	loop->in_timers = false;
 }
 
+/* What is buried meanwhile is for the next turn. */
 static void turn_free_deferred(struct loop *loop) {
-	while(loop->deferred) {
-		struct deferred_free *dead = loop->deferred;
-		loop->deferred = dead->next;
+	struct deferred_free *dead = loop->deferred;
+	loop->deferred = NULL;
+	while(dead) {
+		struct deferred_free *next = dead->next;
 		dead->free(dead);
+		dead = next;
 	}
 }
 
@@ -276,13 +288,35 @@ static void turn_check(const struct loop *loop) {
 #endif
 }
 
+static void signals_deliver(struct loop *loop, const struct signalfd_siginfo *info, size_t count) {
+	sigset_t seen;
+	sigemptyset(&seen);
+	for(size_t i = 0; i < count; i++) {
+		int number = (int)info[i].ssi_signo;
+		if(!sigismember(&seen, number)) {
+			sigaddset(&seen, number);
+			loop->on_signal(loop, number);
+		}
+	}
+}
+
+/* Those that are there now; others have their turn before those that arrive meanwhile. */
 static void signals_run(struct ev_io *io) {
 	struct loop *loop = container_of(io, struct loop, signal_io);
-	struct signalfd_siginfo info;
-	while(read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		loop->on_signal(loop, (int)info.ssi_signo);
+	struct signalfd_siginfo info[LOOP_SIGNALS];
+	ssize_t got = read(io->fd, info, sizeof(info));
+	int error = got < 0 ? errno : 0;
+	if(error && error != EAGAIN) {
+		/* A signal may wait there, and no event would tell: the next turn tries again. */
+		if(error != EINTR && log_limit_pass(&loop->unread_signals, loop->now_ms)) {
+			log_write(LOG_ERROR, "cannot read signals: %s", strerror(error));
+		}
+		return;
 	}
-	loop_used_up(io, LOOP_IN);
+	if(got < (ssize_t)sizeof(info)) {
+		loop_used_up(io, LOOP_IN);
+	}
+	signals_deliver(loop, info, error ? 0 : (size_t)got / sizeof(info[0]));
 }
 
 int loop_open(struct loop *loop) {
@@ -312,7 +346,11 @@ int loop_open(struct loop *loop) {
 }
 
 void loop_close(struct loop *loop) {
-	turn_free_deferred(loop);
+	PASSES(rounds, LOOP_LAST_ROUNDS);
+	while(loop->deferred) {
+		PASS(rounds);
+		turn_free_deferred(loop);
+	}
 	loop_close_io(loop, &loop->signal_io);
 	if(loop->epoll_fd >= 0) {
 		close(loop->epoll_fd);
@@ -453,6 +491,9 @@ void loop_timer_close(struct loop *loop, struct ev_timer *timer) {
 
 void loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms) {
 	assert(timer->fn);
+	if(loop->in_timers && due_ms <= loop->now_ms) {
+		due_ms = loop->now_ms + 1;
+	}
 	bool later = timer->slot && due_ms > timer->due_ms;
 	timer->due_ms = due_ms;
 	if(!timer->slot) {

@@ -7,6 +7,7 @@
 #define WEBSOCKSY_LOOP_H
 #include "base/bufq.h"
 #include "base/list.h"
+#include "base/log.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -92,7 +93,9 @@ struct loop {
 	uint8_t *scratch; /* LOOP_SCRATCH_SIZE bytes with head room in front and tail room behind */
 	uint8_t *ciphertext; /* as large, for who decrypts or inflates what arrives in it */
 	struct bufq_pool pool;
+	bool in_timers; /* their functions are being called */
 	struct ev_io signal_io;
+	struct log_limit unread_signals;
 	void (*on_signal)(struct loop *loop, int signal);
 #ifdef LOOP_CHECK
 	struct list all;
@@ -106,7 +109,7 @@ int loop_open(struct loop *loop);
 void loop_close(struct loop *loop);
 
 /*
- * Blocks the signals in `set` and delivers them to `fn` in the loop, one call for each. 0 or negative errno.
+ * Blocks the signals in `set` and delivers them to `fn` in the loop, each at most once in a turn. 0 or negative errno.
  */
 int loop_signals(struct loop *loop, const sigset_t *set, void (*fn)(struct loop *loop, int signal));
 
@@ -158,7 +161,10 @@ int loop_timer_open(struct loop *loop, struct ev_timer *timer, ev_timer_fn *fn);
 /* Disarms the timer and gives its place back. No effect on one that is not open. */
 void loop_timer_close(struct loop *loop, struct ev_timer *timer);
 
-/* Arms or re-arms an open timer for `due_ms` on the loop's clock. */
+/*
+ * Arms or re-arms an open timer for `due_ms` on the loop's clock. A time that has passed already means this turn, but
+ * from a timer's function a millisecond later, because a timer that arms itself again would stop the loop.
+ */
 void loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms);
 void loop_timer_cancel(struct loop *loop, struct ev_timer *timer);
 
@@ -166,7 +172,7 @@ void loop_timer_cancel(struct loop *loop, struct ev_timer *timer);
 void loop_next_turn(struct loop *loop, struct loop_task *task);
 void loop_task_cancel(struct loop_task *task);
 
-/* Frees `dead` at the end of the turn. */
+/* Frees `dead` at the end of the turn; if that is called while the others are freed, at the end of the next one. */
 void loop_defer_free(struct loop *loop, struct deferred_free *dead);
 
 /* Runs turns until loop->stop. 0 or negative errno if epoll itself fails. */

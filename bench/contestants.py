@@ -544,7 +544,8 @@ class Node(Contestant):
     name = "node + ws"
 
     def environment(self):
-        places = [str(self.options.node_modules), os.environ.get("NODE_PATH", "")]
+        # The last is where Debian's node-ws is.
+        places = [str(self.options.node_modules), os.environ.get("NODE_PATH", ""), "/usr/share/nodejs"]
         return {**os.environ, "NODE_PATH": os.pathsep.join(filter(None, places))}
 
     def missing(self):
@@ -554,7 +555,7 @@ class Node(Contestant):
         found = subprocess.run([node, "-e", "require('ws')"], env=self.environment(), cwd=BENCH,
                                capture_output=True, check=False)
         return None if found.returncode == 0 else (
-            "the package ws is missing (npm install --prefix bench --no-save ws)")
+            "the package ws is missing (Debian: node-ws)")
 
     def command(self, port, peer_port, directory):
         return [find_program("node"), BENCH / "node-bridge.js", port, peer_port]

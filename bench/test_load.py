@@ -32,7 +32,7 @@ class Meddler:
         self.port = None
         listening = threading.Event()
         threading.Thread(target=lambda: asyncio.run(self.serve(listening)), daemon=True).start()
-        assert listening.wait(10)
+        assert listening.wait(120)
 
     async def serve(self, listening):
         server = await asyncio.start_server(self.accept, "127.0.0.1", ssl=self.tls)
@@ -90,7 +90,7 @@ def peer():
 
 def load(port, *options):
     result = subprocess.run([BIN / "load", "--raw", *options, str(port)], capture_output=True,
-                            text=True, timeout=60, check=False)
+                            text=True, timeout=600, check=False)
     return result.returncode, json.loads(result.stdout.splitlines()[-1])
 
 

@@ -9,6 +9,7 @@
  */
 #include "bridge/to_client.h"
 
+#include "base/passes.h"
 #include "base/utf8.h"
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
@@ -144,7 +145,9 @@ static bool send_frames(
 	*cut = (struct cut){0};
 	batch.count = 0;
 	batch.used = 0;
+	PASSES(messages, total);
 	while(input.len > 0) {
+		PASS(messages);
 		bool text = false;
 		ssize_t size = ask_framing(c, &input, &text);
 		if(size < 0) {

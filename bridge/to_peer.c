@@ -9,6 +9,7 @@
  */
 #include "bridge/to_peer.h"
 
+#include "base/passes.h"
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
 #include "bridge/ping.h"
@@ -156,7 +157,10 @@ static bool client_controls(
 static bool client_frames(
 	struct connection *c, struct websocket_io *io, struct ping_answers *pongs) {
 	uint8_t *block = io->out;
+	/* Each call takes at least a byte, except one that finds none left. */
+	PASSES(results, io->in_len + 1);
 	for(;;) {
+		PASS(results);
 		switch(websocket_parse(&c->to_peer.parser, io)) {
 		case WEBSOCKET_MORE:
 			return forward_block(c, block, io);

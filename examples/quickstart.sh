@@ -11,7 +11,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 client=$root/examples/ws-client.sh
 default_port=8001
-start_seconds=20
+start_seconds=60
 stop_seconds=3
 work=''
 children=()
@@ -158,7 +158,7 @@ check_page() {
 	local page
 	exec 4<>"/dev/tcp/127.0.0.1/$bridge_port"
 	printf 'GET / HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nConnection: close\r\n\r\n' "$bridge_port" >&4
-	page=$(timeout 10 cat <&4 | tr -d '\0')
+	page=$(timeout "$start_seconds" cat <&4 | tr -d '\0')
 	exec 4>&-
 	[[ $page == 'HTTP/1.1 200 '* && $page == *'<title>websocksy console</title>'* ]] ||
 		fail "the page is not served: ${page%%$'\r'*}"

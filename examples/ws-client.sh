@@ -7,7 +7,7 @@
 #   ws-client.sh ws://HOST[:PORT][/PATH]
 #       until Ctrl-D, Ctrl-C or the other side's close
 #   ws-client.sh -w TEXT ws://...
-#       until a message contains TEXT: status 0; 1 after 10 seconds of silence or a close
+#       until a message contains TEXT: status 0; 1 after 60 seconds of silence or a close
 #
 # It is made for trying out: no subprotocol, no TLS, NUL bytes are left out of what it shows, and the
 # masking key is always zero, which would be no protection for proxies on the way.
@@ -17,7 +17,7 @@ export LC_ALL=C # lengths are bytes
 # The sample key and its answer from RFC 6455, section 1.3: no SHA-1 needed to check the server.
 key='dGhlIHNhbXBsZSBub25jZQ=='
 accept='s3pPLMBiTxaQ9kYGzzhZRbK+xOo='
-handshake_seconds=10
+handshake_seconds=60
 silence_seconds=0 # 0: for ever
 awaited=''
 message=''
@@ -142,7 +142,7 @@ show_messages() {
 
 while getopts w: option; do
 	case $option in
-	w) awaited=$OPTARG silence_seconds=10 ;;
+	w) awaited=$OPTARG silence_seconds=60 ;;
 	*) usage ;;
 	esac
 done

@@ -10,6 +10,7 @@
  */
 #include "http/auth.h"
 
+#include "base/passes.h"
 #include "base/utf8.h"
 
 #include <assert.h>
@@ -311,7 +312,7 @@ static ssize_t read_regular(int fd, char **out) {
 		return -ENOMEM;
 	}
 	do {
-		got = read(fd, *out + used, AUTH_FILE_MAX + 1 - used);
+		got = RETRY_INTERRUPTED(read(fd, *out + used, AUTH_FILE_MAX + 1 - used));
 		used += got > 0 ? (size_t)got : 0;
 	} while(got > 0);
 	if(got < 0) {
@@ -593,21 +594,25 @@ static void job_finished(struct auth *auth, struct auth_job *job) {
 	}
 }
 
+/* What is done by now. The thread goes on; what it does meanwhile raises the counter again, which is an event. */
 static void collect(struct ev_io *io) {
 	struct auth *auth = container_of(io, struct auth, io);
 	struct auth_job *job;
+	struct list batch;
 	uint64_t count;
-	while(read(io->fd, &count, sizeof(count)) > 0) {
-	}
+	/* Takes the whole counter. It is only a bell: its number does not matter. */
+	ssize_t got = RETRY_INTERRUPTED(read(io->fd, &count, sizeof(count)));
+	(void)got;
 	loop_used_up(io, LOOP_IN);
-	do {
-		pthread_mutex_lock(&auth->lock);
-		job = take_first(&auth->done);
-		pthread_mutex_unlock(&auth->lock);
-		if(job) {
-			job_finished(auth, job);
-		}
-	} while(job);
+	list_init(&batch);
+	pthread_mutex_lock(&auth->lock);
+	while((job = take_first(&auth->done))) {
+		list_append(&batch, &job->link);
+	}
+	pthread_mutex_unlock(&auth->lock);
+	while((job = take_first(&batch))) {
+		job_finished(auth, job);
+	}
 }
 
 /* A name that is not there is hashed like that of some user, always the same one. */

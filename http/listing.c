@@ -19,6 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LISTING_LOOKS_MAX (16 * LISTING_NAMES_MAX) /* hidden names and what is no file included */
+
 struct entry {
 	char *name;
 	bool is_directory;
@@ -63,7 +65,11 @@ static int read_names(DIR *directory, struct names *names) {
 	const struct dirent *found;
 	int result = 0;
 	errno = 0;
-	while(result == 0 && (found = readdir(directory))) {
+	for(int looks = 0; result == 0 && (found = readdir(directory)); looks++) {
+		if(looks == LISTING_LOOKS_MAX) {
+			names->more = true;
+			return 0;
+		}
 		if(!is_shown(found)) {
 			continue;
 		}

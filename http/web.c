@@ -13,6 +13,7 @@
  */
 #include "http/web.h"
 
+#include "base/passes.h"
 #include "http/listing.h"
 #include "http/negotiate.h"
 
@@ -218,7 +219,7 @@ static int open_beneath(int root, const char *path, int flags) {
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
 	};
 	for(int try = 0; try < LOOKUP_TRIES; try++) {
-		long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
+		ssize_t fd = RETRY_INTERRUPTED(syscall(SYS_openat2, root, path, &how, sizeof(how)));
 		if(fd >= 0) {
 			return (int)fd;
 		}

@@ -54,7 +54,7 @@ static void accept_again(struct ev_timer *timer) {
 	listeners_want(container_of(timer, struct listeners, retry), LOOP_IN);
 }
 
-/* Descriptors or memory have run out: trying again at once would only burn time. */
+/* Trying again at once would only burn time: the kernel reports the socket in every turn. */
 static void accept_pause(struct listeners *set, int error) {
 	if(log_limit_pass(&set->full, set->loop->now_ms)) {
 		log_write(LOG_WARNING, "cannot accept connections: %s; trying again in %d ms",
@@ -83,15 +83,34 @@ static int accept_batch(struct listener *listener) {
 	return listener->batch;
 }
 
-/* A call has failed. False: the next one has no better prospects. */
+/* Errors of one connection, which is gone with them (accept(2)). */
+static bool is_of_connection(int error) {
+	switch(error) {
+	case EINTR:
+	case ECONNABORTED:
+	case ECONNRESET:
+	case EPROTO:
+	case ENOPROTOOPT:
+	case ETIMEDOUT:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENONET:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * A call has failed. False: the next one has no better prospects. What is in no list is like descriptors that have
+ * run out: a firewall answers EPERM, a security module whatever it likes.
+ */
 static bool accept_failed(struct listener *listener, int error) {
 	struct listeners *set = listener->set;
 	if(error == EAGAIN) {
 		listener->batch = 0;
-		return false;
-	}
-	if(error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-		accept_pause(set, error);
 		return false;
 	}
 	if(is_fatal(error)) {
@@ -100,7 +119,11 @@ static bool accept_failed(struct listener *listener, int error) {
 		loop_want(set->loop, &listener->io, 0);
 		return false;
 	}
-	return true;
+	if(is_of_connection(error)) {
+		return true;
+	}
+	accept_pause(set, error);
+	return false;
 }
 
 static void accept_run(struct ev_io *io) {
@@ -182,6 +205,9 @@ static void listener_log(const struct listener *listener) {
 	if(getsockname(listener->io.fd, (struct sockaddr *)&address, &len) == 0) {
 		network_format_address((struct sockaddr *)&address, len, text, sizeof(text));
 		log_write(LOG_NOTICE, "listening on %s", text);
+	} else {
+		log_write(LOG_NOTICE, "listening on %s (getsockname: %s)",
+			listener->spec ? listener->spec : "an unknown address", strerror(errno));
 	}
 }
 

@@ -11,6 +11,7 @@
 #include "network/peer.h"
 
 #include "base/address.h"
+#include "base/passes.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -434,10 +435,7 @@ bool peer_is_datagram(enum peer_kind kind) {
 /* ---- datagram streams ---- */
 
 static ssize_t datagram_read(struct stream *stream, void *data, size_t cap) {
-	ssize_t got;
-	do {
-		got = recv(stream->io.fd, data, cap, MSG_TRUNC);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(recv(stream->io.fd, data, cap, MSG_TRUNC));
 	if(got < 0) {
 		/* The call that failed to send took the error with it, and a datagram socket has no end. */
 		return errno == EAGAIN && stream->error ? -stream->error : -errno;
@@ -519,10 +517,7 @@ static const struct stream_ops datagram_ops = {
 /* ---- fifo streams ---- */
 
 static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
-	ssize_t got;
-	do {
-		got = read(stream->io.fd, data, cap);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(read(stream->io.fd, data, cap));
 	if(got < 0) {
 		return -errno;
 	}
@@ -532,11 +527,8 @@ static ssize_t fifo_read(struct stream *stream, void *data, size_t cap) {
 
 /* A fifo is no socket: here alone writing is not sendmsg(). SIGPIPE is ignored by main. */
 static ssize_t fifo_send(int fd, const struct iovec *iov, int count, int flags) {
-	ssize_t sent;
 	(void)flags;
-	do {
-		sent = writev(fd, iov, count);
-	} while(sent < 0 && errno == EINTR);
+	ssize_t sent = RETRY_INTERRUPTED(writev(fd, iov, count));
 	return sent < 0 ? -errno : sent;
 }
 
@@ -735,7 +727,9 @@ static int attempt_start(
 /* Tries addresses until one is under way. 0: connected; -EINPROGRESS: wait; else: all have failed. */
 static int connect_next(struct peer_connect *connect) {
 	struct resolve_address *address;
+	PASSES(addresses, connect->family[FAMILY_6].count + connect->family[FAMILY_4].count + 1);
 	while((address = next_address(connect))) {
+		PASS(addresses);
 		int result = attempt_start(connect, &address->u.any, address->len);
 		if(result == 0) {
 			return 0;

@@ -11,6 +11,7 @@
 #include "network/tls.h"
 
 #include "base/dynbuf.h"
+#include "base/passes.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -171,29 +172,38 @@ static int flush_now(struct stream *stream) {
 	return result;
 }
 
-/* Input that GnuTLS can still work on: what it has not pulled, and plaintext that was not asked for. */
-static size_t input_left(const struct tls *tls) {
-	return tls->in_len + gnutls_record_check_pending(tls->session);
+/* Input that GnuTLS can still work on: what it has not pulled, or plaintext that was not asked for. */
+static bool has_input(const struct tls *tls) {
+	return tls->in_len > 0 || gnutls_record_check_pending(tls->session) > 0;
 }
 
 /*
  * GnuTLS may report something that does not end the session, and is called again then. It need not have consumed input
  * each time (one record may hold two messages), but not for long: a loop without progress would stop the daemon.
  */
-static bool may_repeat(const struct tls *tls, size_t left_before, int *idle) {
-	*idle = input_left(tls) < left_before ? 0 : *idle + 1;
+static bool may_repeat(const struct tls *tls, size_t in_len_before, int *idle) {
+	*idle = tls->in_len < in_len_before ? 0 : *idle + 1;
 	return *idle < TLS_IDLE_MAX;
+}
+
+/* GnuTLS asks for more behind each record that holds only a part of a message, though there may be more. */
+static bool handshake_repeats(const struct tls *tls, int status, size_t in_len_before, int *idle) {
+	if(status == GNUTLS_E_AGAIN) {
+		return tls->in_len > 0 && tls->in_len < in_len_before;
+	}
+	return status < 0 && !gnutls_error_is_fatal(status) && may_repeat(tls, in_len_before, idle);
 }
 
 static int handshake_step(struct tls *tls) {
 	int idle = 0;
 	int status;
 	size_t before;
+	PASSES(calls, (tls->in_len + 1) * TLS_IDLE_MAX);
 	do {
-		before = input_left(tls);
+		PASS(calls);
+		before = tls->in_len;
 		status = gnutls_handshake(tls->session);
-	} while(status < 0 && !gnutls_error_is_fatal(status) && status != GNUTLS_E_AGAIN &&
-		may_repeat(tls, before, &idle));
+	} while(handshake_repeats(tls, status, before, &idle));
 	if(status < 0 && status != GNUTLS_E_AGAIN) {
 		if(status == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR) {
 			explain_verification(tls);
@@ -220,10 +230,7 @@ static int handshake_step(struct tls *tls) {
 static int fill(struct stream *stream) {
 	struct tls *tls = tls_of(stream);
 	uint8_t *into = stream->loop->ciphertext;
-	ssize_t got;
-	do {
-		got = recv(stream->io.fd, into, TLS_READ, 0);
-	} while(got < 0 && errno == EINTR);
+	ssize_t got = RETRY_INTERRUPTED(recv(stream->io.fd, into, TLS_READ, 0));
 	if(got < 0) {
 		int error = errno;
 		if(error == EAGAIN) {
@@ -291,7 +298,7 @@ static int verdict_of(struct tls *tls, ssize_t status, bool repeat) {
  * because GnuTLS need not report them again: not every fatal error invalidates the session.
  */
 static ssize_t decrypt_once(struct tls *tls, uint8_t *data, size_t cap, int *idle) {
-	size_t before = input_left(tls);
+	size_t before = tls->in_len;
 	ssize_t got = gnutls_record_recv(tls->session, data, cap);
 	if(got > 0) {
 		*idle = 0;
@@ -314,14 +321,18 @@ static ssize_t decrypt_once(struct tls *tls, uint8_t *data, size_t cap, int *idl
 static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
 	size_t len = 0;
 	int idle = 0;
+	/* Each call takes ciphertext or hands out plaintext, or it is one of a few in a row that do not. */
+	PASSES(calls,
+		(2 * tls->in_len + gnutls_record_check_pending(tls->session) + 1) * TLS_IDLE_MAX);
 	do {
+		PASS(calls);
 		ssize_t got = decrypt_once(tls, data + len, cap - len, &idle);
 		if(got > 0) {
 			len += (size_t)got;
 		} else if(got != -EAGAIN) {
 			return len > 0 ? (ssize_t)len : got;
 		}
-	} while(len < cap && idle < TLS_IDLE_MAX && input_left(tls) > 0);
+	} while(len < cap && idle < TLS_IDLE_MAX && has_input(tls));
 	return len > 0 ? (ssize_t)len : -EAGAIN;
 }
 
@@ -392,7 +403,9 @@ static ssize_t tls_read(struct stream *stream, void *data, size_t cap) {
 }
 
 static int send_record(struct tls *tls, const uint8_t *data, size_t len) {
+	PASSES(records, len);
 	while(len > 0) {
+		PASS(records);
 		/* The push function takes everything, so there is no reason to be asked again. */
 		ssize_t sent = gnutls_record_send(tls->session, data, len);
 		if(sent <= 0) {
@@ -716,10 +729,13 @@ int tls_handshake(struct stream *stream) {
 			return -ENOMEM;
 		}
 	}
+	if(result == -EAGAIN && tls->rest.len > 0) {
+		return fail(tls, GNUTLS_E_INTERNAL_ERROR); /* as in tls_read() */
+	}
 	if(result == -EAGAIN && stream->error) {
 		return -stream->error;
 	}
-	if(tls->rest.len > 0 || (result == 0 && has_more(tls))) {
+	if(result == 0 && has_more(tls)) {
 		loop_set_ready(stream->loop, &stream->io, LOOP_IN);
 	}
 	return result;

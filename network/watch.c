@@ -9,6 +9,7 @@
 #include "network/watch.h"
 
 #include "base/log.h"
+#include "base/passes.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -24,6 +25,7 @@
 /* The file itself may be rewritten, or be made readable for us. */
 #define WATCH_FILE (WATCH_NAME | IN_CLOSE_WRITE | IN_ATTRIB)
 #define WATCH_READ 4096
+#define WATCH_READS 16 /* in one turn */
 #define WATCH_LINKS 40 /* on one way; as path_resolution(7) has it */
 
 struct watch_name {
@@ -201,9 +203,11 @@ static void watch_due(struct ev_timer *timer) {
 static void watch_run(struct ev_io *io) {
 	struct watch *watch = container_of(io, struct watch, io);
 	_Alignas(struct inotify_event) char events[WATCH_READ];
-	ssize_t got;
+	ssize_t got = 1;
 	bool ours = false;
-	while((got = read(io->fd, events, sizeof(events))) > 0) {
+	/* If there is more, reading goes on in the next turn. */
+	for(int i = 0; i < WATCH_READS && got > 0; i++) {
+		got = RETRY_INTERRUPTED(read(io->fd, events, sizeof(events)));
 		for(char *at = events; at < events + got;) {
 			const struct inotify_event *event =
 				(const struct inotify_event *)(void *)at;
@@ -211,7 +215,9 @@ static void watch_run(struct ev_io *io) {
 			at += sizeof(*event) + event->len;
 		}
 	}
-	loop_used_up(io, LOOP_IN);
+	if(got <= 0) {
+		loop_used_up(io, LOOP_IN);
+	}
 	if(ours) {
 		loop_timer_set(watch->loop, &watch->timer, watch->loop->now_ms + WATCH_SETTLE_MS);
 	}

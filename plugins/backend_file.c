@@ -62,7 +62,7 @@ struct text {
 /* What looking at one file came to. */
 enum lookup {
 	LOOKUP_NONE, /* go on with the next expression */
-	LOOKUP_FOUND, /* the peer is filled */
+	LOOKUP_FOUND, /* the file is read, or the peer is filled */
 	LOOKUP_REFUSED /* core_refuse() was called */
 };
 
@@ -287,6 +287,11 @@ static const char *check_expression(const char *expression) {
 	return NULL;
 }
 
+static enum lookup refuse(websocket *ws, unsigned status, const char *message) {
+	core_refuse(ws, status, message);
+	return LOOKUP_REFUSED;
+}
+
 /* ---- files ---- */
 
 /* Opens `name` beneath the directory `path` for reading; -1 with errno set. */
@@ -352,21 +357,26 @@ static int read_all(int fd, struct text *out) {
 	return 0;
 }
 
-/* False: there is no such file, or none that can be used; what an operator should know is said. */
-static bool read_file(const char *name, struct text *out) {
+/*
+ * LOOKUP_NONE: there is no such file. LOOKUP_REFUSED: there is or may be one, and it cannot be read; another one in
+ * its place would send the client to the wrong peer.
+ */
+static enum lookup read_file(const char *name, websocket *ws, struct text *out) {
 	int fd = open_beneath(state.path, name);
 	int result = fd < 0 ? -errno : read_all(fd, out);
 	if(fd >= 0) {
 		close(fd);
 	}
-	if(result < 0) {
-		free(out->at);
-		out->at = NULL;
-		if(!is_absence(-result)) {
-			complain("%s/%s: %s; not used", state.path, name, strerror(-result));
-		}
+	if(result == 0) {
+		return LOOKUP_FOUND;
 	}
-	return result == 0;
+	free(out->at);
+	out->at = NULL;
+	if(is_absence(-result)) {
+		return LOOKUP_NONE;
+	}
+	complain("%s/%s: %s; the request is refused", state.path, name, strerror(-result));
+	return refuse(ws, 503, "the file with the peer of this request cannot be read");
 }
 
 /* ---- lines ---- */
@@ -432,11 +442,6 @@ static bool matches(const char *protocol, const struct request *request, size_t 
 	return false;
 }
 
-static enum lookup refuse(websocket *ws, unsigned status, const char *message) {
-	core_refuse(ws, status, message);
-	return LOOKUP_REFUSED;
-}
-
 static enum lookup fill_peer(
 	const struct line *line, size_t index, websocket *ws, ws_peer_info *peer) {
 	ws_framing framing = NULL;
@@ -490,10 +495,13 @@ static enum lookup look_up(
 	char buffer[PATH_MAX];
 	struct text name = {buffer, 0, sizeof(buffer)};
 	struct text file = {NULL, 0, 0};
-	if(!evaluate(expression, request, &name) || !read_file(name.at, &file)) {
+	if(!evaluate(expression, request, &name)) {
 		return LOOKUP_NONE;
 	}
-	enum lookup result = search(file, name.at, request, ws, peer);
+	enum lookup result = read_file(name.at, ws, &file);
+	if(result == LOOKUP_FOUND) {
+		result = search(file, name.at, request, ws, peer);
+	}
 	free(file.at);
 	return result;
 }

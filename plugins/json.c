@@ -12,12 +12,14 @@
  */
 #include "websocksy.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #define JSON_DEPTH_MAX 512
 /* How long the end of a broken entity is looked for by its brackets and quotes, in bytes. */
 #define JSON_SKIP_MAX 65536
+#define JSON_STEPS_MAX 8 /* for one byte: the end of a number, a failure, and where it leads */
 #define JSON_RECORD_SEPARATOR 0x1E /* RFC 7464 */
 
 enum json_state {
@@ -54,6 +56,7 @@ enum json_verdict {
 	JSON_TAKE,   /* part of the message */
 	JSON_LAST,   /* its last byte */
 	JSON_BEFORE, /* the message ends in front of it */
+	/* From here on there is no decision yet. */
 	JSON_AGAIN,  /* the state has changed: ask that one */
 	JSON_FAIL    /* no JSON */
 };
@@ -445,11 +448,12 @@ static enum json_verdict json_fail(struct json *json, uint8_t byte) {
 }
 
 static enum json_verdict json_take(struct json *json, uint8_t byte) {
-	enum json_verdict verdict = json_steps[json->state](json, byte);
-	while(verdict == JSON_AGAIN || verdict == JSON_FAIL) {
+	enum json_verdict verdict = JSON_AGAIN;
+	for(int steps = 0; steps < JSON_STEPS_MAX && verdict >= JSON_AGAIN; steps++) {
 		verdict = verdict == JSON_FAIL ? json_fail(json, byte)
 					       : json_steps[json->state](json, byte);
 	}
+	assert(verdict < JSON_AGAIN);
 	return verdict;
 }
 
@@ -511,6 +515,8 @@ static int64_t json_scan(
 			return json_cut(json, data, length, at + (verdict == JSON_LAST), opcode);
 		}
 		if(verdict != JSON_TAKE) {
+			/* The byte is looked at again then: one that opens something, which is taken at once. */
+			assert(verdict != JSON_BEFORE || json_is_opener(byte));
 			/* Only white space is left over from junk: it belongs to what follows. */
 			json_reset(json);
 		}

@@ -7,25 +7,28 @@
 #   run.sh --fast      one build, no sanitizers, no static analysis
 #   run.sh -k EXPR     only the end-to-end tests that match (as pytest's -k), on one build
 #
-# Each check writes its output to build/test/NAME.log, which is shown if it fails. Checks that may run at
-# the same time do; the end-to-end tests have the machine to themselves, as some of them measure.
+# Each check writes its output to build/test/NAME.log, which is shown if it fails. Checks run side by side, and
+# so do the end-to-end tests, except those that measure: these come last and have the machine to themselves.
+# No check has a time limit. One that makes no progress for ten minutes is stopped.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 logs=build/test
 e2e=tests/e2e
-check_seconds=480
+# What a check may take without any progress, and the interval between two reports, in seconds.
+stuck_seconds=600
+report_seconds=30
 fast=''
 filter=''
 
 packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc-ares-dev libgnutls28-dev
 	libcrypt-dev libcmocka-dev libssl-dev openssl gnutls-bin
-	python3 python3-pytest python3-websockets python3-websocket python3-selenium
+	python3 python3-pytest python3-pytest-xdist python3-websockets python3-websocket python3-selenium node-ws
 	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois)
 
 usage() {
-	sed -n '5,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+	sed -n '4,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
 while [[ $# -gt 0 ]]; do
@@ -61,46 +64,48 @@ as_root() {
 	fi
 }
 
-is_installed() {
-	[[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+# Each package is named on the terminal as it is fetched and set up.
+show_packages() {
+	tee >(sed -u -n 's/^\(Get:\|Unpacking \|Setting up \|E: \|W: \)/      &/p' >&3)
 }
 
 install_packages() {
-	local missing=() package
+	local missing=() package installed
 	command -v dpkg-query >/dev/null || {
-		echo "run.sh: this is no Debian; needed are: ${packages[*]} nodejs npm" >&2
+		echo "      this is no Debian; needed are: ${packages[*]}" | tee /dev/fd/3
 		return 0
 	}
+	installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null)
 	for package in "${packages[@]}"; do
-		is_installed "$package" || missing+=("$package")
+		grep -qx "$package installed" <<<"$installed" || missing+=("$package")
 	done
-	command -v node >/dev/null || missing+=(nodejs)
-	command -v npm >/dev/null || missing+=(npm)
 	[[ ${#missing[@]} -gt 0 ]] || return 0
-	echo "installing: ${missing[*]}"
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update &&
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends \
-			"${missing[@]}"
-}
-
-install_node_client() {
-	[[ -d $e2e/node_modules/ws ]] && return 0
-	npm install --no-save --no-package-lock --no-audit --no-fund --prefix "$e2e" ws@8
+	echo "      installing ${#missing[@]} packages: ${missing[*]}" | tee /dev/fd/3
+	{
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update &&
+			as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends \
+				"${missing[@]}"
+	} 2>&1 | show_packages
 }
 
 # ---- running checks ----
 
 # check NAME COMMAND...: runs it, keeps its output, and records NAME.result ("PASSED FAILED"). The command
-# may write its own counts to the file that $counts names; otherwise it counts as one.
+# may write its own counts to the file that $counts names; otherwise it counts as one. What it writes to
+# the file that $progress names is shown by the reports of watch_checks.
 check() {
-	local name=$1 status begun=$SECONDS passed=1 failed=0
+	local name=$1 pid status begun=$SECONDS passed=1 failed=0
 	shift
 	local counts=$logs/$name.counts
 	rm -f "$counts"
+	echo "      $name ..."
 	# In the background, because bash runs a trap only between commands or while it waits.
-	counts=$counts "$@" >"$logs/$name.log" 2>&1 </dev/null &
-	wait $!
+	counts=$counts progress=$logs/$name.progress "$@" >"$logs/$name.log" 2>&1 </dev/null &
+	pid=$!
+	echo "$pid" >"$logs/$name.running"
+	wait "$pid"
 	status=$?
+	rm -f "$logs/$name.running"
 	[[ $status -eq 0 ]] || { passed=0 failed=1; }
 	if [[ -s $counts ]]; then
 		read -r passed failed <"$counts"
@@ -123,6 +128,36 @@ report() {
 	printf '%s' "$text"
 }
 
+# Reports now and then what is being done, and stops the checks that have made no progress for too long:
+# neither a line of output nor a test that has ended.
+watch_checks() {
+	local file name state now text reported=$SECONDS
+	local -A seen=() since=()
+	trap 'kill $! 2>/dev/null; exit' TERM
+	while true; do
+		sleep 5 &
+		wait $!
+		text=''
+		for file in "$logs"/*.running; do
+			[[ -e $file ]] || continue
+			name=${file##*/} name=${name%.running}
+			now=$(cat "$logs/$name.progress" 2>/dev/null)
+			text+="${text:+, }$name${now:+ $now}"
+			state="$now $(stat -c %s "$logs/$name.log" 2>/dev/null)"
+			if [[ ${seen[$name]-} != "$state" ]]; then
+				seen[$name]=$state since[$name]=$SECONDS
+			elif ((SECONDS - since[$name] >= stuck_seconds)); then
+				echo "run.sh: stopped, no progress for $stuck_seconds s" >>"$logs/$name.log"
+				kill_tree "$(cat "$file")"
+			fi
+		done
+		if [[ $text ]] && ((SECONDS - reported >= report_seconds)); then
+			reported=$SECONDS
+			echo "      ${SECONDS} s: $text"
+		fi
+	done
+}
+
 finish() {
 	local passed=0 failed=0 p f file
 	for file in "$logs"/*.result; do
@@ -131,18 +166,50 @@ finish() {
 		passed=$((passed + p))
 		failed=$((failed + f))
 	done
+	clean_up
 	echo "$passed passed, $failed failed"
 	[[ $failed -eq 0 && $passed -gt 0 ]]
 	exit
 }
 
-# What was started does not outlive the run. timeout(1) leads groups of its own, which no Ctrl-C reaches.
-kill_children() {
+descendants() {
 	local child
 	for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
-		kill_children "$child"
-		kill -TERM "$child" 2>/dev/null
+		echo "$child"
+		descendants "$child"
 	done
+}
+
+# Parents first, so that they start nothing in place of what has ended.
+kill_tree() {
+	local pids
+	pids=$(descendants "$1")
+	# shellcheck disable=SC2086  # a list
+	kill -TERM "$1" $pids 2>/dev/null
+}
+
+# What has lost its parent is known by the directory for temporary files, which is this run's alone.
+kill_strays() {
+	local environment pid
+	for environment in /proc/[0-9]*/environ; do
+		pid=${environment#/proc/} pid=${pid%/environ}
+		[[ $pid != "$$" && $pid != "$BASHPID" ]] || continue
+		if grep -qsz "^TMPDIR=$TMPDIR\$" "$environment"; then
+			kill "-$1" "$pid" 2>/dev/null
+		fi
+	done
+}
+
+# Nothing that was started outlives the run, and nothing that it wrote stays in the directory for
+# temporary files.
+clean_up() {
+	trap '' INT TERM HUP
+	trap - EXIT
+	# shellcheck disable=SC2046  # a list
+	kill -TERM $(descendants $$) 2>/dev/null
+	kill_strays KILL
+	# What has just been killed may be about to write its last file.
+	rm -rf "$TMPDIR" || { sleep 1; rm -rf "$TMPDIR"; }
 }
 
 # ---- the checks ----
@@ -162,7 +229,7 @@ run_units() {
 	local folder=$1 program output status total=0 bad=0 ran passed
 	for program in "$folder"/test_* "$folder"/*/test_*; do
 		[[ -f $program && -x $program ]] || continue
-		output=$(timeout -k 5 120 "$program" 2>&1)
+		output=$("$program" 2>&1)
 		status=$?
 		printf '== %s (%d)\n%s\n' "${program##*/}" "$status" "$output"
 		ran=$(sed -n 's/^\[==========\] \(.*: \)\{0,1\}\([0-9]*\) test(s) run\..*/\2/p' <<<"$output" |
@@ -178,18 +245,26 @@ run_units() {
 	[[ $total -gt 0 && $bad -eq 0 ]]
 }
 
-# run_e2e BINARY [pytest arguments]. What is skipped is shown in the log and counts as neither.
+# run_e2e BINARY PART [pytest arguments]. PART is `parallel`, the tests that do not mind each other, or
+# `measures`. What is skipped is shown in the log and counts as neither.
 run_e2e() {
 	run_e2e_files "$@" "$e2e"
 }
 
 run_e2e_files() {
-	local binary=$1 xml=$logs/e2e-$$-$RANDOM.xml status
-	shift
-	WEBSOCKSY=$root/$binary PYTHONDONTWRITEBYTECODE=1 timeout -k 10 "$check_seconds" \
-		/usr/bin/python3 -m pytest -q -p no:cacheprovider -rfEs --durations=10 --junitxml="$xml" "$@"
+	local binary=$1 part=$2 xml=$counts.xml select status
+	shift 2
+	if [[ $part == measures ]]; then
+		select=(-m measures)
+	else
+		# Most tests wait for most of their time.
+		select=(-m 'not measures' -n $((2 * $(nproc))) --dist loadgroup)
+	fi
+	WEBSOCKSY=$root/$binary PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 TEST_PROGRESS=$progress \
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider -rfEs --durations=10 --junitxml="$xml" \
+		--basetemp="$TMPDIR/$(basename "$counts" .counts)" "${select[@]}" "$@"
 	status=$?
-	[[ $status -ne 124 && $status -ne 137 ]] || echo "end-to-end tests: not done after $check_seconds s"
+	[[ $status -ne 5 ]] || status=0 # no test is in this part
 	[[ ! -s $xml ]] || /usr/bin/python3 - "$xml" >"$counts" <<'PYTHON'
 import sys
 from xml.etree import ElementTree
@@ -219,7 +294,7 @@ conformance=(test_handshake.py test_frames.py test_utf8.py test_close.py test_cl
 
 run_e2e_tls() {
 	export WEBSOCKSY_TLS=1
-	run_e2e_files "$1" "${conformance[@]/#/$e2e/}"
+	run_e2e_files "$1" parallel "${conformance[@]/#/$e2e/}"
 }
 
 run_e2e_tls_sanitized() {
@@ -230,8 +305,8 @@ run_e2e_tls_sanitized() {
 # Figures are worth as much as the load generator that checks the bytes.
 run_bench_tests() {
 	make -C bench OUT="$root/build/bench" WERROR=1 &&
-		BENCH_BIN=$root/build/bench PYTHONDONTWRITEBYTECODE=1 timeout -k 10 "$check_seconds" \
-			/usr/bin/python3 -m pytest -q -p no:cacheprovider bench
+		BENCH_BIN=$root/build/bench PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+			/usr/bin/python3 -m pytest -q -p no:cacheprovider --basetemp="$TMPDIR/bench" bench/test_load.py
 }
 
 warnings=(-std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC -shared -I.)
@@ -280,7 +355,7 @@ sources=(./*.c base/*.c network/*.c http/*.c plugin/*.c service/*.c config/*.c b
 run_clang_tidy() {
 	printf '%s\0' "${sources[@]}" |
 		xargs -0 -P "$(nproc)" -n 1 sh -c \
-			'clang-tidy --quiet "$1" -- -std=gnu11 -D_GNU_SOURCE -I. 2>"$0/tidy-$$.err" ||
+			'echo "$1"; clang-tidy --quiet "$1" -- -std=gnu11 -D_GNU_SOURCE -I. 2>"$0/tidy-$$.err" ||
 			{ cat "$0/tidy-$$.err"; exit 1; }' "$logs"
 }
 
@@ -297,13 +372,15 @@ run_mandoc() {
 }
 
 run_quickstart() {
-	timeout -k 10 "$check_seconds" examples/quickstart.sh --check
+	examples/quickstart.sh --check
 }
 
 # ---- what is run ----
 
 run_filtered() {
-	check build-gcc build gcc CC=gcc && check e2e-gcc run_e2e build/gcc/websocksy -k "$filter"
+	check build-gcc build gcc CC=gcc || return
+	check e2e-gcc run_e2e build/gcc/websocksy parallel -k "$filter"
+	check measures-gcc run_e2e build/gcc/websocksy measures -k "$filter"
 }
 
 run_fast() {
@@ -314,51 +391,70 @@ run_fast() {
 	check documentation compile_documentation
 	check manual run_mandoc
 	check bench run_bench_tests
-	check e2e-gcc run_e2e build/gcc/websocksy
+	check e2e-gcc run_e2e build/gcc/websocksy parallel
+	check measures-gcc run_e2e build/gcc/websocksy measures
 	check quickstart run_quickstart
 }
 
-run_all() {
-	local built_gcc='' built_asan=''
-	check build-gcc build_with_units gcc CC=gcc && built_gcc=1
+# What needs no daemon that runs.
+run_static() {
 	check build-clang build_with_units clang CC=clang
-	check build-asan build_with_units asan CC=gcc SANITIZE=address,undefined && built_asan=1
-	check clang-tidy run_clang_tidy
 	check cppcheck run_cppcheck
 	check examples compile_examples
 	check documentation compile_documentation
 	check manual run_mandoc
+	check clang-tidy run_clang_tidy
 	check bench run_bench_tests
+}
+
+run_gcc() {
+	check layers /usr/bin/python3 tests/layers.py build/gcc/obj
+	check unit-gcc run_units build/gcc/unit
+	check e2e-gcc run_e2e build/gcc/websocksy parallel
+	check e2e-tls run_e2e_tls build/gcc/websocksy
+}
+
+run_asan() {
+	check unit-asan run_units build/asan/unit
+	check e2e-asan run_e2e_sanitized build/asan/websocksy parallel
+	check e2e-tls-asan run_e2e_tls_sanitized build/asan/websocksy
+}
+
+run_all() {
+	local built_gcc='' built_asan='' chains=()
+	check build-gcc build_with_units gcc CC=gcc && built_gcc=1
+	check build-asan build_with_units asan CC=gcc SANITIZE=address,undefined && built_asan=1
+	run_static &
+	chains+=($!)
 	if [[ $built_gcc ]]; then
-		check layers /usr/bin/python3 tests/layers.py build/gcc/obj
-		check unit-gcc run_units build/gcc/unit &
+		run_gcc &
+		chains+=($!)
 	fi
 	if [[ $built_asan ]]; then
-		check unit-asan run_units build/asan/unit &
+		run_asan &
+		chains+=($!)
 	fi
-	wait
+	wait "${chains[@]}"
 	if [[ $built_gcc ]]; then
-		check e2e-gcc run_e2e build/gcc/websocksy &
+		check measures-gcc run_e2e build/gcc/websocksy measures
 	fi
 	if [[ $built_asan ]]; then
-		check e2e-asan run_e2e_sanitized build/asan/websocksy &
+		check measures-asan run_e2e_sanitized build/asan/websocksy measures
 	fi
-	wait
-	if [[ $built_gcc ]]; then
-		check e2e-tls run_e2e_tls build/gcc/websocksy &
-	fi
-	if [[ $built_asan ]]; then
-		check e2e-tls-asan run_e2e_tls_sanitized build/asan/websocksy &
-	fi
-	wait
 	check quickstart run_quickstart
 }
 
-trap 'kill_children $$; exit 130' INT TERM
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/wsy.XXXXXX") || exit 1
+export TMPDIR
+# Some tests run programs as another user, who has to get there.
+chmod 711 "$TMPDIR"
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+exec 3>&1
 rm -rf "$logs"
 mkdir -p "$logs"
+watch_checks &
 check packages install_packages || finish
-check node-client install_node_client
 if [[ $filter ]]; then
 	run_filtered
 elif [[ $fast ]]; then

@@ -1,11 +1,48 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Fixtures of the end-to-end tests; see harness.py for what they hand out."""
 import contextlib
+import os
 
 import pytest
 
 import tls_files
 from harness import Daemon
+
+
+MARKERS = (
+    "measures: needs the machine for itself, because it compares processor time or counts events",
+    "latency: takes a time that bench/latency.py has a limit for",
+    "xdist_group(name): tests that one process has to run",
+)
+
+
+class Progress:
+    """Writes to the file $TEST_PROGRESS how many tests have ended, for the reports of run.sh."""
+
+    def __init__(self, path):
+        self.path = path
+        self.done = 0
+        self.total = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids):
+        self.total = len(ids)
+
+    def pytest_collection_finish(self, session):
+        self.total = len(session.items) or self.total
+
+    def pytest_runtest_logfinish(self):
+        self.done += 1
+        with open(self.path, "w", encoding="ascii") as file:
+            file.write(f"{self.done} of {self.total} tests")
+
+
+def pytest_configure(config):
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    path = os.environ.get("TEST_PROGRESS")
+    if path and not hasattr(config, "workerinput"):  # a process of xdist that runs tests for another
+        config.pluginmanager.register(Progress(path))
 
 
 @pytest.fixture

@@ -33,15 +33,17 @@ class Answer:
     truncated   over UDP the answer is cut off to nothing and says so; over TCP it is whole
     alias       the records belong to this name, to which a CNAME record leads
     silent      no answer at all
+    after       a threading.Event: the answer goes out when release() has set it
     """
 
-    def __init__(self, addresses=(), rcode=0, delay=0, truncated=False, alias=None, silent=False):
+    def __init__(self, addresses=(), rcode=0, delay=0, truncated=False, alias=None, silent=False, after=None):
         self.addresses = list(addresses)
         self.rcode = rcode
         self.delay = delay
         self.truncated = truncated
         self.alias = alias
         self.silent = silent
+        self.after = after
 
 
 SILENCE = Answer(silent=True)
@@ -88,6 +90,7 @@ class NameServer:
         self.streams = {}  # socket: bytes received
         self.due = []  # heap of (time, number, function)
         self.numbers = itertools.count()
+        self.held = []  # (event, function)
         self.udp, self.tcp = self.bind()
         self.port = self.udp.getsockname()[1]
         self.address = f"{host}:{self.port}"
@@ -133,15 +136,20 @@ class NameServer:
             timeout = max(0, self.due[0][0] - time.monotonic()) if self.due else None
             readable, _, _ = select.select(
                 [self.wake_read, self.udp, self.tcp, *self.streams], [], [], timeout)
-            if self.wake_read in readable:
-                return
             for sock in readable:
-                self.receive(sock)
+                if sock != self.wake_read:
+                    self.receive(sock)
+            if self.wake_read in readable and os.read(self.wake_read, 1) == b"x":
+                return
             while self.due and self.due[0][0] <= time.monotonic():
                 try:
                     heapq.heappop(self.due)[2]()
                 except OSError:
                     pass  # whoever asked is gone
+            for event, function in list(self.held):
+                if event.is_set():
+                    self.held.remove((event, function))
+                    function()
 
     def receive(self, sock):
         try:
@@ -181,5 +189,18 @@ class NameServer:
             return
         cut = answer.truncated and transport == "udp"
         data = build_answer(query, question, kind, answer, cut)
+        if answer.after and not answer.after.is_set():
+            self.held.append((answer.after, lambda: send(data)))
+            return
         heapq.heappush(self.due, (
             time.monotonic() + answer.delay, next(self.numbers), lambda: send(data)))
+
+    def release(self, event):
+        """Sets the event and gives the answers that have waited for it."""
+        waiting = sum(held is event for held, _ in self.held)
+        event.set()
+        os.write(self.wake_write, b"r")
+        deadline = time.monotonic() + 120
+        while waiting and any(held is event for held, _ in list(self.held)):
+            assert time.monotonic() < deadline, "the name server does not run"
+            time.sleep(0.001)

@@ -26,11 +26,20 @@ A test gets them through the fixture `run` (conftest.py), which closes what it s
         assert client.recv_message() == (TEXT, b"hello")
         client.close_handshake(1000)
 
-Rules that keep the suite quiet: no sleep stands for "now it must have happened"; wait for something
-that can be seen (a log line, a byte, an end of file) with `eventually`, `wait_log`, or a receive. Every
-wait has a limit and every limit is multiplied by SCALE, which is 4 for sanitized builds (SANITIZED=1).
+Rules that keep the suite reliable on a slow and on a loaded machine:
+
+- No sleep stands for "now it must have happened"; wait for something that can be seen (a log line, a byte, an
+  end of file) with `eventually`, `wait_log`, or a receive.
+- Every wait has a limit, TIMEOUT, which only a failing test reaches. It is the time without any progress.
+- No assertion is an upper bound on elapsed time. A test may take a time with `observed`; the limits are in
+  bench/latency.py, which `make bench-check` runs on a quiet machine. Lower bounds are fine.
+- A deadline of the daemon that has to expire is short. One that must not expire while the test does something
+  is LONG_MS or more; where a transfer has to outlive it, the transfer is slow by intention.
+- Tests run side by side, except those marked `measures`. What they share (a port that is not chosen by the
+  kernel, an abstract name) is reserved or has a name of its own.
+
 With WEBSOCKSY_TLS=1 all of it happens over TLS: daemons get a certificate, and the clients that they make
-(connect(), open(), http()) encrypt. Ports are chosen by the kernel. Leaving a Daemon's block stops it by SIGTERM and fails the test if the
+(connect(), open(), http()) encrypt. Leaving a Daemon's block stops it by SIGTERM and fails the test if the
 exit status is not 0 or the log holds a sanitizer report or a failed assertion.
 """
 import base64
@@ -59,11 +68,14 @@ import tls_files
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.path.abspath(os.environ.get("WEBSOCKSY") or ROOT / "websocksy")
 SANITIZED = os.environ.get("SANITIZED", "0") not in ("", "0")
-SCALE = 4 if SANITIZED else 1
 # Every daemon gets a certificate and every client that a daemon makes speaks TLS.
 TLS = os.environ.get("WEBSOCKSY_TLS", "0") not in ("", "0")
-# The limit of every single wait, in seconds. Lower it to see failures sooner while writing tests.
-TIMEOUT = float(os.environ.get("TEST_TIMEOUT", 10)) * SCALE
+# The limit of every single wait, in seconds without progress. Lower it to see failures sooner while writing tests.
+TIMEOUT = float(os.environ.get("TEST_TIMEOUT", 120))
+# A deadline of the daemon that must not expire, for its options: far longer than a loaded machine keeps a process
+# from running, short enough for a slow transfer to outlive it.
+LONG_MS = 5000
+LONG = LONG_MS / 1000
 
 CONTINUATION, TEXT, BINARY_OP, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 BIN = BINARY_OP
@@ -74,11 +86,6 @@ KEY = base64.b64encode(b"the sample nonce").decode()
 REPORT = re.compile(
     r"(ERROR: (Address|Leak|Thread|Memory)Sanitizer|runtime error:|Assertion .* failed|SUMMARY: )"
 )
-
-
-def scaled(seconds):
-    """`seconds`, or more of them for a build that is slow."""
-    return seconds * SCALE
 
 
 def eventually(predicate, what="condition", timeout=None, every=0.005):
@@ -93,21 +100,56 @@ def eventually(predicate, what="condition", timeout=None, every=0.005):
         time.sleep(every)
 
 
+observations = []  # (name, seconds)
+
+
+@contextlib.contextmanager
+def observed(name):
+    """Takes the time of a block. It is judged by bench/latency.py alone: no test fails because it took long."""
+    begun = time.perf_counter()
+    yield
+    observations.append((name, time.perf_counter() - begun))
+
+
+def kernel_holds():
+    """The most bytes that the sockets on the way from a sender through the daemon to a receiver may hold over
+    TCP: a receive buffer and two send buffers as large as the kernel lets them grow. A receiver that reads
+    nothing and is to hold up its sender limits its own buffer (rcvbuf)."""
+    largest = [int(Path(f"/proc/sys/net/ipv4/{name}").read_text().split()[2])
+               for name in ("tcp_rmem", "tcp_wmem", "tcp_wmem")]
+    return sum(largest)
+
+
+def send_all(sock, data):
+    """sendall() whose time limit is one without progress, as that of recv() is."""
+    view = memoryview(data)
+    for at in range(0, len(view), 1 << 18):
+        sock.sendall(view[at:at + (1 << 18)])
+
+
 # --- the daemon ---------------------------------------------------------------------------------
+
+
+reserved_ports = []  # sockets with abstract names, held until this process ends
 
 
 def free_port():
     """A TCP port that nobody has, from below those that the kernel gives to outgoing connections: such a
-    connection of another test could have taken it by the time that it is used."""
+    connection of another test could have taken it by the time that it is used. Tests of other processes do
+    not get it either, because an abstract name in the same network namespace reserves it."""
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.randrange(max(low - 12000, 1024), low)
+        reservation = socket.socket(socket.AF_UNIX)
         try:
+            reservation.bind(f"\0websocksy-test-port-{port}")
             for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET, "127.0.0.1")):
                 with socket.socket(family) as sock:
                     sock.bind((host, port))
         except OSError:
+            reservation.close()
             continue
+        reserved_ports.append(reservation)
         return port
 
 
@@ -140,9 +182,8 @@ def run_once(*args, timeout=None, **kwargs):
 @contextlib.contextmanager
 def standing_still(daemon):
     """What happens meanwhile is all there when the daemon looks again."""
-    state = Path(f"/proc/{daemon.process.pid}/stat")
     daemon.signal(signal.SIGSTOP)
-    eventually(lambda: state.read_text().rsplit(")", 1)[1].split()[0] in "tT", "the daemon to stop")
+    eventually(lambda: daemon.state() in "tT", "the daemon to stop")
     try:
         yield
     finally:
@@ -170,20 +211,22 @@ class Nobody:
 class Daemon:
     """One running daemon.
 
-    args        further arguments, after `-p 0 -l 127.0.0.1`
+    args        further arguments, after DEFAULTS
     peer        shorthand for `-c host=PEER`
-    defaults    False: leave out `-p 0 -l 127.0.0.1` (the test gives its own)
+    defaults    False: leave out DEFAULTS (the test gives its own)
     env         variables to set
     listening   False: do not wait for a listener (the test does it itself)
     tls         True: with a certificate, and its clients speak TLS; default: what the environment says
     Everything else (cwd, pass_fds, preexec_fn, ...) goes to subprocess.Popen.
     """
 
+    # The deadlines are for those that are slow on purpose, not for a test on a slow machine.
+    DEFAULTS = ("-p", "0", "-l", "127.0.0.1", "--handshake-timeout=1h", "--connect-timeout=1h")
     running = []  # for the report of a failed test
 
     def __init__(self, *args, peer=None, defaults=True, env=None, listening=True, tls=TLS,
                  **popen):
-        self.args = ["-p", "0", "-l", "127.0.0.1"] if defaults else []
+        self.args = list(self.DEFAULTS) if defaults else []
         self.tls = None
         if tls:
             ca, pair = tls_files.shared()
@@ -247,8 +290,7 @@ class Daemon:
     def wait(self, timeout=None):
         """Waits for the end of the process, checks the log, and returns the exit status."""
         try:
-            # The grace period (10 s) and the time of a leak check fit in.
-            self.process.wait(15 * SCALE if timeout is None else timeout)
+            self.process.wait(TIMEOUT if timeout is None else timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the daemon does not end:\n{self.tail()}") from None
         self.check_log()
@@ -384,10 +426,18 @@ class Daemon:
         """How many descriptors are open."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
-    def cpu_ticks(self):
-        """Clock ticks (usually 10 ms) of processor time used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return int(fields[11]) + int(fields[12])
+    def cpu_ns(self):
+        """Nanoseconds of processor time that the process has used so far, its threads included."""
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        return sum(int((tasks / task / "schedstat").read_text().split()[0]) for task in os.listdir(tasks))
+
+    def state(self):
+        """The letter of /proc/PID/stat: R for one that runs or could, S for one that waits for an event."""
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+    def voluntary_switches(self):
+        """How often the process has waited so far."""
+        return self.status("voluntary_ctxt_switches")
 
     def children(self):
         return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
@@ -449,7 +499,7 @@ class PeerConnection:
             self.close()
 
     def send(self, data):
-        self.sock.sendall(data)
+        send_all(self.sock, data)
 
     def finish(self):
         """Half-closes: the daemon sees an end of stream, and we can still read."""
@@ -830,15 +880,20 @@ class StuckPort:
         self.fillers = []
 
     def __enter__(self):
-        while True:
-            filler = socket.socket(self.sock.family)
-            filler.settimeout(0.3)
-            self.fillers.append(filler)
-            try:
-                filler.connect((self.host, self.port))
-            except TimeoutError:
-                return self
+        while not self.is_full():
             assert len(self.fillers) < 16, "the queue does not fill"
+            filler = socket.socket(self.sock.family)
+            filler.settimeout(TIMEOUT)
+            self.fillers.append(filler)
+            filler.connect((self.host, self.port))
+        return self
+
+    def is_full(self):
+        """For a listening socket the kernel puts the length of its queue, and the limit, into two fields of
+        struct tcp_info (tcpi_unacked and tcpi_sacked). It drops a SYN when the length is above the limit."""
+        information = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        length, limit = struct.unpack_from("=II", information, 24)
+        return length > limit
 
     @property
     def url(self):
@@ -1174,6 +1229,7 @@ class RawClient:
         self.response = None
         self.daemon = None
         self.in_message = None  # opcode of a fragmented message that the server has begun
+        self.skips_pings = False  # for a close frame, where the daemon pings after a short silence
         self.sock = sock or self.connect(address, rcvbuf)
         if self.sock.family != socket.AF_UNIX:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -1214,19 +1270,19 @@ class RawClient:
 
     def send_raw(self, data):
         self.sock.settimeout(self.timeout)
-        self.sock.sendall(data)
+        send_all(self.sock, data)
 
     def send_in_background(self, *pieces):
         """Sends from a thread, for more than the sockets on the way can hold. The caller reads meanwhile."""
         # A socket object of its own: the timeout of receiving must not be that of sending.
         sock = self.sock.dup()
-        sock.settimeout(6 * self.timeout)
+        sock.settimeout(self.timeout)
 
         def send():
             with sock:
                 try:
                     for piece in pieces:
-                        sock.sendall(piece)
+                        send_all(sock, piece)
                 except OSError:
                     pass  # the receiving side of the test sees what is missing
 
@@ -1255,12 +1311,9 @@ class RawClient:
 
     # receiving
 
-    def fill(self, deadline):
-        """Receives more bytes into the buffer."""
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise AssertionError(f"nothing more from the server; so far {bytes(self.buffer[:200])!r}")
-        self.sock.settimeout(left)
+    def fill(self, timeout=None):
+        """Receives more bytes into the buffer; `timeout` is the limit of the wait for the first of them."""
+        self.sock.settimeout(self.timeout if timeout is None else timeout)
         try:
             data = self.sock.recv(1 << 20)
         except TimeoutError:
@@ -1274,28 +1327,24 @@ class RawClient:
             raise ConnectionEnded(f"end of stream after {bytes(self.buffer[:200])!r}")
         self.buffer += data
 
-    def take(self, size, deadline):
+    def take(self, size, timeout=None):
         while len(self.buffer) < size:
-            self.fill(deadline)
+            self.fill(timeout)
         data = bytes(self.buffer[:size])
         del self.buffer[:size]
         return data
 
-    def deadline(self, timeout=None):
-        return time.monotonic() + (self.timeout if timeout is None else timeout)
-
     def recv_http(self, timeout=None, head_only=False):
         """An HTTP answer; a body has to have the length that Content-Length says."""
-        deadline = self.deadline(timeout)
         while b"\r\n\r\n" not in self.buffer:
-            self.fill(deadline)
+            self.fill(timeout)
         end = self.buffer.index(b"\r\n\r\n")
-        head = self.take(end + 4, deadline)[:-4]
+        head = self.take(end + 4, timeout)[:-4]
         response = HttpResponse(head)
         if response.status != 101 and not head_only:
             length = response.header("Content-Length")
             assert length is not None, "no Content-Length"
-            response.body = self.take(int(length), deadline)
+            response.body = self.take(int(length), timeout)
         return response
 
     def upgrade(self, path="/", timeout=None, **request):
@@ -1317,21 +1366,20 @@ class RawClient:
 
     def recv_frame(self, timeout=None):
         """The next frame, checked against RFC 6455 section 5."""
-        deadline = self.deadline(timeout)
-        first, second = self.take(2, deadline)
+        first, second = self.take(2, timeout)
         fin, opcode, size = bool(first & 0x80), first & 0x0f, second & 0x7f
         assert not first & 0x70, "reserved bits are set"
         assert opcode in (0, 1, 2, 8, 9, 10), f"opcode {opcode}"
         assert not second & 0x80, "the server masks"
         if size == 126:
-            size = struct.unpack("!H", self.take(2, deadline))[0]
+            size = struct.unpack("!H", self.take(2, timeout))[0]
             assert size > 125, "16-bit length is not minimal"
         elif size == 127:
-            size = struct.unpack("!Q", self.take(8, deadline))[0]
+            size = struct.unpack("!Q", self.take(8, timeout))[0]
             assert 65535 < size < 1 << 63, "64-bit length is not minimal or too large"
         if opcode >= 8:
             assert fin and size <= 125, "control frame is fragmented or too long"
-        payload = self.take(size, deadline)
+        payload = self.take(size, timeout)
         self.check_order(fin, opcode)
         if opcode == CLOSE:
             self.check_close(payload)
@@ -1390,6 +1438,8 @@ class RawClient:
     def expect_close(self, code=..., reason=None, timeout=None):
         """The next frame is a close frame; `code` None: without a payload; left out: any code."""
         got = self.recv_frame(timeout)
+        while self.skips_pings and got.opcode == PING:
+            got = self.recv_frame(timeout)
         assert got.opcode == CLOSE, f"{got.opcode} {got.payload[:80]!r} instead of a close frame"
         has = struct.unpack("!H", got.payload[:2])[0] if got.payload else None
         text = got.payload[2:].decode()
@@ -1399,10 +1449,9 @@ class RawClient:
 
     def expect_eof(self, timeout=None, reset_ok=False):
         """The server ends the stream, without another byte and without a reset."""
-        deadline = self.deadline(timeout)
         try:
             if not self.buffer:
-                self.fill(deadline)
+                self.fill(timeout)
         except ConnectionEnded as error:
             assert reset_ok or not error.reset, "the server reset the connection"
             return

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from harness import (
-    BIN, TEXT, Daemon, TcpPeer, UnixPeer, build_request, echo, eventually, run_once, scaled,
+    BIN, TEXT, Daemon, TcpPeer, UnixPeer, build_request, echo, eventually, observed, run_once,
 )
 from plugin_builder import CLASSIC_BACKEND, build_plugin
 
@@ -489,14 +489,18 @@ def test_refusal_that_is_taken_back(run, backends):
     assert chosen(backend_daemon(run, backends, "regret")) is None
 
 
+@pytest.mark.latency
 def test_slow_query_is_logged(run, backends):
     daemon = backend_daemon(run, backends, "slow")
-    daemon.open()
-    took = int(daemon.wait_log(r"warning: backend slow: query took (\d+) ms").group(1))
-    assert 25 <= took < scaled(1000)
+    with observed("slow query of a backend"):
+        daemon.open()
+        took = int(daemon.wait_log(r"warning: backend slow: query took (\d+) ms").group(1))
+    assert 25 <= took
     quick = backend_daemon(run, backends, "plain")
-    quick.open()
-    assert "query took" not in quick.log()
+    for _ in range(5):
+        quick.open()
+    # On a loaded machine a query may take long that does nothing, but not each of them.
+    assert quick.log().count("query took") < 5
 
 
 def test_framing_function_of_the_backend_itself(run, backends):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Closing: codes (RFC 6455, 7.4), the handshake (5.5.1, 7.1), and every way in which an end comes."""
+import contextlib
 import random
+import select
 import signal
 import threading
 import time
@@ -8,7 +10,7 @@ import time
 import pytest
 
 from harness import (
-    BIN, CLOSE, CONTINUATION, PING, TEXT, Daemon, TcpPeer, close_payload, eventually, frame, scaled,
+    BIN, CLOSE, CONTINUATION, LONG, LONG_MS, PING, TEXT, TIMEOUT, Daemon, TcpPeer, close_payload, eventually, frame, observed,
     source,
 )
 
@@ -131,7 +133,7 @@ def peer(run):
 
 @pytest.fixture
 def daemon(run, peer):
-    return run(Daemon("--close-timeout=500ms", peer=peer.url))
+    return run(Daemon(f"--close-timeout={LONG_MS}ms", peer=peer.url))
 
 
 def noise(size):
@@ -203,11 +205,11 @@ def test_client_may_go_on_sending_after_the_end_of_the_peer(daemon, peer):
 
 def test_client_that_does_not_answer_a_close_is_dropped(daemon, peer):
     client = daemon.open()
+    begun = time.monotonic()
     peer.accept().finish()
     client.expect_close(1000)
-    begun = time.monotonic()
     client.expect_eof(reset_ok=True)
-    assert time.monotonic() - begun > 0.3, "close-timeout was not waited for"
+    assert time.monotonic() - begun > LONG - 0.1, "close-timeout was not waited for"
 
 
 def test_client_that_goes_on_forever_after_a_close_is_dropped(daemon, peer):
@@ -216,20 +218,14 @@ def test_client_that_goes_on_forever_after_a_close_is_dropped(daemon, peer):
     connection = peer.accept()
     connection.finish()
     client.expect_close(1000)
-    deadline = time.monotonic() + scaled(10)
-    try:
-        while time.monotonic() < deadline:
+    deadline = time.monotonic() + TIMEOUT
+    with contextlib.suppress(OSError):
+        while True:
             client.send_text("still")
-            client.sock.settimeout(0.05)
-            try:
-                if not client.sock.recv(10):
-                    break
-            except TimeoutError:
-                pass
-        else:
-            raise AssertionError("the client was not dropped")
-    except OSError:
-        pass
+            if select.select([client.sock], [], [], 0.05)[0] and not client.sock.recv(10):
+                break
+            if time.monotonic() > deadline:
+                pytest.fail("the client was not dropped")
     assert set(connection.recv_all().decode().split("still")) == {""}
 
 
@@ -352,35 +348,35 @@ def test_signal_within_a_message_of_the_peer(run):
     assert daemon.wait() == 0
 
 
+@pytest.mark.latency
 def test_signal_is_not_waited_for_without_clients(run):
-    daemon = run(Daemon("--grace=60", peer="echo://"))
-    begun = time.monotonic()
-    daemon.stop()
-    assert time.monotonic() - begun < scaled(5)
+    daemon = run(Daemon("--grace=1h", peer="echo://"))
+    with observed("stop without clients"):
+        daemon.stop()
 
 
 def test_grace_is_the_longest_wait(run):
-    daemon = run(Daemon("--grace=300ms", "--close-timeout=60", peer="echo://"))
+    daemon = run(Daemon("--grace=300ms", "--close-timeout=1h", peer="echo://"))
     client = daemon.open()
     begun = time.monotonic()
-    daemon.stop(close_clients=False, timeout=scaled(10))
+    daemon.stop(close_clients=False)
     assert time.monotonic() - begun > 0.2
     client.expect_close(1001)
     client.expect_eof(reset_ok=True)
 
 
+@pytest.mark.latency
 def test_second_signal_drops_at_once(run):
-    daemon = run(Daemon("--grace=60", "--close-timeout=60", peer="echo://"))
+    daemon = run(Daemon("--grace=1h", "--close-timeout=1h", peer="echo://"))
     client = daemon.open()
     daemon.signal(signal.SIGTERM)
     client.expect_close(1001)
-    begun = time.monotonic()
-    daemon.stop(close_clients=False)
-    assert time.monotonic() - begun < scaled(5)
+    with observed("end after a second signal"):
+        daemon.stop(close_clients=False)
 
 
 def test_signal_stops_listening(run):
-    daemon = run(Daemon("--grace=60", "--close-timeout=60", peer="echo://"))
+    daemon = run(Daemon("--grace=1h", "--close-timeout=1h", peer="echo://"))
     client = daemon.open()
     daemon.signal(signal.SIGTERM)
     client.expect_close(1001)
@@ -394,7 +390,7 @@ def test_signal_stops_listening(run):
 
 def test_signal_during_a_handshake(run):
     """A client whose request is not complete gets an answer; one that has not asked is dropped."""
-    daemon = run(Daemon("--grace=60", "--handshake-timeout=60", peer="echo://"))
+    daemon = run(Daemon("--grace=1h", "--handshake-timeout=1h", peer="echo://"))
     half, silent = daemon.connect(), daemon.connect()
     half.send_raw(b"GET / HTTP/1.1\r\n")
     daemon.settle()
@@ -405,7 +401,7 @@ def test_signal_during_a_handshake(run):
     half.close()
     silent.expect_eof()
     silent.close()
-    assert daemon.wait(scaled(5)) == 0
+    assert daemon.wait() == 0
 
 
 def test_fragmented_text_across_the_signal(run):

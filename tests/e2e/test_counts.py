@@ -35,13 +35,15 @@ import pytest
 
 import tls_files
 from harness import (
-    BIN, BINARY, PING, PONG, ROOT, SANITIZED, Daemon, Frame, TcpPeer, eventually, frame,
+    BIN, BINARY, PING, PONG, ROOT, SANITIZED, TIMEOUT, Daemon, Frame, TcpPeer, eventually, frame,
     standing_still)
 
 sys.path.insert(0, str(ROOT / "bench"))
 from counts import Callgrind  # noqa: E402
 
-pytestmark = pytest.mark.skipif(SANITIZED, reason="a sanitizer's own calls and instructions count too")
+pytestmark = [
+    pytest.mark.measures,
+    pytest.mark.skipif(SANITIZED, reason="a sanitizer's own calls and instructions count too")]
 
 BUDGET = Path(__file__).with_name("counts-budget.json")
 SLACK = 1.03
@@ -171,7 +173,7 @@ def can_trace():
     if not shutil.which("strace"):
         return False
     return subprocess.run(("strace", "-D", "-o", "/dev/null", "true"), capture_output=True,
-                          timeout=10, check=False).returncode == 0
+                          timeout=TIMEOUT, check=False).returncode == 0
 
 
 def count_calls(lines):

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from harness import (
-    BIN, CLOSE, PING, PONG, Daemon, FifoWriter, Frame, RawClient, TcpPeer, UnixPeer, build_request,
-    frame, scaled, source, standing_still,
+    BIN, CLOSE, LONG, LONG_MS, PING, PONG, Daemon, FifoWriter, Frame, RawClient, TcpPeer, UnixPeer,
+    build_request, eventually, frame, kernel_holds, observed, source, standing_still,
 )
 from test_flow import MIB, Bridge, Flood, check_bystander, in_circles_and_swallowed, numbers, same
 
@@ -25,9 +25,11 @@ class SlowClient(RawClient):
     """Reads a little (its receive buffer is small), rests, and so on. The kernel holds megabytes for such a
     client and reports room late: whole seconds pass in which nothing that the daemon has queued moves."""
 
-    def fill(self, deadline):
-        time.sleep(0.03)
-        super().fill(deadline)
+    PAUSE = 0.1
+
+    def fill(self, timeout=None):
+        time.sleep(self.PAUSE)
+        super().fill(timeout)
 
 
 def slow_session(run, data, *arguments):
@@ -55,38 +57,39 @@ def slow_session(run, data, *arguments):
 
 
 def test_slow_client_gets_megabytes(run):
-    """All at once, since most of the time is spent asleep. Each timeout is far shorter than the
-    transfer."""
+    """All at once, since most of the time is spent asleep. Each timeout is shorter than the transfer."""
     data = numbers(5 * MIB)
     sessions = [slow_session(run, data, *arguments) for arguments in (
-        ("--close-timeout=1",), ("--stall-timeout=1",), ("--ping=300ms", "--pong-timeout=700ms"))]
+        (f"--close-timeout={LONG_MS}ms",), (f"--stall-timeout={LONG_MS}ms",),
+        ("--ping=300ms", f"--pong-timeout={LONG_MS}ms"))]
     with ThreadPoolExecutor(len(sessions)) as pool:
         for result in [pool.submit(session) for session in sessions]:
             took, line = result.result()
-            assert took > 3, f"the client was not slow: {took} s"
+            assert took > 2 * LONG, f"the client was not slow: {took} s"
             assert "the peer has closed (1000)" in line
 
 
 def test_slow_client_that_closes_gets_what_was_sent_before_the_echo(run):
-    """Much longer than close-timeout, without a gap and without a reset."""
+    """Longer than close-timeout, without a gap and without a reset."""
     peer = run(TcpPeer())
-    daemon = run(Daemon("--close-timeout=1", peer=peer.url))
+    daemon = run(Daemon(f"--close-timeout={LONG_MS}ms", peer=peer.url))
     client = run(SlowClient(daemon.address, rcvbuf=32768))
     client.upgrade()
-    data, got = numbers(16 * MIB), bytearray()
+    data, got = numbers(4 * MIB + kernel_holds() // MIB * MIB), bytearray()
     flood = Flood(peer.accept().sock, data)
     flood.wait_stuck()
     client.send_close(1000)
     begun = time.monotonic()
     while (received := client.recv_frame()).opcode != CLOSE:
         got += received.payload
-    assert time.monotonic() - begun > 2, "the client was not slow"
+    assert time.monotonic() - begun > LONG, "the client was not slow"
     assert received.payload == b"\x03\xe8"
     same(bytes(got), data[:len(got)])
     client.expect_eof()
     flood.stop()
 
 
+@pytest.mark.latency
 @pytest.mark.parametrize("option, line", (
     ("stall-timeout", "the client takes no data"), ("close-timeout", "the client did not answer the close"),
     ("pong-timeout", "no answer to a ping")))
@@ -94,16 +97,17 @@ def test_client_that_reads_nothing_is_cut_in_time(run, option, line):
     """The other side of it: bytes that only the kernel has taken are no sign of life."""
     peer = run(TcpPeer())
     daemon = run(Daemon("--ping=100ms", "--pong-timeout=0", f"--{option}=400ms", peer=peer.url))
+    begun = time.monotonic()
     daemon.open(rcvbuf=4096)
     connection = peer.accept()
-    begun = time.monotonic()
     if option == "close-timeout":
         connection.send(bytes(MIB))
         connection.finish()
     else:
-        flood = Flood(connection.sock, bytes(16 * MIB))
-    daemon.wait_log(line)
-    assert 0.35 < time.monotonic() - begun < scaled(3)
+        flood = Flood(connection.sock, bytes(4 * MIB + kernel_holds()))
+    with observed("end of a client that reads nothing"):
+        daemon.wait_log(line)
+    assert 0.35 < time.monotonic() - begun
     if option != "close-timeout":
         flood.stop()
     connection.close()
@@ -113,6 +117,7 @@ def test_client_that_reads_nothing_is_cut_in_time(run, option, line):
 # --- fairness -----------------------------------------------------------------------------------
 
 
+@pytest.mark.latency
 def test_flood_of_empty_messages_does_not_delay_others(run):
     """Six bytes of a client make two of an answer and, each alone, a system call."""
     daemon = run(Daemon(peer="echo://"))
@@ -121,6 +126,7 @@ def test_flood_of_empty_messages_does_not_delay_others(run):
         check_bystander(bystander, 20)
 
 
+@pytest.mark.latency
 def test_large_file_does_not_delay_others(run, tmp_path):
     """A file without blocks is read as fast as memory, and a client that takes it as fast never lets the
     daemon wait."""
@@ -141,15 +147,13 @@ def test_large_file_does_not_delay_others(run, tmp_path):
 
     with ThreadPoolExecutor(2) as pool:
         downloads = [pool.submit(download) for _ in range(2)]
-        times = []
+        rounds = 0
         while not all(result.done() for result in downloads):
-            begun = time.perf_counter()
-            bystander.round_trip()
-            times.append(time.perf_counter() - begun)
-            time.sleep(0.005)
+            with observed("round trip beside downloads"):
+                bystander.round_trip()
+            rounds += 1
     assert [result.result() for result in downloads] == [size, size]
-    # A single long one may be the machine's.
-    assert sorted(times)[-2] < scaled(0.1), sorted(times)[-10:]
+    assert rounds > 10, "others were served between the downloads, not beside them"
 
 
 # --- pings --------------------------------------------------------------------------------------
@@ -185,17 +189,17 @@ def test_newest_of_very_many_pings_is_answered(run):
 
 
 def expect_bytes(client, data):
-    """Promptly: not only when something else wakes the daemon."""
+    """Without anything else that wakes the daemon: a ping would be seen, and none is due for an hour."""
     got = b""
     while len(got) < len(data):
-        got += client.recv_message(scaled(2))[1]
+        got += client.recv_message()[1]
     assert got == data
 
 
 def test_what_follows_urgent_data_of_the_peer(run):
     """A read stops in front of it and is short, though there is more (tcp(7))."""
     peer = run(TcpPeer())
-    daemon = run(Daemon(peer=peer.url))
+    daemon = run(Daemon("--ping=1h", peer=peer.url))
     client, connection = daemon.open(), peer.accept()
     with standing_still(daemon):
         connection.send(b"abc")
@@ -207,7 +211,7 @@ def test_what_follows_urgent_data_of_the_peer(run):
 
 
 def test_what_follows_urgent_data_of_a_client(run):
-    daemon = run(Daemon(peer="echo://"))
+    daemon = run(Daemon("--ping=1h", peer="echo://"))
     client = daemon.open()
     message = frame(BIN, b"abcdef")
     with standing_still(daemon):
@@ -220,7 +224,7 @@ def test_what_follows_urgent_data_of_a_client(run):
 def test_what_follows_descriptors_of_a_unix_peer(run, tmp_path):
     """A read stops behind the bytes that a message with descriptors belongs to (unix(7))."""
     peer = run(UnixPeer(tmp_path / "peer"))
-    daemon = run(Daemon(peer=peer.url))
+    daemon = run(Daemon("--ping=1h", peer=peer.url))
     client, connection = daemon.open(), peer.accept()
     before = daemon.fds()
     with standing_still(daemon), open(os.devnull) as file:
@@ -232,7 +236,7 @@ def test_what_follows_descriptors_of_a_unix_peer(run, tmp_path):
 
 def test_what_follows_descriptors_of_a_unix_client(run, tmp_path):
     path = f"{tmp_path}/front"
-    daemon = run(Daemon("-l", f"unix:{path}", defaults=False, peer="echo://"))
+    daemon = run(Daemon("--ping=1h", "-l", f"unix:{path}", defaults=False, peer="echo://"))
     client = daemon.open(address=path)
     before, message = daemon.fds(), frame(BIN, b"abcdef")
     with standing_still(daemon), open(os.devnull) as file:
@@ -245,7 +249,7 @@ def test_what_follows_descriptors_of_a_unix_client(run, tmp_path):
 def test_packets_in_a_fifo(run, tmp_path):
     """A writer with O_DIRECT makes packets of its writes, and a read takes one of them (pipe(2))."""
     fifo = run(FifoWriter(tmp_path / "fifo"))
-    daemon = run(Daemon(peer=fifo.url))
+    daemon = run(Daemon("--ping=1h", peer=fifo.url))
     client = daemon.open()
     fifo.open()
     fcntl.fcntl(fifo.fd, fcntl.F_SETFL, os.O_DIRECT)
@@ -259,7 +263,7 @@ def test_unix_peer_that_reads_no_more(run, tmp_path):
     """Only its reading side is shut: no end to be seen, but what is written is lost. The client is told, and
     gets what the peer had said before."""
     peer = run(UnixPeer(tmp_path / "peer"))
-    daemon = run(Daemon(peer=peer.url))
+    daemon = run(Daemon("--ping=1h", peer=peer.url))
     client, connection = daemon.open(), peer.accept()
     connection.sock.shutdown(socket.SHUT_RD)
     with standing_still(daemon):
@@ -278,7 +282,7 @@ def test_unix_peer_that_reads_no_more(run, tmp_path):
 def test_nothing_follows_the_close_frame_of_the_idle_timeout(run, tmp_path):
     """The client takes nothing, and so the peer is not read either: idle, with lines waiting in the daemon.
     They must not come behind the close frame (RFC 6455, 5.5.1)."""
-    bridge = Bridge(run, tmp_path, "unix", f"--idle-timeout={scaled(1)}", "--close-timeout=60",
+    bridge = Bridge(run, tmp_path, "unix", f"--idle-timeout={LONG_MS}ms", "--close-timeout=1h",
                     "-c", "framing=newline", "-c", "framing-config=lf")
     client, connection = bridge.pair()
     flood = Flood(connection.sock, b"\n" * bridge.size)
@@ -291,7 +295,8 @@ def test_nothing_follows_the_close_frame_of_the_idle_timeout(run, tmp_path):
         assert piece, "no close frame"
         wire += piece
     assert wire.endswith(ending), f"{wire[wire.index(ending) + len(ending):][:60]!r} behind the close frame"
-    assert not select.select([client.sock], [], [], scaled(0.3))[0], client.sock.recv(100)
+    eventually(lambda: bridge.daemon.state() == "S", "the daemon to be done")
+    assert not select.select([client.sock], [], [], 0.3)[0], client.sock.recv(100)
     wire.clear()
     client.send_close(1001)
     client.expect_eof()
@@ -301,8 +306,9 @@ def test_nothing_follows_the_close_frame_of_the_idle_timeout(run, tmp_path):
 def test_closing_has_a_deadline_of_its_own(run, tmp_path, option):
     """While we wait for the client's close frame only close-timeout counts, also when what the client still
     sends has to wait for a peer that does not read."""
-    bridge = Bridge(run, tmp_path, "unix", f"--{option}=500ms", "--close-timeout=60", rcvbuf=4096)
+    bridge = Bridge(run, tmp_path, "unix", f"--{option}=500ms", "--close-timeout=1h", rcvbuf=4096)
     client, connection = bridge.pair()
+    client.skips_pings = True
     connection.finish()
     client.expect_close(1000)
     data = numbers(bridge.size)
@@ -324,7 +330,7 @@ def test_closing_has_a_deadline_of_its_own(run, tmp_path, option):
 def test_peer_gets_what_a_client_said_that_never_answers_the_close(run):
     """The client is dropped; what the daemon had taken from it is still on its way to a slow peer."""
     peer = run(TcpPeer(rcvbuf=4096))
-    daemon = run(Daemon("--close-timeout=1", "--buffer-high=16M", peer=peer.url))
+    daemon = run(Daemon(f"--close-timeout={LONG_MS}ms", "--buffer-high=16M", peer=peer.url))
     client, connection = daemon.open(), peer.accept()
     connection.finish()
     client.expect_close(1000)

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Flow control: whoever does not read stops its source, costs bounded memory, and delays nobody else."""
+import array
 import contextlib
 import select
 import socket
-import statistics
-import struct
+import sys
 import threading
 import time
 
 import pytest
 
 from harness import (
-    BIN, CLOSE, PING, PONG, SANITIZED, SCALE, ConnectionEnded, Daemon, FifoReader, TcpPeer, UdpPeer,
-    UnixDgramPeer, UnixPeer, echo, eventually, frame, scaled,
+    BIN, CLOSE, LONG, LONG_MS, PING, PONG, SANITIZED, TIMEOUT, ConnectionEnded, Daemon, FifoReader, TcpPeer,
+    UdpPeer, UnixDgramPeer, UnixPeer, echo, eventually, frame, kernel_holds, observed,
 )
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -30,8 +30,10 @@ FLOODS = 4
 
 def numbers(size, start=0):
     """`size` bytes that tell their place: 64-bit numbers that count up."""
-    count = size // 8
-    return struct.pack(f"!{count}Q", *range(start, start + count))
+    values = array.array("Q", range(start, start + size // 8))
+    if sys.byteorder == "little":
+        values.byteswap()
+    return values.tobytes()
 
 
 def lines(count):
@@ -41,52 +43,73 @@ def lines(count):
 class Flood:
     """Sends from a thread whatever the other side takes.
 
-    `sent` counts bytes. `stuck` is true while the socket has taken nothing for a moment.
+    `sent` counts bytes. `stuck` is true while the socket has taken nothing for a moment, though no daemon of
+    the test has anything to do: it has not just been kept from running.
     """
 
-    PATIENCE = scaled(0.25)
+    PATIENCE = 0.25
 
     def __init__(self, sock, data):
         self.sock = sock.dup()
         self.data = memoryview(data)
+        self.end = len(data)
         self.sent = 0
         self.stuck = False
         self.done = False
         self.stopped = False
         self.error = None
+        self.lock = threading.Lock()  # for what is sent, and for the end of it
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self):
         # The description is shared with the test's socket, so it stays as it is (MSG_DONTWAIT instead).
-        while self.sent < len(self.data) and not self.stopped:
+        while self.sent < self.end and not self.stopped:
             _, writable, _ = select.select([], [self.sock], [], self.PATIENCE)
             if not writable:
-                self.stuck = True
+                self.stuck = daemons_wait()
                 continue
             try:
-                piece = self.data[self.sent:self.sent + 256 * KIB]
-                self.sent += self.sock.send(piece, socket.MSG_DONTWAIT)
+                with self.lock:
+                    piece = self.data[self.sent:min(self.sent + 256 * KIB, self.end)]
+                    self.sent += self.sock.send(piece, socket.MSG_DONTWAIT)
                 self.stuck = False
             except BlockingIOError:
                 pass
             except OSError as error:
                 self.error = error
                 break
-        self.done = self.sent == len(self.data)
+        self.done = self.sent == self.end
         self.sock.close()
 
     def wait_stuck(self):
         eventually(lambda: self.stuck or self.done or self.error, "a sender that is held up")
         assert self.stuck and not self.done, f"all {self.sent} bytes were taken ({self.error})"
 
+    def cut(self, unit=1):
+        """Makes what has been sent so far, to the end of a unit of so many bytes, all that there is. Returns
+        the number of units."""
+        with self.lock:
+            count = -(-self.sent // unit)
+            self.end = min(count * unit, len(self.data))
+        return count
+
     def wait_done(self):
-        eventually(lambda: self.done or self.error, "the end of a flood", scaled(30))
+        eventually(lambda: self.done or self.error, "the end of a flood")
         assert self.done, self.error
 
     def stop(self):
         self.stopped = True
         self.thread.join()
+
+
+def daemons_wait():
+    """Each daemon of the test waits for an event (or has been stopped, or has ended)."""
+    states = []
+    for daemon in list(Daemon.running):
+        with contextlib.suppress(OSError):
+            states.append(daemon.state())
+    return not set(states) & set("RD")
 
 
 @pytest.fixture
@@ -121,13 +144,9 @@ class Gauge:
 
 def check_bystander(client, rounds=40):
     """Somebody else's round trips while others flood."""
-    times = []
     for number in range(rounds):
-        begun = time.perf_counter()
-        client.round_trip(b"%d" % number)
-        times.append(time.perf_counter() - begun)
-    assert statistics.median(times) < scaled(0.05), sorted(times)
-    assert max(times) < scaled(0.5), sorted(times)
+        with observed("round trip beside a flood"):
+            client.round_trip(b"%d" % number)
 
 
 def collect(client, size, pause=0, step=MIB, pongs=None):
@@ -187,14 +206,12 @@ def same(got, wanted):
 class Bridge:
     """A daemon between clients and peers of one kind.
 
-    The kernel's own buffers of a TCP connection hold as much as 4 MiB on the way to a client, those of a
-    Unix socket 200 KiB. So floods over TCP have to be larger (`size`) to reach the daemon's marks.
+    The kernel's own buffers of a TCP connection may grow to tens of megabytes, those of a Unix socket hold
+    some 200 KiB. A flood of `size` bytes is more than both and what the daemon holds.
     """
 
-    SIZES = {"tcp": 16 * MIB, "unix": 2 * MIB}
-
     def __init__(self, run, tmp_path, kind, *args, peer=None, **buffers):
-        self.size = self.SIZES[kind]
+        self.size = 4 * MIB + kernel_holds() // MIB * MIB if kind == "tcp" else 2 * MIB
         self.peer = peer or run(
             TcpPeer(**buffers) if kind == "tcp" else UnixPeer(tmp_path / "peer", **buffers))
         front = str(tmp_path / "front")
@@ -234,6 +251,7 @@ class Echo:
 # --- a client that never reads ------------------------------------------------------------------
 
 
+@pytest.mark.latency
 @pytest.mark.parametrize("kind, framing", (("tcp", "auto"), ("unix", "auto"), ("unix", "newline")))
 def test_client_that_never_reads(run, flood, tmp_path, kind, framing):
     """The peer is held up, memory is bounded, others are served; then nothing is lost or reordered."""
@@ -248,8 +266,10 @@ def test_client_that_never_reads(run, flood, tmp_path, kind, framing):
         one.wait_stuck()
     check_bystander(bystander)
     gauge.check(FLOODS * BOUND)
-    for (client, connection), one in zip(pairs, floods):
-        same(collect(client, len(data)), data)
+    unit = 10 if framing == "newline" else 8
+    sizes = [unit * one.cut(unit) for one in floods]
+    for (client, connection), one, size in zip(pairs, floods, sizes):
+        same(collect(client, size), data[:size])
         one.wait_done()
         connection.finish()
         client.expect_close(1000)
@@ -270,6 +290,7 @@ def test_messages_of_one_byte_wait_in_bounded_memory(run, flood, tmp_path):
     same(collect(pairs[0][0], len(data)), data)
 
 
+@pytest.mark.latency
 @pytest.mark.parametrize("kind", ("udp", "unix-dgram"))
 def test_client_that_never_reads_and_datagrams(run, tmp_path, kind):
     """UDP may lose; what arrives is whole and in order. A Unix socket loses nothing."""
@@ -280,24 +301,25 @@ def test_client_that_never_reads_and_datagrams(run, tmp_path, kind):
     address = peer.recv()[1]
     gauge = Gauge(bridge.daemon)
     total, sent = 3000, 0
-    peer.sock.settimeout(scaled(0.3))
-    try:
-        while sent < total:
-            peer.send(struct.pack("!Q", sent) + bytes(992), address)
+    peer.sock.settimeout(0)
+    while sent < total:
+        try:
+            peer.send(numbers(8, sent) + bytes(992), address)
             sent += 1
-    except TimeoutError:
-        pass  # a Unix socket holds its sender up
+        except BlockingIOError:  # a Unix socket holds its sender up
+            if not select.select([], [peer.sock], [], Flood.PATIENCE)[1] and daemons_wait():
+                break
     assert kind == "udp" or sent < total, "nothing held the peer up"
     check_bystander(bystander)
     gauge.check(BOUND)
 
     def rest():
-        peer.sock.settimeout(scaled(20))
+        peer.sock.settimeout(TIMEOUT)
         for number in range(sent, total):
-            peer.send(struct.pack("!Q", number) + bytes(992), address)
+            peer.send(numbers(8, number) + bytes(992), address)
         # The marker may be lost as well, so it is sent until it has been seen.
         while not seen or seen[-1] != total:
-            peer.send(struct.pack("!Q", total) + bytes(992), address)
+            peer.send(numbers(8, total) + bytes(992), address)
             time.sleep(0.01)
 
     seen = []
@@ -306,7 +328,7 @@ def test_client_that_never_reads_and_datagrams(run, tmp_path, kind):
     while not seen or seen[-1] != total:
         message = client.recv_message()[1]
         assert len(message) == 1000
-        seen.append(struct.unpack("!Q", message[:8])[0])
+        seen.append(int.from_bytes(message[:8], "big"))
     sender.join()
     assert seen == sorted(set(seen)), "reordered or doubled"
     assert len(seen) == total + 1 or (kind == "udp" and len(seen) > 200), f"{len(seen)} came"
@@ -315,6 +337,7 @@ def test_client_that_never_reads_and_datagrams(run, tmp_path, kind):
 # --- a peer that never reads --------------------------------------------------------------------
 
 
+@pytest.mark.latency
 @pytest.mark.parametrize("kind", ("tcp", "unix"))
 @pytest.mark.parametrize("size", (1000, 65544), ids=("small", "large"))
 def test_peer_that_never_reads(run, flood, tmp_path, kind, size):
@@ -330,8 +353,9 @@ def test_peer_that_never_reads(run, flood, tmp_path, kind, size):
         one.wait_stuck()
     check_bystander(bystander)
     gauge.check(FLOODS * BOUND)
-    for (client, connection), one in zip(pairs, floods):
-        same(connection.recv_exactly(len(data)), data)
+    sizes = [min(size * one.cut(len(frame(BIN, data[:size]))), len(data)) for one in floods]
+    for (client, connection), one, taken_size in zip(pairs, floods, sizes):
+        same(connection.recv_exactly(taken_size), data[:taken_size])
         one.wait_done()
         client.close_handshake(1000)
         connection.expect_eof()
@@ -359,13 +383,13 @@ def test_unix_datagram_peer_that_never_reads(run, flood, tmp_path):
     gauge = Gauge(bridge.daemon)
     count = 4000
     one = flood(client.sock, b"".join(
-        frame(BIN, struct.pack("!Q", number) + bytes(992)) for number in range(count)))
+        frame(BIN, numbers(8, number) + bytes(992)) for number in range(count)))
     one.wait_stuck()
     check_bystander(bystander)
     gauge.check(BOUND + READ)
     for number in range(count):
         data, _ = peer.recv()
-        assert len(data) == 1000 and struct.unpack("!Q", data[:8])[0] == number
+        assert len(data) == 1000 and data[:8] == numbers(8, number)
     one.wait_done()
     client.close_handshake(1000)
 
@@ -478,6 +502,7 @@ def in_circles_and_swallowed(source, data, client):
             thread.join()
 
 
+@pytest.mark.latency
 @pytest.mark.parametrize("kind", ("ping", "echo", "udp", "lines"))
 def test_tiny_messages_do_not_delay_others(run, kind):
     """Everybody reads here. But one read may hold 40,000 frames of six bytes from a client, or 260,000 lines
@@ -521,7 +546,7 @@ def test_low_mark(run, flood, tmp_path):
     before = one.sent
     collect_some(client, MIB)
     client.daemon.settle()
-    time.sleep(one.PATIENCE)  # what must not happen has had its chance
+    one.wait_stuck()  # what must not happen has had its chance
     assert one.sent == before, "the peer was read above the low mark"
     collect_some(client, 2 * MIB + 512 * KIB)
     eventually(lambda: one.sent > before + MIB, "the peer to be read below the low mark")
@@ -594,19 +619,19 @@ def test_peer_that_stalls_closes_with_1011(run, flood, tmp_path, kind):
 def test_slow_client_does_not_stall(run, flood):
     """Progress is what counts: a backlog all the time, but one that moves."""
     peer = run(TcpPeer())
-    daemon = run(Daemon("--stall-timeout=700ms", peer=peer.url))
+    daemon = run(Daemon(f"--stall-timeout={LONG_MS}ms", peer=peer.url))
     client = daemon.open(rcvbuf=8192)
     data = numbers(MIB)
     flood(peer.accept().sock, data)
     begun = time.monotonic()
-    same(collect(client, len(data), pause=0.01, step=4096), data)
-    assert time.monotonic() - begun > 1.4, "the client was not slow"
+    same(collect(client, len(data), pause=2.5 * LONG / 256, step=4096), data)
+    assert time.monotonic() - begun > 2 * LONG, "the client was not slow"
     client.close_handshake(1000)
 
 
 def test_slow_peer_does_not_stall(run, flood):
     peer = run(TcpPeer(rcvbuf=8192))
-    daemon = run(Daemon("--stall-timeout=700ms", peer=peer.url))
+    daemon = run(Daemon(f"--stall-timeout={LONG_MS}ms", peer=peer.url))
     client = daemon.open()
     data = numbers(MIB)
     flood(client.sock, frame(BIN, data))
@@ -614,20 +639,20 @@ def test_slow_peer_does_not_stall(run, flood):
     begun = time.monotonic()
     while len(connection.received) < len(data):
         assert connection.recv(4096)
-        time.sleep(0.008)
-    assert time.monotonic() - begun > 1.4, "the peer was not slow"
+        time.sleep(2.5 * LONG / 256)
+    assert time.monotonic() - begun > 2 * LONG, "the peer was not slow"
     same(bytes(connection.received), data)
     client.close_handshake(1000)
 
 
 def test_pong_deadline_waits_while_the_client_is_paused(run, flood, tmp_path):
     """Its pong lies behind data that we do not take: that is our doing."""
-    bridge = Bridge(run, tmp_path, "unix", "--ping=150ms", f"--pong-timeout={150 * SCALE}ms")
+    bridge = Bridge(run, tmp_path, "unix", "--ping=150ms", f"--pong-timeout={LONG_MS}ms")
     client, connection = bridge.pair()
     data = numbers(bridge.size)
     one = flood(client.sock, frame(BIN, data))
     one.wait_stuck()
-    time.sleep(scaled(0.6))  # several times both deadlines
+    time.sleep(2 * LONG)  # longer than both deadlines
     assert "given up" not in bridge.daemon.log()
     same(connection.recv_exactly(len(data)), data)
     one.wait_done()
@@ -645,14 +670,13 @@ def test_pong_deadline_waits_while_the_client_is_paused(run, flood, tmp_path):
 def test_slow_client_that_answers_pings_is_not_given_up(run, flood, tmp_path, kind):
     """The ping stands behind all that waits for a slow client, in the daemon and in the kernel. While that
     moves, the client is alive."""
-    bridge = Bridge(
-        run, tmp_path, kind, f"--ping={200 * SCALE}ms", f"--pong-timeout={400 * SCALE}ms")
+    bridge = Bridge(run, tmp_path, kind, "--ping=200ms", f"--pong-timeout={LONG_MS}ms")
     client, connection = bridge.pair()
     data = numbers(3 * MIB // 2)
     flood(connection.sock, data)
     begun = time.monotonic()
-    same(collect(client, len(data), pause=0.01 * SCALE, step=8192), data)
-    assert time.monotonic() - begun > 1.5 * SCALE, "the client was not slow"
+    same(collect(client, len(data), pause=2.5 * LONG / 192, step=8192), data)
+    assert time.monotonic() - begun > 2 * LONG, "the client was not slow"
     assert "given up" not in bridge.daemon.log()
 
 
@@ -664,7 +688,7 @@ def test_slow_client_that_answers_pings_is_not_given_up(run, flood, tmp_path, ki
 def test_slow_client_gets_all_that_a_peer_sent_before_its_end(run, tmp_path, kind, talks):
     """Longer than close-timeout and stall-timeout. A client that says something meanwhile must not make the
     kernel reset the connection, and with it destroy what is under way."""
-    bridge = Bridge(run, tmp_path, kind, "--close-timeout=300ms", "--stall-timeout=500ms")
+    bridge = Bridge(run, tmp_path, kind, f"--close-timeout={LONG_MS}ms", f"--stall-timeout={LONG_MS}ms")
     client, connection = bridge.pair()
     data = numbers(300 * KIB if kind == "tcp" else 800 * KIB)
     sender = threading.Thread(target=lambda: (connection.send(data), connection.finish()), daemon=True)
@@ -682,11 +706,11 @@ def test_slow_client_gets_all_that_a_peer_sent_before_its_end(run, tmp_path, kin
         client.buffer += piece
         if client.buffer.endswith(b"the peer has closed"):
             break
-        time.sleep(0.02)
+        time.sleep(2.5 * LONG / 80)
     while len(got) < len(data):
         got += client.recv_message()[1]
     same(got, data)
-    assert time.monotonic() - begun > 1.0, "the client was not slow"
+    assert time.monotonic() - begun > 2 * LONG, "the client was not slow"
     client.expect_close(1000)
     sender.join()
 

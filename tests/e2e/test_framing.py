@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Framing functions end to end: streams cut everywhere, tails, mistakes in configurations and in code."""
 import os
+import select
 import signal
 import struct
 import threading
@@ -226,10 +227,9 @@ def feed(connection, data):
 
 def is_paused(client, daemon):
     """The daemon has filled the client's socket and its own backlog and is idle."""
-    before = daemon.cpu_ticks(), daemon.rss()
-    daemon.settle()
-    daemon.settle()
-    return daemon.rss() > 0 and (daemon.cpu_ticks(), daemon.rss()) == before
+    before = daemon.voluntary_switches(), daemon.rss()
+    quiet = not select.select([], [], [], 0.1)[0] and daemon.state() == "S"
+    return quiet and (daemon.voluntary_switches(), daemon.rss()) == before
 
 
 def test_nothing_follows_the_close_frame(run):

@@ -8,7 +8,10 @@ import subprocess
 
 import pytest
 
-from harness import BINARY, ROOT, environment, run_once, scaled
+from harness import BINARY, ROOT, TIMEOUT, environment, run_once
+
+# They install from one build and into one place.
+pytestmark = pytest.mark.xdist_group("install")
 
 # The build that is under test; installing from it costs one object and one link.
 OUT = os.path.dirname(BINARY)
@@ -22,7 +25,7 @@ def make(*args, check=True):
     sanitize = os.environ.get("SANITIZE") or built_with_sanitizers()
     extra = [f"SANITIZE={sanitize}"] if sanitize else []
     result = subprocess.run(["make", "-C", ROOT, f"OUT={OUT}", *extra, *args], env=env, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=scaled(120))
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * TIMEOUT)
     assert not check or result.returncode == 0, result.stdout
     return result
 
@@ -116,7 +119,7 @@ def test_destdir_is_known_to_nothing(root):
 def default_plugin_path(binary):
     env = environment({"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")})
     text = subprocess.run([binary, "--dump-config"], text=True, stdin=subprocess.DEVNULL, env=env,
-                          capture_output=True, check=True, timeout=scaled(10)).stdout
+                          capture_output=True, check=True, timeout=5 * TIMEOUT).stdout
     return re.search(r"^plugin-path = (.*)$", text, re.MULTILINE)[1]
 
 
@@ -135,7 +138,7 @@ def test_installed_binary_runs_with_the_installed_plugins(root, tmp_path):
     result = subprocess.run(
         [path_in(root, "bin/websocksy"), f"--plugin-path={path_in(root, 'lib/websocksy')}", "-b", "file",
          "-c", f"path={tmp_path}", "-c", "expression=%endpoint%", "-t"],
-        text=True, capture_output=True, env=environment(), timeout=scaled(10))
+        text=True, capture_output=True, env=environment(), timeout=5 * TIMEOUT)
     assert result.returncode == 0, result.stderr
 
 
@@ -147,7 +150,7 @@ def test_installed_into_its_real_place(tmp_path):
     routes.mkdir()
     result = subprocess.run(
         [prefix / "bin/websocksy", "-b", "file", "-c", f"path={routes}", "-c", "expression=x", "-t"],
-        text=True, capture_output=True, env=environment(), timeout=scaled(10))
+        text=True, capture_output=True, env=environment(), timeout=5 * TIMEOUT)
     assert result.returncode == 0, result.stderr
     make("uninstall", f"PREFIX={prefix}")
     assert files_in(prefix) == []

@@ -10,7 +10,7 @@ import stat
 import pytest
 
 from harness import (
-    TEXT, ConnectionEnded, Daemon, TcpPeer, UnixPeer, build_request, echo, eventually, frame, scaled,
+    TEXT, TIMEOUT, ConnectionEnded, Daemon, TcpPeer, UnixPeer, build_request, echo, eventually, frame,
 )
 from test_options import HAS_IPV6, is_open, status_of, write_config
 from test_service import READ_AGAIN, UNCHANGED, Manager, activated, free_port, reload
@@ -48,10 +48,10 @@ def test_clients_that_come_while_a_passed_socket_drains(run, passed):
     client.close()
     connection.expect_eof()
     assert daemon.wait() == 0
-    passed.settimeout(scaled(5))
+    passed.settimeout(TIMEOUT)
     for _ in late:
         with passed.accept()[0] as sock:
-            sock.settimeout(scaled(5))
+            sock.settimeout(TIMEOUT)
             assert sock.recv(1 << 16) == build_request()
 
 

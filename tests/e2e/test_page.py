@@ -14,6 +14,9 @@ from selenium.webdriver.support.ui import Select
 import tls_files
 from harness import ROOT, TIMEOUT, TLS, Daemon, TcpPeer, eventually
 
+# One process runs them, so that one browser is started.
+pytestmark = pytest.mark.xdist_group("browser")
+
 # A browser may be slow to start and to draw on a busy machine.
 PATIENCE = 3 * TIMEOUT
 

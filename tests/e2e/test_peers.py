@@ -2,6 +2,7 @@
 """Peers: every transport with real sockets, addresses that are wrong, and the lookup of names."""
 import contextlib
 import os
+import select
 import signal
 import socket
 import tempfile
@@ -14,7 +15,7 @@ from dns_server import NXDOMAIN, REFUSED, SERVFAIL, SILENCE, Answer, NameServer
 from harness import (
     BIN, CLOSE, CONTINUATION, TEXT, ClosedPort, Daemon, FifoReader, FifoWriter, StuckPort,
     TcpPeer, UdpPeer, UnixDgramPeer, UnixPeer, build_request, close_payload, echo, eventually, frame,
-    scaled, source,
+    observed, source, standing_still,
 )
 from plugin_builder import CLASSIC_BACKEND, build_plugin
 
@@ -563,12 +564,14 @@ def test_refused_port(run, host):
     refused(daemon, 502, "Connection refused", r"cannot connect to tcp://\S+: Connection refused")
 
 
+@pytest.mark.latency
 def test_port_that_does_not_answer(run):
     stuck = run(StuckPort())
     daemon = run(Daemon("--connect-timeout=300ms", peer=stuck.url))
     start = time.monotonic()
-    refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
-    assert 0.25 < time.monotonic() - start < scaled(2)
+    with observed("end by a timeout of 300 ms"):
+        refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+    assert 0.25 < time.monotonic() - start
 
 
 @pytest.mark.parametrize("kind", ("unix", "unix-dgram", "fifotx", "fiforx"))
@@ -599,13 +602,15 @@ def full_queue(run, path):
             return service
 
 
+@pytest.mark.latency
 def test_unix_service_whose_queue_is_full(run, tmp_path):
     """The kernel does not wait as it does for TCP: the daemon tries again until connect-timeout."""
     full_queue(run, tmp_path / "service")
     daemon = run(Daemon("--connect-timeout=300ms", peer=f"unix://{tmp_path}/service"))
     start = time.monotonic()
-    refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
-    assert 0.25 < time.monotonic() - start < scaled(2)
+    with observed("end by a timeout of 300 ms"):
+        refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+    assert 0.25 < time.monotonic() - start
 
 
 def test_unix_service_whose_queue_gets_room(run, tmp_path):
@@ -638,9 +643,11 @@ def lookup_daemon(run, dns, port, *arguments, name="peer.test"):
     return run(Daemon(f"--resolver={dns.address}", *arguments, peer=f"tcp://{name}:{port}"))
 
 
-def timed_open(daemon):
+def timed_open(daemon, name):
+    """A client and how long it took, for a lower bound; the upper one is that of bench/latency.py."""
     start = time.monotonic()
-    client = daemon.open()
+    with observed(name):
+        client = daemon.open()
     return client, time.monotonic() - start
 
 
@@ -688,14 +695,27 @@ def test_name_in_upper_case(run):
     lookup_daemon(run, dns, peer.port, name="PEER.Test").open()
 
 
-def test_ipv6_is_preferred(run):
+@pytest.mark.parametrize("first", ("A", "AAAA"))
+def test_ipv6_is_preferred(run, first):
+    """Also when the answer for IPv4 comes first, but the other one within the resolution delay."""
     six, four = same_port(run, lambda: TcpPeer(host="::1"), lambda port: TcpPeer(port=port))
-    dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": ["::1"]}}))
-    lookup_daemon(run, dns, six.port).open()
+    held = {"A": threading.Event(), "AAAA": threading.Event()}
+    dns = run(NameServer({"peer.test": {
+        "A": Answer(["127.0.0.1"], after=held["A"]), "AAAA": Answer(["::1"], after=held["AAAA"])}}))
+    daemon = lookup_daemon(run, dns, six.port)
+    client = daemon.connect()
+    client.send_raw(build_request())
+    eventually(lambda: dns.count("peer.test", "A") and dns.count("peer.test", "AAAA"), "both questions")
+    # The daemon finds both answers at once, in this order, however slow the machine is.
+    with standing_still(daemon):
+        for kind in sorted(held, key=lambda kind: kind != first):
+            dns.release(held[kind])
+    client.recv_upgrade()
     six.accept()
     assert four.connections == []
 
 
+@pytest.mark.latency
 @pytest.mark.parametrize("script", (
     {"A": ["127.0.0.1"], "AAAA": ["::1"]},
     {"A": ["127.0.0.3", "127.0.0.2", "127.0.0.1", "127.0.0.4"], "AAAA": ["::1"]},
@@ -706,9 +726,8 @@ def test_refused_address_is_followed_by_the_next(run, script):
     closed, peer = same_port(run, lambda: ClosedPort("::1"), lambda port: TcpPeer(echo, port=port))
     dns = run(NameServer({"peer.test": script}))
     daemon = lookup_daemon(run, dns, peer.port)
-    # The best of some: the machine may be busy, but the delay would be there each time.
-    client, took = min((timed_open(daemon) for _ in range(4)), key=lambda pair: pair[1])
-    assert took < 0.2
+    for _ in range(4):
+        client, _ = timed_open(daemon, "connection to the next address")
     client.send_text("x")
     assert client.recv_message() == (TEXT, b"x")
 
@@ -720,12 +739,13 @@ def test_all_addresses_refuse(run):
             r"cannot connect to tcp://peer.test:\d+: Connection refused")
 
 
+@pytest.mark.latency
 def test_address_that_swallows_everything(run):
     """The second address is tried after the connection attempt delay; RFC 8305, section 5."""
     stuck, peer = same_port(run, lambda: StuckPort("::1"), lambda port: TcpPeer(echo, port=port))
     dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": ["::1"]}}))
-    client, took = timed_open(lookup_daemon(run, dns, peer.port))
-    assert 0.2 < took < 0.25 + scaled(0.75)
+    client, took = timed_open(lookup_daemon(run, dns, peer.port), "connection after the attempt delay")
+    assert 0.2 < took
     client.send_text("x")
     assert client.recv_message() == (TEXT, b"x")
 
@@ -734,17 +754,13 @@ def test_slow_address_may_still_win(run):
     """The first attempt goes on while the second runs; the one that is refused ends only itself."""
     stuck, closed = same_port(run, lambda: StuckPort("::1"), lambda port: ClosedPortAt(port))
     dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": ["::1"]}}))
-    daemon = lookup_daemon(run, dns, closed.port)
+    daemon = lookup_daemon(run, dns, closed.port, "--connect-timeout=1h")
     client = daemon.connect()
     client.send_raw(build_request())
 
     def free_the_queue():
         for _ in stuck.fillers:
-            stuck.sock.settimeout(0.5)
-            try:
-                stuck.sock.accept()[0].close()
-            except TimeoutError:
-                return
+            stuck.sock.accept()[0].close()
 
     timer = threading.Timer(0.5, free_the_queue)
     timer.start()
@@ -767,33 +783,27 @@ def test_address_that_swallows_everything_alone(run):
     refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
 
 
+@pytest.mark.latency
 @pytest.mark.parametrize("answer", (Answer(["::1"], delay=1), SILENCE), ids=("slow", "none"))
 def test_ipv6_answer_that_does_not_come(run, answer):
     """IPv4 begins after the resolution delay; RFC 8305, section 3."""
     peer = run(TcpPeer(echo))
     dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": answer}}))
     daemon = lookup_daemon(run, dns, peer.port)
-    client, took = timed_open(daemon)
-    assert 0.045 < took < 0.05 + scaled(0.75)
+    client, took = timed_open(daemon, "connection after the resolution delay")
+    assert 0.045 < took
     client.send_text("x")
     assert client.recv_message() == (TEXT, b"x")
     client.close_handshake()
 
 
-def test_ipv6_answer_within_the_resolution_delay(run):
-    six, four = same_port(run, lambda: TcpPeer(host="::1"), lambda port: TcpPeer(port=port))
-    dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"], "AAAA": Answer(["::1"], delay=0.01)}}))
-    lookup_daemon(run, dns, six.port).open()
-    six.accept()
-    assert four.connections == []
-
-
+@pytest.mark.latency
 def test_ipv4_answer_that_is_late(run):
     """IPv6 begins at once and is refused; then the answer for IPv4 is awaited."""
     closed, peer = same_port(run, lambda: ClosedPort("::1"), lambda port: TcpPeer(port=port))
     dns = run(NameServer({"peer.test": {"A": Answer(["127.0.0.1"], delay=0.3), "AAAA": ["::1"]}}))
-    client, took = timed_open(lookup_daemon(run, dns, peer.port))
-    assert 0.28 < took < 0.3 + scaled(0.75)
+    client, took = timed_open(lookup_daemon(run, dns, peer.port), "connection after an answer of 300 ms")
+    assert 0.28 < took
     peer.accept()
 
 
@@ -809,14 +819,17 @@ def test_name_without_addresses(run, script, body):
     refused(daemon, 502, f"the peer cannot be reached: {body}", rf"cannot connect to tcp://peer.test:80: {body}")
 
 
+@pytest.mark.latency
 def test_no_server_answers(run):
     dns = run(NameServer({"peer.test": {"A": SILENCE, "AAAA": SILENCE}}))
     daemon = lookup_daemon(run, dns, 80, "--connect-timeout=500ms")
     start = time.monotonic()
-    refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
-    assert 0.45 < time.monotonic() - start < scaled(2)
+    with observed("end by a timeout of 500 ms"):
+        refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+    assert 0.45 < time.monotonic() - start
 
 
+@pytest.mark.latency
 def test_no_server_is_there(run):
     """ICMP says so, but not to every question; connect-timeout holds in any case."""
     closed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -824,9 +837,8 @@ def test_no_server_is_there(run):
     port = closed.getsockname()[1]
     closed.close()
     daemon = run(Daemon(f"--resolver=127.0.0.1:{port}", "--connect-timeout=500ms", peer="tcp://peer.test:80"))
-    start = time.monotonic()
-    assert daemon.http().status in (502, 504)
-    assert time.monotonic() - start < scaled(2)
+    with observed("end by a timeout of 500 ms"):
+        assert daemon.http().status in (502, 504)
 
 
 def test_second_server_answers(run):
@@ -850,48 +862,50 @@ def routes_daemon(run, tmp_path, routes, *arguments):
     return run(Daemon(*arguments, "-b", "file", "-c", f"path={tmp_path}", "-c", "expression=%endpoint%"))
 
 
+@pytest.mark.latency
 def test_slow_lookup_and_connect_delay_nobody(run, tmp_path):
     dns = run(NameServer({"mute.test": {"A": SILENCE, "AAAA": SILENCE}}))
     stuck = run(StuckPort())
     daemon = routes_daemon(
         run, tmp_path,
         {"mute": "tcp://mute.test:80 *", "stuck": f"{stuck.url} *", "echo": "echo:// *"},
-        f"--resolver={dns.address}", "--connect-timeout=1500ms")
+        f"--resolver={dns.address}", "--connect-timeout=1h")
     waiting = []
     for path in ("/mute", "/stuck") * 5:
         client = daemon.connect()
         client.send_raw(build_request(path))
         waiting.append(client)
     eventually(lambda: dns.count("mute.test") >= 10, "the questions")
-    start = time.monotonic()
-    for _ in range(20):
-        client = daemon.open("/echo")
-        client.send_text("x")
-        assert client.recv_message() == (TEXT, b"x")
-        client.close_handshake()
-    assert time.monotonic() - start < scaled(0.5)
-    for client in waiting:
-        assert client.recv_http().status == 504
+    with observed("twenty connections beside those that wait"):
+        for _ in range(20):
+            client = daemon.open("/echo")
+            client.send_text("x")
+            assert client.recv_message() == (TEXT, b"x")
+            client.close_handshake()
+    assert not select.select([client.sock for client in waiting], [], [], 0)[0], "somebody was answered"
 
 
+@pytest.mark.latency
 def test_many_lookups_at_once(run, tmp_path):
-    """All of them take as long as one."""
+    """None of them waits for another: the first answer is given when all questions have come."""
     peer = run(TcpPeer(source(b"hello")))
     count = 150
-    names = {f"host{number}.test": {"A": Answer(["127.0.0.1"], delay=0.4)} for number in range(count)}
+    everything = threading.Event()
+    names = {f"host{number}.test": {"A": Answer(["127.0.0.1"], after=everything)} for number in range(count)}
     dns = run(NameServer(names))
     routes = {f"r{number}": f"tcp://host{number}.test:{peer.port} *" for number in range(count)}
-    daemon = routes_daemon(run, tmp_path, routes, f"--resolver={dns.address}")
-    start = time.monotonic()
+    daemon = routes_daemon(run, tmp_path, routes, f"--resolver={dns.address}", "--connect-timeout=1h")
     clients = []
     for number in range(count):
         client = daemon.connect()
         client.send_raw(build_request(f"/r{number}"))
         clients.append(client)
-    for client in clients:
-        client.recv_upgrade()
-        assert client.recv_message() == (TEXT, b"hello")
-    assert time.monotonic() - start < 0.4 + scaled(2.5)
+    eventually(lambda: all(dns.count(name, "A") for name in names), "all questions")
+    with observed("answers to many lookups"):
+        dns.release(everything)
+        for client in clients:
+            client.recv_upgrade()
+            assert client.recv_message() == (TEXT, b"hello")
 
 
 def test_client_goes_away_during_a_lookup(run, tmp_path):
@@ -933,11 +947,12 @@ def test_frames_sent_during_a_lookup_are_kept(run):
     assert peer.accept().recv_exactly(500_006) == b"first " + count_up(500_000)
 
 
+@pytest.mark.latency
 @pytest.mark.parametrize("where", ("lookup", "connect"))
 def test_sigterm_while_connecting(run, where):
     dns = run(NameServer({"peer.test": {"A": SILENCE if where == "lookup" else ["127.0.0.1"], "AAAA": SILENCE}}))
     stuck = run(StuckPort())
-    daemon = lookup_daemon(run, dns, stuck.port)
+    daemon = lookup_daemon(run, dns, stuck.port, "--connect-timeout=1h", "--grace=1h")
     clients = []
     for _ in range(3):
         client = daemon.connect()
@@ -947,14 +962,13 @@ def test_sigterm_while_connecting(run, where):
     if where == "connect":
         time.sleep(0.1)  # the resolution delay; in either phase the outcome has to be the same
     daemon.settle()
-    start = time.monotonic()
     daemon.signal(signal.SIGTERM)
-    for client in clients:
-        assert client.recv_http().status == 503
-        client.expect_eof()
-        client.close()
-    assert daemon.wait() == 0
-    assert time.monotonic() - start < scaled(2)
+    with observed("end with connections under way"):
+        for client in clients:
+            assert client.recv_http().status == 503
+            client.expect_eof()
+            client.close()
+        assert daemon.wait() == 0
 
 
 def test_reload_during_a_lookup(run):

@@ -334,7 +334,7 @@ def test_limit_counts_the_real_address(run):
 
 def test_surplus_of_one_client_takes_nobody_elses_place(run):
     """More requests above the limit than are kept to be told, from a client that does not take its 503."""
-    daemon = run(Daemon(TRUST, "--max-clients-per-ip=1", "--close-timeout=60", peer="echo://"))
+    daemon = run(Daemon(TRUST, "--max-clients-per-ip=1", "--close-timeout=1h", peer="echo://"))
     assert status(daemon, headers=forwarded(CLIENT))[0] == 101
     hogs = [connect(daemon, first=build_request(headers=forwarded(CLIENT))) for _ in range(100)]
     ends = 0
@@ -488,7 +488,7 @@ def test_proxy_header_that_is_late(run, start):
 
 
 def test_time_runs_on_behind_the_proxy_header(run):
-    daemon = run(Daemon(TRUST, "--proxy-protocol=yes", "--handshake-timeout=300ms", peer="echo://"))
+    daemon = run(Daemon(TRUST, "--proxy-protocol=yes", "--handshake-timeout=5s", peer="echo://"))
     client = connect(daemon, first=v1())
     assert client.recv_http().status == 408
 

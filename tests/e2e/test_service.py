@@ -17,9 +17,8 @@ import pytest
 
 from tls_files import self_signed
 from harness import (
-    free_port,
-    BIN, BINARY, PING, ROOT, SANITIZED, TEXT, Daemon, RawClient, TcpPeer, build_request, echo, environment,
-    eventually, run_once, scaled, source,
+    BIN, BINARY, PING, ROOT, SANITIZED, TEXT, TIMEOUT, Daemon, RawClient, TcpPeer, build_request, echo,
+    environment, eventually, free_port, observed, run_once, source,
 )
 
 
@@ -75,7 +74,7 @@ class Manager:
         self.name = name
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind("\0" + name[1:] if name.startswith("@") else name)
-        self.sock.settimeout(scaled(10))
+        self.sock.settimeout(TIMEOUT)
 
     def __enter__(self):
         return self
@@ -160,7 +159,9 @@ def test_notify_socket_that_is_full_does_not_block(run, manager, config):
     daemon = run(Daemon(path, defaults=False, env={
         "NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": str(20000)}))
     # Nobody reads: the queue (net.unix.max_dgram_qlen) is full after a few messages.
-    time.sleep(0.3)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        probe.connect("\0" + manager.name[1:] if manager.name.startswith("@") else manager.name)
+        eventually(lambda: not select.select([], [probe], [], 0)[1], "a full queue")
     reload(daemon)
     daemon.open().close_handshake()
     daemon.stop()
@@ -169,14 +170,17 @@ def test_notify_socket_that_is_full_does_not_block(run, manager, config):
 def watchdog_times(manager, count):
     times = []
     while len(times) < count:
-        if manager.recv() == {"WATCHDOG": "1"}:
-            times.append(time.monotonic())
+        with observed("message to the watchdog within 500 ms"):
+            while manager.recv() != {"WATCHDOG": "1"}:
+                pass
+        times.append(time.monotonic())
     return times
 
 
+@pytest.mark.latency
 @pytest.mark.parametrize("own_pid", (False, True))
 def test_watchdog(run, manager, own_pid):
-    interval = scaled(0.5)
+    interval = 0.5
     env = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": str(int(interval * 1e6))}
     args = ("-l", "127.0.0.1", "-p", "0")
     if own_pid:
@@ -184,11 +188,10 @@ def test_watchdog(run, manager, own_pid):
         daemon = run(Spawned(["/bin/sh", "-c", 'WATCHDOG_PID=$$ exec "$0" "$@"', BINARY, *args], env))
     else:
         daemon = run(Daemon(env=env))
-    times = watchdog_times(manager, 5)
-    gaps = [b - a for a, b in zip(times, times[1:])]
-    # Twice an interval, never too late for the service manager, and no flood.
-    assert max(gaps) < interval, gaps
-    assert interval * 0.1 < sum(gaps) / len(gaps) < interval * 0.75, gaps
+    begun = time.monotonic()
+    watchdog_times(manager, 5)
+    # Twice an interval, and no flood.
+    assert time.monotonic() - begun > 3 * interval * 0.45
     daemon.stop()
 
 
@@ -286,7 +289,7 @@ def test_client_that_waited_before_the_start_is_served(run, tcp_socket):
     with socket.create_connection(tcp_socket.getsockname()) as early:
         early.sendall(build_request("/", plain=True))
         activated(run, [tcp_socket], "-c", "host=echo://")
-        early.settimeout(scaled(10))
+        early.settimeout(TIMEOUT)
         assert early.recv(1 << 16).startswith(b"HTTP/1.1 426 ")
 
 
@@ -328,7 +331,7 @@ def test_passed_socket_that_takes_no_connections_is_refused(run, kind):
     with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind(("127.0.0.1", 0))
         daemon = activated(run, [sock], "-c", "host=echo://", listening=False)
-        assert daemon.wait(scaled(5)) == 1
+        assert daemon.wait() == 1
         errors = [line for line in daemon.log().splitlines() if " error: " in line]
         assert len(errors) == 1 and re.search(r"\b3\b", errors[0]), daemon.log()
 
@@ -373,7 +376,7 @@ def test_reload_keeps_a_listener_that_stays(run, config):
     with socket.create_connection(daemon.address) as waiting:
         reload(daemon)
         waiting.sendall(build_request("/", plain=True))
-        waiting.settimeout(scaled(10))
+        waiting.settimeout(TIMEOUT)
         assert waiting.recv(1 << 16).startswith(b"HTTP/1.1 426 ")
     assert len(re.findall("listening on", daemon.log())) == 1
 
@@ -527,7 +530,7 @@ def test_reload_reads_the_command_line_too(run, config):
     config((("idle-timeout", "50ms"),), ECHO)
     reload(daemon)
     client = daemon.open()
-    time.sleep(0.2)
+    time.sleep(0.2)  # several times the idle-timeout, which must not count
     client.round_trip()
 
 
@@ -799,11 +802,11 @@ def test_full_pipe_for_the_log_does_not_block(run, tmp_path):
         client.close_handshake()
     text = ""
     while "lines lost" not in text:
-        assert select.select([piped.read], [], [], scaled(10))[0], text
+        assert select.select([piped.read], [], [], TIMEOUT)[0], text
         text += os.read(piped.read, 1 << 16).decode()
     assert re.search(r"warning: log: \d+ lines lost, standard error was full", text)
     piped.process.send_signal(signal.SIGTERM)
-    assert piped.process.wait(scaled(10)) == 0
+    assert piped.process.wait(TIMEOUT) == 0
 
 
 def test_reader_of_the_log_that_goes_away(run, tmp_path):
@@ -817,7 +820,7 @@ def test_reader_of_the_log_that_goes_away(run, tmp_path):
             client.upgrade()
             client.close_handshake()
     piped.process.send_signal(signal.SIGTERM)
-    assert piped.process.wait(scaled(10)) == 0
+    assert piped.process.wait(TIMEOUT) == 0
 
 
 # --- the examples -------------------------------------------------------------------------------
@@ -879,7 +882,7 @@ def test_units_are_accepted_by_systemd(tmp_path):
         paths.append(path)
     result = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *paths], text=True, capture_output=True,
-        env=dict(os.environ, SYSTEMD_UNIT_PATH=f"{tmp_path}:"), timeout=scaled(60))
+        env=dict(os.environ, SYSTEMD_UNIT_PATH=f"{tmp_path}:"), timeout=TIMEOUT)
     ours = [line for line in (result.stderr + result.stdout).splitlines() if "websocksy" in line]
     assert result.returncode == 0 and ours == [], result.stderr
 

@@ -22,9 +22,10 @@ import pytest
 import websockets
 
 import tls_files
+from gnutls_session import GnutlsSession
 from harness import (
-    BINARY, PING, PONG, SANITIZED, TIMEOUT, Daemon, Frame, Nobody, RawClient, TcpPeer, TlsSocket,
-    build_request, echo, eventually, frame, run_once, scaled, standing_still,
+    BIN, BINARY, LONG, LONG_MS, PING, PONG, SANITIZED, TIMEOUT, Daemon, Frame, Nobody, RawClient, TcpPeer,
+    TlsSocket, build_request, echo, eventually, frame, kernel_holds, run_once, standing_still,
 )
 from test_counts import can_trace
 from test_proxy import Haproxy
@@ -157,7 +158,7 @@ def test_websockets_library(serve, authority, version):
             await client.send(big)
             assert await client.recv() == big
 
-    asyncio.run(asyncio.wait_for(session(), 3 * TIMEOUT))
+    asyncio.run(asyncio.wait_for(session(), TIMEOUT))
     daemon.wait_log(r"closed by the client \(1000\)")
 
 
@@ -190,7 +191,7 @@ def test_curl_gets_a_large_page(serve, authority, tmp_path):
     daemon = serve(f"--web={page}")
     result = subprocess.run(
         ["curl", "-sSf", "--cacert", authority.cert, "--resolve", f"localhost:{daemon.port}:127.0.0.1",
-         f"https://localhost:{daemon.port}/"], capture_output=True, timeout=3 * TIMEOUT, check=False)
+         f"https://localhost:{daemon.port}/"], capture_output=True, timeout=TIMEOUT, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout == page.read_bytes()
 
@@ -199,7 +200,7 @@ def test_curl_gets_a_large_page(serve, authority, tmp_path):
 def test_connection_is_kept(serve, authority, tmp_path, version):
     (tmp_path / "index.html").write_bytes(b"index")
     (tmp_path / "big").write_bytes(os.urandom(3 << 20))
-    daemon = serve(f"--web={tmp_path}", f"--handshake-timeout={int(scaled(1000))}ms")
+    daemon = serve(f"--web={tmp_path}", f"--handshake-timeout={LONG_MS}ms")
     client = open_tls(daemon, tls_files.client_context(authority, version=version))
     for _ in range(3):
         assert exchange(client, "/").body == b"index"
@@ -322,7 +323,8 @@ def test_haproxy_passes_tls_on(run, serve, authority, pair, tmp_path, send):
 
 
 def test_haproxy_encrypts_again(run, serve, authority, tmp_path):
-    """Its own certificate for the client; ours, which it verifies, behind it."""
+    """Its own certificate for the client; ours, which it verifies, behind it. On a loaded machine some of its
+    checks, which are done by TLS too, may take too long for it."""
     outer = authority.issue("localhost")
     both = tmp_path / "outer.pem"
     both.write_text(outer.cert.read_text() + outer.key.read_text())
@@ -330,7 +332,7 @@ def test_haproxy_encrypts_again(run, serve, authority, tmp_path):
     haproxy = run(Haproxy(
         tmp_path, f"127.0.0.1:{daemon.port}", f"ssl crt {both} alpn http/1.1",
         f"ssl verify required ca-file {authority.cert} sni str(localhost) verifyhost localhost "
-        "alpn http/1.1 check inter 100ms"))
+        "alpn http/1.1 check inter 100ms fall 1000"))
     for version in VERSIONS:
         sock = socket.create_connection(("127.0.0.1", haproxy.port), TIMEOUT)
         with RawClient(None, sock=sock, tls=tls_files.client_context(authority, version=version)) as client:
@@ -790,7 +792,7 @@ def test_hello_in_many_records(serve, version):
 @pytest.mark.parametrize("sent", ["nothing", "one byte", "half", "hello"])
 def test_stalled_handshake(serve, sent):
     """It ends at handshake-timeout, and meanwhile others are served."""
-    daemon = serve("--handshake-timeout=400ms")
+    daemon = serve(f"--handshake-timeout={LONG_MS}ms")
     hello = client_hello()
     begun = time.monotonic()
     stalled = daemon.connect()
@@ -798,7 +800,7 @@ def test_stalled_handshake(serve, sent):
     for _ in range(3):
         chat(open_tls(daemon, tls_files.client_context()))
     answer = end_of(stalled.sock)
-    assert time.monotonic() - begun > 0.35
+    assert time.monotonic() - begun > LONG - 0.05
     # Whoever has not said a word may be one for plain HTTP.
     assert (b"HTTP/1.1 408 " in answer) == (sent == "nothing")
     assert answer[:1] == {"nothing": b"H", "hello": b"\x16"}.get(sent, b"")
@@ -833,7 +835,7 @@ def test_stop_within_a_handshake(serve):
 
 def test_timeout_behind_the_handshake(serve):
     """A client that has TLS and asks for nothing gets its 408 encrypted."""
-    daemon = serve("--handshake-timeout=400ms")
+    daemon = serve(f"--handshake-timeout={LONG_MS}ms")
     client = open_tls(daemon, tls_files.client_context())
     assert client.recv_http().status == 408
     client.expect_eof()
@@ -1035,6 +1037,25 @@ def test_failures_do_not_fill_the_log(serve):
     assert max(seconds.values()) <= 40
 
 
+@pytest.mark.parametrize("upgraded", [False, True], ids=["before the request", "upgraded"])
+def test_error_behind_data(serve, authority, upgraded):
+    """GnuTLS says only once that there were too many new keys, here in the read that brought data."""
+    daemon = serve()
+    client = daemon.connect(tls=None)
+    session = GnutlsSession(client.sock)
+    session.handshake()
+    if upgraded:
+        session.send(build_request())
+        assert session.recv().startswith(b"HTTP/1.1 101 ")
+    session.send_and_fail(frame(BIN, b"x") if upgraded else b"GET / HT")
+    end_of(client.sock)
+    daemon.wait_log("#1 .*Too many handshake packets|#1 .*Protocol error")
+    chat(open_tls(daemon, tls_files.client_context(authority)))
+    session.close()
+    daemon.stop()
+
+
+
 @each_version
 def test_damaged_record(serve, version):
     """A record that was changed on its way ends the connection, and the peer gets nothing of it."""
@@ -1086,28 +1107,28 @@ def test_many_small_records(serve):
     thread = threading.Thread(target=sender.sendall, args=(records,), daemon=True)
     thread.start()
     for number in range(20000):
-        assert client.recv_message(3 * TIMEOUT) == (1, b"%d" % number)
+        assert client.recv_message(TIMEOUT) == (1, b"%d" % number)
     thread.join()
     sender.close()
     client.close_handshake()
 
 
 # The buffers of a socket may grow to tens of megabytes (tcp_rmem, tcp_wmem) before the daemon's own count.
-MORE_THAN_KERNELS_HOLD = 48 << 20
+MORE_THAN_KERNELS_HOLD = (8 << 20) + (kernel_holds() >> 20 << 20)
 
 
-def settled(counter):
-    """Waits until a number has grown and then stands still; returns it."""
+def settled(counter, daemon):
+    """Waits until a number has grown and then stands still, though the daemon has nothing to do; returns it."""
     last, since = counter(), time.monotonic()
 
     def still():
         nonlocal last, since
         now = counter()
-        if now != last:
+        if now != last or daemon.state() != "S":
             last, since = now, time.monotonic()
-        return now > 0 and time.monotonic() - since > scaled(0.5)
+        return now > 0 and time.monotonic() - since > 0.5
 
-    eventually(still, "the flow to stop", 3 * TIMEOUT)
+    eventually(still, "the flow to stop")
     return last
 
 
@@ -1116,7 +1137,7 @@ def test_client_that_does_not_read(run, serve):
     progress = [0]
 
     def send(connection):
-        connection.sock.settimeout(60 * TIMEOUT)
+        connection.sock.settimeout(5 * TIMEOUT)
         view = memoryview(data)
         while progress[0] < len(data):
             progress[0] += connection.sock.send(view[progress[0]:progress[0] + 65536])
@@ -1128,10 +1149,10 @@ def test_client_that_does_not_read(run, serve):
     client = daemon.connect(rcvbuf=32768)
     client.sock = TlsSocket(client.sock, tls_files.client_context())
     client.upgrade()
-    assert settled(lambda: progress[0]) < MORE_THAN_KERNELS_HOLD - (2 << 20)
+    assert settled(lambda: progress[0], daemon) < MORE_THAN_KERNELS_HOLD - (2 << 20)
     if not SANITIZED:
         assert daemon.rss() - before < 3 << 20
-    assert client.recv_bytes(len(data), 12 * TIMEOUT) == data
+    assert client.recv_bytes(len(data), TIMEOUT) == data
     client.expect_close(1000)
     client.send_close(1000)
     client.expect_eof()
@@ -1152,10 +1173,10 @@ def test_peer_that_does_not_read(run, serve):
             client.sock.sendall(frame(2, data[at:at + 65536]))
             progress[0] = at + 65536
 
-    client.sock.settimeout(60 * TIMEOUT)
+    client.sock.settimeout(5 * TIMEOUT)
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
-    assert settled(lambda: progress[0]) < MORE_THAN_KERNELS_HOLD - (2 << 20)
+    assert settled(lambda: progress[0], daemon) < MORE_THAN_KERNELS_HOLD - (2 << 20)
     if not SANITIZED:
         assert daemon.rss() - before < 3 << 20
     assert connection.recv_exactly(len(data)) == data
@@ -1419,7 +1440,7 @@ def test_files_beside_do_not_matter(serve, authority, tmp_path):
     """The timeout of a client that asks for nothing is later than that of a change."""
     live = tls_files.Pair(tmp_path / "live.pem", tmp_path / "live.key")
     copy(authority.issue("localhost"), live)
-    daemon = serve("--handshake-timeout=500ms", pairs=[live])
+    daemon = serve("--handshake-timeout=1500ms", pairs=[live])
     daemon.settle()
     daemon.close_clients()
     for name in ("other.pem", "live.pem.new", "live", "live.key2"):

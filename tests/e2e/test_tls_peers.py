@@ -20,9 +20,10 @@ from pathlib import Path
 import pytest
 
 import tls_files
+from gnutls_session import GnutlsSession
 from harness import (
     BIN, BINARY, SANITIZED, TEXT, TIMEOUT, Daemon, TcpPeer, TlsPeer, build_request, echo, eventually,
-    frame, free_port, run_once, scaled, source,
+    frame, free_port, run_once, source,
 )
 from test_counts import can_trace
 from test_flow import flood  # noqa: F401 (a fixture)
@@ -521,7 +522,7 @@ def test_bulk_both_ways(serve, bridge, version):
     data = random_bytes(BULK)
     client = bridge(serve(echo, version=version), "-c", "framing=binary").open()
     sender = client.send_in_background(*(frame(BIN, data[at:at + 100000]) for at in range(0, BULK, 100000)))
-    assert client.recv_bytes(BULK, timeout=3 * TIMEOUT) == data
+    assert client.recv_bytes(BULK, timeout=TIMEOUT) == data
     sender.join(TIMEOUT)
     client.close_handshake(1000)
 
@@ -574,7 +575,7 @@ def test_tls_on_both_sides(serve, run, authority, version):
     peer = serve(echo, version=version)
     client = run(Daemon("-c", "framing=binary", peer=address(peer, authority), tls=True)).open()
     sender = client.send_in_background(*(frame(BIN, data[at:at + 70000]) for at in range(0, BULK, 70000)))
-    assert client.recv_bytes(BULK, timeout=3 * TIMEOUT) == data
+    assert client.recv_bytes(BULK, timeout=TIMEOUT) == data
     sender.join(TIMEOUT)
     client.close_handshake(1000)
 
@@ -711,12 +712,33 @@ def test_peer_sends_rubbish(serve, bridge, version, data):
 
 def test_peer_that_takes_nothing(serve, bridge):
     peer = serve(rcvbuf=4096)
-    daemon = bridge(peer, f"--stall-timeout={int(scaled(500))}ms")
+    daemon = bridge(peer, "--stall-timeout=500ms")
     client = daemon.open()
     peer.accept()
     client.send_in_background(*[frame(BIN, bytes(1 << 20))] * 16)
-    client.expect_close(1011, timeout=3 * TIMEOUT)
+    client.expect_close(1011, timeout=TIMEOUT)
     daemon.wait_log("takes no data .stall-timeout.")
+
+
+def test_error_behind_data(run, bridge, pair):
+    """GnuTLS says only once that there were too many new keys, here in the read that brought data."""
+
+    def fail(connection):
+        session = GnutlsSession(connection.sock, pair)
+        session.handshake()
+        session.recv()
+        session.send_and_fail(b"data")
+        connection.recv_all(keep=False)
+        session.close()
+
+    daemon = bridge(run(TcpPeer(fail)).url.replace("tcp", "tls"))
+    for _ in range(2):
+        client = daemon.open()
+        client.send_text("go")
+        assert client.recv_bytes(4) == b"data"
+        client.expect_close(1011)
+    daemon.stop()
+
 
 
 # --- handshakes that do not end -----------------------------------------------------------------
@@ -762,7 +784,7 @@ class CutServer:
 @each_version
 def test_cut_handshake(run, bridge, pair, version):
     server = CutServer(tls_files.server_context(pair, version=version))
-    daemon = bridge(run(TcpPeer(server)).url.replace("tcp", "tls"), "--connect-timeout=60")
+    daemon = bridge(run(TcpPeer(server)).url.replace("tcp", "tls"), "--connect-timeout=1h")
     for server.at in (0, 1, 4, 5, 6, 50, 90, 100, 127, 128, 300, 500):
         answer = daemon.http()
         assert answer.status == 502, server.at
@@ -783,7 +805,7 @@ def test_handshake_that_stalls_halfway(run, bridge, pair, version):
     b"HTTP/1.1 400 Bad Request\r\n\r\n", b"RFB 003.008\n", b"\x16\x03\x03\xff\xff" + bytes(70000),
     CONTENT_ALERT + b"\x02\x28"], ids=["http", "vnc", "oversized", "alert"])
 def test_peer_without_tls(run, bridge, words):
-    daemon = bridge(run(TcpPeer(source(words))).url.replace("tcp", "tls"), "--connect-timeout=60")
+    daemon = bridge(run(TcpPeer(source(words))).url.replace("tcp", "tls"), "--connect-timeout=1h")
     refused(daemon, 502, UNREACHABLE, r"cannot connect to tls://.*: TLS failed: ")
 
 
@@ -792,7 +814,7 @@ def test_reset_in_the_handshake(run, bridge):
         connection.recv()
         connection.abort()
 
-    daemon = bridge(run(TcpPeer(reset)).url.replace("tcp", "tls"), "--connect-timeout=60")
+    daemon = bridge(run(TcpPeer(reset)).url.replace("tcp", "tls"), "--connect-timeout=1h")
     refused(daemon, 502, "reset", "cannot connect to tls://.*Connection reset by peer")
 
 
@@ -805,7 +827,7 @@ def test_slow_handshake_delays_nobody(run, serve, authority, tmp_path):
     stuck = run(TcpPeer(mute))
     daemon = routes_daemon(run, tmp_path, {
         "stuck": f"{address(stuck.url.replace('tcp', 'tls'), authority)} *",
-        "fine": f"{address(serve(echo), authority)} *", "echo": "echo:// *"}, "--connect-timeout=60")
+        "fine": f"{address(serve(echo), authority)} *", "echo": "echo:// *"}, "--connect-timeout=1h")
     waiting = []
     for _ in range(40):
         client = daemon.connect()
@@ -820,7 +842,7 @@ def test_slow_handshake_delays_nobody(run, serve, authority, tmp_path):
 
 def test_client_leaves_during_the_handshake(run, bridge):
     peer = run(TcpPeer(mute))
-    daemon = bridge(peer.url.replace("tcp", "tls"), "--connect-timeout=60")
+    daemon = bridge(peer.url.replace("tcp", "tls"), "--connect-timeout=1h")
     client = daemon.connect()
     client.send_raw(build_request())
     connection = peer.accept()
@@ -831,7 +853,7 @@ def test_client_leaves_during_the_handshake(run, bridge):
 
 def test_stop_during_the_handshake(run, bridge):
     peer = run(TcpPeer(mute))
-    daemon = bridge(peer.url.replace("tcp", "tls"), "--connect-timeout=60")
+    daemon = bridge(peer.url.replace("tcp", "tls"), "--connect-timeout=1h")
     client = daemon.connect()
     client.send_raw(build_request())
     peer.accept()

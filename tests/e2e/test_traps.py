@@ -4,6 +4,7 @@ import fcntl
 import os
 import random
 import resource
+import select
 import signal
 import socket
 import struct
@@ -15,9 +16,9 @@ import time
 import pytest
 
 from harness import (
-    BIN, CLOSE, CONTINUATION, PING, PONG, ROOT, SANITIZED, TEXT, ConnectionEnded, Daemon, StuckPort,
-    TcpPeer, UdpPeer, UnixPeer, build_request, close_payload, echo, eventually, frame, scaled, sink,
-    source,
+    BIN, CLOSE, CONTINUATION, LONG, LONG_MS, PING, PONG, ROOT, SANITIZED, TEXT, TIMEOUT, ConnectionEnded,
+    Daemon, StuckPort, TcpPeer, UdpPeer, UnixPeer, build_request, close_payload, echo, eventually, frame,
+    kernel_holds, observed, sink, source,
 )
 from test_flow import KIB, MIB, Flood, check_bystander, collect, same
 
@@ -92,7 +93,7 @@ def test_reset_of_the_peer_while_the_client_floods(run):
 def test_client_that_goes_while_the_peer_floods(run):
     """With and without a close frame, and by a reset: the peer sees an end, the daemon goes on."""
     peer = run(TcpPeer())
-    daemon = run(Daemon("--close-timeout=500ms", peer=peer.url))
+    daemon = run(Daemon(f"--close-timeout={LONG_MS}ms", peer=peer.url))
     idle = daemon.fds()
     for end in ("close", "abort", "close frame", "half") * 2:
         client = daemon.open()
@@ -117,7 +118,7 @@ def test_client_that_goes_while_the_peer_floods(run):
 def test_slow_peer_gets_all_and_then_an_end(run, end):
     """The client is gone long before; no reset destroys what is under way to the peer."""
     peer = run(TcpPeer(rcvbuf=4096))
-    daemon = run(Daemon("--close-timeout=400ms", peer=peer.url))
+    daemon = run(Daemon(f"--close-timeout={LONG_MS}ms", peer=peer.url))
     client = daemon.open()
     connection = peer.accept()
     data = noise(600 * KIB)
@@ -136,9 +137,9 @@ def test_slow_peer_gets_all_and_then_an_end(run, end):
         client.close()
     begun = time.monotonic()
     while connection.recv(8192):
-        time.sleep(0.01)
+        time.sleep(LONG / 50)
     assert not connection.reset
-    assert time.monotonic() - begun > 0.3, "the peer was not slow"
+    assert time.monotonic() - begun > LONG, "the peer was not slow"
     same(bytes(connection.received), data)
 
 
@@ -150,7 +151,7 @@ def test_bytes_of_the_peer_do_not_reset_it_when_the_client_has_closed(run):
     data = noise(300 * KIB)
     client.send_in_background(frame(BIN, data) + frame(CLOSE, close_payload(1000)))
     client.expect_close(1000)
-    connection.sock.settimeout(scaled(10))
+    connection.sock.settimeout(TIMEOUT)
     while True:
         connection.send(b"talk " * 100)
         if not connection.recv(8192):
@@ -402,24 +403,20 @@ def test_framing_function_with_a_wrong_answer(run, bad_plugin, config):
 
 def test_one_ping_for_each_interval(run):
     """Not one for each turn of the loop, and none into the handshake."""
-    daemon = run(Daemon("--ping=200ms", "--pong-timeout=60", "--handshake-timeout=60", peer="echo://"))
+    daemon = run(Daemon("--ping=200ms", "--pong-timeout=1h", "--handshake-timeout=1h", peer="echo://"))
     early = daemon.connect()
     early.send_raw(build_request("/")[:-2])
-    client, busy = daemon.open(), daemon.open()
     begun, pings = time.monotonic(), 0
-    while time.monotonic() - begun < 1.1:
+    client, busy = daemon.open(), daemon.open()
+    while pings < 3 or time.monotonic() - begun < 1.1:
         busy.send_text("x")  # keeps the loop turning
         busy.recv_message()
-        client.sock.settimeout(0.005)
-        try:
-            client.buffer += client.sock.recv(1000)
-        except TimeoutError:
+        if not select.select([client.sock], [], [], 0.005)[0]:
             continue
-        while client.buffer:
-            assert client.recv_frame().opcode == PING
-            pings += 1
-            client.send_frame(PONG)
-    assert 3 <= pings <= 6 or SANITIZED
+        assert client.recv_frame().opcode == PING
+        pings += 1
+        client.send_frame(PONG)
+    assert pings <= (time.monotonic() - begun) / 0.2 + 1
     early.send_raw(b"\r\n")
     early.recv_upgrade()
 
@@ -446,6 +443,7 @@ def test_dead_client_is_reaped(run):
 # --- others are not delayed ---------------------------------------------------------------------
 
 
+@pytest.mark.latency
 def test_slow_connect_delays_nobody(run, tmp_path):
     stuck = run(StuckPort())
     routes = tmp_path / "routes"
@@ -453,21 +451,20 @@ def test_slow_connect_delays_nobody(run, tmp_path):
     (routes / "stuck").write_text(f"{stuck.url} *\n")
     (routes / "echo").write_text("echo:// *\n")
     daemon = run(Daemon("-b", "file", "-c", f"path={routes}", "-c", "expression=%endpoint%",
-                        "--connect-timeout=1"))
+                        "--connect-timeout=1h"))
     waiting = [daemon.connect() for _ in range(20)]
     for client in waiting:
         client.send_raw(build_request("/stuck"))
-    begun = time.monotonic()
-    bystander = daemon.open("/echo")
-    check_bystander(bystander)
-    assert time.monotonic() - begun < scaled(0.8)
-    for client in waiting:
-        assert client.recv_http().status == 504
+    with observed("forty round trips beside slow connects"):
+        bystander = daemon.open("/echo")
+        check_bystander(bystander)
+    assert not select.select([client.sock for client in waiting], [], [], 0)[0], "somebody was answered"
 
 
 # --- descriptors --------------------------------------------------------------------------------
 
 
+@pytest.mark.measures
 def test_out_of_descriptors(run):
     """It lives, sleeps, says so now and then, and serves again when there is room."""
     limit = 60
@@ -482,9 +479,9 @@ def test_out_of_descriptors(run):
         client.send_raw(build_request("/"))
         clients.append(client)
     daemon.wait_log("cannot accept connections")
-    ticks = daemon.cpu_ticks()
+    before, begun = daemon.cpu_ns(), time.monotonic_ns()
     time.sleep(1)  # what is measured: a second of being full
-    assert daemon.cpu_ticks() - ticks < scaled(10), "the daemon is busy with being full"
+    assert daemon.cpu_ns() - before < (time.monotonic_ns() - begun) / 10, "the daemon is busy with being full"
     assert daemon.fds() <= limit
     assert daemon.log().count("cannot accept connections") <= 12, "one line for each attempt"
     first.round_trip()
@@ -504,7 +501,7 @@ def test_out_of_descriptors(run):
 def test_no_descriptor_leaks(run, tmp_path):
     """500 connections with all kinds of beginnings and ends."""
     peer = run(TcpPeer(echo))
-    daemon = run(Daemon("--log-level=warning", "--close-timeout=500ms", "--handshake-timeout=500ms",
+    daemon = run(Daemon("--log-level=warning", f"--close-timeout={LONG_MS}ms", f"--handshake-timeout={LONG_MS}ms",
                         listening=False, peer=peer.url))
     eventually(lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd")) > 5, "the daemon")
     daemon.first_port = listening_port(daemon)
@@ -543,7 +540,7 @@ def test_no_descriptor_leaks(run, tmp_path):
         daemon.clients.clear()
         daemon.clients.append(first)
     first.round_trip()
-    eventually(lambda: daemon.fds() == before, "as many descriptors as before", scaled(10))
+    eventually(lambda: daemon.fds() == before, "as many descriptors as before")
 
 
 def listening_port(daemon):
@@ -571,8 +568,8 @@ def test_sigterm_tells_every_client(run, tmp_path):
     routes.mkdir()
     (routes / "stuck").write_text(f"{stuck.url} *\n")
     (routes / "open").write_text(f"{peer.url} *\n")
-    daemon = run(Daemon("-b", "file", "-c", f"path={routes}", "-c", "expression=%endpoint%", "--grace=60",
-                        "--connect-timeout=60", "--handshake-timeout=60"))
+    daemon = run(Daemon("-b", "file", "-c", f"path={routes}", "-c", "expression=%endpoint%", "--grace=1h",
+                        "--connect-timeout=1h", "--handshake-timeout=1h"))
     clients = [daemon.open("/open") for _ in range(100)]
     connecting, asking, silent = (daemon.connect() for _ in range(3))
     connecting.send_raw(build_request("/stuck"))
@@ -596,12 +593,12 @@ def test_nothing_follows_the_close_frame_of_a_shutdown(run):
     """The client is slow, lines that it has not been sent wait in the daemon: they must not come behind the
     close frame (RFC 6455, 5.5.1)."""
     peer = run(TcpPeer())
-    daemon = run(Daemon("-c", "framing=newline", "-c", "framing-config=lf", "--grace=60", peer=peer.url))
+    daemon = run(Daemon("-c", "framing=newline", "-c", "framing-config=lf", "--grace=1h", peer=peer.url))
     client = daemon.open(rcvbuf=4096)
-    one = Flood(peer.accept().sock, b"\n" * (32 * MIB))
+    one = Flood(peer.accept().sock, b"\n" * (4 * MIB + kernel_holds()))
     one.wait_stuck()
     daemon.signal(signal.SIGTERM)
-    daemon.wait_log("SIGTERM|stop|shut", timeout=2)
+    daemon.wait_log("SIGTERM|stop|shut")
     one.stop()
     client.sock.settimeout(client.timeout)
     wire = client.buffer
@@ -611,9 +608,8 @@ def test_nothing_follows_the_close_frame_of_a_shutdown(run):
         assert piece, "no close frame"
         wire += piece
     assert wire.endswith(ending), f"{wire[wire.index(ending) + len(ending):][:60]!r} behind the close frame"
-    client.sock.settimeout(scaled(0.5))
-    with pytest.raises(TimeoutError):
-        raise AssertionError(f"{client.sock.recv(100)!r} behind the close frame")
+    eventually(lambda: daemon.state() == "S", "the daemon to be done")
+    assert not select.select([client.sock], [], [], 0.3)[0], f"{client.sock.recv(100)!r} behind the close frame"
     client.buffer.clear()
     client.send_close(1001)
     client.expect_eof()
@@ -622,8 +618,9 @@ def test_nothing_follows_the_close_frame_of_a_shutdown(run):
 def test_closing_is_not_cut_short_by_the_ping_interval(run):
     """While we wait for the client's close frame only close-timeout counts."""
     peer = run(TcpPeer(rcvbuf=4096))
-    daemon = run(Daemon("--ping=300ms", "--close-timeout=60", peer=peer.url))
+    daemon = run(Daemon("--ping=300ms", "--close-timeout=1h", peer=peer.url))
     client = daemon.open()
+    client.skips_pings = True
     connection = peer.accept()
     connection.finish()
     client.expect_close(1000)
@@ -637,27 +634,28 @@ def test_closing_is_not_cut_short_by_the_ping_interval(run):
     client.expect_eof()
 
 
+@pytest.mark.latency
 def test_second_signal_ends_a_flood(run):
     peer = run(TcpPeer())
-    daemon = run(Daemon("--grace=60", "--close-timeout=60", peer=peer.url))
+    daemon = run(Daemon("--grace=1h", "--close-timeout=1h", peer=peer.url))
     client = daemon.open(rcvbuf=4096)
-    one = Flood(peer.accept().sock, bytes(16 * MIB))
+    one = Flood(peer.accept().sock, bytes(4 * MIB + kernel_holds()))
     one.wait_stuck()
     daemon.signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
         daemon.process.wait(0.5)
-    begun = time.monotonic()
     daemon.signal(signal.SIGTERM)
-    assert daemon.wait() == 0
-    assert time.monotonic() - begun < scaled(3)
+    with observed("end of a flood after a second signal"):
+        assert daemon.wait() == 0
     one.stop()
     client.close()
 
 
+@pytest.mark.latency
 def test_grace_is_given(run):
     """A client that goes on for a while after the signal is not cut; then it is."""
     peer = run(TcpPeer())
-    daemon = run(Daemon("--grace=1", "--close-timeout=60", peer=peer.url))
+    daemon = run(Daemon(f"--grace={LONG_MS}ms", "--close-timeout=1h", peer=peer.url))
     client = daemon.open()
     connection = peer.accept()
     begun = time.monotonic()
@@ -667,8 +665,9 @@ def test_grace_is_given(run):
         client.send_text(f"{number}")
         assert connection.recv_exactly(1) == b"%d" % number
         time.sleep(0.1)
-    assert daemon.wait() == 0
-    assert 0.9 < time.monotonic() - begun < scaled(4)
+    with observed("rest of a grace of 5 s"):
+        assert daemon.wait() == 0
+    assert LONG - 0.1 < time.monotonic() - begun
 
 
 # --- torture ------------------------------------------------------------------------------------
@@ -707,12 +706,13 @@ class Session:
     def send(self, wire):
         """In pieces of random sizes; reads when the way is full."""
         sock, view = self.client.sock, memoryview(wire)
-        deadline = time.monotonic() + scaled(20)
+        deadline = time.monotonic() + TIMEOUT
         while view:
             assert time.monotonic() < deadline, f"seed {self.seed}: nothing moves"
             size = self.chance.choice((1, 2, 7, 100, 5000, 100000))
             try:
                 view = view[sock.send(view[:size], socket.MSG_DONTWAIT):]
+                deadline = time.monotonic() + TIMEOUT
             except BlockingIOError:
                 self.read(wait=0.01)
             if self.chance.random() < 0.05:
@@ -786,7 +786,7 @@ def test_random_sessions(run, kind):
         random_sources(run)
         return
     peer = run(TcpPeer(echo if kind == "echo" else sink)) if kind != "builtin" else None
-    daemon = run(Daemon("--log-level=warning", "--close-timeout=1", listening=False,
+    daemon = run(Daemon("--log-level=warning", f"--close-timeout={LONG_MS}ms", listening=False,
                         peer=peer.url if peer else "echo://"))
     eventually(lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd")) > 5, "the daemon")
     daemon.first_port = listening_port(daemon)
@@ -796,7 +796,7 @@ def test_random_sessions(run, kind):
             end = session.run("echo" if kind == "builtin" else kind)
             if kind == "sink":
                 connection = peer.accept()
-                eventually(lambda: connection.sock.fileno() < 0, "the end at the peer", scaled(15))
+                eventually(lambda: connection.sock.fileno() < 0, "the end at the peer")
                 got, sent = bytes(connection.received), bytes(session.sent)
                 # A reset (a close with unread pongs is one, too) destroys the end of what was sent.
                 same(got, sent[:len(got)] if end in ("abort", "vanish") else sent)
@@ -808,7 +808,7 @@ def test_random_sessions(run, kind):
 def random_sources(run):
     """Peers that send random amounts and end in some way; all that they sent arrives."""
     peer = run(TcpPeer())
-    daemon = run(Daemon("-c", "framing=binary", "--close-timeout=1", peer=peer.url))
+    daemon = run(Daemon("-c", "framing=binary", f"--close-timeout={LONG_MS}ms", peer=peer.url))
     for seed in range(SESSIONS):
         chance = random.Random(seed)
         client = daemon.open(rcvbuf=chance.choice((None, 2048)))

@@ -15,7 +15,8 @@ import urllib.parse
 import pytest
 
 from harness import (
-    BIN, BINARY, Daemon, Nobody, ROOT, SANITIZED, RawClient, build_request, eventually, frame, run_once, scaled)
+    BIN, BINARY, Daemon, Nobody, ROOT, SANITIZED, RawClient, LONG, LONG_MS, TIMEOUT, build_request,
+    eventually, frame, observed, run_once)
 from test_counts import can_trace
 
 SECRET = b"this is outside of the site"
@@ -111,10 +112,13 @@ def test_type(daemon, suffix, kind):
 
 
 def test_dates(daemon, site):
+    before = int(time.time())
     answer = ask(daemon, "/index.html")
+    after = time.time()
     modified = email.utils.parsedate_to_datetime(answer.header("Last-Modified"))
     assert int(modified.timestamp()) == int(os.stat(site / "index.html").st_mtime)
-    assert abs(email.utils.parsedate_to_datetime(answer.header("Date")).timestamp() - time.time()) < scaled(5)
+    # The daemon may use the second of its last wake-up.
+    assert before - 1 <= email.utils.parsedate_to_datetime(answer.header("Date")).timestamp() <= after
 
 
 @pytest.mark.parametrize("target", ("/", "/index.html", "/big.bin", "/nothing.bin", "/none", "/sub", "/.git"))
@@ -366,19 +370,19 @@ def test_reader_that_goes_away_in_the_middle(daemon):
 
 def test_reader_that_stops_is_dropped(run, site):
     daemon = run(Daemon(f"--web={site}", "--handshake-timeout=300ms"))
+    before = daemon.fds()
     client = daemon.connect(rcvbuf=4096)
     client.send_raw(build_request("/big.bin", plain=True))
     assert client.sock.recv(100)
-    before = daemon.fds()
-    eventually(lambda: daemon.fds() < before, "the connection to be dropped")
+    eventually(lambda: daemon.fds() == before, "the connection to be dropped")
 
 
 def test_slow_but_steady_reader_is_not_dropped(run, site, tmp_path):
     """handshake-timeout is for the request; a download may take longer as long as it moves."""
-    daemon = run(Daemon(f"--web={site}", f"--handshake-timeout={int(scaled(300))}ms"))
+    daemon = run(Daemon(f"--web={site}", f"--handshake-timeout={LONG_MS}ms"))
     client = daemon.connect(rcvbuf=65536)
     client.send_raw(build_request("/big.bin", plain=True))
-    size, begin, length = 0, time.monotonic(), scaled(1)
+    size, begin, length = 0, time.monotonic(), 2 * LONG
     while data := client.sock.recv(1 << 16):
         size += len(data)
         time.sleep(max(0, begin + length * size / (20 << 20) - time.monotonic()))
@@ -493,7 +497,7 @@ def exchange(client, target, method="GET", version="HTTP/1.1", **headers):
 
 
 def take(client, size):
-    return client.take(size, client.deadline())
+    return client.take(size)
 
 
 def receive(client, method="GET"):
@@ -620,7 +624,7 @@ def test_requests_beyond_the_limit_are_not_answered(daemon):
 
 
 def test_client_that_asks_without_reading(run, site):
-    daemon = run(Daemon(f"--web={site}", "--handshake-timeout=500ms", peer="echo://"))
+    daemon = run(Daemon(f"--web={site}", f"--handshake-timeout={LONG_MS}ms", peer="echo://"))
     before = daemon.rss()
     client = daemon.connect(rcvbuf=4096)
     daemon.settle()
@@ -667,19 +671,19 @@ def test_pipelined_behind_a_big_file(daemon, site):
     assert exchange(client, "/").body == INDEX
 
 
+@pytest.mark.latency
 def test_idle_connection_is_closed_without_a_word(run, site):
-    daemon = run(Daemon(f"--web={site}", f"--handshake-timeout={int(scaled(400))}ms"))
+    daemon = run(Daemon(f"--web={site}", f"--handshake-timeout={LONG_MS}ms"))
     client = daemon.connect()
     for _ in range(3):
         assert exchange(client, "/").status == 200
-        time.sleep(scaled(0.2))  # each request has its own time
-    begin = time.monotonic()
-    client.expect_eof()
-    assert time.monotonic() - begin < scaled(2)
+        time.sleep(LONG / 2)  # each request has its own time
+    with observed("end of an idle connection after 5 s"):
+        client.expect_eof()
 
 
 def test_request_that_stays_a_part_gets_408(run, site):
-    daemon = run(Daemon(f"--web={site}", "--handshake-timeout=300ms"))
+    daemon = run(Daemon(f"--web={site}", f"--handshake-timeout={LONG_MS}ms"))
     client = daemon.connect()
     assert exchange(client, "/").status == 200
     client.send_raw(b"GET / HTTP/1.1\r\nHo")
@@ -696,15 +700,15 @@ def test_client_that_ends_behind_its_requests(daemon):
     client.expect_eof()
 
 
+@pytest.mark.latency
 def test_shutdown_closes_idle_connections(run, site):
-    daemon = run(Daemon(f"--web={site}"))
+    daemon = run(Daemon(f"--web={site}", "--grace=1h", "--handshake-timeout=1h"))
     client = daemon.connect()
     assert exchange(client, "/").status == 200
-    begin = time.monotonic()
-    daemon.signal(signal.SIGTERM)
-    client.expect_eof()
-    assert daemon.wait() == 0
-    assert time.monotonic() - begin < scaled(3)
+    with observed("end with idle connections"):
+        daemon.signal(signal.SIGTERM)
+        client.expect_eof()
+        assert daemon.wait() == 0
 
 
 @pytest.mark.parametrize("limit", ("--max-clients=1", "--max-clients-per-ip=1"))
@@ -736,7 +740,7 @@ def test_connection_is_kept_while_there_is_room(run, site):
 def test_curl_uses_one_connection(daemon, tmp_path):
     result = subprocess.run(
         ["curl", "-sv", "-o", tmp_path / "a", "-o", tmp_path / "b", f"http://127.0.0.1:{daemon.port}/big.bin",
-         f"http://127.0.0.1:{daemon.port}/sub/"], capture_output=True, text=True, timeout=scaled(20), check=True)
+         f"http://127.0.0.1:{daemon.port}/sub/"], capture_output=True, text=True, timeout=TIMEOUT, check=True)
     assert "Re-using existing connection" in result.stderr
     assert (tmp_path / "b").read_bytes() == b"sub"
 
@@ -895,7 +899,7 @@ def test_curl_resumes_a_download(daemon, site, tmp_path):
     want = (site / "big.bin").read_bytes()
     (tmp_path / "part").write_bytes(want[:1234567])
     subprocess.run(["curl", "-s", "-C", "-", "-o", tmp_path / "part", f"http://127.0.0.1:{daemon.port}/big.bin"],
-                   timeout=scaled(20), check=True)
+                   timeout=TIMEOUT, check=True)
     assert (tmp_path / "part").read_bytes() == want
 
 
@@ -985,7 +989,7 @@ def test_neighbour_of_an_index(run, tmp_path):
     subprocess.run(["gzip", "-k", tmp_path / "index.html"], check=True)
     daemon = run(Daemon(f"--web={tmp_path}"))
     result = subprocess.run(["curl", "-s", "--compressed", "-D", "-", f"http://127.0.0.1:{daemon.port}/"],
-                            capture_output=True, timeout=scaled(10), check=True).stdout
+                            capture_output=True, timeout=TIMEOUT, check=True).stdout
     assert b"Content-Encoding: gzip" in result and result.endswith(b"\r\n\r\n<p>hello")
 
 

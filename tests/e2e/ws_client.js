@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Drives npm's `ws` for test_clients.py: one JSON command per line on standard input, one JSON event per
+// Drives Node's `ws` (Debian: node-ws) for test_clients.py: one JSON command per line on standard input, one JSON event per
 // line on standard output. Payload travels as base64.
 "use strict";
 const readline = require("readline");

@@ -15,6 +15,7 @@
 #define TIMERS 300
 #define PROBES 8
 #define TRACE_MAX 64
+#define ENDLESS 1000 /* so often something goes on by itself that must not be let */
 
 struct test;
 
@@ -252,6 +253,60 @@ static void alarm_again(struct ev_timer *timer) {
 	} else {
 		loop->stop = true;
 	}
+}
+
+static void alarm_for_now(struct ev_timer *timer) {
+	struct alarm *alarm = container_of(timer, struct alarm, timer);
+	struct loop *loop = &alarm->test->loop;
+	if(++alarm->fired < ENDLESS) {
+		loop_timer_set(loop, timer, loop->now_ms - 5);
+	}
+}
+
+/* A timer that arms itself for what has passed runs once in a turn, and does not get in front of others. */
+static void test_timer_for_now_in_a_timer(void **state) {
+	struct test *test = *state;
+	struct alarm first = {.test = test};
+	struct alarm second = {.test = test};
+	open_timer(test, &first, alarm_for_now);
+	open_timer(test, &second, alarm_for_now);
+	loop_timer_set(&test->loop, &first.timer, test->loop.now_ms - 2);
+	loop_timer_set(&test->loop, &second.timer, test->loop.now_ms - 1);
+	run_turn(test);
+	assert_int_equal(first.fired, 1);
+	assert_int_equal(second.fired, 1);
+	assert_true(first.timer.due_ms > test->loop.now_ms);
+	while(first.fired < 3 || second.fired < 3) {
+		run_turn(test);
+	}
+	loop_timer_cancel(&test->loop, &first.timer);
+	loop_timer_cancel(&test->loop, &second.timer);
+}
+
+struct burial {
+	struct deferred_free dead;
+	struct test *test;
+	unsigned freed;
+};
+
+static void bury_again(struct deferred_free *dead) {
+	struct burial *burial = container_of(dead, struct burial, dead);
+	if(++burial->freed < ENDLESS) {
+		loop_defer_free(&burial->test->loop, dead);
+	}
+}
+
+/* What is buried by something that is being freed waits for the end of the next turn. */
+static void test_burial_while_freeing(void **state) {
+	struct test *test = *state;
+	struct burial burial = {.dead.free = bury_again, .test = test};
+	loop_defer_free(&test->loop, &burial.dead);
+	run_turn(test);
+	assert_int_equal(burial.freed, 1);
+	run_turn(test);
+	assert_int_equal(burial.freed, 2);
+	burial.freed = ENDLESS;
+	run_turn(test);
 }
 
 /* Without anything else the loop sleeps until a timer is due, never less. */
@@ -775,8 +830,7 @@ static void test_descriptor_that_cannot_be_waited_for(void **state) {
 	assert_true(file >= 0);
 	assert_int_equal(loop_add(&test->loop, &probe.io, -1, 0, LOOP_IN, probe_run), -EBADF);
 	assert_int_equal(loop_add(&test->loop, &probe.io, file, 0, LOOP_IN, probe_run), -EPERM);
-	assert_int_equal(
-		loop_add_level(&test->loop, &probe.io, file, LOOP_IN, probe_run), -EPERM);
+	assert_int_equal(loop_add_level(&test->loop, &probe.io, file, LOOP_IN, probe_run), -EPERM);
 	run_turn(test);
 	assert_int_equal(probe.calls, 0);
 	close(file);
@@ -808,6 +862,95 @@ static void test_signals(void **state) {
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+static unsigned storm;
+
+static void signal_returns(struct loop *loop, int number) {
+	signal_arrived(loop, number);
+	if(++storm < ENDLESS) {
+		raise(number);
+	}
+}
+
+/* Others have their turns between signals that never end. */
+static void test_signals_without_end(void **state) {
+	struct test *test = *state;
+	struct probe *probe = probe_new(test, NULL);
+	sigset_t set;
+	sigset_t before;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	assert_int_equal(loop_signals(&test->loop, &set, signal_returns), 0);
+	say(probe, "x");
+	storm = 0;
+	raise(SIGUSR1);
+	for(int i = 0; i < 4; i++) {
+		forget(test);
+		run_turn(test);
+		assert_int_equal(strlen(test->trace), 2);
+		assert_non_null(strchr(test->trace, '1'));
+		assert_non_null(strchr(test->trace, 'a'));
+	}
+	storm = ENDLESS;
+	run_turn(test);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+static void signal_counted(struct loop *loop, int number) {
+	struct test *test = container_of(loop, struct test, loop);
+	note(test, number == SIGRTMIN ? 'r' : '?');
+}
+
+/* Many of one kind wait: once in each turn is enough, until all are taken, though no further event comes. */
+static void test_equal_signals(void **state) {
+	struct test *test = *state;
+	sigset_t set;
+	sigset_t before;
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	assert_int_equal(loop_signals(&test->loop, &set, signal_counted), 0);
+	for(int i = 0; i < 40; i++) {
+		raise(SIGRTMIN);
+	}
+	run_turn(test);
+	assert_string_equal(test->trace, "r");
+	for(int i = 0; i < 6; i++) {
+		run_turn(test);
+	}
+	assert_true(strlen(test->trace) < 6);
+	sigset_t pending;
+	sigpending(&pending);
+	assert_false(sigismember(&pending, SIGRTMIN));
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Only EAGAIN means that there are none. */
+static void test_signal_that_cannot_be_read(void **state) {
+	struct test *test = *state;
+	sigset_t set;
+	sigset_t before;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	assert_int_equal(loop_signals(&test->loop, &set, signal_arrived), 0);
+	run_turn(test);
+	int fd = test->loop.signal_io.fd;
+	int kept = dup(fd);
+	int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* reading it is EISDIR */
+	assert_true(kept >= 0 && folder >= 0);
+	raise(SIGUSR1);
+	assert_int_equal(dup2(folder, fd), fd);
+	run_turn(test);
+	assert_string_equal(test->trace, "");
+	assert_int_equal(dup2(kept, fd), fd);
+	run_turn(test);
+	assert_string_equal(test->trace, "1");
+	close(kept);
+	close(folder);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 /* ---- rings ---- */
 
 static void test_ring(void **unused) {
@@ -836,6 +979,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		LOOP_TEST(test_timers_against_a_sorted_array),
 		LOOP_TEST(test_timer_cancels_another_that_is_due),
+		LOOP_TEST(test_timer_for_now_in_a_timer),
+		LOOP_TEST(test_burial_while_freeing),
 		LOOP_TEST(test_timer_in_the_future),
 		LOOP_TEST(test_cancelling_an_idle_timer),
 		LOOP_TEST(test_arming_allocates_nothing),
@@ -861,6 +1006,9 @@ int main(void) {
 		LOOP_TEST(test_foreign_descriptor_ends_in_its_call),
 		LOOP_TEST(test_descriptor_that_cannot_be_waited_for),
 		LOOP_TEST(test_signals),
+		LOOP_TEST(test_signals_without_end),
+		LOOP_TEST(test_equal_signals),
+		LOOP_TEST(test_signal_that_cannot_be_read),
 		cmocka_unit_test(test_ring),
 	};
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -27,6 +27,20 @@
 
 /* ---- the file ---- */
 
+static int interruptions; /* so many reads end with EINTR (the linker puts ours in front, see the Makefile) */
+
+ssize_t __real_read(int fd, void *data, size_t cap);
+ssize_t __wrap_read(int fd, void *data, size_t cap);
+
+ssize_t __wrap_read(int fd, void *data, size_t cap) {
+	if(interruptions > 0) {
+		interruptions--;
+		errno = EINTR;
+		return -1;
+	}
+	return __real_read(fd, data, cap);
+}
+
 static struct auth_users *parse(const char *text) {
 	struct guard guard = guard_new(text, strlen(text));
 	struct auth_users *users = NULL;
@@ -115,6 +129,26 @@ static const struct {
 	{"alice:" BCRYPT_Y "\nbob:" SHA256 "\nalice:" SHA256, "users:3: this user has been named"},
 	{"a:" SHA256 "\na:" SHA256 "\na:" SHA256, "users:2: this user has been named"},
 };
+
+static void test_interrupted_file(void **state) {
+	static const char text[] = "alice:" BCRYPT_Y "\n";
+	const char *base = getenv("TMPDIR");
+	char path[256];
+	char error[AUTH_ERROR_MAX] = "";
+	struct auth_users *users = NULL;
+	(void)state;
+	snprintf(path, sizeof(path), "%s/websocksy-unit-XXXXXX", base ? base : "/tmp");
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	interruptions = 3;
+	assert_int_equal(auth_users_read(path, &users, error), 0);
+	assert_int_equal(interruptions, 0);
+	assert_true(auth_users_has(users, "alice"));
+	auth_users_free(users);
+	unlink(path);
+}
 
 static void test_bad_files(void **state) {
 	(void)state;
@@ -489,6 +523,7 @@ static void test_alike(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_interrupted_file),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_cut_file),
 		cmocka_unit_test(test_no_text),

@@ -427,7 +427,7 @@ static enum http_result read_slowly(const char *input, size_t len, struct http_r
 	size_t head_len = 0;
 	struct http_error error;
 	enum http_result result = HTTP_MORE;
-	alarm(60);
+	alarm(600);
 	for(size_t have = 1; have <= len && result == HTTP_MORE; have++) {
 		result = http_parse_request(input, have, &scanned, request, &head_len, &error);
 	}

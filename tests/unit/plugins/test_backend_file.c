@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The file backend, included as source so that its functions and its state are at hand; the two
- * functions of the core that it calls are replaced by ones that remember.
+ * functions of the core that it calls are replaced by ones that remember, and openat2() by one that can fail.
  */
 #include "support.h"
 
+#include <errno.h>
+#include <sys/syscall.h>
+
+struct open_how;
+static long fake_openat2(
+	long number, int directory, const char *name, const struct open_how *how, size_t size);
+
+#define syscall fake_openat2
 #define core_framing fake_framing
 #define core_refuse fake_refuse
 #include "plugins/backend_file.c"
@@ -15,7 +23,20 @@ static struct {
 	char root[256];
 	unsigned status;
 	char message[128];
+	int error; /* what openat2() fails with, so many times */
+	unsigned failures;
 } fake;
+
+#undef syscall
+static long fake_openat2(
+	long number, int directory, const char *name, const struct open_how *how, size_t size) {
+	if(fake.failures > 0) {
+		fake.failures--;
+		errno = fake.error;
+		return -1;
+	}
+	return syscall(number, directory, name, how, size);
+}
 
 static int64_t fake_decode(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
 	void **framing_data, const char *config) {
@@ -133,6 +154,16 @@ static void expect_host(const struct ask *ask, const char *host) {
 		assert_int_equal(fake.status, 404);
 		assert_string_equal(fake.message, "no peer for this request");
 	}
+	peer_free(&peer);
+}
+
+/* A file that cannot be read: neither 404 nor the next expression. */
+static void expect_unavailable(const char *endpoint) {
+	const struct ask ask = {.endpoint = endpoint};
+	ws_peer_info peer = query_for(&ask);
+	assert_null(peer.host);
+	assert_int_equal(fake.status, 503);
+	assert_string_equal(fake.message, "the file with the peer of this request cannot be read");
 	peer_free(&peer);
 }
 
@@ -372,7 +403,7 @@ static void test_other_than_regular_files(void **unused) {
 	set_expression("%endpoint%");
 	assert_int_equal(mkfifo(in_root("routes/fifo", path), 0600), 0);
 	assert_int_equal(mkdir(in_root("routes/directory", path), 0700), 0);
-	alarm(10);
+	alarm(600);
 	expect_endpoint("/fifo", NULL);
 	expect_endpoint("/directory", NULL);
 	struct text text = {NULL, 0, 0};
@@ -393,8 +424,46 @@ static void test_size_limit(void **unused) {
 	write_bytes("routes/big", data, size);
 	expect_endpoint("/", "tcp://big");
 	write_bytes("routes/big", data, size + 1);
-	expect_endpoint("/", NULL);
+	expect_unavailable("/");
 	free(data);
+}
+
+/* Alice's own file cannot be opened for a moment: she must not reach everybody's peer. */
+static void test_failure_is_no_absence(void **unused) {
+	(void)unused;
+	static const int errors[] = {EMFILE, ENFILE, ENOMEM, EIO, EACCES, ESTALE};
+	set_expression("private/%endpoint%");
+	set_expression("default");
+	write_text("routes/default", "tcp://default *\n");
+	char path[PATH_MAX];
+	assert_int_equal(mkdir(in_root("routes/private", path), 0700), 0);
+	write_text("routes/private/alice", "tcp://alice *\n");
+	for(size_t i = 0; i < COUNT(errors); i++) {
+		fake.error = errors[i];
+		fake.failures = 1;
+		expect_unavailable("/alice");
+		expect_endpoint("/alice", "tcp://alice");
+	}
+	fake.error = ENOENT;
+	fake.failures = 1;
+	expect_endpoint("/alice", "tcp://default");
+}
+
+/* Asked again a few times, as openat2(2) says; then it is a failure as any other. */
+static void test_open_is_tried_again(void **unused) {
+	(void)unused;
+	static const int errors[] = {EAGAIN, EINTR};
+	set_expression("mine");
+	set_expression("default");
+	write_text("routes/mine", "tcp://mine *\n");
+	write_text("routes/default", "tcp://default *\n");
+	for(size_t i = 0; i < COUNT(errors); i++) {
+		fake.error = errors[i];
+		fake.failures = OPEN_TRIES - 1;
+		expect_endpoint("/", "tcp://mine");
+		fake.failures = OPEN_TRIES;
+		expect_unavailable("/");
+	}
 }
 
 struct line_case {
@@ -530,6 +599,8 @@ int main(void) {
 		TEST(test_long_values),
 		TEST(test_other_than_regular_files),
 		TEST(test_size_limit),
+		TEST(test_failure_is_no_absence),
+		TEST(test_open_is_tried_again),
 		TEST(test_lines),
 		TEST(test_line_with_nul_is_skipped),
 		TEST(test_framing),
