@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LINGER_READS 4 /* reads thrown away in one turn */
@@ -130,10 +132,36 @@ static void log_end(const struct connection *connection) {
 	connection_log(connection, LOG_INFO,
 		"closed after %llu.%03llu s: %s (%u); %llu bytes to and %llu bytes from %s",
 		(unsigned long long)(age_ms / 1000), (unsigned long long)(age_ms % 1000),
-		connection->why ? connection->why : "dropped", connection->code,
+		connection->why ? connection->why : "dropped",
+		connection->code ? connection->code
+				 : 1005, /* RFC 6455, 7.1.5: a close frame without one */
 		(unsigned long long)connection->to_peer.bytes,
 		(unsigned long long)connection->to_client.bytes,
 		connection->peer_name ? connection->peer_name : "its peer");
+}
+
+bool connection_has_input(const struct connection *connection) {
+	const struct stream *client = &connection->client;
+	int waiting;
+	if(!stream_is_open(client) || client->ended) {
+		return false;
+	}
+	/* A kind with a state (TLS) stays ready while it holds bytes itself. */
+	return (client->state && (client->io.ready & LOOP_IN)) ||
+		(ioctl(client->io.fd, FIONREAD, &waiting) == 0 && waiting > 0);
+}
+
+void connection_reset_peer(struct connection *connection) {
+	struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+	setsockopt(connection->peer.io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	stream_close(&connection->peer);
+}
+
+/* With `finished` everything is the kernel's, which goes on sending. */
+static bool is_cut(const struct connection *connection) {
+	const struct stream *peer = &connection->peer;
+	return connection->upgraded && stream_is_open(peer) && !peer->finished &&
+		(stream_backlog(peer) > 0 || connection_has_input(connection));
 }
 
 void connection_close(struct connection *connection) {
@@ -149,7 +177,11 @@ void connection_close(struct connection *connection) {
 	websocket_parser_free(&connection->to_peer.parser);
 	dynbuf_free(&connection->partial);
 	free(connection->to_peer.kept_ping);
+	free(connection->why);
 	drop_name(connection);
+	if(is_cut(connection)) {
+		connection_reset_peer(connection);
+	}
 	stream_close(&connection->client);
 	stream_close(&connection->peer);
 	list_remove(&connection->link);
@@ -226,17 +258,20 @@ void connection_linger_peer(struct connection *connection, unsigned events) {
 	linger_event(connection, &connection->peer, events);
 }
 
-/* What the other side has not taken yet keeps the connection while it goes on taking. */
-static bool linger_waits(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms) {
+bool connection_drains(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms) {
 	return stream_is_open(stream) && stream_outstanding(stream) > 0 &&
 		connection_progresses(stream, patience_ms, due_ms);
 }
 
+/*
+ * close-timeout: measures how long neither side has taken any of what is queued for it, here and in the kernel. What
+ * they send is read and thrown away, so it moves nothing.
+ */
 void connection_linger_deadline(struct connection *connection) {
 	uint64_t patience_ms = connection->env->settings->close_timeout_ms;
 	uint64_t due_ms;
-	if(linger_waits(&connection->client, patience_ms, &due_ms) ||
-		linger_waits(&connection->peer, patience_ms, &due_ms)) {
+	if(connection_drains(&connection->client, patience_ms, &due_ms) ||
+		connection_drains(&connection->peer, patience_ms, &due_ms)) {
 		connection_set_deadline(connection, due_ms);
 		return;
 	}

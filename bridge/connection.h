@@ -122,7 +122,7 @@ struct connection {
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool partial_is_text; /* what the peer has sent of a message: its type if the peer ended now */
 	uint16_t code; /* for the log: the close code that ended it */
-	const char *why; /* for the log: static */
+	char *why; /* for the log: the reason, owned; NULL: none */
 	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
 	struct backend *backend; /* the framing may be its code */
 	/* Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an incomplete message
@@ -149,7 +149,10 @@ void connection_peer_event(struct stream *stream, unsigned events);
  */
 int connection_name_peer(struct connection *connection, const char *text);
 
-/* The one destructor: ends everything at once, from any phase. Its memory stays until the end of the turn. */
+/*
+ * The one destructor: ends everything at once, from any phase. A peer that has not been given everything that the client
+ * sent gets a reset. The memory stays until the end of the turn.
+ */
 void connection_close(struct connection *connection);
 
 /* Changes the phase; the transition must be in the table. The deadline is the caller's. */
@@ -161,7 +164,7 @@ void connection_set_deadline(struct connection *connection, uint64_t due_ms);
 /*
  * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input is thrown
  * away until they end (so that no reset destroys what is in flight), then the connection is closed. The
- * limit is `close-timeout` without progress. The client's side may be closed already.
+ * deadline is `close-timeout` in which neither side takes anything. The client's side may be closed already.
  */
 void connection_linger(struct connection *connection);
 
@@ -175,6 +178,18 @@ void connection_linger_deadline(struct connection *connection);
  * may wait until `*due_ms`?
  */
 bool connection_progresses(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms);
+
+/* The same, but only while there is something left that it has not taken. */
+bool connection_drains(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms);
+
+/* Has the client sent bytes that have not been read? */
+bool connection_has_input(const struct connection *connection);
+
+/*
+ * Closes the peer's side with a reset instead of an end, because not everything that the client has sent reaches it:
+ * it must not take the rest for all. (A Unix socket, a datagram socket and a fifo cannot tell the difference.)
+ */
+void connection_reset_peer(struct connection *connection);
 
 /* Logs a line that begins with the connection's number and its client. */
 void connection_log(const struct connection *connection, enum log_level level, const char *format,

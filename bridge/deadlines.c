@@ -58,7 +58,10 @@ void deadlines_arm(struct connection *c) {
 	}
 }
 
-/* Has the other side of this stream taken nothing for too long? */
+/*
+ * stall-timeout: measures how long the other side has not taken any of what is queued here for it. Bytes that it takes
+ * from the kernel move it. It says nothing of whether we read that side.
+ */
 static bool is_stalled(struct stream *stream, uint64_t limit_ms) {
 	if(!stream_is_open(stream) || stream_backlog(stream) == 0) {
 		return false;
@@ -70,15 +73,14 @@ static bool is_stalled(struct stream *stream, uint64_t limit_ms) {
 static bool check_stall(struct connection *c) {
 	uint64_t limit_ms = c->env->settings->stall_timeout_ms;
 	if(limit_ms && is_stalled(&c->client, limit_ms)) {
-		connection_log(
-			c, LOG_NOTICE, "the client takes no data (stall-timeout); it is dropped");
+		connection_log(c, LOG_NOTICE, "the client takes no data (stall-timeout); closing");
 		closing_client_gone(c, "the client took no data");
 		return false;
 	}
 	if(limit_ms && is_stalled(&c->peer, limit_ms)) {
 		connection_log(c, LOG_NOTICE, "%s takes no data (stall-timeout); closing with 1011",
 			c->peer_name);
-		stream_close(&c->peer);
+		connection_reset_peer(c);
 		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer takes no data");
 		return false;
 	}
@@ -99,6 +101,10 @@ static void excuse_pong(struct connection *c) {
 	}
 }
 
+/*
+ * ping: measures how long the client has sent nothing; each byte from it moves it. pong-timeout: measures how long a
+ * ping has not been answered; any byte from the client ends it, and excuse_pong() moves it.
+ */
 static bool check_ping(struct connection *c) {
 	const struct settings *settings = c->env->settings;
 	uint64_t limit_ms = pong_timeout(settings);
@@ -106,8 +112,8 @@ static bool check_ping(struct connection *c) {
 	if(c->activity.ping_sent_ms && limit_ms && now >= c->activity.ping_sent_ms + limit_ms) {
 		excuse_pong(c);
 		if(now >= c->activity.ping_sent_ms + limit_ms) {
-			connection_log(c, LOG_NOTICE,
-				"no answer to a ping (pong-timeout); the client is given up");
+			connection_log(
+				c, LOG_NOTICE, "no answer to a ping (pong-timeout); closing");
 			closing_client_gone(c, "no answer to a ping");
 			return false;
 		}
@@ -120,12 +126,30 @@ static bool check_ping(struct connection *c) {
 	return true;
 }
 
-void deadlines_due(struct connection *c) {
+/*
+ * idle-timeout: measures how long no data has moved in either direction. Reading and taking from a queue have moved
+ * `data_ms` already. What the kernel still holds for a slow side is looked at here: while one side is paused because of
+ * the other, nothing is read, yet the transfer goes on.
+ */
+static bool is_idle(struct connection *c) {
 	uint64_t idle_ms = c->env->settings->idle_timeout_ms;
+	uint64_t due_ms;
+	if(!idle_ms || relay_now(c) < c->activity.data_ms + idle_ms) {
+		return false;
+	}
+	if(connection_drains(&c->client, idle_ms, &due_ms) ||
+		connection_drains(&c->peer, idle_ms, &due_ms)) {
+		c->activity.data_ms = due_ms - idle_ms;
+		return false;
+	}
+	return true;
+}
+
+void deadlines_due(struct connection *c) {
 	if(!check_stall(c) || !check_ping(c)) {
 		return;
 	}
-	if(idle_ms && relay_now(c) >= c->activity.data_ms + idle_ms) {
+	if(is_idle(c)) {
 		closing_start(c, WEBSOCKET_CODE_GOING_AWAY, "no data for too long (idle-timeout)",
 			c->env->settings->close_timeout_ms);
 		return;

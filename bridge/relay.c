@@ -15,16 +15,17 @@
 #include "bridge/to_client.h"
 #include "bridge/to_peer.h"
 
-#include <string.h>
-
 static void resume_client(struct connection *c) {
-	if(!(c->client.io.want & LOOP_IN)) {
-		/* While we did not look, its pong could not be seen: the deadline starts anew. */
-		if(c->activity.ping_sent_ms) {
-			c->activity.ping_sent_ms = relay_now(c);
-		}
-		stream_want_read(&c->client, true);
+	if(!closing_client_is_paused(c)) {
+		return;
 	}
+	/* During the pause neither a pong nor a close frame could be seen. */
+	if(c->phase == CONNECTION_CLOSING) {
+		closing_resumed(c);
+	} else if(c->activity.ping_sent_ms) {
+		c->activity.ping_sent_ms = relay_now(c);
+	}
+	stream_want_read(&c->client, true);
 }
 
 /* The client's backlog is down to the low mark. */
@@ -45,8 +46,10 @@ static void client_drained(struct connection *c) {
 
 void relay_client(struct connection *c, unsigned events) {
 	if(events & STREAM_BROKEN) {
-		closing_client_gone(c, strerror(c->client.error));
-		return;
+		closing_client_broken(c);
+	}
+	if(events & STREAM_PROGRESS) {
+		c->activity.data_ms = relay_now(c);
 	}
 	if((events & STREAM_PROGRESS) &&
 		stream_backlog(&c->client) <= c->env->settings->buffer_low) {
@@ -59,6 +62,9 @@ void relay_client(struct connection *c, unsigned events) {
 }
 
 static void peer_progress(struct connection *c, unsigned events) {
+	if(events & STREAM_PROGRESS) {
+		c->activity.data_ms = relay_now(c);
+	}
 	if((events & STREAM_PROGRESS) && stream_backlog(&c->peer) <= c->env->settings->buffer_low) {
 		resume_client(c);
 	}

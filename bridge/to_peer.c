@@ -17,7 +17,6 @@
 #include "bridge/to_client.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define TO_PEER_READS 4 /* reads of the client in one turn */
 #define TO_PEER_WHOLE_READ                                                                         \
@@ -220,7 +219,7 @@ void to_peer_readable(struct connection *c) {
 		if(got <= 0) {
 			closing_client_gone(c,
 				got == 0 ? "the client ended without a close frame"
-					 : strerror((int)-got));
+					 : stream_reason(&c->client, (int)got));
 			return;
 		}
 		to_peer_bytes(c, scratch, (size_t)got);
