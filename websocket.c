@@ -1,33 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The WebSocket codec: what clients send is parsed, checked and unmasked, what the server sends
- * gets its header. RFC 6455, sections 4.2.2 (accept key), 5 (framing), 7.4 (close codes), 8.1
- * (UTF-8).
+ * The WebSocket codec: frames of clients are parsed, checked and unmasked; frames of the server get
+ * their header.
  *
- * Must not know file descriptors, connections, or who provides the memory it works on.
- *
- * Invariants of the parser: header_len > 0 only between frames, while in_payload is false.
- * payload_left has been checked against nothing but its own limit of 63 bits: it is only ever
- * compared with the input that is there. utf8 is UTF8_ACCEPT between messages. Every rule is
- * checked as soon as the byte that breaks it is there, so a client cannot make the server wait
- * for the rest of something that is refused anyway. Output never passes the input: each frame
- * loses at least its header of six bytes.
+ * Must not know: file descriptors, connections, the owner of the memory.
+ * Invariants: header_len > 0 only between frames, while in_payload is false. payload_left has been
+ * checked only against its own limit of 63 bits, so it is only compared with the input at hand.
+ * utf8 is UTF8_ACCEPT between messages. Every rule is checked as soon as the byte that breaks it
+ * arrives, so a client cannot make the server wait for the rest of a frame that is refused anyway.
+ * Output never passes the input: each frame loses at least its header of six bytes.
+ * Implements RFC 6455, sections 5 (framing) and 8.1 (UTF-8).
  */
 #include "websocket.h"
 
 #include "base/passes.h"
 #include "base/utf8.h"
+#include "websocket/unmask.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <nettle/base64.h>
-#include <nettle/sha1.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__x86_64__) && !defined(WEBSOCKET_NARROW)
-#define WEBSOCKET_WIDE
-#include <immintrin.h>
-#endif
 
 enum {
 	FIN = 0x80, /* first byte of a header */
@@ -38,24 +30,9 @@ enum {
 	LENGTH = 0x7F,
 	LENGTH_16 = 126, /* the length follows in two bytes */
 	LENGTH_64 = 127, /* in eight */
-	MASK_LEN = 4,
-	SHORT_HEADER = 2 + MASK_LEN,
-	BLOCK = 16, /* bytes in a vector register that every 64-bit machine has */
-	PAIR = 2 * BLOCK,
-	WIDE = 32, /* bytes in a vector register that newer x86 machines have */
-	WIDE_MIN = 2 * WIDE, /* below, the call costs what it saves */
-	WORD = 8,
-	TEXT_PIECE = 8192, /* text is validated in such pieces, while they are in the L1 cache */
-	KEY_LEN = 24, /* base64 of 16 bytes */
-	KEY_PADDING = 2,
-	REASON_MAX = WEBSOCKET_CONTROL_MAX - 2 /* of a close frame: behind the code */
+	SHORT_HEADER = 2 + UNMASK_KEY_LEN,
+	TEXT_PIECE = 8192 /* text is validated in such pieces, while they are in the L1 cache */
 };
-
-/* A bit pattern that finds bytes above 0x7F in a word. */
-#define NOT_ASCII UINT64_C(0x8080808080808080)
-
-/* Section 1.3; appended to the key. */
-static const char accept_guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 enum opcode_kind {
 	KIND_RESERVED = 0,
@@ -76,52 +53,6 @@ static const uint8_t opcode_kinds[] = {
 
 static_assert(sizeof(opcode_kinds) == OPCODE + 1, "every value of four bits has its kind");
 
-/*
- * Close codes that may come in a frame: section 7.4.1, without those that only stand for the
- * absence of a code; 1012 to 1014 are the ones that IANA added; from 3000 on they belong to
- * libraries and applications.
- */
-static const struct code_range {
-	uint16_t first;
-	uint16_t last;
-} code_ranges[] = {{1000, 1003}, {1007, 1014}, {3000, 4999}};
-
-struct block {
-	uint64_t lane __attribute__((vector_size(BLOCK)));
-};
-
-static_assert(sizeof(struct block) == BLOCK, "a block is one vector and nothing else");
-
-static inline uint32_t load_32(const uint8_t *at) {
-	uint32_t value;
-	memcpy(&value, at, sizeof(value));
-	return value;
-}
-
-static inline uint64_t load_64(const uint8_t *at) {
-	uint64_t value;
-	memcpy(&value, at, sizeof(value));
-	return value;
-}
-
-static inline struct block load_block(const uint8_t *at) {
-	struct block value;
-	memcpy(&value, at, sizeof(value));
-	return value;
-}
-
-static inline void store_32(uint8_t *at, uint32_t value) {
-	memcpy(at, &value, sizeof(value));
-}
-
-static inline void store_64(uint8_t *at, uint64_t value) {
-	memcpy(at, &value, sizeof(value));
-}
-
-static inline void store_block(uint8_t *at, struct block value) {
-	memcpy(at, &value, sizeof(value));
-}
-
 /* A number of `bytes` bytes in network order. */
 static uint64_t read_number(const uint8_t *at, size_t bytes) {
 	uint64_t value = 0;
@@ -138,136 +69,10 @@ static void write_number(uint8_t *at, uint64_t value, size_t bytes) {
 	}
 }
 
-/* `mask` (four bytes as they lie in memory) for data that begins `bytes` later. */
-static inline uint32_t rotate_mask(uint32_t mask, size_t bytes) {
-	unsigned bits = (unsigned)(bytes % MASK_LEN) * 8;
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	bits = 32 - bits;
-#endif
-	return mask >> (bits & 31) | mask << ((32 - bits) & 31);
-}
-
-static inline uint64_t double_mask(uint32_t mask) {
-	return (uint64_t)mask << 32 | mask;
-}
-
-static inline struct block fill_block(uint32_t mask) {
-	uint64_t twice = double_mask(mask);
-	return (struct block){{twice, twice}};
-}
-
-/*
- * The mover. Since dst may lie in front of src with any distance, nothing may be stored behind
- * the byte that has been loaded last, and nothing behind dst + len: the next frame may be there.
- * Whatever does not fill a block is therefore covered by a last block (or word) that ends with
- * the payload; it is loaded before anything is stored, and overlaps what has been stored with the
- * same bytes. These return the payload bytes or-ed together; the interesting thing about them is
- * NOT_ASCII.
- */
-static inline uint64_t move_long(uint8_t *dst, const uint8_t *src, size_t len, uint32_t mask) {
-	const struct block key = fill_block(mask);
-	struct block last = load_block(src + len - BLOCK);
-	last.lane ^= fill_block(rotate_mask(mask, len)).lane;
-	struct block seen = last;
-	size_t at = 0;
-	for(; len - at > PAIR; at += PAIR) {
-		struct block one = load_block(src + at);
-		struct block two = load_block(src + at + BLOCK);
-		one.lane ^= key.lane;
-		two.lane ^= key.lane;
-		seen.lane |= one.lane | two.lane;
-		store_block(dst + at, one);
-		store_block(dst + at + BLOCK, two);
-	}
-	if(len - at > BLOCK) {
-		struct block one = load_block(src + at);
-		one.lane ^= key.lane;
-		seen.lane |= one.lane;
-		store_block(dst + at, one);
-	}
-	store_block(dst + len - BLOCK, last);
-	return seen.lane[0] | seen.lane[1];
-}
-
-#ifdef WEBSOCKET_WIDE
-/*
- * move_long() with wide registers, for processors that have them. WEBSOCKET_NARROW leaves it out; both pass
- * the same tests.
- */
-__attribute__((target("avx2"))) static uint64_t move_wide(
-	uint8_t *dst, const uint8_t *src, size_t len, uint32_t mask) {
-	const __m256i key = _mm256_set1_epi32((int)mask);
-	const __m256i last_key = _mm256_set1_epi32((int)rotate_mask(mask, len));
-	const __m256i last = _mm256_loadu_si256((const __m256i_u *)(src + len - WIDE)) ^ last_key;
-	__m256i seen = last;
-	size_t at = 0;
-	for(; len - at > 2 * WIDE; at += 2 * WIDE) {
-		__m256i one = _mm256_loadu_si256((const __m256i_u *)(src + at)) ^ key;
-		__m256i two = _mm256_loadu_si256((const __m256i_u *)(src + at + WIDE)) ^ key;
-		seen |= one | two;
-		_mm256_storeu_si256((__m256i_u *)(dst + at), one);
-		_mm256_storeu_si256((__m256i_u *)(dst + at + WIDE), two);
-	}
-	if(len - at > WIDE) {
-		__m256i one = _mm256_loadu_si256((const __m256i_u *)(src + at)) ^ key;
-		seen |= one;
-		_mm256_storeu_si256((__m256i_u *)(dst + at), one);
-	}
-	_mm256_storeu_si256((__m256i_u *)(dst + len - WIDE), last);
-	return _mm256_movemask_epi8(seen) ? NOT_ASCII : 0;
-}
-
-static inline bool use_wide(size_t len) {
-	return len >= WIDE_MIN && __builtin_cpu_supports("avx2");
-}
-#else
-static uint64_t move_wide(uint8_t *dst, const uint8_t *src, size_t len, uint32_t mask) {
-	return move_long(dst, src, len, mask);
-}
-
-static inline bool use_wide(size_t len) {
-	(void)len;
-	return false;
-}
-#endif
-
-static inline uint64_t move_short(uint8_t *dst, const uint8_t *src, size_t len, uint32_t mask) {
-	const uint32_t last_mask = rotate_mask(mask, len);
-	if(len >= WORD) {
-		uint64_t first = load_64(src) ^ double_mask(mask);
-		uint64_t last = load_64(src + len - WORD) ^ double_mask(last_mask);
-		store_64(dst, first);
-		store_64(dst + len - WORD, last);
-		return first | last;
-	}
-	if(len >= MASK_LEN) {
-		uint32_t first = load_32(src) ^ mask;
-		uint32_t last = load_32(src + len - MASK_LEN) ^ last_mask;
-		store_32(dst, first);
-		store_32(dst + len - MASK_LEN, last);
-		return first | last;
-	}
-	uint8_t key[MASK_LEN];
-	store_32(key, mask);
-	uint8_t seen = 0;
-	for(size_t at = 0; at < len; at++) {
-		dst[at] = src[at] ^ key[at];
-		seen |= dst[at];
-	}
-	return seen;
-}
-
-static inline uint64_t move_unmasked(uint8_t *dst, const uint8_t *src, size_t len, uint32_t mask) {
-	if(use_wide(len)) {
-		return move_wide(dst, src, len, mask);
-	}
-	return len >= BLOCK ? move_long(dst, src, len, mask) : move_short(dst, src, len, mask);
-}
-
 void websocket_unmask(uint8_t *dst, const uint8_t *src, size_t len, uint8_t mask[4]) {
-	uint32_t key = load_32(mask);
-	move_unmasked(dst, src, len, key);
-	store_32(mask, rotate_mask(key, len));
+	uint32_t key = unmask_load_32(mask);
+	unmask_move(dst, src, len, key);
+	unmask_store_32(mask, unmask_rotate(key, len));
 }
 
 static enum websocket_result fail(
@@ -327,8 +132,7 @@ static enum websocket_result check_second(
 }
 
 /*
- * A length that follows in more bytes: it must need them, and its 64th bit is no part of it,
- * section 5.2.
+ * A length in two or eight bytes must not fit into fewer, and its 64th bit must be 0, section 5.2.
  */
 static enum websocket_result check_length(
 	struct websocket_parser *parser, const uint8_t *header, size_t have) {
@@ -366,7 +170,7 @@ static size_t length_size(uint8_t second) {
 static void begin_payload(struct websocket_parser *parser, const uint8_t *header) {
 	size_t extended = length_size(header[1]);
 	parser->payload_left = extended ? read_number(header + 2, extended) : header[1] & LENGTH;
-	memcpy(parser->mask, header + 2 + extended, MASK_LEN);
+	memcpy(parser->mask, header + 2 + extended, UNMASK_KEY_LEN);
 	parser->opcode = header[0] & OPCODE;
 	parser->fin = (header[0] & FIN) != 0;
 	parser->in_payload = true;
@@ -378,8 +182,8 @@ static void begin_payload(struct websocket_parser *parser, const uint8_t *header
 }
 
 /*
- * Takes a header, or what there is of it, off the input. A header that was cut before is
- * continued in parser->header; otherwise it is read where it lies.
+ * Takes a header, or the part of it that has arrived, off the input. A header that was cut before
+ * is continued in parser->header; otherwise it is read where it lies.
  */
 static enum websocket_result take_header(struct websocket_parser *parser, struct websocket_io *io) {
 	const uint8_t *header = io->in;
@@ -419,16 +223,16 @@ static enum websocket_result end_data(struct websocket_parser *parser) {
 	return parser->whole ? WEBSOCKET_MESSAGE : WEBSOCKET_MORE;
 }
 
-/* Unmasks and validates a piece of text; false: it is none. */
+/* Unmasks and validates a piece of text; false: it is not UTF-8. */
 static bool take_text(struct websocket_parser *parser, struct websocket_io *io, size_t len) {
 	while(len > 0) {
 		size_t piece = len < TEXT_PIECE ? len : TEXT_PIECE;
-		uint32_t mask = load_32(parser->mask);
-		uint64_t seen = move_unmasked(io->out, io->in, piece, mask);
-		if((seen & NOT_ASCII) || parser->utf8 != UTF8_ACCEPT) {
+		uint32_t mask = unmask_load_32(parser->mask);
+		uint64_t seen = unmask_move(io->out, io->in, piece, mask);
+		if((seen & UNMASK_NOT_ASCII) || parser->utf8 != UTF8_ACCEPT) {
 			parser->utf8 = utf8_feed(parser->utf8, io->out, piece);
 		}
-		store_32(parser->mask, rotate_mask(mask, piece));
+		unmask_store_32(parser->mask, unmask_rotate(mask, piece));
 		advance(io, piece);
 		io->out += piece;
 		len -= piece;
@@ -510,9 +314,8 @@ static enum websocket_result take_control(
 
 /*
  * The fast path: data messages of one short frame that are complete in the input, the usual case
- * when many messages arrive at once. Everything lives in registers until the run ends. Whatever
- * is not of this kind, broken rules included, is left to the general path, except text that turns
- * out to be none.
+ * when many messages arrive at once. Everything is kept in registers until the run ends. All other
+ * frames, invalid ones included, are left to the general path, except text that is not UTF-8.
  */
 static enum websocket_result take_short_messages(
 	struct websocket_parser *parser, struct websocket_io *io) {
@@ -538,8 +341,9 @@ static enum websocket_result take_short_messages(
 			break;
 		}
 		message = opcode;
-		uint64_t seen = move_unmasked(out, in + head, len, load_32(in + head - MASK_LEN));
-		if(opcode == WEBSOCKET_TEXT && (seen & NOT_ASCII) && !utf8_valid(out, len)) {
+		uint64_t seen = unmask_move(
+			out, in + head, len, unmask_load_32(in + head - UNMASK_KEY_LEN));
+		if(opcode == WEBSOCKET_TEXT && (seen & UNMASK_NOT_ASCII) && !utf8_valid(out, len)) {
 			result = fail_text(parser);
 			break;
 		}
@@ -556,8 +360,8 @@ static enum websocket_result take_short_messages(
 }
 
 /*
- * Between frames: takes what begins there, up to the first payload that the general path has to
- * move.
+ * Between frames: takes the headers and short messages there, up to the first payload that the
+ * general path has to move.
  */
 static enum websocket_result take_frame_start(
 	struct websocket_parser *parser, struct websocket_io *io) {
@@ -614,82 +418,4 @@ size_t websocket_put_header(
 	out[1] = size == 4 ? LENGTH_16 : LENGTH_64;
 	write_number(out + 2, len, size - 2);
 	return size;
-}
-
-size_t websocket_put_close(
-	uint8_t out[WEBSOCKET_CLOSE_FRAME_MAX], uint16_t code, const char *reason) {
-	size_t text = 0;
-	if(code == WEBSOCKET_CODE_NONE) {
-		return websocket_put_header(out, true, WEBSOCKET_CLOSE, 0);
-	}
-	if(reason) {
-		/* Cuts at a character boundary and lets out nothing but UTF-8. */
-		text = utf8_prefix((const uint8_t *)reason, strnlen(reason, REASON_MAX), NULL);
-	}
-	size_t header = websocket_put_header(out, true, WEBSOCKET_CLOSE, 2 + text);
-	write_number(out + header, code, 2);
-	if(text > 0) {
-		memcpy(out + header + 2, reason, text);
-	}
-	return header + 2 + text;
-}
-
-static bool is_close_code(uint16_t code) {
-	for(size_t i = 0; i < sizeof(code_ranges) / sizeof(code_ranges[0]); i++) {
-		if(code >= code_ranges[i].first && code <= code_ranges[i].last) {
-			return true;
-		}
-	}
-	return false;
-}
-
-int websocket_parse_close(const uint8_t *payload, size_t len, uint16_t *code) {
-	*code = WEBSOCKET_CODE_NONE;
-	if(len == 0) {
-		return 0;
-	}
-	*code = WEBSOCKET_CODE_PROTOCOL;
-	if(len < 2) {
-		return -EPROTO;
-	}
-	uint16_t received = (uint16_t)read_number(payload, 2);
-	if(!is_close_code(received)) {
-		return -EPROTO;
-	}
-	if(!utf8_valid(payload + 2, len - 2)) {
-		*code = WEBSOCKET_CODE_INVALID_DATA;
-		return -EPROTO;
-	}
-	*code = received;
-	return 0;
-}
-
-static bool is_base64(char c) {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		c == '+' || c == '/';
-}
-
-bool websocket_key_valid(const char *key, size_t len) {
-	if(len != KEY_LEN) {
-		return false;
-	}
-	for(size_t i = 0; i < KEY_LEN - KEY_PADDING; i++) {
-		if(!is_base64(key[i])) {
-			return false;
-		}
-	}
-	return key[KEY_LEN - 2] == '=' && key[KEY_LEN - 1] == '=';
-}
-
-void websocket_accept_key(const char *key, size_t len, char out[WEBSOCKET_ACCEPT_LEN + 1]) {
-	static_assert(BASE64_ENCODE_RAW_LENGTH(SHA1_DIGEST_SIZE) == WEBSOCKET_ACCEPT_LEN,
-		"the accept key is the base64 form of a digest");
-	struct sha1_ctx hash;
-	uint8_t digest[SHA1_DIGEST_SIZE];
-	sha1_init(&hash);
-	sha1_update(&hash, len, (const uint8_t *)key);
-	sha1_update(&hash, sizeof(accept_guid) - 1, (const uint8_t *)accept_guid);
-	sha1_digest(&hash, sizeof(digest), digest);
-	base64_encode_raw(out, sizeof(digest), digest);
-	out[WEBSOCKET_ACCEPT_LEN] = '\0';
 }

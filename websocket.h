@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The WebSocket codec (RFC 6455) without file descriptors: frame parser and unmasking for what
- * clients send, frame headers and close payloads for what the server sends, and the accept key.
+ * The WebSocket codec (RFC 6455) without file descriptors: parsing and unmasking of the frames of
+ * clients, and the headers of frames that the server sends. Close frames and the handshake's keys
+ * are in websocket/.
  */
 #ifndef WEBSOCKSY_WEBSOCKET_H
 #define WEBSOCKSY_WEBSOCKET_H
@@ -35,25 +36,23 @@ enum websocket_code {
 #define WEBSOCKET_HEADER_MAX 10 /* header that a server sends: no mask */
 #define WEBSOCKET_CLIENT_HEADER_MAX 14 /* header that a client sends */
 #define WEBSOCKET_CONTROL_MAX 125 /* payload of a control frame, section 5.5 */
-#define WEBSOCKET_ACCEPT_LEN 28 /* base64 of a SHA-1 digest, without NUL */
 
-/* What websocket_parse() stopped for. */
+/* Why websocket_parse() has stopped. */
 enum websocket_result {
 	WEBSOCKET_MORE, /* all input is used up */
 	WEBSOCKET_MESSAGE, /* a data message has ended (only with `whole` set) */
 	WEBSOCKET_CONTROL, /* a control frame is complete */
-	WEBSOCKET_BAD /* the client broke a rule; see `code` and `error` */
+	WEBSOCKET_BAD /* the client has violated the protocol; see `code` and `error` */
 };
 
 /*
- * State of one client's frame stream. Zero-initialised is ready; websocket_parser_free() at the
- * end. Small: one lives in every connection.
+ * State of one client's stream of frames. Initialised by zero; websocket_parser_free() at the end.
+ * Small, as each connection has one.
  */
 struct websocket_parser {
 	union {
 		uint64_t payload_left; /* of the frame whose payload is arriving */
-		const char *
-			error; /* with WEBSOCKET_BAD, behind which nothing arrives: what was wrong, static */
+		const char *error; /* with WEBSOCKET_BAD, after which nothing is parsed; static */
 	};
 	uint8_t *control; /* payload so far of a control frame that is cut; mostly NULL */
 	uint32_t utf8; /* state of the running text message */
@@ -77,7 +76,7 @@ struct websocket_parser {
 struct websocket_io {
 	uint8_t *in; /* next byte to parse; advanced */
 	size_t in_len;
-	uint8_t *out; /* where the next data payload byte goes; advanced by what was written */
+	uint8_t *out; /* where the next data payload byte goes; advanced */
 	/* with WEBSOCKET_CONTROL: the frame; payload valid until the next call or reuse of `in` */
 	enum websocket_opcode opcode;
 	const uint8_t *payload;
@@ -116,30 +115,4 @@ size_t websocket_put_header(
 
 /* The length that websocket_put_header() will write for this payload. */
 size_t websocket_header_len(uint64_t len);
-
-/*
- * Writes a whole close frame to `out` and returns its length. `code` WEBSOCKET_CODE_NONE: without
- * a payload. `reason` (UTF-8; NULL: none) is cut at a character boundary if it is too long.
- * Section 5.5.1.
- */
-#define WEBSOCKET_CLOSE_FRAME_MAX (2 + WEBSOCKET_CONTROL_MAX)
-size_t websocket_put_close(
-	uint8_t out[WEBSOCKET_CLOSE_FRAME_MAX], uint16_t code, const char *reason);
-
-/*
- * Reads the payload of a client's close frame: 0 with the code in `*code` (WEBSOCKET_CODE_NONE if
- * the payload is empty), or -EPROTO with the code to answer (1002: one byte, or a code that must
- * not be sent; 1007: a reason that is no UTF-8). Sections 5.5.1, 7.4.
- */
-int websocket_parse_close(const uint8_t *payload, size_t len, uint16_t *code);
-
-/*
- * Is `key` (Sec-WebSocket-Key, `len` characters) base64 that decodes to exactly 16 bytes? Section
- * 4.2.1. The four bits of the last character that belong to no byte may have any value: clients
- * that draw random characters instead of encoding random bytes work everywhere else.
- */
-bool websocket_key_valid(const char *key, size_t len);
-
-/* Computes Sec-WebSocket-Accept for a valid key, with a NUL behind it. Section 4.2.2. */
-void websocket_accept_key(const char *key, size_t len, char out[WEBSOCKET_ACCEPT_LEN + 1]);
 #endif

@@ -7,7 +7,7 @@
  */
 #include "websocksy.h"
 #include "base/log.h"
-#include "base/loop.h"
+#include "base/loop_signals.h"
 #include "bridge/bridge.h"
 #include "builtins.h"
 #include "config.h"
@@ -197,6 +197,7 @@ int main(int argc, char **argv) {
 	sigset_t signals = handled_signals();
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	fill_standard_fds();
+	log_open();
 	notify_init(&daemon.notify);
 	int result = builtins_register();
 	if(result == 0) {

@@ -3,8 +3,8 @@
  * Parsing and formatting of socket addresses.
  *
  * Must not know: name resolution, descriptors.
- * Invariants: a literal is accepted in the one form of inet_pton(3), never in the historic ones of inet_aton(3);
- * no port and no mode is accepted with anything behind it.
+ * Invariants: a literal is accepted in the one form of inet_pton(3), never in the historic ones of
+ * inet_aton(3); no port and no mode is accepted with anything behind it.
  * Implements RFC 4291, section 2.2, through inet_pton(3); RFC 4007, section 11; unix(7).
  */
 #include "base/address.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Addresses of IP and Unix sockets as text and as the sockets API has them. No descriptors, no lookups.
+ * Addresses of IP and Unix sockets as text and as the sockets API has them. No descriptors, no
+ * lookups.
  */
 #ifndef WEBSOCKSY_ADDRESS_H
 #define WEBSOCKSY_ADDRESS_H
@@ -15,8 +16,8 @@
 #include <sys/un.h>
 
 /*
- * An IP address with its port, small enough to keep one for each connection. AF_UNSPEC: none; AF_UNIX: some Unix
- * socket, without its path. Port 0: unknown.
+ * An IP address with its port, small enough to keep one for each connection. AF_UNSPEC: none;
+ * AF_UNIX: some Unix socket, without its path. Port 0: unknown.
  */
 union address {
 	struct sockaddr any;
@@ -45,8 +46,8 @@ struct socket_address {
 int address_parse(struct slice text, union address *out);
 
 /*
- * The same, with an optional zone behind an IPv6 literal ("%eth0", RFC 4007, 11). `*zone` is the name or number of
- * the interface, empty if there is none; the scope of the result is not set.
+ * The same, with an optional zone behind an IPv6 literal ("%eth0", RFC 4007, 11). `*zone` is the
+ * name or number of the interface, empty if there is none; the scope of the result is not set.
  */
 int address_parse_zone(struct slice text, union address *out, struct slice *zone);
 
@@ -56,7 +57,10 @@ int address_take_ip6(struct slice *rest, union address *out);
 /* A port of one to five digits, 0 to 65535. 0 or -EINVAL. */
 int address_parse_port(struct slice text, uint16_t *out);
 
-/* "ADDR", "ADDR:PORT", "[ADDR]" or "[ADDR]:PORT" with a port from 1; a bare IPv6 literal has no port. 0 or -EINVAL. */
+/*
+ * "ADDR", "ADDR:PORT", "[ADDR]" or "[ADDR]:PORT" with a port from 1; a bare IPv6 literal has no
+ * port. 0 or -EINVAL.
+ */
 int address_parse_endpoint(struct slice text, union address *out);
 
 /* Is it an IPv6 literal without brackets? `zone`: one may follow. */
@@ -75,17 +79,23 @@ struct address_unix {
 bool address_is_unix(const char *text);
 
 /*
- * Reads "unix:PATH[,mode=MODE]". 0; -EINVAL with `*why`: static text that continues a sentence which begins with the
- * quoted text.
+ * Reads "unix:PATH[,mode=MODE]". 0; -EINVAL with `*why`: static text that continues a sentence
+ * which begins with the quoted text.
  */
 int address_parse_unix(const char *text, struct address_unix *out, const char **why);
 
-/* The socket address of a path, or of an abstract name if it begins with '@'. 0; -EINVAL: empty; -ENAMETOOLONG. */
+/*
+ * The socket address of a path, or of an abstract name if it begins with '@'. 0; -EINVAL: empty;
+ * -ENAMETOOLONG.
+ */
 int address_of_path(struct slice path, struct socket_address *out);
 
 /* ---- IP addresses ---- */
 
-/* A copy; IPv4 in its IPv6 form becomes IPv4, the path of a Unix socket is left out, other families are AF_UNSPEC. */
+/*
+ * A copy; IPv4 in its IPv6 form becomes IPv4, the path of a Unix socket is left out, other families
+ * are AF_UNSPEC.
+ */
 union address address_of(const struct sockaddr *from);
 
 bool address_is_ip(const union address *address);
@@ -115,20 +125,25 @@ bool address_same_host(const union address *a, const union address *b);
 
 #define ADDRESS_HOST_TEXT INET6_ADDRSTRLEN
 
-/* Formats the host without its port: "192.0.2.1", "2001:db8::1", "unix"; "unknown" for other families. */
+/*
+ * Formats the host without its port: "192.0.2.1", "2001:db8::1", "unix"; "unknown" for other
+ * families.
+ */
 void address_format_host(const struct sockaddr *address, char out[ADDRESS_HOST_TEXT]);
 
 /*
- * Formats an address for the log: "192.0.2.1:80", "[2001:db8::1]:80", without a port of 0 and its brackets,
- * "unix:/path", "unix:@name", "unix" for a socket without name; "unknown" for other families.
+ * Formats an address for the log: "192.0.2.1:80", "[2001:db8::1]:80", without a port of 0 and its
+ * brackets, "unix:/path", "unix:@name", "unix" for a socket without name; "unknown" for other
+ * families.
  */
 void address_format(const struct sockaddr *address, socklen_t len, char *out, size_t cap);
 
 /* ---- values of options ---- */
 
 /*
- * What is wrong with a value, as static text that continues a sentence which begins with the quoted value; NULL: it
- * is valid. An address, host name or "unix:" address to listen on; a comma-separated list of name servers.
+ * Checks a value. NULL: valid; otherwise static text that continues a sentence which begins with
+ * the quoted value. An address, host name or "unix:" address to listen on; a comma-separated list
+ * of name servers.
  */
 const char *address_check_listen(const char *text);
 const char *address_check_servers(const char *text);

@@ -2,9 +2,9 @@
  *
  * Byte queues made of chunks, and the pool that the chunks come from.
  *
- * Must not know: descriptors, connections, what the bytes mean.
- * Invariants: the `len` of a queue is the sum of the bytes in its chunks; no queued chunk is empty, so an empty
- * queue owns no chunk.
+ * Must not know: descriptors, connections, the meaning of the bytes.
+ * Invariants: the `len` of a queue is the sum of the bytes in its chunks; no queued chunk is empty,
+ * so an empty queue owns no chunk.
  */
 #include "base/bufq.h"
 

@@ -41,8 +41,8 @@ struct bufq {
 int bufq_append(struct bufq *queue, struct bufq_pool *pool, const void *data, size_t len);
 
 /*
- * Sets up to `max` entries of `iov` to the bytes from `offset` on, at most `len` of them, and returns the number of
- * entries used. Valid until the queue changes.
+ * Sets up to `max` entries of `iov` to the bytes from `offset` on, at most `len` of them, and
+ * returns the number of entries used. Valid until the queue changes.
  */
 int bufq_peek(const struct bufq *queue, size_t offset, size_t len, struct iovec *iov, int max);
 

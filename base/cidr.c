@@ -2,9 +2,9 @@
  *
  * Networks in CIDR notation.
  *
- * Must not know: what follows from being in a network.
- * Invariants: a network has no bits behind its prefix; IPv4 in its IPv6 form is IPv4, in networks and in the
- * addresses that are compared with them.
+ * Must not know: the consequences of being in a network.
+ * Invariants: a network has no bits behind its prefix; IPv4 in its IPv6 form is IPv4, in networks
+ * and in the addresses that are compared with them.
  * Implements RFC 4632, section 3.1; RFC 4291, section 2.3.
  */
 #include "base/cidr.h"

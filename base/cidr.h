@@ -23,8 +23,8 @@ struct cidr_list {
 };
 
 /*
- * Reads "192.0.2.0/24", "2001:db8::/32", an address, or "unix". 0; -EINVAL with `*why`: static text that continues a
- * sentence which begins with the quoted text.
+ * Reads "192.0.2.0/24", "2001:db8::/32", an address, or "unix". 0; -EINVAL with `*why`: static text
+ * that continues a sentence which begins with the quoted text.
  */
 int cidr_parse(const char *text, struct cidr *out, const char **why);
 

@@ -2,7 +2,7 @@
  *
  * A contiguous block of bytes that grows at its end.
  *
- * Must not know: descriptors, connections, what the bytes mean.
+ * Must not know: descriptors, connections, the meaning of the bytes.
  * Invariants: len <= cap; `data` is NULL if and only if `cap` is 0.
  */
 #include "base/dynbuf.h"

@@ -14,7 +14,10 @@ struct dynbuf {
 	size_t cap;
 };
 
-/* Makes room for `more` bytes behind the present ones; the memory grows geometrically. 0 or -ENOMEM. */
+/*
+ * Makes room for `more` bytes behind the present ones; the memory grows geometrically. 0 or
+ * -ENOMEM.
+ */
 int dynbuf_reserve(struct dynbuf *buf, size_t more);
 
 /* Appends a copy of `len` bytes. 0 or -ENOMEM. */

@@ -2,10 +2,12 @@
  *
  * Reading files without waiting, and opening files without leaving a directory.
  *
- * Must not know: what the files are for.
- * Invariants: nothing here waits for another process; what is read has been seen to be a regular file.
+ * Must not know: the purpose of the files.
+ * Invariants: nothing here waits for another process; only regular files are read.
  */
 #include "base/file.h"
+
+#include "base/passes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +19,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The kernel gives up a lookup if a directory is renamed meanwhile; the next attempt mostly succeeds. */
+/*
+ * The kernel gives up a lookup if a directory is renamed meanwhile; the next attempt mostly
+ * succeeds.
+ */
 #define LOOKUP_TRIES 4
 
 /* ---- whole files ---- */
@@ -26,14 +31,14 @@
 static ssize_t read_up_to(int fd, char *out, size_t cap) {
 	size_t used = 0;
 	while(used < cap) {
-		ssize_t got = read(fd, out + used, cap - used);
-		if(got < 0 && errno != EINTR) {
+		ssize_t got = RETRY_INTERRUPTED(read(fd, out + used, cap - used));
+		if(got < 0) {
 			return -errno;
 		}
 		if(got == 0) {
 			break;
 		}
-		used += got > 0 ? (size_t)got : 0;
+		used += (size_t)got;
 	}
 	return (ssize_t)used;
 }
@@ -49,7 +54,9 @@ static int check_regular(int fd, size_t max) {
 	return status.st_size > 0 && (size_t)status.st_size > max ? -EFBIG : 0;
 }
 
-/* One byte more than allowed tells a file that has grown, or that does not tell its size (/proc). */
+/*
+ * One byte more than allowed tells a file that has grown, or that does not tell its size (/proc).
+ */
 static int read_regular(int fd, size_t max, char **out, size_t *len) {
 	int result = check_regular(fd, max);
 	if(result) {
@@ -127,7 +134,8 @@ int file_open_beneath(int directory, const char *path, int flags) {
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
 	};
 	for(int i = 0; i < LOOKUP_TRIES; i++) {
-		long fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
+		ssize_t fd =
+			RETRY_INTERRUPTED(syscall(SYS_openat2, directory, path, &how, sizeof(how)));
 		if(fd >= 0) {
 			return (int)fd;
 		}

@@ -8,9 +8,10 @@
 #include <sys/stat.h>
 
 /*
- * Reads the whole of a regular file. Never waits: a fifo or a device in its place is an error. 0 and the content in
- * `*out`, a NUL behind its `*len` bytes, which the caller frees; -EISDIR; -EINVAL: neither regular file nor
- * directory; -EFBIG: longer than `max` bytes; or other negative errno. `*out` is NULL after errors.
+ * Reads the whole of a regular file. Never waits: a fifo or a device in its place is an error. 0
+ * and the content in `*out`, a NUL behind its `*len` bytes, which the caller frees; -EISDIR;
+ * -EINVAL: neither regular file nor directory; -EFBIG: longer than `max` bytes; or other negative
+ * errno. `*out` is NULL after errors.
  */
 int file_read(const char *path, size_t max, char **out, size_t *len);
 
@@ -18,15 +19,16 @@ int file_read(const char *path, size_t max, char **out, size_t *len);
 const char *file_error(int error);
 
 /*
- * Opens `path`, which is relative, beneath `directory`: neither ".." nor symbolic links lead out of it. O_CLOEXEC is
- * added to the flags of open(2). The descriptor or negative errno; -EXDEV: the path leads out. Where the system call
- * openat2 is not available, no symbolic link is followed at all.
+ * Opens `path`, which is relative, beneath `directory`: neither ".." nor symbolic links lead out of
+ * it. O_CLOEXEC is added to the flags of open(2). The descriptor or negative errno; -EXDEV: the
+ * path leads out. Where the system call openat2 is not available, no symbolic link is followed at
+ * all.
  */
 int file_open_beneath(int directory, const char *path, int flags);
 
 /*
- * What is wrong with the value of an option, as static text that continues a sentence which begins with the quoted
- * value; NULL: it is valid. An absolute path; an existing directory or regular file, or nothing.
+ * Checks a value. NULL: valid; otherwise static text that continues a sentence which begins with
+ * the quoted value. An absolute path; an existing directory or regular file, or nothing.
  */
 const char *file_check_absolute(const char *text);
 const char *file_check_readable(const char *text);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Writes log lines to standard error. It must not know who logs, and it must never make the daemon
- * wait: a pipe that poll() calls writable takes at least PIPE_BUF bytes without blocking, so every
- * line is shorter than that and goes out in one write.
- * Invariants: a line is written whole or not at all (pipes, files, the journal); errno is
+ * Writes log lines to standard error.
+ *
+ * Must not know: the rest of the program.
+ * Invariants: writing never waits. A pipe that poll() calls writable takes PIPE_BUF bytes, and
+ * every line is shorter than that; a terminal is written to without blocking. A line that could not
+ * be written as a whole is counted as lost, and the next one begins on a new line. errno is
  * preserved.
  */
 #include "base/log.h"
@@ -13,6 +15,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -27,7 +30,7 @@
 #define LOG_LINE_MAX 4096
 static_assert(LOG_LINE_MAX <= PIPE_BUF, "a longer line could block");
 
-/* How a line that was cut ends. */
+/* The end of a line that was cut. */
 static const char cut_mark[] = {'.', '.', '.'};
 
 static const char *const level_names[] = {
@@ -50,30 +53,29 @@ static const char level_priorities[] = {
 };
 static_assert(sizeof(level_priorities) == LOG_LEVELS, "one priority for each level");
 
-/* The program's only mutable globals: one process has one standard error. */
+/* One process has one standard error, and every file logs. */
 static struct {
 	enum log_level level;
-	uint64_t lost; /* lines that found no room, since the last that was written */
-} state = {.level = LOG_INFO};
+	int fd; /* standard error, or a description of its own of the same terminal */
+	bool journal; /* standard error is the journal */
+	bool cut; /* the last line was written in part */
+	uint64_t lost; /* lines that have not been written since the last one that was */
+} state = {.level = LOG_INFO, .fd = STDERR_FILENO};
 
-/* systemd.exec(5): JOURNAL_STREAM names the journal; standard error may be something else. */
-static bool is_journal(void) {
+/*
+ * systemd.exec(5): JOURNAL_STREAM names the journal's stream; standard error may be something else.
+ */
+static bool is_journal(const struct stat *status) {
 	const char *stream = getenv("JOURNAL_STREAM");
-	struct stat stat;
 	char own[64];
-
-	if(!stream || fstat(STDERR_FILENO, &stat)) {
-		return false;
-	}
-	snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)stat.st_dev, (uintmax_t)stat.st_ino);
-	return strcmp(stream, own) == 0;
+	snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)status->st_dev, (uintmax_t)status->st_ino);
+	return stream && strcmp(stream, own) == 0;
 }
 
 static size_t put_time(char *out, size_t cap) {
 	struct timespec now;
 	struct tm utc;
 	size_t len = 0;
-
 	clock_gettime(CLOCK_REALTIME, &now);
 	if(gmtime_r(&now.tv_sec, &utc)) {
 		len = strftime(out, cap, "%Y-%m-%dT%H:%M:%S", &utc);
@@ -83,63 +85,82 @@ static size_t put_time(char *out, size_t cap) {
 }
 
 static size_t put_prefix(char *out, size_t cap, enum log_level level) {
-	if(is_journal()) {
+	if(state.journal) {
 		return (size_t)snprintf(out, cap, "<%c>", level_priorities[level]);
 	}
 	size_t len = put_time(out, cap);
 	return len + (size_t)snprintf(out + len, cap - len, " %s: ", level_names[level]);
 }
 
-/* Room for text, a NUL included, that leaves a byte for the line end. */
+/* Room for the text with its NUL; a byte is left for the line feed. */
 static size_t text_room(size_t prefix) {
 	return LOG_LINE_MAX - 1 - prefix;
 }
 
-/* The journal shows lines that are no text as binary data only, so strangers could hide in them. */
+/*
+ * The journal shows lines that are not UTF-8 as binary data only, which hides them from most
+ * readers.
+ */
 static void replace_invalid(char *text, size_t len) {
-	for(size_t at = 0; at < len; at++) {
-		at += utf8_prefix((const uint8_t *)text + at, len - at, NULL);
-		if(at < len) {
-			text[at] = '?';
+	for(size_t i = 0; i < len; i++) {
+		i += utf8_prefix((const uint8_t *)text + i, len - i, NULL);
+		if(i < len) {
+			text[i] = '?';
 		}
 	}
 }
 
-/* What strangers send ends up here: no control may forge a line or drive a terminal. */
+/*
+ * Text from the network is logged: a control character must not forge a line or control a terminal.
+ */
 static void replace_controls(char *text, size_t len) {
-	for(size_t at = 0; at < len; at++) {
-		uint8_t byte = (uint8_t)text[at];
+	for(size_t i = 0; i < len; i++) {
+		uint8_t byte = (uint8_t)text[i];
 		if(byte < 0x20 || byte == 0x7f) {
-			text[at] = '?';
-		} else if(byte == 0xc2 && at + 1 < len && (uint8_t)text[at + 1] >= 0x80 &&
-			(uint8_t)text[at + 1] <= 0x9f) { /* U+0080 to U+009F */
-			text[at++] = '?';
-			text[at] = '?';
+			text[i] = '?';
+		} else if(byte == 0xc2 && i + 1 < len && (uint8_t)text[i + 1] >= 0x80 &&
+			(uint8_t)text[i + 1] <= 0x9f) { /* U+0080 to U+009F */
+			text[i++] = '?';
+			text[i] = '?';
 		}
 	}
 }
 
-/* Ready for one line? A reader that is gone counts as no: writing to it would raise SIGPIPE. */
+/* Ready for one line? Not if the reader is gone: writing would raise SIGPIPE. */
 static bool is_writable(void) {
-	struct pollfd request = {.fd = STDERR_FILENO, .events = POLLOUT};
+	struct pollfd request = {.fd = state.fd, .events = POLLOUT};
 	return poll(&request, 1, 0) == 1 && request.revents == POLLOUT;
 }
 
+/* Returns how many bytes were written: fewer than `len` if a terminal or a disk has no more room. */
+static size_t send_bytes(const char *data, size_t len) {
+	size_t sent = 0;
+	while(sent < len) {
+		ssize_t result = RETRY_INTERRUPTED(write(state.fd, data + sent, len - sent));
+		if(result <= 0) {
+			break;
+		}
+		sent += (size_t)result;
+	}
+	return sent;
+}
+
 static bool send_line(const char *line, size_t len) {
-	if(!is_writable()) {
+	if(!is_writable() || (state.cut && send_bytes("\n", 1) < 1)) {
 		return false;
 	}
-	return RETRY_INTERRUPTED(write(STDERR_FILENO, line, len)) >= 0;
+	size_t sent = send_bytes(line, len);
+	state.cut = sent > 0 && sent < len;
+	return sent == len;
 }
 
 /*
  * Completes a line whose text was printed behind `prefix` bytes with a room of text_room() bytes;
- * `printed` is what printf returned. Result: the length of the line.
+ * `printed` is the result of printf. Returns the length of the line.
  */
 static size_t finish_line(char line[LOG_LINE_MAX], size_t prefix, int printed) {
 	size_t len = printed < 0 ? 0 : (size_t)printed;
 	size_t cap = text_room(prefix);
-
 	if(len >= cap) {
 		len = cap - 1;
 		memcpy(line + prefix + len - sizeof(cut_mark), cut_mark, sizeof(cut_mark));
@@ -152,7 +173,6 @@ static size_t finish_line(char line[LOG_LINE_MAX], size_t prefix, int printed) {
 
 static void report_lost(void) {
 	char line[LOG_LINE_MAX];
-
 	if(state.lost == 0) {
 		return;
 	}
@@ -162,6 +182,47 @@ static void report_lost(void) {
 	if(send_line(line, finish_line(line, prefix, printed))) {
 		state.lost = 0;
 	}
+}
+
+/*
+ * A terminal is writable as soon as it has room for one byte, and then blocks. The flag must not be
+ * set for standard error itself, whose description others share; opening the terminal again gives
+ * another one. If that is not permitted (the terminal of another user), the log may wait for the
+ * terminal.
+ */
+static void open_terminal(void) {
+	int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if(fd >= 0) {
+		state.fd = fd;
+	}
+}
+
+void log_open(void) {
+	struct stat status;
+	log_close();
+	if(fstat(STDERR_FILENO, &status) < 0) {
+		return;
+	}
+	state.journal = is_journal(&status);
+	if(isatty(STDERR_FILENO)) {
+		open_terminal();
+	} else if(S_ISREG(status.st_mode)) {
+		/*
+		 * Otherwise a log that is truncated to be rotated goes on at its old offset, behind
+		 * a hole.
+		 */
+		int flags = fcntl(STDERR_FILENO, F_GETFL);
+		fcntl(STDERR_FILENO, F_SETFL, flags | O_APPEND);
+	}
+}
+
+void log_close(void) {
+	if(state.fd != STDERR_FILENO) {
+		close(state.fd);
+	}
+	state.fd = STDERR_FILENO;
+	state.journal = false;
+	state.cut = false;
 }
 
 void log_set_level(enum log_level level) {
@@ -191,7 +252,6 @@ void log_write(enum log_level level, const char *format, ...) {
 	char line[LOG_LINE_MAX];
 	int saved_errno = errno;
 	va_list arguments;
-
 	assert(level < LOG_LEVELS);
 	if(!log_enabled(level)) {
 		return;
@@ -209,7 +269,6 @@ void log_write(enum log_level level, const char *format, ...) {
 
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ms) {
 	uint64_t second = now_ms / 1000;
-
 	if(limit->second != second) {
 		if(limit->dropped > 0) {
 			log_write(LOG_WARNING, "log: %" PRIu32 " lines of this kind suppressed",

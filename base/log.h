@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The log: one line per event on standard error, with the priority prefix that journald understands
- * when standard error is the journal, with a time stamp otherwise. Writing never blocks: a line that
- * the reader of standard error has no room for is counted and reported later.
+ * The log: one line per event on standard error, with the priority that journald understands if
+ * standard error is the journal, with a time stamp otherwise. Writing never blocks: lines for which
+ * standard error has no room are counted, and the count is logged later.
  */
 #ifndef WEBSOCKSY_LOG_H
 #define WEBSOCKSY_LOG_H
@@ -18,7 +18,10 @@ enum log_level {
 	LOG_LEVELS
 };
 
-/* Bounds how many lines a stranger can cause: LOG_LIMIT_LINES each second, then a count. Zero is ready. */
+/*
+ * Limits the lines that clients can cause: LOG_LIMIT_LINES each second, then their number.
+ * Initialised by zero.
+ */
 #define LOG_LIMIT_LINES 20
 struct log_limit {
 	uint64_t second;
@@ -26,7 +29,16 @@ struct log_limit {
 	uint32_t dropped;
 };
 
-/* Lines above `level` are not written from now on. The start value is LOG_INFO. */
+/*
+ * Adapts to the present standard error: journal, terminal, or file. Called at the start, and again
+ * if standard error is replaced; lines before that are written to standard error with a time stamp.
+ */
+void log_open(void);
+
+/* Undoes log_open(). */
+void log_close(void);
+
+/* Lines above `level` are not written from now on. The initial level is LOG_INFO. */
 void log_set_level(enum log_level level);
 
 /* Would a line of `level` be written? */
@@ -42,7 +54,7 @@ const char *log_level_name(enum log_level level);
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * May the event be logged now (`now_ms`: any steady clock, milliseconds)? When lines were suppressed
+ * May the event be logged now (`now_ms`: a monotonic clock, milliseconds)? If lines were suppressed
  * before, their number is logged first.
  */
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ms);

@@ -2,14 +2,15 @@
  *
  * The event loop.
  *
- * Must not know: what the descriptors are for.
- * Invariants: an io is in a run queue exactly while `ready & want`; a turn first collects all events and
- * then runs, so closing an io never leaves a stale pointer in the batch; the kernel is given numbers and no
- * pointers, so an event for what is gone meets nobody; nothing that was buried is freed before the end of the
- * turn; the heap holds exactly the timers whose slot is not 0.
+ * Must not know: the purpose of the descriptors.
+ * Invariants: an io is in a run queue exactly while `ready & want`; a turn first collects all
+ * events and then runs, so closing an io never leaves a stale pointer in the batch; the data of an
+ * event is a descriptor with its generation and not a pointer, so events of a registration that has
+ * ended are recognised and discarded; no deferred free happens before the end of the turn.
  */
 #include "base/loop.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/passes.h"
 
@@ -19,23 +20,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOOP_EVENTS 256 /* taken from the kernel at once */
 #define LOOP_EVERYTHING (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
-#define LOOP_HEAP_MIN 64
 #define LOOP_IOS_MIN 64
-#define LOOP_SIGNALS 16 /* taken in one turn */
 #define LOOP_LAST_ROUNDS                                                                           \
-	8 /* what is freed at the end may bury something, and that, too, but not for long */
-
-static uint64_t clock_ms(void) {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
+	8 /* at the end: a deferred free may defer others, which may do so as well */
 
 /* Keeps the invariant of the run queues after a change of ready or want. */
 static void io_update(struct loop *loop, struct ev_io *io) {
@@ -47,7 +38,10 @@ static void io_update(struct loop *loop, struct ev_io *io) {
 	}
 }
 
-/* Nothing wanted: a hang-up would be reported all the same, in every turn if it were not for EPOLLET. */
+/*
+ * Nothing wanted: a hang-up would be reported all the same, in every turn if it were not for
+ * EPOLLET.
+ */
 static uint32_t level_mask(unsigned want) {
 	return want ? (want & LOOP_IN ? EPOLLIN : 0u) | (want & LOOP_OUT ? EPOLLOUT : 0u) : EPOLLET;
 }
@@ -59,13 +53,13 @@ static int epoll_change(
 	return epoll_ctl(loop->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
 
-/* Whose event is it? NULL: of a registration that is gone. */
+/* The io that an event is for; NULL: its registration has ended. */
 static struct ev_io *io_of(const struct loop *loop, uint64_t data) {
 	struct ev_io *io = loop->ios[(uint32_t)data];
 	return io && io->generation == (uint16_t)(data >> 32) ? io : NULL;
 }
 
-/* Room for a descriptor in the table. */
+/* Makes room for a descriptor in the table. */
 static int ios_grow(struct loop *loop, int fd) {
 	size_t cap = loop->ios_cap ? loop->ios_cap : LOOP_IOS_MIN;
 	while(cap <= (size_t)fd) {
@@ -79,7 +73,7 @@ static int ios_grow(struct loop *loop, int fd) {
 	if(!ios) {
 		return -ENOMEM;
 	}
-	/* No place is read before a registration of its number has written it, so what is never used stays untouched. */
+	/* Not cleared: a place is written by the registration of its number before it is read. */
 	loop->ios = ios;
 	loop->ios_cap = cap;
 	return 0;
@@ -121,71 +115,20 @@ static void io_forget(struct loop *loop, struct ev_io *io) {
 	io->want = 0;
 }
 
-static void heap_put(struct loop *loop, size_t slot, struct ev_timer *timer) {
-	loop->heap[slot] = timer;
-	timer->slot = slot;
-}
-
-static void heap_up(struct loop *loop, size_t slot, struct ev_timer *timer) {
-	while(slot > 1 && loop->heap[slot / 2]->due_ms > timer->due_ms) {
-		heap_put(loop, slot, loop->heap[slot / 2]);
-		slot /= 2;
-	}
-	heap_put(loop, slot, timer);
-}
-
-static void heap_down(struct loop *loop, size_t slot, struct ev_timer *timer) {
-	for(;;) {
-		size_t child = slot * 2;
-		if(child > loop->timers) {
-			break;
-		}
-		if(child < loop->timers &&
-			loop->heap[child + 1]->due_ms < loop->heap[child]->due_ms) {
-			child++;
-		}
-		if(loop->heap[child]->due_ms >= timer->due_ms) {
-			break;
-		}
-		heap_put(loop, slot, loop->heap[child]);
-		slot = child;
-	}
-	heap_put(loop, slot, timer);
-}
-
-/* Room for one more open timer; place 0 is not used. */
-static int heap_grow(struct loop *loop) {
-	if(loop->timers_open + 1 < loop->heap_cap) {
-		return 0;
-	}
-	size_t cap = loop->heap_cap ? loop->heap_cap * 2 : LOOP_HEAP_MIN;
-	/* An array of pointers it is. NOLINTNEXTLINE(bugprone-sizeof-expression) */
-	struct ev_timer **heap = reallocarray(loop->heap, cap, sizeof(*heap));
-	if(!heap) {
-		return -ENOMEM;
-	}
-	loop->heap = heap;
-	loop->heap_cap = cap;
-	return 0;
-}
-
 /* Milliseconds until something is due, for epoll_wait. */
 static int turn_timeout(const struct loop *loop) {
 	bool runnable = !list_is_empty(&loop->run) || !list_is_empty(&loop->low);
 	if(runnable || loop->deferred || !list_is_empty(&loop->tasks)) {
 		return 0;
 	}
-	if(loop->timers == 0) {
+	uint64_t left = loop_timer_left(&loop->timers, loop->now_ms);
+	if(left == LOOP_TIMER_NONE) {
 		return -1;
 	}
-	uint64_t due = loop->heap[1]->due_ms;
-	if(due <= loop->now_ms) {
-		return 0;
-	}
-	return due - loop->now_ms > INT_MAX ? INT_MAX : (int)(due - loop->now_ms);
+	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
-/* Collects what the kernel reports; nothing runs yet. */
+/* Collects the kernel's events; nothing runs yet. */
 static int turn_collect(struct loop *loop) {
 	struct epoll_event events[LOOP_EVENTS];
 	int count = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS, turn_timeout(loop));
@@ -206,7 +149,10 @@ static int turn_collect(struct loop *loop) {
 		if(got & (EPOLLRDHUP | EPOLLPRI)) {
 			ready |= LOOP_IN | LOOP_HUP;
 		}
-		/* The reader takes what arrived before the hang-up and then meets it itself. */
+		/*
+		 * The reader takes the bytes that arrived before the hang-up, and then sees it
+		 * itself.
+		 */
 		if(got & (EPOLLHUP | EPOLLERR)) {
 			ready |= LOOP_IN | LOOP_OUT | LOOP_HUP;
 		}
@@ -216,7 +162,7 @@ static int turn_collect(struct loop *loop) {
 	return 0;
 }
 
-/* Those in front of the heavy ones join the batch; the others keep their places. */
+/* The first ones join the batch; the others keep their places. */
 static void take_low_priority(struct loop *loop, struct list *batch) {
 	for(int i = 0; i < LOOP_LOW_PER_TURN && !list_is_empty(&loop->low); i++) {
 		struct list *first = loop->low.next;
@@ -225,7 +171,10 @@ static void take_low_priority(struct loop *loop, struct list *batch) {
 	}
 }
 
-/* Runs what is in the run queue now, each entry once; what becomes runnable meanwhile is for the next turn. */
+/*
+ * Runs the entries of the run queue once each; those that become runnable meanwhile run in the next
+ * turn.
+ */
 static void turn_run(struct loop *loop) {
 	struct list batch;
 	list_take(&batch, &loop->run);
@@ -234,7 +183,9 @@ static void turn_run(struct loop *loop) {
 		struct ev_io *io = container_of(batch.next, struct ev_io, run);
 		list_remove(&io->run);
 		io->fn(io);
-		/* Closed ios are still in memory (dead list) and have nothing that they want. */
+		/*
+		 * Closed ios are still in memory (their free is deferred), and they want nothing.
+		 */
 		if(io->ready & LOOP_LEVEL) {
 			io->ready = LOOP_LEVEL;
 		}
@@ -242,7 +193,7 @@ static void turn_run(struct loop *loop) {
 	}
 }
 
-/* What a task schedules is for the turn after this one. */
+/* Tasks that are scheduled meanwhile run in the turn after this one. */
 static void turn_tasks(struct loop *loop) {
 	struct list batch;
 	list_take(&batch, &loop->tasks);
@@ -253,20 +204,7 @@ static void turn_tasks(struct loop *loop) {
 	}
 }
 
-/* Each pass takes one that is due out of the heap, and loop_timer_set() puts none in that is due already. */
-static void turn_timers(struct loop *loop) {
-	PASSES(due, loop->timers);
-	loop->in_timers = true;
-	while(loop->timers > 0 && loop->heap[1]->due_ms <= loop->now_ms) {
-		PASS(due);
-		struct ev_timer *timer = loop->heap[1];
-		loop_timer_cancel(loop, timer);
-		timer->fn(timer);
-	}
-	loop->in_timers = false;
-}
-
-/* What is buried meanwhile is for the next turn. */
+/* Frees that are deferred meanwhile happen in the next turn. */
 static void turn_free_deferred(struct loop *loop) {
 	struct deferred_free *dead = loop->deferred;
 	loop->deferred = NULL;
@@ -286,37 +224,6 @@ static void turn_check(const struct loop *loop) {
 #else
 	(void)loop;
 #endif
-}
-
-static void signals_deliver(struct loop *loop, const struct signalfd_siginfo *info, size_t count) {
-	sigset_t seen;
-	sigemptyset(&seen);
-	for(size_t i = 0; i < count; i++) {
-		int number = (int)info[i].ssi_signo;
-		if(!sigismember(&seen, number)) {
-			sigaddset(&seen, number);
-			loop->on_signal(loop, number);
-		}
-	}
-}
-
-/* Those that are there now; others have their turn before those that arrive meanwhile. */
-static void signals_run(struct ev_io *io) {
-	struct loop *loop = container_of(io, struct loop, signal_io);
-	struct signalfd_siginfo info[LOOP_SIGNALS];
-	ssize_t got = read(io->fd, info, sizeof(info));
-	int error = got < 0 ? errno : 0;
-	if(error && error != EAGAIN) {
-		/* A signal may wait there, and no event would tell: the next turn tries again. */
-		if(error != EINTR && log_limit_pass(&loop->unread_signals, loop->now_ms)) {
-			log_write(LOG_ERROR, "cannot read signals: %s", strerror(error));
-		}
-		return;
-	}
-	if(got < (ssize_t)sizeof(info)) {
-		loop_used_up(io, LOOP_IN);
-	}
-	signals_deliver(loop, info, error ? 0 : (size_t)got / sizeof(info[0]));
 }
 
 int loop_open(struct loop *loop) {
@@ -342,7 +249,7 @@ int loop_open(struct loop *loop) {
 	if(loop->epoll_fd < 0) {
 		return -errno;
 	}
-	return heap_grow(loop);
+	return 0;
 }
 
 void loop_close(struct loop *loop) {
@@ -356,8 +263,7 @@ void loop_close(struct loop *loop) {
 		close(loop->epoll_fd);
 		loop->epoll_fd = -1;
 	}
-	free(loop->heap);
-	loop->heap = NULL;
+	loop_timer_clear(loop);
 	free(loop->ios);
 	loop->ios = NULL;
 	loop->ios_cap = 0;
@@ -368,23 +274,6 @@ void loop_close(struct loop *loop) {
 	free(loop->ciphertext);
 	loop->ciphertext = NULL;
 	bufq_pool_clear(&loop->pool);
-}
-
-int loop_signals(
-	struct loop *loop, const sigset_t *set, void (*fn)(struct loop *loop, int signal)) {
-	if(sigprocmask(SIG_BLOCK, set, NULL) < 0) {
-		return -errno;
-	}
-	int fd = signalfd(-1, set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if(fd < 0) {
-		return -errno;
-	}
-	loop->on_signal = fn;
-	int result = loop_add(loop, &loop->signal_io, fd, LOOP_IN, LOOP_IN, signals_run);
-	if(result) {
-		close(fd);
-	}
-	return result;
 }
 
 int loop_add(
@@ -427,7 +316,10 @@ void loop_close_io(struct loop *loop, struct ev_io *io) {
 		return;
 	}
 	if(io->ready & LOOP_LEVEL) {
-		/* If there is a copy of the descriptor, it would be reported in every turn. */
+		/*
+		 * While another process has a copy of the descriptor it would be reported in every
+		 * turn.
+		 */
 		loop_remove(loop, io);
 	} else {
 		io_forget(loop, io);
@@ -441,9 +333,12 @@ void loop_want(struct loop *loop, struct ev_io *io, unsigned want) {
 	}
 	io->want = (uint8_t)want;
 	if(io->ready & LOOP_LEVEL) {
-		/* MOD of a registered descriptor fails only for want of memory; the old mask then stays. */
+		/*
+		 * EPOLL_CTL_MOD of a registered descriptor fails only without memory; the old mask
+		 * then stays.
+		 */
 		if(epoll_change(loop, EPOLL_CTL_MOD, io->fd, io->generation, level_mask(want))) {
-			log_write(LOG_ERROR, "epoll: cannot change what descriptor %d waits for",
+			log_write(LOG_ERROR, "epoll: cannot change the events of descriptor %d",
 				io->fd);
 		}
 	}
@@ -471,60 +366,6 @@ void loop_set_low_priority(struct loop *loop, struct ev_io *io, bool low) {
 	io_update(loop, io);
 }
 
-int loop_timer_open(struct loop *loop, struct ev_timer *timer, ev_timer_fn *fn) {
-	assert(!timer->fn);
-	if(heap_grow(loop)) {
-		return -ENOMEM;
-	}
-	loop->timers_open++;
-	*timer = (struct ev_timer){.fn = fn};
-	return 0;
-}
-
-void loop_timer_close(struct loop *loop, struct ev_timer *timer) {
-	if(timer->fn) {
-		loop_timer_cancel(loop, timer);
-		timer->fn = NULL;
-		loop->timers_open--;
-	}
-}
-
-void loop_timer_set(struct loop *loop, struct ev_timer *timer, uint64_t due_ms) {
-	assert(timer->fn);
-	if(loop->in_timers && due_ms <= loop->now_ms) {
-		due_ms = loop->now_ms + 1;
-	}
-	bool later = timer->slot && due_ms > timer->due_ms;
-	timer->due_ms = due_ms;
-	if(!timer->slot) {
-		loop->timers++;
-		heap_up(loop, loop->timers, timer);
-	} else if(later) {
-		heap_down(loop, timer->slot, timer);
-	} else {
-		heap_up(loop, timer->slot, timer);
-	}
-}
-
-void loop_timer_cancel(struct loop *loop, struct ev_timer *timer) {
-	size_t slot = timer->slot;
-	if(slot == 0) {
-		return;
-	}
-	timer->slot = 0;
-	struct ev_timer *last = loop->heap[loop->timers];
-	loop->timers--;
-	if(last == timer) {
-		return;
-	}
-	/* The last timer takes the free place and moves whichever way its time asks for. */
-	if(slot > 1 && loop->heap[slot / 2]->due_ms > last->due_ms) {
-		heap_up(loop, slot, last);
-	} else {
-		heap_down(loop, slot, last);
-	}
-}
-
 void loop_next_turn(struct loop *loop, struct loop_task *task) {
 	if(!list_is_linked(&task->link)) {
 		list_append(&loop->tasks, &task->link);
@@ -550,7 +391,9 @@ int loop_run(struct loop *loop) {
 		}
 		turn_run(loop);
 		turn_tasks(loop);
-		turn_timers(loop);
+		if(loop_timer_left(&loop->timers, loop->now_ms) == 0) {
+			loop_timer_run(loop);
+		}
 		turn_free_deferred(loop);
 		turn_check(loop);
 	}

@@ -10,17 +10,19 @@
 
 enum number_kind {
 	NUMBER_COUNT, /* digits only */
-	NUMBER_TIME, /* milliseconds; written as seconds, or with ms, s, m, h, and up to three decimals */
+	NUMBER_TIME, /* milliseconds; in seconds, or with ms, s, m, h, with up to three decimals */
 	NUMBER_SIZE, /* bytes; with K, M, G: powers of 1024 */
 	NUMBER_KINDS
 };
 
 /*
- * Reads the whole of `text`. 0; -EINVAL: not a number of this kind, or finer than a millisecond; -ERANGE: it does
- * not fit into 64 bits.
+ * Reads the whole of `text`. 0; -EINVAL: not a number of this kind, or finer than a millisecond;
+ * -ERANGE: it does not fit into 64 bits.
  */
 int number_parse(enum number_kind kind, const char *text, uint64_t *out);
 
-/* Writes it with the largest unit that divides it; number_parse() reads the same number from that. */
+/*
+ * Writes it with the largest unit that divides it; number_parse() reads the same number from that.
+ */
 void number_format(enum number_kind kind, uint64_t number, char out[NUMBER_TEXT]);
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Loops that end by construction although a library, a plugin or the kernel decides when they are done.
+ * Loops that end by construction although a library, a plugin or the kernel decides when they are
+ * done.
  *
- * A loop consumes or produces something in each pass, or a named count bounds it. Where that depends on somebody
- * else's code, the loop says in front of it how many passes there can be at most, and a check build (LOOP_CHECK)
- * counts them. In other builds both macros are nothing.
+ * A loop consumes or produces something in each pass, or a named count bounds it. Where that
+ * depends on code outside of this program, the loop declares the greatest possible number of
+ * passes, and a check build (LOOP_CHECK) counts them. In other builds both macros are empty.
  *
  *     PASSES(records, len);
  *     while(len > 0) {
@@ -34,8 +35,8 @@ static inline void passes_count(size_t *left) {
 #define INTERRUPTIONS_MAX 100 /* of one system call; then it has failed */
 
 /*
- * The result of a system call that is repeated when a signal has interrupted it (EINTR). Signals are blocked, so this
- * is rare, and mostly the doing of a debugger; it is bounded all the same.
+ * The result of a system call that is repeated when a signal has interrupted it (EINTR). Signals
+ * are blocked, so this is rare, and mostly the doing of a debugger; it is bounded all the same.
  */
 #define RETRY_INTERRUPTED(call)                                                                    \
 	({                                                                                         \

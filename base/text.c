@@ -3,13 +3,16 @@
  * Slices of text: trimming, splitting, comparing, numbers, percent-decoding.
  *
  * Must not know: protocols beyond the grammar of their smallest parts, descriptors.
- * Invariants: nothing outside of a slice is read, nothing is allocated, no result depends on the locale.
- * Implements the character classes of RFC 9110, section 5.6; RFC 3986, section 2.1; RFC 1123, section 2.1.
+ * Invariants: nothing outside of a slice is read, nothing is allocated, no result depends on the
+ * locale.
+ * Implements the character classes of RFC 9110, section 5.6; RFC 3986, section 2.1; RFC 1123,
+ * section 2.1.
  */
 #include "base/text.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 
 #define HOST_NAME_MAX_LEN 253 /* RFC 1035, 2.3.4, without the dot at the end */
 
@@ -201,6 +204,23 @@ int text_percent_decode(struct slice slice, char *out, size_t cap) {
 	}
 	if(cap == 0) {
 		return -ENOSPC;
+	}
+	out[used] = '\0';
+	return (int)used;
+}
+
+int text_percent_encode(const char *path, char *out, size_t cap) {
+	size_t used = 0;
+	if(cap == 0) {
+		return -ENOSPC;
+	}
+	for(; *path; path++) {
+		bool plain = text_is_alphanumeric(*path) || text_is_one_of(*path, "-._~/!$()*+,=@");
+		if(cap - used < 4) {
+			return -ENOSPC;
+		}
+		used += (size_t)snprintf(out + used, cap - used, plain ? "%c" : "%%%02X",
+			plain ? *path : (int)(unsigned char)*path);
 	}
 	out[used] = '\0';
 	return (int)used;

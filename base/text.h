@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Slices of text and the classes of ASCII characters. All of it follows the rules of the protocols and never
- * the locale, allocates nothing, and reads nothing outside of the slices.
+ * Slices of text and the classes of ASCII characters. All of it follows the rules of the protocols
+ * and never the locale, allocates nothing, and reads nothing outside of the slices.
  */
 #ifndef WEBSOCKSY_TEXT_H
 #define WEBSOCKSY_TEXT_H
@@ -81,20 +81,23 @@ struct slice text_trim(struct slice slice);
 size_t text_find(struct slice slice, char c);
 
 /*
- * Takes the part in front of the first `c` off the front of `*rest`, and the `c` with it. False: there is no `c`;
- * nothing was changed.
+ * Takes the part in front of the first `c` off the front of `*rest`, and the `c` with it. False: it
+ * does not contain `c`; nothing was changed.
  */
 bool text_split(struct slice *rest, char c, struct slice *front);
 
-/* Takes and returns the part in front of the first `c` as text_split() does, or all of it if there is no `c`. */
+/*
+ * Takes and returns the part in front of the first `c` as text_split() does, or all of it if it
+ * does not contain `c`.
+ */
 struct slice text_take(struct slice *rest, char c);
 
 /* Takes `c` off the front of `*rest`. False: it begins with something else; nothing was changed. */
 bool text_take_char(struct slice *rest, char c);
 
 /*
- * Copies the slice to `out` and terminates it with NUL. 0; -ENAMETOOLONG: it does not fit into `cap` bytes;
- * -EINVAL: it contains a NUL.
+ * Copies the slice to `out` and terminates it with NUL. 0; -ENAMETOOLONG: it does not fit into
+ * `cap` bytes; -EINVAL: it contains a NUL.
  */
 int text_copy(struct slice slice, char *out, size_t cap);
 
@@ -144,20 +147,26 @@ bool text_is_host_name(struct slice slice);
 size_t text_digits(struct slice slice);
 
 /*
- * Reads the whole slice as a decimal number without sign; leading zeros are allowed. 0; -EINVAL: something other
- * than digits, or nothing; -ERANGE: above `max`.
+ * Reads the whole slice as a decimal number without sign; leading zeros are allowed. 0; -EINVAL:
+ * something other than digits, or nothing; -ERANGE: above `max`.
  */
 int text_read_decimal(struct slice slice, uint64_t max, uint64_t *out);
 
 /*
- * What is wrong with the path of a request (RFC 3986, 3.3) in an option, as static text that continues a sentence
- * which begins with the quoted value. NULL: it is valid, or empty.
+ * Checks the path of a URL (RFC 3986, 3.3). NULL: valid, or empty; otherwise static text that
+ * continues a sentence which begins with the quoted value.
  */
 const char *text_check_url_path(const char *text);
 
 /*
- * Decodes "%xx" (RFC 3986, 2.1) into `out` and terminates it with NUL. The length; -EINVAL: a '%' without two
- * hexadecimal digits; -ENOSPC: `cap` is too small. The result may contain NUL bytes.
+ * Decodes "%xx" (RFC 3986, 2.1) into `out` and terminates it with NUL. The length; -EINVAL: a '%'
+ * without two hexadecimal digits; -ENOSPC: `cap` is too small. The result may contain NUL bytes.
  */
 int text_percent_decode(struct slice slice, char *out, size_t cap);
+
+/*
+ * Encodes a path for a header field or a link in HTML (RFC 3986, 2.1 and 3.3) into `out` and terminates it with NUL;
+ * slashes stay. The length; -ENOSPC: `cap` is too small.
+ */
+int text_percent_encode(const char *path, char *out, size_t cap);
 #endif

@@ -34,7 +34,7 @@ static int ip_counter_compare(const void *a, const void *b) {
 }
 
 /* An IPv4 address, or the first half of an IPv6 address: one customer has a /64. */
-static bool ip_counter_key(const union proxy_address *address, struct ip_counter *out) {
+static bool ip_counter_key(const union address *address, struct ip_counter *out) {
 	*out = (struct ip_counter){0};
 	if(address->any.sa_family == AF_INET) {
 		memcpy(&out->key[1], &address->in.sin_addr, 4);

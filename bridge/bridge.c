@@ -7,14 +7,14 @@
  */
 #include "bridge/bridge.h"
 
+#include "base/cidr.h"
 #include "base/log.h"
 #include "bridge/connection.h"
 #include "bridge/handshake.h"
 #include "bridge/phases.h"
-#include "http/auth.h"
-#include "http/web.h"
+#include "http/site.h"
+#include "http/verifier.h"
 #include "network/listener.h"
-#include "network/proxy.h"
 #include "network/resolve.h"
 #include "network/tls.h"
 #include "network/trust.h"
@@ -48,7 +48,7 @@ static void admit(
 	if(!connection) {
 		return;
 	}
-	connection->proxied = proxy_trusts(env->settings->trusted, &connection->address.any);
+	connection->proxied = cidr_list_contains(env->settings->trusted, &connection->address.any);
 	if(admission_enter(connection)) {
 		handshake_begin(connection);
 	} else {
@@ -58,18 +58,18 @@ static void admit(
 
 /* ---- configuration ---- */
 
-static int open_site(const struct settings *settings, struct web_site **out) {
+static int open_site(const struct settings *settings, struct site **out) {
 	const char *error;
 	*out = NULL;
 	if(!settings->web) {
 		return 0;
 	}
-	int result = web_site_open(settings->web, out, &error);
+	int result = site_open(settings->web, out, &error);
 	if(result) {
 		log_write(LOG_ERROR, "web: \"%s\": %s", settings->web, error);
 		return result;
 	}
-	web_site_set_listing(*out, settings->web_listing);
+	site_set_listing(*out, settings->web_listing);
 	return 0;
 }
 
@@ -78,7 +78,7 @@ static int open_auth(struct bridge *bridge, const struct config *config) {
 	if(!config->users || bridge->env.auth) {
 		return 0;
 	}
-	int result = auth_open(&bridge->env.auth, bridge->env.loop);
+	int result = verifier_open(&bridge->env.auth, bridge->env.loop);
 	if(result) {
 		log_write(LOG_ERROR,
 			"auth-file: cannot start the thread that verifies passwords: %s",
@@ -141,17 +141,17 @@ static void watch_certificates(struct bridge *bridge) {
 }
 
 /* The point of no return: what the new configuration needs is there. */
-static void bridge_adopt(struct bridge *bridge, struct config *config, struct web_site *site) {
+static void bridge_adopt(struct bridge *bridge, struct config *config, struct site *site) {
 	config_free(&bridge->config);
 	bridge->config = *config;
 	*config = (struct config){0};
-	web_site_close(bridge->env.web);
+	site_close(bridge->env.web);
 	bridge->env.web = site;
 	bridge->env.settings = &bridge->config.settings;
 	bridge->env.admission.settings = &bridge->config.settings;
 	bridge->env.backend = bridge->config.backend;
 	if(bridge->env.auth) {
-		auth_set_users(bridge->env.auth, bridge->config.users);
+		verifier_set_passwords(bridge->env.auth, bridge->config.users);
 	}
 	trust_clear(&bridge->trust);
 	use_tls(bridge);
@@ -172,7 +172,7 @@ static void tell_connections(struct bridge *bridge, bool stop) {
 
 int bridge_reload(struct bridge *bridge, struct config *config) {
 	const struct settings *settings = &config->settings;
-	struct web_site *site;
+	struct site *site;
 	int result = open_site(settings, &site);
 	if(result) {
 		return result;
@@ -183,7 +183,7 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 			&bridge->listeners, settings->listens, settings->listen, settings->port);
 	}
 	if(result) {
-		web_site_close(site);
+		site_close(site);
 		return result;
 	}
 	if(resolver_reload(bridge->env.resolver, settings->resolver)) {
@@ -223,7 +223,7 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
 	int passed, size_t fd_limit) {
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
-	struct web_site *site = NULL;
+	struct site *site = NULL;
 	if(!bridge) {
 		log_write(LOG_ERROR, "cannot start: out of memory");
 		return -ENOMEM;
@@ -255,7 +255,7 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 			config->settings.listen, config->settings.port);
 	}
 	if(result) {
-		web_site_close(site);
+		site_close(site);
 		goto fail;
 	}
 	bridge_adopt(bridge, config, site);
@@ -302,9 +302,9 @@ void bridge_close(struct bridge *bridge) {
 	listeners_close(&bridge->listeners);
 	watch_close(bridge->watch);
 	loop_timer_close(bridge->env.loop, &bridge->grace);
-	auth_close(bridge->env.auth);
+	verifier_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
-	web_site_close(bridge->env.web);
+	site_close(bridge->env.web);
 	trust_clear(&bridge->trust);
 	config_free(&bridge->config);
 	/* Listeners and connections that were buried here have no pointer back into it. */

@@ -5,7 +5,7 @@
 #ifndef WEBSOCKSY_CLIENT_ADDRESS_H
 #define WEBSOCKSY_CLIENT_ADDRESS_H
 #include "bridge/connection.h"
-#include "http/http.h"
+#include "http/request.h"
 
 #include <stdbool.h>
 
@@ -13,7 +13,7 @@
  * Takes the address of a request from its header fields, if the connection is a trusted proxy's, and counts the
  * connection for it. False: it is to be closed, see admission_identify().
  */
-bool client_address_identify(struct connection *c, const struct http_request *request);
+bool client_address_identify(struct connection *c, const struct request *request);
 
 /* Reads of the PROXY header. True: it is complete. False: it is not, or the connection has been closed. */
 bool client_address_read_header(struct connection *c);

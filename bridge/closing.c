@@ -9,6 +9,7 @@
 #include "bridge/closing.h"
 
 #include "bridge/relay_state.h"
+#include "websocket/close.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -27,7 +28,7 @@ void closing_note(struct connection *c, uint16_t code, const char *why) {
 /* The only place that sends a close frame. `last`: the client's has come, or is not waited for. */
 void closing_send(struct connection *c, uint16_t code, const char *reason, bool last) {
 	uint8_t frame[WEBSOCKET_CLOSE_FRAME_MAX];
-	size_t len = websocket_put_close(frame, code, reason);
+	size_t len = websocket_close_put(frame, code, reason);
 	assert(!c->close_sent);
 	c->close_sent = true;
 	/* A client that is gone is met by the next read. */

@@ -5,14 +5,14 @@
  */
 #ifndef WEBSOCKSY_CONNECTION_H
 #define WEBSOCKSY_CONNECTION_H
+#include "base/address.h"
 #include "base/dynbuf.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "bridge/admission.h"
 #include "config/settings.h"
-#include "http/auth.h"
+#include "http/verifier.h"
 #include "network.h"
-#include "network/proxy.h"
 #include "network/resolve.h"
 #include "plugin.h"
 #include "websocket.h"
@@ -66,8 +66,8 @@ struct connection_env {
 	bool tls_detect; /* the first byte of a connection decides */
 	bool draining; /* the daemon stops: new requests are answered with 503 */
 	struct trust *trust; /* credentials for TLS peers */
-	struct web_site *web; /* NULL: no pages */
-	struct auth *auth; /* without users, or NULL: no authentication */
+	struct site *web; /* NULL: no pages */
+	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
@@ -109,8 +109,7 @@ struct connection {
 	struct handshake *handshake; /* until the connection is open, lingers or is dead */
 	uint64_t id;
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
-	union proxy_address
-		address; /* the client's; once a trusted proxy has told it, the real one */
+	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
 	bool over_limit; /* above the limit on connections: its request is answered with 503 */
 	bool counted; /* counts for its address, see admission.c */

@@ -39,7 +39,7 @@ static void auth_resume(struct connection *c) {
 	}
 }
 
-static void auth_done(void *ctx, enum auth_result result) {
+static void auth_done(void *ctx, enum verifier_result result) {
 	struct connection *c = ctx;
 	if(login_finish(c, result)) {
 		auth_resume(c);
@@ -81,7 +81,7 @@ static bool must_redirect(const struct connection *c) {
 	return c->env->settings->redirect_https && c->env->tls && !tls_is_active(&c->client);
 }
 
-static void handle_request(struct connection *c, const struct http_request *request) {
+static void handle_request(struct connection *c, const struct request *request) {
 	if(c->handshake->upgrade) {
 		query_start(c, request);
 	} else {
@@ -100,7 +100,7 @@ static bool check_admission(const struct connection *c, struct error_response *r
  * What needs to know nobody: the rules, and whether there is room. Before the password, so that what is
  * upgrade_refuse anyway costs no hash. False: it has been upgrade_refuse.
  */
-static bool check_request(struct connection *c, const struct http_request *request) {
+static bool check_request(struct connection *c, const struct request *request) {
 	struct error_response response;
 	bool fine = !c->handshake->upgrade || upgrade_check(c, request, &response);
 	fine = fine && check_admission(c, &response);
@@ -111,8 +111,8 @@ static bool check_request(struct connection *c, const struct http_request *reque
 }
 
 /* Whether `data` has been admitted: false, it has been upgrade_refuse, or waits in h->input. */
-static bool head_admitted(struct connection *c, const struct http_request *request,
-	const uint8_t *data, size_t len, size_t head_len) {
+static bool head_admitted(struct connection *c, const struct request *request, const uint8_t *data,
+	size_t len, size_t head_len) {
 	if(!check_request(c, request)) {
 		return false;
 	}
@@ -124,12 +124,12 @@ static bool head_admitted(struct connection *c, const struct http_request *reque
 }
 
 /* `data` is in the scratch buffer or all of h->input: a complete head and what came behind it. */
-static void head_complete(struct connection *c, const struct http_request *request,
-	const uint8_t *data, size_t len, size_t head_len) {
+static void head_complete(struct connection *c, const struct request *request, const uint8_t *data,
+	size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
 	struct dynbuf rest = {0};
-	h->head_only = http_method_is(request, "HEAD");
-	h->upgrade = http_has_token(request, "Upgrade", "websocket");
+	h->head_only = request_method_is(request, "HEAD");
+	h->upgrade = request_has_token(request, "Upgrade", "websocket");
 	if(!client_address_identify(c, request)) {
 		connection_close(c); /* too many connections, and too many that are told so */
 		return;
@@ -166,20 +166,20 @@ static void head_complete(struct connection *c, const struct http_request *reque
  */
 static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	struct handshake *h = c->handshake;
-	struct http_request request;
-	struct http_error error;
+	struct request request;
+	struct request_error error;
 	size_t head_len = 0;
-	enum http_result result = http_parse_request(
-		(const char *)data, len, &h->scanned, &request, &head_len, &error);
-	if(result == HTTP_BAD) {
+	enum request_result result =
+		request_parse((const char *)data, len, &h->scanned, &request, &head_len, &error);
+	if(result == REQUEST_BAD) {
 		respond_status(c, error.status, error.message);
 		return true;
 	}
-	if((result == HTTP_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
+	if((result == REQUEST_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
 		respond_status(c, 431, "the request head is too large");
 		return true;
 	}
-	if(result == HTTP_DONE) {
+	if(result == REQUEST_DONE) {
 		head_complete(c, &request, data, len, head_len);
 		return true;
 	}
@@ -414,7 +414,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	}
 	c->handshake = NULL;
 	loop_task_cancel(&h->task);
-	auth_cancel(h->job);
+	verifier_cancel(h->job);
 	peer_connect_free(h->connect);
 	tls_context_unref(h->tls);
 	peer_address_free(&h->address);

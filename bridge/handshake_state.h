@@ -7,18 +7,17 @@
 #include "base/dynbuf.h"
 #include "base/loop.h"
 #include "bridge/connection.h"
-#include "http/auth.h"
-#include "http/http.h"
+#include "http/request.h"
+#include "http/verifier.h"
 #include "network/peer.h"
-#include "network/proxy.h"
-#include "websocket.h"
+#include "websocket/key.h"
 
 struct handshake {
 	/* An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what followed. */
 	struct dynbuf input;
 	size_t scanned;
 	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */
-	struct auth_job *job; /* CONNECTION_AUTH: the password is being verified */
+	struct verifier_job *job; /* CONNECTION_AUTH: the password is being verified */
 	char *user; /* who the client says he is; NULL: nobody has asked */
 	bool granted; /* and has proven */
 	bool head_only; /* the request is HEAD */
@@ -26,12 +25,11 @@ struct handshake {
 	bool proxy_header; /* has to come first; `input` is what there is of it */
 	bool identified; /* the client's address is final */
 	bool shared; /* by clients of a proxy: header fields tell whose a request is */
-	union proxy_address
-		destination; /* what the client connected to, as told by a PROXY header */
+	union address destination; /* what the client connected to, as told by a PROXY header */
 	struct peer_connect *connect;
 	struct tls_context *tls; /* for a TLS peer; one reference */
 	struct peer_address address;
-	char accept[WEBSOCKET_ACCEPT_LEN + 1];
+	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];
 	size_t protocols; /* subprotocols that the client offers */
 	char *protocol; /* the chosen one, or NULL */
 	int file; /* body of an answer; -1: none */
@@ -58,9 +56,8 @@ static inline void handshake_yield(struct connection *c) {
 	loop_next_turn(c->env->loop, &c->handshake->task);
 }
 /* The value of the first field of that name; empty: there is none. */
-static inline struct http_slice http_header_value(
-	const struct http_request *request, const char *name) {
-	const struct http_header *header = http_find_header(request, name, 0);
-	return header ? header->value : (struct http_slice){0};
+static inline struct slice header_value(const struct request *request, const char *name) {
+	const struct request_header *header = request_find_header(request, name, 0);
+	return header ? header->value : (struct slice){0};
 }
 #endif

@@ -18,24 +18,25 @@
 
 /* RFC 9110, section 11.6.1; RFC 7617, section 2.1 for the charset. */
 static void refuse_user(struct connection *c, const char *message) {
-	const struct auth_users *users = auth_get_users(c->env->auth);
+	const struct passwords *users = verifier_get_passwords(c->env->auth);
 	const char *user = c->handshake->user;
 	struct error_response response = {
 		.status = 401,
 		.message = message,
 		.extra = "WWW-Authenticate: Basic realm=\"websocksy\", charset=\"UTF-8\"\r\n",
 		/* What is no user's name may be a password in the wrong field. */
-		.user = user && users && auth_users_has(users, user) ? user : NULL,
+		.user = user && users && passwords_has_user(users, user) ? user : NULL,
 	};
 	respond_error(c, &response);
 }
 
 static enum login_decision start_check(
-	struct connection *c, const struct auth_credentials *credentials, auth_fn *done) {
+	struct connection *c, const struct basic_credentials *credentials, verifier_fn *done) {
 	struct handshake *h = c->handshake;
 	free(h->user);
 	h->user = strdup(credentials->user);
-	int result = h->user ? auth_check(c->env->auth, credentials, done, c, &h->job) : -ENOMEM;
+	int result =
+		h->user ? verifier_check(c->env->auth, credentials, done, c, &h->job) : -ENOMEM;
 	switch(result) {
 	case 0:
 		h->granted = true;
@@ -56,42 +57,42 @@ static enum login_decision start_check(
 
 /* May the client have what it asks for? */
 enum login_decision login_check(
-	struct connection *c, const struct http_request *request, auth_fn *done) {
+	struct connection *c, const struct request *request, verifier_fn *done) {
 	const struct connection_env *env = c->env;
-	struct auth_credentials credentials;
+	struct basic_credentials credentials;
 	bool concerned = c->handshake->upgrade || env->settings->web_auth;
-	if(!auth_get_users(env->auth) || !concerned || c->handshake->granted) {
+	if(!verifier_get_passwords(env->auth) || !concerned || c->handshake->granted) {
 		return LOGIN_GRANTED;
 	}
-	size_t count = http_count_header(request, "Authorization");
+	size_t count = request_count_headers(request, "Authorization");
 	if(count == 0) {
 		refuse_user(c, "a user and a password are needed");
 		return LOGIN_DENIED;
 	}
-	struct http_slice value = http_header_value(request, "Authorization");
+	struct slice value = header_value(request, "Authorization");
 	enum login_decision decision = LOGIN_DENIED;
-	if(count > 1 || auth_parse_basic(value.at, value.len, &credentials)) {
+	if(count > 1 || basic_parse(value.at, value.len, &credentials)) {
 		refuse_user(c, "the Authorization header is no Basic authentication");
 	} else {
 		decision = start_check(c, &credentials, done);
 	}
-	auth_credentials_wipe(&credentials);
+	basic_wipe(&credentials);
 	return decision;
 }
 
-bool login_finish(struct connection *c, enum auth_result result) {
+bool login_finish(struct connection *c, enum verifier_result result) {
 	struct handshake *h = c->handshake;
 	h->job = NULL;
 	switch(result) {
-	case AUTH_GRANTED:
+	case VERIFIER_GRANTED:
 		h->granted = true;
 		return true;
-	case AUTH_STALE:
+	case VERIFIER_STALE:
 		return true;
-	case AUTH_DENIED:
+	case VERIFIER_DENIED:
 		refuse_user(c, "wrong user or password");
 		return false;
-	case AUTH_BROKEN:
+	case VERIFIER_BROKEN:
 		respond_busy(c, "the password cannot be verified now");
 		return false;
 	}
@@ -99,6 +100,6 @@ bool login_finish(struct connection *c, enum auth_result result) {
 }
 
 void login_cancel(struct connection *c) {
-	auth_cancel(c->handshake->job);
+	verifier_cancel(c->handshake->job);
 	c->handshake->job = NULL;
 }

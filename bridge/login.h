@@ -5,8 +5,8 @@
 #ifndef WEBSOCKSY_LOGIN_H
 #define WEBSOCKSY_LOGIN_H
 #include "bridge/connection.h"
-#include "http/auth.h"
-#include "http/http.h"
+#include "http/request.h"
+#include "http/verifier.h"
 
 #include <stdbool.h>
 
@@ -21,9 +21,9 @@ enum login_decision {
  * context, unless login_cancel() comes first.
  */
 enum login_decision login_check(
-	struct connection *c, const struct http_request *request, auth_fn *done);
+	struct connection *c, const struct request *request, verifier_fn *done);
 
 /* To be called by `done`. True: the request is to be handled again; false: it has been answered. */
-bool login_finish(struct connection *c, enum auth_result result);
+bool login_finish(struct connection *c, enum verifier_result result);
 void login_cancel(struct connection *c);
 #endif

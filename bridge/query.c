@@ -24,7 +24,7 @@
 /* An upgrade request on its way to the backend: the strings of `request` are private copies in `memory`. */
 struct query {
 	struct connection *c;
-	const struct http_request *head;
+	const struct request *head;
 	struct error_response response; /* when it is refused */
 	char *memory;
 	struct backend_request request;
@@ -70,7 +70,7 @@ static const char *injected_subject(const struct connection *c, char buf[INJECTE
 }
 
 static const char *injected_client_address(const struct connection *c, char buf[INJECTED_TEXT]) {
-	proxy_format_host(&c->address.any, buf);
+	address_format_host(&c->address.any, buf);
 	return buf;
 }
 
@@ -88,10 +88,10 @@ static const struct injected_header {
  * Does a client claim to be us? With Websocksy_User, too: who makes variables of fields, as CGI does (RFC 3875,
  * 4.1.18), cannot tell the one from the other.
  */
-static bool is_forged(struct http_slice name) {
+static bool is_forged(struct slice name) {
 	size_t word = strlen(INJECTED_WORD);
-	struct http_slice start = {.at = name.at, .len = word};
-	return name.len > word && http_slice_is(start, INJECTED_WORD) &&
+	struct slice start = {.at = name.at, .len = word};
+	return name.len > word && text_is_nocase(start, INJECTED_WORD) &&
 		(name.at[word] == '-' || name.at[word] == '_');
 }
 
@@ -108,14 +108,14 @@ static void find_injected_values(const struct connection *c, struct injected_val
 }
 
 /* The password is none of the backend's business once we have asked for it ourselves. */
-static bool is_passed_on(const struct connection *c, const struct http_header *header) {
-	bool is_secret = c->handshake->granted && http_slice_is(header->name, "Authorization");
+static bool is_passed_on(const struct connection *c, const struct request_header *header) {
+	bool is_secret = c->handshake->granted && text_is_nocase(header->name, "Authorization");
 	return !is_secret && !is_forged(header->name);
 }
 
 /* ---- the question to the backend ---- */
 
-static char *copy_slice(char **at, struct http_slice slice) {
+static char *copy_slice(char **at, struct slice slice) {
 	char *start = *at;
 	if(slice.len > 0) {
 		memcpy(start, slice.at, slice.len);
@@ -126,7 +126,7 @@ static char *copy_slice(char **at, struct http_slice slice) {
 }
 
 static size_t copies_size(const struct query *q, const struct injected_values *injected) {
-	const struct http_request *request = q->head;
+	const struct request *request = q->head;
 	size_t size = (request->headers + INJECTED_HEADERS) * sizeof(ws_http_header) +
 		q->c->handshake->protocols * sizeof(char *);
 	size += request->target.len + 1;
@@ -142,12 +142,13 @@ static size_t copies_size(const struct query *q, const struct injected_values *i
 }
 
 static void copy_protocols(struct query *q, char **at) {
-	const struct http_header *header;
+	const struct request_header *header;
 	size_t count = 0;
-	for(size_t i = 0; (header = http_find_header(q->head, "Sec-WebSocket-Protocol", i)); i++) {
-		struct http_slice list = header->value;
-		struct http_slice name;
-		while(http_next_element(&list, &name)) {
+	for(size_t i = 0; (header = request_find_header(q->head, "Sec-WebSocket-Protocol", i));
+		i++) {
+		struct slice list = header->value;
+		struct slice name;
+		while(request_next_element(&list, &name)) {
 			q->request.protocol[count++] = copy_slice(at, name);
 		}
 	}
@@ -155,13 +156,13 @@ static void copy_protocols(struct query *q, char **at) {
 }
 
 static char *copy_text(char **at, const char *text) {
-	return copy_slice(at, (struct http_slice){.at = text, .len = strlen(text)});
+	return copy_slice(at, (struct slice){.at = text, .len = strlen(text)});
 }
 
 static void copy_headers(struct query *q, const struct injected_values *injected, char **at) {
 	ws_http_header *next = q->request.header;
 	for(size_t i = 0; i < q->head->headers; i++) {
-		const struct http_header *header = &q->head->header[i];
+		const struct request_header *header = &q->head->header[i];
 		if(is_passed_on(q->c, header)) {
 			next->tag = copy_slice(at, header->name);
 			next++->value = copy_slice(at, header->value);
@@ -178,7 +179,7 @@ static void copy_headers(struct query *q, const struct injected_values *injected
 
 /* A backend may write into what it is given, so it gets copies. */
 static int copy_request(struct query *q) {
-	const struct http_request *request = q->head;
+	const struct request *request = q->head;
 	struct injected_values injected;
 	find_injected_values(q->c, &injected);
 	q->memory = malloc(copies_size(q, &injected));
@@ -195,7 +196,7 @@ static int copy_request(struct query *q) {
 		.header = headers,
 	};
 	q->request.endpoint = copy_slice(&at, request->target);
-	q->request.key = copy_slice(&at, http_header_value(request, "Sec-WebSocket-Key"));
+	q->request.key = copy_slice(&at, header_value(request, "Sec-WebSocket-Key"));
 	copy_headers(q, &injected, &at);
 	copy_protocols(q, &at);
 	return 0;
@@ -249,13 +250,13 @@ static bool take_answer(struct query *q, struct backend_answer *answer) {
 	}
 	if(peer->protocol < q->c->handshake->protocols) {
 		/* Taken from the request, not from what the backend may have made of its copy. */
-		const struct http_header *header;
+		const struct request_header *header;
 		size_t skip = peer->protocol;
-		for(size_t i = 0; (header = http_find_header(q->head, "Sec-WebSocket-Protocol", i));
-			i++) {
-			struct http_slice list = header->value;
-			struct http_slice name;
-			while(http_next_element(&list, &name)) {
+		for(size_t i = 0;
+			(header = request_find_header(q->head, "Sec-WebSocket-Protocol", i)); i++) {
+			struct slice list = header->value;
+			struct slice name;
+			while(request_next_element(&list, &name)) {
 				if(skip-- == 0) {
 					h->protocol = strndup(name.at, name.len);
 				}
@@ -276,7 +277,7 @@ static bool ask_backend(struct query *q, struct backend_answer *answer) {
 	return take_answer(q, answer);
 }
 
-void query_start(struct connection *c, const struct http_request *request) {
+void query_start(struct connection *c, const struct request *request) {
 	struct query q = {.c = c, .head = request};
 	struct backend_answer answer = {0};
 	if(c->handshake->granted) {

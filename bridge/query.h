@@ -5,11 +5,11 @@
 #ifndef WEBSOCKSY_QUERY_H
 #define WEBSOCKSY_QUERY_H
 #include "bridge/connection.h"
-#include "http/http.h"
+#include "http/request.h"
 
 /*
  * Asks the backend about an upgrade request that has passed all checks, and connects to the peer that it names. May
  * end the connection.
  */
-void query_start(struct connection *c, const struct http_request *request);
+void query_start(struct connection *c, const struct request *request);
 #endif

@@ -10,7 +10,8 @@
 #include "bridge/respond.h"
 
 #include "bridge/handshake_state.h"
-#include "http/web.h"
+#include "http/response.h"
+#include "http/site.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -112,8 +113,8 @@ void respond_error(struct connection *c, const struct error_response *response) 
 	const char *user = response->user;
 	connection_log_limited(c, level, "answered %u: %s%s%s%s", response->status,
 		response->message, user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
-	int len = http_format_error(answer, sizeof(answer), response->status, response->message,
-		response->extra, c->handshake->head_only ? HTTP_HEAD_ONLY : 0);
+	int len = response_format_error(answer, sizeof(answer), response->status, response->message,
+		response->extra, c->handshake->head_only ? RESPONSE_HEAD_ONLY : 0);
 	if(len < 0) {
 		connection_close(c);
 		return;
@@ -146,18 +147,18 @@ static bool may_keep(const struct connection *c) {
 }
 
 /* The path of a request's target: a query string may hold what does not belong into a log. */
-static struct http_slice target_path(const struct http_request *request) {
-	struct http_slice path = request->target;
+static struct slice target_path(const struct request *request) {
+	struct slice path = request->target;
 	const char *query = memchr(path.at, '?', path.len);
 	path.len = query ? (size_t)(query - path.at) : path.len;
 	return path;
 }
 
-void respond_web(struct connection *c, const struct http_request *request) {
-	struct web_response response;
-	struct http_slice path = target_path(request);
+void respond_web(struct connection *c, const struct request *request) {
+	struct site_response response;
+	struct slice path = target_path(request);
 	/* An idle connection must not take the place that the page's own WebSocket needs. */
-	web_respond(c->env->web, request, may_keep(c) && !admission_at_limit(c), &response);
+	site_respond(c->env->web, request, may_keep(c) && !admission_at_limit(c), &response);
 	const char *user = c->handshake->granted ? c->handshake->user : NULL;
 	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s", (int)request->method.len,
 		request->method.at, (int)path.len, path.at, response.status,
@@ -169,10 +170,10 @@ void respond_web(struct connection *c, const struct http_request *request) {
 }
 
 /* Is this for the option `health`? */
-bool respond_is_health(const struct connection *c, const struct http_request *request) {
+bool respond_is_health(const struct connection *c, const struct request *request) {
 	const char *health = c->env->settings->health;
-	struct http_slice path = target_path(request);
-	bool is_read = http_method_is(request, "GET") || http_method_is(request, "HEAD");
+	struct slice path = target_path(request);
+	bool is_read = request_method_is(request, "GET") || request_method_is(request, "HEAD");
 	return health && is_read && !c->handshake->upgrade && path.len == strlen(health) &&
 		memcmp(path.at, health, path.len) == 0;
 }
@@ -190,14 +191,14 @@ static const char *find_obstacle(const struct connection *c) {
 	return full ? "too many connections" : NULL;
 }
 
-void respond_health(struct connection *c, const struct http_request *request) {
+void respond_health(struct connection *c, const struct request *request) {
 	char answer[RESPOND_RESPONSE_MAX];
 	const char *obstacle = find_obstacle(c);
 	unsigned status = obstacle ? 503 : 200;
-	bool keep = may_keep(c) && http_persists(request);
-	unsigned flags = keep ? HTTP_PERSIST : 0;
-	flags |= c->handshake->head_only ? HTTP_HEAD_ONLY : 0;
-	int len = http_format_error(
+	bool keep = may_keep(c) && request_is_persistent(request);
+	unsigned flags = keep ? RESPONSE_PERSISTENT : 0;
+	flags |= c->handshake->head_only ? RESPONSE_HEAD_ONLY : 0;
+	int len = response_format_error(
 		answer, sizeof(answer), status, obstacle ? obstacle : "ok", NULL, flags);
 	assert(len > 0);
 	connection_log(c, LOG_DEBUG, "health is answered with %u", status);
@@ -205,9 +206,9 @@ void respond_health(struct connection *c, const struct http_request *request) {
 }
 
 /* respond_redirect-https: the same request, but under TLS. */
-void respond_redirect(struct connection *c, const struct http_request *request) {
+void respond_redirect(struct connection *c, const struct request *request) {
 	char location[RESPOND_RESPONSE_MAX / 2];
-	struct http_slice host = http_header_value(request, "Host");
+	struct slice host = header_value(request, "Host");
 	if(host.len == 0 || request->target.at[0] != '/') {
 		respond_status(c, 400, "this server is to be reached with https");
 		return;

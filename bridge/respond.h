@@ -5,7 +5,7 @@
 #ifndef WEBSOCKSY_RESPOND_H
 #define WEBSOCKSY_RESPOND_H
 #include "bridge/connection.h"
-#include "http/http.h"
+#include "http/request.h"
 
 #include <stdbool.h>
 
@@ -35,14 +35,14 @@ void respond_busy(struct connection *c, const char *message);
 void respond_shutdown(struct connection *c);
 
 /* 308 to the same target under https, or the reason why there is none. */
-void respond_redirect(struct connection *c, const struct http_request *request);
+void respond_redirect(struct connection *c, const struct request *request);
 
 /* A file, a listing or the hint that this is a WebSocket server. */
-void respond_web(struct connection *c, const struct http_request *request);
+void respond_web(struct connection *c, const struct request *request);
 
 /* Is the request for the path of the option `health`? */
-bool respond_is_health(const struct connection *c, const struct http_request *request);
-void respond_health(struct connection *c, const struct http_request *request);
+bool respond_is_health(const struct connection *c, const struct request *request);
+void respond_health(struct connection *c, const struct request *request);
 
 /*
  * CONNECTION_RESPONSE: sends more of the file; at its end the connection lingers, or is in CONNECTION_HEAD again

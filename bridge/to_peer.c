@@ -15,6 +15,7 @@
 #include "bridge/ping.h"
 #include "bridge/relay_state.h"
 #include "bridge/to_client.h"
+#include "websocket/close.h"
 
 #include <errno.h>
 
@@ -106,7 +107,7 @@ static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
 
 static void client_closes(struct connection *c, const uint8_t *payload, size_t len) {
 	uint16_t code;
-	int result = websocket_parse_close(payload, len, &code);
+	int result = websocket_close_parse(payload, len, &code);
 	if(c->close_sent) {
 		connection_linger(c);
 		return;

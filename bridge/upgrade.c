@@ -12,13 +12,15 @@
 #include "bridge/handshake_state.h"
 #include "bridge/relay.h"
 #include "http/origin.h"
+#include "http/response.h"
+#include "websocket/key.h"
 
 #include <assert.h>
 #include <string.h>
 
 struct upgrade {
 	struct connection *c;
-	const struct http_request *request;
+	const struct request *request;
 	struct error_response *response;
 };
 
@@ -27,54 +29,53 @@ static bool refused(struct upgrade *u, unsigned status, const char *message, con
 }
 
 static bool check_request_line(struct upgrade *u) {
-	if(!http_method_is(u->request, "GET")) {
+	if(!request_method_is(u->request, "GET")) {
 		return refused(
 			u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
 	}
 	if(u->request->minor < 1) {
 		return refused(u, 400, "a WebSocket upgrade needs HTTP/1.1", NULL);
 	}
-	if(!http_has_token(u->request, "Connection", "upgrade")) {
+	if(!request_has_token(u->request, "Connection", "upgrade")) {
 		return refused(u, 400, "the Connection header does not name upgrade", NULL);
 	}
 	return true;
 }
 
 static bool check_version(struct upgrade *u) {
-	size_t count = http_count_header(u->request, "Sec-WebSocket-Version");
+	size_t count = request_count_headers(u->request, "Sec-WebSocket-Version");
 	if(count > 1) {
 		return refused(u, 400, "more than one Sec-WebSocket-Version header", NULL);
 	}
-	if(count == 0 ||
-		!http_slice_is(http_header_value(u->request, "Sec-WebSocket-Version"), "13")) {
+	if(count == 0 || !text_is_nocase(header_value(u->request, "Sec-WebSocket-Version"), "13")) {
 		return refused(
-			u, 426, "this server speaks WebSocket version 13", HTTP_UPGRADE_FIELDS);
+			u, 426, "this server speaks WebSocket version 13", RESPONSE_UPGRADE_FIELDS);
 	}
 	return true;
 }
 
 static bool check_key(struct upgrade *u) {
-	struct http_slice key = http_header_value(u->request, "Sec-WebSocket-Key");
-	if(http_count_header(u->request, "Sec-WebSocket-Key") != 1) {
+	struct slice key = header_value(u->request, "Sec-WebSocket-Key");
+	if(request_count_headers(u->request, "Sec-WebSocket-Key") != 1) {
 		return refused(u, 400, "there must be one Sec-WebSocket-Key header", NULL);
 	}
 	if(!websocket_key_valid(key.at, key.len)) {
 		return refused(
 			u, 400, "the Sec-WebSocket-Key is not the base64 form of 16 bytes", NULL);
 	}
-	websocket_accept_key(key.at, key.len, u->c->handshake->accept);
+	websocket_key_accept(key.at, key.len, u->c->handshake->accept);
 	return true;
 }
 
 static bool check_protocols(struct upgrade *u) {
-	const struct http_header *header;
+	const struct request_header *header;
 	u->c->handshake->protocols = 0;
-	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i));
+	for(size_t i = 0; (header = request_find_header(u->request, "Sec-WebSocket-Protocol", i));
 		i++) {
-		struct http_slice list = header->value;
-		struct http_slice name;
-		while(http_next_element(&list, &name)) {
-			if(!http_is_token(name)) {
+		struct slice list = header->value;
+		struct slice name;
+		while(request_next_element(&list, &name)) {
+			if(!text_is_token(name)) {
 				return refused(u, 400, "a subprotocol name is no token", NULL);
 			}
 			u->c->handshake->protocols++;
@@ -85,12 +86,12 @@ static bool check_protocols(struct upgrade *u) {
 
 static bool check_origin(struct upgrade *u) {
 	const struct settings *settings = u->c->env->settings;
-	struct http_slice host = http_header_value(u->request, "Host");
-	struct http_slice value = http_header_value(u->request, "Origin");
+	struct slice host = header_value(u->request, "Host");
+	struct slice value = header_value(u->request, "Origin");
 	if(settings->origins == 0) {
 		return true;
 	}
-	if(http_count_header(u->request, "Origin") == 1) {
+	if(request_count_headers(u->request, "Origin") == 1) {
 		for(size_t i = 0; i < settings->origins; i++) {
 			if(origin_matches(
 				   &settings->origin[i], value.at, value.len, host.at, host.len)) {
@@ -111,7 +112,7 @@ static upgrade_rule *const rules[] = {
 };
 
 bool upgrade_check(
-	struct connection *c, const struct http_request *request, struct error_response *response) {
+	struct connection *c, const struct request *request, struct error_response *response) {
 	struct upgrade u = {.c = c, .request = request, .response = response};
 	bool fine = true;
 	for(size_t i = 0; fine && i < sizeof(rules) / sizeof(rules[0]); i++) {

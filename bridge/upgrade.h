@@ -6,7 +6,7 @@
 #define WEBSOCKSY_UPGRADE_H
 #include "bridge/connection.h"
 #include "bridge/respond.h"
-#include "http/http.h"
+#include "http/request.h"
 
 #include <stdbool.h>
 
@@ -15,7 +15,7 @@
  * subprotocols in the handshake. False: `response` says why not.
  */
 bool upgrade_check(
-	struct connection *c, const struct http_request *request, struct error_response *response);
+	struct connection *c, const struct request *request, struct error_response *response);
 
 /* Sends the 101 and opens the relay: the peer is connected. May end the connection. */
 void upgrade_accept(struct connection *c);

@@ -10,6 +10,7 @@
 #include "bridge/handshake_state.h"
 #include "bridge/respond.h"
 #include "bridge/upgrade.h"
+#include "network/proxy_protocol.h"
 #include "network/tls.h"
 #include "network/trust.h"
 
@@ -28,10 +29,10 @@ static void connect_failed(struct connection *c, int error, const char *why) {
 /* `?proxy=`: who is calling, and where, in front of everything else. */
 static void send_proxy_header(struct connection *c) {
 	struct handshake *h = c->handshake;
-	uint8_t header[PROXY_FORMAT_MAX];
-	union proxy_address own = h->destination;
+	uint8_t header[PROXY_PROTOCOL_FORMAT_MAX];
+	union address own = h->destination;
 	socklen_t len = sizeof(own);
-	if(h->address.proxy == PROXY_OFF) {
+	if(h->address.proxy == PROXY_PROTOCOL_OFF) {
 		return;
 	}
 	/* A Unix socket's path is cut off; an address that cannot be had stays unspecified. */
@@ -39,7 +40,7 @@ static void send_proxy_header(struct connection *c) {
 		getsockname(c->client.io.fd, &own.any, &len);
 	}
 	size_t header_len =
-		proxy_format_header(h->address.proxy, &c->address.any, &own.any, header);
+		proxy_protocol_format(h->address.proxy, &c->address.any, &own.any, header);
 	/* A peer that is gone already is met by the first read. */
 	stream_write(&c->peer, header, header_len);
 }

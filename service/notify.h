@@ -8,6 +8,7 @@
 #include "base/loop.h"
 
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 /* Descriptors are passed from this number on. */

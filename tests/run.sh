@@ -25,7 +25,8 @@ filter=''
 packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc-ares-dev libgnutls28-dev
 	libcrypt-dev libcmocka-dev libssl-dev openssl gnutls-bin
 	python3 python3-pytest python3-pytest-xdist python3-websockets python3-websocket python3-selenium node-ws
-	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois)
+	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois
+	mosquitto clang-format git)
 
 usage() {
 	sed -n '4,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -191,12 +192,9 @@ kill_tree() {
 # What has lost its parent is known by the directory for temporary files, which is this run's alone.
 kill_strays() {
 	local environment pid
-	for environment in /proc/[0-9]*/environ; do
+	for environment in $(grep -lsz "^TMPDIR=$TMPDIR\$" /proc/[0-9]*/environ); do
 		pid=${environment#/proc/} pid=${pid%/environ}
-		[[ $pid != "$$" && $pid != "$BASHPID" ]] || continue
-		if grep -qsz "^TMPDIR=$TMPDIR\$" "$environment"; then
-			kill "-$1" "$pid" 2>/dev/null
-		fi
+		[[ $pid == "$$" ]] || kill "-$1" "$pid" 2>/dev/null
 	done
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * An allocator that counts and that can be told to fail. A test includes this file and then, with malloc, realloc
- * and free defined as the functions below, the source that it tests: once more, under other names.
+ * An allocator that counts and that can be told to fail. A test includes this file and then, with
+ * malloc, realloc and free defined as the functions below, the source that it tests: once more,
+ * under other names.
  */
 #ifndef WEBSOCKSY_TESTS_FAILING_MEMORY_H
 #define WEBSOCKSY_TESTS_FAILING_MEMORY_H

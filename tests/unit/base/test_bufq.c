@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Byte queues against the simplest thing that does the same: one flat array. The source is compiled in a second
- * time under other names, with an allocator that can be told to fail.
+ * Byte queues against the simplest thing that does the same: one flat array. The source is compiled
+ * in a second time under other names, with an allocator that can be told to fail.
  */
 #include "failing_memory.h"
 
@@ -154,7 +154,10 @@ static void test_queue_walk_without_memory(void **unused) {
 	walk(true);
 }
 
-/* Five chunks are needed and the memory ends after three: the three go back, the queue is untouched. */
+/*
+ * Five chunks are needed and the memory ends after three: the three go back, the queue is
+ * untouched.
+ */
 static void test_append_is_all_or_nothing(void **unused) {
 	(void)unused;
 	struct bufq queue = {0};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The growing block against one flat array. The source is compiled in a second time under other names, with an
- * allocator that can be told to fail.
+ * The growing block against one flat array. The source is compiled in a second time under other
+ * names, with an allocator that can be told to fail.
  */
 #include "failing_memory.h"
 

@@ -16,7 +16,10 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* A directory with `file` (5 bytes), `sub/file`, `fifo`, and links; the working directory of the tests. */
+/*
+ * A directory with `file` (5 bytes), `sub/file`, `fifo`, and links; the working directory of the
+ * tests.
+ */
 static int tree_make(void **state) {
 	char template[] = "/tmp/websocksy-file-XXXXXX";
 	char *root = mkdtemp(template);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The log: levels, form of a line in the journal and elsewhere, control characters, long lines, a
- * full or closed pipe on standard error, and the limit for what strangers can cause.
+ * pipe, terminal or file as standard error, and the limit for lines that clients can cause.
  */
 #include "base/log.h"
 
@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #define OUTPUT_MAX 65536
@@ -30,6 +31,7 @@ static void capture_start(struct capture *capture) {
 	capture->reader = ends[0];
 	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
 	close(ends[1]);
+	log_open();
 }
 
 /* Takes what is in the pipe. */
@@ -40,6 +42,7 @@ static const char *capture_read(struct capture *capture) {
 }
 
 static void capture_stop(struct capture *capture) {
+	log_close();
 	dup2(capture->saved, STDERR_FILENO);
 	close(capture->saved);
 	close(capture->reader);
@@ -53,6 +56,7 @@ static void pretend_journal(void) {
 	assert_int_equal(fstat(STDERR_FILENO, &status), 0);
 	snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
 	setenv("JOURNAL_STREAM", name, 1);
+	log_open();
 }
 
 static int reset(void **state) {
@@ -105,7 +109,8 @@ static void test_time_stamp(void **state) {
 
 	(void)state;
 	capture_start(&capture);
-	setenv("JOURNAL_STREAM", "1:1", 1); /* somebody else's */
+	setenv("JOURNAL_STREAM", "1:1", 1); /* that of another process */
+	log_open();
 	log_write(LOG_WARNING, "%s", "hello");
 	const char *text = capture_read(&capture);
 	capture_stop(&capture);
@@ -234,7 +239,7 @@ static void test_full_again(void **state) {
 	capture_stop(&capture);
 }
 
-/* Nobody reads any more: no SIGPIPE, no failure, and the loss is counted. */
+/* The reader is gone: no SIGPIPE, no failure, and the loss is counted. */
 static void test_closed_pipe(void **state) {
 	static struct capture capture;
 
@@ -242,7 +247,7 @@ static void test_closed_pipe(void **state) {
 	capture_start(&capture);
 	close(capture.reader);
 	capture.reader = -1;
-	log_write(LOG_ERROR, "to nobody");
+	log_write(LOG_ERROR, "without a reader");
 	capture_stop(&capture);
 	capture_start(&capture);
 	pretend_journal();
@@ -250,6 +255,82 @@ static void test_closed_pipe(void **state) {
 	assert_string_equal(
 		capture_read(&capture), "<4>log: 1 lines lost, standard error was full\n<3>x\n");
 	capture_stop(&capture);
+}
+
+/* Replaces the pipe by a terminal, of which `reader` is the other side. */
+static void capture_terminal(struct capture *capture) {
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	assert_true(master >= 0);
+	assert_int_equal(grantpt(master), 0);
+	assert_int_equal(unlockpt(master), 0);
+	int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(terminal >= 0);
+	assert_int_equal(dup2(terminal, STDERR_FILENO), STDERR_FILENO);
+	close(terminal);
+	close(capture->reader);
+	capture->reader = master;
+	log_open();
+}
+
+/* Reads, and goes on logging "last", until that arrives. */
+static void read_up_to_last(const struct capture *capture, char *text, size_t cap) {
+	size_t len = 0;
+	do {
+		struct pollfd ready = {.fd = capture->reader, .events = POLLIN};
+		poll(&ready, 1, 10);
+		ssize_t got = read(capture->reader, text + len, cap - 1 - len);
+		len += got > 0 ? (size_t)got : 0;
+		text[len] = '\0';
+		log_write(LOG_ERROR, "last");
+	} while(!strstr(text, "last"));
+}
+
+/*
+ * A terminal is writable as soon as it has room for one byte. A line that it has no room for must
+ * neither make the process wait nor run into the next one.
+ */
+static void test_unread_terminal(void **state) {
+	static struct capture capture;
+	static char text[1 << 20];
+	char line[200] = "";
+	(void)state;
+	memset(line, 'x', sizeof(line) - 1);
+	capture_start(&capture);
+	capture_terminal(&capture);
+	alarm(60);
+	for(int i = 0; i < 2000; i++) {
+		log_write(LOG_ERROR, "%s", line);
+	}
+	assert_false(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK); /* others share it */
+	read_up_to_last(&capture, text, sizeof(text));
+	alarm(0);
+	capture_stop(&capture);
+	const char *lost = strstr(text, " warning: log: ");
+	assert_non_null(lost);
+	assert_non_null(strstr(lost, " lines lost, standard error was full\r\n"));
+	const char *start = memrchr(text, '\n', (size_t)(lost - text));
+	assert_int_equal(lost - start - 1, strlen("2026-11-20T21:27:27.123Z"));
+}
+
+/* copytruncate of logrotate(8): the file goes on at its beginning. */
+static void test_truncated_file(void **state) {
+	static struct capture capture;
+	char name[] = "/tmp/websocksy-log-XXXXXX";
+	(void)state;
+	int file = mkostemp(name, O_CLOEXEC);
+	assert_true(file >= 0);
+	unlink(name);
+	capture_start(&capture);
+	assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+	log_open();
+	log_write(LOG_ERROR, "one");
+	off_t first = lseek(file, 0, SEEK_END);
+	assert_int_equal(ftruncate(file, 0), 0);
+	log_write(LOG_ERROR, "two");
+	off_t second = lseek(file, 0, SEEK_END);
+	capture_stop(&capture);
+	close(file);
+	assert_int_equal(second, first);
 }
 
 static void test_limit(void **state) {
@@ -283,6 +364,8 @@ int main(void) {
 		cmocka_unit_test_setup(test_full_pipe, reset),
 		cmocka_unit_test_setup(test_full_again, reset),
 		cmocka_unit_test_setup(test_closed_pipe, reset),
+		cmocka_unit_test_setup(test_unread_terminal, reset),
+		cmocka_unit_test_setup(test_truncated_file, reset),
 		cmocka_unit_test_setup(test_limit, reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

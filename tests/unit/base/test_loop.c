@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The event loop: timers against a sorted array, the order of a turn, readiness in user space, closing
- * inside a batch, descriptors of libraries, signals. Every test steps through single turns.
+ * The event loop: timers against a sorted array, the order of a turn, readiness in user space,
+ * closing inside a batch, descriptors of libraries, signals. Every test steps through single turns.
  */
 #include "base/loop.h"
+#include "base/loop_signals.h"
 #include "support.h"
 
 #include <errno.h>
@@ -182,11 +183,12 @@ static int compare_times(const void *left, const void *right) {
 }
 
 static void check_slots(const struct test *test, const struct alarm *alarms, size_t armed) {
-	assert_int_equal(test->loop.timers, armed);
+	assert_int_equal(test->loop.timers.armed, armed);
 	for(size_t i = 0; i < TIMERS; i++) {
 		assert_true(alarms[i].armed == (alarms[i].timer.slot != 0));
 		if(alarms[i].armed) {
-			assert_ptr_equal(test->loop.heap[alarms[i].timer.slot], &alarms[i].timer);
+			assert_ptr_equal(
+				test->loop.timers.heap[alarms[i].timer.slot], &alarms[i].timer);
 		}
 	}
 }
@@ -241,7 +243,7 @@ static void test_timer_cancels_another_that_is_due(void **state) {
 	run_turn(test);
 	assert_int_equal(first.fired, 1);
 	assert_int_equal(second.fired, 0);
-	assert_int_equal(test->loop.timers, 0);
+	assert_int_equal(test->loop.timers.armed, 0);
 }
 
 static void alarm_again(struct ev_timer *timer) {
@@ -263,7 +265,10 @@ static void alarm_for_now(struct ev_timer *timer) {
 	}
 }
 
-/* A timer that arms itself for what has passed runs once in a turn, and does not get in front of others. */
+/*
+ * A timer that arms itself for what has passed runs once in a turn, and does not get in front of
+ * others.
+ */
 static void test_timer_for_now_in_a_timer(void **state) {
 	struct test *test = *state;
 	struct alarm first = {.test = test};
@@ -324,7 +329,10 @@ static void test_timer_in_the_future(void **state) {
 	assert_true(test->loop.now_ms >= start_ms + 9);
 }
 
-/* Opening reserves the place, so arming any number of open timers allocates nothing and cannot fail. */
+/*
+ * Opening reserves the place, so arming any number of open timers allocates nothing and cannot
+ * fail.
+ */
 static void test_arming_allocates_nothing(void **state) {
 	struct test *test = *state;
 	static struct alarm alarms[TIMERS];
@@ -332,19 +340,19 @@ static void test_arming_allocates_nothing(void **state) {
 		alarms[i] = (struct alarm){.test = test};
 		open_timer(test, &alarms[i], alarm_run);
 	}
-	struct ev_timer **heap = test->loop.heap;
-	assert_int_equal(test->loop.timers_open, TIMERS);
-	assert_true(test->loop.heap_cap > TIMERS);
+	struct ev_timer **heap = test->loop.timers.heap;
+	assert_int_equal(test->loop.timers.open, TIMERS);
+	assert_true(test->loop.timers.cap > TIMERS);
 	for(size_t i = 0; i < TIMERS; i++) {
 		loop_timer_set(&test->loop, &alarms[i].timer, test->loop.now_ms + 1000 + i);
 	}
-	assert_ptr_equal(test->loop.heap, heap);
+	assert_ptr_equal(test->loop.timers.heap, heap);
 	for(size_t i = 0; i < TIMERS; i++) {
 		loop_timer_close(&test->loop, &alarms[i].timer);
 		loop_timer_close(&test->loop, &alarms[i].timer);
 	}
-	assert_int_equal(test->loop.timers, 0);
-	assert_int_equal(test->loop.timers_open, 0);
+	assert_int_equal(test->loop.timers.armed, 0);
+	assert_int_equal(test->loop.timers.open, 0);
 }
 
 struct chore {
@@ -386,7 +394,7 @@ static void test_cancelling_an_idle_timer(void **state) {
 	struct alarm alarm = {0};
 	open_timer(test, &alarm, alarm_run);
 	loop_timer_cancel(&test->loop, &alarm.timer);
-	assert_int_equal(test->loop.timers, 0);
+	assert_int_equal(test->loop.timers.armed, 0);
 }
 
 /* ---- readiness and the run queue ---- */
@@ -412,8 +420,8 @@ static void test_ready_ios_take_turns(void **state) {
 }
 
 /*
- * Of those that take long a few run in each turn, behind the others and in turn among themselves; who is not heavy
- * any more is one of the others.
+ * Of those that take long a few run in each turn, behind the others and in turn among themselves;
+ * who is not heavy any more is one of the others.
  */
 static void test_heavy_ios_share_a_turn(void **state) {
 	struct test *test = *state;
@@ -441,7 +449,10 @@ static void test_heavy_ios_share_a_turn(void **state) {
 	assert_string_equal(test->trace, "hcgfab");
 }
 
-/* One that makes itself light runs the next time with the others; the loop does not sleep on heavy ones. */
+/*
+ * One that makes itself light runs the next time with the others; the loop does not sleep on heavy
+ * ones.
+ */
 static void become_light(struct probe *probe) {
 	loop_set_low_priority(&probe->test->loop, &probe->io, false);
 }
@@ -476,7 +487,9 @@ static void test_used_up_until_something_new_comes(void **state) {
 	assert_int_equal(a->calls, 2);
 }
 
-/* Pausing loses nothing: what came meanwhile is known, and resuming needs no event of the kernel. */
+/*
+ * Pausing loses nothing: what came meanwhile is known, and resuming needs no event of the kernel.
+ */
 static void test_pause_and_resume(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, drain);
@@ -515,7 +528,9 @@ static void wake_and_bury(struct probe *probe) {
 	loop_defer_free(&probe->test->loop, &probe->dead);
 }
 
-/* A turn is: events, timers, the dead list. What an event makes runnable waits for the next turn. */
+/*
+ * A turn is: events, timers, the dead list. What an event makes runnable waits for the next turn.
+ */
 static void test_order_of_a_turn(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, wake_and_bury);
@@ -605,7 +620,10 @@ static void close_partner(struct probe *probe) {
 	assert_int_equal(test->freed, 0);
 }
 
-/* Both have an event in the same batch; whichever runs first closes the other, which then must not run. */
+/*
+ * Both have an event in the same batch; whichever runs first closes the other, which then must not
+ * run.
+ */
 static void test_close_of_another_in_the_batch(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, close_partner);
@@ -653,7 +671,10 @@ static void close_and_reuse(struct probe *probe) {
 	probe->act = drain;
 }
 
-/* The number of a closed descriptor is given out again at once: its old events are not the new one's. */
+/*
+ * The number of a closed descriptor is given out again at once: its old events are not the new
+ * one's.
+ */
 static void test_number_reused_in_the_batch(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, close_and_reuse);
@@ -763,7 +784,9 @@ static void test_hang_up_that_nobody_wants(void **state) {
 	assert_string_equal(test->trace, "ll");
 }
 
-/* Level-triggered: a reader that leaves something is asked again, and need not say what is used up. */
+/*
+ * Level-triggered: a reader that leaves something is asked again, and need not say what is used up.
+ */
 static void test_foreign_descriptor(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, NULL);
@@ -901,7 +924,10 @@ static void signal_counted(struct loop *loop, int number) {
 	note(test, number == SIGRTMIN ? 'r' : '?');
 }
 
-/* Many of one kind wait: once in each turn is enough, until all are taken, though no further event comes. */
+/*
+ * Many of one kind wait: once in each turn is enough, until all are taken, though no further event
+ * comes.
+ */
 static void test_equal_signals(void **state) {
 	struct test *test = *state;
 	sigset_t set;

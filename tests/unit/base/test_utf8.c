@@ -23,11 +23,11 @@ enum {
 
 /* The bytes of a character by its first byte, as the bit pattern says it; 0: cannot be first. */
 static size_t oracle_length(uint8_t first) {
-	return first < 0x80             ? 1
-	       : (first & 0xE0) == 0xC0 ? 2
-	       : (first & 0xF0) == 0xE0 ? 3
-	       : (first & 0xF8) == 0xF0 ? 4
-					: 0;
+	return first < 0x80              ? 1
+		: (first & 0xE0) == 0xC0 ? 2
+		: (first & 0xF0) == 0xE0 ? 3
+		: (first & 0xF8) == 0xF0 ? 4
+					 : 0;
 }
 
 /* The code point that `have` bytes of a character of `need` bytes give, when the rest is `fill`. */
