@@ -45,6 +45,10 @@ static void client_drained(struct connection *c) {
 }
 
 void relay_client(struct connection *c, unsigned events) {
+	if(events == STREAM_READABLE) { /* most often */
+		to_peer_readable(c);
+		return;
+	}
 	if(events & STREAM_BROKEN) {
 		closing_client_broken(c);
 	}
@@ -76,6 +80,10 @@ static void peer_progress(struct connection *c, unsigned events) {
 }
 
 void relay_peer(struct connection *c, unsigned events) {
+	if(events == STREAM_READABLE) { /* most often */
+		to_client_readable(c);
+		return;
+	}
 	peer_progress(c, events);
 	if(events & STREAM_READABLE) {
 		to_client_readable(c);

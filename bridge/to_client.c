@@ -226,7 +226,10 @@ static enum to_client_result scratch_frames(struct connection *c, size_t len, si
 	size_t left = len - cut.used;
 	if(left == 0) {
 		dynbuf_free(&c->partial);
-	} else if(dynbuf_reserve(&c->partial, left + 1) || /* one byte more: its NUL */
+		c->to_client.unseen = 0;
+		return cut.many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
+	}
+	if(dynbuf_reserve(&c->partial, left + 1) || /* one byte more: its NUL */
 		dynbuf_append(&c->partial, c->env->loop->scratch + cut.used, left)) {
 		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
 		return TO_CLIENT_ENDED;

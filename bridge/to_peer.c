@@ -126,7 +126,9 @@ static void client_closes(struct connection *c, const uint8_t *payload, size_t l
 /* The answers may be the beginning of a backlog. */
 static void send_pongs(struct connection *c, struct ping_answers *pongs) {
 	ping_send_answers(c, pongs);
-	deadlines_arm(c);
+	if(stream_backlog(&c->client) > 0) {
+		deadlines_arm(c);
+	}
 }
 
 /* What lies between `block` and the output position goes to the peer (stream) or is collected. */
