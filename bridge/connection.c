@@ -124,6 +124,14 @@ static void drop_name(struct connection *connection) {
 	}
 }
 
+/* RFC 6455, 7.1.5: 1005 stands for a close frame without a code, 1006 for none at all. */
+static unsigned logged_code(const struct connection *connection) {
+	if(connection->code) {
+		return connection->code;
+	}
+	return connection->why ? 1005 : 1006;
+}
+
 static void log_end(const struct connection *connection) {
 	if(!connection->upgraded || !log_enabled(LOG_INFO)) {
 		return;
@@ -132,9 +140,7 @@ static void log_end(const struct connection *connection) {
 	connection_log(connection, LOG_INFO,
 		"closed after %llu.%03llu s: %s (%u); %llu bytes to and %llu bytes from %s",
 		(unsigned long long)(age_ms / 1000), (unsigned long long)(age_ms % 1000),
-		connection->why ? connection->why : "dropped",
-		connection->code ? connection->code
-				 : 1005, /* RFC 6455, 7.1.5: a close frame without one */
+		connection->why ? connection->why : "dropped", logged_code(connection),
 		(unsigned long long)connection->to_peer.bytes,
 		(unsigned long long)connection->to_client.bytes,
 		connection->peer_name ? connection->peer_name : "its peer");
