@@ -165,12 +165,12 @@ static void test_slow_client_pauses_the_peer(void **state) {
 static void test_idle(void **state) {
 	(void)state;
 	struct bench bench;
-	uint8_t some[BLOCK];
+	static uint8_t some[4 * BLOCK]; /* more than one buffer of the kernel */
 	open_relay(&bench, "binary");
 	bench.settings.idle_timeout_ms = 1000;
 	fill_from_peer(&bench);
 	bench_deadline(&bench, 2000); /* the first look: what had been taken before is news */
-	for(int i = 0; i < 5; i++) {
+	for(int i = 0; i < 2; i++) {
 		assert_int_equal(bench_phase(&bench), CONNECTION_OPEN);
 		assert_true(recv(bench.client, some, sizeof(some), 0) > 0);
 		bench.connection->activity.data_ms = 0;
@@ -271,7 +271,6 @@ static void test_closing_with_a_peer_that_stops(void **state) {
 	fill_from_client(&bench);
 	shutdown(bench.peer, SHUT_WR);
 	bench_run(&bench, 2);
-	bench_deadline(&bench, 2000);
 	bench_deadline(&bench, 2000);
 	assert_true(list_is_empty(&bench.env.connections));
 	bench_close(&bench);
