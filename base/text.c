@@ -101,7 +101,7 @@ int text_copy(struct slice slice, char *out, size_t cap) {
 
 bool text_same_nocase(const char *a, const char *b, size_t len) {
 	for(size_t i = 0; i < len; i++) {
-		if(text_lower(a[i]) != text_lower(b[i])) {
+		if(a[i] != b[i] && text_lower(a[i]) != text_lower(b[i])) {
 			return false;
 		}
 	}

@@ -12,6 +12,7 @@
 #include "bridge/connection.h"
 #include "bridge/handshake.h"
 #include "bridge/phases.h"
+#include "config/certificates.h"
 #include "http/site.h"
 #include "http/verifier.h"
 #include "network/listener.h"
@@ -100,7 +101,7 @@ static void certificates_changed(void *ctx) {
 	if(!bridge->config.tls) {
 		return; /* switched off since */
 	}
-	if(config_open_tls(&bridge->config.settings, &fresh, &error)) {
+	if(certificates_open(&bridge->config.settings, &fresh, &error)) {
 		log_write(LOG_ERROR, "%s: %s; the old certificates stay in use", error.option,
 			error.text);
 		return;

@@ -14,7 +14,8 @@
 #include "http/verifier.h"
 #include "network.h"
 #include "network/resolve.h"
-#include "plugin.h"
+#include "plugin/backend.h"
+#include "plugin/framing.h"
 #include "websocket.h"
 
 #include <netinet/in.h>

@@ -7,14 +7,14 @@
  * The registry is a mutable global, because the functions of plugin API version 1 have no argument
  * that could carry a context, and constructors call them.
  *
- * Invariants: a name is unique among the program and the framing plugins. What a backend registers
- * is found by that backend alone and goes with it, so no entry points into unloaded code, and no
- * connection uses code that another backend keeps. A version 1 function is called as websocksy.h
- * describes it, and what it answers is checked before it is used.
+ * Invariants: a name is unique among the program and the framing plugins. Framings of a backend are
+ * found by that backend alone and removed with it, so no entry points into unloaded code, and no
+ * connection uses code of a backend that it holds no reference to. A version 1 function is called
+ * as websocksy.h describes it, and its results are checked before they are used.
  */
 #include "plugin/framing.h"
 
-#include "base/loop.h"
+#include "base/list.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -165,7 +165,7 @@ static struct entry *find_entry(const char *name) {
 	return entry;
 }
 
-/* A framing plugin must not take a name that a backend has: that would hide its own function. */
+/* For a plugin, names of backends are taken too; two instances of a backend may use the same. */
 static bool is_taken(const char *name) {
 	bool by_backend = registry.owner && registry.owner->is_backend;
 	for(const struct entry *entry = registry.entries; entry; entry = entry->next) {

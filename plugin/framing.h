@@ -22,7 +22,7 @@ struct framing_stream {
 	void *state; /* the framing's own */
 };
 
-/* What the peer has sent and the framing has not returned as messages. */
+/* Bytes of the peer that have not been returned as messages. */
 struct framing_input {
 	uint8_t *data; /* contiguous, writable, with a NUL after the last byte; the caller's */
 	size_t len; /* at least 1 */
@@ -64,7 +64,7 @@ struct framing_call {
 
 /* The plugin or backend whose code registers functions; part of the object that keeps the code. */
 struct framing_owner {
-	bool is_backend; /* what it registers is found by itself alone */
+	bool is_backend; /* its framings are found by itself alone */
 };
 
 /*
@@ -94,7 +94,8 @@ const struct framing *framing_find(const char *name);
 
 /*
  * The framing of a function that a backend has returned (NULL: auto); `owner` is that backend's. A
- * function that is not registered gets an object without a check, which is `owner`'s. NULL: no memory.
+ * function that is not registered gets an object without a check, which is `owner`'s. NULL: no
+ * memory.
  */
 const struct framing *framing_of_function(ws_framing function, const struct framing_owner *owner);
 
@@ -113,14 +114,20 @@ ws_framing framing_function(const struct framing *framing);
  */
 int64_t framing_call(const struct framing *framing, const struct framing_call *call);
 
-/* core_register_framing() and core_register_framing_check() without their log lines. `name` is
- * copied. 0; -EEXIST: the name is taken; -ENOENT: `owner` has registered none of that name; -ENOMEM. */
+/*
+ * core_register_framing() and core_register_framing_check() without their log lines. `name` is
+ * copied. 0; -EEXIST: the name is taken; -ENOENT: the current owner has not registered the name;
+ * -ENOMEM.
+ */
 int framing_register_function(const char *name, ws_framing function);
 int framing_register_check(const char *name, ws_framing_check check);
 
-/* Code of `owner` is about to run (NULL: has returned): what is registered from now on is its own. */
+/*
+ * Code of `owner` is about to run (NULL: has returned): it owns the functions registered from now
+ * on.
+ */
 void framing_set_owner(const struct framing_owner *owner);
 
-/* Removes what `owner` (NULL: the program) has registered. No stream uses it any more. */
+/* Removes the framings of `owner` (NULL: the program). No stream uses them any more. */
 void framing_drop(const struct framing_owner *owner);
 #endif

@@ -5,6 +5,7 @@
 #include "bench.h"
 #include "bridge/handshake.h"
 #include "bridge/phases.h"
+#include "plugin.h"
 
 #define UPGRADE                                                                                    \
 	"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"               \
