@@ -43,7 +43,7 @@ static void test_reachable(void **state) {
 
 /* With the built-in backend and echo:// as its peer. */
 static void open_echo(struct bench *bench) {
-	char error[PLUGIN_ERROR_MAX];
+	char error[BACKEND_ERROR_MAX];
 	bench_open(bench);
 	assert_int_equal(backend_load("/", NULL, &bench->env.backend, error), 0);
 	assert_int_equal(backend_configure(bench->env.backend, "host", "echo://"), 0);
