@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The bridge: listening sockets, who is let in, handing connections from handshake to relay, taking a new
+ * The bridge: listening sockets, accepting, taking a new
  * configuration, and stopping.
  */
 #ifndef WEBSOCKSY_BRIDGE_H

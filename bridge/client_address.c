@@ -55,7 +55,7 @@ static void read_proxy_fields(struct connection *c, const struct request *reques
 	}
 }
 
-/* A PROXY header may have named a client that is no proxy itself: what that one claims does not count. */
+/* A PROXY header may have named a client that is not a trusted proxy: its header fields do not count. */
 bool client_address_identify(struct connection *c, const struct request *request) {
 	if(!c->proxied || c->handshake->identified) {
 		return true;

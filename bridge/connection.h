@@ -195,7 +195,7 @@ void connection_reset_peer(struct connection *connection);
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
 	...) __attribute__((format(printf, 3, 4)));
 
-/* The same for what strangers can cause as often as they like: see log_limit_pass(). */
+/* The same, rate-limited, for events that any client can cause: see log_limit_pass(). */
 void connection_log_limited(struct connection *connection, enum log_level level, const char *format,
 	...) __attribute__((format(printf, 3, 4)));
 

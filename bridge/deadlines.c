@@ -60,7 +60,7 @@ void deadlines_arm(struct connection *c) {
 
 /*
  * stall-timeout: measures how long the other side has not taken any of what is queued here for it. Bytes that it takes
- * from the kernel move it. It says nothing of whether we read that side.
+ * from the kernel move it. Whether that side is read does not matter.
  */
 static bool is_stalled(struct stream *stream, uint64_t limit_ms) {
 	if(!stream_is_open(stream) || stream_backlog(stream) == 0) {

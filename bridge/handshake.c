@@ -97,8 +97,8 @@ static bool check_admission(const struct connection *c, struct error_response *r
 }
 
 /*
- * What needs to know nobody: the rules, and whether there is room. Before the password, so that what is
- * upgrade_refuse anyway costs no hash. False: it has been upgrade_refuse.
+ * The rules of the upgrade and the limits come before authentication, so that a request that is refused anyway
+ * costs no password hash. False: it has been refused.
  */
 static bool check_request(struct connection *c, const struct request *request) {
 	struct error_response response;
@@ -110,7 +110,7 @@ static bool check_request(struct connection *c, const struct request *request) {
 	return fine;
 }
 
-/* Whether `data` has been admitted: false, it has been upgrade_refuse, or waits in h->input. */
+/* Whether `data` has been admitted: false, it has been refused, or waits in h->input. */
 static bool head_admitted(struct connection *c, const struct request *request, const uint8_t *data,
 	size_t len, size_t head_len) {
 	if(!check_request(c, request)) {
@@ -131,7 +131,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	h->head_only = request_method_is(request, "HEAD");
 	h->upgrade = request_has_token(request, "Upgrade", "websocket");
 	if(!client_address_identify(c, request)) {
-		connection_close(c); /* too many connections, and too many that are told so */
+		connection_close(c); /* far above the limit: without a response */
 		return;
 	}
 	/* Whoever asks for the daemon's health needs neither room nor a password, nor TLS: balancers ask plainly. */
@@ -214,7 +214,7 @@ static void head_next(struct connection *c) {
 	}
 }
 
-/* Those who connect and leave without a word, as monitors do, are not worth a line. */
+/* A client that connects and closes without sending anything, as monitors do, is not logged. */
 static void log_tls_failure(struct connection *c) {
 	const char *why = tls_reason(&c->client);
 	if(why && tls_in_handshake(&c->client)) {
@@ -272,8 +272,8 @@ void handshake_head_client(struct connection *c, unsigned events) {
 }
 
 /*
- * No further request: closed without a word, which would be taken for the answer to one that is on its way. But
- * the kernel may still hold much of the last answer.
+ * Keep-alive timeout: no 408, because the client could take it for the response to a request in flight. But the kernel
+ * may still hold much of the last response.
  */
 static void head_idle(struct connection *c) {
 	uint64_t due_ms;

@@ -18,13 +18,13 @@ struct handshake {
 	size_t scanned;
 	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */
 	struct verifier_job *job; /* CONNECTION_AUTH: the password is being verified */
-	char *user; /* who the client says he is; NULL: nobody has asked */
-	bool granted; /* and has proven */
+	char *user; /* the name in the credentials; NULL: no authentication so far */
+	bool granted; /* authenticated */
 	bool head_only; /* the request is HEAD */
 	bool upgrade; /* the request asks for WebSocket */
 	bool proxy_header; /* has to come first; `input` is what there is of it */
 	bool identified; /* the client's address is final */
-	bool shared; /* by clients of a proxy: header fields tell whose a request is */
+	bool shared; /* by clients of a proxy: header fields tell which one a request is from */
 	union address destination; /* what the client connected to, as told by a PROXY header */
 	struct peer_connect *connect;
 	struct tls_context *tls; /* for a TLS peer; one reference */
@@ -32,12 +32,12 @@ struct handshake {
 	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];
 	size_t protocols; /* subprotocols that the client offers */
 	char *protocol; /* the chosen one, or NULL */
-	int file; /* body of an answer; -1: none */
+	int file; /* body of a response; -1: none */
 	uint64_t file_at;
 	uint64_t file_left;
 	unsigned requests; /* so far */
-	bool keep; /* the answer leaves the connection open for the next request */
-	struct loop_task task; /* goes on in the next turn, see yield() */
+	bool keep; /* the response leaves the connection open for the next request */
+	struct loop_task task; /* goes on in the next turn, see handshake_yield() */
 	struct connection *connection;
 };
 

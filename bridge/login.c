@@ -24,7 +24,7 @@ static void refuse_user(struct connection *c, const char *message) {
 		.status = 401,
 		.message = message,
 		.extra = "WWW-Authenticate: Basic realm=\"websocksy\", charset=\"UTF-8\"\r\n",
-		/* What is no user's name may be a password in the wrong field. */
+		/* An unknown name may be a password in the wrong field. */
 		.user = user && users && passwords_has_user(users, user) ? user : NULL,
 	};
 	respond_error(c, &response);
@@ -72,7 +72,7 @@ enum login_decision login_check(
 	struct slice value = header_value(request, "Authorization");
 	enum login_decision decision = LOGIN_DENIED;
 	if(count > 1 || basic_parse(value.at, value.len, &credentials)) {
-		refuse_user(c, "the Authorization header is no Basic authentication");
+		refuse_user(c, "the Authorization header is not valid Basic authentication");
 	} else {
 		decision = start_check(c, &credentials, done);
 	}

@@ -107,7 +107,7 @@ static void find_injected_values(const struct connection *c, struct injected_val
 	}
 }
 
-/* The password is none of the backend's business once we have asked for it ourselves. */
+/* A password that has been verified here is not passed on. */
 static bool is_passed_on(const struct connection *c, const struct request_header *header) {
 	bool is_secret = c->handshake->granted && text_is_nocase(header->name, "Authorization");
 	return !is_secret && !is_forged(header->name);
@@ -281,7 +281,8 @@ void query_start(struct connection *c, const struct request *request) {
 	struct query q = {.c = c, .head = request};
 	struct backend_answer answer = {0};
 	if(c->handshake->granted) {
-		connection_log_limited(c, LOG_INFO, "user \"%s\" is let in", c->handshake->user);
+		connection_log_limited(
+			c, LOG_INFO, "user \"%s\" authenticated", c->handshake->user);
 	}
 	connection_enter(c, CONNECTION_QUERY);
 	if(ask_backend(&q, &answer)) {

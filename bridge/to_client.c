@@ -115,7 +115,7 @@ static ssize_t ask_framing(struct connection *c, const struct framing_input *inp
 	return result;
 }
 
-/* Text that is none would make the client fail the connection (RFC 6455, 8.1): it goes out as binary. */
+/* Text that is not valid UTF-8 would make the client fail the connection (RFC 6455, 8.1): it is sent as binary. */
 static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size_t len) {
 	return text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }

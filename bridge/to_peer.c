@@ -115,7 +115,7 @@ static void client_closes(struct connection *c, const uint8_t *payload, size_t l
 	if(result) {
 		closing_fail(c, code,
 			code == WEBSOCKET_CODE_PROTOCOL ? "invalid close frame"
-							: "close reason is no UTF-8");
+							: "close reason is not UTF-8");
 		return;
 	}
 	closing_note(c, code, "closed by the client");

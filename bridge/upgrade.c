@@ -76,7 +76,7 @@ static bool check_protocols(struct upgrade *u) {
 		struct slice name;
 		while(request_next_element(&list, &name)) {
 			if(!text_is_token(name)) {
-				return refused(u, 400, "a subprotocol name is no token", NULL);
+				return refused(u, 400, "a subprotocol name is not a token", NULL);
 			}
 			u->c->handshake->protocols++;
 		}

@@ -98,7 +98,7 @@ static void peer_connected(void *ctx, int error, const char *why) {
 	}
 }
 
-/* Before a connection is made: without these there is no use in one. False: refused. */
+/* The credentials for TLS, before anything is connected. False: refused. */
 static bool find_trust(struct connection *c) {
 	struct handshake *h = c->handshake;
 	char error[TLS_ERROR_MAX];
