@@ -3,7 +3,8 @@
  * main: the order of start and stop, signals, reload, and the service manager.
  *
  * Must not know: connections.
- * Invariants: nothing is announced as ready before it listens; what was opened is closed in reverse order.
+ * Invariants: nothing is announced as ready before it listens; what was opened is closed in reverse
+ * order.
  */
 #include "websocksy.h"
 #include "base/log.h"
@@ -180,7 +181,9 @@ static int act(struct daemon *daemon, struct config *config) {
 	}
 }
 
-/* With 0 to 2 closed the next socket would get such a number, and the log would be written into it. */
+/*
+ * With 0 to 2 closed the next socket would get such a number, and the log would be written into it.
+ */
 static void fill_standard_fds(void) {
 	int fd;
 	do {
@@ -194,7 +197,10 @@ static void fill_standard_fds(void) {
 int main(int argc, char **argv) {
 	struct config config = {0};
 	struct daemon daemon = {.argc = argc, .argv = argv};
-	/* First, so that a SIGHUP that comes early is handled when the loop runs, instead of ending the process. */
+	/*
+	 * First, so that a SIGHUP that comes early is handled when the loop runs, instead of ending
+	 * the process.
+	 */
 	sigset_t signals = handled_signals();
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	fill_standard_fds();

@@ -3,8 +3,8 @@
  * Admission.
  *
  * Must not know: what a connection is used for.
- * Invariants: each connection is counted once, and leaves what it has entered; an address is in the tree exactly
- * while connections count for it.
+ * Invariants: each connection is counted once, and leaves what it has entered; an address is in the
+ * tree exactly while connections count for it.
  */
 #include "bridge/admission.h"
 

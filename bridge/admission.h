@@ -13,7 +13,9 @@ struct settings;
 /* Connections above a limit that live long enough to be answered with 503. */
 #define ADMISSION_OVER_LIMIT 64
 
-/* Zero is ready, with `settings` and `fd_limit` set. Empty again when the last connection has left. */
+/*
+ * Zero is ready, with `settings` and `fd_limit` set. Empty again when the last connection has left.
+ */
 struct admission {
 	const struct settings *settings; /* max-clients, max-clients-per-ip */
 	size_t fd_limit; /* descriptors of the process: the limit if max-clients is not set */
@@ -32,8 +34,9 @@ bool admission_is_full(const struct admission *admission);
 bool admission_is_closed(const struct admission *admission);
 
 /*
- * Counts a new connection; one from a trusted proxy (`proxied`) counts for its address when that is known. Sets
- * `over_limit` of one that is to be answered with 503. False: there are too many of those, it is to be closed.
+ * Counts a new connection; one from a trusted proxy (`proxied`) counts for its address when that is
+ * known. Sets `over_limit` of one that is to be answered with 503. False: there are too many of
+ * those, it is to be closed.
  */
 bool admission_enter(struct connection *connection);
 

@@ -55,7 +55,10 @@ static void read_proxy_fields(struct connection *c, const struct request *reques
 	}
 }
 
-/* A PROXY header may have named a client that is not a trusted proxy: its header fields do not count. */
+/*
+ * A PROXY header may have named a client that is not a trusted proxy: its header fields do not
+ * count.
+ */
 bool client_address_identify(struct connection *c, const struct request *request) {
 	if(!c->proxied || c->handshake->identified) {
 		return true;
@@ -87,8 +90,8 @@ static void proxy_header_done(struct connection *c, const struct proxy_protocol_
 }
 
 /*
- * Takes no byte that is not of the header out of the socket: what follows may be of any protocol, and is read when
- * its turn comes.
+ * Takes no byte that is not of the header out of the socket: what follows may be of any protocol,
+ * and is read when its turn comes.
  */
 bool client_address_read_header(struct connection *c) {
 	struct handshake *h = c->handshake;

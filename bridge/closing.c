@@ -44,19 +44,28 @@ static void begin_closing(struct connection *c, uint64_t wait_ms) {
 	connection_enter(c, CONNECTION_CLOSING);
 	connection_set_deadline(c, relay_now(c) + wait_ms);
 	if(stream_is_open(&c->peer)) {
-		/* What the peer still says is thrown away; reading on keeps a reset from destroying what it gets. */
+		/*
+		 * What the peer still says is thrown away; reading on keeps a reset from destroying
+		 * what it gets.
+		 */
 		stream_want_read(&c->peer, true);
 	}
 }
 
-/* Our side starts the closing handshake; the client's bytes go on to the peer until its close frame. */
+/*
+ * Our side starts the closing handshake; the client's bytes go on to the peer until its close
+ * frame.
+ */
 void closing_start(struct connection *c, uint16_t code, const char *why, uint64_t wait_ms) {
 	closing_note(c, code, why);
 	closing_send(c, code, why, false);
 	begin_closing(c, wait_ms);
 }
 
-/* The client broke a rule, or what it wants cannot be done: no more input from it (RFC 6455, 7.1.7). */
+/*
+ * The client broke a rule, or what it wants cannot be done: no more input from it (RFC 6455,
+ * 7.1.7).
+ */
 void closing_fail(struct connection *c, uint16_t code, const char *why) {
 	closing_note(c, code, why);
 	if(!c->close_sent) {
@@ -66,8 +75,8 @@ void closing_fail(struct connection *c, uint16_t code, const char *why) {
 }
 
 /*
- * The client is gone without a close frame: the peer gets what is queued and an end, or a reset if the client had sent
- * more.
+ * The client is gone without a close frame: the peer gets what is queued and an end, or a reset if
+ * the client had sent more.
  */
 void closing_client_gone(struct connection *c, const char *why) {
 	closing_note(c, CLOSING_CODE_ABNORMAL, why);
@@ -79,8 +88,8 @@ void closing_client_gone(struct connection *c, const char *why) {
 }
 
 /*
- * Nothing can be written to the client any more. What it sent before is still the peer's: it is read to its end, with
- * the deadline of a closing connection.
+ * Nothing can be written to the client any more. What it sent before is still the peer's: it is
+ * read to its end, with the deadline of a closing connection.
  */
 void closing_client_broken(struct connection *c) {
 	closing_note(c, CLOSING_CODE_ABNORMAL, stream_reason(&c->client, -c->client.error));
@@ -108,10 +117,10 @@ bool closing_client_is_paused(const struct connection *c) {
 }
 
 /*
- * close-timeout: measures how long the client's close frame has not come although it could be read. The client's
- * taking data moves it: our close frame is behind that. While the client is paused its close frame cannot be seen, so
- * then the peer's taking data moves it, and closing_resumed() leaves out the pause. Data that the client sends does not
- * move it: it may be endless.
+ * close-timeout: measures how long the client's close frame has not come although it could be read.
+ * The client's taking data moves it: our close frame is behind that. While the client is paused its
+ * close frame cannot be seen, so then the peer's taking data moves it, and closing_resumed() leaves
+ * out the pause. Data that the client sends does not move it: it may be endless.
  */
 void closing_deadline(struct connection *c) {
 	uint64_t patience_ms = c->env->settings->close_timeout_ms;

@@ -15,15 +15,20 @@ void closing_note(struct connection *c, uint16_t code, const char *why);
 /* Sends the close frame, once. `last`: the client's has come, or is not waited for. */
 void closing_send(struct connection *c, uint16_t code, const char *reason, bool last);
 
-/* CONNECTION_CLOSING: our side starts; the client's bytes go on to the peer until its close frame. */
+/*
+ * CONNECTION_CLOSING: our side starts; the client's bytes go on to the peer until its close frame.
+ */
 void closing_start(struct connection *c, uint16_t code, const char *why, uint64_t wait_ms);
 
-/* The client broke a rule, or its request cannot be met: no more input from it (RFC 6455, 7.1.7). May end it. */
+/*
+ * The client broke a rule, or its request cannot be met: no more input from it (RFC 6455, 7.1.7).
+ * May end it.
+ */
 void closing_fail(struct connection *c, uint16_t code, const char *why);
 
 /*
- * The client is gone without a close frame, or is given up: the peer gets what is queued and an end; a reset if bytes
- * of the client are dropped. May end it.
+ * The client is gone without a close frame, or is given up: the peer gets what is queued and an
+ * end; a reset if bytes of the client are dropped. May end it.
  */
 void closing_client_gone(struct connection *c, const char *why);
 

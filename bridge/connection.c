@@ -3,8 +3,9 @@
  * The connection object.
  *
  * Must not know: HTTP, what the relay does with bytes.
- * Invariants: a phase changes in connection_enter() only; every path ends in connection_close(), which
- * frees framing state while plugins and the backend are still loaded; after it nothing is called back.
+ * Invariants: a phase changes in connection_enter() only; every path ends in connection_close(),
+ * which frees framing state while plugins and the backend are still loaded; after it nothing is
+ * called back.
  */
 #include "bridge/connection.h"
 
@@ -20,7 +21,10 @@
 
 #define LINGER_READS 4 /* reads thrown away in one turn */
 
-/* With what the C library and the loop's tables add, an idle connection has to stay below 600 bytes. */
+/*
+ * With what the C library and the loop's tables add, an idle connection has to stay below 600
+ * bytes.
+ */
 #ifndef LOOP_CHECK /* which makes every io larger */
 static_assert(sizeof(struct connection) <= 520, "a connection stays small");
 #endif
@@ -270,8 +274,8 @@ bool connection_drains(struct stream *stream, uint64_t patience_ms, uint64_t *du
 }
 
 /*
- * close-timeout: measures how long neither side has taken any of what is queued for it, here and in the kernel. What
- * they send is read and thrown away, so it moves nothing.
+ * close-timeout: measures how long neither side has taken any of what is queued for it, here and in
+ * the kernel. What they send is read and thrown away, so it moves nothing.
  */
 void connection_linger_deadline(struct connection *connection) {
 	uint64_t patience_ms = connection->env->settings->close_timeout_ms;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The connection object: one WebSocket client and its peer, the phases they go through, their deadline,
- * the lingering close, and the one destructor.
+ * The connection object: one WebSocket client and its peer, the phases they go through, their
+ * deadline, the lingering close, and the one destructor.
  */
 #ifndef WEBSOCKSY_CONNECTION_H
 #define WEBSOCKSY_CONNECTION_H
@@ -41,8 +41,8 @@ struct connection_name;
 struct handshake;
 
 /*
- * One row of the table of phases. Handlers may end the connection. NULL: the event cannot happen in this phase
- * (client, peer, deadline), or changes nothing (shutdown, reload, leave).
+ * One row of the table of phases. Handlers may end the connection. NULL: the event cannot happen in
+ * this phase (client, peer, deadline), or changes nothing (shutdown, reload, leave).
  */
 struct phase {
 	const char *name;
@@ -52,7 +52,10 @@ struct phase {
 	void (*deadline)(struct connection *connection);
 	void (*shutdown)(struct connection *connection); /* the daemon is to stop */
 	void (*reload)(struct connection *connection); /* the settings have changed */
-	/* The phase ends and `next` follows: releases what the latter has no use for. Must not end the connection. */
+	/*
+	 * The phase ends and `next` follows: releases what the latter has no use for. Must not end
+	 * the connection.
+	 */
 	void (*leave)(struct connection *connection, enum connection_phase next);
 };
 
@@ -86,7 +89,7 @@ struct to_peer {
 /* The other direction, see to_client.c. */
 struct to_client {
 	struct framing_stream framing; /* not in use before the backend has answered */
-	size_t unseen; /* bytes at the end of `partial` that the framing has not seen: the client is slow */
+	size_t unseen; /* bytes at the end of `partial` that the framing has not seen */
 	uint64_t bytes; /* payload */
 };
 
@@ -114,19 +117,21 @@ struct connection {
 	uint8_t phase;
 	bool over_limit; /* above the limit on connections: its request is answered with 503 */
 	bool counted; /* counts for its address, see admission.c */
-	bool proxied; /* accepted from a trusted proxy: not counted before `address` is the real one */
+	bool proxied; /* accepted from a trusted proxy: counted when `address` is the real one */
 	bool upgraded; /* 101 has been sent */
 	bool echo;
 	bool close_sent;
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
-	bool partial_is_text; /* what the peer has sent of a message: its type if the peer ended now */
+	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
 	uint16_t code; /* for the log: the close code that ended it */
 	char *why; /* for the log: the reason, owned; NULL: none */
 	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
 	struct backend *backend; /* the framing may be its code */
-	/* Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an incomplete message
-	 * from the client. Never both. */
+	/*
+	 * Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an
+	 * incomplete message from the client. Never both.
+	 */
 	struct dynbuf partial;
 	struct to_peer to_peer;
 	struct to_client to_client;
@@ -134,8 +139,8 @@ struct connection {
 };
 
 /*
- * Makes a connection of an accepted socket (owned from here on, closed on failure) in CONNECTION_HEAD.
- * NULL: no memory. `env` outlives it.
+ * Makes a connection of an accepted socket (owned from here on, closed on failure) in
+ * CONNECTION_HEAD. NULL: no memory. `env` outlives it.
  */
 struct connection *connection_new(
 	struct connection_env *env, int fd, const struct sockaddr *address, socklen_t len);
@@ -144,14 +149,14 @@ struct connection *connection_new(
 void connection_peer_event(struct stream *stream, unsigned events);
 
 /*
- * Sets the peer's name to a copy of `text`; there must be none yet. Connections to the same peer that follow each
- * other share it. 0 or -ENOMEM.
+ * Sets the peer's name to a copy of `text`; there must be none yet. Connections to the same peer
+ * that follow each other share it. 0 or -ENOMEM.
  */
 int connection_name_peer(struct connection *connection, const char *text);
 
 /*
- * The one destructor: ends everything at once, from any phase. A peer that has not been given everything that the client
- * sent gets a reset. The memory stays until the end of the turn.
+ * The one destructor: ends everything at once, from any phase. A peer that has not been given
+ * everything that the client sent gets a reset. The memory stays until the end of the turn.
  */
 void connection_close(struct connection *connection);
 
@@ -162,9 +167,10 @@ void connection_enter(struct connection *connection, enum connection_phase phase
 void connection_set_deadline(struct connection *connection, uint64_t due_ms);
 
 /*
- * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input is thrown
- * away until they end (so that no reset destroys what is in flight), then the connection is closed. The
- * deadline is `close-timeout` in which neither side takes anything. The client's side may be closed already.
+ * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input
+ * is thrown away until they end (so that no reset destroys what is in flight), then the connection
+ * is closed. The deadline is `close-timeout` in which neither side takes anything. The client's
+ * side may be closed already.
  */
 void connection_linger(struct connection *connection);
 
@@ -174,8 +180,8 @@ void connection_linger_peer(struct connection *connection, unsigned events);
 void connection_linger_deadline(struct connection *connection);
 
 /*
- * Has the other side of an open stream taken bytes of ours within the last `patience_ms`, so that a deadline
- * may wait until `*due_ms`?
+ * Has the other side of an open stream taken bytes of ours within the last `patience_ms`, so that a
+ * deadline may wait until `*due_ms`?
  */
 bool connection_progresses(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms);
 
@@ -186,8 +192,9 @@ bool connection_drains(struct stream *stream, uint64_t patience_ms, uint64_t *du
 bool connection_has_input(const struct connection *connection);
 
 /*
- * Closes the peer's side with a reset instead of an end, because not everything that the client has sent reaches it:
- * it must not take the rest for all. (A Unix socket, a datagram socket and a fifo cannot tell the difference.)
+ * Closes the peer's side with a reset instead of an end, because not everything that the client has
+ * sent reaches it: it must not take the rest for all. (A Unix socket, a datagram socket and a fifo
+ * cannot tell the difference.)
  */
 void connection_reset_peer(struct connection *connection);
 

@@ -59,8 +59,8 @@ void deadlines_arm(struct connection *c) {
 }
 
 /*
- * stall-timeout: measures how long the other side has not taken any of what is queued here for it. Bytes that it takes
- * from the kernel move it. Whether that side is read does not matter.
+ * stall-timeout: measures how long the other side has not taken any of what is queued here for it.
+ * Bytes that it takes from the kernel move it. Whether that side is read does not matter.
  */
 static bool is_stalled(struct stream *stream, uint64_t limit_ms) {
 	if(!stream_is_open(stream) || stream_backlog(stream) == 0) {
@@ -102,8 +102,9 @@ static void excuse_pong(struct connection *c) {
 }
 
 /*
- * ping: measures how long the client has sent nothing; each byte from it moves it. pong-timeout: measures how long a
- * ping has not been answered; any byte from the client ends it, and excuse_pong() moves it.
+ * ping: measures how long the client has sent nothing; each byte from it moves it. pong-timeout:
+ * measures how long a ping has not been answered; any byte from the client ends it, and
+ * excuse_pong() moves it.
  */
 static bool check_ping(struct connection *c) {
 	const struct settings *settings = c->env->settings;
@@ -127,9 +128,9 @@ static bool check_ping(struct connection *c) {
 }
 
 /*
- * idle-timeout: measures how long no data has moved in either direction. Reading and taking from a queue have moved
- * `data_ms` already. What the kernel still holds for a slow side is looked at here: while one side is paused because of
- * the other, nothing is read, yet the transfer goes on.
+ * idle-timeout: measures how long no data has moved in either direction. Reading and taking from a
+ * queue have moved `data_ms` already. What the kernel still holds for a slow side is looked at
+ * here: while one side is paused because of the other, nothing is read, yet the transfer goes on.
  */
 static bool is_idle(struct connection *c) {
 	uint64_t idle_ms = c->env->settings->idle_timeout_ms;

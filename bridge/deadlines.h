@@ -6,7 +6,10 @@
 #define WEBSOCKSY_DEADLINES_H
 #include "bridge/connection.h"
 
-/* Arms the timer for the next of them, unless it comes early enough anyway. For CONNECTION_OPEN; else nothing. */
+/*
+ * Arms the timer for the next of them, unless it comes early enough anyway. For CONNECTION_OPEN;
+ * else nothing.
+ */
 void deadlines_arm(struct connection *c);
 
 /* CONNECTION_OPEN: the timer has run out. May end the connection. */

@@ -3,8 +3,8 @@
  * The handshake: its phases, and the loop over the requests of a connection.
  *
  * Must not know: frames; how a request is answered; what happens after the 101.
- * Invariants: the backend is not asked, and no file is opened, before the client has been authenticated, for each
- * request anew; what the client sends behind its request is kept, in order.
+ * Invariants: the backend is not asked, and no file is opened, before the client has been
+ * authenticated, for each request anew; what the client sends behind its request is kept, in order.
  * Implements RFC 9112 section 9.3.
  */
 #include "bridge/handshake.h"
@@ -61,7 +61,10 @@ static void auth_wait(struct connection *c, const uint8_t *data, size_t len, siz
 	handshake_arm(c, c->env->settings->handshake_timeout_ms);
 }
 
-/* The next layer begins here: at the first byte, or behind a PROXY header. False: no memory, closed. */
+/*
+ * The next layer begins here: at the first byte, or behind a PROXY header. False: no memory,
+ * closed.
+ */
 static bool start_tls(struct connection *c) {
 	const struct connection_env *env = c->env;
 	if(env->tls && tls_accept(&c->client, env->tls, env->tls_detect)) {
@@ -97,8 +100,8 @@ static bool check_admission(const struct connection *c, struct error_response *r
 }
 
 /*
- * The rules of the upgrade and the limits come before authentication, so that a request that is refused anyway
- * costs no password hash. False: it has been refused.
+ * The rules of the upgrade and the limits come before authentication, so that a request that is
+ * refused anyway costs no password hash. False: it has been refused.
  */
 static bool check_request(struct connection *c, const struct request *request) {
 	struct error_response response;
@@ -134,7 +137,10 @@ static void head_complete(struct connection *c, const struct request *request, c
 		connection_close(c); /* far above the limit: without a response */
 		return;
 	}
-	/* Whoever asks for the daemon's health needs neither room nor a password, nor TLS: balancers ask plainly. */
+	/*
+	 * Whoever asks for the daemon's health needs neither room nor a password, nor TLS:
+	 * balancers ask plainly.
+	 */
 	bool health = respond_is_health(c, request);
 	if(!health && must_redirect(c)) {
 		respond_redirect(c, request);
@@ -160,9 +166,9 @@ static void head_complete(struct connection *c, const struct request *request, c
 }
 
 /*
- * `len` bytes of input at `data`, in the scratch buffer or in h->input: a complete head, or a part of one.
- * `request` points into them while it is handled. True: a request has been handled, and others may follow
- * if the phase is CONNECTION_HEAD again.
+ * `len` bytes of input at `data`, in the scratch buffer or in h->input: a complete head, or a part
+ * of one. `request` points into them while it is handled. True: a request has been handled, and
+ * others may follow if the phase is CONNECTION_HEAD again.
  */
 static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	struct handshake *h = c->handshake;
@@ -189,7 +195,10 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	return false;
 }
 
-/* Closes a connection that waits for nothing but a further request. TLS wants to hear that this is the end. */
+/*
+ * Closes a connection that waits for nothing but a further request. TLS wants to hear that this is
+ * the end.
+ */
 static void leave(struct connection *c) {
 	if(c->handshake->requests > 0) {
 		stream_finish(&c->client);
@@ -198,8 +207,8 @@ static void leave(struct connection *c) {
 }
 
 /*
- * Handles what a client has sent without waiting for the answers before, one after the other and not by
- * recursion: there may be many, and others have their turn, too.
+ * Handles what a client has sent without waiting for the answers before, one after the other and
+ * not by recursion: there may be many, and others have their turn, too.
  */
 static void head_next(struct connection *c) {
 	bool handled = true;
@@ -272,8 +281,8 @@ void handshake_head_client(struct connection *c, unsigned events) {
 }
 
 /*
- * Keep-alive timeout: no 408, because the client could take it for the response to a request in flight. But the kernel
- * may still hold much of the last response.
+ * Keep-alive timeout: no 408, because the client could take it for the response to a request in
+ * flight. But the kernel may still hold much of the last response.
  */
 static void head_idle(struct connection *c) {
 	uint64_t due_ms;
@@ -314,7 +323,9 @@ void handshake_head_shutdown(struct connection *c) {
 
 /* ---- while the password is verified or the peer is being connected ---- */
 
-/* A client may send frames before it has the 101; they are kept, up to a bound. False: it is gone. */
+/*
+ * A client may send frames before it has the 101; they are kept, up to a bound. False: it is gone.
+ */
 static bool early_bytes(struct connection *c, unsigned events) {
 	struct handshake *h = c->handshake;
 	uint8_t *scratch = c->env->loop->scratch;
@@ -368,7 +379,9 @@ void handshake_response_client(struct connection *c, unsigned events) {
 		return;
 	}
 	if((events & STREAM_READABLE) && !c->handshake->keep) {
-		/* Nothing that comes behind the request matters; its end does not stop the answer. */
+		/*
+		 * Nothing that comes behind the request matters; its end does not stop the answer.
+		 */
 		stream_read(&c->client, c->env->loop->scratch, LOOP_SCRATCH_SIZE);
 	}
 	if(events & STREAM_PROGRESS) {

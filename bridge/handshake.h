@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * From an accepted connection to an open one: the request head, the rules of the upgrade (RFC 6455, section
- * 4.2), the question to the backend, the connection to the peer; and the HTTP answers to everything else.
+ * From an accepted connection to an open one: the request head, the rules of the upgrade (RFC 6455,
+ * section 4.2), the question to the backend, the connection to the peer; and the HTTP answers to
+ * everything else.
  */
 #ifndef WEBSOCKSY_HANDSHAKE_H
 #define WEBSOCKSY_HANDSHAKE_H
@@ -17,8 +18,8 @@
 void handshake_begin(struct connection *connection);
 
 /*
- * For the table of phases. A client that sends data before it has the 101 is read in CONNECTION_AUTH and
- * CONNECTION_CONNECT, up to HANDSHAKE_EARLY_MAX.
+ * For the table of phases. A client that sends data before it has the 101 is read in
+ * CONNECTION_AUTH and CONNECTION_CONNECT, up to HANDSHAKE_EARLY_MAX.
  */
 void handshake_head_client(struct connection *c, unsigned events);
 void handshake_head_deadline(struct connection *c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The state of a connection before it is open, shared by the files of the handshake and by no other.
+ * The state of a connection before it is open, shared by the files of the handshake and by no
+ * other.
  */
 #ifndef WEBSOCKSY_HANDSHAKE_STATE_H
 #define WEBSOCKSY_HANDSHAKE_STATE_H
@@ -13,7 +14,10 @@
 #include "websocket/key.h"
 
 struct handshake {
-	/* An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what followed. */
+	/*
+	 * An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what
+	 * followed.
+	 */
 	struct dynbuf input;
 	size_t scanned;
 	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keeps the newest of the pings that cannot be answered yet; a flood of them does not grow memory. */
+/*
+ * Keeps the newest of the pings that cannot be answered yet; a flood of them does not grow memory.
+ */
 static void ping_keep(struct connection *c, const uint8_t *payload, size_t len) {
 	if(!c->to_peer.kept_ping) {
 		c->to_peer.kept_ping = malloc(1 + WEBSOCKET_CONTROL_MAX);

@@ -3,8 +3,8 @@
  * Asking the backend for a peer.
  *
  * Must not know: how a peer is connected.
- * Invariants: the backend is asked once for a request; a request's header fields called Websocksy-* are the daemon's
- * own.
+ * Invariants: the backend is asked once for a request; a request's header fields called Websocksy-*
+ * are the daemon's own.
  */
 #include "bridge/query.h"
 
@@ -21,7 +21,10 @@
 
 #define QUERY_PEER_TEXT 512 /* a peer's address in the log */
 
-/* An upgrade request on its way to the backend: the strings of `request` are private copies in `memory`. */
+/*
+ * An upgrade request on its way to the backend: the strings of `request` are private copies in
+ * `memory`.
+ */
 struct query {
 	struct connection *c;
 	const struct request *head;
@@ -37,8 +40,9 @@ static bool refused(struct query *q, unsigned status, const char *message, const
 /* ---- what we tell the backend of the client ---- */
 
 /*
- * Header fields that are added to the request. A value is NULL if there is none, or lives as long as the
- * handshake or in `buf`. A client's own fields with this prefix are dropped, so a backend can trust them.
+ * Header fields that are added to the request. A value is NULL if there is none, or lives as long
+ * as the handshake or in `buf`. A client's own fields with this prefix are dropped, so a backend
+ * can trust them.
  */
 #define INJECTED_WORD "Websocksy"
 #define INJECTED_PREFIX INJECTED_WORD "-"
@@ -49,7 +53,9 @@ static const char *injected_user(const struct connection *c, char buf[INJECTED_T
 	return c->handshake->granted ? c->handshake->user : NULL;
 }
 
-/* GnuTLS leaves the control characters of a name as they are: a line end would begin another field. */
+/*
+ * GnuTLS leaves the control characters of a name as they are: a line end would begin another field.
+ */
 static const char *injected_subject(const struct connection *c, char buf[INJECTED_TEXT]) {
 	char subject[TLS_SUBJECT_MAX];
 	size_t used = 0;
@@ -85,8 +91,8 @@ static const struct injected_header {
 #define INJECTED_HEADERS (sizeof(injected_headers) / sizeof(injected_headers[0]))
 
 /*
- * Does a client claim to be us? With Websocksy_User, too: who makes variables of fields, as CGI does (RFC 3875,
- * 4.1.18), cannot tell the one from the other.
+ * Does a client claim to be us? With Websocksy_User, too: who makes variables of fields, as CGI
+ * does (RFC 3875, 4.1.18), cannot tell the one from the other.
  */
 static bool is_forged(struct slice name) {
 	size_t word = strlen(INJECTED_WORD);

@@ -8,8 +8,8 @@
 #include "http/request.h"
 
 /*
- * Asks the backend about an upgrade request that has passed all checks, and connects to the peer that it names. May
- * end the connection.
+ * Asks the backend about an upgrade request that has passed all checks, and connects to the peer
+ * that it names. May end the connection.
  */
 void query_start(struct connection *c, const struct request *request);
 #endif

@@ -3,8 +3,8 @@
  * The open connection: events, flow control, the beginning.
  *
  * Must not know: HTTP, how the peer was found, what kind of stream the two sides are.
- * Invariants: a side is paused exactly while the other side's backlog is above the high mark and has not yet fallen
- * to the low one.
+ * Invariants: a side is paused exactly while the other side's backlog is above the high mark and
+ * has not yet fallen to the low one.
  */
 #include "bridge/relay.h"
 

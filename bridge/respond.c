@@ -3,8 +3,8 @@
  * HTTP responses.
  *
  * Must not know: which rule was broken, which file is asked for.
- * Invariants: the next request is looked at when the response before has left for the kernel; a response whose
- * length was promised is sent whole, or the connection is closed.
+ * Invariants: the next request is looked at when the response before has left for the kernel; a
+ * response whose length was promised is sent whole, or the connection is closed.
  * Implements RFC 9112 section 9.3.
  */
 #include "bridge/respond.h"
@@ -46,8 +46,8 @@ static void request_reset(struct handshake *h) {
 }
 
 /*
- * The answer is out. What the client asks for next may have arrived already; while the daemon stops, that
- * alone is still answered.
+ * The answer is out. What the client asks for next may have arrived already; while the daemon
+ * stops, that alone is still answered.
  */
 static void response_end(struct connection *c) {
 	struct handshake *h = c->handshake;
@@ -73,7 +73,10 @@ void respond_pump(struct connection *c) {
 			break;
 		}
 		if(sent <= 0) {
-			/* The file has shrunk or the client is gone: the length that was promised cannot be kept. */
+			/*
+			 * The file has shrunk or the client is gone: the length that was promised
+			 * cannot be kept.
+			 */
 			connection_close(c);
 			return;
 		}
@@ -92,8 +95,8 @@ void respond_pump(struct connection *c) {
 }
 
 /*
- * Sends the head and begins with the file. With `keep` what follows is the next request and stays where it
- * is; otherwise it is thrown away.
+ * Sends the head and begins with the file. With `keep` what follows is the next request and stays
+ * where it is; otherwise it is thrown away.
  */
 static void response_begin(struct connection *c, const char *head, size_t len, bool keep) {
 	connection_enter(c, CONNECTION_RESPONSE);
@@ -138,8 +141,8 @@ void respond_shutdown(struct connection *c) {
 }
 
 /*
- * May the connection be used again after the answer to this request? Not that of a proxy whose header fields tell
- * who the client is: the next request may be someone else's.
+ * May the connection be used again after the answer to this request? Not that of a proxy whose
+ * header fields tell who the client is: the next request may be someone else's.
  */
 static bool may_keep(const struct connection *c) {
 	return !c->env->draining && !c->over_limit && !c->handshake->shared &&
@@ -179,8 +182,8 @@ bool respond_is_health(const struct connection *c, const struct request *request
 }
 
 /*
- * What keeps the next client from being taken; NULL: nothing. One that has come for this answer alone has
- * shown that there was room for it.
+ * What keeps the next client from being taken; NULL: nothing. One that has come for this answer
+ * alone has shown that there was room for it.
  */
 static const char *find_obstacle(const struct connection *c) {
 	if(c->env->draining) {

@@ -24,7 +24,10 @@ static inline bool error_response_set(
 	return false;
 }
 
-/* Sends an error response and logs it; the connection ends behind it. CONNECTION_RESPONSE from any earlier phase. */
+/*
+ * Sends an error response and logs it; the connection ends behind it. CONNECTION_RESPONSE from any
+ * earlier phase.
+ */
 void respond_error(struct connection *c, const struct error_response *response);
 void respond_status(struct connection *c, unsigned status, const char *message);
 
@@ -45,8 +48,8 @@ bool respond_is_health(const struct connection *c, const struct request *request
 void respond_health(struct connection *c, const struct request *request);
 
 /*
- * CONNECTION_RESPONSE: sends more of the file; at its end the connection lingers, or is in CONNECTION_HEAD again
- * for the next request.
+ * CONNECTION_RESPONSE: sends more of the file; at its end the connection lingers, or is in
+ * CONNECTION_HEAD again for the next request.
  */
 void respond_pump(struct connection *c);
 void respond_deadline(struct connection *c);

@@ -3,8 +3,9 @@
  * From the peer to the client.
  *
  * Must not know: HTTP, what kind of stream the two sides are.
- * Invariants: the peer is read only while the framing has seen all that is kept of it; the peer is paused
- * exactly while the client's backlog is above the high mark and has not yet fallen to the low one.
+ * Invariants: the peer is read only while the framing has seen all that is kept of it; the peer is
+ * paused exactly while the client's backlog is above the high mark and has not yet fallen to the
+ * low one.
  * Implements RFC 6455 sections 5.4 and 5.6.
  */
 #include "bridge/to_client.h"
@@ -39,8 +40,8 @@ static void check_client_backlog(struct connection *c) {
 }
 
 /*
- * Frames that go out with one write. Headers and small payloads are gathered in `small`, where neighbours
- * share an entry of `iov`: for many tiny messages a copy costs less than an entry each.
+ * Frames that go out with one write. Headers and small payloads are gathered in `small`, where
+ * neighbours share an entry of `iov`: for many tiny messages a copy costs less than an entry each.
  */
 struct batch {
 	int count; /* entries of iov */
@@ -102,7 +103,9 @@ void to_client_send(
 	check_client_backlog(c);
 }
 
-/* Asks for the first message. Negative: the framing has failed and the connection has been ended. */
+/*
+ * Asks for the first message. Negative: the framing has failed and the connection has been ended.
+ */
 static ssize_t ask_framing(struct connection *c, const struct framing_input *input, bool *text) {
 	const struct framing *framing = c->to_client.framing.framing;
 	ssize_t result = framing->decode(&c->to_client.framing, input, text);
@@ -115,7 +118,10 @@ static ssize_t ask_framing(struct connection *c, const struct framing_input *inp
 	return result;
 }
 
-/* Text that is not valid UTF-8 would make the client fail the connection (RFC 6455, 8.1): it is sent as binary. */
+/*
+ * Text that is not valid UTF-8 would make the client fail the connection (RFC 6455, 8.1): it is
+ * sent as binary.
+ */
 static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size_t len) {
 	return text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }
@@ -130,13 +136,13 @@ static enum websocket_opcode message_opcode(
 /* What cutting some bytes into messages came to. */
 struct cut {
 	size_t used; /* bytes that have been sent */
-	size_t unseen; /* bytes at the end that the framing has not seen: the client's backlog is full */
+	size_t unseen; /* bytes at the end that the framing has not seen, because of the backlog */
 	bool many; /* so many messages that other connections should have a turn */
 };
 
 /*
- * Cuts `input` into messages and sends them. `room`: there is room for a header in front. False: the framing has
- * failed, the connection ends.
+ * Cuts `input` into messages and sends them. `room`: there is room for a header in front. False:
+ * the framing has failed, the connection ends.
  */
 static bool send_frames(
 	struct connection *c, struct framing_input input, bool room, struct cut *cut) {
@@ -238,8 +244,8 @@ static enum to_client_result scratch_frames(struct connection *c, size_t len, si
 }
 
 /*
- * The peer has ended: messages that the framing held back, then the rest as the last one. False: the
- * framing has failed, the connection ends.
+ * The peer has ended: messages that the framing held back, then the rest as the last one. False:
+ * the framing has failed, the connection ends.
  */
 static bool send_tail(struct connection *c) {
 	size_t used = 0;
@@ -284,7 +290,10 @@ static void peer_ends(struct connection *c, int error) {
 	}
 }
 
-/* A read brought nothing: for now, or, when writing has failed and all that came before is read, for ever. */
+/*
+ * A read brought nothing: for now, or, when writing has failed and all that came before is read,
+ * for ever.
+ */
 static void peer_stops(struct connection *c, int result) {
 	if(result != -EAGAIN) {
 		peer_ends(c, result);
@@ -340,7 +349,10 @@ static enum to_client_result peer_read_bytes(struct connection *c) {
 	return scratch_frames(c, had + got, got);
 }
 
-/* The framing tells the type of a datagram, nothing else: a datagram is a message and a stream of its own. */
+/*
+ * The framing tells the type of a datagram, nothing else: a datagram is a message and a stream of
+ * its own.
+ */
 static enum to_client_result send_datagram(struct connection *c, size_t len) {
 	uint8_t *scratch = c->env->loop->scratch;
 	bool text = false;

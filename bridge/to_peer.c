@@ -3,8 +3,8 @@
  * From the client to the peer.
  *
  * Must not know: HTTP, what kind of stream the two sides are.
- * Invariants: the client is paused exactly while the peer's backlog is above the high mark and has not yet fallen to
- * the low one.
+ * Invariants: the client is paused exactly while the peer's backlog is above the high mark and has
+ * not yet fallen to the low one.
  * Implements RFC 6455 sections 5.4 and 5.5.
  */
 #include "bridge/to_peer.h"
@@ -92,7 +92,10 @@ static bool collect(struct connection *c, const uint8_t *data, size_t len) {
 	return true;
 }
 
-/* A message has ended with `len` bytes at `data`; mostly all of it is there and goes on without a copy. */
+/*
+ * A message has ended with `len` bytes at `data`; mostly all of it is there and goes on without a
+ * copy.
+ */
 static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
 	if(c->partial.len == 0 && len <= c->env->settings->max_message) {
 		return forward_message(c, data, len);
@@ -168,7 +171,10 @@ static bool client_frames(
 			return forward_block(c, block, io);
 		case WEBSOCKET_MESSAGE:
 			if(c->echo && pongs->len > 0) {
-				/* A pong does not come behind the echo of what was sent after its ping. */
+				/*
+				 * A pong does not come behind the echo of what was sent after its
+				 * ping.
+				 */
 				send_pongs(c, pongs);
 			}
 			if(!finish_message(c, block, (size_t)(io->out - block))) {
@@ -192,8 +198,8 @@ static bool client_frames(
 }
 
 /*
- * What the client sent. Payload is compacted in place; a stream peer gets one block for everything that came
- * together, control frames cut out.
+ * What the client sent. Payload is compacted in place; a stream peer gets one block for everything
+ * that came together, control frames cut out.
  */
 void to_peer_bytes(struct connection *c, uint8_t *data, size_t len) {
 	struct websocket_io io = {.in = data, .in_len = len, .out = data};
@@ -201,7 +207,10 @@ void to_peer_bytes(struct connection *c, uint8_t *data, size_t len) {
 	pongs.len = 0;
 	c->activity.client_ms = relay_now(c);
 	if(c->activity.ping_sent_ms) {
-		/* The timer stands at the end of the wait for this answer; the next ping may be due before. */
+		/*
+		 * The timer stands at the end of the wait for this answer; the next ping may be due
+		 * before.
+		 */
 		c->activity.ping_sent_ms = 0;
 		deadlines_arm(c);
 	}

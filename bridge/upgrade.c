@@ -3,7 +3,8 @@
  * The opening handshake of RFC 6455.
  *
  * Must not know: backends, peers.
- * Invariants: 101 is sent only when the peer is connected, so every failure before is an HTTP response.
+ * Invariants: 101 is sent only when the peer is connected, so every failure before is an HTTP
+ * response.
  * Implements RFC 6455 section 4.2, and RFC 6454 (through origin.c).
  */
 #include "bridge/upgrade.h"

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 
 /*
- * Is the upgrade request as RFC 6455 wants it, and its Origin allowed? Keeps the accept key and counts the
- * subprotocols in the handshake. False: `response` says why not.
+ * Is the upgrade request as RFC 6455 wants it, and its Origin allowed? Keeps the accept key and
+ * counts the subprotocols in the handshake. False: `response` says why not.
  */
 bool upgrade_check(
 	struct connection *c, const struct request *request, struct error_response *response);

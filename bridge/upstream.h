@@ -7,8 +7,8 @@
 #include "bridge/connection.h"
 
 /*
- * Connects to h->address and sends the 101 when that is done; an error response otherwise. From CONNECTION_QUERY.
- * May end the connection.
+ * Connects to h->address and sends the 101 when that is done; an error response otherwise. From
+ * CONNECTION_QUERY. May end the connection.
  */
 void upstream_connect(struct connection *c);
 

@@ -29,8 +29,9 @@ struct notify {
 };
 
 /*
- * Takes what the service manager has put into the environment out of it, so that no program that a plugin starts
- * takes it for its own. Passed sockets are made close-on-exec and non-blocking. Before any plugin is loaded.
+ * Takes what the service manager has put into the environment out of it, so that no program that a
+ * plugin starts takes it for its own. Passed sockets are made close-on-exec and non-blocking.
+ * Before any plugin is loaded.
  */
 void notify_init(struct notify *notify);
 
@@ -39,11 +40,15 @@ int notify_open(struct notify *notify, struct loop *loop);
 void notify_close(struct notify *notify);
 
 /*
- * Sends `state` ("READY=1", lines separated by \n), without blocking. If the service manager's socket is full it is sent
- * later, in order; other failures are logged. Nothing without a service manager.
+ * Sends `state` ("READY=1", lines separated by \n), without blocking. If the service manager's
+ * socket is full it is sent later, in order; other failures are logged. Nothing without a service
+ * manager.
  */
 void notify_send(struct notify *notify, const char *state);
 
-/* The same for a message that is soon followed by another one like it: a full socket does not matter. */
+/*
+ * The same for a message that is soon followed by another one like it: a full socket does not
+ * matter.
+ */
 void notify_send_once(struct notify *notify, const char *state);
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What the tests of bridge/ share: connections over socket pairs, and a loop that runs as many turns as a test
- * says. Time passes only where a test moves it.
+ * What the tests of bridge/ share: connections over socket pairs, and a loop that runs as many
+ * turns as a test says. Time passes only where a test moves it.
  */
 #ifndef WEBSOCKSY_TESTS_BENCH_H
 #define WEBSOCKSY_TESTS_BENCH_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The open connection over two socket pairs: both directions, pausing and resuming, deadlines, and the ways in which
- * it ends. The kernel's buffers of a socket pair are small, so a few hundred kilobytes are a backlog.
+ * The open connection over two socket pairs: both directions, pausing and resuming, deadlines, and
+ * the ways in which it ends. The kernel's buffers of a socket pair are small, so a few hundred
+ * kilobytes are a backlog.
  */
 #include "bench.h"
 #include "bridge/relay.h"
@@ -63,7 +64,10 @@ static size_t fill_from_peer(struct bench *bench) {
 	return sent;
 }
 
-/* Takes everything until there is nothing or the end. `*error`: errno of the end, 0 for an orderly one. */
+/*
+ * Takes everything until there is nothing or the end. `*error`: errno of the end, 0 for an orderly
+ * one.
+ */
 static size_t drain(struct bench *bench, int fd, int *error) {
 	static uint8_t data[BLOCK];
 	size_t total = 0;
@@ -237,7 +241,10 @@ static void test_pong_of_a_paused_client(void **state) {
 	bench_close(&bench);
 }
 
-/* The peer's end comes while the client is paused: the closing deadline follows the peer, and all data arrives. */
+/*
+ * The peer's end comes while the client is paused: the closing deadline follows the peer, and all
+ * data arrives.
+ */
 static void test_closing_while_paused(void **state) {
 	(void)state;
 	struct bench bench;
@@ -276,7 +283,9 @@ static void test_closing_with_a_peer_that_stops(void **state) {
 	bench_close(&bench);
 }
 
-/* The client has gone; what it had sent is read to the end although nothing can be written to it. */
+/*
+ * The client has gone; what it had sent is read to the end although nothing can be written to it.
+ */
 static void test_broken_client(void **state) {
 	(void)state;
 	struct bench bench;
