@@ -12,8 +12,8 @@
 #include "bridge/admission.h"
 #include "config/settings.h"
 #include "http/verifier.h"
-#include "network.h"
 #include "network/resolve.h"
+#include "network/stream.h"
 #include "plugin/backend.h"
 #include "plugin/framing.h"
 #include "websocket.h"
@@ -66,10 +66,10 @@ struct connection_env {
 	const struct settings *settings;
 	struct resolver *resolver;
 	struct backend *backend;
-	struct tls_context *tls; /* NULL: no TLS */
+	struct tls_credentials *tls; /* NULL: no TLS */
 	bool tls_detect; /* the first byte of a connection decides */
 	bool draining; /* the daemon stops: new requests are answered with 503 */
-	struct trust *trust; /* credentials for TLS peers */
+	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;

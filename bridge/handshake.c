@@ -16,7 +16,8 @@
 #include "bridge/respond.h"
 #include "bridge/upgrade.h"
 #include "bridge/upstream.h"
-#include "network/tls.h"
+#include "network/tls_session.h"
+#include "network/tls_stream.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -67,7 +68,7 @@ static void auth_wait(struct connection *c, const uint8_t *data, size_t len, siz
  */
 static bool start_tls(struct connection *c) {
 	const struct connection_env *env = c->env;
-	if(env->tls && tls_accept(&c->client, env->tls, env->tls_detect)) {
+	if(env->tls && tls_session_accept(&c->client, env->tls, env->tls_detect)) {
 		connection_close(c);
 		return false;
 	}
@@ -81,7 +82,7 @@ static void tls_handshake_failed(struct connection *c, const char *why) {
 /* ---- the request head ---- */
 
 static bool must_redirect(const struct connection *c) {
-	return c->env->settings->redirect_https && c->env->tls && !tls_is_active(&c->client);
+	return c->env->settings->redirect_https && c->env->tls && !tls_stream_is_active(&c->client);
 }
 
 static void handle_request(struct connection *c, const struct request *request) {
@@ -225,8 +226,8 @@ static void head_next(struct connection *c) {
 
 /* A client that connects and closes without sending anything, as monitors do, is not logged. */
 static void log_tls_failure(struct connection *c) {
-	const char *why = tls_reason(&c->client);
-	if(why && tls_in_handshake(&c->client)) {
+	const char *why = tls_stream_reason(&c->client);
+	if(why && tls_stream_in_handshake(&c->client)) {
 		tls_handshake_failed(c, why);
 	} else if(why) {
 		connection_log_limited(c, LOG_INFO, "TLS failed: %s", why);
@@ -305,7 +306,7 @@ void handshake_head_deadline(struct connection *c) {
 		head_idle(c);
 		return;
 	}
-	if(tls_in_handshake(&c->client)) {
+	if(tls_stream_in_handshake(&c->client)) {
 		tls_handshake_failed(c, "it is not done in time (handshake-timeout)");
 		connection_close(c);
 		return;
@@ -428,8 +429,8 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	c->handshake = NULL;
 	loop_task_cancel(&h->task);
 	verifier_cancel(h->job);
-	peer_connect_free(h->connect);
-	tls_context_unref(h->tls);
+	connect_free(h->connect);
+	tls_credentials_unref(h->tls);
 	peer_address_free(&h->address);
 	free(h->user);
 	free(h->protocol);

@@ -10,7 +10,10 @@
 #include "bridge/connection.h"
 #include "http/request.h"
 #include "http/verifier.h"
+#include "network/connect.h"
 #include "network/peer.h"
+#include "network/peer_address.h"
+#include "network/tls_credentials.h"
 #include "websocket/key.h"
 
 struct handshake {
@@ -30,8 +33,8 @@ struct handshake {
 	bool identified; /* the client's address is final */
 	bool shared; /* by clients of a proxy: header fields tell which one a request is from */
 	union address destination; /* what the client connected to, as told by a PROXY header */
-	struct peer_connect *connect;
-	struct tls_context *tls; /* for a TLS peer; one reference */
+	struct connect *connect;
+	struct tls_credentials *tls; /* for a TLS peer; one reference */
 	struct peer_address address;
 	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];
 	size_t protocols; /* subprotocols that the client offers */

@@ -11,7 +11,9 @@
 #include "bridge/handshake_state.h"
 #include "bridge/respond.h"
 #include "bridge/upstream.h"
-#include "network/tls.h"
+#include "network/peer.h"
+#include "network/peer_address.h"
+#include "network/tls_session.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -59,7 +61,7 @@ static const char *injected_user(const struct connection *c, char buf[INJECTED_T
 static const char *injected_subject(const struct connection *c, char buf[INJECTED_TEXT]) {
 	char subject[TLS_SUBJECT_MAX];
 	size_t used = 0;
-	if(tls_client_subject(&c->client, subject) == 0) {
+	if(tls_session_client_subject(&c->client, subject) == 0) {
 		return NULL;
 	}
 	for(const char *at = subject; *at; at++) {
@@ -242,8 +244,8 @@ static bool take_peer(struct query *q, const ws_peer_info *peer) {
 		connection_log_limited(c, LOG_NOTICE,
 			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
 	}
-	peer_format(&h->address, text, sizeof(text));
-	c->echo = h->address.kind == PEER_ECHO;
+	peer_address_format(&h->address, text, sizeof(text));
+	c->echo = h->address.kind->loopback;
 	return connection_name_peer(c, text) == 0 || refused(q, 503, "out of memory", NULL);
 }
 

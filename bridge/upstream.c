@@ -11,8 +11,9 @@
 #include "bridge/respond.h"
 #include "bridge/upgrade.h"
 #include "network/proxy_protocol.h"
-#include "network/tls.h"
-#include "network/trust.h"
+#include "network/tls_cache.h"
+#include "network/tls_session.h"
+#include "network/tls_stream.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,7 +48,7 @@ static void send_proxy_header(struct connection *c) {
 
 static void peer_failed(struct connection *c, int error, const char *why) {
 	char text[256];
-	bool tls = tls_is_active(&c->peer);
+	bool tls = tls_stream_is_active(&c->peer);
 	snprintf(text, sizeof(text), "%s%s", tls ? "TLS failed: " : "", why);
 	stream_close(&c->peer);
 	connect_failed(c, error, text);
@@ -55,7 +56,7 @@ static void peer_failed(struct connection *c, int error, const char *why) {
 
 /* The TLS handshake with the peer goes on; the 101 waits for its end. */
 static void peer_handshake(struct connection *c) {
-	int result = tls_handshake(&c->peer);
+	int result = tls_stream_handshake(&c->peer);
 	if(result == 0) {
 		upgrade_accept(c);
 	} else if(result != -EAGAIN) {
@@ -68,11 +69,11 @@ static void peer_begin(struct connection *c) {
 	struct handshake *h = c->handshake;
 	const char *sni = h->address.tls.sni;
 	send_proxy_header(c);
-	if(h->address.kind != PEER_TLS) {
+	if(!h->address.kind->tls) {
 		upgrade_accept(c);
 		return;
 	}
-	int result = tls_connect(&c->peer, h->tls, sni ? sni : h->address.host);
+	int result = tls_session_connect(&c->peer, h->tls, sni ? sni : h->address.host);
 	if(result) {
 		peer_failed(c, result,
 			result == -EINVAL ? "TLS cannot ask for that name" : strerror(-result));
@@ -86,10 +87,10 @@ static void peer_connected(void *ctx, int error, const char *why) {
 	struct connection *c = ctx;
 	struct handshake *h = c->handshake;
 	if(!error) {
-		error = peer_connect_take(h->connect, &c->peer, connection_peer_event);
+		error = connect_take(h->connect, &c->peer, connection_peer_event);
 		why = error ? strerror(-error) : NULL;
 	}
-	peer_connect_free(h->connect);
+	connect_free(h->connect);
 	h->connect = NULL;
 	if(error) {
 		connect_failed(c, error, why);
@@ -99,13 +100,13 @@ static void peer_connected(void *ctx, int error, const char *why) {
 }
 
 /* The credentials for TLS, before anything is connected. False: refused. */
-static bool find_trust(struct connection *c) {
+static bool find_credentials(struct connection *c) {
 	struct handshake *h = c->handshake;
 	char error[TLS_ERROR_MAX];
-	if(h->address.kind != PEER_TLS) {
+	if(!h->address.kind->tls) {
 		return true;
 	}
-	int result = trust_find(c->env->trust, &h->address.tls, &h->tls, error);
+	int result = tls_cache_find(c->env->tls_cache, &h->address.tls, &h->tls, error);
 	if(result) {
 		connection_log_limited(
 			c, LOG_ERROR, "cannot connect to %s: %s", c->peer_name, error);
@@ -125,11 +126,11 @@ void upstream_connect(struct connection *c) {
 	}
 	connection_enter(c, CONNECTION_CONNECT);
 	handshake_arm(c, env->settings->connect_timeout_ms);
-	if(!find_trust(c)) {
+	if(!find_credentials(c)) {
 		return;
 	}
-	int result = peer_connect_start(
-		&h->connect, &h->address, env->loop, env->resolver, peer_connected, c, &why);
+	struct connect_owner owner = {env->loop, env->resolver, peer_connected, c};
+	int result = connect_start(&h->connect, &h->address, &owner, &why);
 	if(result == 0) {
 		peer_connected(c, 0, NULL);
 	} else if(result != -EINPROGRESS) {
@@ -144,7 +145,7 @@ void upstream_event(struct connection *c, unsigned events) {
 }
 
 static void connect_cancel(struct connection *c) {
-	peer_connect_free(c->handshake->connect);
+	connect_free(c->handshake->connect);
 	c->handshake->connect = NULL;
 	stream_close(&c->peer);
 }

@@ -20,7 +20,7 @@ static void open_relay(struct bench *bench, const char *framing) {
 	struct connection *c = bench->connection;
 	bench_pair(fds);
 	bench->peer = fds[0];
-	assert_int_equal(stream_open(&c->peer, &bench->loop, fds[1], &network_unix_ops,
+	assert_int_equal(stream_open(&c->peer, &bench->loop, fds[1], &stream_unix_ops,
 				 connection_peer_event),
 		0);
 	assert_int_equal(framing_open(&c->to_client.framing, framing_find(framing), NULL), 0);
