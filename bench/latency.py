@@ -11,7 +11,7 @@ import statistics
 
 import pytest
 
-import harness
+from tools import waiting
 
 
 def second_longest(times):
@@ -72,11 +72,11 @@ def pytest_collection_modifyitems(config, items):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item):
     """Judges the times of a test that has passed otherwise."""
-    harness.observations.clear()
+    waiting.observations.clear()
     outcome = yield
     outcome.get_result()
     times = {}
-    for name, seconds in harness.observations:
+    for name, seconds in waiting.observations:
         times.setdefault(name, []).append(seconds)
     assert times, "a test marked `latency` takes a time"
     above = []

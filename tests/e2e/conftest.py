@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fixtures of the end-to-end tests; see harness.py for what they hand out."""
+"""Fixtures of the end-to-end tests; see tools/ for what they hand out."""
 import contextlib
 import os
 
 import pytest
 
-import tls_files
-from harness import Daemon
+from tools import tls_files
+from tools.daemon import Daemon
 
 
 MARKERS = (
@@ -47,7 +47,7 @@ def pytest_configure(config):
 
 @pytest.fixture
 def run():
-    """Starts context managers of harness.py; closes them after the test, last first."""
+    """Starts context managers of tools/; closes them after the test, last first."""
     with contextlib.ExitStack() as stack:
         yield stack.enter_context
 

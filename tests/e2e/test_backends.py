@@ -5,10 +5,12 @@ import shutil
 
 import pytest
 
-from harness import (
-    BIN, TEXT, Daemon, TcpPeer, UnixPeer, build_request, echo, eventually, observed, run_once,
-)
-from plugin_builder import CLASSIC_BACKEND, build_plugin
+from tools.daemon import Daemon, run_once
+from tools.frames import BIN, TEXT
+from tools.http import build_request
+from tools.peers import TcpPeer, UnixPeer, echo
+from tools.waiting import eventually, observed
+from tools.plugin_builder import CLASSIC_BACKEND, build_plugin
 
 
 def check_refusal(daemon, status, body, **request):

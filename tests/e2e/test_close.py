@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, CONTINUATION, LONG, LONG_MS, PING, TEXT, TIMEOUT, Daemon, TcpPeer, close_payload, eventually, frame, observed,
-    source,
-)
+from tools.daemon import Daemon
+from tools.frames import BIN, CLOSE, CONTINUATION, PING, TEXT, close_payload, frame
+from tools.peers import TcpPeer, source
+from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
 
 # What an endpoint may send: defined by RFC 6455, registered since, for libraries, for private use.
 ACCEPTED = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,

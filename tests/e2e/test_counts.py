@@ -33,10 +33,11 @@ from pathlib import Path
 
 import pytest
 
-import tls_files
-from harness import (
-    BIN, BINARY, PING, PONG, ROOT, SANITIZED, TIMEOUT, Daemon, Frame, TcpPeer, eventually, frame,
-    standing_still)
+from tools import tls_files
+from tools.daemon import BINARY, ROOT, SANITIZED, Daemon, standing_still
+from tools.frames import BIN, PING, PONG, Frame, frame
+from tools.peers import TcpPeer
+from tools.waiting import TIMEOUT, eventually
 
 sys.path.insert(0, str(ROOT / "bench"))
 from counts import Callgrind  # noqa: E402
@@ -360,7 +361,7 @@ def counted(run, tmp_path):
     library = tmp_path / "counting.so"
     subprocess.run(
         (compiler, "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-fno-builtin", "-Wall", "-Wextra", "-Werror",
-         "-fPIC", "-shared", "-o", library, Path(__file__).with_name("counting.c")), check=True)
+         "-fPIC", "-shared", "-o", library, Path(__file__).with_name("tools") / "counting.c"), check=True)
     return lambda framing="binary", tls=False: Counted(
         run, library, tmp_path / "counters", framing, tls)
 

@@ -11,10 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, LONG, LONG_MS, PING, PONG, Daemon, FifoWriter, Frame, RawClient, TcpPeer, UnixPeer,
-    build_request, eventually, frame, kernel_holds, observed, source, standing_still,
-)
+from tools.client import RawClient
+from tools.daemon import Daemon, standing_still
+from tools.fifos import FifoWriter
+from tools.frames import BIN, CLOSE, PING, PONG, Frame, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, UnixPeer, source
+from tools.sockets import kernel_holds
+from tools.waiting import LONG, LONG_MS, eventually, observed
 from test_flow import MIB, Bridge, Flood, check_bystander, in_circles_and_swallowed, numbers, same
 
 

@@ -10,10 +10,13 @@ import time
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, LONG, LONG_MS, PING, PONG, SANITIZED, TIMEOUT, ConnectionEnded, Daemon, FifoReader, TcpPeer,
-    UdpPeer, UnixDgramPeer, UnixPeer, echo, eventually, frame, kernel_holds, observed,
-)
+from tools.client import ConnectionEnded
+from tools.daemon import SANITIZED, Daemon
+from tools.fifos import FifoReader
+from tools.frames import BIN, CLOSE, PING, PONG, frame
+from tools.peers import TcpPeer, UdpPeer, UnixDgramPeer, UnixPeer, echo
+from tools.sockets import kernel_holds
+from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
 
 KIB, MIB = 1 << 10, 1 << 20
 # What docs/design.md says of one direction of one connection: the source is paused above the high mark

@@ -5,10 +5,11 @@ import random
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, CONTINUATION, PING, PONG, SANITIZED, TEXT, Daemon, Frame, TcpPeer, bytewise, close_payload,
-    cut_once, echo, frame,
+from tools.daemon import SANITIZED, Daemon
+from tools.frames import (
+    BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, bytewise, close_payload, cut_once, frame,
 )
+from tools.peers import TcpPeer, echo
 
 NAMES = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 RESERVED = (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)

@@ -8,10 +8,11 @@ import threading
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, PING, TEXT, Daemon, TcpPeer, bytewise, close_payload, cut_once, eventually, run_once,
-)
-from plugin_builder import build_plugin
+from tools.daemon import Daemon, run_once
+from tools.frames import BIN, CLOSE, PING, TEXT, bytewise, close_payload, cut_once
+from tools.peers import TcpPeer
+from tools.waiting import eventually
+from tools.plugin_builder import build_plugin
 
 
 def messages_until_close(client, code):

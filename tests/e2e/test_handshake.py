@@ -6,10 +6,15 @@ import time
 
 import pytest
 
-from harness import (
-    BIN, CONTINUATION, KEY, LONG, LONG_MS, PING, PONG, TEXT, ClosedPort, Daemon, DnsServer, Frame, StuckPort,
-    TcpPeer, accept_for, build_request, bytewise, close_payload, cut_once, eventually, frame,
+from tools.daemon import Daemon
+from tools.dns import SILENCE, NameServer
+from tools.frames import (
+    BIN, CONTINUATION, PING, PONG, TEXT, Frame, bytewise, close_payload, cut_once, frame,
 )
+from tools.http import KEY, accept_for, build_request
+from tools.peers import TcpPeer
+from tools.ports import ClosedPort, StuckPort
+from tools.waiting import LONG, LONG_MS, eventually
 
 
 def check_error(answer, status):
@@ -692,7 +697,7 @@ def test_peer_that_refuses_is_502(run):
 
 
 def test_peer_name_that_does_not_exist_is_502(run):
-    dns = run(DnsServer())
+    dns = run(NameServer())
     daemon = run(Daemon(f"--resolver={dns.address}", peer="tcp://nowhere.test:80"))
     refused(daemon, build_request(), 502)
     daemon.wait_log(r"nowhere\.test")
@@ -716,7 +721,7 @@ def test_peer_that_does_not_answer_is_504(run):
 
 
 def test_name_server_that_does_not_answer_is_504(run):
-    dns = run(DnsServer(silent=["slow.test"]))
+    dns = run(NameServer({"slow.test": {"A": SILENCE, "AAAA": SILENCE}}))
     daemon = run(Daemon("--connect-timeout=300ms", f"--resolver={dns.address}", peer="tcp://slow.test:80"))
     refused(daemon, build_request(), 504)
 

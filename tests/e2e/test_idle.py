@@ -14,9 +14,10 @@ import time
 
 import pytest
 
-from harness import (
-    CLOSE, SANITIZED, TIMEOUT, Daemon, build_request, close_payload, eventually, frame, observed,
-)
+from tools.daemon import SANITIZED, Daemon
+from tools.frames import CLOSE, close_payload, frame
+from tools.http import build_request
+from tools.waiting import TIMEOUT, eventually, observed
 
 pytestmark = pytest.mark.measures
 

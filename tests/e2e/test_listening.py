@@ -9,9 +9,12 @@ import stat
 
 import pytest
 
-from harness import (
-    TEXT, TIMEOUT, ConnectionEnded, Daemon, TcpPeer, UnixPeer, build_request, echo, eventually, frame,
-)
+from tools.client import ConnectionEnded
+from tools.daemon import Daemon
+from tools.frames import TEXT, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, UnixPeer, echo
+from tools.waiting import TIMEOUT, eventually
 from test_options import HAS_IPV6, is_open, status_of, write_config
 from test_service import READ_AGAIN, UNCHANGED, Manager, activated, free_port, reload
 

@@ -8,11 +8,13 @@ import subprocess
 
 import pytest
 
-import tls_files
-from harness import (
-    BIN, PING, PONG, ROOT, TEXT, TIMEOUT, Daemon, Frame, RawClient, TcpPeer, build_request, echo,
-    eventually, frame,
-)
+from tools import tls_files
+from tools.client import RawClient
+from tools.daemon import ROOT, Daemon
+from tools.frames import BIN, PING, PONG, TEXT, Frame, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, echo
+from tools.waiting import TIMEOUT, eventually
 
 MAIN = """
 {user}

@@ -11,11 +11,14 @@ import time
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, CONTINUATION, LONG, LONG_MS, PING, PONG, ROOT, SANITIZED, TEXT, Daemon, DnsServer, StuckPort,
-    TcpPeer, free_port,
-    UdpPeer, build_request, echo, eventually, frame, kernel_holds, observed, run_once, sink,
-)
+from tools.daemon import ROOT, SANITIZED, Daemon, run_once
+from tools.dns import SILENCE, NameServer
+from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, UdpPeer, echo, sink
+from tools.ports import StuckPort, free_port
+from tools.sockets import kernel_holds
+from tools.waiting import LONG, LONG_MS, eventually, observed
 
 DEFAULTS = {
     "port": "8001", "listen": "*", "origin": "*", "web": "", "web-listing": "no",
@@ -515,18 +518,18 @@ def test_plugins_in_the_working_directory_are_never_loaded(tmp_path):
 
 
 def test_resolver(configured, run):
-    dns = run(DnsServer({"service.test": ["127.0.0.1"]}))
+    dns = run(NameServer({"service.test": {"A": ["127.0.0.1"]}}))
     peer = run(TcpPeer(echo))
     daemon = configured(("resolver", dns.address), peer=f"tcp://service.test:{peer.port}")
     client = daemon.open()
     client.send_text("hello")
     assert client.recv_message() == (TEXT, b"hello")
-    assert {name for name, _ in dns.queries} == {"service.test"}
+    assert {name for name, *_ in dns.queries} == {"service.test"}
     client.close_handshake()
 
 
 def test_second_resolver_is_asked_when_the_first_is_not_there(run):
-    dns = run(DnsServer({"service.test": ["127.0.0.1"]}))
+    dns = run(NameServer({"service.test": {"A": ["127.0.0.1"]}}))
     peer = run(TcpPeer(echo))
     gone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     gone.bind(("127.0.0.1", 0))
@@ -593,7 +596,7 @@ def test_connect_timeout(configured, run):
 
 
 def test_connect_timeout_covers_the_lookup(started, run):
-    dns = run(DnsServer(silent=("slow.test",)))
+    dns = run(NameServer({"slow.test": {"A": SILENCE, "AAAA": SILENCE}}))
     daemon = started(("connect-timeout", "300ms"), ("resolver", dns.address), peer="tcp://slow.test:1")
     assert daemon.http().status == 504
 

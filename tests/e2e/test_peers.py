@@ -11,13 +11,15 @@ import time
 
 import pytest
 
-from dns_server import NXDOMAIN, REFUSED, SERVFAIL, SILENCE, Answer, NameServer
-from harness import (
-    BIN, CLOSE, CONTINUATION, TEXT, ClosedPort, Daemon, FifoReader, FifoWriter, StuckPort,
-    TcpPeer, UdpPeer, UnixDgramPeer, UnixPeer, build_request, close_payload, echo, eventually, frame,
-    observed, source, standing_still,
-)
-from plugin_builder import CLASSIC_BACKEND, build_plugin
+from tools.dns import NXDOMAIN, REFUSED, SERVFAIL, SILENCE, Answer, NameServer
+from tools.daemon import Daemon, standing_still
+from tools.fifos import FifoReader, FifoWriter
+from tools.frames import BIN, CLOSE, CONTINUATION, TEXT, close_payload, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, UdpPeer, UnixDgramPeer, UnixPeer, echo, source
+from tools.ports import ClosedPort, StuckPort
+from tools.waiting import eventually, observed
+from tools.plugin_builder import CLASSIC_BACKEND, build_plugin
 
 UDP_MAX = 65507  # the largest payload over IPv4
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who is calling, as proxies tell it: header fields, PROXY headers both ways, limits, and attempts to lie.
 
-Clients from 127.0.0.9 are the trusted proxy here; the harness's own come from 127.0.0.1 and are strangers.
+Clients from 127.0.0.9 are the trusted proxy here; those that a daemon makes come from 127.0.0.1, which is not.
 """
 import os
 import shutil
@@ -13,10 +13,13 @@ import subprocess
 
 import pytest
 
-from harness import (
-    free_port,
-    TEXT, TIMEOUT, ConnectionEnded, Daemon, RawClient, TcpPeer, UnixPeer, build_request, bytewise, echo, eventually, frame,
-)
+from tools.client import ConnectionEnded, RawClient
+from tools.daemon import Daemon
+from tools.frames import TEXT, bytewise, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, UnixPeer, echo
+from tools.ports import free_port
+from tools.waiting import TIMEOUT, eventually
 from test_nginx import Nginx, replace_once
 from test_options import configured, needs_ipv6  # noqa: F401 (a fixture)
 from test_web import exchange

@@ -15,11 +15,14 @@ import time
 
 import pytest
 
-from tls_files import self_signed
-from harness import (
-    BIN, BINARY, PING, ROOT, SANITIZED, TEXT, TIMEOUT, Daemon, RawClient, TcpPeer, build_request, echo,
-    environment, eventually, free_port, observed, run_once, source,
-)
+from tools.tls_files import self_signed
+from tools.client import RawClient
+from tools.daemon import BINARY, ROOT, SANITIZED, Daemon, environment, run_once
+from tools.frames import BIN, PING, TEXT
+from tools.http import build_request
+from tools.peers import TcpPeer, echo, source
+from tools.ports import free_port
+from tools.waiting import TIMEOUT, eventually, observed
 
 
 @pytest.fixture

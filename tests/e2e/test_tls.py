@@ -21,12 +21,16 @@ import time
 import pytest
 import websockets
 
-import tls_files
-from gnutls_session import GnutlsSession
-from harness import (
-    BIN, BINARY, LONG, LONG_MS, PING, PONG, SANITIZED, TIMEOUT, Daemon, Frame, Nobody, RawClient, TcpPeer,
-    TlsSocket, build_request, echo, eventually, frame, kernel_holds, run_once, standing_still,
-)
+from tools import tls_files
+from tools.gnutls_session import GnutlsSession
+from tools.client import RawClient
+from tools.daemon import BINARY, SANITIZED, Daemon, Nobody, run_once, standing_still
+from tools.frames import BIN, PING, PONG, Frame, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, echo
+from tools.sockets import kernel_holds
+from tools.tls import TlsSocket
+from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually
 from test_counts import can_trace
 from test_proxy import Haproxy
 from test_web import exchange, receive

@@ -2,7 +2,7 @@
 """TLS to the peer: servers that other people wrote, names and certificates that are right or wrong, files,
 PROXY headers in front, bulk data, every way to end, and handshakes that stall or are cut.
 
-The peers of harness.py insist on a goodbye (close_notify) with the end of the stream right behind it.
+The peers insist on close_notify with the end of the stream right behind it.
 """
 import contextlib
 import os
@@ -19,12 +19,14 @@ from pathlib import Path
 
 import pytest
 
-import tls_files
-from gnutls_session import GnutlsSession
-from harness import (
-    BIN, BINARY, SANITIZED, TEXT, TIMEOUT, Daemon, TcpPeer, TlsPeer, build_request, echo, eventually,
-    frame, free_port, run_once, source,
-)
+from tools import tls_files
+from tools.gnutls_session import GnutlsSession
+from tools.daemon import BINARY, SANITIZED, Daemon, run_once
+from tools.frames import BIN, TEXT, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, TlsPeer, echo, source
+from tools.ports import free_port
+from tools.waiting import TIMEOUT, eventually
 from test_counts import can_trace
 from test_flow import flood  # noqa: F401 (a fixture)
 from test_peers import messages_until_close, refused, routes_daemon

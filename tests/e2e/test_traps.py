@@ -15,11 +15,14 @@ import time
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, CONTINUATION, LONG, LONG_MS, PING, PONG, ROOT, SANITIZED, TEXT, TIMEOUT, ConnectionEnded,
-    Daemon, StuckPort, TcpPeer, UdpPeer, UnixPeer, build_request, close_payload, echo, eventually, frame,
-    kernel_holds, observed, sink, source,
-)
+from tools.client import ConnectionEnded
+from tools.daemon import ROOT, SANITIZED, Daemon
+from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, UdpPeer, UnixPeer, echo, sink, source
+from tools.ports import StuckPort
+from tools.sockets import kernel_holds
+from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
 from test_flow import KIB, MIB, Flood, check_bystander, collect, same
 
 

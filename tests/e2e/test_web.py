@@ -14,9 +14,11 @@ import urllib.parse
 
 import pytest
 
-from harness import (
-    BIN, BINARY, Daemon, Nobody, ROOT, SANITIZED, RawClient, LONG, LONG_MS, TIMEOUT, build_request,
-    eventually, frame, observed, run_once)
+from tools.client import RawClient
+from tools.daemon import BINARY, ROOT, SANITIZED, Daemon, Nobody, run_once
+from tools.frames import BIN, frame
+from tools.http import build_request
+from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
 from test_counts import can_trace
 
 SECRET = b"this is outside of the site"

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What daemon, peers and clients of the tests share about sockets."""
+from pathlib import Path
+
+
+def kernel_holds():
+    """The most bytes that the sockets on the way from a sender through the daemon to a receiver may hold over
+    TCP: a receive buffer and two send buffers as large as the kernel lets them grow. A receiver that reads
+    nothing and is to hold up its sender limits its own buffer (rcvbuf)."""
+    largest = [int(Path(f"/proc/sys/net/ipv4/{name}").read_text().split()[2])
+               for name in ("tcp_rmem", "tcp_wmem", "tcp_wmem")]
+    return sum(largest)
+
+
+def send_all(sock, data):
+    """sendall() whose time limit is one without progress, as that of recv() is."""
+    view = memoryview(data)
+    for at in range(0, len(view), 1 << 18):
+        sock.sendall(view[at:at + (1 << 18)])
+
+
+def unix_name(path):
+    return "\0" + path[1:] if path.startswith("@") else path
