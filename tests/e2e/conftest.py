@@ -6,8 +6,9 @@ import os
 import pytest
 
 from tools import tls_files
+from tools.configuration import starter
 from tools.daemon import Daemon
-
+from tools.floods import Flood
 
 MARKERS = (
     "measures: needs the machine for itself, because it compares processor time or counts events",
@@ -95,3 +96,49 @@ def pytest_runtest_makereport(item, call):
             command = " ".join(daemon.args)
             state = daemon.process.poll()
             report.sections.append((f"log of websocksy {command} (exit {state})", daemon.tail()))
+
+
+@pytest.fixture(params=("flags", "file"))
+def configured(request, run, tmp_path):
+    """Starts a daemon whose options stand on the command line, and then one that has them from a file.
+
+    configured(("ping", "1s"), ..., peer="echo://", backend=(("protocol", "*"),))
+    """
+    return starter(run, tmp_path, request.param)
+
+
+@pytest.fixture
+def started(run, tmp_path):
+    """The same on the command line only, for the second look at an option."""
+    return starter(run, tmp_path, "flags")
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes the configuration of a test; config(core, backend) -> path."""
+    path = tmp_path / "test.conf"
+
+    def write(core=(), backend=(), raw=""):
+        # Renamed over the old one, as editors do: a reload never sees half a file.
+        fresh = tmp_path / "fresh"
+        fresh.write_text(
+            "[core]\n" + "".join(f"{key} = {value}\n" for key, value in core)
+            + "[backend]\n" + "".join(f"{key} = {value}\n" for key, value in backend) + raw)
+        os.replace(fresh, path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def flood(run):
+    """Starts floods; stops them before the daemon and the peers of the test go."""
+    floods = []
+
+    def start(*args):
+        floods.append(Flood(*args))
+        return floods[-1]
+
+    yield start
+    for one in floods:
+        one.stop()

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from tools import tls_files
+from tools.client import exchange, receive
+from tools.configuration import BASE, ECHO, UNCHANGED, reload
 from tools.daemon import Daemon, Nobody, run_once
 from tools.frames import BIN, TEXT, frame
 from tools.http import build_request
 from tools.peers import TcpPeer
-from tools.waiting import eventually, observed
 from tools.plugin_builder import build_plugin
-from test_service import BASE, ECHO, UNCHANGED, config, reload  # noqa: F401 (config is a fixture)
-from test_tls import open_tls
-from test_web import exchange, receive
-from tools import tls_files
+from tools.tls import open_tls
+from tools.waiting import eventually, observed
 
 LIBCRYPT = ctypes.CDLL("libcrypt.so.1")
 LIBCRYPT.crypt.restype = ctypes.c_char_p

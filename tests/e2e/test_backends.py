@@ -9,8 +9,8 @@ from tools.daemon import Daemon, run_once
 from tools.frames import BIN, TEXT
 from tools.http import build_request
 from tools.peers import TcpPeer, UnixPeer, echo
-from tools.waiting import eventually, observed
 from tools.plugin_builder import CLASSIC_BACKEND, build_plugin
+from tools.waiting import eventually, observed
 
 
 def check_refusal(daemon, status, body, **request):

@@ -14,12 +14,14 @@ import pytest
 from tools.client import RawClient
 from tools.daemon import Daemon, standing_still
 from tools.fifos import FifoWriter
+from tools.floods import (
+    MIB, Bridge, Flood, check_bystander, in_circles_and_swallowed, numbers, same,
+)
 from tools.frames import BIN, CLOSE, PING, PONG, Frame, frame
 from tools.http import build_request
 from tools.peers import TcpPeer, UnixPeer, source
 from tools.sockets import kernel_holds
 from tools.waiting import LONG, LONG_MS, eventually, observed
-from test_flow import MIB, Bridge, Flood, check_bystander, in_circles_and_swallowed, numbers, same
 
 
 # --- slow is not dead ---------------------------------------------------------------------------

@@ -11,8 +11,8 @@ import pytest
 from tools.daemon import Daemon, run_once
 from tools.frames import BIN, CLOSE, PING, TEXT, bytewise, close_payload, cut_once
 from tools.peers import TcpPeer
-from tools.waiting import eventually
 from tools.plugin_builder import build_plugin
+from tools.waiting import eventually
 
 
 def messages_until_close(client, code):

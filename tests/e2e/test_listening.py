@@ -9,14 +9,16 @@ import stat
 
 import pytest
 
-from tools.client import ConnectionEnded
+from tools.client import ConnectionEnded, status_of
+from tools.configuration import READ_AGAIN, UNCHANGED, reload, write_config
 from tools.daemon import Daemon
 from tools.frames import TEXT, frame
 from tools.http import build_request
 from tools.peers import TcpPeer, UnixPeer, echo
+from tools.ports import free_port
+from tools.service import Manager, activated
+from tools.sockets import HAS_IPV6, is_open
 from tools.waiting import TIMEOUT, eventually
-from test_options import HAS_IPV6, is_open, status_of, write_config
-from test_service import READ_AGAIN, UNCHANGED, Manager, activated, free_port, reload
 
 
 # --- socket activation --------------------------------------------------------------------------

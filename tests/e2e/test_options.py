@@ -11,13 +11,15 @@ import time
 
 import pytest
 
+from tools.client import status_of
+from tools.configuration import write_config
 from tools.daemon import ROOT, SANITIZED, Daemon, run_once
 from tools.dns import SILENCE, NameServer
 from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 from tools.http import build_request
 from tools.peers import TcpPeer, UdpPeer, echo, sink
 from tools.ports import StuckPort, free_port
-from tools.sockets import kernel_holds
+from tools.sockets import HAS_IPV6, is_open, kernel_holds, needs_ipv6
 from tools.waiting import LONG, LONG_MS, eventually, observed
 
 DEFAULTS = {
@@ -31,52 +33,9 @@ DEFAULTS = {
     "buffer-low": "64K", "log-level": "info",
 }
 KEYS = (*DEFAULTS, "plugin-path")
-HAS_IPV6 = os.path.exists("/proc/net/if_inet6") and "00000001 01" in open("/proc/net/if_inet6").read()
-needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no ::1")
 
 
 # --- helpers ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=("flags", "file"))
-def configured(request, run, tmp_path):
-    """Starts a daemon whose options stand on the command line, and then one that has them from a file.
-
-    configured(("ping", "1s"), ..., peer="echo://", backend=(("protocol", "*"),))
-    """
-    return starter(run, tmp_path, request.param)
-
-
-@pytest.fixture
-def started(run, tmp_path):
-    """The same on the command line only, for the second look at an option."""
-    return starter(run, tmp_path, "flags")
-
-
-def starter(run, folder, way):
-    def start(*core, peer="echo://", backend=(), defaults=True, **kwargs):
-        backend = (("host", peer), *backend) if peer else tuple(backend)
-        if defaults:
-            core = (("port", "0"), ("listen", "127.0.0.1"), *core)
-        if way == "flags":
-            args = [f"--{key}={value}" for key, value in core]
-            for key, value in backend:
-                args += ["-c", f"{key}={value}"]
-        else:
-            args = [write_config(folder, core, backend)]
-        daemon = Daemon(*args, defaults=False, **kwargs)
-        daemon.peer = peer  # for settle()
-        return run(daemon)
-
-    return start
-
-
-def write_config(folder, core=(), backend=(), name="test.conf"):
-    path = folder / name
-    path.write_text(
-        "[core]\n" + "".join(f"{key} = {value}\n" for key, value in core)
-        + "[backend]\n" + "".join(f"{key} = {value}\n" for key, value in backend))
-    return path
 
 
 def dumped(*args, **kwargs):
@@ -99,32 +58,6 @@ def refused(*args, **kwargs):
     assert result.returncode == 1, (result.returncode, result.stderr)
     assert result.stdout == ""
     return [re.sub(r"^\S+Z error: ", "", line) for line in result.stderr.splitlines()]
-
-
-def is_open(address):
-    """Does somebody listen there?"""
-    family = socket.AF_UNIX if isinstance(address, str) else (
-        socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
-    with socket.socket(family) as sock:
-        try:
-            sock.connect(address)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        return True
-
-
-def status_of(daemon, address=None, source=None, **request):
-    """The status of an upgrade request, and the connection."""
-    if source:
-        sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
-        sock.bind((source, 0))
-        sock.connect(address or daemon.address)
-        client = daemon.connect(sock=sock)
-    else:
-        client = daemon.connect(address)
-    client.send_raw(build_request(**request))
-    response = client.recv_http()
-    return response.status, client
 
 
 def elapsed_until(action, name):

@@ -11,48 +11,24 @@ import time
 
 import pytest
 
-from tools.dns import NXDOMAIN, REFUSED, SERVFAIL, SILENCE, Answer, NameServer
+from tools.configuration import routes_daemon
 from tools.daemon import Daemon, standing_still
+from tools.dns import NXDOMAIN, REFUSED, SERVFAIL, SILENCE, Answer, NameServer
 from tools.fifos import FifoReader, FifoWriter
 from tools.frames import BIN, CLOSE, CONTINUATION, TEXT, close_payload, frame
 from tools.http import build_request
-from tools.peers import TcpPeer, UdpPeer, UnixDgramPeer, UnixPeer, echo, source
+from tools.peers import (
+    TcpPeer, UdpPeer, UnixDgramPeer, UnixPeer, echo, messages_until_close, refused, source,
+)
+from tools.plugin_builder import CLASSIC_BACKEND, build_plugin
 from tools.ports import ClosedPort, StuckPort
 from tools.waiting import eventually, observed
-from tools.plugin_builder import CLASSIC_BACKEND, build_plugin
 
 UDP_MAX = 65507  # the largest payload over IPv4
 
 
-def messages_until_close(client, code):
-    """All messages up to a close frame with `code`, which is answered; then the connection ends."""
-    messages = []
-    kind = None
-    while True:
-        got = client.recv_frame()
-        if got.opcode == CLOSE:
-            assert got.payload[:2] == close_payload(code), got.payload
-            client.send_close(code)
-            client.expect_eof()
-            client.close()
-            return messages
-        if got.opcode in (TEXT, BIN):
-            kind = got.opcode
-            messages.append((kind, b""))
-        messages[-1] = (kind, messages[-1][1] + got.payload)
-
-
 def count_up(size):
     return (bytes(range(256)) * (size // 256 + 1))[:size]
-
-
-def refused(daemon, status, body, log):
-    """A request gets this status with a line about why, and the log has one, too."""
-    answer = daemon.http()
-    assert answer.status == status, answer
-    assert body in answer.body.decode(), answer
-    daemon.wait_log(log)
-    return answer
 
 
 # --- byte streams -------------------------------------------------------------------------------
@@ -855,13 +831,6 @@ def test_second_server_answers(run):
 
 
 # --- nobody waits for somebody else -------------------------------------------------------------
-
-
-def routes_daemon(run, tmp_path, routes, *arguments):
-    """A daemon whose file backend has one file for each path."""
-    for name, line in routes.items():
-        (tmp_path / name).write_text(line + "\n")
-    return run(Daemon(*arguments, "-b", "file", "-c", f"path={tmp_path}", "-c", "expression=%endpoint%"))
 
 
 @pytest.mark.latency

@@ -22,18 +22,18 @@ import pytest
 import websockets
 
 from tools import tls_files
-from tools.gnutls_session import GnutlsSession
-from tools.client import RawClient
+from tools.client import RawClient, exchange, receive
+from tools.counting import can_trace
 from tools.daemon import BINARY, SANITIZED, Daemon, Nobody, run_once, standing_still
 from tools.frames import BIN, PING, PONG, Frame, frame
+from tools.gnutls_session import GnutlsSession
 from tools.http import build_request
 from tools.peers import TcpPeer, echo
+from tools.proxies import Haproxy
 from tools.sockets import kernel_holds
-from tools.tls import TlsSocket
+from tools.tls import TlsSocket, open_tls
+from tools.tls_files import der
 from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually
-from test_counts import can_trace
-from test_proxy import Haproxy
-from test_web import exchange, receive
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 VERSION_IDS = ["1.2", "1.3"]
@@ -57,13 +57,6 @@ def serve(run, pair):
     return start
 
 
-def open_tls(daemon, context, name="localhost", session=None):
-    """A connected client with TLS and nothing sent yet; closed with the daemon."""
-    client = daemon.connect(tls=None)
-    client.sock = TlsSocket(client.sock, context, name, session)
-    return client
-
-
 def chat(client):
     """Upgrades, says something, hears it, and closes."""
     client.upgrade()
@@ -77,11 +70,6 @@ def shown(daemon, context, name="localhost"):
     client = open_tls(daemon, context, name)
     chat(client)
     return client.sock.tls.getpeercert(True)
-
-
-def der(one):
-    return ssl.PEM_cert_to_DER_cert(one.cert.read_text().split("-----END CERTIFICATE-----")[0]
-                                    + "-----END CERTIFICATE-----\n")
 
 
 def client_hello(name="localhost", version=None):
@@ -1057,7 +1045,6 @@ def test_error_behind_data(serve, authority, upgraded):
     chat(open_tls(daemon, tls_files.client_context(authority)))
     session.close()
     daemon.stop()
-
 
 
 @each_version

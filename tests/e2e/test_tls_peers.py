@@ -20,18 +20,18 @@ from pathlib import Path
 import pytest
 
 from tools import tls_files
-from tools.gnutls_session import GnutlsSession
+from tools.configuration import routes_daemon
+from tools.counting import can_trace
 from tools.daemon import BINARY, SANITIZED, Daemon, run_once
 from tools.frames import BIN, TEXT, frame
+from tools.gnutls_session import GnutlsSession
 from tools.http import build_request
-from tools.peers import TcpPeer, TlsPeer, echo, source
+from tools.peers import TcpPeer, TlsPeer, echo, messages_until_close, refused, source
 from tools.ports import free_port
+from tools.proxies import Haproxy
+from tools.proxy_header import read_line, read_v2
+from tools.tls_files import der
 from tools.waiting import TIMEOUT, eventually
-from test_counts import can_trace
-from test_flow import flood  # noqa: F401 (a fixture)
-from test_peers import messages_until_close, refused, routes_daemon
-from test_proxy import Haproxy, read_line, read_v2
-from test_tls import der
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 each_version = pytest.mark.parametrize("version", VERSIONS, ids=["1.2", "1.3"])

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What earlier bridges got wrong, and a torture with random sessions."""
-import fcntl
 import os
 import random
 import resource
 import select
 import signal
 import socket
-import struct
 import subprocess
-import termios
 import threading
 import time
 
@@ -17,13 +14,13 @@ import pytest
 
 from tools.client import ConnectionEnded
 from tools.daemon import ROOT, SANITIZED, Daemon
+from tools.floods import KIB, MIB, Flood, check_bystander, collect, same
 from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 from tools.http import build_request
 from tools.peers import TcpPeer, UdpPeer, UnixPeer, echo, sink, source
 from tools.ports import StuckPort
-from tools.sockets import kernel_holds
+from tools.sockets import kernel_holds, unsent
 from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
-from test_flow import KIB, MIB, Flood, check_bystander, collect, same
 
 
 def noise(size, seed=0):
@@ -61,11 +58,6 @@ def test_all_before_the_reset_of_the_peer_arrives(run, size):
         assert client.expect_close().code in (1000, 1011)
         client.send_close(1000)
         client.expect_eof()
-
-
-def unsent(sock):
-    """Bytes that the other end has not acknowledged (SIOCOUTQ)."""
-    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))[0]
 
 
 def test_tail_without_separator_arrives(run):

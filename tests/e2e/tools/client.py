@@ -282,3 +282,31 @@ class RawClient:
         self.send_frame(PING, token)
         got = self.recv_frame()
         assert got == Frame(True, PONG, token), got
+
+
+def status_of(daemon, address=None, source=None, **request):
+    """The status of an upgrade request, and the connection."""
+    if source:
+        sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
+        sock.bind((source, 0))
+        sock.connect(address or daemon.address)
+        client = daemon.connect(sock=sock)
+    else:
+        client = daemon.connect(address)
+    client.send_raw(build_request(**request))
+    response = client.recv_http()
+    return response.status, client
+
+
+def exchange(client, target, method="GET", version="HTTP/1.1", **headers):
+    """One request on a connection that may have had others; the answer, whose end is where the next begins."""
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    client.send_raw("\r\n".join([f"{method} {target} {version}", "Host: localhost", *lines, "", ""]).encode())
+    return receive(client, method)
+
+
+def receive(client, method="GET"):
+    answer = client.recv_http(head_only=True)
+    if method != "HEAD" and answer.status != 304:
+        answer.body = client.take(int(answer.header("Content-Length")))
+    return answer

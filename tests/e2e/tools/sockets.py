@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What daemon, peers and clients of the tests share about sockets."""
+import fcntl
+import os
+import socket
+import struct
+import termios
 from pathlib import Path
+
+import pytest
 
 
 def kernel_holds():
@@ -21,3 +28,24 @@ def send_all(sock, data):
 
 def unix_name(path):
     return "\0" + path[1:] if path.startswith("@") else path
+
+
+HAS_IPV6 = os.path.exists("/proc/net/if_inet6") and "00000001 01" in open("/proc/net/if_inet6").read()
+needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no ::1")
+
+
+def is_open(address):
+    """Does somebody listen there?"""
+    family = socket.AF_UNIX if isinstance(address, str) else (
+        socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    with socket.socket(family) as sock:
+        try:
+            sock.connect(address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        return True
+
+
+def unsent(sock):
+    """Bytes that the other end has not acknowledged (SIOCOUTQ)."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))[0]

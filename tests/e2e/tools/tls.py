@@ -114,3 +114,10 @@ class TlsSocket:
             except OSError:
                 pass  # no room, or nobody there
         self.sock.close()
+
+
+def open_tls(daemon, context, name="localhost", session=None):
+    """A connected client with TLS and nothing sent yet; closed with the daemon."""
+    client = daemon.connect(tls=None)
+    client.sock = TlsSocket(client.sock, context, name, session)
+    return client
