@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Fixtures of the end-to-end tests; see tools/ for what they hand out."""
 import contextlib
+import functools
 import os
 
 import pytest
 
 from tools import tls_files
-from tools.configuration import starter
+from tools.configuration import starter, write_config
 from tools.daemon import Daemon
 from tools.floods import Flood
 
@@ -116,18 +117,7 @@ def started(run, tmp_path):
 @pytest.fixture
 def config(tmp_path):
     """Writes the configuration of a test; config(core, backend) -> path."""
-    path = tmp_path / "test.conf"
-
-    def write(core=(), backend=(), raw=""):
-        # Renamed over the old one, as editors do: a reload never sees half a file.
-        fresh = tmp_path / "fresh"
-        fresh.write_text(
-            "[core]\n" + "".join(f"{key} = {value}\n" for key, value in core)
-            + "[backend]\n" + "".join(f"{key} = {value}\n" for key, value in backend) + raw)
-        os.replace(fresh, path)
-        return path
-
-    return write
+    return functools.partial(write_config, tmp_path)
 
 
 @pytest.fixture

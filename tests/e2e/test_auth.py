@@ -15,7 +15,7 @@ import pytest
 from tools import tls_files
 from tools.client import exchange, receive
 from tools.configuration import BASE, ECHO, UNCHANGED, reload
-from tools.daemon import Daemon, Nobody, run_once
+from tools.daemon import Daemon, Unprivileged, run_once
 from tools.frames import BIN, TEXT, frame
 from tools.http import build_request
 from tools.peers import TcpPeer
@@ -535,11 +535,11 @@ def test_file_that_cannot_be_read(tmp_path):
     ("web", r'web: ".*/secret": it may not be read'), ("cert", r"command line: --cert: cannot read .*/secret.*")))
 def test_file_that_may_not_be_read(run, option, error):
     """One line, and no daemon that does without it."""
-    nobody = run(Nobody())
-    secret = nobody.folder / "secret"
+    unprivileged = run(Unprivileged())
+    secret = unprivileged.folder / "secret"
     secret.write_text(f"alice:{hashed('secret')}\n")
     secret.chmod(0)
-    result = run_once("-p", "0", "-l", "127.0.0.1", f"--{option}={secret}", *nobody.args, **nobody.popen)
+    result = run_once("-p", "0", "-l", "127.0.0.1", f"--{option}={secret}", *unprivileged.args, **unprivileged.popen)
     assert result.returncode == 1
     assert re.fullmatch(rf".*error: {error}\n", result.stderr)
 

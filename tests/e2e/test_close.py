@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Closing: codes (RFC 6455, 7.4), the handshake (5.5.1, 7.1), and every way in which an end comes."""
 import contextlib
-import random
 import select
 import signal
 import threading
@@ -10,6 +9,7 @@ import time
 import pytest
 
 from tools.daemon import Daemon
+from tools.floods import noise
 from tools.frames import BIN, CLOSE, CONTINUATION, PING, TEXT, close_payload, frame
 from tools.peers import TcpPeer, source
 from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
@@ -134,10 +134,6 @@ def peer(run):
 @pytest.fixture
 def daemon(run, peer):
     return run(Daemon(f"--close-timeout={LONG_MS}ms", peer=peer.url))
-
-
-def noise(size):
-    return random.Random(size).randbytes(size)
 
 
 def test_peer_gets_all_before_the_close_and_then_the_end(daemon, peer):

@@ -15,21 +15,6 @@ from tools.plugin_builder import build_plugin
 from tools.waiting import eventually
 
 
-def messages_until_close(client, code):
-    """All messages (fragments do not occur here) up to a close frame with `code`, which is answered."""
-    messages = []
-    while True:
-        got = client.recv_frame()
-        if got.opcode == CLOSE:
-            assert got.payload[:2] == close_payload(code), got.payload
-            client.send_close(code)
-            client.expect_eof()
-            client.close()
-            return messages
-        assert got.fin
-        messages.append((got.opcode, got.payload))
-
-
 def is_text(data):
     try:
         data.decode()
@@ -52,7 +37,7 @@ def deliver(daemon, peer, pieces):
             daemon.settle()
         connection.send(piece)
     connection.finish()
-    messages = messages_until_close(client, 1000)
+    messages = client.messages_until_close(1000, fragments=False)
     connection.close()
     return messages
 
@@ -175,7 +160,7 @@ def test_many_messages_in_one_read(run):
     daemon.settle()
     connection.send(stream[-1:])
     connection.finish()
-    assert messages_until_close(client, 1000) == [
+    assert client.messages_until_close(1000, fragments=False) == [
         (BIN, stream[at:at + 3]) for at in range(0, len(stream), 3)]
 
 
@@ -209,7 +194,7 @@ def test_slow_client_gets_every_message_in_order(run):
         assert client.recv_message() == (TEXT, line)
     feeder.join()
     connection.finish()
-    assert messages_until_close(client, 1000) == []
+    assert client.messages_until_close(1000, fragments=False) == []
 
 
 def feed(connection, data):
@@ -450,14 +435,14 @@ def test_state_of_a_function_is_freed_once(run, plugins, end):
     daemon.wait_log("probe: length 10 new 10 .* config x")
     if end == "peer":
         connection.finish()
-        assert messages_until_close(client, 1000) == [(BIN, b"incomplete")]
+        assert client.messages_until_close(1000, fragments=False) == [(BIN, b"incomplete")]
     elif end == "client":
         client.close_handshake()
     elif end == "reset":
         client.abort()
     else:
         daemon.signal(signal.SIGTERM)
-        assert messages_until_close(client, 1001) == []
+        assert client.messages_until_close(1001, fragments=False) == []
     client.close()
     connection.close()
     daemon.wait_log("probe freed")

@@ -13,7 +13,7 @@ import pytest
 
 from tools.client import status_of
 from tools.configuration import write_config
-from tools.daemon import ROOT, SANITIZED, Daemon, run_once
+from tools.daemon import ROOT, SANITIZED, Daemon, failed_start, run_once
 from tools.dns import SILENCE, NameServer
 from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 from tools.http import build_request
@@ -52,14 +52,6 @@ def dumped(*args, **kwargs):
     return sections
 
 
-def refused(*args, **kwargs):
-    """The lines, without their time, of a start that has to fail."""
-    result = run_once(*args, **kwargs)
-    assert result.returncode == 1, (result.returncode, result.stderr)
-    assert result.stdout == ""
-    return [re.sub(r"^\S+Z error: ", "", line) for line in result.stderr.splitlines()]
-
-
 def elapsed_until(action, name):
     """For a lower bound; the upper one is that of bench/latency.py for the name."""
     start = time.monotonic()
@@ -86,7 +78,7 @@ def test_port_zero_is_chosen_by_the_kernel_and_logged(configured):
 
 def test_second_daemon_on_the_same_port(run):
     first = run(Daemon(peer="echo://"))
-    lines = refused("-l", "127.0.0.1", "-p", first.port)
+    lines = failed_start("-l", "127.0.0.1", "-p", first.port)
     assert lines == [f"cannot listen on 127.0.0.1, port {first.port}: Address already in use"]
     first.open().close_handshake()
 
@@ -140,7 +132,7 @@ def test_listen_on_a_host_name(configured):
 
 
 def test_listen_on_a_host_name_that_does_not_exist():
-    lines = refused("-p", "0", "-l", "no-such-name.invalid")
+    lines = failed_start("-p", "0", "-l", "no-such-name.invalid")
     assert "no-such-name.invalid" in lines[0] and "cannot listen" in lines[0]
 
 
@@ -194,7 +186,7 @@ def test_socket_file_of_a_killed_daemon_is_replaced(run, tmp_path):
 def test_live_socket_is_refused_and_left_alone(run, tmp_path):
     path = tmp_path / "socket"
     first = run(Daemon("-l", f"unix:{path}", defaults=False, peer="echo://"))
-    lines = refused("-l", f"unix:{path}")
+    lines = failed_start("-l", f"unix:{path}")
     assert lines == [f"cannot listen on unix:{path}: Address already in use"]
     first.open(address=path).close_handshake()
 
@@ -202,13 +194,13 @@ def test_live_socket_is_refused_and_left_alone(run, tmp_path):
 def test_file_that_is_no_socket_is_left_alone(tmp_path):
     path = tmp_path / "precious"
     path.write_text("data")
-    lines = refused("-l", f"unix:{path}")
+    lines = failed_start("-l", f"unix:{path}")
     assert lines[0].startswith(f"cannot listen on unix:{path}: ") and "no socket" in lines[0]
     assert path.read_text() == "data"
 
 
 def test_unix_listener_in_a_directory_that_does_not_exist(tmp_path):
-    lines = refused("-l", f"unix:{tmp_path}/none/socket")
+    lines = failed_start("-l", f"unix:{tmp_path}/none/socket")
     assert lines[0] == f"cannot listen on unix:{tmp_path}/none/socket: No such file or directory"
 
 
@@ -224,7 +216,7 @@ def test_socket_file_is_removed_at_the_end(started, tmp_path, number):
 def test_start_that_fails_leaves_no_socket_file(run, tmp_path):
     first = run(Daemon())
     path = tmp_path / "socket"
-    refused("-l", f"unix:{path}", "-l", "127.0.0.1", "-p", first.port)
+    failed_start("-l", f"unix:{path}", "-l", "127.0.0.1", "-p", first.port)
     assert not path.exists()
 
 
@@ -374,25 +366,25 @@ def test_file_with_backend_behind_its_section_warns(tmp_path, routes):
 
 
 def test_unknown_backend():
-    lines = refused("-b", "nothing_like_it")
+    lines = failed_start("-b", "nothing_like_it")
     assert len(lines) == 1
     assert lines[0].startswith("command line: backend: ") and "backend_nothing_like_it.so" in lines[0]
 
 
 @pytest.mark.parametrize("name", ("../x", "a/b", "a.b", "x y", "file.so"))
 def test_backend_name_that_could_lead_elsewhere(name):
-    lines = refused("-b", name)
+    lines = failed_start("-b", name)
     assert lines == [f'command line: -b: "{name}" is no name of a backend (use letters, digits, _ and -)']
 
 
 def test_option_that_the_backend_does_not_know():
-    lines = refused("-c", "hots=echo://")
+    lines = failed_start("-c", "hots=echo://")
     assert len(lines) == 1
     assert lines[0].startswith("command line: -c hots: ") and "echo://" in lines[0]
 
 
 def test_backend_option_without_equals():
-    assert refused("-c", "host") == ['command line: -c: "host" is no option (use KEY=VALUE)']
+    assert failed_start("-c", "host") == ['command line: -c: "host" is no option (use KEY=VALUE)']
 
 
 def test_value_of_a_backend_option_is_taken_as_it_is():
@@ -402,7 +394,7 @@ def test_value_of_a_backend_option_is_taken_as_it_is():
 
 def test_unknown_framing_is_found_at_start(tmp_path):
     path = write_config(tmp_path, (), (("host", "echo://"), ("framing", "seperator")))
-    lines = refused(path)
+    lines = failed_start(path)
     assert len(lines) == 1
     assert lines[0].startswith(f"{path}:4: framing: ") and "seperator" in lines[0]
 
@@ -410,7 +402,7 @@ def test_unknown_framing_is_found_at_start(tmp_path):
 def test_bad_framing_configuration_is_found_at_start(tmp_path):
     path = write_config(tmp_path, (), (
         ("host", "echo://"), ("framing", "newline"), ("framing-config", "crfl")))
-    lines = refused(path)
+    lines = failed_start(path)
     assert len(lines) == 1
     assert lines[0].startswith(f"{path}:5: framing-config: ")
 
@@ -427,14 +419,14 @@ def test_plugin_path(configured, tmp_path, routes):
 
 
 def test_plugin_path_has_to_be_absolute():
-    lines = refused("--plugin-path=plugins")
+    lines = failed_start("--plugin-path=plugins")
     assert lines == ['command line: --plugin-path: "plugins" is not an absolute path (it has to begin with /)']
 
 
 def test_plugin_path_without_the_framing_plugins(tmp_path):
     args = ("-c", "host=echo://", "-c", "framing=fixedlength", "-c", "framing-config=4")
     assert run_once(*args, "-t").returncode == 0
-    lines = refused(*args, f"--plugin-path={tmp_path}")
+    lines = failed_start(*args, f"--plugin-path={tmp_path}")
     assert len(lines) == 1 and "fixedlength" in lines[0]
 
 
@@ -443,7 +435,7 @@ def test_plugins_in_the_working_directory_are_never_loaded(tmp_path):
     for folder in (tmp_path, tmp_path / "plugins"):
         folder.mkdir(exist_ok=True)
         shutil.copy(f"{source}/backend_file.so", folder / "backend_mine.so")
-    lines = refused("-b", "mine", cwd=tmp_path)
+    lines = failed_start("-b", "mine", cwd=tmp_path)
     assert len(lines) == 1 and f"{source}/backend_mine.so" in lines[0]
 
 
@@ -475,7 +467,7 @@ def test_second_resolver_is_asked_when_the_first_is_not_there(run):
 
 @pytest.mark.parametrize("text", ("localhost", "127.0.0.1:0", "1.2.3.4,", "[::1", "1.2.3.4:99999"))
 def test_bad_resolver(text):
-    lines = refused(f"--resolver={text}")
+    lines = failed_start(f"--resolver={text}")
     assert len(lines) == 1
     assert lines[0].startswith(f'command line: --resolver: "{text}" is not a list of name servers')
 
@@ -970,7 +962,7 @@ def test_star_forgets_origins_given_before(started):
     "example.org", "https://", "https://example.org/", "https://example.org:0", "https://ex ample.org",
     "https://*", "https://a.*.org", "Same", "https://example.org:99999", ""))
 def test_bad_origin(text):
-    lines = refused(f"--origin={text}")
+    lines = failed_start(f"--origin={text}")
     assert len(lines) == 1
     assert lines[0].startswith(f'command line: --origin: "{text}": ')
 
@@ -1003,7 +995,7 @@ def test_bad_web(tmp_path, kind):
     if kind == "fifo":
         os.mkfifo(path)
     config = write_config(tmp_path, (("web", path),))
-    lines = refused(config)
+    lines = failed_start(config)
     assert len(lines) == 1
     assert lines[0].startswith(f'{config}:2: web: "{path}" ')
 
@@ -1054,7 +1046,7 @@ def test_log_level_in_a_file(run, tmp_path):
 
 
 def test_bad_log_level():
-    assert refused("--log-level=loud") == [
+    assert failed_start("--log-level=loud") == [
         'command line: --log-level: "loud" is no level (use error, warning, notice, info or debug)']
 
 
@@ -1125,7 +1117,7 @@ def test_test_config_does_not_listen(run):
 def test_test_config_names_every_mistake(tmp_path):
     path = tmp_path / "bad.conf"
     path.write_text("[core]\nport = 99999\nnonsense = 1\nping = 1x\n\n[backend]\nhots = x\n")
-    lines = refused("-t", "--config", path)
+    lines = failed_start("-t", "--config", path)
     assert [line.split(" ")[0] + " " + line.split(" ")[1] for line in lines] == [
         f"{path}:2: port:", f"{path}:3: nonsense:", f"{path}:4: ping:", f"{path}:7: hots:"]
 
@@ -1137,9 +1129,9 @@ def test_test_config_and_file_name(tmp_path):
         result = run_once(*args)
         assert result.returncode == 0 and "the configuration is fine" in result.stderr
     path.write_text("[core]\nping = x\n")
-    assert refused("-t", path) == [
+    assert failed_start("-t", path) == [
         f'{path}:2: ping: "x" is no time (use seconds, or a number with ms, s, m or h)']
-    assert "only one argument may be a configuration file" in refused("-t", write_config(tmp_path), "x")[0]
+    assert "only one argument may be a configuration file" in failed_start("-t", write_config(tmp_path), "x")[0]
 
 
 def test_dump_of_the_defaults():
@@ -1238,7 +1230,7 @@ def test_units():
     (("-p", "0", "--", "cat"), "command line: --: starting a program is not supported by this version"),
 ), ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "")
 def test_mistake_on_the_command_line(args, line):
-    assert refused(*args) == [line]
+    assert failed_start(*args) == [line]
 
 
 @pytest.mark.parametrize("text, at, part", (
@@ -1285,16 +1277,16 @@ def test_mistake_on_the_command_line(args, line):
 def test_mistake_in_a_file(tmp_path, text, at, part):
     path = tmp_path / "bad.conf"
     path.write_bytes(text.encode())
-    lines = refused(path)
+    lines = failed_start(path)
     assert len(lines) == 1, lines
     assert lines[0].startswith(f"{path}:{at}: ")
     assert part in lines[0]
 
 
 def test_file_that_is_a_directory_or_no_file(tmp_path):
-    assert refused(tmp_path) == [f'command line: FILE: cannot read "{tmp_path}": Is a directory']
+    assert failed_start(tmp_path) == [f'command line: FILE: cannot read "{tmp_path}": Is a directory']
     os.mkfifo(tmp_path / "fifo")
-    assert "no regular file" in refused(tmp_path / "fifo")[0]
+    assert "no regular file" in failed_start(tmp_path / "fifo")[0]
 
 
 # --- files and their order ----------------------------------------------------------------------

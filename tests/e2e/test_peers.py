@@ -17,9 +17,7 @@ from tools.dns import NXDOMAIN, REFUSED, SERVFAIL, SILENCE, Answer, NameServer
 from tools.fifos import FifoReader, FifoWriter
 from tools.frames import BIN, CLOSE, CONTINUATION, TEXT, close_payload, frame
 from tools.http import build_request
-from tools.peers import (
-    TcpPeer, UdpPeer, UnixDgramPeer, UnixPeer, echo, messages_until_close, refused, source,
-)
+from tools.peers import TcpPeer, UdpPeer, UnixDgramPeer, UnixPeer, check_unreachable, echo, source
 from tools.plugin_builder import CLASSIC_BACKEND, build_plugin
 from tools.ports import ClosedPort, StuckPort
 from tools.waiting import eventually, observed
@@ -99,7 +97,7 @@ def test_stream_peer_that_closes_at_once(run):
     """Its last words come before the close frame."""
     peer = run(TcpPeer(source(count_up(300_000))))
     daemon = run(Daemon("-c", "framing=binary", peer=peer.url))
-    messages = messages_until_close(daemon.open(), 1000)
+    messages = daemon.open().messages_until_close(1000)
     assert b"".join(payload for _, payload in messages) == count_up(300_000)
 
 
@@ -111,7 +109,7 @@ def test_stream_peer_that_resets(run):
     connection.send(b"before")
     assert client.recv_message() == (TEXT, b"before")
     connection.abort()
-    assert messages_until_close(client, 1011) == []
+    assert client.messages_until_close(1011) == []
     daemon.wait_log(r"failed: Connection reset by peer; closing with 1011")
 
 
@@ -213,7 +211,7 @@ def test_udp_nobody_listens(run, count):
     daemon = run(Daemon(peer=url))
     client = daemon.open()
     client.send_raw(frame(BIN, b"anybody there?") * count)
-    assert messages_until_close(client, 1011) == []
+    assert client.messages_until_close(1011) == []
     daemon.wait_log(r"udp://127.0.0.1:\d+ failed: Connection refused; closing with 1011")
 
 
@@ -290,7 +288,7 @@ def test_unix_dgram_service_goes(run, tmp_path, count):
     assert peer.recv()[0] == b"hello"
     peer.sock.close()
     client.send_raw(frame(TEXT, b"still there?") * count)
-    assert messages_until_close(client, 1011) == []
+    assert client.messages_until_close(1011) == []
     daemon.wait_log(r"unix-dgram://\S+ failed: .*; closing with 1011")
 
 
@@ -336,14 +334,14 @@ def test_fifotx_reader_goes(run, tmp_path, busy):
     client.send_binary(bytes(200_000) if busy else b"x")
     daemon.settle()
     reader.close()
-    assert messages_until_close(client, 1011) == []
+    assert client.messages_until_close(1011) == []
     daemon.wait_log(r"fifotx://\S+ failed: Broken pipe; closing with 1011")
 
 
 def test_fifotx_without_reader(run, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     daemon = run(Daemon(peer=f"fifotx://{tmp_path}/fifo"))
-    refused(daemon, 502, "no process has the fifo open for reading",
+    check_unreachable(daemon, 502, "no process has the fifo open for reading",
             r"cannot connect to fifotx://\S+: no process has the fifo open for reading")
 
 
@@ -356,7 +354,7 @@ def test_fiforx(run, tmp_path):
     assert client.recv_message() == (TEXT, b"first\n")
     writer.send(b"ond\n" + b"x" * 100_000 + b"\nrest")
     writer.close()
-    assert messages_until_close(client, 1000) == [
+    assert client.messages_until_close(1000) == [
         (TEXT, b"second\n"), (TEXT, b"x" * 100_000 + b"\n"), (TEXT, b"rest")]
 
 
@@ -372,7 +370,7 @@ def test_fiforx_second_writer(run, tmp_path):
     other.send(b"two")
     assert client.recv_message() == (TEXT, b"two")
     other.close()
-    assert messages_until_close(client, 1000) == []
+    assert client.messages_until_close(1000) == []
 
 
 def test_fiforx_takes_nothing(run, tmp_path):
@@ -396,7 +394,7 @@ def test_fifo_that_is_none(run, tmp_path, kind, what):
     else:
         path = "/dev/null"
     daemon = run(Daemon(peer=f"{kind}://{path}"))
-    refused(daemon, 502, "the path is no fifo", rf"cannot connect to {kind}://\S+: the path is no fifo")
+    check_unreachable(daemon, 502, "the path is no fifo", rf"cannot connect to {kind}://\S+: the path is no fifo")
     if what == "file":
         assert path.read_text() == "content"
 
@@ -499,7 +497,7 @@ def test_transport_unix_dgram(run, classic, tmp_path):
 
 def test_transport_unknown(run, classic):
     daemon = classic_daemon(run, classic, transport=7, host="127.0.0.1", port=80)
-    refused(daemon, 502, "address of the peer", "the transport is unknown")
+    check_unreachable(daemon, 502, "address of the peer", "the transport is unknown")
 
 
 # --- addresses that are wrong -------------------------------------------------------------------
@@ -523,7 +521,7 @@ def test_transport_unknown(run, classic):
 ), ids=lambda value: value[:24])
 def test_wrong_address(run, classic, host, log):
     daemon = classic_daemon(run, classic, host=host)
-    refused(daemon, 502, "the address of the peer is wrong", rf"error: .*peer address \"{host[:4]}.*{log}")
+    check_unreachable(daemon, 502, "the address of the peer is wrong", rf"error: .*peer address \"{host[:4]}.*{log}")
 
 
 def test_host_without_scheme(run, classic):
@@ -539,7 +537,7 @@ def test_host_without_scheme(run, classic):
 def test_refused_port(run, host):
     closed = run(ClosedPort(host))
     daemon = run(Daemon(peer=closed.url))
-    refused(daemon, 502, "Connection refused", r"cannot connect to tcp://\S+: Connection refused")
+    check_unreachable(daemon, 502, "Connection refused", r"cannot connect to tcp://\S+: Connection refused")
 
 
 @pytest.mark.latency
@@ -548,14 +546,14 @@ def test_port_that_does_not_answer(run):
     daemon = run(Daemon("--connect-timeout=300ms", peer=stuck.url))
     start = time.monotonic()
     with observed("end by a timeout of 300 ms"):
-        refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+        check_unreachable(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
     assert 0.25 < time.monotonic() - start
 
 
 @pytest.mark.parametrize("kind", ("unix", "unix-dgram", "fifotx", "fiforx"))
 def test_path_that_does_not_exist(run, tmp_path, kind):
     daemon = run(Daemon(peer=f"{kind}://{tmp_path}/nothing"))
-    refused(daemon, 502, "No such file", rf"cannot connect to {kind}://\S+: No such file or directory")
+    check_unreachable(daemon, 502, "No such file", rf"cannot connect to {kind}://\S+: No such file or directory")
 
 
 @pytest.mark.parametrize("kind", ("unix", "unix-dgram"))
@@ -563,7 +561,7 @@ def test_path_where_nobody_listens(run, tmp_path, kind):
     peer = UnixPeer(tmp_path / "stale") if kind == "unix" else UnixDgramPeer(tmp_path / "stale")
     peer.sock.close()
     daemon = run(Daemon(peer=peer.url))
-    refused(daemon, 502, "Connection refused", r"cannot connect to \S+: Connection refused")
+    check_unreachable(daemon, 502, "Connection refused", r"cannot connect to \S+: Connection refused")
 
 
 def full_queue(run, path):
@@ -587,7 +585,7 @@ def test_unix_service_whose_queue_is_full(run, tmp_path):
     daemon = run(Daemon("--connect-timeout=300ms", peer=f"unix://{tmp_path}/service"))
     start = time.monotonic()
     with observed("end by a timeout of 300 ms"):
-        refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+        check_unreachable(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
     assert 0.25 < time.monotonic() - start
 
 
@@ -611,7 +609,7 @@ def test_unix_service_whose_queue_gets_room(run, tmp_path):
 def test_unix_socket_of_the_other_type(run, tmp_path):
     peer = run(UnixDgramPeer(tmp_path / "service"))
     daemon = run(Daemon(peer=f"unix://{peer.path}"))
-    refused(daemon, 502, "wrong type", r"cannot connect to \S+: Protocol wrong type for socket")
+    check_unreachable(daemon, 502, "wrong type", r"cannot connect to \S+: Protocol wrong type for socket")
 
 
 # --- lookup -------------------------------------------------------------------------------------
@@ -713,7 +711,7 @@ def test_refused_address_is_followed_by_the_next(run, script):
 def test_all_addresses_refuse(run):
     closed = run(ClosedPort())
     dns = run(NameServer({"peer.test": {"A": ["127.0.0.1", "127.0.0.2"]}}))
-    refused(lookup_daemon(run, dns, closed.port), 502, "Connection refused",
+    check_unreachable(lookup_daemon(run, dns, closed.port), 502, "Connection refused",
             r"cannot connect to tcp://peer.test:\d+: Connection refused")
 
 
@@ -758,7 +756,7 @@ def test_address_that_swallows_everything_alone(run):
     stuck = run(StuckPort())
     dns = run(NameServer({"peer.test": {"A": ["127.0.0.1"]}}))
     daemon = lookup_daemon(run, dns, stuck.port, "--connect-timeout=500ms")
-    refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+    check_unreachable(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
 
 
 @pytest.mark.latency
@@ -794,7 +792,7 @@ def test_ipv4_answer_that_is_late(run):
 def test_name_without_addresses(run, script, body):
     dns = run(NameServer({"peer.test": script} if script is not None else {}))
     daemon = lookup_daemon(run, dns, 80)
-    refused(daemon, 502, f"the peer cannot be reached: {body}", rf"cannot connect to tcp://peer.test:80: {body}")
+    check_unreachable(daemon, 502, f"the peer cannot be reached: {body}", rf"cannot connect to tcp://peer.test:80: {body}")
 
 
 @pytest.mark.latency
@@ -803,7 +801,7 @@ def test_no_server_answers(run):
     daemon = lookup_daemon(run, dns, 80, "--connect-timeout=500ms")
     start = time.monotonic()
     with observed("end by a timeout of 500 ms"):
-        refused(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
+        check_unreachable(daemon, 504, "did not answer in time", r"no answer in time \(connect-timeout\)")
     assert 0.45 < time.monotonic() - start
 
 

@@ -29,10 +29,7 @@ TRUST = f"--trusted-proxy={PROXY}"
 
 def connect(daemon, source=PROXY, first=b"", port=None):
     """A client whose address is `source`, which has sent `first`."""
-    sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
-    sock.bind((source, 0))
-    sock.connect(("::1" if ":" in source else "127.0.0.1", port or daemon.port))
-    client = daemon.connect(sock=sock)
+    client = daemon.connect(("::1" if ":" in source else "127.0.0.1", port or daemon.port), source=source)
     if first:
         client.send_raw(first)
     return client
@@ -611,10 +608,7 @@ def test_file_backend_names_the_parameter(run, tmp_path):
 
 
 def through(port, source):
-    sock = socket.socket()
-    sock.bind((source, 0))
-    sock.connect(("127.0.0.1", port))
-    return RawClient(None, sock=sock)
+    return RawClient(("127.0.0.1", port), source=source)
 
 
 @pytest.mark.parametrize("send", ("send-proxy", "send-proxy-v2"))

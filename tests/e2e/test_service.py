@@ -23,19 +23,9 @@ from tools.http import build_request
 from tools.peers import TcpPeer, echo, source
 from tools.ports import free_port
 from tools.service import Manager, Spawned, activated
+from tools.sockets import is_open
 from tools.tls_files import self_signed
 from tools.waiting import TIMEOUT, eventually, observed
-
-
-def is_open(port, host="127.0.0.1"):
-    with socket.socket() as sock:
-        return sock.connect_ex((host, port)) == 0
-
-
-def listens(path):
-    """A socket file is there a moment before somebody listens."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        return sock.connect_ex(path) == 0
 
 
 # --- sd_notify ----------------------------------------------------------------------------------
@@ -108,7 +98,7 @@ def test_notify_socket_that_is_full_does_not_block(run, manager, config):
     path = config(BASE, ECHO)
     daemon = run(Daemon(path, defaults=False, env={
         "NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": str(20000)}))
-    # Nobody reads: the queue (net.unix.max_dgram_qlen) is full after a few messages.
+    # Unprivileged reads: the queue (net.unix.max_dgram_qlen) is full after a few messages.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.connect("\0" + manager.name[1:] if manager.name.startswith("@") else manager.name)
         eventually(lambda: not select.select([], [probe], [], 0)[1], "a full queue")
@@ -280,7 +270,7 @@ def test_reload_opens_the_new_port_and_closes_the_old(run, config):
     config((("listen", "127.0.0.1"), ("port", after)), ECHO)
     reload(daemon)
     daemon.open(address=("127.0.0.1", after)).close_handshake()
-    assert not is_open(before)
+    assert not is_open(("127.0.0.1", before))
     client.round_trip()
     client.close_handshake()
 
@@ -570,7 +560,7 @@ def test_stop_is_exit_status_0(run, number, clients):
         client.expect_eof()
         client.close()
     assert daemon.wait() == 0
-    assert not is_open(daemon.port)
+    assert not is_open(("127.0.0.1", daemon.port))
 
 
 def test_second_signal_drops_what_is_left(run):
@@ -588,7 +578,7 @@ def test_stopping_daemon_takes_nobody_new(run):
     client = daemon.open()
     daemon.signal(signal.SIGTERM)
     client.expect_close(1001)
-    assert not is_open(daemon.port)
+    assert not is_open(("127.0.0.1", daemon.port))
     client.send_close(1001)
 
 
@@ -702,7 +692,7 @@ class PipedDaemon:
 def test_full_pipe_for_the_log_does_not_block(run, tmp_path):
     path = f"{tmp_path}/socket"
     piped = run(PipedDaemon("-l", f"unix:{path}", "-c", "host=echo://", "-vv"))
-    eventually(lambda: listens(path), "the socket")
+    eventually(lambda: is_open(path), "the socket")
     for _ in range(200):  # more lines than 4096 bytes can hold
         with RawClient(path) as client:
             client.upgrade()
@@ -727,7 +717,7 @@ def test_full_pipe_for_the_log_does_not_block(run, tmp_path):
 def test_reader_of_the_log_that_goes_away(run, tmp_path):
     path = f"{tmp_path}/socket"
     piped = run(PipedDaemon("-l", f"unix:{path}", "-c", "host=echo://", "-vv"))
-    eventually(lambda: listens(path), "the socket")
+    eventually(lambda: is_open(path), "the socket")
     os.close(piped.read)
     piped.read = None
     for _ in range(3):

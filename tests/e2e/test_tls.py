@@ -22,9 +22,9 @@ import pytest
 import websockets
 
 from tools import tls_files
-from tools.client import RawClient, exchange, receive
+from tools.client import RawClient, chat, exchange, receive
 from tools.counting import can_trace
-from tools.daemon import BINARY, SANITIZED, Daemon, Nobody, run_once, standing_still
+from tools.daemon import BINARY, SANITIZED, Daemon, Unprivileged, run_once, standing_still
 from tools.frames import BIN, PING, PONG, Frame, frame
 from tools.gnutls_session import GnutlsSession
 from tools.http import build_request
@@ -55,14 +55,6 @@ def serve(run, pair):
         return run(Daemon(*files, "-c", "protocol=*", *args, peer=peer, tls=False, **kwargs))
 
     return start
-
-
-def chat(client):
-    """Upgrades, says something, hears it, and closes."""
-    client.upgrade()
-    client.send_text("hello")
-    assert client.recv_message() == (1, b"hello")
-    client.close_handshake(1000)
 
 
 def shown(daemon, context, name="localhost"):
@@ -1389,14 +1381,14 @@ def test_certificates_become_readable(run, authority):
     """Tools make a file, and give it to the daemon's user afterwards."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    nobody = run(Nobody())
+    unprivileged = run(Unprivileged())
     context = tls_files.client_context(authority)
-    live = tls_files.Pair(nobody.folder / "live.pem", nobody.folder / "live.key")
+    live = tls_files.Pair(unprivileged.folder / "live.pem", unprivileged.folder / "live.key")
     new = authority.issue("localhost")
     copy(authority.issue("localhost"), live)
     live.key.chmod(0o644)
-    daemon = run(Daemon(f"--cert={live.cert}", f"--key={live.key}", "-c", "protocol=*", *nobody.args,
-                        peer="echo://", tls=False, cwd="/", **nobody.popen))
+    daemon = run(Daemon(f"--cert={live.cert}", f"--key={live.key}", "-c", "protocol=*", *unprivileged.args,
+                        peer="echo://", tls=False, cwd="/", **unprivileged.popen))
     shown(daemon, context)
     copy(new, live)  # renamed into place as a file of root's
     daemon.wait_log(r"error: key: cannot read .*live\.key: Permission denied; the old certificates stay")
@@ -1545,11 +1537,11 @@ def test_mistakes_in_a_file(authority, pair, tmp_path):
 
 def test_unreadable_key(run, pair):
     """As somebody who may not read it."""
-    nobody = run(Nobody())
-    key, cert = nobody.folder / "secret.key", nobody.folder / "public.pem"
+    unprivileged = run(Unprivileged())
+    key, cert = unprivileged.folder / "secret.key", unprivileged.folder / "public.pem"
     shutil.copy(pair.cert, cert)
     shutil.copy(pair.key, key)
     key.chmod(0)
-    result = run_once(f"--cert={cert}", f"--key={key}", "-t", *nobody.args, **nobody.popen)
+    result = run_once(f"--cert={cert}", f"--key={key}", "-t", *unprivileged.args, **unprivileged.popen)
     assert result.returncode == 1
     assert re.fullmatch(r".*error: command line: --key: cannot read .*secret\.key.*\n", result.stderr)

@@ -14,17 +14,13 @@ import pytest
 
 from tools.client import ConnectionEnded
 from tools.daemon import ROOT, SANITIZED, Daemon
-from tools.floods import KIB, MIB, Flood, check_bystander, collect, same
+from tools.floods import KIB, MIB, Flood, check_bystander, collect, noise, same
 from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 from tools.http import build_request
 from tools.peers import TcpPeer, UdpPeer, UnixPeer, echo, sink, source
 from tools.ports import StuckPort
 from tools.sockets import kernel_holds, unsent
 from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
-
-
-def noise(size, seed=0):
-    return random.Random(seed).randbytes(size)
 
 
 # --- bytes lost at the end of a peer ------------------------------------------------------------

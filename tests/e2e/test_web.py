@@ -16,7 +16,7 @@ import pytest
 
 from tools.client import RawClient, exchange
 from tools.counting import can_trace
-from tools.daemon import BINARY, ROOT, SANITIZED, Daemon, Nobody, run_once
+from tools.daemon import BINARY, ROOT, SANITIZED, Daemon, Unprivileged, run_once
 from tools.frames import BIN, frame
 from tools.http import build_request
 from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
@@ -273,14 +273,14 @@ def test_descriptors_are_given_back(daemon):
 
 
 def test_file_that_may_not_be_read(run):
-    nobody = run(Nobody())
-    site = nobody.folder / "site"
+    unprivileged = run(Unprivileged())
+    site = unprivileged.folder / "site"
     for name in ("closed", "sealed"):
         (site / name).mkdir(parents=True)
         (site / name / "file").write_text("x")
     (site / "closed" / "file").chmod(0)
     (site / "sealed").chmod(0)
-    daemon = run(Daemon(f"--web={site}", "--web-listing=yes", *nobody.args, **nobody.popen))
+    daemon = run(Daemon(f"--web={site}", "--web-listing=yes", *unprivileged.args, **unprivileged.popen))
     assert ask(daemon, "/closed/file").status == 403
     assert ask(daemon, "/sealed/").status == 403
     assert ask(daemon, "/sealed/file").status == 403

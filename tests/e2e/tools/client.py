@@ -25,10 +25,10 @@ class ConnectionEnded(AssertionError):
 class RawClient:
     """A blocking client that sends whatever it is told and trusts nothing that it receives.
 
-    `tls`: an ssl.SSLContext; None: plain.
+    `tls`: an ssl.SSLContext; None: plain. `source`: the address to come from.
     """
 
-    def __init__(self, address, timeout=None, rcvbuf=None, sock=None, tls=None):
+    def __init__(self, address, timeout=None, rcvbuf=None, sock=None, tls=None, source=None):
         self.timeout = TIMEOUT if timeout is None else timeout
         self.buffer = bytearray()
         self.eof = False
@@ -36,19 +36,21 @@ class RawClient:
         self.daemon = None
         self.in_message = None  # opcode of a fragmented message that the server has begun
         self.skips_pings = False  # for a close frame, where the daemon pings after a short silence
-        self.sock = sock or self.connect(address, rcvbuf)
+        self.sock = sock or self.connect(address, rcvbuf, source)
         if self.sock.family != socket.AF_UNIX:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.sock = TlsSocket(self.sock, tls)
 
-    def connect(self, address, rcvbuf):
+    def connect(self, address, rcvbuf, source):
         if isinstance(address, (str, os.PathLike)):
             sock, address = socket.socket(socket.AF_UNIX), unix_name(str(address))
         else:
             sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         if rcvbuf:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        if source:
+            sock.bind((source, 0))
         sock.settimeout(self.timeout)
         sock.connect(address)
         return sock
@@ -233,6 +235,23 @@ class RawClient:
                     payload.decode("utf-8")
                 return kind, payload
 
+    def messages_until_close(self, code, fragments=True):
+        """All messages up to a close frame with `code`, which is answered; then the connection ends."""
+        messages = []
+        while True:
+            got = self.recv_frame()
+            if got.opcode == CLOSE:
+                assert got.payload[:2] == close_payload(code), got.payload
+                self.send_close(code)
+                self.expect_eof()
+                self.close()
+                return messages
+            assert got.fin or fragments
+            if got.opcode in (TEXT, BINARY_OP):
+                messages.append((got.opcode, b""))
+            assert got.opcode <= BINARY_OP, "a control frame"
+            messages[-1] = (messages[-1][0], messages[-1][1] + got.payload)
+
     def recv_bytes(self, size, timeout=None):
         """Payload of data messages until `size` bytes have come; the messages' ends do not matter."""
         data = bytearray()
@@ -286,13 +305,7 @@ class RawClient:
 
 def status_of(daemon, address=None, source=None, **request):
     """The status of an upgrade request, and the connection."""
-    if source:
-        sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
-        sock.bind((source, 0))
-        sock.connect(address or daemon.address)
-        client = daemon.connect(sock=sock)
-    else:
-        client = daemon.connect(address)
+    client = daemon.connect(address, source=source)
     client.send_raw(build_request(**request))
     response = client.recv_http()
     return response.status, client
@@ -310,3 +323,11 @@ def receive(client, method="GET"):
     if method != "HEAD" and answer.status != 304:
         answer.body = client.take(int(answer.header("Content-Length")))
     return answer
+
+
+def chat(client, path="/"):
+    """Upgrades, sends a message that an echo peer sends back, and closes."""
+    client.upgrade(path)
+    client.send_text("hello")
+    assert client.recv_message() == (TEXT, b"hello")
+    client.close_handshake(1000)

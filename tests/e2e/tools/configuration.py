@@ -5,20 +5,29 @@ import signal
 
 from tools.daemon import Daemon
 
+BASE = (("port", "0"), ("listen", "127.0.0.1"))
+ECHO = (("host", "echo://"),)
+READ_AGAIN = r"notice: the configuration has been read again"
+UNCHANGED = r"error: the new configuration is not usable; nothing has changed"
 
-def write_config(folder, core=(), backend=(), name="test.conf"):
-    path = folder / name
-    path.write_text(
+
+def write_config(folder, core=(), backend=(), raw="", name="test.conf"):
+    """Writes a file of options, (name, value) pairs, and `raw` behind them; returns its path. It is renamed over
+    the old one, as editors do: a reload never sees half a file."""
+    fresh = folder / f"{name}.new"
+    fresh.write_text(
         "[core]\n" + "".join(f"{key} = {value}\n" for key, value in core)
-        + "[backend]\n" + "".join(f"{key} = {value}\n" for key, value in backend))
-    return path
+        + "[backend]\n" + "".join(f"{key} = {value}\n" for key, value in backend) + raw)
+    return fresh.rename(folder / name)
 
 
 def starter(run, folder, way):
+    """A function that starts a daemon with these options, either as "flags" or from a "file"."""
+
     def start(*core, peer="echo://", backend=(), defaults=True, **kwargs):
         backend = (("host", peer), *backend) if peer else tuple(backend)
         if defaults:
-            core = (("port", "0"), ("listen", "127.0.0.1"), *core)
+            core = (*BASE, *core)
         if way == "flags":
             args = [f"--{key}={value}" for key, value in core]
             for key, value in backend:
@@ -32,19 +41,11 @@ def starter(run, folder, way):
     return start
 
 
-BASE = (("port", "0"), ("listen", "127.0.0.1"))
-ECHO = (("host", "echo://"),)
-
-
 def routes_daemon(run, tmp_path, routes, *arguments):
     """A daemon whose file backend has one file for each path."""
     for name, line in routes.items():
         (tmp_path / name).write_text(line + "\n")
     return run(Daemon(*arguments, "-b", "file", "-c", f"path={tmp_path}", "-c", "expression=%endpoint%"))
-
-
-READ_AGAIN = r"notice: the configuration has been read again"
-UNCHANGED = r"error: the new configuration is not usable; nothing has changed"
 
 
 def reload(daemon, line=READ_AGAIN):

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """System calls and library calls of the daemon, counted."""
-import fcntl
 import mmap
 import re
 import shutil
 import struct
 import subprocess
-import termios
 
 from tools import tls_files
 from tools.daemon import BINARY, Daemon
 from tools.frames import BIN, PING, PONG, Frame, frame
 from tools.peers import TcpPeer
+from tools.sockets import unsent
 from tools.waiting import TIMEOUT, eventually
 
 # A mask of zeros, so that a marker can be read in the record; unmasking costs the same with any mask.
@@ -130,9 +129,7 @@ def count_calls(lines):
 
 def wait_until_arrived(sock):
     """All that was sent is where the other side reads."""
-    def unacknowledged():
-        return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
-    eventually(lambda: unacknowledged() == 0, "the bytes to arrive")
+    eventually(lambda: unsent(sock) == 0, "the bytes to arrive")
 
 
 COUNTERS = ("allocations", "frees", "copies", "copied_bytes", "clocks", "waits", "own_allocations",

@@ -62,7 +62,7 @@ def standing_still(daemon):
         daemon.signal(signal.SIGCONT)
 
 
-class Nobody:
+class Unprivileged:
     """A folder that everybody may enter, and what starts a daemon there that may not do what root may."""
 
     def __enter__(self):
@@ -313,3 +313,11 @@ class Daemon:
 
     def children(self):
         return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+
+
+def failed_start(*args, **kwargs):
+    """The lines, without their time, of a start that has to fail."""
+    result = run_once(*args, **kwargs)
+    assert result.returncode == 1, (result.returncode, result.stderr)
+    assert result.stdout == ""
+    return [re.sub(r"^\S+Z error: ", "", line) for line in result.stderr.splitlines()]

@@ -2,6 +2,7 @@
 """Transfers that are larger than all buffers on the way."""
 import array
 import contextlib
+import random
 import select
 import socket
 import sys
@@ -265,3 +266,8 @@ def in_circles_and_swallowed(source, data, client):
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def noise(size, seed=0):
+    """Random bytes, the same for each seed."""
+    return random.Random(seed).randbytes(size)

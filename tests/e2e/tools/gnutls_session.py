@@ -15,6 +15,8 @@ import ctypes.util
 import ctypes.util
 import ctypes.util
 import ctypes.util
+import ctypes.util
+import ctypes.util
 
 KEY_UPDATES = 8  # so many within a second GnuTLS accepts
 CERTIFICATE = 1  # GNUTLS_CRD_CERTIFICATE

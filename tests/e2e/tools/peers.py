@@ -7,7 +7,6 @@ import socket
 import struct
 import threading
 
-from tools.frames import BIN, CLOSE, TEXT, close_payload
 from tools.sockets import send_all, unix_name
 from tools.tls import TlsSocket
 from tools.waiting import TIMEOUT
@@ -326,28 +325,10 @@ class UnixDgramPeer(DatagramPeer):
         return f"unix-dgram://{self.path}"
 
 
-def refused(daemon, status, body, log):
+def check_unreachable(daemon, status, body, log):
     """A request gets this status with a line about why, and the log has one, too."""
     answer = daemon.http()
     assert answer.status == status, answer
     assert body in answer.body.decode(), answer
     daemon.wait_log(log)
     return answer
-
-
-def messages_until_close(client, code):
-    """All messages up to a close frame with `code`, which is answered; then the connection ends."""
-    messages = []
-    kind = None
-    while True:
-        got = client.recv_frame()
-        if got.opcode == CLOSE:
-            assert got.payload[:2] == close_payload(code), got.payload
-            client.send_close(code)
-            client.expect_eof()
-            client.close()
-            return messages
-        if got.opcode in (TEXT, BIN):
-            kind = got.opcode
-            messages.append((kind, b""))
-        messages[-1] = (kind, messages[-1][1] + got.payload)

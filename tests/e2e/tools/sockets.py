@@ -35,9 +35,11 @@ needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no ::1")
 
 
 def is_open(address):
-    """Does somebody listen there?"""
-    family = socket.AF_UNIX if isinstance(address, str) else (
-        socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    """Whether there is a listener at the address, (host, port) or a path."""
+    if isinstance(address, tuple):
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    else:
+        family, address = socket.AF_UNIX, unix_name(str(address))
     with socket.socket(family) as sock:
         try:
             sock.connect(address)
