@@ -345,8 +345,9 @@ def test_client_that_stalls_is_dropped(run, flood, tmp_path):
 @pytest.mark.parametrize("kind", ("tcp", "unix"))
 def test_peer_that_stalls_closes_with_1011(run, flood, tmp_path, kind):
     bridge = Bridge(run, tmp_path, kind, "--stall-timeout=400ms", rcvbuf=4096)
+    data = frame(BIN, numbers(bridge.size))
     client = bridge.client()
-    flood(client.sock, frame(BIN, numbers(bridge.size)))
+    flood(client.sock, data)
     client.expect_close(1011)
     bridge.daemon.wait_log("takes no data")
     client.close()

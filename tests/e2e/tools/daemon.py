@@ -92,8 +92,10 @@ class Daemon:
     Everything else (cwd, pass_fds, preexec_fn, ...) goes to subprocess.Popen.
     """
 
-    # The deadlines are for those that are slow on purpose, not for a test on a slow machine.
-    DEFAULTS = ("-p", "0", "-l", "127.0.0.1", "--handshake-timeout=1h", "--connect-timeout=1h")
+    # The deadlines are for those that are slow on purpose, not for a test on a slow machine. No ping comes
+    # between the frames of a test that is silent for longer than usual.
+    DEFAULTS = ("-p", "0", "-l", "127.0.0.1", "--handshake-timeout=1h", "--connect-timeout=1h", "--ping=1h",
+                "--stall-timeout=1h")
     running = []  # for the report of a failed test
 
     def __init__(self, *args, peer=None, defaults=True, env=None, listening=True, tls=TLS,
