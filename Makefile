@@ -1,10 +1,15 @@
 # Build, install and check websocksy.
 #
 #   make                      the daemon and its plugins
-#   make OUT=build/x ...      the same into another directory (see tests/run.sh)
-#   make SANITIZE=address,undefined OUT=build/asan
-#   make PLUGINPATH=/abs/dir  the directory compiled in as default for plugins
+#   make debug                the same in build/debug: no optimization, sanitizers, LOOP_CHECK
+#   make check                the fast checks: layers, unit tests, format
+#   make test                 all checks (tests/run.sh)
+#   make format               clang-format on the sources
 #   make install DESTDIR= PREFIX=/usr/local
+#   make uninstall, make clean, make bench
+#
+# Variables: CC, CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS as usual; OUT=build/x builds into that directory;
+# SANITIZE=address,undefined; WERROR=1; PLUGINPATH=/abs/dir is the default of the option plugin-path.
 
 PREFIX ?= /usr/local
 OUT ?= .
@@ -22,11 +27,12 @@ libdir := $(PREFIX)/lib/websocksy
 PLUGINPATH ?= $(plugin_out)
 
 libraries := gnutls nettle libcares
+version := $(shell sed -n 's/^.define WEBSOCKSY_VERSION "\(.*\)"/\1/p' websocksy.h)
 CFLAGS ?= -O2 -g
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 cflags := -std=gnu11 $(warnings) -fvisibility=hidden -fno-strict-aliasing -D_GNU_SOURCE -I. -pthread \
-	$(shell $(PKG_CONFIG) --cflags $(libraries)) $(CFLAGS)
-ldlibs := $(shell $(PKG_CONFIG) --libs $(libraries)) -lcrypt -ldl $(LDLIBS)
+	$(shell $(PKG_CONFIG) --cflags $(libraries) 2>/dev/null) $(CPPFLAGS) $(CFLAGS)
+ldlibs := $(shell $(PKG_CONFIG) --libs $(libraries) 2>/dev/null) -lcrypt -ldl $(LDLIBS)
 ldflags := -Wl,--export-dynamic -Wl,-z,relro,-z,now $(LDFLAGS)
 ifdef SANITIZE
 # LOOP_CHECK turns a lost wake-up into an assertion; it costs memory, so only check builds have it.
@@ -35,6 +41,19 @@ ldflags += -fsanitize=$(SANITIZE)
 endif
 ifdef WERROR
 cflags += -Werror
+endif
+
+# Goals that compile nothing need no libraries.
+without_build := clean format uninstall test debug
+ifneq ($(filter-out $(without_build),$(or $(MAKECMDGOALS),all)),)
+missing := $(shell command -v $(firstword $(CC)) >/dev/null || echo "$(firstword $(CC))"; \
+	command -v $(firstword $(PKG_CONFIG)) >/dev/null || echo "$(firstword $(PKG_CONFIG))"; \
+	for library in $(libraries); do $(PKG_CONFIG) --exists $$library 2>/dev/null || echo $$library; done; \
+	echo '\#include <crypt.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 || echo libcrypt)
+ifneq ($(strip $(missing)),)
+$(error not found: $(strip $(missing)). Debian has them in: gcc libc6-dev pkg-config libgnutls28-dev nettle-dev \
+	libc-ares-dev libcrypt-dev)
+endif
 endif
 
 # The layers, lowest first: each may use itself and those before it (tests/layers.py checks that).
@@ -51,14 +70,27 @@ sources := $(foreach layer,$(layers),$($(layer)_sources)) websocksy.c
 objects := $(sources:%.c=$(obj)/%.o)
 plugins := $(patsubst plugins/%.c,$(plugin_out)/%.so,$(wildcard plugins/*.c))
 
-.PHONY: all plugins clean install uninstall test check format
+.PHONY: all plugins clean install uninstall debug test check format
 all: $(binary) plugins
 plugins: $(plugins)
 
-$(binary): $(objects)
+# What was built with other settings is built again. The file has the form of arguments of make.
+define settings
+CC=$(CC)
+CPPFLAGS=$(CPPFLAGS)
+CFLAGS=$(CFLAGS)
+LDFLAGS=$(LDFLAGS)
+LDLIBS=$(LDLIBS)
+SANITIZE=$(SANITIZE)
+endef
+export settings
+$(obj)/settings: FORCE | $(obj)
+	@printf '%s\n' "$$settings" | cmp -s - $@ || printf '%s\n' "$$settings" > $@
+
+$(binary): $(objects) $(obj)/settings
 	$(CC) $(cflags) $(ldflags) -o $@ $(objects) $(ldlibs)
 
-$(obj)/%.o: %.c Makefile | $(obj)
+$(obj)/%.o: %.c Makefile $(obj)/settings | $(obj)
 	@mkdir -p $(@D)
 	$(CC) $(cflags) -MMD -MP $(defines) -c -o $@ $<
 
@@ -70,7 +102,7 @@ $(obj)/pluginpath: FORCE | $(obj)
 .PHONY: FORCE
 FORCE:
 
-$(plugin_out)/%.so: plugins/%.c websocksy.h Makefile | $(plugin_out)
+$(plugin_out)/%.so: plugins/%.c websocksy.h Makefile $(obj)/settings | $(plugin_out)
 	$(CC) $(cflags) -fPIC -shared -I. -o $@ $< $(LDFLAGS)
 
 $(obj) $(plugin_out):
@@ -106,9 +138,32 @@ unit: $(unit_programs)
 # Library calls that a test makes fail.
 $(out)/unit/network/test_tls: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
 $(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=getsockname
-$(out)/unit/http/test_auth $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=read
-$(out)/unit/http/test_web: ldflags += -Wl,--wrap=syscall
+$(out)/unit/http/test_passwords $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=read
+$(out)/unit/http/test_site: ldflags += -Wl,--wrap=syscall
 -include $(unit_programs:=.d)
+
+# The fast checks. These targets are never made, so that each `make check` runs all programs.
+unit_runs := $(unit_programs:=.run)
+$(unit_runs): %.run: %
+	@echo '$(<:$(out)/%=%)'; $< >$<.log 2>&1 || { cat $<.log; exit 1; }
+formatted := $(sort $(wildcard $(sources) $(sources:.c=.h) $(addsuffix /*.h,$(layers)) websocksy.h plugins/*.[ch] \
+	examples/*.c))
+.PHONY: check-layers check-format $(unit_runs)
+check-layers: $(objects)
+	/usr/bin/env python3 tests/layers.py $(obj)
+check-format:
+	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $(formatted); \
+	else echo 'clang-format is not installed: the format is not checked'; fi
+check: all check-layers check-format $(unit_runs)
+
+test:
+	tests/run.sh
+
+debug:
+	$(MAKE) OUT=build/debug CFLAGS='-O0 -g3' SANITIZE=address,undefined all
+
+format:
+	clang-format -i $(formatted)
 
 # Installing. The installed daemon is linked a second time, with an object that knows the installed plugins;
 # the one in the build tree goes on with the plugins beside it. DESTDIR is put in front of every path that is
@@ -124,9 +179,9 @@ plugindir := $(if $(filter file,$(origin PLUGINPATH)),$(libdir),$(PLUGINPATH))
 install_obj := $(obj)/install
 install_binary := $(install_obj)/websocksy
 install_objects := $(filter-out $(obj)/config.o,$(objects)) $(install_obj)/config.o
-$(install_binary): $(install_objects)
+$(install_binary): $(install_objects) $(obj)/settings
 	$(CC) $(cflags) $(ldflags) -o $@ $(install_objects) $(ldlibs)
-$(install_obj)/config.o: config.c Makefile $(install_obj)/pluginpath
+$(install_obj)/config.o: config.c Makefile $(obj)/settings $(install_obj)/pluginpath
 	$(CC) $(cflags) -MMD -MP -DWEBSOCKSY_PLUGINPATH='"$(plugindir)"' -c -o $@ $<
 $(install_obj)/pluginpath: FORCE | $(install_obj)
 	@printf '%s\n' '$(plugindir)' | cmp -s - $@ || printf '%s\n' '$(plugindir)' > $@
@@ -139,7 +194,8 @@ rewrite := sed 's|/usr/local|$(PREFIX)|g'
 units := $(wildcard examples/*.service examples/*.socket)
 adapted := $(units) $(wildcard examples/*.conf)
 scripts := $(filter-out examples/quickstart.sh,$(wildcard examples/*.sh))
-texts := README.md LICENSE.txt index.html $(wildcard docs/*.md plugins/*.md examples/*.md examples/*.c) \
+texts := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE.txt index.html \
+	$(wildcard docs/*.md docs/*.svg docs/notes/*.md plugins/*.md examples/*.md examples/*.c) \
 	$(shell find examples/routes -type f 2>/dev/null)
 installed := $(bindir)/websocksy $(includedir)/websocksy.h $(mandir)/man8/websocksy.8 \
 	$(mandir)/man5/websocksy.conf.5 $(plugins:$(plugin_out)/%=$(plugindir)/%) \
@@ -152,8 +208,9 @@ install-paths:
 install: install-paths $(install_binary) plugins
 	$(INSTALL) -D -m 755 $(install_binary) '$(DESTDIR)$(bindir)/websocksy'
 	$(INSTALL) -D -m 644 websocksy.h '$(DESTDIR)$(includedir)/websocksy.h'
-	$(INSTALL) -D -m 644 man/websocksy.8 '$(DESTDIR)$(mandir)/man8/websocksy.8'
-	$(INSTALL) -D -m 644 man/websocksy.conf.5 '$(DESTDIR)$(mandir)/man5/websocksy.conf.5'
+	set -e; for page in man8/websocksy.8 man5/websocksy.conf.5; do \
+		$(INSTALL) -D -m 644 man/$${page#*/} '$(DESTDIR)$(mandir)/'$$page; \
+		sed 's/^\.Os websocksy$$/& $(version)/' man/$${page#*/} > '$(DESTDIR)$(mandir)/'$$page; done
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(plugindir)' '$(DESTDIR)$(unitdir)'
 	$(INSTALL) -m 755 $(plugins) '$(DESTDIR)$(plugindir)'
 	set -e; for file in $(texts); do \
@@ -166,11 +223,11 @@ install: install-paths $(install_binary) plugins
 	set -e; for file in $(units); do \
 		$(INSTALL) -m 644 '$(DESTDIR)$(docdir)/'"$$file" '$(DESTDIR)$(unitdir)'; done
 
-# Directories of our own go if nothing else is in them: somebody may have put plugins there.
+# Directories are removed only if they are empty: they may hold plugins of others.
 uninstall: install-paths
 	rm -f $(installed:%='$(DESTDIR)%')
 	-for folder in '$(docdir)/examples/routes/users' '$(docdir)/examples/routes' '$(docdir)/examples' \
-		'$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(plugindir)'; do \
+		'$(docdir)/docs/notes' '$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(plugindir)'; do \
 		[ ! -d '$(DESTDIR)'"$$folder" ] || \
 			rmdir --ignore-fail-on-non-empty '$(DESTDIR)'"$$folder"; done
 

@@ -13,12 +13,12 @@
 #include "config.h"
 
 #include "base/address.h"
+#include "base/cidr.h"
 #include "base/file.h"
 #include "base/number.h"
 #include "base/passes.h"
 #include "config/ini.h"
-#include "http/auth.h"
-#include "network/proxy.h"
+#include "http/verifier.h"
 #include "network/tls.h"
 
 #include <assert.h>
@@ -455,18 +455,18 @@ static void parse_text(struct reader *reader, const struct option *option, const
 
 static void parse_users(struct reader *reader, const struct option *option, const char *text) {
 	struct config *config = reader->config;
-	char error[AUTH_ERROR_MAX];
+	char error[PASSWORDS_ERROR_MAX];
 
-	auth_users_free(config->users);
+	passwords_free(config->users);
 	config->users = NULL;
 	parse_text(reader, option, text);
 	if(!config->settings.auth_file) {
 		return;
 	}
-	if(auth_users_read(text, &config->users, error)) {
+	if(passwords_read(text, &config->users, error)) {
 		config->users = NULL;
 		option_error(reader, "%s", error);
-	} else if(auth_users_count(config->users) == 0) {
+	} else if(passwords_count(config->users) == 0) {
 		log_place(LOG_WARNING, &reader->place, reader->given,
 			"there is no user in this file, so nobody is let in");
 	}
@@ -622,14 +622,14 @@ static void parse_origin(struct reader *reader, const struct option *option, con
 	}
 }
 
-static void free_networks(struct proxy_networks *networks) {
+static void free_networks(struct cidr_list *networks) {
 	free(networks->network);
-	*networks = (struct proxy_networks){0};
+	*networks = (struct cidr_list){0};
 }
 
 static void parse_network(struct reader *reader, const struct option *option, const char *text) {
-	struct proxy_networks *trusted = &reader->config->settings.trusted;
-	struct proxy_network network;
+	struct cidr_list *trusted = &reader->config->settings.trusted;
+	struct cidr network;
 	const char *right = "";
 
 	(void)option;
@@ -637,12 +637,11 @@ static void parse_network(struct reader *reader, const struct option *option, co
 		free_networks(trusted);
 		return;
 	}
-	if(proxy_parse_network(text, &network, &right)) {
+	if(cidr_parse(text, &network, &right)) {
 		option_error(reader, "\"%.80s\" %s", text, right);
 		return;
 	}
-	struct proxy_network *grown =
-		realloc(trusted->network, (trusted->count + 1) * sizeof(*grown));
+	struct cidr *grown = realloc(trusted->network, (trusted->count + 1) * sizeof(*grown));
 	if(!grown) {
 		option_error_memory(reader);
 		return;
@@ -1020,14 +1019,14 @@ static void dump_switch(const struct option *option, const struct config *config
 }
 
 static void dump_network(const struct option *option, const struct config *config) {
-	struct proxy_networks trusted = config->settings.trusted;
+	struct cidr_list trusted = config->settings.trusted;
 
 	if(trusted.count == 0) {
 		dump_value(option->name, "");
 	}
 	for(size_t at = 0; at < trusted.count; at++) {
-		char text[PROXY_NETWORK_TEXT];
-		proxy_format_network(&trusted.network[at], text);
+		char text[CIDR_TEXT];
+		cidr_format(&trusted.network[at], text);
 		dump_value(option->name, text);
 	}
 }
@@ -1476,7 +1475,7 @@ void config_free(struct config *config) {
 	drop_backend(config);
 	free_texts(&settings->listen, &settings->listens);
 	free_origins(settings);
-	auth_users_free(config->users);
+	passwords_free(config->users);
 	free(settings->auth_file);
 	free_texts(&settings->cert.at, &settings->cert.count);
 	free_texts(&settings->key.at, &settings->key.count);

@@ -24,7 +24,7 @@ extern "C" {
 
 /* A backend's init() returns this number; the core refuses any other. */
 #define WEBSOCKSY_API_VERSION 1
-#define WEBSOCKSY_VERSION "0.1"
+#define WEBSOCKSY_VERSION "0.9.0"
 
 /* Sizes of the arrays in `websocket` below. The core's own limits are larger. */
 #define WS_MAX_LINE 16384

@@ -134,7 +134,8 @@ int file_open_beneath(int directory, const char *path, int flags) {
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
 	};
 	for(int i = 0; i < LOOKUP_TRIES; i++) {
-		long fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
+		ssize_t fd =
+			RETRY_INTERRUPTED(syscall(SYS_openat2, directory, path, &how, sizeof(how)));
 		if(fd >= 0) {
 			return (int)fd;
 		}

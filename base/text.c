@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 
 #define HOST_NAME_MAX_LEN 253 /* RFC 1035, 2.3.4, without the dot at the end */
 
@@ -100,7 +101,7 @@ int text_copy(struct slice slice, char *out, size_t cap) {
 
 bool text_same_nocase(const char *a, const char *b, size_t len) {
 	for(size_t i = 0; i < len; i++) {
-		if(text_lower(a[i]) != text_lower(b[i])) {
+		if(a[i] != b[i] && text_lower(a[i]) != text_lower(b[i])) {
 			return false;
 		}
 	}
@@ -203,6 +204,23 @@ int text_percent_decode(struct slice slice, char *out, size_t cap) {
 	}
 	if(cap == 0) {
 		return -ENOSPC;
+	}
+	out[used] = '\0';
+	return (int)used;
+}
+
+int text_percent_encode(const char *path, char *out, size_t cap) {
+	size_t used = 0;
+	if(cap == 0) {
+		return -ENOSPC;
+	}
+	for(; *path; path++) {
+		bool plain = text_is_alphanumeric(*path) || text_is_one_of(*path, "-._~/!$()*+,=@");
+		if(cap - used < 4) {
+			return -ENOSPC;
+		}
+		used += (size_t)snprintf(out + used, cap - used, plain ? "%c" : "%%%02X",
+			plain ? *path : (int)(unsigned char)*path);
 	}
 	out[used] = '\0';
 	return (int)used;

@@ -163,4 +163,10 @@ const char *text_check_url_path(const char *text);
  * without two hexadecimal digits; -ENOSPC: `cap` is too small. The result may contain NUL bytes.
  */
 int text_percent_decode(struct slice slice, char *out, size_t cap);
+
+/*
+ * Encodes a path for a header field or a link in HTML (RFC 3986, 2.1 and 3.3) into `out` and terminates it with NUL;
+ * slashes stay. The length; -ENOSPC: `cap` is too small.
+ */
+int text_percent_encode(const char *path, char *out, size_t cap);
 #endif

@@ -8,14 +8,14 @@
  */
 #include "bridge/bridge.h"
 
+#include "base/cidr.h"
 #include "base/log.h"
 #include "bridge/connection.h"
 #include "bridge/handshake.h"
 #include "bridge/relay.h"
-#include "http/auth.h"
-#include "http/web.h"
+#include "http/site.h"
+#include "http/verifier.h"
 #include "network/listener.h"
-#include "network/proxy.h"
 #include "network/resolve.h"
 #include "network/tls.h"
 #include "network/trust.h"
@@ -69,7 +69,7 @@ static int ip_counter_compare(const void *a, const void *b) {
 }
 
 /* An IPv4 address, or the first half of an IPv6 address: one customer has a /64. */
-static bool ip_counter_key(const union proxy_address *address, struct ip_counter *out) {
+static bool ip_counter_key(const union address *address, struct ip_counter *out) {
 	*out = (struct ip_counter){0};
 	if(address->any.sa_family == AF_INET) {
 		memcpy(&out->key[1], &address->in.sin_addr, 4);
@@ -189,7 +189,7 @@ static void admit(
 	}
 	bridge->count++;
 	connection->proxied =
-		proxy_trusts(bridge->config.settings.trusted, &connection->address.any);
+		cidr_list_contains(bridge->config.settings.trusted, &connection->address.any);
 	note_full(bridge);
 	bool welcome = !full && (connection->proxied || ip_counter_enter(bridge, connection));
 	if(welcome || set_over_limit(bridge, connection)) {
@@ -199,18 +199,18 @@ static void admit(
 
 /* ---- configuration ---- */
 
-static int open_site(const struct settings *settings, struct web_site **out) {
+static int open_site(const struct settings *settings, struct site **out) {
 	const char *error;
 	*out = NULL;
 	if(!settings->web) {
 		return 0;
 	}
-	int result = web_site_open(settings->web, out, &error);
+	int result = site_open(settings->web, out, &error);
 	if(result) {
 		log_write(LOG_ERROR, "web: \"%s\": %s", settings->web, error);
 		return result;
 	}
-	web_site_set_listing(*out, settings->web_listing);
+	site_set_listing(*out, settings->web_listing);
 	return 0;
 }
 
@@ -219,7 +219,7 @@ static int open_auth(struct bridge *bridge, const struct config *config) {
 	if(!config->users || bridge->env.auth) {
 		return 0;
 	}
-	int result = auth_open(&bridge->env.auth, bridge->env.loop);
+	int result = verifier_open(&bridge->env.auth, bridge->env.loop);
 	if(result) {
 		log_write(LOG_ERROR,
 			"auth-file: cannot start the thread that verifies passwords: %s",
@@ -282,16 +282,16 @@ static void watch_certificates(struct bridge *bridge) {
 }
 
 /* The point of no return: what the new configuration needs is there. */
-static void bridge_adopt(struct bridge *bridge, struct config *config, struct web_site *site) {
+static void bridge_adopt(struct bridge *bridge, struct config *config, struct site *site) {
 	config_free(&bridge->config);
 	bridge->config = *config;
 	*config = (struct config){0};
-	web_site_close(bridge->env.web);
+	site_close(bridge->env.web);
 	bridge->env.web = site;
 	bridge->env.settings = &bridge->config.settings;
 	bridge->env.backend = bridge->config.backend;
 	if(bridge->env.auth) {
-		auth_set_users(bridge->env.auth, bridge->config.users);
+		verifier_set_passwords(bridge->env.auth, bridge->config.users);
 	}
 	trust_clear(&bridge->trust);
 	use_tls(bridge);
@@ -314,7 +314,7 @@ static void tell_connections(struct bridge *bridge, bool stop) {
 
 int bridge_reload(struct bridge *bridge, struct config *config) {
 	const struct settings *settings = &config->settings;
-	struct web_site *site;
+	struct site *site;
 	int result = open_site(settings, &site);
 	if(result) {
 		return result;
@@ -325,7 +325,7 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 			&bridge->listeners, settings->listens, settings->listen, settings->port);
 	}
 	if(result) {
-		web_site_close(site);
+		site_close(site);
 		return result;
 	}
 	if(resolver_reload(bridge->env.resolver, settings->resolver)) {
@@ -375,7 +375,7 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
 	int passed, size_t fd_limit) {
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
-	struct web_site *site = NULL;
+	struct site *site = NULL;
 	if(!bridge) {
 		log_write(LOG_ERROR, "cannot start: out of memory");
 		return -ENOMEM;
@@ -407,7 +407,7 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 			config->settings.listen, config->settings.port);
 	}
 	if(result) {
-		web_site_close(site);
+		site_close(site);
 		goto fail;
 	}
 	bridge_adopt(bridge, config, site);
@@ -453,9 +453,9 @@ void bridge_close(struct bridge *bridge) {
 	listeners_close(&bridge->listeners);
 	watch_close(bridge->watch);
 	loop_timer_close(bridge->env.loop, &bridge->grace);
-	auth_close(bridge->env.auth);
+	verifier_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
-	web_site_close(bridge->env.web);
+	site_close(bridge->env.web);
 	trust_clear(&bridge->trust);
 	config_free(&bridge->config);
 	/* Listeners and connections that were buried here have no pointer back into it. */

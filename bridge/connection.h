@@ -5,13 +5,13 @@
  */
 #ifndef WEBSOCKSY_CONNECTION_H
 #define WEBSOCKSY_CONNECTION_H
+#include "base/address.h"
 #include "base/dynbuf.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "config/settings.h"
-#include "http/auth.h"
+#include "http/verifier.h"
 #include "network.h"
-#include "network/proxy.h"
 #include "network/resolve.h"
 #include "plugin.h"
 #include "websocket.h"
@@ -56,8 +56,8 @@ struct connection_env {
 	struct tls_context *tls; /* NULL: none is spoken */
 	bool tls_detect; /* the first byte of a connection decides */
 	struct trust *trust; /* credentials for TLS peers */
-	struct web_site *web; /* NULL: no pages */
-	struct auth *auth; /* without users, or NULL: nobody is asked who he is */
+	struct site *web; /* NULL: no pages */
+	struct verifier *auth; /* without users, or NULL: nobody is asked who he is */
 	const struct connection_handlers *handlers[CONNECTION_PHASES];
 	/* 101 is out: `early` are bytes that came behind the request head, valid during the call, writable */
 	void (*opened)(struct connection *connection, uint8_t *early, size_t early_len);
@@ -92,8 +92,7 @@ struct connection {
 	struct handshake *handshake; /* until the connection is open */
 	uint64_t id;
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
-	union proxy_address
-		address; /* the client's; once a trusted proxy has told it, the real one */
+	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
 	bool over_limit; /* above the limit on connections: its request is answered with 503 */
 	bool counted; /* counts for its address, see bridge.c */

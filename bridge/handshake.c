@@ -12,12 +12,14 @@
  */
 #include "bridge/handshake.h"
 
-#include "http/auth.h"
-#include "http/http.h"
+#include "http/forwarded.h"
 #include "http/origin.h"
-#include "http/web.h"
+#include "http/request.h"
+#include "http/response.h"
+#include "http/site.h"
+#include "http/verifier.h"
 #include "network/peer.h"
-#include "network/proxy.h"
+#include "network/proxy_protocol.h"
 #include "network/tls.h"
 #include "network/trust.h"
 #include "websocket/key.h"
@@ -42,7 +44,7 @@ struct handshake {
 	struct dynbuf input;
 	size_t scanned;
 	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */
-	struct auth_job *job; /* CONNECTION_AUTH: the password is being verified */
+	struct verifier_job *job; /* CONNECTION_AUTH: the password is being verified */
 	char *user; /* who the client says he is; NULL: nobody has asked */
 	bool granted; /* and has proven */
 	bool head_only; /* the request is HEAD */
@@ -50,8 +52,7 @@ struct handshake {
 	bool proxy_header; /* has to come first; `input` is what there is of it */
 	bool identified; /* the client's address is final */
 	bool shared; /* by clients of a proxy: header fields tell whose a request is */
-	union proxy_address
-		destination; /* what the client connected to, as told by a PROXY header */
+	union address destination; /* what the client connected to, as told by a PROXY header */
 	struct peer_connect *connect;
 	struct tls_context *tls; /* for a TLS peer; one reference */
 	struct peer_address address;
@@ -77,7 +78,7 @@ struct error_response {
 /* An upgrade request on its way to the backend: strings are private copies in `memory`. */
 struct upgrade {
 	struct connection *c;
-	const struct http_request *request;
+	const struct request *request;
 	struct error_response response;
 	size_t protocols;
 	char *memory;
@@ -190,8 +191,8 @@ static void respond_error(struct connection *c, const struct error_response *res
 	const char *user = response->user;
 	connection_log_limited(c, level, "answered %u: %s%s%s%s", response->status,
 		response->message, user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
-	int len = http_format_error(answer, sizeof(answer), response->status, response->message,
-		response->extra, c->handshake->head_only ? HTTP_HEAD_ONLY : 0);
+	int len = response_format_error(answer, sizeof(answer), response->status, response->message,
+		response->extra, c->handshake->head_only ? RESPONSE_HEAD_ONLY : 0);
 	if(len < 0) {
 		connection_close(c);
 		return;
@@ -214,18 +215,18 @@ static bool may_keep(const struct connection *c) {
 }
 
 /* The path of a request's target: a query string may hold what does not belong into a log. */
-static struct http_slice target_path(const struct http_request *request) {
-	struct http_slice path = request->target;
+static struct slice target_path(const struct request *request) {
+	struct slice path = request->target;
 	const char *query = memchr(path.at, '?', path.len);
 	path.len = query ? (size_t)(query - path.at) : path.len;
 	return path;
 }
 
-static void respond_web(struct connection *c, const struct http_request *request) {
-	struct web_response response;
-	struct http_slice path = target_path(request);
+static void respond_web(struct connection *c, const struct request *request) {
+	struct site_response response;
+	struct slice path = target_path(request);
 	/* An idle connection must not take the place that the page's own WebSocket needs. */
-	web_respond(c->env->web, request, may_keep(c) && !c->env->at_limit(c), &response);
+	site_respond(c->env->web, request, may_keep(c) && !c->env->at_limit(c), &response);
 	const char *user = c->handshake->granted ? c->handshake->user : NULL;
 	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s", (int)request->method.len,
 		request->method.at, (int)path.len, path.at, response.status,
@@ -237,10 +238,10 @@ static void respond_web(struct connection *c, const struct http_request *request
 }
 
 /* Is this for the option `health`? */
-static bool asks_for_health(const struct connection *c, const struct http_request *request) {
+static bool asks_for_health(const struct connection *c, const struct request *request) {
 	const char *health = c->env->settings->health;
-	struct http_slice path = target_path(request);
-	bool is_read = http_method_is(request, "GET") || http_method_is(request, "HEAD");
+	struct slice path = target_path(request);
+	bool is_read = request_method_is(request, "GET") || request_method_is(request, "HEAD");
 	return health && is_read && !c->handshake->upgrade && path.len == strlen(health) &&
 		memcmp(path.at, health, path.len) == 0;
 }
@@ -257,14 +258,14 @@ static const char *find_obstacle(const struct connection *c) {
 	return full ? "too many connections" : NULL;
 }
 
-static void respond_health(struct connection *c, const struct http_request *request) {
+static void respond_health(struct connection *c, const struct request *request) {
 	char answer[HANDSHAKE_RESPONSE_MAX];
 	const char *obstacle = find_obstacle(c);
 	unsigned status = obstacle ? 503 : 200;
-	bool keep = may_keep(c) && http_persists(request);
-	unsigned flags = keep ? HTTP_PERSIST : 0;
-	flags |= c->handshake->head_only ? HTTP_HEAD_ONLY : 0;
-	int len = http_format_error(
+	bool keep = may_keep(c) && request_is_persistent(request);
+	unsigned flags = keep ? RESPONSE_PERSISTENT : 0;
+	flags |= c->handshake->head_only ? RESPONSE_HEAD_ONLY : 0;
+	int len = response_format_error(
 		answer, sizeof(answer), status, obstacle ? obstacle : "ok", NULL, flags);
 	assert(len > 0);
 	connection_log(c, LOG_DEBUG, "health is answered with %u", status);
@@ -273,9 +274,9 @@ static void respond_health(struct connection *c, const struct http_request *requ
 
 /* ---- the rules of the upgrade, RFC 6455 section 4.2.1 ---- */
 
-static struct http_slice header_value(const struct http_request *request, const char *name) {
-	const struct http_header *header = http_find_header(request, name, 0);
-	return header ? header->value : (struct http_slice){0};
+static struct slice header_value(const struct request *request, const char *name) {
+	const struct request_header *header = request_find_header(request, name, 0);
+	return header ? header->value : (struct slice){0};
 }
 
 static bool refused(struct upgrade *u, unsigned status, const char *message, const char *extra) {
@@ -284,34 +285,34 @@ static bool refused(struct upgrade *u, unsigned status, const char *message, con
 }
 
 static bool check_request_line(struct upgrade *u) {
-	if(!http_method_is(u->request, "GET")) {
+	if(!request_method_is(u->request, "GET")) {
 		return refused(
 			u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
 	}
 	if(u->request->minor < 1) {
 		return refused(u, 400, "a WebSocket upgrade needs HTTP/1.1", NULL);
 	}
-	if(!http_has_token(u->request, "Connection", "upgrade")) {
+	if(!request_has_token(u->request, "Connection", "upgrade")) {
 		return refused(u, 400, "the Connection header does not name upgrade", NULL);
 	}
 	return true;
 }
 
 static bool check_version(struct upgrade *u) {
-	size_t count = http_count_header(u->request, "Sec-WebSocket-Version");
+	size_t count = request_count_headers(u->request, "Sec-WebSocket-Version");
 	if(count > 1) {
 		return refused(u, 400, "more than one Sec-WebSocket-Version header", NULL);
 	}
-	if(count == 0 || !http_slice_is(header_value(u->request, "Sec-WebSocket-Version"), "13")) {
+	if(count == 0 || !text_is_nocase(header_value(u->request, "Sec-WebSocket-Version"), "13")) {
 		return refused(
-			u, 426, "this server speaks WebSocket version 13", HTTP_UPGRADE_FIELDS);
+			u, 426, "this server speaks WebSocket version 13", RESPONSE_UPGRADE_FIELDS);
 	}
 	return true;
 }
 
 static bool check_key(struct upgrade *u) {
-	struct http_slice key = header_value(u->request, "Sec-WebSocket-Key");
-	if(http_count_header(u->request, "Sec-WebSocket-Key") != 1) {
+	struct slice key = header_value(u->request, "Sec-WebSocket-Key");
+	if(request_count_headers(u->request, "Sec-WebSocket-Key") != 1) {
 		return refused(u, 400, "there must be one Sec-WebSocket-Key header", NULL);
 	}
 	if(!websocket_key_valid(key.at, key.len)) {
@@ -323,13 +324,13 @@ static bool check_key(struct upgrade *u) {
 }
 
 static bool check_protocols(struct upgrade *u) {
-	const struct http_header *header;
-	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i));
+	const struct request_header *header;
+	for(size_t i = 0; (header = request_find_header(u->request, "Sec-WebSocket-Protocol", i));
 		i++) {
-		struct http_slice list = header->value;
-		struct http_slice name;
-		while(http_next_element(&list, &name)) {
-			if(!http_is_token(name)) {
+		struct slice list = header->value;
+		struct slice name;
+		while(request_next_element(&list, &name)) {
+			if(!text_is_token(name)) {
 				return refused(u, 400, "a subprotocol name is no token", NULL);
 			}
 			u->protocols++;
@@ -340,12 +341,12 @@ static bool check_protocols(struct upgrade *u) {
 
 static bool check_origin(struct upgrade *u) {
 	const struct settings *settings = u->c->env->settings;
-	struct http_slice host = header_value(u->request, "Host");
-	struct http_slice value = header_value(u->request, "Origin");
+	struct slice host = header_value(u->request, "Host");
+	struct slice value = header_value(u->request, "Origin");
 	if(settings->origins == 0) {
 		return true;
 	}
-	if(http_count_header(u->request, "Origin") == 1) {
+	if(request_count_headers(u->request, "Origin") == 1) {
 		for(size_t i = 0; i < settings->origins; i++) {
 			if(origin_matches(
 				   &settings->origin[i], value.at, value.len, host.at, host.len)) {
@@ -412,7 +413,7 @@ static const char *injected_subject(const struct connection *c, char buf[INJECTE
 }
 
 static const char *injected_client_address(const struct connection *c, char buf[INJECTED_TEXT]) {
-	proxy_format_host(&c->address.any, buf);
+	address_format_host(&c->address.any, buf);
 	return buf;
 }
 
@@ -430,10 +431,10 @@ static const struct injected_header {
  * Does a client claim to be us? With Websocksy_User, too: who makes variables of fields, as CGI does (RFC 3875,
  * 4.1.18), cannot tell the one from the other.
  */
-static bool is_forged(struct http_slice name) {
+static bool is_forged(struct slice name) {
 	size_t word = strlen(INJECTED_WORD);
-	struct http_slice start = {.at = name.at, .len = word};
-	return name.len > word && http_slice_is(start, INJECTED_WORD) &&
+	struct slice start = {.at = name.at, .len = word};
+	return name.len > word && text_is_nocase(start, INJECTED_WORD) &&
 		(name.at[word] == '-' || name.at[word] == '_');
 }
 
@@ -450,14 +451,14 @@ static void find_pseudo_values(const struct connection *c, struct pseudo_values 
 }
 
 /* The password is none of the backend's business once we have asked for it ourselves. */
-static bool is_passed_on(const struct connection *c, const struct http_header *header) {
-	bool is_secret = c->handshake->granted && http_slice_is(header->name, "Authorization");
+static bool is_passed_on(const struct connection *c, const struct request_header *header) {
+	bool is_secret = c->handshake->granted && text_is_nocase(header->name, "Authorization");
 	return !is_secret && !is_forged(header->name);
 }
 
 /* ---- the question to the backend ---- */
 
-static char *copy_slice(char **at, struct http_slice slice) {
+static char *copy_slice(char **at, struct slice slice) {
 	char *start = *at;
 	if(slice.len > 0) {
 		memcpy(start, slice.at, slice.len);
@@ -468,7 +469,7 @@ static char *copy_slice(char **at, struct http_slice slice) {
 }
 
 static size_t copies_size(const struct upgrade *u, const struct pseudo_values *pseudo) {
-	const struct http_request *request = u->request;
+	const struct request *request = u->request;
 	size_t size = (request->headers + INJECTED_HEADERS) * sizeof(ws_http_header) +
 		u->protocols * sizeof(char *);
 	size += request->target.len + 1;
@@ -484,13 +485,13 @@ static size_t copies_size(const struct upgrade *u, const struct pseudo_values *p
 }
 
 static void copy_protocols(struct upgrade *u, char **at) {
-	const struct http_header *header;
+	const struct request_header *header;
 	size_t count = 0;
-	for(size_t i = 0; (header = http_find_header(u->request, "Sec-WebSocket-Protocol", i));
+	for(size_t i = 0; (header = request_find_header(u->request, "Sec-WebSocket-Protocol", i));
 		i++) {
-		struct http_slice list = header->value;
-		struct http_slice name;
-		while(http_next_element(&list, &name)) {
+		struct slice list = header->value;
+		struct slice name;
+		while(request_next_element(&list, &name)) {
 			u->query.protocol[count++] = copy_slice(at, name);
 		}
 	}
@@ -498,13 +499,13 @@ static void copy_protocols(struct upgrade *u, char **at) {
 }
 
 static char *copy_text(char **at, const char *text) {
-	return copy_slice(at, (struct http_slice){.at = text, .len = strlen(text)});
+	return copy_slice(at, (struct slice){.at = text, .len = strlen(text)});
 }
 
 static void copy_headers(struct upgrade *u, const struct pseudo_values *pseudo, char **at) {
 	ws_http_header *next = u->query.header;
 	for(size_t i = 0; i < u->request->headers; i++) {
-		const struct http_header *header = &u->request->header[i];
+		const struct request_header *header = &u->request->header[i];
 		if(is_passed_on(u->c, header)) {
 			next->tag = copy_slice(at, header->name);
 			next++->value = copy_slice(at, header->value);
@@ -521,7 +522,7 @@ static void copy_headers(struct upgrade *u, const struct pseudo_values *pseudo, 
 
 /* A backend may write into what it is given, so it gets copies. */
 static int copy_request(struct upgrade *u) {
-	const struct http_request *request = u->request;
+	const struct request *request = u->request;
 	struct pseudo_values pseudo;
 	find_pseudo_values(u->c, &pseudo);
 	u->memory = malloc(copies_size(u, &pseudo));
@@ -594,13 +595,14 @@ static bool take_answer(struct upgrade *u, struct backend_answer *answer) {
 	}
 	if(peer->protocol < u->protocols) {
 		/* Taken from the request, not from what the backend may have made of its copy. */
-		const struct http_header *header;
+		const struct request_header *header;
 		size_t skip = peer->protocol;
 		for(size_t i = 0;
-			(header = http_find_header(u->request, "Sec-WebSocket-Protocol", i)); i++) {
-			struct http_slice list = header->value;
-			struct http_slice name;
-			while(http_next_element(&list, &name)) {
+			(header = request_find_header(u->request, "Sec-WebSocket-Protocol", i));
+			i++) {
+			struct slice list = header->value;
+			struct slice name;
+			while(request_next_element(&list, &name)) {
 				if(skip-- == 0) {
 					h->protocol = strndup(name.at, name.len);
 				}
@@ -650,10 +652,10 @@ static void handshake_finish(struct connection *c) {
 /* `?proxy=`: who is calling, and where, in front of everything else. */
 static void send_proxy_header(struct connection *c) {
 	struct handshake *h = c->handshake;
-	uint8_t header[PROXY_FORMAT_MAX];
-	union proxy_address own = h->destination;
+	uint8_t header[PROXY_PROTOCOL_FORMAT_MAX];
+	union address own = h->destination;
 	socklen_t len = sizeof(own);
-	if(h->address.proxy == PROXY_OFF) {
+	if(h->address.proxy == PROXY_PROTOCOL_OFF) {
 		return;
 	}
 	/* A Unix socket's path is cut off; an address that cannot be had stays unspecified. */
@@ -661,7 +663,7 @@ static void send_proxy_header(struct connection *c) {
 		getsockname(c->client.io.fd, &own.any, &len);
 	}
 	size_t header_len =
-		proxy_format_header(h->address.proxy, &c->address.any, &own.any, header);
+		proxy_protocol_format(h->address.proxy, &c->address.any, &own.any, header);
 	/* A peer that is gone already is met by the first read. */
 	stream_write(&c->peer, header, header_len);
 }
@@ -766,7 +768,7 @@ static bool ask_backend(struct upgrade *u, struct backend_answer *answer) {
 	return take_answer(u, answer);
 }
 
-static void start_upgrade(struct connection *c, const struct http_request *request) {
+static void start_upgrade(struct connection *c, const struct request *request) {
 	struct upgrade u = {.c = c, .request = request};
 	struct backend_answer answer = {0};
 	if(!check_protocols(&u)) { /* counts them; has been true before */
@@ -800,14 +802,14 @@ enum auth_decision {
 
 /* RFC 9110, section 11.6.1; RFC 7617, section 2.1 for the charset. */
 static void refuse_user(struct connection *c, const char *message) {
-	const struct auth_users *users = auth_get_users(c->env->auth);
+	const struct passwords *users = verifier_get_passwords(c->env->auth);
 	const char *user = c->handshake->user;
 	struct error_response response = {
 		.status = 401,
 		.message = message,
 		.extra = "WWW-Authenticate: Basic realm=\"websocksy\", charset=\"UTF-8\"\r\n",
 		/* What is no user's name may be a password in the wrong field. */
-		.user = user && users && auth_users_has(users, user) ? user : NULL,
+		.user = user && users && passwords_has_user(users, user) ? user : NULL,
 	};
 	respond_error(c, &response);
 }
@@ -827,34 +829,34 @@ static void auth_resume(struct connection *c) {
 	}
 }
 
-static void auth_done(void *ctx, enum auth_result result) {
+static void auth_done(void *ctx, enum verifier_result result) {
 	struct connection *c = ctx;
 	struct handshake *h = c->handshake;
 	h->job = NULL;
 	switch(result) {
-	case AUTH_GRANTED:
+	case VERIFIER_GRANTED:
 		h->granted = true;
 		auth_resume(c);
 		return;
-	case AUTH_STALE:
+	case VERIFIER_STALE:
 		auth_resume(c);
 		return;
-	case AUTH_DENIED:
+	case VERIFIER_DENIED:
 		refuse_user(c, "wrong user or password");
 		return;
-	case AUTH_BROKEN:
+	case VERIFIER_BROKEN:
 		refuse_busy(c, "the password cannot be verified now");
 		return;
 	}
 }
 
 static enum auth_decision start_check(
-	struct connection *c, const struct auth_credentials *credentials) {
+	struct connection *c, const struct basic_credentials *credentials) {
 	struct handshake *h = c->handshake;
 	free(h->user);
 	h->user = strdup(credentials->user);
-	int result =
-		h->user ? auth_check(c->env->auth, credentials, auth_done, c, &h->job) : -ENOMEM;
+	int result = h->user ? verifier_check(c->env->auth, credentials, auth_done, c, &h->job)
+			     : -ENOMEM;
 	switch(result) {
 	case 0:
 		h->granted = true;
@@ -874,26 +876,26 @@ static enum auth_decision start_check(
 }
 
 /* May the client have what it asks for? */
-static enum auth_decision authenticate(struct connection *c, const struct http_request *request) {
+static enum auth_decision authenticate(struct connection *c, const struct request *request) {
 	const struct connection_env *env = c->env;
-	struct auth_credentials credentials;
+	struct basic_credentials credentials;
 	bool concerned = c->handshake->upgrade || env->settings->web_auth;
-	if(!auth_get_users(env->auth) || !concerned || c->handshake->granted) {
+	if(!verifier_get_passwords(env->auth) || !concerned || c->handshake->granted) {
 		return LOGIN_GRANTED;
 	}
-	size_t count = http_count_header(request, "Authorization");
+	size_t count = request_count_headers(request, "Authorization");
 	if(count == 0) {
 		refuse_user(c, "a user and a password are needed");
 		return LOGIN_DENIED;
 	}
-	struct http_slice value = header_value(request, "Authorization");
+	struct slice value = header_value(request, "Authorization");
 	enum auth_decision decision = LOGIN_DENIED;
-	if(count > 1 || auth_parse_basic(value.at, value.len, &credentials)) {
+	if(count > 1 || basic_parse(value.at, value.len, &credentials)) {
 		refuse_user(c, "the Authorization header is no Basic authentication");
 	} else {
 		decision = start_check(c, &credentials);
 	}
-	auth_credentials_wipe(&credentials);
+	basic_wipe(&credentials);
 	return decision;
 }
 
@@ -915,37 +917,37 @@ static void auth_wait(struct connection *c, const uint8_t *data, size_t len, siz
 /* ---- whom a proxy stands for ---- */
 
 /* What one kind of field comes to. The lines of a request are one list. */
-static struct proxy_chain read_proxy_field(
-	const struct http_request *request, enum proxy_field field, struct proxy_networks trusted) {
-	struct proxy_chain chain = {0};
-	const char *name = proxy_field_name(field);
-	for(size_t i = http_count_header(request, name); i > 0; i--) {
-		struct http_slice value = http_find_header(request, name, i - 1)->value;
-		proxy_chain_add(&chain, field, value.at, value.len, trusted);
+static struct forwarded_chain read_proxy_field(
+	const struct request *request, enum forwarded_field field, struct cidr_list trusted) {
+	struct forwarded_chain chain = {0};
+	const char *name = forwarded_field_name(field);
+	for(size_t i = request_count_headers(request, name); i > 0; i--) {
+		struct slice value = request_find_header(request, name, i - 1)->value;
+		forwarded_chain_add(&chain, field, value.at, value.len, trusted);
 	}
 	return chain;
 }
 
-/* RFC 7239 and its predecessors; proxy_chain_join() has the rule. */
-static void read_proxy_fields(struct connection *c, const struct http_request *request) {
-	struct proxy_networks trusted = c->env->settings->trusted;
-	struct proxy_chain chain = {0};
+/* RFC 7239 and its predecessors; forwarded_chain_join() has the rule. */
+static void read_proxy_fields(struct connection *c, const struct request *request) {
+	struct cidr_list trusted = c->env->settings->trusted;
+	struct forwarded_chain chain = {0};
 	const char *name = NULL;
-	for(int field = 0; field < PROXY_FIELDS; field++) {
-		struct proxy_chain told =
-			read_proxy_field(request, (enum proxy_field)field, trusted);
-		if(proxy_chain_join(&chain, &told, trusted)) {
-			name = proxy_field_name((enum proxy_field)field);
+	for(int field = 0; field < FORWARDED_FIELDS; field++) {
+		struct forwarded_chain told =
+			read_proxy_field(request, (enum forwarded_field)field, trusted);
+		if(forwarded_chain_join(&chain, &told, trusted)) {
+			name = forwarded_field_name((enum forwarded_field)field);
 		}
 	}
-	if(chain.claim == PROXY_CLAIM_BAD || chain.claim == PROXY_CLAIM_DISPUTED) {
+	if(chain.claim == FORWARDED_CLAIM_BAD || chain.claim == FORWARDED_CLAIM_DISPUTED) {
 		connection_log_limited(c, LOG_NOTICE, "the %s header of a trusted proxy %s", name,
-			chain.claim == PROXY_CLAIM_BAD
+			chain.claim == FORWARDED_CLAIM_BAD
 				? "is malformed and ignored"
 				: "contradicts another one; both are ignored");
-	} else if(chain.claim == PROXY_CLAIM_ADDRESS) {
-		char proxy[PROXY_HOST_TEXT];
-		proxy_format_host(&c->address.any, proxy);
+	} else if(chain.claim == FORWARDED_CLAIM_ADDRESS) {
+		char proxy[ADDRESS_HOST_TEXT];
+		address_format_host(&c->address.any, proxy);
 		c->address = chain.address;
 		connection_log(
 			c, LOG_DEBUG, "the address is from the %s header of %s", name, proxy);
@@ -953,11 +955,11 @@ static void read_proxy_fields(struct connection *c, const struct http_request *r
 }
 
 /* A PROXY header may have named a client that is no proxy itself: what that one claims does not count. */
-static void identify(struct connection *c, const struct http_request *request) {
+static void identify(struct connection *c, const struct request *request) {
 	if(!c->proxied || c->handshake->identified) {
 		return;
 	}
-	if(proxy_trusts(c->env->settings->trusted, &c->address.any)) {
+	if(cidr_list_contains(c->env->settings->trusted, &c->address.any)) {
 		c->handshake->shared = true;
 		read_proxy_fields(c, request);
 	}
@@ -984,13 +986,13 @@ static void proxy_header_failed(struct connection *c, const char *why) {
 	connection_close(c);
 }
 
-static void proxy_header_done(struct connection *c, const struct proxy_header *header) {
+static void proxy_header_done(struct connection *c, const struct proxy_protocol_header *header) {
 	struct handshake *h = c->handshake;
 	h->proxy_header = false;
 	dynbuf_free(&h->input);
 	if(header->source.any.sa_family != AF_UNSPEC) {
-		char proxy[PROXY_HOST_TEXT];
-		proxy_format_host(&c->address.any, proxy);
+		char proxy[ADDRESS_HOST_TEXT];
+		address_format_host(&c->address.any, proxy);
 		c->address = header->source;
 		h->destination = header->destination;
 		connection_log(c, LOG_DEBUG, "the address is from the PROXY header of %s", proxy);
@@ -1003,7 +1005,7 @@ static void proxy_header_done(struct connection *c, const struct proxy_header *h
  */
 static void proxy_header_readable(struct connection *c) {
 	struct handshake *h = c->handshake;
-	struct proxy_header header;
+	struct proxy_protocol_header header;
 	const char *why;
 	size_t used;
 	if(dynbuf_reserve(&h->input, HANDSHAKE_PROXY_READ)) {
@@ -1019,19 +1021,19 @@ static void proxy_header_readable(struct connection *c) {
 		connection_close(c);
 		return;
 	}
-	enum proxy_result result =
-		proxy_parse_header(h->input.data, h->input.len + (size_t)got, &header, &used, &why);
-	if(result == PROXY_BAD) {
+	enum proxy_protocol_result result = proxy_protocol_parse(
+		h->input.data, h->input.len + (size_t)got, &header, &used, &why);
+	if(result == PROXY_PROTOCOL_BAD) {
 		proxy_header_failed(c, why);
 		return;
 	}
-	size_t ours = result == PROXY_DONE ? used - h->input.len : (size_t)got;
+	size_t ours = result == PROXY_PROTOCOL_DONE ? used - h->input.len : (size_t)got;
 	if(stream_read(&c->client, fresh, ours) != (ssize_t)ours) {
 		connection_close(c);
 		return;
 	}
 	h->input.len += ours;
-	if(result == PROXY_DONE) {
+	if(result == PROXY_PROTOCOL_DONE) {
 		proxy_header_done(c, &header);
 		start_tls(c);
 	}
@@ -1044,9 +1046,9 @@ static bool must_redirect(const struct connection *c) {
 }
 
 /* redirect-https: the same request, but under TLS. */
-static void redirect(struct connection *c, const struct http_request *request) {
+static void redirect(struct connection *c, const struct request *request) {
 	char location[HANDSHAKE_RESPONSE_MAX / 2];
-	struct http_slice host = header_value(request, "Host");
+	struct slice host = header_value(request, "Host");
 	if(host.len == 0 || request->target.at[0] != '/') {
 		respond_status(c, 400, "this server is to be reached with https");
 		return;
@@ -1063,7 +1065,7 @@ static void redirect(struct connection *c, const struct http_request *request) {
 	respond_error(c, &response);
 }
 
-static void handle_request(struct connection *c, const struct http_request *request) {
+static void handle_request(struct connection *c, const struct request *request) {
 	if(c->handshake->upgrade) {
 		start_upgrade(c, request);
 	} else {
@@ -1075,7 +1077,7 @@ static void handle_request(struct connection *c, const struct http_request *requ
  * What needs to know nobody: the rules, and whether there is room. Before the password, so that what is
  * refused anyway costs no hash. False: it has been refused.
  */
-static bool check_request(struct connection *c, const struct http_request *request) {
+static bool check_request(struct connection *c, const struct request *request) {
 	struct upgrade u = {.c = c, .request = request};
 	size_t count = sizeof(upgrade_checks) / sizeof(upgrade_checks[0]);
 	bool fine = true;
@@ -1090,8 +1092,8 @@ static bool check_request(struct connection *c, const struct http_request *reque
 }
 
 /* Whether `data` has been admitted: false, it has been refused, or waits in h->input. */
-static bool head_admitted(struct connection *c, const struct http_request *request,
-	const uint8_t *data, size_t len, size_t head_len) {
+static bool head_admitted(struct connection *c, const struct request *request, const uint8_t *data,
+	size_t len, size_t head_len) {
 	if(!check_request(c, request)) {
 		return false;
 	}
@@ -1103,12 +1105,12 @@ static bool head_admitted(struct connection *c, const struct http_request *reque
 }
 
 /* `data` is in the scratch buffer or all of h->input: a complete head and what came behind it. */
-static void head_complete(struct connection *c, const struct http_request *request,
-	const uint8_t *data, size_t len, size_t head_len) {
+static void head_complete(struct connection *c, const struct request *request, const uint8_t *data,
+	size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
 	struct dynbuf rest = {0};
-	h->head_only = http_method_is(request, "HEAD");
-	h->upgrade = http_has_token(request, "Upgrade", "websocket");
+	h->head_only = request_method_is(request, "HEAD");
+	h->upgrade = request_has_token(request, "Upgrade", "websocket");
 	identify(c, request);
 	if(connection_is_dead(c)) {
 		return; /* one too many even to be told so */
@@ -1145,20 +1147,20 @@ static void head_complete(struct connection *c, const struct http_request *reque
  */
 static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	struct handshake *h = c->handshake;
-	struct http_request request;
-	struct http_error error;
+	struct request request;
+	struct request_error error;
 	size_t head_len = 0;
-	enum http_result result = http_parse_request(
-		(const char *)data, len, &h->scanned, &request, &head_len, &error);
-	if(result == HTTP_BAD) {
+	enum request_result result =
+		request_parse((const char *)data, len, &h->scanned, &request, &head_len, &error);
+	if(result == REQUEST_BAD) {
 		respond_status(c, error.status, error.message);
 		return true;
 	}
-	if((result == HTTP_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
+	if((result == REQUEST_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
 		respond_status(c, 431, "the request head is too large");
 		return true;
 	}
-	if(result == HTTP_DONE) {
+	if(result == REQUEST_DONE) {
 		head_complete(c, &request, data, len, head_len);
 		return true;
 	}
@@ -1323,7 +1325,7 @@ static void auth_client(struct connection *c, unsigned events) {
 }
 
 static void auth_end(struct connection *c) {
-	auth_cancel(c->handshake->job);
+	verifier_cancel(c->handshake->job);
 	c->handshake->job = NULL;
 }
 
@@ -1450,7 +1452,7 @@ void handshake_begin(struct connection *c) {
 
 void handshake_free(struct handshake *handshake) {
 	loop_task_cancel(&handshake->task);
-	auth_cancel(handshake->job);
+	verifier_cancel(handshake->job);
 	peer_connect_free(handshake->connect);
 	tls_context_unref(handshake->tls);
 	peer_address_free(&handshake->address);

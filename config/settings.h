@@ -6,9 +6,9 @@
  */
 #ifndef WEBSOCKSY_SETTINGS_H
 #define WEBSOCKSY_SETTINGS_H
+#include "base/cidr.h"
 #include "base/log.h"
 #include "http/origin.h"
-#include "network/proxy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,7 +56,7 @@ struct settings {
 	struct settings_texts key;
 	char *tls_priority; /* GnuTLS priority string; NULL: TLS 1.2 and 1.3 */
 	char *client_ca; /* NULL: none */
-	struct proxy_networks trusted; /* proxies that are believed */
+	struct cidr_list trusted; /* proxies that are believed */
 	char *plugin_path; /* absolute */
 	char *resolver; /* name servers to ask, comma-separated; NULL: as the system is configured */
 	int tls; /* enum settings_tls */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A small TCP chat for lines of text: something to put behind the bridge. It knows nothing of
- * WebSockets. One thread, poll(), non-blocking sockets; input and output of each client are bounded,
- * and a client that does not read is dropped instead of making the others wait.
+ * A small line-based chat over TCP, as a service behind the bridge; it has no WebSocket code. One
+ * thread, poll(), non-blocking sockets; input and output of each client are bounded, and a client
+ * that does not read is disconnected.
  *
  *   chat-server [-l ADDRESS] [PORT]      default 127.0.0.1, port 9000; port 0: the kernel chooses
  *
- * Try it without the bridge: nc 127.0.0.1 9000
+ * Without the bridge: nc 127.0.0.1 9000
  */
 #include <ctype.h>
 #include <errno.h>
@@ -29,7 +29,7 @@
 
 struct client {
 	int fd;
-	bool leaving; /* to be removed at the end of the turn */
+	bool leaving; /* is removed at the end of the turn */
 	char nick[NICK_MAX + 1];
 	char in[LINE_SIZE];
 	size_t in_len;
@@ -39,7 +39,7 @@ struct client {
 
 struct chat {
 	int listener;
-	bool paused; /* no descriptors left: the listener rests until the next turn */
+	bool paused; /* out of descriptors: the listener is paused until the next turn */
 	unsigned guests;
 	size_t clients;
 	struct client *client[CLIENTS_MAX];
@@ -50,7 +50,7 @@ static void client_flush(struct client *client) {
 		ssize_t sent = send(client->fd, client->out, client->out_len, MSG_NOSIGNAL);
 		if(sent < 0) {
 			client->leaving = errno != EAGAIN && errno != EINTR;
-			return; /* poll() tells when to go on */
+			return; /* poll() reports when to continue */
 		}
 		client->out_len -= (size_t)sent;
 		memmove(client->out, client->out + sent, client->out_len);
@@ -116,7 +116,7 @@ static void command_nick(struct chat *chat, struct client *client, const char *n
 	}
 }
 
-/* `line` has no line end. Control characters never reach another one's terminal. */
+/* `line` has no line end. Control characters are not sent to the terminals of others. */
 static void chat_take_line(struct chat *chat, struct client *client, char *line) {
 	for(char *c = line; *c; c++) {
 		if(iscntrl((unsigned char)*c) && *c != '\t') {
@@ -132,7 +132,7 @@ static void chat_take_line(struct chat *chat, struct client *client, char *line)
 	}
 }
 
-/* Takes whole lines off the input; with `last` also what stands there without a line end. */
+/* Processes complete lines of the input; with `last` also an incomplete one. */
 static void chat_take_lines(struct chat *chat, struct client *client, bool last) {
 	char *at = client->in;
 	size_t left = client->in_len;
@@ -140,9 +140,9 @@ static void chat_take_lines(struct chat *chat, struct client *client, bool last)
 		char *end = memchr(at, '\n', left);
 		size_t len = end ? (size_t)(end - at) : left;
 		if(!end && !last && left < LINE_SIZE - 1) {
-			break; /* incomplete; a line that fills the buffer is taken in pieces */
+			break; /* incomplete; a line that fills the buffer is split */
 		}
-		at[len] = '\0'; /* the line end; or behind the input, where there is always room */
+		at[len] = '\0'; /* the line end, or the byte after the input, which always exists */
 		if(len > 0 && at[len - 1] == '\r') {
 			at[len - 1] = '\0';
 		}
@@ -154,7 +154,7 @@ static void chat_take_lines(struct chat *chat, struct client *client, bool last)
 	client->in_len = left;
 }
 
-/* One read in each turn is fair to the others; poll() reports what is left. */
+/* One read in each turn, for fairness; poll() reports remaining data. */
 static void chat_read(struct chat *chat, struct client *client) {
 	size_t room = LINE_SIZE - 1 - client->in_len;
 	ssize_t got = recv(client->fd, client->in + client->in_len, room, 0);
@@ -194,7 +194,7 @@ static void chat_accept(struct chat *chat) {
 	}
 }
 
-/* Announcing that one left can show that another one does not read: until nobody is left to remove. */
+/* Announcing that a client left can show that another does not read: repeat until none is left. */
 static void chat_reap(struct chat *chat) {
 	for(size_t n = 0; n < chat->clients;) {
 		struct client *client = chat->client[n++];
@@ -242,7 +242,7 @@ static void chat_run(struct chat *chat) {
 	}
 }
 
-/* Listens on the first address that `host` stands for, or ends the program with a message. */
+/* Listens on the first address of `host`, or exits with a message. */
 static int listen_on(const char *host, const char *port) {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
 	struct addrinfo *address = NULL;

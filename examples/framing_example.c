@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A framing plugin in its smallest useful form: netstrings, `5:hello,`. Each one is a binary
- * message, with its length and its comma, since a framing function cuts a stream and takes nothing
- * away.
+ * A minimal framing plugin: netstrings, `5:hello,`. Each one is a binary message, including its
+ * length and its comma, because a framing function splits a stream and removes nothing.
  *
  *     cc -std=c11 -Wall -Wextra -fPIC -shared -I. -o framing_example.so examples/framing_example.c
  *
- * Put the result into the plugin directory and use it with `framing=netstring`. The longer story is
- * told in docs/plugins.md.
+ * Copy the result into the plugin directory and use it with `framing=netstring`. See
+ * docs/plugins.md for details.
  */
 #include <websocksy.h>
 
@@ -16,18 +15,18 @@
 #define DIGITS_MAX 9 /* lengths below 10^9 cannot overflow anything */
 
 /*
- * Called after each read from the peer, with everything that no message has taken yet. The result
- * is the length of the message at the start of `data`, 0 for "not complete yet", or -1 for "this
- * cannot be".
+ * Called after each read from the peer, with all data that is not part of a message yet. The
+ * result is the length of the message at the start of `data`, 0 if it is incomplete, or -1 if the
+ * data is invalid.
  */
 static int64_t netstring(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
 	void **framing_data, const char *config) {
 	size_t at = 0, body = 0;
-	/* Not needed here: the header is short enough to be read anew each time. */
+	/* Not needed here: the header is short enough to be parsed again each time. */
 	(void)last_read;
 	(void)framing_data;
 	(void)config;
-	/* Without anything in *framing_data this call is not made; being ready costs nothing. */
+	/* The end of the connection; only called if *framing_data is not NULL. */
 	if(!data) {
 		return 0;
 	}
@@ -38,7 +37,7 @@ static int64_t netstring(uint8_t *data, size_t length, size_t last_read, ws_oper
 	if(at == length) {
 		return 0;
 	}
-	/* No digit, something other than a colon behind the digits, or a leading zero. */
+	/* No digits, no colon after them, or a leading zero. */
 	if(at == 0 || data[at] != ':' || (at > 1 && data[0] == '0')) {
 		return -1;
 	}
@@ -54,12 +53,12 @@ static int64_t netstring(uint8_t *data, size_t length, size_t last_read, ws_oper
 	return (int64_t)segment;
 }
 
-/* A configuration that would be ignored is better refused, and at start, not in a session. */
+/* Rejects a configuration at start, because it would have no effect. */
 static const char *netstring_check(const char *config) {
 	return *config ? "netstring takes no configuration" : NULL;
 }
 
-/* Runs while the daemon loads this file. */
+/* Runs when the daemon loads this file. */
 __attribute__((constructor)) static void netstring_register(void) {
 	if(core_register_framing("netstring", netstring) == 0) {
 		core_register_framing_check("netstring", netstring_check);

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Everything from nothing: installs what is missing, builds, and runs a chat server with the bridge and
-# its console page in front of it, until Ctrl-C. What stays are packages and build products.
+# Installs missing packages, builds, and runs a chat server with websocksy and its test page in front of it, until
+# Ctrl-C. Only the packages and the build remain.
 #
-#   quickstart.sh [PORT]           the bridge's port; default 8001, or a free one if that is taken
-#   quickstart.sh --check [PORT]   exchanges a message through the bridge and ends with status 0 or 1
+#   quickstart.sh [PORT]           the port of websocksy; default 8001, or a free one if that is in use
+#   quickstart.sh --check [PORT]   exchanges a message through the bridge and exits with status 0 or 1
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -28,7 +28,7 @@ fail() {
 	exit 1
 }
 
-# Runs on every way out. Nobody is asked twice: what does not stop in time is killed.
+# Runs at every exit. Processes that do not terminate in time are killed.
 clean_up() {
 	local status=$? pid n
 	trap '' INT TERM HUP
@@ -58,7 +58,7 @@ any_child_left() {
 	return 1
 }
 
-# libcrypt is asked for by its header: not every distribution has a description of it for pkg-config.
+# libcrypt is detected by its header, because not every distribution has a pkg-config file for it.
 compiler_works() {
 	printf '#include <crypt.h>\n' | cc -E - >/dev/null 2>&1
 }
@@ -105,7 +105,7 @@ build() {
 	cc -std=gnu11 -O2 -D_GNU_SOURCE -o $@ $<' || fail 'the chat server does not build'
 }
 
-# Waits until the log of a child tells a port on the loopback address, and puts it into `found`.
+# Waits until the log of a child names a port on the loopback address, and stores it in `found`.
 wait_for_port() {
 	local log=$1 pid=$2 n
 	local pattern='listening on 127\.0\.0\.1:([0-9]+)'
@@ -128,8 +128,8 @@ start_chat() {
 	chat_port=$found
 }
 
-# The port is the kernel's choice when $1 is 0. A bridge that ends at once is forgotten: run() waits for
-# the first child that ends.
+# The kernel chooses the port if $1 is 0. A bridge that exits at once is removed from the children, because run()
+# waits for the first child that exits.
 start_bridge() {
 	: >"$work/bridge.log"
 	"$root/websocksy" -l 127.0.0.1 -p "$1" --web="$root/index.html" --grace=1 \
@@ -176,13 +176,13 @@ run() {
 	say ''
 	say 'A chat server is running behind the bridge. Open this address, twice if you are alone:'
 	say "    http://127.0.0.1:$bridge_port/#lineend=lf"
-	say 'The same in a terminal (bash is all it needs):'
+	say 'Or use the client for the terminal:'
 	say "    $client ws://127.0.0.1:$bridge_port/"
-	say 'Ctrl-C ends everything. The log of the bridge:'
+	say 'Ctrl-C stops both servers. The log of websocksy:'
 	tail -n +1 -f "$work/bridge.log" &
 	children+=($!)
 	wait -n "${children[@]}" || true
-	fail 'a server has ended by itself'
+	fail 'a server has exited unexpectedly'
 }
 
 checking=no

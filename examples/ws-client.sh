@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# A WebSocket client for lines of text that needs bash and coreutils, nothing else. Every line of
-# standard input, its LF included, becomes a text message; what is received goes to standard output.
+# A WebSocket client for lines of text that needs only bash and coreutils. Each line of standard input, including
+# its LF, becomes a text message; received messages are written to standard output.
 #
 #   ws-client.sh ws://HOST[:PORT][/PATH]
-#       until Ctrl-D, Ctrl-C or the other side's close
+#       until Ctrl-D, Ctrl-C or a close by the server
 #   ws-client.sh -w TEXT ws://...
-#       until a message contains TEXT: status 0; 1 after 60 seconds of silence or a close
+#       until a message contains TEXT: status 0; status 1 after 60 seconds without data or after a close
 #
-# It is made for trying out: no subprotocol, no TLS, NUL bytes are left out of what it shows, and the
-# masking key is always zero, which would be no protection for proxies on the way.
+# For tests only: no subprotocol, no TLS, NUL bytes are not displayed, and the masking key is always zero, which
+# does not protect proxies as RFC 6455 intends.
 set -euo pipefail
 export LC_ALL=C # lengths are bytes
 
-# The sample key and its answer from RFC 6455, section 1.3: no SHA-1 needed to check the server.
+# Sample key and accept value of RFC 6455, section 1.3: checking the server needs no SHA-1.
 key='dGhlIHNhbXBsZSBub25jZQ=='
 accept='s3pPLMBiTxaQ9kYGzzhZRbK+xOo='
 handshake_seconds=60
-silence_seconds=0 # 0: for ever
+silence_seconds=0 # 0: no limit
 awaited=''
 message=''
 closed=''
@@ -33,7 +33,7 @@ usage() {
 	exit 2
 }
 
-# Exactly $1 bytes of the connection: head takes none more than it is asked for.
+# Exactly $1 bytes of the connection; head reads no more than that.
 receive() {
 	timeout --foreground "$silence_seconds" head -c "$1" <&3
 }
@@ -81,7 +81,7 @@ handshake() {
 	local line status='' accepted=''
 	printf '%s\r\n' "GET $path HTTP/1.1" "Host: $authority" 'Upgrade: websocket' 'Connection: Upgrade' \
 		"Sec-WebSocket-Key: $key" 'Sec-WebSocket-Version: 13' '' >&3
-	IFS= read -r -t "$handshake_seconds" -u 3 status || fail 'no answer to the handshake'
+	IFS= read -r -t "$handshake_seconds" -u 3 status || fail 'no response to the handshake'
 	while IFS= read -r -t "$handshake_seconds" -u 3 line && [[ $line != $'\r' ]]; do
 		if [[ ${line,,} == sec-websocket-accept:* ]]; then
 			accepted=${line#*:}
@@ -92,7 +92,7 @@ handshake() {
 	[[ $accepted == "$accept" ]] || fail 'the server does not answer as a WebSocket server must'
 }
 
-# Reads one frame: data becomes `message`, a ping is answered, a close sets `closed`. Status 1: the end.
+# Reads one frame: data is stored in `message`, a ping is answered, a close sets `closed`. Status 1: end of stream.
 read_frame() {
 	local head length payload
 	message=''

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Names of a directory as an HTML page.
+ * The names in a directory as an HTML page.
  *
  * Must not know: requests, which directories may be listed.
- * Invariants: a name reaches the page escaped, once as a path segment behind "./" (so that it is
- * never a scheme or a host) and once as text; memory and time are bounded by LISTING_NAMES_MAX.
+ * Invariants: a name is escaped wherever it appears, as a path segment behind "./" (so that it is
+ * never taken for a scheme or a host) and as text; memory and time are bounded by
+ * LISTING_NAMES_MAX.
  */
 #include "http/listing.h"
 
-#include "http/http.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,9 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-#define LISTING_LOOKS_MAX (16 * LISTING_NAMES_MAX) /* hidden names and what is no file included */
+#define LISTING_ENTRIES_MAX (16 * LISTING_NAMES_MAX) /* with hidden names and special files */
 
 struct entry {
 	char *name;
@@ -29,10 +31,10 @@ struct entry {
 struct names {
 	struct entry *entry;
 	size_t count;
-	bool more; /* there would be others */
+	bool more; /* the directory has further names */
 };
 
-static int compare(const void *a, const void *b) {
+static int compare_entries(const void *a, const void *b) {
 	const struct entry *left = a;
 	const struct entry *right = b;
 	if(left->is_directory != right->is_directory) {
@@ -65,8 +67,8 @@ static int read_names(DIR *directory, struct names *names) {
 	const struct dirent *found;
 	int result = 0;
 	errno = 0;
-	for(int looks = 0; result == 0 && (found = readdir(directory)); looks++) {
-		if(looks == LISTING_LOOKS_MAX) {
+	for(int entries = 0; result == 0 && (found = readdir(directory)); entries++) {
+		if(entries == LISTING_ENTRIES_MAX) {
 			names->more = true;
 			return 0;
 		}
@@ -104,7 +106,7 @@ static void put_text(FILE *page, const char *text) {
 
 static void put_entry(FILE *page, const struct entry *entry) {
 	char link[3 * NAME_MAX + 2];
-	if(http_percent_encode(entry->name, link, sizeof(link)) < 0) {
+	if(text_percent_encode(entry->name, link, sizeof(link)) < 0) {
 		return;
 	}
 	const char *end = entry->is_directory ? "/" : "";
@@ -124,8 +126,8 @@ static void put_page(FILE *page, const char *path, const struct names *names) {
 	if(strcmp(path, "/") != 0) {
 		fputs("<li><a href=\"../\">../</a></li>\n", page);
 	}
-	for(size_t at = 0; at < names->count; at++) {
-		put_entry(page, &names->entry[at]);
+	for(size_t i = 0; i < names->count; i++) {
+		put_entry(page, &names->entry[i]);
 	}
 	fputs("</ul>\n", page);
 	if(names->more) {
@@ -150,7 +152,7 @@ static int write_page(const char *path, const struct names *names, char **out, s
 	return 0;
 }
 
-int listing_make(int fd, const char *path, char **out, size_t *len) {
+static int make_page(int fd, const char *path, char **out, size_t *len) {
 	struct names names = {0};
 	DIR *directory = fdopendir(fd);
 	if(!directory) {
@@ -161,13 +163,36 @@ int listing_make(int fd, const char *path, char **out, size_t *len) {
 	names.entry = malloc(LISTING_NAMES_MAX * sizeof(*names.entry));
 	int result = names.entry ? read_names(directory, &names) : -ENOMEM;
 	if(result == 0) {
-		qsort(names.entry, names.count, sizeof(*names.entry), compare);
+		qsort(names.entry, names.count, sizeof(*names.entry), compare_entries);
 		result = write_page(path, &names, out, len);
 	}
-	for(size_t at = 0; at < names.count; at++) {
-		free(names.entry[at].name);
+	for(size_t i = 0; i < names.count; i++) {
+		free(names.entry[i].name);
 	}
 	free(names.entry);
 	closedir(directory);
+	return result;
+}
+
+/* A response body is always an open file. */
+static int file_of_text(const char *text, size_t len) {
+	int fd = memfd_create("websocksy-listing", MFD_CLOEXEC);
+	if(fd < 0) {
+		return -errno;
+	}
+	if(write(fd, text, len) != (ssize_t)len) {
+		close(fd);
+		return -ENOMEM;
+	}
+	return fd;
+}
+
+int listing_open(int fd, const char *path, size_t *len) {
+	char *text = NULL;
+	int result = make_page(fd, path, &text, len);
+	if(result == 0) {
+		result = file_of_text(text, *len);
+	}
+	free(text);
 	return result;
 }

@@ -2,42 +2,23 @@
  *
  * Preconditions, ranges and content codings of requests for files.
  *
- * Must not know: where files come from, how an answer is written.
- * Invariant: what a field says that is malformed is as if the field were not there, so that the
- * worst that a bad request gets is the whole file.
- *
- * RFC 9110, sections 8.8.3.2, 12.4.2, 12.5.3, 13.1.1 to 13.1.5, 13.2.2, 14.1.2 and 14.2.
+ * Must not know: where files come from, how a response is formatted.
+ * Invariant: a malformed field is ignored, so that the response is the whole file at worst.
+ * Implements RFC 9110 sections 8.8.3.2, 12.4.2, 12.5.3, 13.1.1 to 13.1.5, 13.2.2, 14.1.2 and 14.2.
  */
 #include "http/negotiate.h"
 
+#include "http/date.h"
+
 #include <stdbool.h>
 #include <string.h>
-#include <strings.h>
 
 #define QUALITY_ONE 1000
 
-static bool is_digit(char c) {
-	return c >= '0' && c <= '9';
-}
-
-static bool starts_with(struct http_slice slice, const char *text) {
-	size_t len = strlen(text);
-	return slice.len >= len && strncasecmp(slice.at, text, len) == 0;
-}
-
-static struct http_slice cut_front(struct http_slice slice, size_t len) {
-	return (struct http_slice){.at = slice.at + len, .len = slice.len - len};
-}
-
-static bool slice_equals(struct http_slice slice, const char *text) {
-	return slice.len == strlen(text) && memcmp(slice.at, text, slice.len) == 0;
-}
-
-/* The value of a field that is there once. */
-static bool single_value(
-	const struct http_request *request, const char *name, struct http_slice *out) {
-	const struct http_header *header = http_find_header(request, name, 0);
-	if(!header || http_find_header(request, name, 1)) {
+/* The value of a field; false unless it is present exactly once. */
+static bool single_value(const struct request *request, const char *name, struct slice *out) {
+	const struct request_header *header = request_find_header(request, name, 0);
+	if(!header || request_find_header(request, name, 1)) {
 		return false;
 	}
 	*out = header->value;
@@ -46,18 +27,20 @@ static bool single_value(
 
 /* ---- conditions ---- */
 
-/* Does any field `name` hold the file's tag? `weak`: "W/" does not matter (RFC 9110, 8.8.3.2). */
+/*
+ * Does any field called `name` list the entity tag? `weak`: by weak comparison (RFC 9110, 8.8.3.2).
+ */
 static bool names_etag(
-	const struct http_request *request, const char *name, const char *etag, bool weak) {
-	const struct http_header *header;
-	for(size_t at = 0; (header = http_find_header(request, name, at)); at++) {
-		struct http_slice list = header->value;
-		struct http_slice element;
-		while(http_next_element(&list, &element)) {
-			if(weak && element.len > 2 && memcmp(element.at, "W/", 2) == 0) {
-				element = cut_front(element, 2);
+	const struct request *request, const char *name, const char *etag, bool weak) {
+	const struct request_header *header;
+	for(size_t i = 0; (header = request_find_header(request, name, i)); i++) {
+		struct slice list = header->value;
+		struct slice element;
+		while(request_next_element(&list, &element)) {
+			if(weak && text_begins(element, "W/")) {
+				element = text_skip(element, 2);
 			}
-			if(slice_equals(element, "*") || slice_equals(element, etag)) {
+			if(text_is(element, "*") || text_is(element, etag)) {
 				return true;
 			}
 		}
@@ -65,66 +48,69 @@ static bool names_etag(
 	return false;
 }
 
-/* Is the file what the client demands it to be? RFC 9110, 13.2.2: a tag takes precedence over a date. */
-static bool is_as_demanded(const struct http_request *request, const struct negotiate_file *file) {
-	struct http_slice value;
+/*
+ * Do If-Match and If-Unmodified-Since hold? The tag takes precedence over the date (RFC 9110,
+ * 13.2.2).
+ */
+static bool precondition_holds(const struct request *request, const struct negotiate_file *file) {
+	struct slice value;
 	int64_t since;
-	if(http_find_header(request, "If-Match", 0)) {
+	if(request_find_header(request, "If-Match", 0)) {
 		return names_etag(request, "If-Match", file->etag, false);
 	}
 	return !single_value(request, "If-Unmodified-Since", &value) ||
-		http_parse_date(value, file->now, &since) < 0 || file->modified <= since;
+		date_parse(value, file->now, &since) < 0 || file->modified <= since;
 }
 
-/* The same for what the client has already. */
-static bool is_known(const struct http_request *request, const struct negotiate_file *file) {
-	struct http_slice value;
+/* Does the client have the current version, according to If-None-Match or If-Modified-Since? */
+static bool is_not_modified(const struct request *request, const struct negotiate_file *file) {
+	struct slice value;
 	int64_t since;
-	if(http_find_header(request, "If-None-Match", 0)) {
+	if(request_find_header(request, "If-None-Match", 0)) {
 		return names_etag(request, "If-None-Match", file->etag, true);
 	}
 	return single_value(request, "If-Modified-Since", &value) &&
-		http_parse_date(value, file->now, &since) == 0 && file->modified <= since;
+		date_parse(value, file->now, &since) == 0 && file->modified <= since;
 }
 
 /* ---- ranges ---- */
 
 /*
- * Does If-Range, if it is there, mean this very state of the file? A date does so only if the file
- * cannot have changed twice within it (RFC 9110, 8.8.2.2).
+ * Does If-Range, if present, match the file? A date matches only if it is a strong validator: the
+ * file cannot have changed again within the same second (RFC 9110, 8.8.2.2).
  */
-static bool range_applies(const struct http_request *request, const struct negotiate_file *file) {
-	struct http_slice value;
+static bool range_applies(const struct request *request, const struct negotiate_file *file) {
+	struct slice value;
 	int64_t date;
-	if(!http_find_header(request, "If-Range", 0)) {
+	if(!request_find_header(request, "If-Range", 0)) {
 		return true;
 	}
 	if(!single_value(request, "If-Range", &value)) {
 		return false;
 	}
-	if(http_parse_date(value, file->now, &date) == 0) {
+	if(date_parse(value, file->now, &date) == 0) {
 		return date == file->modified && file->now > file->modified;
 	}
-	return slice_equals(value, file->etag);
+	return text_is(value, file->etag);
 }
 
-/* Takes a number off the front; what is too large for the type is as large as it goes. */
-static bool take_number(struct http_slice *text, uint64_t *out) {
+/* Takes a number off the front; numbers above the maximum become the maximum. */
+static bool take_number(struct slice *text, uint64_t *out) {
 	size_t len = 0;
 	*out = 0;
-	for(; len < text->len && is_digit(text->at[len]); len++) {
+	for(; len < text->len && text_is_digit(text->at[len]); len++) {
 		if(__builtin_mul_overflow(*out, 10, out) ||
 			__builtin_add_overflow(*out, (uint64_t)(text->at[len] - '0'), out)) {
 			*out = UINT64_MAX;
 		}
 	}
-	*text = cut_front(*text, len);
+	*text = text_skip(*text, len);
 	return len > 0;
 }
 
 /* "-n": the last n bytes. */
 static unsigned read_suffix(
-	struct http_slice text, const struct negotiate_file *file, struct negotiate_range *range) {
+	struct slice text, const struct negotiate_file *file, struct negotiate_range *range) {
 	uint64_t len;
 	if(!take_number(&text, &len) || text.len > 0) {
 		return 200;
@@ -139,16 +125,16 @@ static unsigned read_suffix(
 
 /* "a-" or "a-b", both included. */
 static unsigned read_range(
-	struct http_slice text, const struct negotiate_file *file, struct negotiate_range *range) {
+	struct slice text, const struct negotiate_file *file, struct negotiate_range *range) {
 	uint64_t first;
 	uint64_t last = UINT64_MAX;
 	if(text.len > 0 && text.at[0] == '-') {
-		return read_suffix(cut_front(text, 1), file, range);
+		return read_suffix(text_skip(text, 1), file, range);
 	}
 	if(!take_number(&text, &first) || text.len == 0 || text.at[0] != '-') {
 		return 200;
 	}
-	text = cut_front(text, 1);
+	text = text_skip(text, 1);
 	if(text.len > 0 && (!take_number(&text, &last) || text.len > 0 || last < first)) {
 		return 200;
 	}
@@ -160,91 +146,80 @@ static unsigned read_range(
 	return 206;
 }
 
-static unsigned find_range(const struct http_request *request, const struct negotiate_file *file,
+static unsigned find_range(const struct request *request, const struct negotiate_file *file,
 	struct negotiate_range *range) {
-	struct http_slice list;
-	struct http_slice only;
-	struct http_slice second;
-	if(!single_value(request, "Range", &list) || !starts_with(list, "bytes=") ||
+	struct slice list;
+	struct slice only;
+	struct slice second;
+	if(!single_value(request, "Range", &list) || !text_begins_nocase(list, "bytes=") ||
 		!range_applies(request, file)) {
 		return 200;
 	}
-	list = cut_front(list, strlen("bytes="));
-	if(!http_next_element(&list, &only) || http_next_element(&list, &second)) {
+	list = text_skip(list, strlen("bytes="));
+	if(!request_next_element(&list, &only) || request_next_element(&list, &second)) {
 		return 200;
 	}
 	return read_range(only, file, range);
 }
 
-unsigned negotiate_status(const struct http_request *request, const struct negotiate_file *file,
+unsigned negotiate_status(const struct request *request, const struct negotiate_file *file,
 	struct negotiate_range *range) {
 	*range = (struct negotiate_range){.first = 0, .len = file->size};
-	if(!is_as_demanded(request, file)) {
+	if(!precondition_holds(request, file)) {
 		return 412;
 	}
-	if(is_known(request, file)) {
+	if(is_not_modified(request, file)) {
 		return 304;
 	}
-	return http_method_is(request, "GET") ? find_range(request, file, range) : 200;
+	return request_method_is(request, "GET") ? find_range(request, file, range) : 200;
 }
 
 /* ---- content codings ---- */
 
-static struct http_slice trim_front(struct http_slice slice) {
-	while(slice.len > 0 && (slice.at[0] == ' ' || slice.at[0] == '\t')) {
-		slice = cut_front(slice, 1);
-	}
-	return slice;
-}
-
-/* "0", "0.5", "1.000" in thousandths; 0 for what is malformed. */
-static unsigned read_quality(struct http_slice text) {
+/* "0", "0.5", "1.000" in thousandths; 0 if it is malformed. */
+static unsigned read_quality(struct slice text) {
 	unsigned value = 0;
 	unsigned unit = QUALITY_ONE;
 	if(text.len == 0 || text.len > 5 || (text.len > 1 && text.at[1] != '.')) {
 		return 0;
 	}
-	for(size_t at = 0; at < text.len; at++) {
-		if(at == 1) {
+	for(size_t i = 0; i < text.len; i++) {
+		if(i == 1) {
 			continue;
 		}
-		if(!is_digit(text.at[at])) {
+		if(!text_is_digit(text.at[i])) {
 			return 0;
 		}
-		value += unit * (unsigned)(text.at[at] - '0');
+		value += unit * (unsigned)(text.at[i] - '0');
 		unit /= 10;
 	}
 	return value <= QUALITY_ONE ? value : 0;
 }
 
-/* Cuts ";q=..." off an element; the quality that it names, or 1. */
-static unsigned take_quality(struct http_slice *element) {
-	const char *semicolon = memchr(element->at, ';', element->len);
-	if(!semicolon) {
+/* Removes ";q=..." from an element and returns the quality value; 1 if there is none. */
+static unsigned take_quality(struct slice *element) {
+	struct slice name;
+	if(!text_split(element, ';', &name)) {
 		return QUALITY_ONE;
 	}
-	size_t len = (size_t)(semicolon - element->at);
-	struct http_slice weight = trim_front(cut_front(*element, len + 1));
-	while(len > 0 && (element->at[len - 1] == ' ' || element->at[len - 1] == '\t')) {
-		len--;
-	}
-	element->len = len;
-	return starts_with(weight, "q=") ? read_quality(cut_front(weight, 2)) : 0;
+	struct slice weight = text_trim(*element);
+	*element = text_trim(name);
+	return text_begins_nocase(weight, "q=") ? read_quality(text_skip(weight, 2)) : 0;
 }
 
-unsigned negotiate_quality(const struct http_request *request, const char *coding) {
-	const struct http_header *header;
+unsigned negotiate_quality(const struct request *request, const char *coding) {
+	const struct request_header *header;
 	bool is_identity = strcmp(coding, "identity") == 0;
 	unsigned others = is_identity ? 1 : 0;
-	for(size_t at = 0; (header = http_find_header(request, "Accept-Encoding", at)); at++) {
-		struct http_slice list = header->value;
-		struct http_slice element;
-		while(http_next_element(&list, &element)) {
+	for(size_t i = 0; (header = request_find_header(request, "Accept-Encoding", i)); i++) {
+		struct slice list = header->value;
+		struct slice element;
+		while(request_next_element(&list, &element)) {
 			unsigned quality = take_quality(&element);
-			if(http_slice_is(element, coding)) {
+			if(text_is_nocase(element, coding)) {
 				return quality;
 			}
-			if(http_slice_is(element, "*")) {
+			if(text_is_nocase(element, "*")) {
 				others = quality;
 			}
 		}

@@ -1,40 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What of a file a request gets: nothing new (304), all of it, a range of it, or another encoding
- * (RFC 9110, sections 12.5.3, 13 and 14). No file descriptors.
+ * Conditional requests, range requests and content codings (RFC 9110, sections 12.5.3, 13 and 14).
+ * No file descriptors.
  */
 #ifndef WEBSOCKSY_NEGOTIATE_H
 #define WEBSOCKSY_NEGOTIATE_H
-#include "http/http.h"
+#include "http/request.h"
 
 #include <stdint.h>
 
-/* What is known of the file. */
+/* The properties of a file that matter here. */
 struct negotiate_file {
 	const char *etag; /* strong, with its quotes */
-	int64_t modified; /* as its Last-Modified says, in seconds since 1970 */
+	int64_t modified; /* its Last-Modified, in seconds since 1970 */
 	int64_t now;
 	uint64_t size;
 };
 
-/* The bytes to be sent: all of the file, unless the status is 206. */
+/* The bytes to send: the whole file unless the status is 206. */
 struct negotiate_range {
 	uint64_t first;
 	uint64_t len;
 };
 
 /*
- * The status for a GET or HEAD of `file`: 200, 206, 304, 412 if it is not what the client demands,
- * or 416 if nothing of what is asked for exists. Several ranges, malformed ones and such of other units are ignored, as are those of a
- * HEAD and those whose If-Range names another state of the file.
+ * The status for a GET or HEAD of `file`: 200, 206, 304, 412 if a precondition fails, or 416 if the
+ * range lies behind the end. A Range field is ignored if it is malformed, has several ranges or
+ * another unit, if the method is HEAD, or if its If-Range does not match the file.
  */
-unsigned negotiate_status(const struct http_request *request, const struct negotiate_file *file,
+unsigned negotiate_status(const struct request *request, const struct negotiate_file *file,
 	struct negotiate_range *range);
 
 /*
- * How much does the client want this content coding, in thousandths (0: not at all)? Identity that
- * is not named is 1: anything that is named is liked better. Any other coding that is not named is
- * 0, unless the field holds "*".
+ * The client's quality value for a content coding, in thousandths (0: not acceptable). If the field
+ * names neither the coding nor "*", identity has 1, less than any coding that is named, and other
+ * codings have 0.
  */
-unsigned negotiate_quality(const struct http_request *request, const char *coding);
+unsigned negotiate_quality(const struct request *request, const char *coding);
 #endif

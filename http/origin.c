@@ -1,33 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Which Origin values are allowed: parsing of the patterns, and the comparison.
+ * Patterns of allowed origins, and their comparison with Origin header fields.
  *
  * Must not know: requests, connections, what follows from a mismatch.
- * Invariants: an Origin value is compared only after the whole of it has been read as
- * scheme://host[:port]; whatever is left over (path, user name, a second origin, white space) makes
- * it match nothing. Host names are compared label by label, never as plain suffixes.
- *
- * RFC 6454, sections 4 to 6; RFC 6455, section 10.2; RFC 3986, section 3.2.2.
+ * Invariants: an Origin value is compared only after all of it has been parsed as
+ * scheme://host[:port]; anything else (path, user name, a second origin, white space) matches
+ * nothing. Host names are compared by whole labels, never as plain suffixes.
+ * Implements RFC 6454, sections 4 to 6; RFC 6455, section 10.2; RFC 3986, section 3.2.2.
  */
 #include "http/origin.h"
 
-#include <arpa/inet.h>
+#include "base/address.h"
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-/* A piece of text in somebody else's memory. */
-struct origin_text {
-	const char *at;
-	size_t len;
-};
-
-/* scheme://host[:port], taken apart. */
+/* The parts of scheme://host[:port]. */
 struct origin_parts {
-	struct origin_text scheme;
-	struct origin_text host;
+	struct slice scheme;
+	struct slice host;
 	unsigned port; /* 0: none given */
 };
 
@@ -41,48 +35,23 @@ static const struct {
 	{"wss", 443},
 };
 
-static bool is_digit(char c) {
-	return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c) {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_equal(struct origin_text a, struct origin_text b) {
-	return a.len == b.len && strncasecmp(a.at, b.at, a.len) == 0;
-}
-
-static bool is_literal(const char *at, size_t len, const char *literal) {
-	return len == strlen(literal) && memcmp(at, literal, len) == 0;
-}
-
-static struct origin_text text_of(const char *text) {
-	return (struct origin_text){.at = text, .len = strlen(text)};
-}
-
-static void skip(struct origin_text *text, size_t len) {
-	text->at += len;
-	text->len -= len;
-}
-
-/* 0: not known. */
-static unsigned default_port(struct origin_text scheme) {
-	for(size_t at = 0; at < sizeof(default_ports) / sizeof(*default_ports); at++) {
-		if(is_equal(scheme, text_of(default_ports[at].scheme))) {
-			return default_ports[at].port;
+/* 0: unknown scheme. */
+static unsigned default_port(struct slice scheme) {
+	for(size_t i = 0; i < sizeof(default_ports) / sizeof(*default_ports); i++) {
+		if(text_equal_nocase(scheme, text_slice(default_ports[i].scheme))) {
+			return default_ports[i].port;
 		}
 	}
 	return 0;
 }
 
 static bool is_scheme_byte(char c, bool is_first) {
-	bool later = is_digit(c) || c == '+' || c == '-' || c == '.';
-	return is_letter(c) || (later && !is_first);
+	bool later = text_is_digit(c) || c == '+' || c == '-' || c == '.';
+	return text_is_letter(c) || (later && !is_first);
 }
 
 /* RFC 3986, 3.1, and the "://" behind it. */
-static bool take_scheme(struct origin_text *text, struct origin_text *scheme) {
+static bool take_scheme(struct slice *text, struct slice *scheme) {
 	size_t len = 0;
 	while(len < text->len && is_scheme_byte(text->at[len], len == 0)) {
 		len++;
@@ -90,78 +59,58 @@ static bool take_scheme(struct origin_text *text, struct origin_text *scheme) {
 	if(len == 0 || text->len - len < 3 || memcmp(text->at + len, "://", 3) != 0) {
 		return false;
 	}
-	*scheme = (struct origin_text){.at = text->at, .len = len};
-	skip(text, len + 3);
+	*scheme = (struct slice){.at = text->at, .len = len};
+	*text = text_skip(*text, len + 3);
 	return true;
 }
 
-static bool read_ipv6(struct origin_text host, struct in6_addr *address) {
-	char text[INET6_ADDRSTRLEN];
-	if(host.len < 2 || host.at[0] != '[' || host.at[host.len - 1] != ']' ||
-		host.len - 2 >= sizeof(text)) {
-		return false;
-	}
-	memcpy(text, host.at + 1, host.len - 2);
-	text[host.len - 2] = '\0';
-	return strlen(text) == host.len - 2 && inet_pton(AF_INET6, text, address) == 1;
+/* The whole of `host` as an IPv6 address in brackets. */
+static bool read_ip6(struct slice host, union address *address) {
+	return address_take_ip6(&host, address) == 0 && host.len == 0;
 }
 
-static bool take_ipv6(struct origin_text *text, struct origin_text *host) {
-	struct in6_addr address;
-	const char *end = memchr(text->at, ']', text->len);
-	if(!end) {
+static bool take_ip6(struct slice *text, struct slice *host) {
+	union address address;
+	struct slice rest = *text;
+	if(address_take_ip6(&rest, &address)) {
 		return false;
 	}
-	*host = (struct origin_text){.at = text->at, .len = (size_t)(end - text->at) + 1};
-	skip(text, host->len);
-	return read_ipv6(*host, &address);
+	*host = (struct slice){.at = text->at, .len = text->len - rest.len};
+	*text = rest;
+	return true;
 }
 
-/* Labels of letters, digits, '-' and '_'; one dot may end the last (a name of its own, as in
- * browsers). */
-static bool take_name(struct origin_text *text, struct origin_text *host) {
+/*
+ * Labels of letters, digits, '-' and '_'. The last may end in a dot, which makes it a different
+ * name, as in browsers.
+ */
+static bool take_name(struct slice *text, struct slice *host) {
 	size_t len = 0;
 	size_t label = 0;
 	if(text->len == 0) {
-		return false; /* there may be no memory behind an absent Host */
+		return false; /* `at` may be NULL */
 	}
 	for(; len < text->len; len++) {
 		char c = text->at[len];
 		if(c == '.' && label > 0) {
 			label = 0;
-		} else if(is_letter(c) || is_digit(c) || c == '-' || c == '_') {
+		} else if(text_is_letter(c) || text_is_digit(c) || c == '-' || c == '_') {
 			label++;
 		} else {
 			break;
 		}
 	}
-	*host = (struct origin_text){.at = text->at, .len = len};
-	skip(text, len);
+	*host = (struct slice){.at = text->at, .len = len};
+	*text = text_skip(*text, len);
 	return len > 0;
 }
 
-static bool take_host(struct origin_text *text, struct origin_text *host) {
-	return text->len > 0 && text->at[0] == '[' ? take_ipv6(text, host) : take_name(text, host);
-}
-
-/* The rest of the text as a port from 1 to 65535. */
-static bool read_port(struct origin_text text, unsigned *port) {
-	unsigned value = 0;
-	if(text.len == 0 || text.len > 5) {
-		return false;
-	}
-	for(size_t at = 0; at < text.len; at++) {
-		if(!is_digit(text.at[at])) {
-			return false;
-		}
-		value = value * 10 + (unsigned)(text.at[at] - '0');
-	}
-	*port = value;
-	return value > 0 && value <= UINT16_MAX;
+static bool take_host(struct slice *text, struct slice *host) {
+	return text->len > 0 && text->at[0] == '[' ? take_ip6(text, host) : take_name(text, host);
 }
 
 /* host[:port] up to the end of the text. */
-static bool read_authority(struct origin_text text, struct origin_parts *parts) {
+static bool read_authority(struct slice text, struct origin_parts *parts) {
 	parts->port = 0;
 	if(!take_host(&text, &parts->host)) {
 		return false;
@@ -169,15 +118,16 @@ static bool read_authority(struct origin_text text, struct origin_parts *parts) 
 	if(text.len == 0) {
 		return true;
 	}
-	if(text.at[0] != ':') {
+	uint16_t port;
+	if(!text_take_char(&text, ':') || address_parse_port(text, &port) || port == 0) {
 		return false;
 	}
-	skip(&text, 1);
-	return read_port(text, &parts->port);
+	parts->port = port;
+	return true;
 }
 
 /* An Origin value, with the default port filled in. */
-static bool read_origin(struct origin_text text, struct origin_parts *parts) {
+static bool read_origin(struct slice text, struct origin_parts *parts) {
 	if(!take_scheme(&text, &parts->scheme) || !read_authority(text, parts)) {
 		return false;
 	}
@@ -187,34 +137,34 @@ static bool read_origin(struct origin_text text, struct origin_parts *parts) {
 	return true;
 }
 
-/* Different spellings of one IPv6 address are one host. */
-static bool is_same_host(struct origin_text a, struct origin_text b) {
-	struct in6_addr first;
-	struct in6_addr second;
-	if(read_ipv6(a, &first) && read_ipv6(b, &second)) {
-		return memcmp(&first, &second, sizeof(first)) == 0;
+/* IPv6 addresses are equal in any notation. */
+static bool is_same_host(struct slice a, struct slice b) {
+	union address first;
+	union address second;
+	if(read_ip6(a, &first) && read_ip6(b, &second)) {
+		return address_same_host(&first, &second);
 	}
-	return is_equal(a, b);
+	return text_equal_nocase(a, b);
 }
 
-/* The dot has to be there: evilexample.com is not below example.com. */
-static bool is_below(struct origin_text host, struct origin_text parent) {
+/* At a dot: evilexample.com is not a subdomain of example.com. */
+static bool is_below(struct slice host, struct slice parent) {
 	if(host.len < parent.len + 2 || host.at[host.len - parent.len - 1] != '.') {
 		return false;
 	}
-	skip(&host, host.len - parent.len);
-	return is_equal(host, parent);
+	host = text_skip(host, host.len - parent.len);
+	return text_equal_nocase(host, parent);
 }
 
 /*
- * Does the origin's host and port equal the request's own? Only schemes with a known port can be
- * the same as what the browser loaded the page from; an extension may carry any name.
+ * Are the origin's host and port those of the request itself? Only schemes with a default port can
+ * be the origin of a web page; browser extensions may have any host name.
  */
-static bool is_own_host(const struct origin_parts *origin, struct origin_text host) {
+static bool is_own_host(const struct origin_parts *origin, struct slice host) {
 	struct origin_parts own;
 	unsigned assumed = default_port(origin->scheme);
 	if(host.len > 0 && host.at[host.len - 1] == ':') {
-		host.len--; /* an empty port is no port (RFC 3986, 3.2.3) */
+		host.len--; /* an empty port is valid (RFC 3986, 3.2.3) */
 	}
 	if(assumed == 0 || !read_authority(host, &own)) {
 		return false;
@@ -223,17 +173,15 @@ static bool is_own_host(const struct origin_parts *origin, struct origin_text ho
 		origin->port == (own.port == 0 ? assumed : own.port);
 }
 
-static char *copy_lower(struct origin_text text) {
+static char *copy_lower(struct slice text) {
 	char *copy = strndup(text.at, text.len);
 	for(char *at = copy; at && *at; at++) {
-		if(*at >= 'A' && *at <= 'Z') {
-			*at = (char)(*at - 'A' + 'a');
-		}
+		*at = text_lower(*at);
 	}
 	return copy;
 }
 
-static int respond_error(const char **error, const char *message) {
+static int reject(const char **error, const char *message) {
 	*error = message;
 	return -EINVAL;
 }
@@ -252,40 +200,40 @@ static int fill(struct origin *out, const struct origin_parts *parts, const char
 
 /* What is behind the scheme: [*.]host[:port]. */
 static int parse_host(
-	struct origin_text text, struct origin_parts *parts, bool *below, const char **error) {
-	struct origin_text rest = text;
-	*below = text.len >= 2 && memcmp(text.at, "*.", 2) == 0;
+	struct slice text, struct origin_parts *parts, bool *below, const char **error) {
+	struct slice rest = text;
+	*below = text_begins(text, "*.");
 	if(*below) {
-		skip(&text, 2);
+		text = text_skip(text, 2);
 		rest = text;
 		if(text.len > 0 && text.at[0] == '[') {
-			return respond_error(error, "an IP address has no subdomains");
+			return reject(error, "an IP address has no subdomains");
 		}
 	}
 	if(!take_host(&rest, &parts->host)) {
-		return respond_error(error,
+		return reject(error,
 			"the host must be a name (international ones as xn--...), an IPv4 "
 			"address or an IPv6 address in brackets");
 	}
 	if(rest.len > 0 && rest.at[0] == '/') {
-		return respond_error(error,
+		return reject(error,
 			"an origin ends after host and port: leave out the slash and what follows");
 	}
 	if(rest.len > 0 && rest.at[0] == '*') {
-		return respond_error(error,
+		return reject(error,
 			"an asterisk stands only for subdomains, as in https://*.example.com");
 	}
 	if(rest.len > 0 && rest.at[0] != ':') {
-		return respond_error(error, "the host holds a character that no host name has");
+		return reject(error, "the host contains an invalid character");
 	}
 	if(!read_authority(text, parts)) {
-		return respond_error(error, "the port must be a number from 1 to 65535");
+		return reject(error, "the port must be a number from 1 to 65535");
 	}
 	return 0;
 }
 
 int origin_parse(const char *text, struct origin *out, const char **error) {
-	struct origin_text rest = text_of(text);
+	struct slice rest = text_slice(text);
 	struct origin_parts parts;
 	bool below;
 	*out = (struct origin){.kind = ORIGIN_EXACT};
@@ -294,7 +242,7 @@ int origin_parse(const char *text, struct origin *out, const char **error) {
 		return 0;
 	}
 	if(!take_scheme(&rest, &parts.scheme)) {
-		return respond_error(error,
+		return reject(error,
 			"expected scheme://host[:port], scheme://*.host[:port], same or null");
 	}
 	int result = parse_host(rest, &parts, &below, error);
@@ -314,21 +262,22 @@ void origin_free(struct origin *origin) {
 
 bool origin_matches(const struct origin *origin, const char *value, size_t value_len,
 	const char *host, size_t host_len) {
-	struct origin_text text = {.at = value, .len = value_len};
+	struct slice text = {.at = value, .len = value_len};
 	struct origin_parts parts;
 	if(origin->kind == ORIGIN_NULL) {
-		return is_literal(value, value_len, "null");
+		return text_is(text, "null");
 	}
 	if(!read_origin(text, &parts)) {
 		return false;
 	}
 	if(origin->kind == ORIGIN_SAME) {
-		return is_own_host(&parts, (struct origin_text){.at = host, .len = host_len});
+		return is_own_host(&parts, (struct slice){.at = host, .len = host_len});
 	}
-	if(!is_equal(parts.scheme, text_of(origin->scheme)) || parts.port != origin->port) {
+	if(!text_equal_nocase(parts.scheme, text_slice(origin->scheme)) ||
+		parts.port != origin->port) {
 		return false;
 	}
-	struct origin_text wanted = text_of(origin->host);
+	struct slice wanted = text_slice(origin->host);
 	return origin->kind == ORIGIN_SUBDOMAIN ? is_below(parts.host, wanted)
 						: is_same_host(parts.host, wanted);
 }

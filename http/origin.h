@@ -18,13 +18,13 @@ struct origin {
 	enum origin_kind kind;
 	char *scheme; /* lower case; exact and subdomain only */
 	char *host; /* lower case, IPv6 in brackets */
-	unsigned port; /* the scheme's default where none is given; 0: it has none */
+	unsigned port; /* the default of the scheme if none is given; 0: unknown */
 };
 
 /*
  * Parses one pattern ("scheme://host[:port]", the same with "*." in front of the host, "same",
  * "null") into `out`, whose strings belong to the caller (origin_free; harmless after a failure
- * too). 0, or -ENOMEM or -EINVAL with `*error` a static text that says what would be right.
+ * too). 0, or -ENOMEM or -EINVAL with `*error`: static text that describes the error.
  */
 int origin_parse(const char *text, struct origin *out, const char **error);
 void origin_free(struct origin *origin);

@@ -205,11 +205,12 @@ struct parameter {
 
 static int take_proxy(const struct parameter *parameter, struct peer_address *out,
 	const char *value, const char **why) {
-	static const char *const versions[] = {[PROXY_V1] = "v1", [PROXY_V2] = "v2"};
+	static const char *const versions[] = {
+		[PROXY_PROTOCOL_V1] = "v1", [PROXY_PROTOCOL_V2] = "v2"};
 	(void)parameter;
-	for(int version = PROXY_V1; version <= PROXY_V2; version++) {
+	for(int version = PROXY_PROTOCOL_V1; version <= PROXY_PROTOCOL_V2; version++) {
 		if(strcmp(value, versions[version]) == 0) {
-			out->proxy = (enum proxy_version)version;
+			out->proxy = (enum proxy_protocol_version)version;
 			return 0;
 		}
 	}
@@ -398,8 +399,9 @@ static void put_parameter(struct text *out, const char **mark, const char *key, 
 }
 
 static void put_parameters(struct text *out, const struct peer_address *address) {
-	static const char *const versions[] = {
-		[PROXY_OFF] = NULL, [PROXY_V1] = "v1", [PROXY_V2] = "v2"};
+	static const char *const versions[] = {[PROXY_PROTOCOL_OFF] = NULL,
+		[PROXY_PROTOCOL_V1] = "v1",
+		[PROXY_PROTOCOL_V2] = "v2"};
 	const char *mark = "?";
 	put_parameter(out, &mark, "proxy", versions[address->proxy]);
 	put_parameter(out, &mark, "ca", address->tls.ca);

@@ -6,7 +6,7 @@
 #ifndef WEBSOCKSY_PEER_H
 #define WEBSOCKSY_PEER_H
 #include "network.h"
-#include "network/proxy.h"
+#include "network/proxy_protocol.h"
 #include "network/resolve.h"
 #include "websocksy.h"
 
@@ -40,7 +40,7 @@ struct peer_address {
 	uint16_t port; /* TCP, TLS and UDP */
 	bool guessed; /* there was no scheme: TCP was assumed */
 	/* TCP, TLS and Unix streams: the header that the peer wants to have first, in front of TLS */
-	enum proxy_version proxy;
+	enum proxy_protocol_version proxy;
 	struct peer_tls tls;
 	char *host; /* name or literal without brackets; path; "@name" for an abstract socket */
 };

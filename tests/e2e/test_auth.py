@@ -502,13 +502,13 @@ def test_reload_while_it_waits(run, tmp_path, config, after, answer):
 
 
 BAD = {
-    "no colon": ("# x\nalice\n", ":2: there is no colon"),
+    "no colon": ("# x\nalice\n", ":2: missing colon"),
     "kind": ("alice:$apr1$x$y\n", ":1: unknown kind of hash"),
-    "twice": (f"a:{hashed('x')}\n\nb:{hashed('x')}\na:{hashed('y')}\n", ":4: this user has been named"),
+    "twice": (f"a:{hashed('x')}\n\nb:{hashed('x')}\na:{hashed('y')}\n", ":4: this user is already on an earlier line"),
     "cost": (f"alice:$2y$31${SALT}{31 * 'a'}\n", ":1: the hash takes too long"),
-    "rounds": (f"alice:$6$rounds=x$salt${86 * 'a'}\n", ":1: there is no such number of rounds"),
-    "salt": (f"alice:$6$sa lt${86 * 'a'}\n", ":1: crypt(3) does not take this hash"),
-    "binary": ("a\0b", ":1: this is no text"),
+    "rounds": (f"alice:$6$rounds=x$salt${86 * 'a'}\n", ":1: the number of rounds of this SHA hash is invalid"),
+    "salt": (f"alice:$6$sa lt${86 * 'a'}\n", ":1: crypt(3) does not support this hash"),
+    "binary": ("a\0b", ":1: not a text file (NUL byte)"),
 }
 
 
@@ -525,14 +525,14 @@ def test_bad_file(tmp_path, text, error):
 
 def test_file_that_cannot_be_read(tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    for name, error in (("", "Is a directory"), ("none", "No such file"), ("fifo", "no regular file")):
+    for name, error in (("", "Is a directory"), ("none", "No such file"), ("fifo", "Not a regular file")):
         result = run_once("-t", f"--auth-file={tmp_path / name}")
         assert result.returncode == 1 and error in result.stderr
 
 
 @pytest.mark.parametrize("option, error", (
     ("auth-file", r"command line: --auth-file: .*/secret: Permission denied"),
-    ("web", r'web: ".*/secret": it may not be read'), ("cert", r"command line: --cert: cannot read .*/secret.*")))
+    ("web", r'web: ".*/secret": permission denied'), ("cert", r"command line: --cert: cannot read .*/secret.*")))
 def test_file_that_may_not_be_read(run, option, error):
     """One line, and no daemon that does without it."""
     unprivileged = run(Unprivileged())

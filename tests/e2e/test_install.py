@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -20,21 +21,14 @@ PREFIX = "/opt/bridge"
 
 
 def make(*args, check=True):
-    """Runs make without what an outer make has left in the environment."""
+    """Runs make with the settings of the build under test, so that none of its objects is built again."""
     env = {name: value for name, value in environment().items()
            if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "PLUGINPATH", "DESTDIR", "PREFIX")}
-    sanitize = os.environ.get("SANITIZE") or built_with_sanitizers()
-    extra = [f"SANITIZE={sanitize}"] if sanitize else []
-    result = subprocess.run(["make", "-C", ROOT, f"OUT={OUT}", *extra, *args], env=env, text=True,
+    settings = Path(OUT, "obj/settings").read_text().splitlines()
+    result = subprocess.run(["make", "-C", ROOT, f"OUT={OUT}", *settings, *args], env=env, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * TIMEOUT)
     assert not check or result.returncode == 0, result.stdout
     return result
-
-
-def built_with_sanitizers():
-    """The same objects are linked, so the same run-time libraries have to be."""
-    with open(BINARY, "rb") as binary:
-        return "address,undefined" if b"__asan_init" in binary.read() else ""
 
 
 def files_in(folder):
@@ -61,13 +55,31 @@ def test_everything_is_beneath_the_prefix(root):
     assert all(name.startswith(PREFIX[1:] + "/") for name in files_in(root))
 
 
-def test_binary_header_and_manuals(root):
+def version_of_the_header():
+    return re.search(r'^#define WEBSOCKSY_VERSION "(.*)"$', (ROOT / "websocksy.h").read_text(), re.MULTILINE)[1]
+
+
+def test_binary_and_header(root):
     assert modes_of([path_in(root, "bin/websocksy")]) == {0o755}
-    for source, place in (("websocksy.h", "include/websocksy.h"),
-                          ("man/websocksy.8", "share/man/man8/websocksy.8"),
-                          ("man/websocksy.conf.5", "share/man/man5/websocksy.conf.5")):
-        assert path_in(root, place).read_bytes() == (ROOT / source).read_bytes()
-        assert modes_of([path_in(root, place)]) == {0o644}
+    header = path_in(root, "include/websocksy.h")
+    assert header.read_bytes() == (ROOT / "websocksy.h").read_bytes()
+    assert modes_of([header]) == {0o644}
+
+
+@pytest.mark.parametrize("name, place", (("websocksy.8", "man8"), ("websocksy.conf.5", "man5")))
+def test_manuals_tell_the_version(root, name, place):
+    page = path_in(root, f"share/man/{place}/{name}")
+    assert modes_of([page]) == {0o644}
+    source = (ROOT / "man" / name).read_text()
+    assert page.read_text() == source.replace("\n.Os websocksy\n", f"\n.Os websocksy {version_of_the_header()}\n")
+    assert page.read_text() != source
+
+
+def test_one_version_number():
+    """The header has it; the daemon and the list of changes agree."""
+    version = version_of_the_header()
+    assert run_once("--version").stdout.startswith(f"websocksy {version} ")
+    assert re.search(r"^## \[(.*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version
 
 
 def test_all_plugins_are_there(root):
@@ -82,7 +94,8 @@ def test_all_plugins_are_there(root):
 def test_documentation_and_examples_are_there(root):
     folder = path_in(root, "share/doc/websocksy")
     there = files_in(folder)
-    for name in ("README.md", "LICENSE.txt", "docs/plugins.md", "plugins/backend_file.md", "index.html",
+    for name in ("README.md", "LICENSE.txt", "CHANGELOG.md", "docs/plugins.md", "docs/performance.svg",
+                 "docs/notes/performance.md", "plugins/backend_file.md", "index.html",
                  "examples/websocksy.conf", "examples/websocksy-file.conf", "examples/nginx.conf",
                  "examples/framing_example.c", "examples/backend_example.c", "examples/routes/chat"):
         assert name in there, name
@@ -90,12 +103,17 @@ def test_documentation_and_examples_are_there(root):
     assert compiled == []
 
 
-def test_links_of_the_readme_lead_somewhere(root):
+def test_links_lead_somewhere(root):
+    """In the source tree all of them, among the installed files those to other documents."""
     folder = path_in(root, "share/doc/websocksy")
-    for name in ("README.md", "docs/plugins.md"):
+    pages = [name for name in files_in(folder) if name.endswith(".md")]
+    assert "README.md" in pages
+    for name in pages:
         for link in re.findall(r"\]\(([^)#]+)\)", (folder / name).read_text()):
-            if "://" not in link and (ROOT / name).parent.joinpath(link).suffix in (".md", ".txt"):
-                assert (folder / name).parent.joinpath(link).exists(), (name, link)
+            if "://" not in link:
+                assert (ROOT / name).parent.joinpath(link).exists(), (name, link)
+                if link.endswith((".md", ".txt", ".svg")):
+                    assert (folder / name).parent.joinpath(link).exists(), (name, link)
 
 
 def test_unit_starts_what_was_installed(root):

@@ -409,8 +409,8 @@ def test_proxy_header_byte_by_byte(proxied_echo, header):
 
 
 @pytest.mark.parametrize("data, why", (
-    (build_request(), "there is none"),
-    (b"\x16\x03\x01\x02\0\x01", "there is none"),
+    (build_request(), "missing signature"),
+    (b"\x16\x03\x01\x02\0\x01", "missing signature"),
     (b"PROXY TCP4 203.0.113.9 198.51.100.1 4711\r\n", "malformed"),
     (b"PROXY TCP4 203.0.113.9 198.51.100.1 4711 8001\n", "malformed"),
     (b"PROXY TCP4 2001:db8::9 2001:db8::1 4711 8001\r\n", "malformed"),
@@ -419,7 +419,7 @@ def test_proxy_header_byte_by_byte(proxied_echo, header):
     (SIGNATURE + b"\x21\x51\0\x0c" + bytes(12), "unknown address family"),
     (SIGNATURE + b"\x21\x11\0\x0b" + bytes(11), "too short"),
     (SIGNATURE + b"\x21\x11\xff\xff", "too long"),
-    (v2(extensions=b"\x01\0\x09http/1.1"), "does not fit"),
+    (v2(extensions=b"\x01\0\x09http/1.1"), "malformed extensions"),
 ), ids=("http", "tls", "v1-short", "v1-lf", "v1-family", "v1-long", "v2-version", "v2-family", "v2-short",
         "v2-long", "v2-extension"))
 def test_wrong_proxy_header_closes(proxied_echo, data, why):

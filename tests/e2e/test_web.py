@@ -594,7 +594,7 @@ def test_many_pipelined_requests(daemon):
     for number in range(1000):
         answer = client.recv_http()
         assert (answer.status, answer.body[:5]) == (
-            (200, b"sub"), (404, b"there"), (200, b"deep"), (200, b""))[number % 4]
+            (200, b"sub"), (404, b"file "), (200, b"deep"), (200, b""))[number % 4]
         assert answer.tokens("Connection") == ["close" if number == 999 else "keep-alive"]
     client.expect_eof()
 

@@ -2,6 +2,7 @@
  *
  * Addresses: what is read as which address, what is refused, and how addresses are printed.
  */
+#include "addresses.h"
 #include "support.h"
 
 #include "base/address.h"
@@ -278,6 +279,33 @@ static void test_checks(void **state) {
 	}
 }
 
+static void test_hosts(void **state) {
+	static const char *const hosts[][2] = {{"192.0.2.1", "192.0.2.1"},
+		{"::ffff:192.0.2.1", "192.0.2.1"}, {"2001:DB8:0::1", "2001:db8::1"},
+		{"unix", "unix"}, {"?", "unknown"}, {LONG_6, LONG_6}};
+	(void)state;
+	for(size_t i = 0; i < COUNT(hosts); i++) {
+		union address address = make_address(hosts[i][0], 80);
+		char text[ADDRESS_HOST_TEXT];
+		address_format_host(&address.any, text);
+		assert_string_equal(text, hosts[i][1]);
+	}
+}
+
+/* Every number in every place, against the C library. */
+static void test_ipv4_as_inet_ntop(void **state) {
+	(void)state;
+	for(uint32_t at = 0; at < 4 * 256; at++) {
+		struct sockaddr_in in = {.sin_family = AF_INET};
+		in.sin_addr.s_addr = htonl(0xc80a0963u ^ (at & 255) << 8 * (at / 256));
+		char wanted[INET_ADDRSTRLEN];
+		char text[ADDRESS_HOST_TEXT];
+		inet_ntop(AF_INET, &in.sin_addr, wanted, sizeof(wanted));
+		address_format_host((const struct sockaddr *)&in, text);
+		assert_string_equal(text, wanted);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_literals),
@@ -291,6 +319,8 @@ int main(void) {
 		cmocka_unit_test(test_other_families),
 		cmocka_unit_test(test_ip4_text),
 		cmocka_unit_test(test_checks),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_ipv4_as_inet_ntop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

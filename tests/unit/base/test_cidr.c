@@ -2,6 +2,7 @@
  *
  * Networks: how they are written and which addresses are in them.
  */
+#include "addresses.h"
 #include "support.h"
 
 #include "base/address.h"
@@ -82,11 +83,122 @@ static void test_unix_and_empty(void **state) {
 	assert_false(cidr_list_contains((struct cidr_list){0}, &local.any));
 }
 
+static void test_networks(void **state) {
+	static const struct network_case {
+		const char *text;
+		const char *shown;
+		const char *inside[4];
+		const char *outside[6];
+	} cases[] = {
+		{"10.0.0.0/8", "10.0.0.0/8", {"10.0.0.0", "10.255.255.255", "::ffff:10.1.2.3"},
+			{"9.255.255.255", "11.0.0.0", "::10.1.2.3", "unix", "?"}},
+		{"192.0.2.128/25", "192.0.2.128/25", {"192.0.2.128", "192.0.2.255"},
+			{"192.0.2.127", "192.0.3.128"}},
+		{"192.0.2.4/30", "192.0.2.4/30", {"192.0.2.4", "192.0.2.7"},
+			{"192.0.2.3", "192.0.2.8"}},
+		{"192.0.2.1", "192.0.2.1/32", {"192.0.2.1"}, {"192.0.2.0", "192.0.2.2"}},
+		{"192.0.2.1/32", "192.0.2.1/32", {"192.0.2.1"}, {"192.0.2.0"}},
+		{"0.0.0.0/0", "0.0.0.0/0", {"0.0.0.0", "255.255.255.255", "::ffff:1.2.3.4"},
+			{"::1", "unix", "?"}},
+		{"::/0", "::/0", {"::", "ffff::"}, {"1.2.3.4", "::ffff:1.2.3.4", "unix"}},
+		{"2001:db8::/32", "2001:db8::/32", {"2001:db8::", "2001:db8:ffff::1"},
+			{"2001:db9::", "2001:db7:ffff::", "32.1.13.184"}},
+		{"2001:DB8::8000/113", "2001:db8::8000/113", {"2001:db8::8000", "2001:db8::ffff"},
+			{"2001:db8::7fff"}},
+		{"::1", "::1/128", {"::1"}, {"::", "::2", "127.0.0.1"}},
+		{"::ffff:10.0.0.0/104", "10.0.0.0/8", {"10.1.2.3"}, {"11.0.0.0"}},
+		{"::ffff:10.0.0.1", "10.0.0.1/32", {"10.0.0.1"}, {"10.0.0.2"}},
+		{"unix", "unix", {"unix"}, {"127.0.0.1", "::1", "?"}},
+	};
+	(void)state;
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		struct cidr network;
+		const char *why = NULL;
+		char text[CIDR_TEXT];
+		assert_int_equal(cidr_parse(cases[i].text, &network, &why), 0);
+		cidr_format(&network, text);
+		assert_string_equal(text, cases[i].shown);
+		struct cidr_list trusted = {&network, 1};
+		for(size_t j = 0; j < COUNT(cases[i].inside) && cases[i].inside[j]; j++) {
+			union address address = make_address(cases[i].inside[j], 5);
+			if(!cidr_list_contains(trusted, &address.any)) {
+				fail_msg("%s is not in %s", cases[i].inside[j], text);
+			}
+		}
+		for(size_t j = 0; j < COUNT(cases[i].outside) && cases[i].outside[j]; j++) {
+			union address address = make_address(cases[i].outside[j], 5);
+			if(cidr_list_contains(trusted, &address.any)) {
+				fail_msg("%s is in %s", cases[i].outside[j], text);
+			}
+		}
+	}
+}
+
+static void test_network_errors(void **state) {
+	static const struct error_case {
+		const char *text;
+		const char *why;
+	} cases[] = {
+		{"", "is not a network"},
+		{"*", "is not a network"},
+		{"localhost", "is not a network"},
+		{"unix:", "is not a network"},
+		{"Unix", "is not a network"},
+		{"/8", "is not a network"},
+		{"10.0.0/8", "is not a network"},
+		{"10/8", "is not a network"},
+		{"10.0.0.0.0/8", "is not a network"},
+		{"10.0.0.256", "is not a network"},
+		{" 10.0.0.0/8", "is not a network"},
+		{"[::1]/128", "is not a network"},
+		{"fe80::1%lo/64", "is not a network"},
+		{"10.0.0.0/8,11.0.0.0/8", "has an invalid prefix length"},
+		{"10.0.0.0/", "has an invalid prefix length"},
+		{"10.0.0.0/33", "has an invalid prefix length"},
+		{"10.0.0.0/-1", "has an invalid prefix length"},
+		{"10.0.0.0/+8", "has an invalid prefix length"},
+		{"10.0.0.0/08", "has an invalid prefix length"},
+		{"10.0.0.0/8 ", "has an invalid prefix length"},
+		{"10.0.0.0/8/8", "has an invalid prefix length"},
+		{"10.0.0.0/255.0.0.0", "has an invalid prefix length"},
+		{"10.0.0.0/65544", "has an invalid prefix length"},
+		{"10.0.0.0/4294967304", "has an invalid prefix length"},
+		{"2001:db8::/129", "has an invalid prefix length"},
+		{"10.0.0.1/8", "bits behind"},
+		{"10.0.0.1/31", "bits behind"},
+		{"1.0.0.0/0", "bits behind"},
+		{"2001:db8::1/64", "bits behind"},
+		{"::1/127", "bits behind"},
+		{"::ffff:10.0.0.1/104", "bits behind"},
+		{"0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000/8", "is not a network"},
+	};
+	(void)state;
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		struct cidr network;
+		const char *why = NULL;
+		if(cidr_parse(cases[i].text, &network, &why) != -EINVAL) {
+			fail_msg("\"%s\" was taken", cases[i].text);
+		}
+		if(!strstr(why, cases[i].why)) {
+			fail_msg("\"%s\": %s", cases[i].text, why);
+		}
+	}
+}
+
+static void test_empty_list_contains_nothing(void **state) {
+	union address address = make_address("127.0.0.1", 1);
+	(void)state;
+	assert_false(cidr_list_contains((struct cidr_list){0}, &address.any));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_contains),
 		cmocka_unit_test(test_unix_and_empty),
+		cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_network_errors),
+		cmocka_unit_test(test_empty_list_contains_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

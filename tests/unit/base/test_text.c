@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#define TEXT(literal) (literal), sizeof(literal) - 1
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A copy whose end is the end of the readable memory. */
@@ -220,6 +221,108 @@ static void test_percent(void **state) {
 	check_percent("%2541", 8, 3, "%41");
 }
 
+static void test_slice_is(void **state) {
+	(void)state;
+	assert_true(text_is_nocase((struct slice){TEXT("WebSocket")}, "websocket"));
+	assert_true(text_is_nocase((struct slice){TEXT("")}, ""));
+	assert_false(text_is_nocase((struct slice){TEXT("websocke")}, "websocket"));
+	assert_false(text_is_nocase((struct slice){TEXT("websockets")}, "websocket"));
+	assert_false(text_is_nocase((struct slice){TEXT("websocket\0")}, "websocket"));
+	assert_false(text_is_nocase(
+		(struct slice){TEXT("@")}, "`")); /* differ only in the bit of the case */
+	assert_false(text_is_nocase((struct slice){TEXT("[")}, "{"));
+}
+
+static void test_tokens(void **state) {
+	(void)state;
+	for(unsigned c = 0; c < 256; c++) {
+		char text[3] = {'a', (char)c, 'b'};
+		bool expected = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+			(c >= 'A' && c <= 'Z') || c == '!' || c == '#' || c == '$' || c == '%' ||
+			c == '&' || c == '\'' || c == '*' || c == '+' || c == '-' || c == '.' ||
+			c == '^' || c == '_' || c == '`' || c == '|' || c == '~';
+		assert_int_equal(text_is_token((struct slice){.at = text, .len = 3}), expected);
+	}
+	assert_false(text_is_token((struct slice){TEXT("")}));
+}
+
+static const struct {
+	const char *in;
+	size_t len;
+	const char *out;
+	int result;
+} escapes[] = {
+	{TEXT(""), "", 0},
+	{TEXT("abc"), "abc", 3},
+	{TEXT("%41%62%63"), "Abc", 3},
+	{TEXT("%2f%2F"), "//", 2},
+	{TEXT("%252e"), "%2e", 3},
+	{TEXT("a+b"), "a+b", 3},
+	{TEXT("%00"), "\0", 1},
+	{TEXT("a%00b"), "a\0b", 3},
+	{TEXT("%ff%FE"), "\xff\xfe", 2},
+	{TEXT("%"), NULL, -EINVAL},
+	{TEXT("a%"), NULL, -EINVAL},
+	{TEXT("%4"), NULL, -EINVAL},
+	{TEXT("%g0"), NULL, -EINVAL},
+	{TEXT("%0g"), NULL, -EINVAL},
+	{TEXT("%-1"), NULL, -EINVAL},
+	{TEXT("% 1"), NULL, -EINVAL},
+	{TEXT("%%41"), NULL, -EINVAL},
+	{TEXT("%u0041"), NULL, -EINVAL},
+	{TEXT("%\0"
+	      "41"),
+		NULL, -EINVAL},
+};
+
+static void test_percent_decoding(void **state) {
+	(void)state;
+	for(size_t at = 0; at < COUNT(escapes); at++) {
+		struct guard in = guard_new(escapes[at].in, escapes[at].len);
+		size_t room = escapes[at].result < 0 ? escapes[at].len + 1
+						     : (size_t)escapes[at].result + 1;
+		for(size_t cap = 0; cap <= room; cap++) {
+			struct guard out = guard_new(NULL, cap);
+			struct slice text = {.at = (char *)in.data, .len = escapes[at].len};
+			int result = text_percent_decode(text, (char *)out.data, cap);
+			if(cap == room) {
+				assert_int_equal(result, escapes[at].result);
+			} else if(escapes[at].result >= 0) {
+				assert_int_equal(result, -ENOSPC);
+			} else {
+				assert_true(result < 0);
+			}
+			if(result >= 0) {
+				assert_memory_equal(out.data, escapes[at].out, (size_t)result + 1);
+			}
+			guard_free(&out);
+		}
+		guard_free(&in);
+	}
+}
+
+/* Every byte is itself or an escape that decodes to it, and none can end an attribute or a line. */
+static void test_percent_encoding(void **state) {
+	char path[256];
+	char encoded[800];
+	char decoded[256];
+	(void)state;
+	for(int byte = 1; byte < 256; byte++) {
+		path[byte - 1] = (char)byte;
+	}
+	path[255] = '\0';
+	int len = text_percent_encode(path, encoded, sizeof(encoded));
+	assert_int_equal(len, strlen(encoded));
+	assert_int_equal(strcspn(encoded, " \"'&<>?#:\\\r\n\t;"), len);
+	assert_int_equal(text_percent_decode(text_slice(encoded), decoded, sizeof(decoded)), 255);
+	assert_string_equal(decoded, path);
+	assert_int_equal(text_percent_encode("a/b", encoded, sizeof(encoded)), 3);
+	assert_string_equal(encoded, "a/b");
+	for(size_t cap = 0; cap < (size_t)len; cap++) {
+		assert_int_equal(text_percent_encode(path, encoded, cap), -ENOSPC);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_characters),
@@ -233,6 +336,10 @@ int main(void) {
 		cmocka_unit_test(test_decimal),
 		cmocka_unit_test(test_url_path),
 		cmocka_unit_test(test_percent),
+		cmocka_unit_test(test_slice_is),
+		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_percent_decoding),
+		cmocka_unit_test(test_percent_encoding),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,7 +45,7 @@ static const struct {
 	{"https://example.com.", "https://example.com.", true},
 	{"https://example.com", "https://example-com", false},
 	{"https://xn--bcher-kva.example", "https://XN--bcher-kva.example", true},
-	/* Left-overs, user names, what is no origin. */
+	/* Paths, user names, values that are not origins. */
 	{"https://example.com", "https://example.com/", false},
 	{"https://example.com", "https://example.com/x", false},
 	{"https://example.com", "https://example.com?x", false},
@@ -66,7 +66,7 @@ static const struct {
 	{"https://example.com", "https://example.com:x", false},
 	{"https://example.com", "https://example.com:443x", false},
 	{"https://example.com", "https://example.com:0", false},
-	{"https://example.com", "https://example.com:65979", false},      /* 443 modulo 65536 */
+	{"https://example.com", "https://example.com:65979", false}, /* 443 modulo 65536 */
 	{"https://example.com", "https://example.com:4294967739", false}, /* 443 modulo 2^32 */
 	{"https://example.com", "https://example.com:-443", false},
 	{"https://example.com", "https://example.com:443:443", false},
@@ -128,7 +128,7 @@ static const struct {
 	{"https://*.example.com", "https://*.example.com", false},
 	{"https://*.example.com", "null", false},
 	{"https://*.example.com", "", false},
-	/* Schemes of others have no port that we know. */
+	/* Unknown schemes have no default port. */
 	{"chrome-extension://abcdef", "chrome-extension://abcdef", true},
 	{"chrome-extension://abcdef", "chrome-extension://abcdeg", false},
 	{"chrome-extension://abcdef", "moz-extension://abcdef", false},
@@ -166,14 +166,14 @@ static bool matches(const struct origin *origin, const char *value, const char *
 
 static void test_matches(void **state) {
 	(void)state;
-	for(size_t at = 0; at < COUNT(cases); at++) {
+	for(size_t i = 0; i < COUNT(cases); i++) {
 		struct origin origin;
-		parse(&origin, cases[at].pattern);
-		/* The request's own host has no say here. */
-		if(matches(&origin, cases[at].value, "example.com") != cases[at].match ||
-			matches(&origin, cases[at].value, "") != cases[at].match) {
-			fail_msg("%s and %s: expected %d", cases[at].pattern, cases[at].value,
-				cases[at].match);
+		parse(&origin, cases[i].pattern);
+		/* The Host field does not matter here. */
+		if(matches(&origin, cases[i].value, "example.com") != cases[i].match ||
+			matches(&origin, cases[i].value, "") != cases[i].match) {
+			fail_msg("%s and %s: expected %d", cases[i].pattern, cases[i].value,
+				cases[i].match);
 		}
 		origin_free(&origin);
 	}
@@ -226,10 +226,10 @@ static void test_same(void **state) {
 	(void)state;
 	parse(&origin, "same");
 	assert_int_equal(origin.kind, ORIGIN_SAME);
-	for(size_t at = 0; at < COUNT(same); at++) {
-		if(matches(&origin, same[at].value, same[at].host) != same[at].match) {
-			fail_msg("%s at %s: expected %d", same[at].value, same[at].host,
-				same[at].match);
+	for(size_t i = 0; i < COUNT(same); i++) {
+		if(matches(&origin, same[i].value, same[i].host) != same[i].match) {
+			fail_msg("%s at %s: expected %d", same[i].value, same[i].host,
+				same[i].match);
 		}
 	}
 	assert_false(origin_matches(&origin, "http://a", 8, NULL, 0));
@@ -316,11 +316,11 @@ static void test_parse_errors(void **state) {
 		"http://[::g]", "http://[]", "http://[::1]x", "http://[1.2.3.4]",
 		"http://example.com,http://b"};
 	(void)state;
-	for(size_t at = 0; at < COUNT(patterns); at++) {
+	for(size_t i = 0; i < COUNT(patterns); i++) {
 		struct origin origin;
 		const char *error = NULL;
-		if(origin_parse(patterns[at], &origin, &error) != -EINVAL) {
-			fail_msg("\"%s\" was taken", patterns[at]);
+		if(origin_parse(patterns[i], &origin, &error) != -EINVAL) {
+			fail_msg("\"%s\" was taken", patterns[i]);
 		}
 		assert_non_null(error);
 		assert_null(origin.scheme);

@@ -148,7 +148,10 @@ static const struct address_case cases[] = {
 	{DETECT, "unix:///run/x%3fy?proxy=v2", NULL, "unix:///run/x%3Fy?proxy=v2", NULL, false},
 	{DETECT, "unix:///run/%253F%2541%41%", NULL, "unix:///run/%253F%41%41%", NULL, false},
 	{DETECT, "fifotx:///run/a&b%26", NULL, "fifotx:///run/a&b&", NULL, false},
-	{DETECT, "unix://" "%2F" PATH_107, NULL, NULL, "path", false},
+	{DETECT,
+		"unix://"
+		"%2F" PATH_107,
+		NULL, NULL, "path", false},
 	{DETECT, "unix:///%3F" HUNDRED "abcde", NULL, "unix:///%3F" HUNDRED "abcde", NULL, false},
 	{DETECT, "unix:///%3F" HUNDRED "abcdef", NULL, NULL, "longer", false},
 	/* tls */
@@ -165,8 +168,8 @@ static const struct address_case cases[] = {
 	{DETECT, "tls://a:443?proxy=v2", NULL, "tls://a:443?proxy=v2", NULL, false},
 	{DETECT, "tls://[::1]?verify=off&key=k&cert=c&sni=s&ca=a&proxy=v1", "443",
 		"tls://[::1]:443?proxy=v1&ca=a&sni=s&cert=c&key=k&verify=off", NULL, false},
-	{DETECT, "tls://a:443?ca=/x?y%3Fz%26=%253f%", NULL,
-		"tls://a:443?ca=/x%3Fy%3Fz%26=%253f%", NULL, false},
+	{DETECT, "tls://a:443?ca=/x?y%3Fz%26=%253f%", NULL, "tls://a:443?ca=/x%3Fy%3Fz%26=%253f%",
+		NULL, false},
 	{DETECT, "tls://a:443?ca=", NULL, NULL, "has no value", false},
 	{DETECT, "tls://a:443?sni=&ca=/a", NULL, NULL, "has no value", false},
 	{DETECT, "tls://a:443?sni", NULL, NULL, "no known parameter", false},
@@ -298,7 +301,7 @@ static void test_fields(void **unused) {
 	assert_string_equal(address.tls.cert, "/c");
 	assert_string_equal(address.tls.key, "/k%");
 	assert_true(address.tls.insecure);
-	assert_int_equal(address.proxy, PROXY_V2);
+	assert_int_equal(address.proxy, PROXY_PROTOCOL_V2);
 	peer_address_free(&address);
 	assert_int_equal(peer_parse(DETECT, "tls://a:1", NULL, &address, &why), 0);
 	assert_null(address.tls.ca);

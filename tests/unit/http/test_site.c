@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * web.c against a tree with traps: whatever is asked for, nothing from outside the root is
+ * site.c against a tree with traps: whatever is asked for, nothing from outside the root is
  * answered.
  */
 #include "support.h"
 
-#include "http/web.h"
+#include "http/response.h"
+#include "http/site.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +34,7 @@
 struct tree {
 	char base[64];
 	char root[80];
-	struct web_site *site;
+	struct site *site;
 };
 
 struct answer {
@@ -41,7 +42,7 @@ struct answer {
 	size_t head_len; /* up to and with the empty line */
 	size_t len;
 	bool has_file;
-	char text[WEB_HEAD_MAX + 8192]; /* head and body, NUL-terminated */
+	char text[SITE_HEAD_MAX + 8192]; /* head and body, NUL-terminated */
 };
 
 static void put(const struct tree *tree, const char *name, const char *content) {
@@ -111,8 +112,8 @@ static int set_up(void **state) {
 	static const char *const directories[] = {"root", "rootx", "root/sub", "root/sub/deep",
 		"root/empty", "root/.git", "root/\\evil.example", "root/r\xc3\xa4\"\n<",
 		"root/index"};
-	for(size_t at = 0; at < COUNT(directories); at++) {
-		make_directory(tree, directories[at]);
+	for(size_t i = 0; i < COUNT(directories); i++) {
+		make_directory(tree, directories[i]);
 	}
 	put(tree, "rootx/secret.txt", "SECRET");
 	put(tree, "root/.secret", "SECRET");
@@ -130,7 +131,7 @@ static int set_up(void **state) {
 	make_directory(tree, "root/index/index.html");
 	make_links(tree);
 	make_specials(tree);
-	if(web_site_open(tree->root, &tree->site, &error) < 0) {
+	if(site_open(tree->root, &tree->site, &error) < 0) {
 		fail_msg("%s", error);
 	}
 	*state = tree;
@@ -146,14 +147,14 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 
 static int tear_down(void **state) {
 	struct tree *tree = *state;
-	web_site_close(tree->site);
+	site_close(tree->site);
 	nftw(tree->base, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 	free(tree);
 	return 0;
 }
 
-static struct http_request request_for(const char *method, const char *target, size_t len) {
-	return (struct http_request){
+static struct request request_for(const char *method, const char *target, size_t len) {
+	return (struct request){
 		.method = {.at = method, .len = strlen(method)},
 		.target = {.at = target, .len = len},
 		.minor = 1,
@@ -162,14 +163,14 @@ static struct http_request request_for(const char *method, const char *target, s
 
 /* Asks, with a target that ends at an unreadable page, and reads the whole answer. */
 static struct answer ask(
-	const struct web_site *site, const char *method, const char *target, size_t len) {
+	const struct site *site, const char *method, const char *target, size_t len) {
 	struct answer answer = {.status = 0};
 	struct guard guard = guard_new(target, len);
-	struct http_request request = request_for(method, (const char *)guard.data, len);
-	struct web_response response;
+	struct request request = request_for(method, (const char *)guard.data, len);
+	struct site_response response;
 	memset(&response, 0xa5, sizeof(response));
 	alarm(600); /* a fifo that is opened the wrong way blocks */
-	web_respond(site, &request, false, &response);
+	site_respond(site, &request, false, &response);
 	alarm(0);
 	guard_free(&guard);
 	answer.status = response.status;
@@ -191,7 +192,7 @@ static struct answer ask(
 	return answer;
 }
 
-static int interruptions; /* so many lookups end with EINTR (the linker puts ours in front, see the Makefile) */
+static int interruptions; /* so many lookups end with EINTR (--wrap in the Makefile) */
 
 long __real_syscall(long number, long a, long b, long c, long d);
 long __wrap_syscall(long number, long a, long b, long c, long d);
@@ -205,7 +206,7 @@ long __wrap_syscall(long number, long a, long b, long c, long d) {
 	return __real_syscall(number, a, b, c, d);
 }
 
-static struct answer get(const struct web_site *site, const char *target) {
+static struct answer get(const struct site *site, const char *target) {
 	return ask(site, "GET", target, strlen(target));
 }
 
@@ -223,15 +224,15 @@ static const char *field(const struct answer *answer, const char *name, char *ou
 }
 
 static void assert_field(const struct answer *answer, const char *name, const char *value) {
-	char out[WEB_HEAD_MAX];
+	char out[SITE_HEAD_MAX];
 	assert_string_equal(field(answer, name, out, sizeof(out)), value);
 }
 
-/* What every answer has in common. */
+/* Checks the fields that all responses have. */
 static void assert_complete(const struct answer *answer, unsigned status) {
 	char line[64];
 	char length[32];
-	snprintf(line, sizeof(line), "HTTP/1.1 %u %s\r\n", status, http_status_text(status));
+	snprintf(line, sizeof(line), "HTTP/1.1 %u %s\r\n", status, response_status_text(status));
 	assert_int_equal(answer->status, status);
 	assert_memory_equal(answer->text, line, strlen(line));
 	assert_true(answer->head_len > 0);
@@ -272,15 +273,15 @@ static int next_descriptor(void) {
 static void test_files(void **state) {
 	const struct tree *tree = *state;
 	int before = next_descriptor();
-	for(size_t at = 0; at < COUNT(files); at++) {
-		struct answer answer = get(tree->site, files[at].target);
+	for(size_t i = 0; i < COUNT(files); i++) {
+		struct answer answer = get(tree->site, files[i].target);
 		assert_complete(&answer, 200);
-		assert_string_equal(answer.text + answer.head_len, files[at].body);
-		assert_field(&answer, "Content-Type", files[at].type);
+		assert_string_equal(answer.text + answer.head_len, files[i].body);
+		assert_field(&answer, "Content-Type", files[i].type);
 		assert_field(&answer, "Referrer-Policy", "no-referrer");
 		assert_field(&answer, "Cache-Control", "no-cache");
 		struct answer head =
-			ask(tree->site, "HEAD", files[at].target, strlen(files[at].target));
+			ask(tree->site, "HEAD", files[i].target, strlen(files[i].target));
 		char length[32];
 		assert_int_equal(head.status, 200);
 		assert_false(head.has_file);
@@ -295,8 +296,8 @@ static void test_files(void **state) {
 static void test_links_inside(void **state) {
 	const struct tree *tree = *state;
 	static const char *const targets[] = {"/inside", "/inside-up"};
-	for(size_t at = 0; at < COUNT(targets); at++) {
-		struct answer answer = get(tree->site, targets[at]);
+	for(size_t i = 0; i < COUNT(targets); i++) {
+		struct answer answer = get(tree->site, targets[i]);
 		assert_complete(&answer, 200);
 		assert_string_equal(answer.text + answer.head_len, "page");
 	}
@@ -304,7 +305,7 @@ static void test_links_inside(void **state) {
 	assert_complete(&answer, 200);
 }
 
-/* None of these names anything that may be served. */
+/* No target here may be served. */
 static const struct {
 	const char *target;
 	size_t len;
@@ -426,15 +427,15 @@ static const struct {
 };
 
 /* No assertion: also runs in children, which must not go on with the tests when one fails. */
-static bool yields_nothing(const struct web_site *site, const char *target, size_t len) {
+static bool yields_nothing(const struct site *site, const char *target, size_t len) {
 	static const char *const methods[] = {"GET", "HEAD"};
 	bool good = true;
-	for(size_t at = 0; at < COUNT(methods); at++) {
-		struct answer answer = ask(site, methods[at], target, len);
+	for(size_t i = 0; i < COUNT(methods); i++) {
+		struct answer answer = ask(site, methods[i], target, len);
 		if((answer.status != 404 && answer.status != 400 && answer.status != 414) ||
 			answer.has_file || strstr(answer.text, "SECRET") ||
 			strstr(answer.text, "root:")) {
-			fprintf(stderr, "%s %.*s: %u\n%s\n", methods[at], (int)len, target,
+			fprintf(stderr, "%s %.*s: %u\n%s\n", methods[i], (int)len, target,
 				answer.status, answer.text);
 			good = false;
 		}
@@ -442,11 +443,11 @@ static bool yields_nothing(const struct web_site *site, const char *target, size
 	return good;
 }
 
-static bool all_yield_nothing(const struct web_site *site) {
+static bool all_yield_nothing(const struct site *site) {
 	int before = next_descriptor();
 	bool good = true;
-	for(size_t at = 0; at < COUNT(traps); at++) {
-		good = yields_nothing(site, traps[at].target, traps[at].len) && good;
+	for(size_t i = 0; i < COUNT(traps); i++) {
+		good = yields_nothing(site, traps[i].target, traps[i].len) && good;
 	}
 	return good && next_descriptor() == before;
 }
@@ -463,18 +464,18 @@ static void test_long_targets(void **state) {
 	const struct tree *tree = *state;
 	char target[20001];
 	for(size_t part = 0; part < COUNT(parts); part++) {
-		for(size_t at = 0; at < COUNT(lens); at++) {
+		for(size_t i = 0; i < COUNT(lens); i++) {
 			target[0] = '/';
-			for(size_t fill = 1; fill < lens[at]; fill++) {
+			for(size_t fill = 1; fill < lens[i]; fill++) {
 				target[fill] = parts[part][(fill - 1) % strlen(parts[part])];
 			}
-			assert_true(yields_nothing(tree->site, target, lens[at]));
+			assert_true(yields_nothing(tree->site, target, lens[i]));
 		}
 	}
 	/* A path of 4084 bytes leaves just the room for index.html and its NUL. */
 	memset(target, '/', sizeof(target));
-	for(size_t at = 1; at < sizeof(target); at += 2) {
-		target[at] = 'a';
+	for(size_t i = 1; i < sizeof(target); i += 2) {
+		target[i] = 'a';
 	}
 	for(size_t len = 4070; len < 4110; len++) {
 		assert_int_equal(
@@ -501,7 +502,7 @@ static bool forbid_openat2(int error) {
 /* Runs `check` in a child after openat2 has been taken away; 0: good, 1: bad, 2: not possible here.
  */
 static int without_openat2(
-	int error, const struct web_site *site, bool (*check)(const struct web_site *site)) {
+	int error, const struct site *site, bool (*check)(const struct site *site)) {
 	int status = 0;
 	pid_t child = fork();
 	assert_true(child >= 0);
@@ -522,13 +523,13 @@ static void test_interrupted_lookup(void **state) {
 	assert_int_equal(answer.status, 200);
 }
 
-static bool serves_without_openat2(const struct web_site *site) {
+static bool serves_without_openat2(const struct site *site) {
 	bool good = all_yield_nothing(site) && yields_nothing(site, TEXT("/inside"));
-	for(size_t at = 0; at < COUNT(files); at++) {
-		struct answer answer = get(site, files[at].target);
+	for(size_t i = 0; i < COUNT(files); i++) {
+		struct answer answer = get(site, files[i].target);
 		if(answer.status != 200 ||
-			strcmp(answer.text + answer.head_len, files[at].body) != 0) {
-			fprintf(stderr, "%s: %u\n", files[at].target, answer.status);
+			strcmp(answer.text + answer.head_len, files[i].body) != 0) {
+			fprintf(stderr, "%s: %u\n", files[i].target, answer.status);
 			good = false;
 		}
 	}
@@ -538,8 +539,8 @@ static bool serves_without_openat2(const struct web_site *site) {
 static void test_without_openat2(void **state) {
 	static const int errors[] = {ENOSYS, EPERM};
 	const struct tree *tree = *state;
-	for(size_t at = 0; at < COUNT(errors); at++) {
-		int result = without_openat2(errors[at], tree->site, serves_without_openat2);
+	for(size_t i = 0; i < COUNT(errors); i++) {
+		int result = without_openat2(errors[i], tree->site, serves_without_openat2);
 		if(result == 2) {
 			skip();
 		}
@@ -566,10 +567,10 @@ static const struct {
 static void test_redirects(void **state) {
 	const struct tree *tree = *state;
 	char target[4096];
-	for(size_t at = 0; at < COUNT(redirects); at++) {
-		struct answer answer = get(tree->site, redirects[at].target);
+	for(size_t i = 0; i < COUNT(redirects); i++) {
+		struct answer answer = get(tree->site, redirects[i].target);
 		assert_complete(&answer, 301);
-		assert_field(&answer, "Location", redirects[at].location);
+		assert_field(&answer, "Location", redirects[i].location);
 	}
 	for(size_t len = 5; len < sizeof(target); len++) {
 		memcpy(target, "/sub?", 5);
@@ -578,7 +579,7 @@ static void test_redirects(void **state) {
 		assert_complete(&answer, len < 1024 ? 301 : answer.status);
 		assert_true(answer.status == 301 || (answer.status == 414 && len >= 1024));
 		if(answer.status == 301) { /* whole, or not at all */
-			char location[WEB_HEAD_MAX];
+			char location[SITE_HEAD_MAX];
 			assert_int_equal(
 				strlen(field(&answer, "Location", location, sizeof(location))),
 				len + 1);
@@ -627,12 +628,12 @@ static void test_types(void **state) {
 	};
 	const struct tree *tree = *state;
 	char name[64];
-	for(size_t at = 0; at < COUNT(types); at++) {
-		snprintf(name, sizeof(name), "root/%s", types[at].name);
+	for(size_t i = 0; i < COUNT(types); i++) {
+		snprintf(name, sizeof(name), "root/%s", types[i].name);
 		put(tree, name, "x");
 		struct answer answer = get(tree->site, name + 4);
 		assert_complete(&answer, 200);
-		assert_field(&answer, "Content-Type", types[at].type);
+		assert_field(&answer, "Content-Type", types[i].type);
 	}
 }
 
@@ -655,9 +656,9 @@ static void test_methods(void **state) {
 	static const char *const methods[] = {"POST", "PUT", "DELETE", "OPTIONS", "TRACE",
 		"CONNECT", "get", "head", "GETX", "GE", "HEADER", "PRI"};
 	const struct tree *tree = *state;
-	const struct web_site *sites[] = {NULL, tree->site};
-	for(size_t at = 0; at < COUNT(methods) * COUNT(sites); at++) {
-		struct answer answer = ask(sites[at % 2], methods[at / 2], "/page.html", 10);
+	const struct site *sites[] = {NULL, tree->site};
+	for(size_t i = 0; i < COUNT(methods) * COUNT(sites); i++) {
+		struct answer answer = ask(sites[i % 2], methods[i / 2], "/page.html", 10);
 		assert_complete(&answer, 405);
 		assert_field(&answer, "Allow", "GET, HEAD");
 	}
@@ -666,8 +667,8 @@ static void test_methods(void **state) {
 static void test_no_site(void **state) {
 	static const char *const targets[] = {"/", "/x", "*", "/%", "/../secret.txt"};
 	(void)state;
-	for(size_t at = 0; at < COUNT(targets); at++) {
-		struct answer answer = get(NULL, targets[at]);
+	for(size_t i = 0; i < COUNT(targets); i++) {
+		struct answer answer = get(NULL, targets[i]);
 		assert_complete(&answer, 426);
 		assert_field(&answer, "Upgrade", "websocket");
 		assert_field(&answer, "Sec-WebSocket-Version", "13");
@@ -675,7 +676,7 @@ static void test_no_site(void **state) {
 		assert_field(&answer, "Content-Type", "text/plain; charset=utf-8");
 		const char *body = answer.text + answer.head_len;
 		assert_ptr_equal(strchr(body, '\n'), body + strlen(body) - 1); /* one line */
-		struct answer head = ask(NULL, "HEAD", targets[at], strlen(targets[at]));
+		struct answer head = ask(NULL, "HEAD", targets[i], strlen(targets[i]));
 		assert_int_equal(head.status, 426);
 		assert_int_equal(head.len, head.head_len);
 	}
@@ -684,19 +685,19 @@ static void test_no_site(void **state) {
 /* One file as the site: an edit shows, also when the editor writes a new file and renames it. */
 static void test_single_file(void **state) {
 	const struct tree *tree = *state;
-	struct web_site *site;
+	struct site *site;
 	const char *error = NULL;
 	char path[256];
 	char other[256];
 	put(tree, "single.html", "first");
 	snprintf(path, sizeof(path), "%s/single.html", tree->base);
 	snprintf(other, sizeof(other), "%s/other", tree->base);
-	assert_int_equal(web_site_open(path, &site, &error), 0);
+	assert_int_equal(site_open(path, &site, &error), 0);
 	assert_true(all_yield_nothing(site));
 	static const char *const missing[] = {
 		"/single.html", "/index.html", "/page.html", "/secret.txt"};
-	for(size_t at = 0; at < COUNT(missing); at++) {
-		assert_true(yields_nothing(site, missing[at], strlen(missing[at])));
+	for(size_t i = 0; i < COUNT(missing); i++) {
+		assert_true(yields_nothing(site, missing[i], strlen(missing[i])));
 	}
 	struct answer answer = get(site, "/?query");
 	assert_complete(&answer, 200);
@@ -711,7 +712,7 @@ static void test_single_file(void **state) {
 	assert_int_equal(mkfifo(path, 0666), 0);
 	assert_true(yields_nothing(site, TEXT("/")));
 	assert_int_equal(unlink(path), 0);
-	web_site_close(site);
+	site_close(site);
 }
 
 /* A relative path means the working directory of the start. */
@@ -720,16 +721,16 @@ static void test_relative_path(void **state) {
 	static const char *const bodies[] = {"<h1>start</h1>", "<h1>start</h1>", "page", "page"};
 	const struct tree *tree = *state;
 	int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	for(size_t at = 0; at < COUNT(paths); at++) {
-		struct web_site *site;
+	for(size_t i = 0; i < COUNT(paths); i++) {
+		struct site *site;
 		const char *error = NULL;
 		assert_int_equal(chdir(tree->base), 0);
-		assert_int_equal(web_site_open(paths[at], &site, &error), 0);
+		assert_int_equal(site_open(paths[i], &site, &error), 0);
 		assert_int_equal(chdir("/"), 0);
 		struct answer answer = get(site, "/");
 		assert_complete(&answer, 200);
-		assert_string_equal(answer.text + answer.head_len, bodies[at]);
-		web_site_close(site);
+		assert_string_equal(answer.text + answer.head_len, bodies[i]);
+		site_close(site);
 	}
 	assert_int_equal(fchdir(before), 0);
 	close(before);
@@ -750,27 +751,27 @@ static void test_open_errors(void **state) {
 		{"root/etc/../dev/null", -EINVAL},
 	};
 	const struct tree *tree = *state;
-	for(size_t at = 0; at < COUNT(cases); at++) {
-		struct web_site *site = tree->site;
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		struct site *site = tree->site;
 		const char *error = NULL;
 		char path[256];
-		snprintf(path, sizeof(path), "%s/%s", tree->base, cases[at].name);
+		snprintf(path, sizeof(path), "%s/%s", tree->base, cases[i].name);
 		alarm(600);
-		assert_int_equal(web_site_open(path, &site, &error), cases[at].result);
+		assert_int_equal(site_open(path, &site, &error), cases[i].result);
 		alarm(0);
 		assert_null(site);
 		assert_non_null(error);
 	}
-	struct web_site *site;
+	struct site *site;
 	const char *error = NULL;
-	assert_int_equal(web_site_open("", &site, &error), -ENOENT);
-	web_site_close(NULL);
+	assert_int_equal(site_open("", &site, &error), -ENOENT);
+	site_close(NULL);
 }
 
 /* In a child without rights: 0 when all is refused as it should be, else the number of the check.
  */
 static int check_unreadable(const struct tree *tree) {
-	struct web_site *site;
+	struct site *site;
 	const char *error = NULL;
 	char path[256];
 	if(geteuid() == 0 && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)) {
@@ -782,15 +783,15 @@ static int check_unreadable(const struct tree *tree) {
 		return 2;
 	}
 	snprintf(path, sizeof(path), "%s/locked.txt", tree->root);
-	if(web_site_open(path, &site, &error) != -EACCES || !strstr(error, "read")) {
+	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "permission denied")) {
 		return 3;
 	}
 	snprintf(path, sizeof(path), "%s/locked", tree->root);
-	if(web_site_open(path, &site, &error) != -EACCES || !strstr(error, "read")) {
+	if(site_open(path, &site, &error) != -EACCES || !strstr(error, "permission denied")) {
 		return 4;
 	}
 	snprintf(path, sizeof(path), "%s/listed", tree->root);
-	return web_site_open(path, &site, &error) != -EACCES ? 5 : 0;
+	return site_open(path, &site, &error) != -EACCES ? 5 : 0;
 }
 
 static void test_unreadable(void **state) {
@@ -815,7 +816,7 @@ static void test_unreadable(void **state) {
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* Without a free descriptor the answer says so and the site stays usable. */
+/* Without a free descriptor the response is 503, and the site stays usable. */
 static void test_no_descriptors(void **state) {
 	const struct tree *tree = *state;
 	struct rlimit before;
@@ -831,17 +832,17 @@ static void test_no_descriptors(void **state) {
 }
 
 /* Asks for a file with one field; `keep`: the connection may be used again. */
-static struct answer ask_with(const struct web_site *site, const char *target, const char *name,
+static struct answer ask_with(const struct site *site, const char *target, const char *name,
 	const char *value, bool keep) {
 	struct answer answer = {.status = 0};
-	struct http_request request = request_for("GET", target, strlen(target));
-	struct web_response response;
+	struct request request = request_for("GET", target, strlen(target));
+	struct site_response response;
 	request.headers = 1;
-	request.header[0] = (struct http_header){
+	request.header[0] = (struct request_header){
 		.name = {.at = name, .len = strlen(name)},
 		.value = {.at = value, .len = strlen(value)},
 	};
-	web_respond(site, &request, keep, &response);
+	site_respond(site, &request, keep, &response);
 	answer.status = response.status;
 	answer.head_len = response.head_len;
 	answer.has_file = response.fd >= 0;
@@ -901,11 +902,11 @@ static void test_ranges(void **state) {
 	}
 }
 
-/* An answer of 304 has what the client needs to go on with its copy, and no body. */
+/* A 304 has the validators, and no body. */
 static void test_tags(void **state) {
 	const struct tree *tree = *state;
-	char tag[WEB_HEAD_MAX];
-	char other[WEB_HEAD_MAX];
+	char tag[SITE_HEAD_MAX];
+	char other[SITE_HEAD_MAX];
 	struct answer answer = get(tree->site, "/a%20b+c.txt");
 	field(&answer, "ETag", tag, sizeof(tag));
 	assert_int_equal(tag[0], '"');
@@ -920,8 +921,8 @@ static void test_tags(void **state) {
 	assert_complete(&answer, 200);
 }
 
-/* Neighbours never lead out of the root, and descriptors of those not chosen are closed. */
-static void test_neighbours(void **state) {
+/* Variants never lead out of the root, and the descriptors of unused ones are closed. */
+static void test_variants(void **state) {
 	const struct tree *tree = *state;
 	put(tree, "root/n.txt", "plain");
 	make_link(tree, "n.txt.br", "../secret.txt");
@@ -948,7 +949,7 @@ static void test_listing(void **state) {
 	int before = next_descriptor();
 	struct answer answer = get(tree->site, "/empty/");
 	assert_complete(&answer, 404);
-	web_site_set_listing(tree->site, true);
+	site_set_listing(tree->site, true);
 	answer = get(tree->site, "/sub/deep/");
 	assert_complete(&answer, 200);
 	assert_non_null(strstr(answer.text, "<a href=\"./file.txt\">file.txt</a>"));
@@ -957,11 +958,11 @@ static void test_listing(void **state) {
 	assert_non_null(strstr(answer.text, "&lt;/</title>"));
 	answer = get(tree->site, "/");
 	assert_non_null(strstr(answer.text, "start"));
-	for(size_t at = 0; at < COUNT(traps); at++) {
-		bool listed = strcmp(traps[at].target, "/empty/") == 0;
-		assert_true(listed || yields_nothing(tree->site, traps[at].target, traps[at].len));
+	for(size_t i = 0; i < COUNT(traps); i++) {
+		bool listed = strcmp(traps[i].target, "/empty/") == 0;
+		assert_true(listed || yields_nothing(tree->site, traps[i].target, traps[i].len));
 	}
-	web_site_set_listing(tree->site, false);
+	site_set_listing(tree->site, false);
 	assert_int_equal(next_descriptor(), before);
 }
 
@@ -985,7 +986,7 @@ int main(void) {
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_tags),
-		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_variants),
 		cmocka_unit_test(test_listing),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

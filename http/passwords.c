@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The password file: lines of a user name and the hash of the user's password.
+ *
+ * Must not know: connections, how a password is verified against its hash.
+ * Invariants: a hash that crypt(3) cannot compute, or not within a tolerable time, never gets into
+ * `struct passwords`; messages name the file and the line, never a hash.
+ */
+#include "http/passwords.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "http/basic.h"
+
+#include <assert.h>
+#include <crypt.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* crypt(5): with fewer rounds or a longer salt, no password would match. */
+#define SHA_ROUNDS_MIN 1000
+#define SHA_SALT_MAX 16
+#define YESCRYPT_PARAMETERS 3 /* flags, cost and block size, one character each */
+/*
+ * Hashes of higher cost take longer than clients wait, and the shutdown waits for the current one.
+ */
+#define BCRYPT_COST_MAX 15
+#define SHA_ROUNDS_MAX 10000000
+#define YESCRYPT_COST_MAX 'C' /* 8 for mkpasswd(1) */
+
+struct user {
+	const char *name; /* in the text of the file */
+	const char *hash;
+	size_t line;
+};
+
+struct passwords {
+	char *text;
+	size_t count;
+	struct user *user; /* sorted by name */
+};
+
+/* ---- hashes ---- */
+
+static const char crypt_alphabet[] =
+	"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+static const char too_costly[] = "the hash takes too long to compute (use a lower cost)";
+
+/* "$2y$NN$" and 53 characters of salt and hash. */
+static const char *check_bcrypt(const char *hash) {
+	if(strlen(hash) != 60 || !text_is_digit(hash[4]) || !text_is_digit(hash[5]) ||
+		hash[6] != '$' || strspn(hash + 7, crypt_alphabet) != 53) {
+		return "this bcrypt hash is not complete";
+	}
+	int cost = (hash[4] - '0') * 10 + (hash[5] - '0');
+	if(cost < 4 || cost > 31) {
+		return "the cost of this bcrypt hash is invalid (use 4 to 15)";
+	}
+	return cost > BCRYPT_COST_MAX ? too_costly : NULL;
+}
+
+/* Does the last segment have `len` characters, and does it begin behind the first `prefix` ones? */
+static bool ends_in(const char *hash, size_t prefix, size_t len) {
+	const char *last = strrchr(hash, '$');
+	return last >= hash + prefix && strlen(last + 1) == len &&
+		strspn(last + 1, crypt_alphabet) == len;
+}
+
+/* Steps over "rounds=N$". NULL, or the error. */
+static const char *check_rounds(const char **salt) {
+	static const char start[] = "rounds=";
+	if(strncmp(*salt, start, strlen(start)) != 0) {
+		return NULL;
+	}
+	const char *digits = *salt + strlen(start);
+	char *end;
+	unsigned long rounds = text_is_digit(*digits) ? strtoul(digits, &end, 10) : 0;
+	if(*digits == '0' || rounds < SHA_ROUNDS_MIN || *end != '$') {
+		return "the number of rounds of this SHA hash is invalid";
+	}
+	*salt = end + 1;
+	return rounds > SHA_ROUNDS_MAX ? too_costly : NULL;
+}
+
+/* "$6$", optionally "rounds=N$", "SALT$" and the hash. */
+static const char *check_sha(const char *hash, size_t len) {
+	const char *salt = hash + 3;
+	if(!ends_in(hash, 3, len)) {
+		return "this SHA hash is not complete";
+	}
+	const char *wrong = check_rounds(&salt);
+	if(wrong) {
+		return wrong;
+	}
+	size_t salt_len = strcspn(salt, "$");
+	bool fits = salt_len <= SHA_SALT_MAX && salt + salt_len == strrchr(hash, '$');
+	return fits ? NULL : "the salt of this SHA hash is malformed";
+}
+
+static const char *check_sha512(const char *hash) {
+	return check_sha(hash, 86);
+}
+
+static const char *check_sha256(const char *hash) {
+	return check_sha(hash, 43);
+}
+
+/* "$y$j" and parameters, of which the first is the cost, "$SALT$" and the hash. */
+static const char *check_yescrypt(const char *hash) {
+	if(!ends_in(hash, 6, 43)) {
+		return "this yescrypt hash is not complete";
+	}
+	if(hash[3] != 'j' || strcspn(hash + 3, "$") != YESCRYPT_PARAMETERS) {
+		return "the parameters of this yescrypt hash are not supported (use mkpasswd)";
+	}
+	const char *cost = strchr(crypt_alphabet, hash[4]);
+	const char *most = strchr(crypt_alphabet, YESCRYPT_COST_MAX);
+	return !cost ? "this yescrypt hash is malformed" : cost > most ? too_costly : NULL;
+}
+
+static const struct {
+	const char *prefix;
+	const char *(*check)(const char *hash); /* NULL, or the error */
+} hash_kinds[] = {
+	{"$2a$", check_bcrypt},
+	{"$2y$", check_bcrypt},
+	{"$2b$", check_bcrypt},
+	{"$6$", check_sha512},
+	{"$5$", check_sha256},
+	{"$y$", check_yescrypt},
+};
+
+/* Legacy methods and low costs are accepted, only invalid and disabled hashes are not. */
+static bool is_supported(const char *hash) {
+	int result = crypt_checksalt(hash);
+	return result != CRYPT_SALT_INVALID && result != CRYPT_SALT_METHOD_DISABLED;
+}
+
+static const char *check_hash(const char *hash) {
+	if(strlen(hash) >= PASSWORDS_HASH_MAX) {
+		return "the hash is too long";
+	}
+	for(size_t i = 0; i < sizeof(hash_kinds) / sizeof(hash_kinds[0]); i++) {
+		const char *prefix = hash_kinds[i].prefix;
+		if(strncmp(hash, prefix, strlen(prefix)) == 0) {
+			const char *wrong = hash_kinds[i].check(hash);
+			return wrong || is_supported(hash) ? wrong
+							   : "crypt(3) does not support this hash";
+		}
+	}
+	return "unknown kind of hash (use bcrypt, sha512, sha256 or yescrypt: htpasswd -B, "
+	       "mkpasswd)";
+}
+
+/* ---- the file ---- */
+
+/* Splits a line, without its end, into `user`. NULL, or the error. */
+static const char *read_user(char *line, struct user *user) {
+	char *colon = strchr(line, ':');
+	if(!colon) {
+		return "missing colon (lines are name:hash)";
+	}
+	*colon = '\0';
+	size_t len = (size_t)(colon - line);
+	if(len == 0 || len > BASIC_USER_MAX || !basic_is_text(line, len)) {
+		return "the user name is empty, too long or not UTF-8 text";
+	}
+	user->name = line;
+	user->hash = colon + 1;
+	return check_hash(user->hash);
+}
+
+static int compare_users(const void *a, const void *b) {
+	const struct user *left = a;
+	const struct user *right = b;
+	int order = strcmp(left->name, right->name);
+	return order ? order : (left->line > right->line) - (left->line < right->line);
+}
+
+static const struct user *find_user(const struct passwords *users, const char *name) {
+	size_t low = 0;
+	size_t high = users->count;
+	while(low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(name, users->user[middle].name);
+		if(order == 0) {
+			return &users->user[middle];
+		}
+		if(order < 0) {
+			high = middle;
+		} else {
+			low = middle + 1;
+		}
+	}
+	return NULL;
+}
+
+static int fail_line(
+	char error[PASSWORDS_ERROR_MAX], const char *path, size_t line, const char *why) {
+	snprintf(error, PASSWORDS_ERROR_MAX, "%.300s:%zu: %s", path, line, why);
+	return -EINVAL;
+}
+
+static int check_duplicates(
+	const struct passwords *users, const char *path, char error[PASSWORDS_ERROR_MAX]) {
+	for(size_t i = 1; i < users->count; i++) {
+		if(strcmp(users->user[i - 1].name, users->user[i].name) == 0) {
+			return fail_line(error, path, users->user[i].line,
+				"this user is already on an earlier line");
+		}
+	}
+	return 0;
+}
+
+/* Splits users->text into users->user, which has an entry for each line. */
+static int split_lines(struct passwords *users, const char *path, char error[PASSWORDS_ERROR_MAX]) {
+	char *rest = users->text;
+	char *line;
+	for(size_t number = 1; (line = strsep(&rest, "\n")) != NULL; number++) {
+		size_t len = strlen(line);
+		while(len > 0 && strchr(" \t\r", line[len - 1])) {
+			line[--len] = '\0';
+		}
+		if(len == 0 || line[0] == '#') {
+			continue;
+		}
+		struct user *user = &users->user[users->count];
+		const char *why = read_user(line, user);
+		if(why) {
+			return fail_line(error, path, number, why);
+		}
+		user->line = number;
+		users->count++;
+	}
+	qsort(users->user, users->count, sizeof(*users->user), compare_users);
+	return check_duplicates(users, path, error);
+}
+
+int passwords_parse(const char *path, const char *text, size_t len, struct passwords **out,
+	char error[PASSWORDS_ERROR_MAX]) {
+	size_t lines = 1;
+	for(size_t i = 0; i < len; i++) {
+		lines += text[i] == '\n';
+		if(text[i] == '\0') {
+			return fail_line(error, path, lines, "not a text file (NUL byte)");
+		}
+	}
+	struct passwords *users = calloc(1, sizeof(*users));
+	int result = -ENOMEM;
+	if(!users) {
+		goto fail;
+	}
+	users->text = strndup(text, len);
+	users->user = calloc(lines, sizeof(*users->user));
+	if(!users->text || !users->user) {
+		goto fail;
+	}
+	result = split_lines(users, path, error);
+	if(result) {
+		goto fail;
+	}
+	*out = users;
+	return 0;
+fail:
+	if(result == -ENOMEM) {
+		snprintf(error, PASSWORDS_ERROR_MAX, "%.300s: out of memory", path);
+	}
+	passwords_free(users);
+	return result;
+}
+
+int passwords_read(const char *path, struct passwords **out, char error[PASSWORDS_ERROR_MAX]) {
+	char *text;
+	size_t len;
+	int result = file_read(path, PASSWORDS_FILE_MAX, &text, &len);
+	if(result) {
+		snprintf(error, PASSWORDS_ERROR_MAX, "%.300s: %s", path, file_error(result));
+		return result;
+	}
+	result = passwords_parse(path, text, len, out, error);
+	free(text);
+	return result;
+}
+
+size_t passwords_count(const struct passwords *users) {
+	return users->count;
+}
+
+bool passwords_has_user(const struct passwords *users, const char *name) {
+	return find_user(users, name) != NULL;
+}
+
+const char *passwords_find_hash(const struct passwords *users, const char *name) {
+	const struct user *user = find_user(users, name);
+	return user ? user->hash : NULL;
+}
+
+const char *passwords_hash_at(const struct passwords *users, size_t index) {
+	assert(index < users->count);
+	return users->user[index].hash;
+}
+
+void passwords_free(struct passwords *users) {
+	if(users) {
+		free(users->text);
+		free(users->user);
+		free(users);
+	}
+}

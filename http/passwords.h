@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Users and the hashes of their passwords, as read from a password file (lines of name:hash).
+ */
+#ifndef WEBSOCKSY_PASSWORDS_H
+#define WEBSOCKSY_PASSWORDS_H
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PASSWORDS_FILE_MAX ((size_t)1 << 20) /* bytes of a password file */
+#define PASSWORDS_HASH_MAX 256 /* bytes of a hash, parameters and NUL included */
+#define PASSWORDS_ERROR_MAX 512
+
+/* The content of a password file. Does not change. */
+struct passwords;
+
+/*
+ * Parses `len` bytes of `text`, lines of name:hash with hashes in the formats of crypt(5); blank
+ * lines and lines that begin with '#' are skipped. `path` is for messages. 0 and `*out`
+ * (passwords_free), or -EINVAL or -ENOMEM with one line in `error` that names the path and, for a
+ * malformed line, its number. The message never contains a hash or a password.
+ */
+int passwords_parse(const char *path, const char *text, size_t len, struct passwords **out,
+	char error[PASSWORDS_ERROR_MAX]);
+
+/* The same from a regular file; other negative errno if it cannot be read. */
+int passwords_read(const char *path, struct passwords **out, char error[PASSWORDS_ERROR_MAX]);
+
+size_t passwords_count(const struct passwords *users);
+bool passwords_has_user(const struct passwords *users, const char *name);
+
+/* The hash of this user's password, alive as long as `users`; NULL if there is no such user. */
+const char *passwords_find_hash(const struct passwords *users, const char *name);
+
+/* The hash of the user at `index`, which is below passwords_count(). */
+const char *passwords_hash_at(const struct passwords *users, size_t index);
+
+/* NULL: nothing. */
+void passwords_free(struct passwords *users);
+#endif

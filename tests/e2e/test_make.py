@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The targets of the Makefile, in a copy of the sources: settings, missing libraries, checks, the Git hook."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from harness import ROOT, TIMEOUT, environment
+
+# What stands for the compiler: each object file is the command that would have made it.
+COMPILER = """#!/bin/sh
+for argument; do
+	case $argument in
+	-E) exec cat ;;
+	-o) out= ;;
+	*) [ -n "${out-x}" ] || out=$argument ;;
+	esac
+done
+printf '%s ' "$@" >"$out"
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """The sources without build products, and a compiler that only writes down how it was called."""
+    folder = tmp_path / "tree"
+    ignored = shutil.ignore_patterns(".git", "build", "obj", "unit", "*.so", "node_modules", "__pycache__", "websocksy")
+    shutil.copytree(ROOT, folder, ignore=ignored)
+    compiler = tmp_path / "cc"
+    compiler.write_text(COMPILER)
+    compiler.chmod(0o755)
+    return folder
+
+
+def make(folder, *args, **variables):
+    names = ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "CPPFLAGS", "CFLAGS", "SANITIZE", "CC", "OUT")
+    env = {name: value for name, value in environment().items() if name not in names}
+    return subprocess.run(["make", "-C", folder, *args], env={**env, **variables}, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * TIMEOUT)
+
+
+def build(folder, *args, **variables):
+    result = make(folder, f"CC={folder.parent / 'cc'}", "-j2", "all", *args, **variables)
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+def commands(folder):
+    """{source: the command that compiled it}"""
+    return {path: path.read_text() for path in [*folder.glob("obj/*.o"), *folder.glob("plugins/*.so")]}
+
+
+def test_variables_of_packagers_are_used(tree):
+    build(tree, CPPFLAGS="-D_FORTIFY_SOURCE=2", CFLAGS="-O1", LDFLAGS="-Wl,-O1")
+    found = commands(tree)
+    assert len(found) > 5
+    assert all("-D_FORTIFY_SOURCE=2" in command and "-O1" in command for command in found.values())
+    assert "-Wl,-O1" in (tree / "websocksy").read_text()
+
+
+def test_nothing_is_built_twice(tree):
+    build(tree)
+    assert " -o " not in build(tree)
+
+
+@pytest.mark.parametrize("setting", ("CFLAGS=-O0", "SANITIZE=address", "CPPFLAGS=-DX=1", "LDLIBS=-lm"))
+def test_other_settings_build_anew(tree, setting):
+    build(tree)
+    before = commands(tree)
+    build(tree, setting)
+    wanted = setting.split("=", 1)[1]
+    assert all(command != before[path] for path, command in commands(tree).items()
+               if setting.startswith(("CFLAGS", "CPPFLAGS", "SANITIZE")))
+    assert wanted in (tree / "websocksy").read_text()
+
+
+@pytest.mark.parametrize("goal", ("all", "install", "unit"))
+def test_a_missing_library_is_one_line(tree, goal):
+    fake = tree.parent / "pkg-config"
+    fake.write_text("#!/bin/sh\nfor last; do :; done\n[ \"$last\" != libcares ]\n")
+    fake.chmod(0o755)
+    result = make(tree, f"CC={tree.parent / 'cc'}", f"PKG_CONFIG={fake}", goal)
+    assert result.returncode != 0
+    lines = [line for line in result.stdout.splitlines() if not line.startswith("make: ")]
+    assert len(lines) == 1 and "not found: libcares." in lines[0] and "libc-ares-dev" in lines[0]
+    assert make(tree, f"PKG_CONFIG={fake}", "clean").returncode == 0
+
+
+def test_a_missing_compiler_is_one_line(tree):
+    result = make(tree, "CC=no-such-compiler")
+    assert result.returncode != 0 and "not found: no-such-compiler" in result.stdout
+
+
+def test_sources_of_plugins_at_the_top_are_not_compiled(tree):
+    (tree / "paragraph.c").write_text("#error this is a plugin\n")
+    assert "paragraph" not in build(tree)
+
+
+def test_targets_do_something():
+    """`make test` that does nothing would be taken for tests that have passed."""
+    for goal, command in (("test", "tests/run.sh"), ("check", "tests/layers.py"), ("format", "clang-format -i"),
+                          ("debug", "address,undefined")):
+        assert command in make(ROOT, "-n", goal).stdout, goal
+    assert "-DLOOP_CHECK" in make(ROOT, "-n", "debug").stdout
+
+
+# --- format and layers -----------------------------------------------------------------------------
+
+needs_formatter = pytest.mark.skipif(not shutil.which("clang-format"), reason="no clang-format")
+
+
+@needs_formatter
+def test_sources_are_formatted(tree):
+    result = make(tree, "check-format")
+    assert result.returncode == 0, result.stdout
+
+
+@needs_formatter
+def test_format_repairs(tree):
+    with open(tree / "websocksy.c", "a") as source:
+        source.write("int  badly_formatted ;\n")
+    assert make(tree, "check-format").returncode != 0
+    assert make(tree, "format").returncode == 0
+    assert make(tree, "check-format").returncode == 0
+
+
+def git(folder, *args):
+    names = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "core.hooksPath=tools")
+    return subprocess.run(["git", *identity, *args], cwd=folder, env=env, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=TIMEOUT)
+
+
+@needs_formatter
+@pytest.mark.skipif(not shutil.which("git"), reason="no git")
+@pytest.mark.parametrize("line, problem", (
+    ("int  badly_formatted ;\n", "is not formatted"), ('#include "bridge/bridge.h"\n', "in a higher layer")))
+def test_hook_refuses_commits(tree, line, problem):
+    git(tree, "init", "-q")
+    git(tree, "add", ".")
+    assert git(tree, "commit", "-q", "-m", "start", "--no-verify").returncode == 0
+    path = tree / "base/log.c"
+    path.write_text(path.read_text() + "\n")
+    path.write_text(path.read_text().rstrip("\n") + "\n" + line)
+    git(tree, "add", ".")
+    result = git(tree, "commit", "-q", "-m", "change")
+    assert result.returncode != 0 and problem in result.stdout
