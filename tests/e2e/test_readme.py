@@ -5,7 +5,6 @@ Only ports, passwords that a person would type and the folder of noVNC are repla
 """
 import base64
 import re
-import shlex
 import shutil
 import socketserver
 import ssl
@@ -13,10 +12,13 @@ import struct
 import subprocess
 import threading
 
+import shlex
 import pytest
 import websocket
 
-from harness import ROOT, TIMEOUT, Daemon, environment, eventually, free_port, run_once
+from tools.daemon import ROOT, Daemon, environment, run_once
+from tools.ports import free_port
+from tools.waiting import TIMEOUT, eventually
 
 TEXT, BIN = websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY
 

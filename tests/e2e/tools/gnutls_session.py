@@ -8,15 +8,9 @@ leave in one piece with what is around them. Client or server over a blocking so
     session.send(b"data")
     session.flush()                                # all of it in one send()
 """
+import ctypes
 import ctypes.util
 import errno
-
-import ctypes.util
-import ctypes.util
-import ctypes.util
-import ctypes.util
-import ctypes.util
-import ctypes.util
 
 KEY_UPDATES = 8  # so many within a second GnuTLS accepts
 CERTIFICATE = 1  # GNUTLS_CRD_CERTIFICATE
