@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Framing functions end to end: streams cut everywhere, tails, mistakes in configurations and in code."""
 import os
-import select
 import signal
 import struct
-import threading
 
 import pytest
 
 from tools.daemon import Daemon, run_once
+from tools.floods import Bridge
 from tools.frames import BIN, CLOSE, PING, TEXT, bytewise, close_payload, cut_once
 from tools.peers import TcpPeer
 from tools.plugin_builder import build_plugin
-from tools.waiting import eventually
 
 
 def is_text(data):
@@ -181,51 +179,28 @@ def test_long_message_in_many_reads(run, size):
     assert client.recv_message() == (TEXT, b"next\n")
 
 
-def test_slow_client_gets_every_message_in_order(run):
+def test_slow_client_gets_every_message_in_order(run, flood, tmp_path):
     """The framing loop stops at the high mark and goes on where it stopped."""
-    peer = run(TcpPeer())
-    daemon = framing_daemon(run, peer, "newline", "lf")
-    client = daemon.open(rcvbuf=4096)
-    connection = peer.accept()
+    bridge = Bridge(run, tmp_path, "unix", "-c", "framing=newline", "-c", "framing-config=lf")
+    client, connection = bridge.pair()
     lines = [b"line %d\n" % number for number in range(200_000)]
-    feeder = feed(connection, b"".join(lines))
-    eventually(lambda: is_paused(client, daemon), "a full backlog")
+    feeder = flood(connection.sock, b"".join(lines))
+    feeder.wait_stuck()
     for line in lines:
         assert client.recv_message() == (TEXT, line)
-    feeder.join()
+    feeder.wait_done()
     connection.finish()
     assert client.messages_until_close(1000, fragments=False) == []
 
 
-def feed(connection, data):
-    """Sends from a thread, since the daemon will stop reading."""
-
-    def send():
-        try:
-            connection.send(data)
-        except OSError:
-            pass  # the test has ended
-
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    return thread
-
-
-def is_paused(client, daemon):
-    """The daemon has filled the client's socket and its own backlog and is idle."""
-    before = daemon.voluntary_switches(), daemon.rss()
-    quiet = not select.select([], [], [], 0.1)[0] and daemon.state() == "S"
-    return quiet and (daemon.voluntary_switches(), daemon.rss()) == before
-
-
-def test_nothing_follows_the_close_frame(run):
+def test_nothing_follows_the_close_frame(run, flood, tmp_path):
     """SIGTERM while lines wait behind a full backlog: after our close frame there is nothing more."""
-    peer = run(TcpPeer())
-    daemon = framing_daemon(run, peer, "newline", "lf", "--buffer-high=64K", "--buffer-low=16K")
-    client = daemon.open(rcvbuf=4096)
-    connection = peer.accept()
-    feed(connection, b"".join(b"line %d\n" % number for number in range(300_000)))
-    eventually(lambda: is_paused(client, daemon), "a full backlog")
+    bridge = Bridge(run, tmp_path, "unix", "-c", "framing=newline", "-c", "framing-config=lf", "--buffer-high=64K",
+                    "--buffer-low=16K")
+    daemon = bridge.daemon
+    client, connection = bridge.pair()
+    feeder = flood(connection.sock, b"".join(b"line %d\n" % number for number in range(300_000)))
+    feeder.wait_stuck()
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("stopping")
     number = 0
@@ -239,6 +214,7 @@ def test_nothing_follows_the_close_frame(run):
     client.send_close(1001)
     client.expect_eof()
     client.close()
+    feeder.stop()
     connection.close()
     assert daemon.wait() == 0
 

@@ -727,7 +727,7 @@ def test_name_server_that_does_not_answer_is_504(run):
 
 
 def test_client_that_leaves_while_the_peer_is_connected(run):
-    """Unprivileged is left to tell; the attempt ends and its descriptors are closed."""
+    """Nothing is left to answer; the attempt ends and its descriptors are closed."""
     port = run(StuckPort())
     daemon = run(Daemon("--connect-timeout=1h", peer=port.url))
     before = daemon.fds()

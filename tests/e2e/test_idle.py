@@ -134,7 +134,7 @@ def check_memory(daemon, before, fds, count):
 
 
 def check_processor(daemon):
-    """Unprivileged speaks and nothing is due: the process sleeps, all the time."""
+    """No client sends and nothing is due: the process sleeps, all the time."""
     eventually(lambda: daemon.state() == "S", "the daemon to be done")
     before = daemon.voluntary_switches(), daemon.cpu_ns()
     time.sleep(2)  # what is measured, not what is waited for

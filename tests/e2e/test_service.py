@@ -98,7 +98,7 @@ def test_notify_socket_that_is_full_does_not_block(run, manager, config):
     path = config(BASE, ECHO)
     daemon = run(Daemon(path, defaults=False, env={
         "NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": str(20000)}))
-    # Unprivileged reads: the queue (net.unix.max_dgram_qlen) is full after a few messages.
+    # The queue (net.unix.max_dgram_qlen) is full after a few messages that are not read.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.connect("\0" + manager.name[1:] if manager.name.startswith("@") else manager.name)
         eventually(lambda: not select.select([], [probe], [], 0)[1], "a full queue")
