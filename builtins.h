@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The framing functions auto, binary, separator, newline and text, and the default backend.
+ * The framings auto, binary, text, separator and newline, and the built-in backend.
  */
 #ifndef WEBSOCKSY_BUILTINS_H
 #define WEBSOCKSY_BUILTINS_H
 
-/* Registers all of them with plugin.c; to be called once, before any plugin is loaded. 0 or -ENOMEM. */
+/*
+ * Registers all of them with plugin.c; to be called once, before any plugin is loaded. 0 or
+ * -ENOMEM.
+ */
 int builtins_register(void);
 #endif

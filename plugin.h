@@ -1,130 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Shared objects, the registry of framing functions, and the backend that is asked for peers. What
- * the core exports to plugins is declared in websocksy.h and defined in plugin.c.
+ * Loads framing plugins. Also defines what the core exports to all plugins; that is declared in
+ * websocksy.h.
  */
 #ifndef WEBSOCKSY_PLUGIN_H
 #define WEBSOCKSY_PLUGIN_H
-#include "websocksy.h"
-
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-
-#define PLUGIN_ERROR_MAX 512
-#define PLUGIN_MESSAGE_MAX 256
-
-/* A registered framing function. Lives until plugin_shutdown(), or as long as its backend. */
-struct framing {
-	char *name;
-	ws_framing decode;
-	ws_framing_check check; /* or NULL */
-	bool proves_text; /* see plugin_trust_framing() */
-};
-
-/* A loaded backend with a reference count; opaque. */
-struct backend;
-
-/* What a query is about: strings that the backend may change, alive during the call. */
-struct backend_request {
-	int fd;
-	char *endpoint;
-	char *key;
-	size_t protocols;
-	char **protocol;
-	size_t headers;
-	ws_http_header *header;
-};
-
-/*
- * A backend that is part of the program. Each instance has a state of its own, so that a new
- * configuration can be tried while the old one serves.
- */
-struct backend_builtin {
-	const char *name;
-	/* A new state with the defaults; NULL: out of memory. */
-	void *(*open)(void);
-	/* 0; -EINVAL for an option that there is not, or a value that cannot be; -ENOMEM. */
-	int (*configure)(void *state, const char *key, const char *value);
-	/* All options are given: 0, or -EINVAL with one line in `error` naming the option and what
-	 * would be right. */
-	int (*check)(void *state, char error[PLUGIN_ERROR_MAX]);
-	/* As a plugin's query(): fills `peer` (zeroed before); host NULL: refused. 0 or -ENOMEM. */
-	int (*query)(void *state, const struct backend_request *request, websocket *ws,
-		ws_peer_info *peer);
-	void (*close)(void *state);
-};
-
-/* What a query came to. */
-struct backend_answer {
-	/* Strings are the caller's, see backend_answer_free(); host NULL: refused. */
-	ws_peer_info peer;
-	unsigned status; /* when refused: the HTTP status */
-	char message[PLUGIN_MESSAGE_MAX]; /* when refused: one line for the client */
-};
 
 /*
  * Loads every *.so in `directory` (absolute) whose name does not begin with "backend_" or a dot, in
  * sorted order; files that are loaded already are skipped. A file that cannot be loaded, or that
- * anybody could have written, is logged and skipped; a directory that is missing is a debug line
- * only. 0, -EINVAL for a relative path, -ENOMEM.
+ * every user may write to, is logged and skipped; a missing directory is a debug line only.
+ * `*loaded` becomes the number of plugins that were loaded. 0, -EINVAL for a relative path,
+ * -ENOMEM.
  */
-int plugin_load_directory(const char *directory);
+int plugin_load_directory(const char *directory, size_t *loaded);
 
 /*
- * The registered framing function by name (NULL: auto) or by function; NULL if unknown. Not logged.
- * One that a backend registered is valid as long as that backend.
+ * Unloads the `count` plugins that were loaded last and removes their framings; no stream uses
+ * them. For a configuration that is not put into use.
  */
-const struct framing *plugin_find_framing(const char *name);
-const struct framing *plugin_find_framing_function(ws_framing decode);
+void plugin_unload(size_t count);
 
-/*
- * Is `config` (NULL: "") usable with the framing function? NULL, or a static text that says what
- * would be right. A function without a check accepts everything.
- */
-const char *plugin_check_framing(const struct framing *framing, const char *config);
-
-/*
- * What the function named `name` (registered) sends as text and returns a length for is text: it has looked at
- * every byte, so that nobody has to look again. For functions of the program alone. What a function
- * leaves to be sent when the peer ends is not meant.
- */
-void plugin_trust_framing(const char *name);
-
-/* Makes `builtin` (static) the backend that backend_load(NULL) gives. */
-void plugin_set_builtin_backend(const struct backend_builtin *builtin);
-
-/*
- * Loads backend_<name>.so from `directory` and initialises it; `name` NULL: the built-in one. A
- * second instance of a loaded file gets memory of its own, so that a new configuration can be tried
- * while the old one serves. Result: 0 and `*out` with one reference, or negative errno with one
- * line in `error`.
- */
-int backend_load(const char *directory, const char *name, struct backend **out,
-	char error[PLUGIN_ERROR_MAX]);
-
-/* Passes an option. 0; -EINVAL if the backend refuses it; -ENOTSUP if it takes no options. */
-int backend_configure(struct backend *backend, const char *key, const char *value);
-
-/* All options have been passed: is the result usable? 0, or -EINVAL with one line in `error`. */
-int backend_check(struct backend *backend, char error[PLUGIN_ERROR_MAX]);
-
-/*
- * Asks for a peer. The answer is the caller's (backend_answer_free). A call that takes longer than
- * 10 ms is logged. 0 or -ENOMEM. Must not be called from within a backend.
- */
-int backend_query(struct backend *backend, const struct backend_request *request,
-	struct backend_answer *answer);
-void backend_answer_free(struct backend_answer *answer);
-
-/* References: a connection keeps one, since its framing function may be the backend's own code. */
-struct backend *backend_ref(struct backend *backend);
-/* Drops one (NULL: nothing); the last one calls cleanup() and unloads. */
-void backend_unref(struct backend *backend);
-
-/* The name it was loaded under; "" for the built-in one. */
-const char *backend_name(const struct backend *backend);
-
-/* Frees the registry and unloads framing plugins. All backends and connections are gone by then. */
+/* Unloads everything and empties the registry. All backends and connections are gone by then. */
 void plugin_shutdown(void);
 #endif

@@ -11,6 +11,7 @@
 #include "bridge/bridge.h"
 #include "builtins.h"
 #include "config.h"
+#include "config/print.h"
 #include "plugin.h"
 #include "service/notify.h"
 
@@ -65,11 +66,11 @@ static void reload(struct daemon *daemon) {
 	if(config_read_again(&config, bridge_config(daemon->bridge), daemon->argc, daemon->argv) ||
 		bridge_reload(daemon->bridge, &config)) {
 		log_write(LOG_ERROR, "the new configuration is not usable; nothing has changed");
+		config_discard(&config);
 	} else {
 		log_set_level(bridge_config(daemon->bridge)->settings.log_level);
 		log_write(LOG_NOTICE, "the configuration has been read again");
 	}
-	config_free(&config);
 	notify_send("READY=1");
 }
 
@@ -154,7 +155,7 @@ static int act(struct config *config, int argc, char **argv) {
 	struct daemon daemon = {.argc = argc, .argv = argv};
 	switch(config->action) {
 	case CONFIG_HELP:
-		config_print_help();
+		print_help();
 		return 0;
 	case CONFIG_VERSION:
 		printf("websocksy %s (plugin API version %d)\n", WEBSOCKSY_VERSION,
@@ -164,7 +165,7 @@ static int act(struct config *config, int argc, char **argv) {
 		log_write(LOG_NOTICE, "the configuration is fine");
 		return 0;
 	case CONFIG_DUMP:
-		config_dump(config);
+		print_config(config);
 		return 0;
 	default:
 		return serve(&daemon, config);

@@ -11,9 +11,10 @@
 #include "base/loop.h"
 #include "config/settings.h"
 #include "http/verifier.h"
-#include "network.h"
 #include "network/resolve.h"
-#include "plugin.h"
+#include "network/stream.h"
+#include "plugin/backend.h"
+#include "plugin/framing.h"
 #include "websocket.h"
 
 #include <netinet/in.h>
@@ -53,9 +54,9 @@ struct connection_env {
 	const struct settings *settings;
 	struct resolver *resolver;
 	struct backend *backend;
-	struct tls_context *tls; /* NULL: none is spoken */
+	struct tls_credentials *tls; /* NULL: none is spoken */
 	bool tls_detect; /* the first byte of a connection decides */
-	struct trust *trust; /* credentials for TLS peers */
+	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: nobody is asked who he is */
 	const struct connection_handlers *handlers[CONNECTION_PHASES];
@@ -104,16 +105,13 @@ struct connection {
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool many; /* the last read from the peer was so many messages that others should have a turn */
-	bool text_proven; /* what the framing function sends as text has been validated */
 	bool tail_text; /* what is in `partial` is text so far, says the framing function */
 	uint16_t code; /* for the log: the close code that ended it */
 	const char *why; /* for the log: static */
 	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
 	struct websocket_parser parser;
-	ws_framing framing;
-	char *framing_config;
-	void *framing_data;
-	struct backend *backend; /* the framing function may be its code */
+	struct framing_stream framing; /* not in use before the backend has answered */
+	struct backend *backend; /* the framing may be its code */
 	/* Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an incomplete message
 	 * from the client. Never both. */
 	struct dynbuf partial;
@@ -167,9 +165,6 @@ extern const struct connection_handlers connection_linger_handlers;
  * may wait until `*due_ms`?
  */
 bool connection_progresses(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms);
-
-/* Frees what the framing function remembers: the next call of it is a first one. */
-void connection_reset_framing(struct connection *connection);
 
 /* Logs a line that begins with the connection's number and its client. */
 void connection_log(const struct connection *connection, enum log_level level, const char *format,

@@ -493,25 +493,15 @@ static void client_readable(struct connection *c) {
 
 /* ---- peer to client ---- */
 
-static const char *framing_name(const struct connection *c) {
-	const struct framing *framing = plugin_find_framing_function(c->framing);
-	return framing ? framing->name : "the backend's own";
-}
-
-/* One call of the framing function. Its result is checked; negative: the connection has been ended. */
-static int64_t ask_framing(
-	struct connection *c, uint8_t *data, size_t len, size_t fresh, ws_operation *opcode) {
-	const char *config = c->framing_config ? c->framing_config : "";
-	*opcode = ws_frame_binary;
-	int64_t result = c->framing(data, len, fresh, opcode, &c->framing_data, config);
-	if(result < 0 || (uint64_t)result > len ||
-		(*opcode != ws_frame_binary && *opcode != ws_frame_text)) {
+/* Asks for the first message. Negative: the framing has failed and the connection has been ended. */
+static ssize_t ask_framing(struct connection *c, const struct framing_input *input, bool *text) {
+	const struct framing *framing = c->framing.framing;
+	ssize_t result = framing->decode(&c->framing, input, text);
+	if(result < 0) {
 		connection_log_limited(c, LOG_ERROR,
-			"framing function %s answered %lld for %zu bytes (type %d); the connection "
-			"is closed with 1011",
-			framing_name(c), (long long)result, len, (int)*opcode);
+			"framing function %s %s (%zu bytes); the connection is closed with 1011",
+			framing->name, framing_reason(result), input->len);
 		relay_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer's data cannot be framed");
-		return -1;
 	}
 	return result;
 }
@@ -521,11 +511,11 @@ static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size
 	return text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }
 
-/* The built-in functions have looked at every byte already. A plugin's claim is checked. */
+/* Some framings have validated their text already. */
 static enum websocket_opcode message_opcode(
-	const struct connection *c, ws_operation type, const uint8_t *data, size_t len) {
-	bool text = type == ws_frame_text;
-	return text && c->text_proven ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
+	const struct connection *c, bool text, const uint8_t *data, size_t len) {
+	bool valid = text && c->framing.framing->validates_text;
+	return valid ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
 }
 
 /*
@@ -542,18 +532,19 @@ static ssize_t send_frames(
 	PASSES(messages, len);
 	while(used < len) {
 		PASS(messages);
-		ws_operation opcode;
-		int64_t size = ask_framing(c, data + used, len - used, fresh, &opcode);
+		struct framing_input input = {data + used, len - used, fresh, false};
+		bool text = false;
+		ssize_t size = ask_framing(c, &input, &text);
 		if(size < 0) {
 			return -1;
 		}
 		if(size == 0) {
-			c->tail_text = opcode == ws_frame_text;
+			c->tail_text = text;
 			fresh = 0;
 			break;
 		}
 		size_t take = (size_t)size;
-		batch_add(&batch, message_opcode(c, opcode, data + used, take), data + used, take,
+		batch_add(&batch, message_opcode(c, text, data + used, take), data + used, take,
 			room && used == 0);
 		used += take;
 		fresh = len - used;
@@ -590,7 +581,7 @@ static bool check_partial(struct connection *c) {
 	connection_log(c, LOG_WARNING,
 		"framing function %s found no message in %zu bytes from %s (max-message); closed "
 		"with 1009",
-		framing_name(c), c->partial.len, c->peer_name);
+		c->framing.framing->name, c->partial.len, c->peer_name);
 	relay_fail(c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
 	return false;
 }
@@ -628,13 +619,30 @@ static bool scratch_frames(struct connection *c, size_t len, size_t fresh) {
 	return check_partial(c);
 }
 
-/* What the framing function still waited for is the last message (binary if it is no valid text). */
-static void send_tail(struct connection *c) {
-	if(c->partial.len > 0 && !is_whole(c)) {
-		enum websocket_opcode opcode =
-			checked_opcode(c->tail_text, c->partial.data, c->partial.len);
-		send_message(c, opcode, c->partial.data, c->partial.len, false);
+/*
+ * The peer has ended: messages that the framing held back, then the rest as the last one. False: the
+ * connection has been ended.
+ */
+static bool send_tail(struct connection *c) {
+	size_t used = 0;
+	while(!is_whole(c) && used < c->partial.len) {
+		uint8_t *data = c->partial.data + used;
+		size_t len = c->partial.len - used;
+		struct framing_input input = {data, len, used > 0 ? len : 0, true};
+		bool text = used == 0 && c->tail_text;
+		data[len] = '\0';
+		ssize_t size = ask_framing(c, &input, &text);
+		if(size < 0) {
+			return false;
+		}
+		size_t take = size > 0 ? (size_t)size : len;
+		send_message(c, checked_opcode(text, data, take), data, take, false);
+		if(connection_is_dead(c)) {
+			return false;
+		}
+		used += take;
 	}
+	return true;
 }
 
 /* The peer has ended (`error` 0) or failed. */
@@ -644,8 +652,7 @@ static void peer_ends(struct connection *c, int error) {
 	if(error == 0) {
 		error = -c->peer.error;
 	}
-	send_tail(c);
-	if(connection_is_dead(c)) {
+	if(!send_tail(c)) {
 		return;
 	}
 	if(!is_whole(c)) {
@@ -719,19 +726,16 @@ static bool peer_read_bytes(struct connection *c) {
 	return scratch_frames(c, had + got, got);
 }
 
-/* The framing function tells the type of a datagram, nothing else: a datagram is a message. */
+/* The framing tells the type of a datagram, nothing else: a datagram is a message and a stream of its own. */
 static bool send_datagram(struct connection *c, size_t len) {
 	uint8_t *scratch = c->env->loop->scratch;
-	ws_operation opcode = ws_frame_binary;
+	bool text = false;
 	scratch[len] = '\0';
-	if(len > 0) {
-		if(ask_framing(c, scratch, len, len, &opcode) < 0) {
-			return false;
-		}
-		/* What it remembers is about a stream that does not go on. */
-		connection_reset_framing(c);
+	struct framing_input input = {scratch, len, len, true};
+	if(len > 0 && ask_framing(c, &input, &text) < 0) {
+		return false;
 	}
-	send_message(c, checked_opcode(opcode == ws_frame_text, scratch, len), scratch, len, true);
+	send_message(c, checked_opcode(text, scratch, len), scratch, len, true);
 	return !connection_is_dead(c);
 }
 

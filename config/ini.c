@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Cuts an INI text into sections and options. It must not know option names, files or the log.
+ * Cuts an INI text into sections and options.
+ *
+ * It must not know option names, files or the log.
+ *
  * Invariant: every slice lies within the text given to ini_start(), and nothing outside of it is
  * read.
  */
 #include "config/ini.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Editors on some systems put this in front of UTF-8 text. */
@@ -15,19 +19,19 @@ static bool is_blank(char byte) {
 	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\v' || byte == '\f';
 }
 
-static struct ini_slice trim(const char *at, size_t len) {
-	while(len > 0 && is_blank(at[0])) {
-		at++;
-		len--;
+/* Also takes off a carriage return: lines may end in CRLF. */
+static struct slice trim(struct slice text) {
+	while(text.len > 0 && is_blank(text.at[0])) {
+		text = text_skip(text, 1);
 	}
-	while(len > 0 && is_blank(at[len - 1])) {
-		len--;
+	while(text.len > 0 && is_blank(text.at[text.len - 1])) {
+		text.len--;
 	}
-	return (struct ini_slice){at, len};
+	return text;
 }
 
-static bool is_quoted(const char *at, size_t len) {
-	return len >= 2 && at[0] == '"' && at[len - 1] == '"';
+static bool is_quoted(struct slice value) {
+	return value.len >= 2 && value.at[0] == '"' && value.at[value.len - 1] == '"';
 }
 
 static enum ini_result bad_line(struct ini_item *item, const char *error) {
@@ -35,7 +39,7 @@ static enum ini_result bad_line(struct ini_item *item, const char *error) {
 	return INI_BAD;
 }
 
-static enum ini_result parse_section(struct ini_slice line, struct ini_item *item) {
+static enum ini_result parse_section(struct slice line, struct ini_item *item) {
 	const char *end = memchr(line.at, ']', line.len);
 
 	item->section = true;
@@ -45,23 +49,21 @@ static enum ini_result parse_section(struct ini_slice line, struct ini_item *ite
 	if(end != line.at + line.len - 1) {
 		return bad_line(item, "nothing may follow the section name on its line");
 	}
-	item->name = trim(line.at + 1, line.len - 2);
+	item->name = trim((struct slice){line.at + 1, line.len - 2});
 	return INI_SECTION;
 }
 
-static enum ini_result parse_option(struct ini_slice line, struct ini_item *item) {
-	const char *equals = memchr(line.at, '=', line.len);
-
-	if(!equals) {
+static enum ini_result parse_option(struct slice line, struct ini_item *item) {
+	struct slice name;
+	if(!text_split(&line, '=', &name)) {
 		return bad_line(item, "no \"=\" in this line (use \"name = value\")");
 	}
-	size_t name_len = (size_t)(equals - line.at);
-	item->name = trim(line.at, name_len);
-	item->value = trim(equals + 1, line.len - name_len - 1);
+	item->name = trim(name);
+	item->value = trim(line);
 	if(item->name.len == 0) {
 		return bad_line(item, "no option name in front of \"=\"");
 	}
-	if(is_quoted(item->value.at, item->value.len)) {
+	if(is_quoted(item->value)) {
 		item->value.at++;
 		item->value.len -= 2;
 	}
@@ -69,10 +71,10 @@ static enum ini_result parse_option(struct ini_slice line, struct ini_item *item
 }
 
 /* Takes the next line, without its end, off the text. */
-static struct ini_slice next_line(struct ini_reader *reader) {
+static struct slice next_line(struct ini_reader *reader) {
 	const char *end = memchr(reader->at, '\n', reader->left);
 	size_t len = end ? (size_t)(end - reader->at) : reader->left;
-	struct ini_slice line = {reader->at, len};
+	struct slice line = {reader->at, len};
 	size_t taken = end ? len + 1 : len;
 
 	reader->at += taken;
@@ -82,9 +84,9 @@ static struct ini_slice next_line(struct ini_reader *reader) {
 }
 
 static enum ini_result parse_line(
-	struct ini_reader *reader, struct ini_slice line, struct ini_item *item) {
+	struct ini_reader *reader, struct slice line, struct ini_item *item) {
 	if(line.at[0] == '[') {
-		/* A broken header is one error: the options below it are not blamed, too. */
+		/* A malformed header is one error; the options below it are not errors as well. */
 		reader->in_section = true;
 		return parse_section(line, item);
 	}
@@ -107,8 +109,8 @@ void ini_start(struct ini_reader *reader, const char *text, size_t len) {
 
 enum ini_result ini_next(struct ini_reader *reader, struct ini_item *item) {
 	while(reader->left > 0) {
-		struct ini_slice whole = next_line(reader);
-		struct ini_slice line = trim(whole.at, whole.len);
+		struct slice whole = next_line(reader);
+		struct slice line = trim(whole);
 
 		*item = (struct ini_item){.line = reader->line};
 		if(memchr(whole.at, '\0', whole.len)) {
@@ -124,6 +126,11 @@ enum ini_result ini_next(struct ini_reader *reader, struct ini_item *item) {
 	return INI_END;
 }
 
-bool ini_needs_quotes(const char *value, size_t len) {
-	return trim(value, len).len != len || is_quoted(value, len);
+bool ini_needs_quotes(struct slice value) {
+	return trim(value).len != value.len || is_quoted(value);
+}
+
+void ini_print(const char *name, const char *value) {
+	const char *quote = ini_needs_quotes(text_slice(value)) ? "\"" : "";
+	printf("%s =%s%s%s%s\n", name, value[0] ? " " : "", quote, value, quote);
 }

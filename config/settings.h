@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The values of all core options, as config.c fills them and everybody else reads them. Only data: the
- * functions are in config.c. Times are milliseconds, sizes bytes; 0 switches a limit or timeout off where
- * the manual says so.
+ * The values of all core options, which only config.c and config/ write. Data only, no functions.
+ * Times are milliseconds, sizes bytes; 0 switches a limit or timeout off where the manual says so.
  */
 #ifndef WEBSOCKSY_SETTINGS_H
 #define WEBSOCKSY_SETTINGS_H
@@ -20,7 +19,7 @@ struct settings_texts {
 	size_t count;
 };
 
-/* What `tls` says. */
+/* Values of `tls`. */
 enum settings_tls {
 	SETTINGS_TLS_AUTO, /* the first byte of a connection decides; without a certificate: off */
 	SETTINGS_TLS_REQUIRED,
@@ -31,7 +30,7 @@ enum settings_tls {
 #define SETTINGS_PONG_TWICE_PING UINT64_MAX
 
 struct settings {
-	size_t listens; /* 0: the default, every address of the machine */
+	size_t listens; /* 0: every address of the machine */
 	char **listen;
 	uint64_t ping_ms;
 	uint64_t pong_timeout_ms; /* SETTINGS_PONG_TWICE_PING, or the value */
@@ -50,22 +49,22 @@ struct settings {
 	struct origin *origin;
 	char *web; /* NULL: no web pages */
 	char *health; /* path of requests for the state of the daemon; NULL: none */
-	char *auth_file; /* NULL: nobody has to name a user; its content is in struct config */
+	char *auth_file; /* NULL: no authentication; its content is in struct config */
 	struct settings_texts
 		cert; /* PEM files; the key of each at the same place in `key`, or in it */
 	struct settings_texts key;
 	char *tls_priority; /* GnuTLS priority string; NULL: TLS 1.2 and 1.3 */
 	char *client_ca; /* NULL: none */
-	struct cidr_list trusted; /* proxies that are believed */
+	struct cidr_list trusted; /* trusted reverse proxies */
 	char *plugin_path; /* absolute */
-	char *resolver; /* name servers to ask, comma-separated; NULL: as the system is configured */
+	char *resolver; /* name servers, comma-separated; NULL: as the system is configured */
 	int tls; /* enum settings_tls */
 	int client_verify; /* enum tls_verify of tls.h */
 	enum log_level log_level;
 	uint16_t port;
 	bool web_listing;
-	bool web_auth; /* pages too ask for a user, if there is an auth_file */
+	bool web_auth; /* pages require authentication too, if there is an auth_file */
 	bool redirect_https; /* answer plain requests with 308 */
-	bool proxy_protocol; /* their connections begin with a PROXY header */
+	bool proxy_protocol; /* connections of trusted proxies begin with a PROXY header */
 };
 #endif

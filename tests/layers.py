@@ -41,7 +41,7 @@ INPUT_OUTPUT = set(
     "socketpair splice stat write writev".split())
 # The log level has to be reachable from everywhere, and the functions of the plugin interface take no
 # context, so what they register is kept beside them.
-WRITABLE = {"base/log", "plugin"}
+WRITABLE = {"base/log", "plugin", "plugin/backend", "plugin/framing"}
 
 
 def layer_of(name):

@@ -17,6 +17,8 @@ from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
 # What an endpoint may send: defined by RFC 6455, registered since, for libraries, for private use.
 ACCEPTED = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
             3000, 3001, 3999, 4000, 4001, 4999)
+
+
 # Out of range, undefined, or reserved for what never stands on the wire (7.4.1, 7.4.2).
 REFUSED = (0, 1, 100, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 9999, 32768, 65535)
 

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.measures
 HARD_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 if HARD_LIMIT == resource.RLIM_INFINITY:
     HARD_LIMIT = 1 << 20
+
+
 WANTED = 400 if SANITIZED else 9000  # a multiple of HELPERS
 # 128 descriptors are the daemon's reserve, and some more are for clients that come later.
 HELPERS = 2

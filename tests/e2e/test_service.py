@@ -21,6 +21,7 @@ from tools.daemon import BINARY, ROOT, SANITIZED, Daemon, environment, run_once
 from tools.frames import BIN, PING, TEXT
 from tools.http import build_request
 from tools.peers import TcpPeer, echo, source
+from tools.plugin_builder import build_plugin
 from tools.ports import free_port
 from tools.service import Manager, Spawned, activated
 from tools.sockets import is_open
@@ -314,7 +315,7 @@ def test_broken_configuration_changes_nothing(run, config, broken, tmp_path):
     says = {
         "line": (lambda: config(fresh, good, raw="nonsense\n"), rf"{path}:\d+: syntax: "),
         "option": (lambda: config((*fresh, ("pin", "1")), good), rf"{path}:6: pin: unknown option"),
-        "value": (lambda: config((*fresh, ("grace", "ten")), good), rf'{path}:6: grace: "ten" is no time'),
+        "value": (lambda: config((*fresh, ("grace", "ten")), good), rf'{path}:6: grace: "ten" is not a time'),
         "backend": (lambda: config((*fresh, ("backend", "none")), good),
                     rf"{path}:6: backend: .*backend_none\.so"),
         "backend option": (lambda: config(fresh, (*good, ("hots", "1"))), rf"{path}:9: hots: "),
@@ -451,6 +452,48 @@ def test_reload_keeps_the_plugin_path(run, config, tmp_path):
     log = reload(daemon)
     assert re.search(rf"notice: {path}:4: plugin-path: changes only when the daemon is started", log), log
     assert str(copy) not in open(f"/proc/{daemon.process.pid}/maps").read()
+    daemon.open().close_handshake()
+
+
+LATE_FRAMING = r"""
+#include "websocksy.h"
+
+static int64_t late(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode, void **framing_data,
+	const char *config) {
+	(void) data; (void) last_read; (void) opcode; (void) framing_data; (void) config;
+	return (int64_t) length;
+}
+
+static void __attribute__((constructor)) start(void) {
+	core_register_framing("late", late);
+}
+"""
+
+
+def test_failed_reload_leaves_no_plugins_loaded(run, config, tmp_path):
+    """Whole or not at all: a plugin that has been added is there after the first reload that succeeds."""
+    def is_loaded():
+        return "late.so" in open(f"/proc/{daemon.process.pid}/maps").read()
+
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    core = (*BASE, ("plugin-path", folder))
+    late = (*ECHO, ("framing", "late"))
+    daemon = run(Daemon(config(core, ECHO), defaults=False))
+    build_plugin(folder, "late", LATE_FRAMING)
+    config((*core, ("ping", "never")), late)
+    reload(daemon, UNCHANGED)
+    assert not is_loaded()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config((*core, ("port", taken.getsockname()[1])), late)
+        reload(daemon, UNCHANGED)
+    assert not is_loaded()
+    config(core, late)
+    reload(daemon)
+    assert is_loaded()
+    config((*core, ("ping", "never")), late)
+    reload(daemon, UNCHANGED)
+    assert is_loaded()
     daemon.open().close_handshake()
 
 

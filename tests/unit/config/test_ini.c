@@ -105,9 +105,10 @@ static void test_prefixes(void **state) {
 
 	(void)state;
 	read_text(text, sizeof(text) - 1, &whole);
-	assert_string_equal(whole.text, "2[core]|3 port=<8001>|5 web=< x >|7[backend]|8 "
-					"host=<tcp://[::1]:1>|9!no \"=\" in th|"
-					"10[!the section |11 last=<\">|");
+	assert_string_equal(whole.text,
+		"2[core]|3 port=<8001>|5 web=< x >|7[backend]|8 "
+		"host=<tcp://[::1]:1>|9!no \"=\" in th|"
+		"10[!the section |11 last=<\">|");
 	for(size_t len = 0; len < sizeof(text) - 1; len++) {
 		read_text(text, len, &part);
 		const char *lines_end = memrchr(text, '\n', len);
@@ -152,7 +153,7 @@ static void test_quotes(void **state) {
 	(void)state;
 	for(size_t at = 0; at < sizeof(values) / sizeof(values[0]); at++) {
 		size_t len = strlen(values[at]);
-		assert_int_equal(ini_needs_quotes(values[at], len), quotes[at]);
+		assert_int_equal(ini_needs_quotes((struct slice){values[at], len}), quotes[at]);
 		const char *quote = quotes[at] ? "\"" : "";
 		int total =
 			snprintf(text, sizeof(text), "[a]\nk = %s%s%s\n", quote, values[at], quote);

@@ -1,96 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Loading of shared objects, the registry and the backend calls. The shared objects are compiled
- * here, from the few lines that each test needs, with the compiler in CC.
+ * Loading backends and asking them, and the framings that they bring.
  */
-#include "builtins.h"
 #include "base/log.h"
-#include "plugin.h"
-#include "support.h"
+#include "objects.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <sys/stat.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static struct {
-	char root[256];
-	char include[PATH_MAX]; /* where websocksy.h is */
-	int kept_stderr;
-	char error[PLUGIN_ERROR_MAX];
-} test;
-
-static char *in_root(const char *name, char out[PATH_MAX]) {
-	snprintf(out, PATH_MAX, "%s/%s", test.root, name);
-	return out;
-}
-
-/* Compiles `source`, with websocksy.h in front, to root/`name`.so. */
-static void compile_with(const char *name, const char *flags, const char *source) {
-	char path[PATH_MAX];
-	char command[5 * PATH_MAX];
-	const char *compiler = getenv("CC");
-	snprintf(command, sizeof(command), "%s/%s.c", test.root, name);
-	FILE *file = fopen(command, "w");
-	assert_non_null(file);
-	fprintf(file, "#include <websocksy.h>\n#include <string.h>\n%s", source);
-	assert_int_equal(fclose(file), 0);
-	snprintf(command, sizeof(command),
-		"%s -D_GNU_SOURCE -I'%s' -fPIC -shared %s -o '%s.so' '%s.c'",
-		compiler && *compiler ? compiler : "cc", test.include, flags, in_root(name, path),
-		path);
-	assert_int_equal(system(command), 0);
-}
-
-static void compile(const char *name, const char *source) {
-	compile_with(name, "", source);
-}
-
-static int setup(void **unused) {
-	(void)unused;
-	const char *temporary = getenv("TMPDIR");
-	snprintf(
-		test.root, sizeof(test.root), "%s/plugin.XXXXXX", temporary ? temporary : P_tmpdir);
-	assert_non_null(mkdtemp(test.root));
-	test.error[0] = 0;
-	return builtins_register();
-}
-
-static int teardown(void **unused) {
-	char command[300];
-	(void)unused;
-	plugin_shutdown();
-	snprintf(command, sizeof(command), "rm -rf '%s'", test.root);
-	return system(command);
-}
-
-/* ---- what is logged ---- */
-
-static void log_capture(void) {
-	char path[PATH_MAX];
-	test.kept_stderr = dup(STDERR_FILENO);
-	int fd = open(in_root("log", path), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
-	assert_true(fd >= 0 && test.kept_stderr >= 0);
-	assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
-	close(fd);
-}
-
-/* Is `text` in what was logged since log_capture()? */
-static bool log_release(const char *text) {
-	char path[PATH_MAX];
-	char logged[8192];
-	dup2(test.kept_stderr, STDERR_FILENO);
-	close(test.kept_stderr);
-	FILE *file = fopen(in_root("log", path), "r");
-	assert_non_null(file);
-	logged[fread(logged, 1, sizeof(logged) - 1, file)] = 0;
-	fclose(file);
-	return strstr(logged, text) != NULL;
-}
-
-/* ---- the registry ---- */
 
 static int64_t decode_one(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
 	void **framing_data, const char *config) {
@@ -104,175 +19,6 @@ static int64_t decode_one(uint8_t *data, size_t length, size_t last_read, ws_ope
 
 static const char *check_digit(const char *config) {
 	return *config >= '0' && *config <= '9' ? NULL : "must be a digit";
-}
-
-static void test_register(void **unused) {
-	(void)unused;
-	char name[] = "one";
-	assert_int_equal(core_register_framing(name, decode_one), 0);
-	name[0] = 'X'; /* the name is a copy */
-	assert_ptr_equal(core_framing((char[]){"one"}), decode_one);
-	assert_ptr_equal(plugin_find_framing("one")->decode, decode_one);
-	assert_string_equal(plugin_find_framing_function(decode_one)->name, "one");
-	assert_false(plugin_find_framing("one")->proves_text);
-	assert_null(core_framing(name));
-}
-
-static void test_register_refuses(void **unused) {
-	(void)unused;
-	static const char *const bad[] = {"", " ", "a b", "a/b", "../x", "a.b", "\xc3\xa4", "a\n",
-		"auto", "binary", "newline"};
-	for(size_t i = 0; i < COUNT(bad); i++) {
-		char *name = strdup(bad[i]);
-		assert_int_equal(core_register_framing(name, decode_one), 1);
-		free(name);
-	}
-	assert_int_equal(core_register_framing(NULL, decode_one), 1);
-	assert_int_equal(core_register_framing((char[]){"fine"}, NULL), 1);
-	assert_null(plugin_find_framing("fine"));
-	assert_ptr_not_equal(core_framing((char[]){"auto"}), decode_one);
-}
-
-static void test_checks(void **unused) {
-	(void)unused;
-	assert_int_equal(core_register_framing((char[]){"one"}, decode_one), 0);
-	const struct framing *framing = plugin_find_framing("one");
-	assert_null(plugin_check_framing(framing, "x"));
-	assert_int_equal(core_register_framing_check((char[]){"one"}, check_digit), 0);
-	assert_null(plugin_check_framing(framing, "5"));
-	assert_string_equal(plugin_check_framing(framing, "x"), "must be a digit");
-	assert_string_equal(plugin_check_framing(framing, NULL), "must be a digit");
-	assert_int_equal(core_register_framing_check((char[]){"two"}, check_digit), 1);
-	assert_int_equal(core_register_framing_check(NULL, check_digit), 1);
-}
-
-static void test_unknown_framing_is_logged(void **unused) {
-	(void)unused;
-	log_capture();
-	ws_framing decode = core_framing((char[]){"seperator"});
-	assert_true(log_release("seperator"));
-	assert_null(decode);
-}
-
-static void test_lower(void **unused) {
-	(void)unused;
-	char text[] = "Ab-Z[@`\xc3\x84";
-	assert_ptr_equal(xstr_lower(text), text);
-	assert_string_equal(text, "ab-z[@`\xc3\x84");
-}
-
-/* ---- a directory of plugins ---- */
-
-#define FRAMING(name, result)                                                                      \
-	"static int64_t f(uint8_t *d, size_t l, size_t r, ws_operation *o, void **p, const char "  \
-	"*c)"                                                                                      \
-	"{ return " result "; }"                                                                   \
-	"static void __attribute__((constructor)) start(void) { core_register_framing(\"" name     \
-	"\", f); }"
-
-static int64_t call(const char *name) {
-	uint8_t data[8] = "1234567";
-	ws_operation opcode = ws_frame_binary;
-	void *framing_data = NULL;
-	const struct framing *framing = plugin_find_framing(name);
-	return framing ? framing->decode(data, 7, 7, &opcode, &framing_data, "") : -99;
-}
-
-static void test_directory(void **unused) {
-	(void)unused;
-	char from[PATH_MAX];
-	char to[PATH_MAX];
-	compile("b-last", FRAMING("both", "2"));
-	compile("a-first", FRAMING("both", "1"));
-	compile("single", FRAMING("single", "3"));
-	compile("backend_x", FRAMING("of-backend", "4"));
-	compile("broken",
-		"void no_such_function(void);"
-		"static void __attribute__((constructor)) start(void) { no_such_function(); }");
-	compile("other", FRAMING("other", "5"));
-	assert_int_equal(rename(in_root("other.so", from), in_root("other.so.1", to)), 0);
-	compile("hidden", FRAMING("hidden", "6"));
-	assert_int_equal(rename(in_root("hidden.so", from), in_root(".hidden.so", to)), 0);
-	assert_int_equal(mkdir(in_root("directory.so", to), 0700), 0);
-	log_capture();
-	int result = plugin_load_directory(test.root);
-	assert_true(log_release("no_such_function"));
-	assert_int_equal(result, 0);
-	assert_int_equal(call("both"), 1); /* sorted: the first has the name */
-	assert_int_equal(call("single"), 3);
-	assert_int_equal(call("of-backend"), -99);
-	assert_int_equal(call("other"), -99);
-	assert_int_equal(call("hidden"), -99);
-}
-
-static void test_directory_again_loads_what_is_new(void **unused) {
-	(void)unused;
-	compile("one", FRAMING("one", "1"));
-	assert_int_equal(plugin_load_directory(test.root), 0);
-	compile("two", FRAMING("two", "2"));
-	log_capture();
-	int result = plugin_load_directory(test.root);
-	assert_false(log_release("taken"));
-	assert_int_equal(result, 0);
-	assert_int_equal(call("one"), 1);
-	assert_int_equal(call("two"), 2);
-}
-
-static void test_directory_must_be_absolute(void **unused) {
-	(void)unused;
-	char before[PATH_MAX];
-	compile("one", FRAMING("one", "1"));
-	assert_non_null(getcwd(before, sizeof(before)));
-	assert_int_equal(chdir(test.root), 0);
-	assert_int_equal(plugin_load_directory("."), -EINVAL);
-	assert_int_equal(plugin_load_directory(""), -EINVAL);
-	assert_int_equal(chdir(before), 0);
-	assert_int_equal(call("one"), -99);
-}
-
-static void test_directory_missing(void **unused) {
-	(void)unused;
-	char path[PATH_MAX];
-	log_capture();
-	int result = plugin_load_directory(in_root("none", path));
-	assert_false(log_release("none"));
-	assert_int_equal(result, 0);
-}
-
-/* ---- who may have written a plugin ---- */
-
-static void test_world_writable_file(void **unused) {
-	(void)unused;
-	char path[PATH_MAX];
-	compile("one", FRAMING("one", "1"));
-	assert_int_equal(chmod(in_root("one.so", path), 0777), 0);
-	log_capture();
-	int result = plugin_load_directory(test.root);
-	assert_true(log_release("every user may write"));
-	assert_int_equal(result, 0);
-	assert_int_equal(call("one"), -99);
-	assert_int_equal(chmod(path, 0775), 0);
-	assert_int_equal(plugin_load_directory(test.root), 0);
-	assert_int_equal(call("one"), 1);
-}
-
-static void test_world_writable_directory(void **unused) {
-	(void)unused;
-	char path[PATH_MAX];
-	compile("one", FRAMING("one", "1"));
-	assert_int_equal(chmod(test.root, 0777), 0);
-	assert_int_equal(plugin_load_directory(test.root), 0);
-	assert_int_equal(call("one"), -99);
-	/* Sticky: the files of root and of ourselves are safe there, those of others are not. */
-	assert_int_equal(chmod(test.root, 01777), 0);
-	if(geteuid() == 0) {
-		assert_int_equal(chown(in_root("one.so", path), 65534, 65534), 0);
-		assert_int_equal(plugin_load_directory(test.root), 0);
-		assert_int_equal(call("one"), -99);
-		assert_int_equal(chown(path, 0, 0), 0);
-	}
-	assert_int_equal(plugin_load_directory(test.root), 0);
-	assert_int_equal(call("one"), 1);
 }
 
 /* ---- loading a backend ---- */
@@ -416,7 +162,8 @@ static void test_query(void **unused) {
 	assert_string_equal(answer.peer.host, "/path?query");
 	assert_string_equal(answer.peer.port, "5");
 	assert_string_equal(answer.peer.framing_config, "value");
-	assert_ptr_equal(answer.peer.framing, plugin_find_framing("binary")->decode);
+	assert_ptr_equal(answer.peer.framing, core_framing((char[]){"binary"}));
+	assert_ptr_equal(answer.framing, framing_find("binary"));
 	assert_int_equal(answer.peer.protocol, 1);
 	backend_answer_free(&answer);
 	assert_null(answer.peer.host);
@@ -487,7 +234,7 @@ static void test_long_message_is_cut(void **unused) {
 	struct backend_answer answer =
 		answer_of("char text[5000]; memset(text, 'x', sizeof(text)); "
 			  "text[4999] = 0; core_refuse(ws, 400, text);");
-	assert_int_equal(strlen(answer.message), PLUGIN_MESSAGE_MAX - 1);
+	assert_int_equal(strlen(answer.message), BACKEND_MESSAGE_MAX - 1);
 }
 
 /* A error_response belongs to one query, and a peer counts more than a error_response. */
@@ -515,10 +262,10 @@ static void test_refusals_are_forgotten(void **unused) {
 	assert_true(log_release("core_refuse"));
 }
 
-static void test_refusing_a_stranger(void **unused) {
+static void test_refusing_another_connection(void **unused) {
 	(void)unused;
-	static websocket stranger;
-	core_refuse(&stranger, 404, "no");
+	static websocket other;
+	core_refuse(&other, 404, "no");
 	core_refuse(NULL, 404, "no");
 	expect_refusal(
 		"websocket other; core_refuse(&other, 404, \"no\"); core_refuse(0, 404, \"no\");",
@@ -605,6 +352,14 @@ static void test_object_that_cannot_be_unloaded(void **unused) {
 	}
 }
 
+/* The framing that a query of the backend leads to. */
+static const struct framing *framing_of(struct backend *backend) {
+	struct backend_answer answer = ask(backend);
+	const struct framing *framing = answer.framing;
+	backend_answer_free(&answer);
+	return framing;
+}
+
 static void test_framing_of_a_backend_goes_with_it(void **unused) {
 	(void)unused;
 	struct backend *old;
@@ -613,19 +368,57 @@ static void test_framing_of_a_backend_goes_with_it(void **unused) {
 		FRAMING("own", "3") INIT("1")
 			QUERY("peer.host = strdup(\"h\"); peer.framing = core_framing(\"own\");"));
 	assert_int_equal(load("x", &old), 0);
-	assert_int_equal(call("own"), 3);
 	assert_int_equal(core_register_framing((char[]){"own"}, decode_one), 1);
-	const struct framing *framing = plugin_find_framing("own");
+	const struct framing *framing = framing_of(old);
+	assert_string_equal(framing->name, "own");
 	assert_int_equal(load("x", &new), 0);
-	assert_ptr_not_equal(plugin_find_framing("own"), framing);
-	assert_ptr_equal(plugin_find_framing_function(framing->decode), framing);
+	assert_ptr_not_equal(framing_of(new), framing);
+	assert_ptr_equal(framing_of(old), framing);
 	backend_unref(new);
-	assert_ptr_equal(plugin_find_framing("own"), framing);
+	assert_ptr_equal(framing_of(old), framing);
 	assert_int_equal(load("x", &new), 0);
 	backend_unref(old);
-	assert_int_equal(call("own"), 3);
+	assert_string_equal(framing_of(new)->name, "own");
 	backend_unref(new);
-	assert_int_equal(call("own"), -99);
+	assert_int_equal(core_register_framing((char[]){"own"}, decode_one), 0);
+}
+
+/* Its code goes with the backend, so nothing else may come to use it. */
+static void test_framing_of_a_backend_is_its_own(void **unused) {
+	(void)unused;
+	struct backend *backend;
+	compile("backend_x", FRAMING("own", "3") INIT("1") QUERY(""));
+	assert_int_equal(load("x", &backend), 0);
+	assert_null(framing_find("own"));
+	assert_int_equal(core_register_framing_check((char[]){"own"}, check_digit), 1);
+	backend_unref(backend);
+}
+
+static void test_unregistered_function(void **unused) {
+	(void)unused;
+	struct backend *backend;
+	struct backend *other;
+	compile("backend_x",
+		"static int64_t f(uint8_t *d, size_t l, size_t r, ws_operation *o, void **p, const "
+		"char *c) { return 2; }" INIT("1")
+			QUERY("peer.host = strdup(\"h\"); peer.framing = f;"));
+	assert_int_equal(load("x", &backend), 0);
+	const struct framing *framing = framing_of(backend);
+	assert_non_null(framing);
+	assert_ptr_equal(framing_of(backend), framing);
+	assert_null(framing_find(framing->name));
+	assert_null(framing_check(framing, "anything"));
+	uint8_t data[] = "data";
+	bool text = false;
+	struct framing_stream stream;
+	assert_int_equal(framing_open(&stream, framing, NULL), 0);
+	assert_int_equal(
+		framing->decode(&stream, &(struct framing_input){data, 4, 4, false}, &text), 2);
+	framing_close(&stream);
+	assert_int_equal(load("x", &other), 0);
+	assert_ptr_not_equal(framing_of(other), framing);
+	backend_unref(other);
+	backend_unref(backend);
 }
 
 static void test_backend_cannot_take_a_builtin_name(void **unused) {
@@ -639,31 +432,8 @@ static void test_backend_cannot_take_a_builtin_name(void **unused) {
 	assert_ptr_equal(core_framing(NULL), before);
 }
 
-static int find_include(void **unused) {
-	(void)unused;
-	char path[PATH_MAX];
-	umask(022); /* what is compiled must not be writable for everybody */
-	snprintf(path, sizeof(path), "%s", __FILE__);
-	char *slash = strrchr(path, '/');
-	snprintf(slash ? slash : path, 16, "%s", slash ? "/../.." : "../..");
-	return realpath(path, test.include) ? 0 : -1;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void) {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_register),
-		TEST(test_register_refuses),
-		TEST(test_checks),
-		TEST(test_unknown_framing_is_logged),
-		TEST(test_lower),
-		TEST(test_directory),
-		TEST(test_directory_again_loads_what_is_new),
-		TEST(test_directory_must_be_absolute),
-		TEST(test_directory_missing),
-		TEST(test_world_writable_file),
-		TEST(test_world_writable_directory),
 		TEST(test_backend_names),
 		TEST(test_backends_that_are_none),
 		TEST(test_cleanup_at_the_last_reference),
@@ -674,12 +444,14 @@ int main(void) {
 		TEST(test_refusals),
 		TEST(test_long_message_is_cut),
 		TEST(test_refusals_are_forgotten),
-		TEST(test_refusing_a_stranger),
+		TEST(test_refusing_another_connection),
 		TEST(test_slow_query_is_logged),
 		TEST(test_instances_have_their_own_globals),
 		TEST(test_replaced_file_is_loaded),
 		TEST(test_object_that_cannot_be_unloaded),
 		TEST(test_framing_of_a_backend_goes_with_it),
+		TEST(test_framing_of_a_backend_is_its_own),
+		TEST(test_unregistered_function),
 		TEST(test_backend_cannot_take_a_builtin_name),
 	};
 	return cmocka_run_group_tests(tests, find_include, NULL);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The built-in framing functions and the default backend, seen through the registry as the core
- * sees them. The driver below does to a framing function what the core does: a growing buffer with
- * a NUL behind its end (and an unreadable page behind that), the count of new bytes, the rule for
- * what is left over.
+ * The built-in framings, seen through the registry as the core sees them. The driver below does to
+ * a framing what the core does: a growing buffer with a NUL behind its end (and an unreadable page
+ * behind that), the count of new bytes, the rule for what is left over.
  */
 #include "builtins.h"
 #include "plugin.h"
+#include "plugin/framing.h"
 #include "support.h"
 
 #include <errno.h>
@@ -20,12 +20,11 @@ struct message {
 };
 
 struct stream {
-	const struct framing *framing;
-	const char *config;
+	struct framing_stream framing;
+	bool version1; /* called as plugins of version 1 do */
 	const uint8_t *input;
 	size_t start; /* of what is not sent yet */
 	size_t end; /* of what has been read */
-	void *framing_data;
 	ws_operation left;
 	size_t messages;
 	struct message message[MESSAGES_MAX];
@@ -100,14 +99,27 @@ static void stream_record(struct stream *stream, ws_operation type, size_t len) 
 	stream->start += len;
 }
 
+static int64_t stream_decode(
+	struct stream *stream, const struct framing_input *input, ws_operation *opcode) {
+	bool text = false;
+	struct framing_stream *framing = &stream->framing;
+	if(stream->version1) {
+		return framing_function(framing->framing)(input->data, input->len, input->fresh,
+			opcode, &framing->state, framing_config(framing));
+	}
+	ssize_t result = framing->framing->decode(framing, input, &text);
+	*opcode = text ? ws_frame_text : ws_frame_binary;
+	return result;
+}
+
 static int64_t stream_call(struct stream *stream, size_t last_read, ws_operation *opcode) {
 	size_t len = stream->end - stream->start;
 	struct guard guard = guard_new(NULL, len + 1);
 	memcpy(guard.data, stream->input + stream->start, len);
 	guard.data[len] = 0;
 	*opcode = ws_frame_binary;
-	int64_t result = stream->framing->decode(
-		guard.data, len, last_read, opcode, &stream->framing_data, stream->config);
+	struct framing_input input = {guard.data, len, last_read, false};
+	int64_t result = stream_decode(stream, &input, opcode);
 	guard_free(&guard);
 	return result;
 }
@@ -126,7 +138,7 @@ static void stream_feed(void *ctx, size_t offset, size_t length) {
 			break;
 		}
 		assert_true(opcode == ws_frame_text || opcode == ws_frame_binary);
-		if(stream->framing->proves_text && opcode == ws_frame_text) {
+		if(stream->framing.framing->validates_text && opcode == ws_frame_text) {
 			assert_true(naive_is_text(stream->input + stream->start, (size_t)result));
 		}
 		stream_record(stream, opcode, (size_t)result);
@@ -139,29 +151,52 @@ static void stream_end(struct stream *stream) {
 	size_t len = stream->end - stream->start;
 	if(len > 0) {
 		bool text = stream->left == ws_frame_text &&
-			    naive_is_text(stream->input + stream->start, len);
+			naive_is_text(stream->input + stream->start, len);
 		stream_record(stream, text ? ws_frame_text : ws_frame_binary, len);
 	}
-	if(stream->framing_data) {
+	if(stream->version1 && stream->framing.state) {
 		ws_operation opcode = ws_frame_binary;
-		stream->framing->decode(NULL, 0, 0, &opcode, &stream->framing_data, stream->config);
+		framing_function(stream->framing.framing)(
+			NULL, 0, 0, &opcode, &stream->framing.state, "");
+		assert_null(stream->framing.state);
 	}
+	framing_close(&stream->framing);
 }
 
 static struct stream stream_start(const char *name, const char *config, const uint8_t *input) {
-	struct stream stream = {
-		.framing = plugin_find_framing(name), .config = config, .input = input};
-	assert_non_null(stream.framing);
-	assert_null(plugin_check_framing(stream.framing, config));
+	struct stream stream = {.input = input};
+	const struct framing *framing = framing_find(name);
+	assert_non_null(framing);
+	assert_null(framing_check(framing, config));
+	assert_int_equal(framing_open(&stream.framing, framing, strdup(config)), 0);
 	return stream;
 }
 
+/* Like stream_start(), but the state is made by the first call. */
+static struct stream stream_start_version1(
+	const char *name, const char *config, const uint8_t *input) {
+	struct stream stream = {.input = input, .version1 = true};
+	stream.framing.framing = framing_find(name);
+	stream.framing.config = strdup(config);
+	return stream;
+}
+
+static void stream_work(struct stream *stream, const struct input *input, size_t way) {
+	cut_feed(input->len, way, stream_feed, stream);
+	stream_end(stream);
+	assert_int_equal(stream->start, input->len);
+}
+
+/* Both ways of calling the framing lead to the same messages. */
 static struct stream stream_run(
 	const char *name, const char *config, const struct input *input, size_t way) {
-	struct stream stream = stream_start(name, config, (const uint8_t *)input->data);
-	cut_feed(input->len, way, stream_feed, &stream);
-	stream_end(&stream);
-	assert_int_equal(stream.start, input->len);
+	const uint8_t *data = (const uint8_t *)input->data;
+	struct stream stream = stream_start(name, config, data);
+	struct stream version1 = stream_start_version1(name, config, data);
+	stream_work(&stream, input, way);
+	stream_work(&version1, input, way);
+	assert_int_equal(version1.messages, stream.messages);
+	assert_memory_equal(version1.message, stream.message, sizeof(stream.message));
 	return stream;
 }
 
@@ -206,7 +241,7 @@ static void check_immediate(const char *name, bool typed) {
 			for(size_t n = 0; n < stream.messages; n++) {
 				const struct message *message = &stream.message[n];
 				bool text = typed &&
-					    naive_is_text(stream.input + message->at, message->len);
+					naive_is_text(stream.input + message->at, message->len);
 				assert_int_equal(message->len, pieces.len[n]);
 				assert_int_equal(
 					message->type, text ? ws_frame_text : ws_frame_binary);
@@ -226,23 +261,24 @@ static void test_binary(void **unused) {
 }
 
 /* What they call text is checked for these wherever a test feeds them, see stream_feed(). */
-static void test_who_proves_text(void **unused) {
+static void test_who_validates_text(void **unused) {
 	(void)unused;
 	static const char *const prove[] = {"auto", "text", "newline"};
 	static const char *const do_not[] = {"binary", "separator"};
 	for(size_t i = 0; i < COUNT(prove); i++) {
-		assert_true(plugin_find_framing(prove[i])->proves_text);
+		assert_true(framing_find(prove[i])->validates_text);
 	}
 	for(size_t i = 0; i < COUNT(do_not); i++) {
-		assert_false(plugin_find_framing(do_not[i])->proves_text);
+		assert_false(framing_find(do_not[i])->validates_text);
 	}
 }
 
 static void test_auto_is_the_default(void **unused) {
 	(void)unused;
-	assert_ptr_equal(plugin_find_framing(NULL), plugin_find_framing("auto"));
-	assert_ptr_equal(core_framing(NULL), plugin_find_framing("auto")->decode);
-	assert_null(plugin_find_framing("none-such"));
+	assert_ptr_equal(framing_find(NULL), framing_find("auto"));
+	assert_ptr_equal(core_framing(NULL), core_framing((char[]){"auto"}));
+	assert_ptr_equal(framing_of_function(core_framing(NULL), NULL), framing_find("auto"));
+	assert_null(framing_find("none-such"));
 }
 
 /* Valid text is text however it is cut; nothing that is no text is called so. */
@@ -330,22 +366,29 @@ static void test_separator_every_cut(void **unused) {
 	}
 }
 
+static void assert_bad_configuration(const struct framing *framing, const char *config) {
+	uint8_t data[] = "data";
+	ws_operation opcode = ws_frame_binary;
+	void *framing_data = NULL;
+	struct framing_stream stream;
+	assert_non_null(framing_check(framing, config));
+	assert_int_equal(framing_open(&stream, framing, strdup(config)), -EINVAL);
+	framing_close(&stream);
+	assert_true(framing_function(framing)(data, 4, 4, &opcode, &framing_data, config) < 0);
+	assert_null(framing_data);
+}
+
 static void test_separator_bad_configuration(void **unused) {
 	(void)unused;
 	static const char *const bad[] = {"", "\\", "a\\", "\\x", "\\x4", "\\xZZ", "\\x4g", "\\q",
 		"\\N", "ok\\1", "\\X41", "\\xg4"};
-	const struct framing *framing = plugin_find_framing("separator");
-	assert_non_null(plugin_check_framing(framing, NULL));
+	const struct framing *framing = framing_find("separator");
+	assert_non_null(framing_check(framing, NULL));
 	for(size_t i = 0; i < COUNT(bad); i++) {
 		/* Behind the configuration nothing may be read. */
 		struct guard guard = guard_new(bad[i], strlen(bad[i]) + 1);
 		const char *config = (const char *)guard.data;
-		uint8_t data[] = "data";
-		ws_operation opcode = ws_frame_binary;
-		void *framing_data = NULL;
-		assert_non_null(plugin_check_framing(framing, config));
-		assert_true(framing->decode(data, 4, 4, &opcode, &framing_data, config) < 0);
-		assert_null(framing_data);
+		assert_bad_configuration(framing, config);
 		guard_free(&guard);
 	}
 }
@@ -407,15 +450,10 @@ static void test_newline_every_cut(void **unused) {
 static void test_newline_bad_configuration(void **unused) {
 	(void)unused;
 	static const char *const bad[] = {"crlfx", "CRLF", " lf", "\\n", "nl"};
-	const struct framing *framing = plugin_find_framing("newline");
-	assert_null(plugin_check_framing(framing, NULL));
+	const struct framing *framing = framing_find("newline");
+	assert_null(framing_check(framing, NULL));
 	for(size_t i = 0; i < COUNT(bad); i++) {
-		uint8_t data[] = "data";
-		ws_operation opcode = ws_frame_binary;
-		void *framing_data = NULL;
-		assert_non_null(plugin_check_framing(framing, bad[i]));
-		assert_true(framing->decode(data, 4, 4, &opcode, &framing_data, bad[i]) < 0);
-		assert_null(framing_data);
+		assert_bad_configuration(framing, bad[i]);
 	}
 }
 
@@ -432,24 +470,24 @@ static void check_never_looks_back(const char *name, const char *config, const c
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t size = LONG_PAGES * page;
 	size_t keep = strlen(config);
-	const struct framing *framing = plugin_find_framing(name);
+	const struct framing *framing = framing_find(name);
 	struct guard guard = guard_new(NULL, size);
-	void *framing_data = NULL;
+	struct framing_stream stream;
 	size_t locked = 0;
+	assert_int_equal(framing_open(&stream, framing, strdup(config)), 0);
 	for(size_t len = 1; len < size; len++) {
-		ws_operation opcode = ws_frame_binary;
+		bool text = false;
 		guard.data[len - 1] = (uint8_t)pattern[(len - 1) % strlen(pattern)];
 		guard.data[len] = 0;
-		assert_int_equal(
-			framing->decode(guard.data, len, 1, &opcode, &framing_data, config), 0);
+		struct framing_input input = {guard.data, len, 1, false};
+		assert_int_equal(framing->decode(&stream, &input, &text), 0);
 		if(len >= locked + page + keep) {
 			assert_int_equal(mprotect(guard.data + locked, page, PROT_NONE), 0);
 			locked += page;
 		}
 	}
 	assert_true(locked >= size - 2 * page);
-	framing->decode(NULL, 0, 0, NULL, &framing_data, config);
-	assert_null(framing_data);
+	framing_close(&stream);
 	guard_free(&guard);
 }
 
@@ -460,196 +498,6 @@ static void test_long_messages_are_looked_at_once(void **unused) {
 	check_never_looks_back("newline", "crlf", "text \xe2\x82\xac\r.");
 	check_never_looks_back("newline", "lfcr", "\r");
 	check_never_looks_back("newline", "lf", "\xff");
-}
-
-/* ---- the default backend ---- */
-
-static struct backend *new_backend(const char *const *options) {
-	char error[PLUGIN_ERROR_MAX] = "";
-	struct backend *backend;
-	assert_int_equal(backend_load("/nowhere", NULL, &backend, error), 0);
-	for(; options && options[0]; options += 2) {
-		assert_int_equal(backend_configure(backend, options[0], options[1]), 0);
-	}
-	return backend;
-}
-
-static struct backend_answer ask(struct backend *backend, size_t protocols, char **protocol) {
-	char endpoint[] = "/";
-	char key[] = "dGhlIHNhbXBsZSBub25jZQ==";
-	struct backend_request request = {.fd = 7,
-		.endpoint = endpoint,
-		.key = key,
-		.protocols = protocols,
-		.protocol = protocol};
-	struct backend_answer answer;
-	assert_int_equal(backend_query(backend, &request, &answer), 0);
-	return answer;
-}
-
-static void test_default_peer(void **unused) {
-	(void)unused;
-	struct backend *backend = new_backend(NULL);
-	struct backend_answer answer = ask(backend, 0, NULL);
-	assert_string_equal(backend_name(backend), "");
-	assert_string_equal(answer.peer.host, "tcp://localhost");
-	assert_string_equal(answer.peer.port, "5900");
-	assert_int_equal(answer.peer.transport, peer_transport_detect);
-	assert_ptr_equal(answer.peer.framing, core_framing(NULL));
-	assert_null(answer.peer.framing_config);
-	backend_answer_free(&answer);
-	assert_null(answer.peer.host);
-	backend_unref(backend);
-}
-
-static void test_options_are_answered(void **unused) {
-	(void)unused;
-	static const char *const options[] = {"host", "udp://first", "host", "unix:///run/x",
-		"port", "80", "framing", "separator", "framing-config", "\\0", NULL};
-	char error[PLUGIN_ERROR_MAX] = "";
-	struct backend *backend = new_backend(options);
-	assert_int_equal(backend_check(backend, error), 0);
-	struct backend_answer answer = ask(backend, 0, NULL);
-	assert_string_equal(answer.peer.host, "unix:///run/x");
-	assert_string_equal(answer.peer.port, "80");
-	assert_string_equal(answer.peer.framing_config, "\\0");
-	assert_ptr_equal(answer.peer.framing, plugin_find_framing("separator")->decode);
-	backend_answer_free(&answer);
-	backend_unref(backend);
-}
-
-/* A reload configures a new instance while the old one answers. */
-static void test_instances_are_separate(void **unused) {
-	(void)unused;
-	static const char *const options[] = {"host", "old", NULL};
-	struct backend *old = new_backend(options);
-	struct backend *new = new_backend(NULL);
-	struct backend_answer answer = ask(new, 0, NULL);
-	assert_string_equal(answer.peer.host, "tcp://localhost");
-	backend_answer_free(&answer);
-	backend_unref(new);
-	answer = ask(old, 0, NULL);
-	assert_string_equal(answer.peer.host, "old");
-	backend_answer_free(&answer);
-	backend_unref(old);
-}
-
-static void test_unknown_option_is_refused(void **unused) {
-	(void)unused;
-	struct backend *backend = new_backend(NULL);
-	assert_int_equal(backend_configure(backend, "hots", "x"), -EINVAL);
-	assert_int_equal(backend_configure(backend, "", "x"), -EINVAL);
-	assert_int_equal(backend_configure(backend, "Host", "x"), -EINVAL);
-	backend_unref(backend);
-}
-
-static void test_check_names_the_option(void **unused) {
-	(void)unused;
-	static const struct {
-		const char *options[5];
-		const char *begins;
-	} cases[] = {
-		{{"host", ""}, "host: "},
-		{{"port", "0"}, "port: "},
-		{{"port", "65536"}, "port: "},
-		{{"port", "99999999999999999999"}, "port: "},
-		{{"port", ""}, "port: "},
-		{{"port", "80 "}, "port: "},
-		{{"port", "http"}, "port: "},
-		{{"host", "ftp://x"}, NULL},
-		{{"host", "tcp://x:0"}, NULL},
-		{{"framing", "seperator"}, "framing: "},
-		{{"framing", "separator"}, "framing-config: "},
-		{{"framing", "separator", "framing-config", "\\xZZ"}, "framing-config: "},
-		{{"framing", "newline", "framing-config", "nl"}, "framing-config: "},
-		{{"port", "65535"}, NULL},
-		{{"port", "1"}, NULL},
-		{{"framing", "newline"}, NULL},
-		{{"framing", "newline", "framing-config", "lf"}, NULL},
-	};
-	for(size_t i = 0; i < COUNT(cases); i++) {
-		char error[PLUGIN_ERROR_MAX] = "";
-		struct backend *backend = new_backend(cases[i].options);
-		int result = backend_check(backend, error);
-		assert_int_equal(result, cases[i].begins ? -EINVAL : 0);
-		if(cases[i].begins) {
-			assert_memory_equal(error, cases[i].begins, strlen(cases[i].begins));
-			assert_null(strchr(error, '\n'));
-		}
-		backend_unref(backend);
-	}
-}
-
-struct protocol_case {
-	const char *option; /* NULL: not set */
-	char *offer[4];
-	size_t answer; /* with `status` 0 */
-	unsigned status;
-};
-
-static const struct protocol_case protocol_cases[] = {
-	{NULL, {0}, 0, 0},
-	{NULL, {"binary"}, 0, 400},
-	{"", {"binary"}, 0, 400},
-	{" , ", {"binary"}, 0, 400},
-	{"binary", {0}, 0, 0},
-	{"binary", {"binary"}, 0, 0},
-	{"binary", {"base64", "binary"}, 1, 0},
-	{"binary", {"Binary"}, 0, 400},
-	{"binary", {"binary2"}, 0, 400},
-	{"binary", {"binar"}, 0, 400},
-	{"binary,base64", {"base64", "binary"}, 1, 0},
-	{" binary ,\tbase64 ", {"other", "base64"}, 1, 0},
-	{"*", {0}, 0, 0},
-	{"*", {"what", "ever"}, 0, 0},
-	{"binary,*", {"what", "binary"}, 1, 0},
-	{"binary,*", {"what", "ever"}, 0, 0},
-	{"a,b", {"c", "d", "e"}, 0, 400},
-	{"*", {"*"}, 0, 0},
-};
-
-static void check_protocol_case(const struct protocol_case *c) {
-	const char *const options[] = {"protocol", c->option, NULL};
-	struct backend *backend = new_backend(c->option ? options : NULL);
-	char *offer[4];
-	size_t offers = 0;
-	while(offers < 4 && c->offer[offers]) {
-		offer[offers] = c->offer[offers];
-		offers++;
-	}
-	struct backend_answer answer = ask(backend, offers, offer);
-	assert_int_equal(answer.status, c->status);
-	if(c->status) {
-		assert_null(answer.peer.host);
-		assert_non_null(strstr(answer.message, "subprotocol"));
-	} else {
-		assert_non_null(answer.peer.host);
-		assert_int_equal(answer.peer.protocol, c->answer);
-	}
-	backend_answer_free(&answer);
-	backend_unref(backend);
-}
-
-static void test_subprotocols(void **unused) {
-	(void)unused;
-	for(size_t i = 0; i < COUNT(protocol_cases); i++) {
-		check_protocol_case(&protocol_cases[i]);
-	}
-}
-
-/* Why an offer is refused differs, and the text says it. */
-static void test_refusals_say_why(void **unused) {
-	(void)unused;
-	static const char *const options[] = {"protocol", "binary", NULL};
-	char *offer[] = {"chat"};
-	struct backend *backend = new_backend(NULL);
-	struct backend_answer answer = ask(backend, 1, offer);
-	assert_non_null(strstr(answer.message, "none is configured"));
-	backend_unref(backend);
-	backend = new_backend(options);
-	answer = ask(backend, 1, offer);
-	assert_non_null(strstr(answer.message, "none of the offered"));
-	backend_unref(backend);
 }
 
 static int setup(void **unused) {
@@ -667,7 +515,7 @@ int main(void) {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_auto),
 		cmocka_unit_test(test_binary),
-		cmocka_unit_test(test_who_proves_text),
+		cmocka_unit_test(test_who_validates_text),
 		cmocka_unit_test(test_auto_is_the_default),
 		cmocka_unit_test(test_text_every_cut),
 		cmocka_unit_test(test_text_holds_a_cut_character_back),
@@ -676,13 +524,6 @@ int main(void) {
 		cmocka_unit_test(test_newline_every_cut),
 		cmocka_unit_test(test_newline_bad_configuration),
 		cmocka_unit_test(test_long_messages_are_looked_at_once),
-		cmocka_unit_test(test_default_peer),
-		cmocka_unit_test(test_options_are_answered),
-		cmocka_unit_test(test_instances_are_separate),
-		cmocka_unit_test(test_unknown_option_is_refused),
-		cmocka_unit_test(test_check_names_the_option),
-		cmocka_unit_test(test_subprotocols),
-		cmocka_unit_test(test_refusals_say_why),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The second pass: reads passwords and certificates, and loads framing plugins and the backend.
+ *
+ * It must not know how options are written.
+ *
+ * Framing plugins come before backends, because plugin-path may be the last option and framings
+ * have to be known before a backend's options are checked.
+ */
+#include "config/build.h"
+
+#include "base/text.h"
+#include "config/certificates.h"
+#include "http/passwords.h"
+#include "network/tls_credentials.h"
+#include "plugin.h"
+#include "plugin/backend.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- passwords and certificates ---- */
+
+void build_passwords(struct reader *reader) {
+	struct config *config = reader->config;
+	char error[PASSWORDS_ERROR_MAX];
+	if(!config->settings.auth_file) {
+		return;
+	}
+	reader_blame(reader, "auth-file");
+	if(passwords_read(config->settings.auth_file, &config->users, error)) {
+		config->users = NULL;
+		reader_error(reader, "%s", error);
+	} else if(passwords_count(config->users) == 0) {
+		reader_log(reader, LOG_WARNING,
+			"there is no user in this file, so all requests are refused");
+	}
+}
+
+void build_tls(struct reader *reader) {
+	struct tls_error error;
+	if(certificates_open(&reader->config->settings, &reader->config->tls, &error)) {
+		reader_blame_text(reader, error.option, error.pair);
+		reader_error(reader, "%s", error.text);
+	}
+}
+
+/* ---- plugins and the backend ---- */
+
+/* Makes the option of an action the one in hand. */
+static void show_action(struct reader *reader, const struct reader_action *action) {
+	reader->place = action->place;
+	if(action->key) {
+		reader_name(reader, action->place.file ? "" : "-c ", text_slice(action->key));
+	} else {
+		reader_name(reader, "", text_slice("backend"));
+	}
+}
+
+void build_drop_backend(struct config *config) {
+	backend_unref(config->backend);
+	config->backend = NULL;
+	free(config->backend_name);
+	config->backend_name = NULL;
+	for(size_t i = 0; i < config->backend_options; i++) {
+		free(config->backend_option[i]);
+	}
+	free(config->backend_option);
+	config->backend_option = NULL;
+	config->backend_options = 0;
+}
+
+/* Replaces the backend by `name` ("": the built-in one). */
+static void select_backend(struct reader *reader, const char *name) {
+	struct config *config = reader->config;
+	char error[BACKEND_ERROR_MAX] = "";
+	bool builtin = name[0] == '\0';
+
+	build_drop_backend(config);
+	if(!builtin) {
+		config->backend_name = strdup(name);
+		if(!config->backend_name) {
+			reader_error_memory(reader);
+			return;
+		}
+	}
+	int result = backend_load(
+		config->settings.plugin_path, builtin ? NULL : name, &config->backend, error);
+	if(result) {
+		config->backend = NULL;
+		reader_error(reader, "%s", error[0] ? error : strerror(-result));
+	}
+}
+
+/* Keeps "key=value" for print_config(). 0 or -ENOMEM. */
+static int keep_option(struct config *config, const struct reader_action *action) {
+	char **grown =
+		realloc(config->backend_option, (config->backend_options + 1) * sizeof(*grown));
+	if(!grown) {
+		return -ENOMEM;
+	}
+	config->backend_option = grown;
+	if(asprintf(&grown[config->backend_options], "%s=%s", action->key, action->value) < 0) {
+		return -ENOMEM;
+	}
+	config->backend_options++;
+	return 0;
+}
+
+static void pass_option(struct reader *reader, const struct reader_action *action) {
+	struct config *config = reader->config;
+	const char *name = config->backend_name ? config->backend_name : "built in";
+	int error = backend_configure(config->backend, action->key, action->value);
+
+	if(error == -ENOTSUP) {
+		reader_error(reader, "the backend (%s) takes no options", name);
+	} else if(error && error != -ENOMEM) {
+		reader_error(reader,
+			"\"%.200s\" is refused by the backend (%s): no such option or no such "
+			"value",
+			action->value, name);
+	} else if(error || keep_option(config, action)) {
+		reader_error_memory(reader);
+	}
+}
+
+/* A backend that could not be loaded has been reported: its options would only repeat that. */
+static void run_actions(struct reader *reader) {
+	if(reader->actions == 0 || reader->action[0].key) {
+		reader->place = (struct reader_place){0};
+		reader_name(reader, "", text_slice("backend"));
+		select_backend(reader, "");
+	}
+	for(size_t i = 0; i < reader->actions; i++) {
+		show_action(reader, &reader->action[i]);
+		if(!reader->action[i].key) {
+			select_backend(reader, reader->action[i].value);
+		} else if(reader->config->backend) {
+			pass_option(reader, &reader->action[i]);
+		}
+	}
+}
+
+/* Is a backend's message about this option ("key: ...", "key ...")? */
+static bool is_about(const char *error, const char *key) {
+	size_t len = strlen(key);
+	return strncmp(error, key, len) == 0 && (error[len] == ':' || error[len] == ' ');
+}
+
+/* The error is reported for the last option that it is about, or else for that of the backend. */
+static void check_backend(struct reader *reader) {
+	char error[BACKEND_ERROR_MAX] = "";
+	const char *text = error;
+	int result = backend_check(reader->config->backend, error);
+
+	if(!result) {
+		return;
+	}
+	reader->place = (struct reader_place){0};
+	reader_name(reader, "", text_slice("backend"));
+	for(size_t i = reader->actions; i > 0; i--) {
+		const struct reader_action *action = &reader->action[i - 1];
+		if(!action->key || is_about(error, action->key)) {
+			show_action(reader, action);
+			text += action->key ? strlen(action->key) : 0;
+			text += strspn(text, ": ");
+			break;
+		}
+	}
+	reader_error(reader, "%s", text[0] ? text : strerror(-result));
+}
+
+void build_backend(struct reader *reader) {
+	const char *directory = reader->config->settings.plugin_path;
+
+	if(!directory) { /* reported */
+		return;
+	}
+	int error = plugin_load_directory(directory, &reader->config->plugins);
+	if(error) {
+		reader_blame(reader, "plugin-path");
+		reader_error(reader, "cannot load plugins: %s", strerror(-error));
+		return;
+	}
+	run_actions(reader);
+	if(reader->config->backend) {
+		check_backend(reader);
+	}
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * From the settings of TLS to the credentials of the server.
+ */
+#include "config/certificates.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int certificates_open(
+	const struct settings *settings, struct tls_credentials **out, struct tls_error *error) {
+	*out = NULL;
+	if(settings->tls == SETTINGS_TLS_OFF || settings->cert.count == 0) {
+		return 0;
+	}
+	struct tls_pair *pairs = calloc(settings->cert.count, sizeof(*pairs));
+	if(!pairs) {
+		*error = (struct tls_error){.option = "cert", .text = "out of memory"};
+		return -ENOMEM;
+	}
+	for(size_t i = 0; i < settings->cert.count; i++) {
+		pairs[i].cert = settings->cert.at[i];
+		pairs[i].key = settings->key.count > 0 ? settings->key.at[i] : NULL;
+	}
+	struct tls_server_options server = {
+		.pairs = settings->cert.count,
+		.pair = pairs,
+		.priority = settings->tls_priority,
+		.client_ca = settings->client_ca,
+		.verify = (enum tls_verify)settings->client_verify,
+	};
+	int result = tls_credentials_open_server(out, &server, error);
+	free(pairs);
+	return result;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Prints the help and the effective configuration.
+ */
+#include "config/print.h"
+
+#include "base/text.h"
+#include "config/ini.h"
+#include "config/table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PRINT_COLUMN 30 /* of the help texts */
+#define PRINT_WIDTH 80
+#define PRINT_TEXT_MAX 1024
+
+/* Prints `text` in lines that begin at the help column; the cursor is at `column` now. */
+static void print_wrapped(const char *text, size_t column) {
+	while(text[0] != '\0') {
+		size_t len = strcspn(text, " ");
+		bool first = column <= PRINT_COLUMN;
+		if(!first && column + 1 + len >= PRINT_WIDTH) {
+			printf("\n");
+			column = 0;
+			first = true;
+		}
+		if(first) {
+			printf("%*s", (int)(PRINT_COLUMN - column), "");
+			column = PRINT_COLUMN;
+		}
+		column += (size_t)printf("%s%.*s", first ? "" : " ", (int)len, text);
+		text += text[len] == ' ' ? len + 1 : len;
+	}
+	printf("\n");
+}
+
+static void print_option(const struct option *option) {
+	char head[PRINT_WIDTH], help[PRINT_TEXT_MAX];
+	char letter[3] = {'-', option->letter, '\0'};
+	bool preset = option->preset && option->preset[0] != '\0';
+	int len = snprintf(head, sizeof(head), "  %2s%s%s%s%s%s", option->letter ? letter : "",
+		option->letter && option->name ? ", " : "  ", option->name ? "--" : "",
+		option->name ? option->name : "", option->argument && option->name ? "=" : "",
+		option->argument ? option->argument : "");
+
+	snprintf(help, sizeof(help), "%s%s%s%s", option->help, preset ? " (default: " : "",
+		preset ? option->preset : "", preset ? ")" : "");
+	printf("%s", head);
+	if(len >= PRINT_COLUMN) {
+		printf("\n");
+		len = 0;
+	}
+	print_wrapped(help, (size_t)len);
+}
+
+void print_help(void) {
+	printf("Usage: websocksy [OPTION]... [FILE]\n\n"
+	       "Bridges WebSocket clients to TCP, UDP and Unix sockets.\n"
+	       "Long options with a value, but --config, are also keys in FILE's [core] "
+	       "section.\n");
+	for(size_t group = 0; group < OPTION_GROUPS; group++) {
+		printf("\n%s:\n", table_groups[group]);
+		for(size_t i = 0; i < table.count; i++) {
+			if(table.option[i].group == (enum option_group)group) {
+				print_option(&table.option[i]);
+			}
+		}
+	}
+	printf("\nSee websocksy(8) and websocksy.conf(5).\n");
+}
+
+void print_config(const struct config *config) {
+	printf("[core]\n");
+	for(size_t i = 0; i < table.count; i++) {
+		const struct option *option = &table.option[i];
+		if(option->key) {
+			option->type->print(option, config);
+		}
+	}
+	printf("\n[backend]\n");
+	for(size_t i = 0; i < config->backend_options; i++) {
+		struct slice value = text_slice(config->backend_option[i]);
+		struct slice key = text_take(&value, '=');
+		printf("%.*s", (int)key.len, key.at);
+		ini_print("", value.at);
+	}
+}

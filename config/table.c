@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The table of all options: the command line, configuration files, --help and --dump-config follow
+ * from it.
+ */
+#include "config/table.h"
+
+#include "config/file.h"
+#include "config/types.h"
+
+#include <assert.h>
+
+/* The build sets it to the directory that plugins are built in or installed to. */
+#ifndef WEBSOCKSY_PLUGINPATH
+#define WEBSOCKSY_PLUGINPATH "/usr/local/lib/websocksy"
+#endif
+
+#define TABLE_TIME_MAX_MS UINT64_C(31536000000) /* a year: sums of times stay far from wrapping */
+#define TABLE_SIZE_MAX ((uint64_t)1 << 30)
+#define TABLE_CLIENTS_MAX 10000000
+
+const char *const table_groups[OPTION_GROUPS] = {
+	[OPTION_CLIENTS] = "Clients",
+	[OPTION_TLS] = "TLS",
+	[OPTION_PEERS] = "Peers",
+	[OPTION_TIMES] = "Times (seconds, or with ms, s, m, h; 0: never, unless said otherwise)",
+	[OPTION_LIMITS] = "Limits (sizes take K, M, G)",
+	[OPTION_RUNNING] = "Running",
+};
+
+#define SETTING(member) .offset = offsetof(struct config, settings.member), .key = true
+#define TIME_LIMITS(least) .min = (least), .max = TABLE_TIME_MAX_MS
+#define SIZE_LIMITS(least) .min = (least), .max = TABLE_SIZE_MAX
+
+/* clang-format off */
+static const struct option options[] = {
+	{.group = OPTION_CLIENTS, .name = "port", .letter = 'p', .argument = "PORT",
+		.type = &type_port, SETTING(port), .max = UINT16_MAX, .preset = "8001",
+		.help = "TCP port to listen on; 0: the kernel chooses, the log tells"},
+	{.group = OPTION_CLIENTS, .name = "listen", .letter = 'l', .argument = "ADDRESS",
+		.type = &type_listen, .key = true, .preset = TYPE_WORD_ALL,
+		.help = "address or host name to listen on, or unix:/path[,mode=0660]; repeatable; "
+			"*: all addresses, IPv6 and IPv4"},
+	{.group = OPTION_CLIENTS, .name = "origin", .argument = "ORIGIN", .type = &type_origin,
+		.key = true, .preset = TYPE_WORD_ALL,
+		.help = "allowed Origin of requests: scheme://host[:port], *. for subdomains, "
+			"same, or null; repeatable; *: any"},
+	{.group = OPTION_CLIENTS, .name = "web", .argument = "PATH",
+		.type = &type_web, SETTING(web),
+		.preset = "",
+		.help = "directory whose files plain HTTP requests get, or one file that is then "
+			"/"},
+	{.group = OPTION_CLIENTS, .name = "web-listing", .argument = "yes|no", .type = &type_switch,
+		SETTING(web_listing), .preset = "no",
+		.help = "list the names in directories that have no index.html"},
+	{.group = OPTION_CLIENTS, .name = "health", .argument = "PATH", .type = &type_url_path,
+		SETTING(health), .preset = "",
+		.help = "path that answers 200 while clients are taken and 503 otherwise, like "
+			"/healthz; empty: none"},
+	{.group = OPTION_CLIENTS, .name = "auth-file", .argument = "FILE", .type = &type_text,
+		SETTING(auth_file), .preset = "",
+		.help = "ask clients for a user and password: lines of name:hash as htpasswd -B "
+			"and mkpasswd write them"},
+	{.group = OPTION_CLIENTS, .name = "web-auth", .argument = "yes|no", .type = &type_switch,
+		SETTING(web_auth), .preset = "yes",
+		.help = "whether auth-file is for the pages of web too"},
+	{.group = OPTION_TLS, .name = "cert", .argument = "FILE",
+		.type = &type_texts, SETTING(cert),
+		.preset = "",
+		.help = "certificate chain, PEM; repeatable, the client's server name (SNI) "
+			"chooses; empty: none"},
+	{.group = OPTION_TLS, .name = "key", .argument = "FILE", .type = &type_texts, SETTING(key),
+		.preset = "",
+		.help = "private key, PEM, one for each cert in the same order; none: the keys are "
+			"in the cert files"},
+	{.group = OPTION_TLS, .name = "tls", .argument = "MODE", .type = &type_tls, SETTING(tls),
+		.preset = "auto",
+		.help = "auto: with a cert the first byte of a connection tells TLS from plain "
+			"HTTP; required; off"},
+	{.group = OPTION_TLS, .name = "tls-priority", .argument = "STRING", .type = &type_text,
+		SETTING(tls_priority), .preset = "",
+		.help = "GnuTLS priority string; empty: TLS 1.2 and 1.3"},
+	{.group = OPTION_TLS, .name = "client-ca", .argument = "FILE", .type = &type_text,
+		SETTING(client_ca), .preset = "",
+		.help = "authorities that client certificates are verified against, PEM"},
+	{.group = OPTION_TLS, .name = "client-verify", .argument = "MODE", .type = &type_verify,
+		SETTING(client_verify), .preset = "off",
+		.help = "certificates of clients: off, optional (one that is sent must be valid), "
+			"required"},
+	{.group = OPTION_TLS, .name = "redirect-https", .argument = "yes|no",
+		.type = &type_switch, SETTING(redirect_https), .preset = "no",
+		.help = "answer plain requests with 308 to https when there is a cert"},
+	{.group = OPTION_CLIENTS, .name = "trusted-proxy", .argument = "CIDR",
+		.type = &type_network,
+		SETTING(trusted), .preset = "",
+		.help = "network or address of proxies whose Forwarded, X-Forwarded-For or "
+			"X-Real-IP headers are believed; unix: those on Unix sockets; repeatable"},
+	{.group = OPTION_CLIENTS, .name = "proxy-protocol", .argument = "yes|no",
+		.type = &type_switch, SETTING(proxy_protocol), .preset = "no",
+		.help = "connections from trusted proxies begin with a PROXY header, version 1 "
+			"or 2"},
+	{.group = OPTION_PEERS, .name = "backend", .letter = 'b', .argument = "NAME",
+		.type = &type_backend, .key = true,
+		.help = "load backend_NAME.so and drop the previous backend with its options; "
+			"empty: the built-in one (default)"},
+	{.group = OPTION_PEERS, .letter = 'c', .argument = "KEY=VALUE",
+		.type = &type_backend_option,
+		.help = "option for the backend chosen at that moment; repeatable"},
+	{.group = OPTION_PEERS, .name = "plugin-path", .argument = "DIR", .type = &type_directory,
+		SETTING(plugin_path), .preset = WEBSOCKSY_PLUGINPATH,
+		.help = "absolute directory of plugins"},
+	{.group = OPTION_PEERS, .name = "resolver", .argument = "ADDR[:PORT],...",
+		.type = &type_resolver, SETTING(resolver), .preset = "",
+		.help = "name servers to ask instead of those in /etc/resolv.conf"},
+	{.group = OPTION_TIMES, .name = "ping", .letter = 'k', .argument = "TIME",
+		.type = &type_time,
+		SETTING(ping_ms), .max = TABLE_TIME_MAX_MS / 2, .preset = "30",
+		.help = "ping a client after this time without a byte from it"},
+	{.group = OPTION_TIMES, .name = "pong-timeout", .argument = "TIME", .type = &type_pong,
+		SETTING(pong_timeout_ms), TIME_LIMITS(0), .preset = TYPE_WORD_TWICE_PING,
+		.help = "give a client up this long after an unanswered ping; auto: twice ping"},
+	{.group = OPTION_TIMES, .name = "handshake-timeout", .argument = "TIME", .type = &type_time,
+		SETTING(handshake_timeout_ms), TIME_LIMITS(1), .preset = "10",
+		.help = "for TLS and the request head; not 0"},
+	{.group = OPTION_TIMES, .name = "connect-timeout", .argument = "TIME", .type = &type_time,
+		SETTING(connect_timeout_ms), TIME_LIMITS(1), .preset = "10",
+		.help = "for looking up and connecting to the peer, TLS included; not 0"},
+	{.group = OPTION_TIMES, .name = "close-timeout", .argument = "TIME", .type = &type_time,
+		SETTING(close_timeout_ms), TIME_LIMITS(1), .preset = "5",
+		.help = "to wait for the other side's close; not 0"},
+	{.group = OPTION_TIMES, .name = "idle-timeout", .argument = "TIME", .type = &type_time,
+		SETTING(idle_timeout_ms), TIME_LIMITS(0), .preset = "0",
+		.help = "close after this time without data in either direction"},
+	{.group = OPTION_TIMES, .name = "stall-timeout", .argument = "TIME", .type = &type_time,
+		SETTING(stall_timeout_ms), TIME_LIMITS(0), .preset = "60",
+		.help = "close when a backlog has not shrunk for this time"},
+	{.group = OPTION_TIMES, .name = "grace", .argument = "TIME", .type = &type_time,
+		SETTING(grace_ms), TIME_LIMITS(0), .preset = "10",
+		.help = "that running connections get at shutdown; 0: none"},
+	{.group = OPTION_LIMITS, .name = "max-message", .argument = "SIZE", .type = &type_size,
+		SETTING(max_message), SIZE_LIMITS(1), .preset = "16M",
+		.help = "largest message that has to be held whole"},
+	{.group = OPTION_LIMITS, .name = "max-clients", .argument = "NUMBER", .type = &type_count,
+		SETTING(max_clients), .max = TABLE_CLIENTS_MAX, .preset = "0",
+		.help = "connections at once; 0: as many as the descriptor limit allows"},
+	{.group = OPTION_LIMITS, .name = "max-clients-per-ip", .argument = "NUMBER",
+		.type = &type_count, SETTING(max_clients_per_ip), .max = TABLE_CLIENTS_MAX,
+		.preset = "0",
+		.help = "the same for each client address (IPv6: each /64); 0: no limit"},
+	{.group = OPTION_LIMITS, .name = "buffer-high", .argument = "SIZE", .type = &type_size,
+		SETTING(buffer_high), SIZE_LIMITS(1), .preset = "256K",
+		.help = "backlog of one direction above which its source is paused"},
+	{.group = OPTION_LIMITS, .name = "buffer-low", .argument = "SIZE", .type = &type_size,
+		SETTING(buffer_low), SIZE_LIMITS(0), .preset = "64K",
+		.help = "backlog at which it is resumed; below buffer-high"},
+	{.group = OPTION_RUNNING, .name = "config", .argument = "FILE", .type = &file_type,
+		.help = "read this configuration file now; later options override it"},
+	{.group = OPTION_RUNNING, .name = "log-level", .argument = "LEVEL", .type = &type_level,
+		SETTING(log_level), .preset = "info",
+		.help = "error, warning, notice, info, or debug"},
+	{.group = OPTION_RUNNING, .name = "verbose", .letter = 'v', .type = &type_verbosity,
+		.amount = 1,
+		.help = "log one level more; repeatable"},
+	{.group = OPTION_RUNNING, .name = "quiet", .letter = 'q', .type = &type_verbosity,
+		.amount = -1,
+		.help = "log one level less; repeatable"},
+	{.group = OPTION_RUNNING, .name = "test-config", .letter = 't', .type = &type_action,
+		.amount = CONFIG_TEST, .help = "check the configuration and exit"},
+	{.group = OPTION_RUNNING, .name = "dump-config", .type = &type_action,
+		.amount = CONFIG_DUMP,
+		.help = "print the effective configuration as a file and exit"},
+	{.group = OPTION_RUNNING, .name = "version", .letter = 'V', .type = &type_action,
+		.amount = CONFIG_VERSION, .help = "print the version and exit"},
+	{.group = OPTION_RUNNING, .name = "help", .letter = 'h', .type = &type_action,
+		.amount = CONFIG_HELP, .help = "print this and exit"},
+};
+/* clang-format on */
+#define COUNT (sizeof(options) / sizeof(options[0]))
+static_assert(COUNT <= OPTIONS_MAX, "a reader has a place for each option");
+
+const struct option_table table = {options, COUNT};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The types of option values.
+ */
+#ifndef WEBSOCKSY_TYPES_H
+#define WEBSOCKSY_TYPES_H
+#include "config/option.h"
+
+/* Numbers. */
+extern const struct option_type type_port;
+extern const struct option_type type_time;
+extern const struct option_type type_pong; /* a time, or "auto" */
+extern const struct option_type type_size;
+extern const struct option_type type_count;
+
+/* Words and switches. */
+extern const struct option_type type_switch; /* yes, no */
+extern const struct option_type type_tls; /* enum settings_tls */
+extern const struct option_type type_verify; /* enum tls_verify */
+extern const struct option_type type_level; /* enum log_level */
+
+/* Texts; empty: none. */
+extern const struct option_type type_text;
+extern const struct option_type type_directory;
+extern const struct option_type type_web;
+extern const struct option_type type_url_path;
+extern const struct option_type type_resolver;
+
+/* Lists: each value is added, an empty one or "*" begins anew. */
+extern const struct option_type type_texts;
+extern const struct option_type type_listen;
+extern const struct option_type type_origin;
+extern const struct option_type type_network;
+
+/* Options that take effect when they are read, or are noted for config/build.c. */
+extern const struct option_type type_backend;
+extern const struct option_type type_backend_option;
+extern const struct option_type type_verbosity;
+extern const struct option_type type_action;
+
+/* Words that are values. */
+#define TYPE_WORD_ALL "*" /* a list as if the option had not been given */
+#define TYPE_WORD_TWICE_PING "auto" /* of pong-timeout */
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Loads backends and asks them for peers.
+ *
+ * It must not know connections, HTTP or how a peer is reached: requests come in and answers go out
+ * as plain data.
+ *
+ * The running query is a mutable global, because core_refuse() of plugin API version 1 may be
+ * called with any pointer.
+ *
+ * Invariants: while code of a backend runs, it is the owner of what is registered; `view` is set
+ * only during its query().
+ */
+#include "plugin/backend.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "plugin/object.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A query blocks all connections of the daemon: a longer one is logged. */
+#define SLOW_QUERY_MS 10
+
+#define REFUSED_STATUS 403
+#define REFUSED_MESSAGE "refused by the backend"
+
+/* The view that a backend gets, and the arguments of core_refuse(). */
+struct query_view {
+	websocket ws;
+	unsigned status;
+	char message[BACKEND_MESSAGE_MAX];
+};
+
+struct backend {
+	struct framing_owner owner;
+	size_t references;
+	char *name;
+	const struct backend_builtin *builtin; /* NULL: a shared object */
+	void *state; /* of the built-in one */
+	struct object object;
+	ws_backend api;
+	bool initialised; /* cleanup() is due */
+	struct query_view view;
+};
+
+static struct {
+	const struct backend_builtin *builtin;
+	struct query_view *view;
+	size_t backends;
+	struct log_limit limit;
+} registry;
+
+static int __attribute__((format(printf, 3, 4)))
+fail(char error[BACKEND_ERROR_MAX], int result, const char *format, ...) {
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(error, BACKEND_ERROR_MAX, format, arguments);
+	va_end(arguments);
+	return result;
+}
+
+static int start_object(struct backend *backend, const char *path, char error[BACKEND_ERROR_MAX]) {
+	ws_backend *api = &backend->api;
+	bool has_init = object_find(&backend->object, "init", &api->init);
+	if(!has_init || !object_find(&backend->object, "query", &api->query)) {
+		return fail(error, -ENOEXEC,
+			"%s: not a backend: it does not export a function \"%s\"", path,
+			has_init ? "query" : "init");
+	}
+	object_find(&backend->object, "configure", &api->config);
+	object_find(&backend->object, "cleanup", &api->cleanup);
+	uint64_t version = api->init();
+	if(version != WEBSOCKSY_API_VERSION) {
+		return fail(error, -ENOEXEC,
+			"%s: was built for plugin API version %llu, this program has version %d; "
+			"rebuild it",
+			path, (unsigned long long)version, WEBSOCKSY_API_VERSION);
+	}
+	backend->initialised = true;
+	return 0;
+}
+
+static int load_backend(
+	struct backend *backend, const char *directory, char error[BACKEND_ERROR_MAX]) {
+	if(!text_is_name(text_slice(backend->name))) {
+		return fail(error, -EINVAL,
+			"backend \"%s\": a name has letters, digits, _ and - only", backend->name);
+	}
+	if(directory[0] != '/') {
+		return fail(
+			error, -EINVAL, "plugin directory %s: must be an absolute path", directory);
+	}
+	char *path;
+	if(asprintf(&path, "%s/backend_%s.so", directory, backend->name) < 0) {
+		return fail(error, -ENOMEM, "out of memory");
+	}
+	const char *why;
+	struct stat file;
+	int result = object_check_permissions(directory, path, &file, &why);
+	if(result < 0) {
+		fail(error, result, "backend \"%s\": %s: %s", backend->name, path, why);
+	} else {
+		result = object_open(&backend->object, path, error);
+	}
+	if(!result) {
+		result = start_object(backend, path, error);
+	}
+	free(path);
+	return result;
+}
+
+static int open_builtin(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
+	backend->builtin = registry.builtin;
+	if(!backend->builtin) {
+		return fail(error, -ENOENT, "no built-in backend is set");
+	}
+	backend->state = backend->builtin->open();
+	backend->initialised = backend->state != NULL;
+	return backend->state ? 0 : fail(error, -ENOMEM, "out of memory");
+}
+
+static void clean_up(struct backend *backend) {
+	if(!backend->initialised) {
+		return;
+	}
+	if(backend->builtin) {
+		backend->builtin->close(backend->state);
+	} else if(backend->api.cleanup) {
+		framing_set_owner(&backend->owner);
+		backend->api.cleanup();
+		framing_set_owner(NULL);
+	}
+}
+
+static void destroy(struct backend *backend) {
+	clean_up(backend);
+	framing_drop(&backend->owner);
+	object_close(&backend->object);
+	free(backend->name);
+	free(backend);
+	registry.backends--;
+}
+
+int backend_load(const char *directory, const char *name, struct backend **out,
+	char error[BACKEND_ERROR_MAX]) {
+	struct backend *backend = calloc(1, sizeof(*backend));
+	char *copy = strdup(name ? name : "");
+	if(!backend || !copy) {
+		free(backend);
+		free(copy);
+		return fail(error, -ENOMEM, "out of memory");
+	}
+	backend->owner.is_backend = true;
+	backend->references = 1;
+	backend->name = copy;
+	registry.backends++;
+	framing_set_owner(name ? &backend->owner : NULL);
+	int result = name ? load_backend(backend, directory, error) : open_builtin(backend, error);
+	framing_set_owner(NULL);
+	if(result < 0) {
+		destroy(backend);
+		return result;
+	}
+	*out = backend;
+	return 0;
+}
+
+/* The v1 function takes writable strings. */
+static int configure_object(struct backend *backend, const char *key, const char *value) {
+	if(!backend->api.config) {
+		return -ENOTSUP;
+	}
+	char *key_copy = strdup(key);
+	char *value_copy = strdup(value);
+	int result = -ENOMEM;
+	if(key_copy && value_copy) {
+		framing_set_owner(&backend->owner);
+		result = backend->api.config(key_copy, value_copy) ? -EINVAL : 0;
+		framing_set_owner(NULL);
+	}
+	free(key_copy);
+	free(value_copy);
+	return result;
+}
+
+int backend_configure(struct backend *backend, const char *key, const char *value) {
+	if(backend->builtin) {
+		return backend->builtin->configure(backend->state, key, value);
+	}
+	return configure_object(backend, key, value);
+}
+
+int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
+	return backend->builtin ? backend->builtin->check(backend->state, error) : 0;
+}
+
+/*
+ * The built-in backend reads the request itself and needs the view for nothing but core_refuse():
+ * clearing those 33 KB would cost as many instructions as all the rest of a handshake.
+ */
+static void fill_view(struct backend *backend, const struct backend_request *request) {
+	struct query_view *view = &backend->view;
+	websocket *ws = &view->ws;
+	view->status = 0;
+	view->message[0] = '\0';
+	if(backend->builtin) {
+		return;
+	}
+	memset(ws, 0, sizeof(*ws));
+	ws->ws_fd = request->fd;
+	ws->state = ws_http;
+	ws->headers = request->headers < WS_HEADER_LIMIT ? request->headers : WS_HEADER_LIMIT;
+	for(size_t i = 0; i < ws->headers; i++) {
+		ws->header[i] = request->header[i];
+	}
+	ws->request_path = request->endpoint;
+	ws->websocket_version = 13;
+	ws->socket_key = request->key;
+	ws->want_upgrade = 1;
+	ws->protocols = request->protocols;
+	ws->protocol = request->protocol;
+	ws->peer_fd = -1;
+}
+
+static int ask(struct backend *backend, const struct backend_request *request, ws_peer_info *peer) {
+	int result = 0;
+	registry.view = &backend->view;
+	framing_set_owner(&backend->owner);
+	if(backend->builtin) {
+		result = backend->builtin->query(backend->state, request, &backend->view.ws, peer);
+	} else {
+		*peer = backend->api.query(request->endpoint, request->protocols, request->protocol,
+			request->headers, request->header, &backend->view.ws);
+	}
+	framing_set_owner(NULL);
+	registry.view = NULL;
+	return result;
+}
+
+static void report_duration(const struct backend *backend, uint64_t start_ms) {
+	uint64_t end_ms = clock_ms();
+	uint64_t took_ms = end_ms - start_ms;
+	if(took_ms > SLOW_QUERY_MS && log_limit_pass(&registry.limit, end_ms)) {
+		log_write(LOG_WARNING,
+			"backend %s: query took %llu ms, which delayed all connections",
+			backend->builtin ? backend->builtin->name : backend->name,
+			(unsigned long long)took_ms);
+	}
+}
+
+int backend_query(struct backend *backend, const struct backend_request *request,
+	struct backend_answer *answer) {
+	assert(!registry.view);
+	memset(answer, 0, sizeof(*answer));
+	fill_view(backend, request);
+	uint64_t start_ms = clock_ms();
+	int result = ask(backend, request, &answer->peer);
+	report_duration(backend, start_ms);
+	if(result == 0 && answer->peer.host) {
+		answer->framing = framing_of_function(answer->peer.framing, &backend->owner);
+		result = answer->framing ? 0 : -ENOMEM;
+	}
+	if(result < 0 || !answer->peer.host) {
+		const struct query_view *view = &backend->view;
+		backend_answer_free(answer);
+		answer->status = view->status ? view->status : REFUSED_STATUS;
+		snprintf(answer->message, sizeof(answer->message), "%s",
+			view->message[0] ? view->message : REFUSED_MESSAGE);
+	}
+	return result;
+}
+
+void backend_answer_free(struct backend_answer *answer) {
+	free(answer->peer.host);
+	free(answer->peer.port);
+	free(answer->peer.framing_config);
+	answer->peer = (ws_peer_info){0};
+}
+
+struct backend *backend_ref(struct backend *backend) {
+	backend->references++;
+	return backend;
+}
+
+void backend_unref(struct backend *backend) {
+	if(!backend) {
+		return;
+	}
+	assert(backend->references > 0);
+	if(--backend->references == 0) {
+		destroy(backend);
+	}
+}
+
+const char *backend_name(const struct backend *backend) {
+	return backend->name;
+}
+
+bool backend_refuse(websocket *ws, unsigned status, const char *message) {
+	struct query_view *view = registry.view;
+	if(!view || ws != &view->ws) {
+		return false;
+	}
+	view->status = status >= 400 && status <= 599 ? status : REFUSED_STATUS;
+	snprintf(view->message, sizeof(view->message), "%s", message ? message : "");
+	for(char *at = view->message; *at; at++) {
+		/* It becomes a line of an HTTP response; ASCII only, because truncation could split
+		 * a character. */
+		if(*at < ' ' || *at > '~') {
+			*at = '?';
+		}
+	}
+	return true;
+}
+
+void backend_set_builtin(const struct backend_builtin *builtin) {
+	registry.builtin = builtin;
+}
+
+void backend_shutdown(void) {
+	assert(registry.backends == 0);
+	registry.builtin = NULL;
+}

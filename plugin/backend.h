@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Backends: the code that chooses the peer of each connection. It is built in, or a shared object
+ * with the functions of plugin API version 1.
+ */
+#ifndef WEBSOCKSY_PLUGIN_BACKEND_H
+#define WEBSOCKSY_PLUGIN_BACKEND_H
+#include "plugin/framing.h"
+#include "plugin/object.h"
+#include "websocksy.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define BACKEND_ERROR_MAX OBJECT_ERROR_MAX
+#define BACKEND_MESSAGE_MAX 256
+
+/* A loaded backend with a reference count; opaque. */
+struct backend;
+
+/* The request that a query is about. The backend may change the strings; valid during the call. */
+struct backend_request {
+	int fd;
+	char *endpoint;
+	char *key;
+	size_t protocols;
+	char **protocol;
+	size_t headers;
+	ws_http_header *header;
+};
+
+/*
+ * A backend that is part of the program. Each instance has a state of its own, so that a new
+ * configuration can be tried while the old one serves.
+ */
+struct backend_builtin {
+	const char *name;
+	/* A new state with the defaults; NULL: out of memory. */
+	void *(*open)(void);
+	/* 0; -EINVAL for an unknown option or an invalid value; -ENOMEM. */
+	int (*configure)(void *state, const char *key, const char *value);
+	/* All options are given: 0, or -EINVAL with one line in `error` naming the option and the
+	 * correct form. */
+	int (*check)(void *state, char error[BACKEND_ERROR_MAX]);
+	/* As a plugin's query(): fills `peer` (zeroed before); host NULL: refused. 0 or -ENOMEM. */
+	int (*query)(void *state, const struct backend_request *request, websocket *ws,
+		ws_peer_info *peer);
+	void (*close)(void *state);
+};
+
+/* The result of a query. */
+struct backend_answer {
+	/* Strings are the caller's, see backend_answer_free(); host NULL: refused. */
+	ws_peer_info peer;
+	const struct framing *framing; /* of `peer`; valid as long as the backend */
+	unsigned status; /* when refused: the HTTP status */
+	char message[BACKEND_MESSAGE_MAX]; /* when refused: one line for the client */
+};
+
+/* Makes `builtin` (static) the backend that backend_load() gives for the name NULL. */
+void backend_set_builtin(const struct backend_builtin *builtin);
+
+/*
+ * Loads backend_<name>.so from `directory` and initialises it; `name` NULL: the built-in one. A
+ * second instance of a loaded file gets memory of its own, so that a new configuration can be tried
+ * while the old one serves. Result: 0 and `*out` with one reference, or negative errno with one
+ * line in `error`.
+ */
+int backend_load(const char *directory, const char *name, struct backend **out,
+	char error[BACKEND_ERROR_MAX]);
+
+/* Passes an option. 0; -EINVAL if the backend refuses it; -ENOTSUP if it takes no options. */
+int backend_configure(struct backend *backend, const char *key, const char *value);
+
+/* All options have been passed: is the result usable? 0, or -EINVAL with one line in `error`. */
+int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]);
+
+/*
+ * Asks for a peer. The answer is the caller's (backend_answer_free). A call that takes longer than
+ * 10 ms is logged. 0 or -ENOMEM. Must not be called from within a backend.
+ */
+int backend_query(struct backend *backend, const struct backend_request *request,
+	struct backend_answer *answer);
+void backend_answer_free(struct backend_answer *answer);
+
+/* References: a connection keeps one, since its framing function may be the backend's own code. */
+struct backend *backend_ref(struct backend *backend);
+/* Drops one (NULL: nothing); the last one calls cleanup() and unloads. */
+void backend_unref(struct backend *backend);
+
+/* The name it was loaded under; "" for the built-in one. */
+const char *backend_name(const struct backend *backend);
+
+/* core_refuse() without its log line. False: `ws` is not the view of the running query. */
+bool backend_refuse(websocket *ws, unsigned status, const char *message);
+
+/* Forgets the built-in backend. All instances are gone by then. */
+void backend_shutdown(void);
+#endif

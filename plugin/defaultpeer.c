@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The built-in backend: one peer for all clients, from options.
+ *
+ * It must not know connections or sockets: it returns strings.
+ */
+#include "plugin/defaultpeer.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "network/peer.h"
+#include "network/tls_cache.h"
+#include "plugin/framing.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_HOST "tcp://localhost"
+#define DEFAULT_PORT "5900"
+
+enum option {
+	OPTION_HOST,
+	OPTION_PORT,
+	OPTION_FRAMING,
+	OPTION_FRAMING_CONFIG,
+	OPTION_PROTOCOL,
+	OPTIONS
+};
+
+static const char *const option_names[] = {
+	[OPTION_HOST] = "host",
+	[OPTION_PORT] = "port",
+	[OPTION_FRAMING] = "framing",
+	[OPTION_FRAMING_CONFIG] = "framing-config",
+	[OPTION_PROTOCOL] = "protocol",
+};
+static_assert(sizeof(option_names) / sizeof(option_names[0]) == OPTIONS, "every option has a name");
+
+/* The values; NULL: not given. */
+struct defaultpeer {
+	char *value[OPTIONS];
+	struct log_limit limit;
+};
+
+static void *defaultpeer_open(void) {
+	return calloc(1, sizeof(struct defaultpeer));
+}
+
+static void defaultpeer_close(void *state) {
+	struct defaultpeer *defaultpeer = state;
+	for(size_t i = 0; i < OPTIONS; i++) {
+		free(defaultpeer->value[i]);
+	}
+	free(defaultpeer);
+}
+
+static int defaultpeer_configure(void *state, const char *key, const char *value) {
+	struct defaultpeer *defaultpeer = state;
+	for(size_t i = 0; i < OPTIONS; i++) {
+		if(!strcmp(option_names[i], key)) {
+			char *copy = strdup(value);
+			if(!copy) {
+				return -ENOMEM;
+			}
+			free(defaultpeer->value[i]);
+			defaultpeer->value[i] = copy;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* The files of a TLS peer. 0, or negative errno with `*why` in `error`. */
+static int check_files(
+	const struct peer_address *address, char error[TLS_ERROR_MAX], const char **why) {
+	*why = error;
+	return address->kind->tls ? tls_cache_check(&address->tls, error) : 0;
+}
+
+/*
+ * With an unusable host each client gets 502, as with that of any backend; the warning comes
+ * earlier.
+ */
+static int check_peer(const char *host, const char *port, char error[BACKEND_ERROR_MAX]) {
+	struct peer_address address;
+	const char *why;
+	int result = peer_parse(peer_transport_detect, DEFAULT_HOST, port, &address, &why);
+	peer_address_free(&address);
+	if(result == -EINVAL) {
+		snprintf(error, BACKEND_ERROR_MAX, "port: \"%s\": %s", port, why);
+		return result;
+	}
+	char trouble[TLS_ERROR_MAX];
+	result = peer_parse(peer_transport_detect, host, port, &address, &why);
+	if(result == 0) {
+		result = check_files(&address, trouble, &why);
+	}
+	peer_address_free(&address);
+	if(result && result != -ENOMEM) {
+		log_write(LOG_WARNING, "host: \"%s\": %s; clients will get 502", host, why);
+		return 0;
+	}
+	return result;
+}
+
+static int check_framing(char *const *value, char error[BACKEND_ERROR_MAX]) {
+	const char *name = value[OPTION_FRAMING];
+	const char *config = value[OPTION_FRAMING_CONFIG];
+	const struct framing *framing = framing_find(name);
+	if(!framing) {
+		snprintf(error, BACKEND_ERROR_MAX,
+			"framing: there is no framing function \"%s\" (built in: auto, binary, "
+			"newline, separator, text)",
+			name ? name : "auto");
+		return -EINVAL;
+	}
+	const char *wrong = framing_check(framing, config);
+	if(wrong) {
+		snprintf(error, BACKEND_ERROR_MAX,
+			"framing-config: \"%s\" is not usable with framing %s: %s",
+			config ? config : "", framing->name, wrong);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int defaultpeer_check(void *state, char error[BACKEND_ERROR_MAX]) {
+	const struct defaultpeer *defaultpeer = state;
+	char *const *value = defaultpeer->value;
+	const char *host = value[OPTION_HOST] ? value[OPTION_HOST] : DEFAULT_HOST;
+	const char *port = value[OPTION_PORT] ? value[OPTION_PORT] : DEFAULT_PORT;
+	if(!*host) {
+		snprintf(error, BACKEND_ERROR_MAX, "host: must be an address such as %s:%s",
+			DEFAULT_HOST, DEFAULT_PORT);
+		return -EINVAL;
+	}
+	int result = check_peer(host, port, error);
+	return result ? result : check_framing(value, error);
+}
+
+/* Takes the next name off the front of a list such as "binary, base64"; false: there is none. */
+static bool next_name(const char **list, const char **name, size_t *len) {
+	static const char gap[] = ", \t";
+	*name = *list + strspn(*list, gap);
+	*len = strcspn(*name, gap);
+	*list = *name + *len;
+	return *len > 0;
+}
+
+/* The index of the offer that the list prefers; -1: none is offered, -2: the list is empty. */
+static int64_t choose_protocol(const char *list, const struct backend_request *request) {
+	const char *name;
+	size_t len;
+	int64_t result = -2;
+	while(next_name(&list, &name, &len)) {
+		if(len == 1 && *name == '*') {
+			return 0;
+		}
+		for(size_t i = 0; i < request->protocols; i++) {
+			const char *offer = request->protocol[i];
+			if(strlen(offer) == len && !memcmp(offer, name, len)) {
+				return (int64_t)i;
+			}
+		}
+		result = -1;
+	}
+	return result;
+}
+
+static void log_refused(struct defaultpeer *defaultpeer, const char *offer, bool configured) {
+	if(!log_limit_pass(&defaultpeer->limit, clock_ms())) {
+		return;
+	}
+	if(configured) {
+		log_write(LOG_WARNING,
+			"a client that offers subprotocol \"%.64s\" is refused: backend option "
+			"protocol accepts "
+			"only \"%s\"",
+			offer, defaultpeer->value[OPTION_PROTOCOL]);
+	} else {
+		log_write(LOG_WARNING,
+			"a client that offers subprotocol \"%.64s\" is refused: backend option "
+			"protocol is not "
+			"set (protocol=* accepts any)",
+			offer);
+	}
+}
+
+/* The index to answer, request->protocols for none, or -1 when the client was refused. */
+static int64_t negotiate(
+	struct defaultpeer *defaultpeer, const struct backend_request *request, websocket *ws) {
+	if(request->protocols == 0) {
+		return 0;
+	}
+	const char *list = defaultpeer->value[OPTION_PROTOCOL];
+	int64_t index = choose_protocol(list ? list : "", request);
+	if(index < 0) {
+		bool configured = index == -1;
+		log_refused(defaultpeer, request->protocol[0], configured);
+		core_refuse(ws, 400,
+			configured ? "none of the offered subprotocols is accepted here"
+				   : "the offered subprotocols are not accepted, because none is "
+				     "configured here");
+		return -1;
+	}
+	return index;
+}
+
+/* A copy of the value, or of `preset` (NULL: none). False: out of memory. */
+static bool copy_value(char **out, const char *value, const char *preset) {
+	const char *from = value ? value : preset;
+	*out = from ? strdup(from) : NULL;
+	return *out || !from;
+}
+
+static int defaultpeer_query(
+	void *state, const struct backend_request *request, websocket *ws, ws_peer_info *peer) {
+	struct defaultpeer *defaultpeer = state;
+	char *const *value = defaultpeer->value;
+	int64_t index = negotiate(defaultpeer, request, ws);
+	if(index < 0) {
+		return 0;
+	}
+	const struct framing *framing = framing_find(value[OPTION_FRAMING]);
+	if(!framing) {
+		core_refuse(ws, 500, "the framing function of this service is not there");
+		return 0;
+	}
+	peer->framing = framing_function(framing);
+	peer->protocol = (size_t)index;
+	bool copied = copy_value(&peer->host, value[OPTION_HOST], DEFAULT_HOST) &&
+		copy_value(&peer->port, value[OPTION_PORT], DEFAULT_PORT) &&
+		copy_value(&peer->framing_config, value[OPTION_FRAMING_CONFIG], NULL);
+	return copied ? 0 : -ENOMEM;
+}
+
+const struct backend_builtin defaultpeer_backend = {
+	.name = "defaultpeer",
+	.open = defaultpeer_open,
+	.configure = defaultpeer_configure,
+	.check = defaultpeer_check,
+	.query = defaultpeer_query,
+	.close = defaultpeer_close,
+};

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The framing object: it cuts the byte stream of a peer into WebSocket messages. Also the registry
+ * of framings by name, and the adapter that makes an object of a version 1 function. An operation
+ * for the other direction, encode, is added together with the first framing that needs it.
+ */
+#ifndef WEBSOCKSY_PLUGIN_FRAMING_H
+#define WEBSOCKSY_PLUGIN_FRAMING_H
+#include "websocksy.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct framing;
+
+/* One connection's use of a framing. Zeroed: not in use. */
+struct framing_stream {
+	const struct framing *framing;
+	char *config; /* owned, from malloc; NULL: "" */
+	void *state; /* the framing's own */
+};
+
+/* Bytes of the peer that have not been returned as messages. */
+struct framing_input {
+	uint8_t *data; /* contiguous, writable, with a NUL after the last byte; the caller's */
+	size_t len; /* at least 1 */
+	size_t fresh; /* bytes at the end of `data` that this message's earlier calls did not see */
+	bool end; /* nothing follows; the next call is about another stream */
+};
+
+struct framing {
+	const char *name;
+	/* Messages that decode() returns as text have been validated as UTF-8. */
+	bool validates_text;
+	/* Is `config` usable? NULL, or a static text that describes the correct form. NULL here:
+	 * every configuration is. */
+	const char *(*check)(const struct framing *framing, const char *config);
+	/* Prepares `state`; `framing` and `config` are set and have been checked. 0 or -ENOMEM;
+	 * -EINVAL for a configuration that the check would not accept. NULL here: nothing to do. */
+	int (*open)(struct framing_stream *stream);
+	/*
+	 * Returns the length of the first message in `input` (1 to `len`) and sets `*text` if it is
+	 * a text message. 0: it is not complete; `*text` then tells the type of what is left if the
+	 * peer ends now. Negative: see framing_reason(). `*text` is false before the first call for
+	 * a message; a call with `fresh` 0 finds the value that the last one left.
+	 */
+	ssize_t (*decode)(
+		struct framing_stream *stream, const struct framing_input *input, bool *text);
+	/* Frees `state`. NULL here: there is never any. */
+	void (*close)(struct framing_stream *stream);
+};
+
+/* The arguments of a version 1 function. */
+struct framing_call {
+	uint8_t *data;
+	size_t length;
+	size_t last_read;
+	ws_operation *opcode;
+	void **framing_data;
+	const char *config;
+};
+
+/* The plugin or backend whose code registers functions; part of the object that keeps the code. */
+struct framing_owner {
+	bool is_backend; /* its framings are found by itself alone */
+};
+
+/*
+ * Begins a connection's use of `framing` with `config` (from malloc, NULL: ""; owned by the stream
+ * in every case). 0, -ENOMEM or -EINVAL; framing_close() is due either way.
+ */
+int framing_open(struct framing_stream *stream, const struct framing *framing, char *config);
+
+/* Ends it and frees its memory. Does nothing to a stream that is not in use. */
+void framing_close(struct framing_stream *stream);
+
+/* The configuration of a stream, "" if there is none. */
+const char *framing_config(const struct framing_stream *stream);
+
+/* Is `config` (NULL: "") usable? NULL, or a static text that describes the correct form. */
+const char *framing_check(const struct framing *framing, const char *config);
+
+/* A static text for a negative result of decode(), to follow the framing's name. */
+const char *framing_reason(ssize_t result);
+
+/*
+ * The framing registered under `name` (NULL: auto): one of the program or of a framing plugin, or
+ * of the backend whose code is running. NULL: there is none; not logged. Valid as long as what
+ * registered it.
+ */
+const struct framing *framing_find(const char *name);
+
+/*
+ * The framing of a function that a backend has returned (NULL: auto); `owner` is that backend's. A
+ * function that is not registered gets an object without a check, which is `owner`'s. NULL: no
+ * memory.
+ */
+const struct framing *framing_of_function(ws_framing function, const struct framing_owner *owner);
+
+/*
+ * Registers a framing of the program. `framing` is static; `function` is what core_framing() gives
+ * for it, see framing_call(). 0 or -ENOMEM.
+ */
+int framing_register(const struct framing *framing, ws_framing function);
+
+/* The function by which version 1 plugins call this framing. */
+ws_framing framing_function(const struct framing *framing);
+
+/*
+ * Calls a framing of the program as version 1 describes it. That interface has no argument for the
+ * object, so each such framing needs a function of its own, which calls this one.
+ */
+int64_t framing_call(const struct framing *framing, const struct framing_call *call);
+
+/*
+ * core_register_framing() and core_register_framing_check() without their log lines. `name` is
+ * copied. 0; -EEXIST: the name is taken; -ENOENT: the current owner has not registered the name;
+ * -ENOMEM.
+ */
+int framing_register_function(const char *name, ws_framing function);
+int framing_register_check(const char *name, ws_framing_check check);
+
+/*
+ * Code of `owner` is about to run (NULL: has returned): it owns the functions registered from now
+ * on.
+ */
+void framing_set_owner(const struct framing_owner *owner);
+
+/* Removes the framings of `owner` (NULL: the program). No stream uses them any more. */
+void framing_drop(const struct framing_owner *owner);
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Loading the framing plugins of a directory, and the small functions that plugins may call.
+ */
+#include "objects.h"
+
+#include <errno.h>
+
+static int load_directory(const char *directory) {
+	size_t loaded;
+	return plugin_load_directory(directory, &loaded);
+}
+
+static int64_t call(const char *name) {
+	uint8_t data[8] = "1234567";
+	ws_operation opcode = ws_frame_binary;
+	void *framing_data = NULL;
+	const struct framing *framing = framing_find(name);
+	return framing ? framing_function(framing)(data, 7, 7, &opcode, &framing_data, "") : -99;
+}
+
+static void test_directory(void **unused) {
+	(void)unused;
+	char from[PATH_MAX];
+	char to[PATH_MAX];
+	compile("b-last", FRAMING("both", "2"));
+	compile("a-first", FRAMING("both", "1"));
+	compile("single", FRAMING("single", "3"));
+	compile("backend_x", FRAMING("of-backend", "4"));
+	compile("broken",
+		"void no_such_function(void);"
+		"static void __attribute__((constructor)) start(void) { no_such_function(); }");
+	compile("other", FRAMING("other", "5"));
+	assert_int_equal(rename(in_root("other.so", from), in_root("other.so.1", to)), 0);
+	compile("hidden", FRAMING("hidden", "6"));
+	assert_int_equal(rename(in_root("hidden.so", from), in_root(".hidden.so", to)), 0);
+	assert_int_equal(mkdir(in_root("directory.so", to), 0700), 0);
+	log_capture();
+	int result = load_directory(test.root);
+	assert_true(log_release("no_such_function"));
+	assert_int_equal(result, 0);
+	assert_int_equal(call("both"), 1); /* sorted: the first has the name */
+	assert_int_equal(call("single"), 3);
+	assert_int_equal(call("of-backend"), -99);
+	assert_int_equal(call("other"), -99);
+	assert_int_equal(call("hidden"), -99);
+}
+
+static void test_directory_again_loads_what_is_new(void **unused) {
+	(void)unused;
+	compile("one", FRAMING("one", "1"));
+	assert_int_equal(load_directory(test.root), 0);
+	compile("two", FRAMING("two", "2"));
+	log_capture();
+	int result = load_directory(test.root);
+	assert_false(log_release("taken"));
+	assert_int_equal(result, 0);
+	assert_int_equal(call("one"), 1);
+	assert_int_equal(call("two"), 2);
+}
+
+static void test_unloading_what_was_loaded_last(void **unused) {
+	(void)unused;
+	size_t loaded;
+	compile("one", FRAMING("one", "1"));
+	assert_int_equal(plugin_load_directory(test.root, &loaded), 0);
+	assert_int_equal(loaded, 1);
+	compile("two", FRAMING("two", "2"));
+	compile("three", FRAMING("three", "3"));
+	for(int i = 0; i < 2; i++) {
+		assert_int_equal(plugin_load_directory(test.root, &loaded), 0);
+		assert_int_equal(loaded, 2);
+		assert_int_equal(call("two"), 2);
+		assert_int_equal(call("three"), 3);
+		plugin_unload(loaded);
+		assert_null(framing_find("two"));
+		assert_null(framing_find("three"));
+		assert_int_equal(call("one"), 1);
+	}
+	compile("two", FRAMING("two", "4"));
+	assert_int_equal(plugin_load_directory(test.root, &loaded), 0);
+	assert_int_equal(call("two"), 4);
+	assert_int_equal(plugin_load_directory(test.root, &loaded), 0);
+	assert_int_equal(loaded, 0);
+}
+
+/* Its constructor runs again when it is loaded again. */
+static void test_plugin_that_cannot_be_unloaded(void **unused) {
+	(void)unused;
+	size_t loaded;
+	compile_with("one", "-Wl,-z,nodelete", FRAMING("one", "1"));
+	for(int i = 0; i < 3; i++) {
+		assert_int_equal(plugin_load_directory(test.root, &loaded), 0);
+		assert_int_equal(loaded, 1);
+		assert_int_equal(call("one"), 1);
+		plugin_unload(loaded);
+		assert_null(framing_find("one"));
+	}
+}
+
+static void test_directory_must_be_absolute(void **unused) {
+	(void)unused;
+	char before[PATH_MAX];
+	compile("one", FRAMING("one", "1"));
+	assert_non_null(getcwd(before, sizeof(before)));
+	assert_int_equal(chdir(test.root), 0);
+	assert_int_equal(load_directory("."), -EINVAL);
+	assert_int_equal(load_directory(""), -EINVAL);
+	assert_int_equal(chdir(before), 0);
+	assert_int_equal(call("one"), -99);
+}
+
+static void test_directory_missing(void **unused) {
+	(void)unused;
+	char path[PATH_MAX];
+	log_capture();
+	int result = load_directory(in_root("none", path));
+	assert_false(log_release("none"));
+	assert_int_equal(result, 0);
+}
+
+/* ---- who may have written a plugin ---- */
+
+static void test_world_writable_file(void **unused) {
+	(void)unused;
+	char path[PATH_MAX];
+	compile("one", FRAMING("one", "1"));
+	assert_int_equal(chmod(in_root("one.so", path), 0777), 0);
+	log_capture();
+	int result = load_directory(test.root);
+	assert_true(log_release("every user may write"));
+	assert_int_equal(result, 0);
+	assert_int_equal(call("one"), -99);
+	assert_int_equal(chmod(path, 0775), 0);
+	assert_int_equal(load_directory(test.root), 0);
+	assert_int_equal(call("one"), 1);
+}
+
+static void test_world_writable_directory(void **unused) {
+	(void)unused;
+	char path[PATH_MAX];
+	compile("one", FRAMING("one", "1"));
+	assert_int_equal(chmod(test.root, 0777), 0);
+	assert_int_equal(load_directory(test.root), 0);
+	assert_int_equal(call("one"), -99);
+	/* Sticky: the files of root and of ourselves are safe there, those of others are not. */
+	assert_int_equal(chmod(test.root, 01777), 0);
+	if(geteuid() == 0) {
+		assert_int_equal(chown(in_root("one.so", path), 65534, 65534), 0);
+		assert_int_equal(load_directory(test.root), 0);
+		assert_int_equal(call("one"), -99);
+		assert_int_equal(chown(path, 0, 0), 0);
+	}
+	assert_int_equal(load_directory(test.root), 0);
+	assert_int_equal(call("one"), 1);
+}
+
+static void test_lower(void **unused) {
+	(void)unused;
+	char text[] = "Ab-Z[@`\xc3\x84";
+	assert_ptr_equal(xstr_lower(text), text);
+	assert_string_equal(text, "ab-z[@`\xc3\x84");
+}
+
+int main(void) {
+	static const struct CMUnitTest tests[] = {
+		TEST(test_lower),
+		TEST(test_directory),
+		TEST(test_directory_again_loads_what_is_new),
+		TEST(test_unloading_what_was_loaded_last),
+		TEST(test_plugin_that_cannot_be_unloaded),
+		TEST(test_directory_must_be_absolute),
+		TEST(test_directory_missing),
+		TEST(test_world_writable_file),
+		TEST(test_world_writable_directory),
+	};
+	return cmocka_run_group_tests(tests, find_include, NULL);
+}
