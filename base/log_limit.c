@@ -15,16 +15,19 @@
 
 static const struct {
 	const char *name;
-	uint32_t lines; /* for each address in one second */
+	uint32_t lines; /* for each address in one period */
+	uint32_t period_s;
 } kinds[] = {
-	[LOG_KIND_AUTHENTICATION] = {"authentication", LOG_LIMIT_LINES},
-	[LOG_KIND_LOGIN] = {"logins", LOG_LIMIT_LINES},
-	[LOG_KIND_REQUEST] = {"requests", LOG_LIMIT_LINES},
-	[LOG_KIND_TLS] = {"TLS", LOG_LIMIT_LINES},
-	[LOG_KIND_PROXY] = {"trusted proxies", LOG_LIMIT_LINES},
-	[LOG_KIND_PEER] = {"peers", LOG_LIMIT_LINES},
-	[LOG_KIND_SESSION] = {"connections", LOG_LIMIT_LINES},
-	[LOG_KIND_CLOSED] = {"closed connections", LOG_LIMIT_CLOSED_LINES},
+	[LOG_KIND_AUTHENTICATION] = {"authentication", LOG_LIMIT_LINES, 1},
+	[LOG_KIND_LOGIN] = {"logins", LOG_LIMIT_LINES, 1},
+	[LOG_KIND_REQUEST] = {"requests", LOG_LIMIT_LINES, 1},
+	[LOG_KIND_TLS] = {"TLS", LOG_LIMIT_LINES, 1},
+	[LOG_KIND_PROXY] = {"trusted proxies", LOG_LIMIT_PROXY_LINES, LOG_LIMIT_PROXY_PERIOD_S},
+	[LOG_KIND_PEER] = {"peers", LOG_LIMIT_LINES, 1},
+	[LOG_KIND_SESSION] = {"connections", LOG_LIMIT_LINES, 1},
+	[LOG_KIND_PLUGIN] = {"plugins", LOG_LIMIT_LINES, 1},
+	[LOG_KIND_CONNECTED] = {"new connections", LOG_LIMIT_CONNECTION_LINES, 1},
+	[LOG_KIND_CLOSED] = {"closed connections", LOG_LIMIT_CONNECTION_LINES, 1},
 };
 static_assert(sizeof(kinds) / sizeof(kinds[0]) == LOG_KINDS, "one row for each kind");
 
@@ -116,6 +119,23 @@ void log_limit_report(struct log_limit_table *table) {
 	}
 }
 
+/* Reports what belongs to periods that are over. */
+static void begin_second(struct log_limit_table *table, uint64_t second) {
+	for(int kind = 0; kind < LOG_KINDS; kind++) {
+		struct log_limit_kind *of = &table->kind[kind];
+		uint64_t period = second / kinds[kind].period_s;
+		for(size_t i = 0; i < of->count; i++) {
+			if(of->entry[i].period != period) {
+				report_entry((enum log_kind)kind, &of->entry[i], false);
+			}
+		}
+		if(of->others.period != period) {
+			report_entry((enum log_kind)kind, &of->others, true);
+		}
+	}
+	table->second = second;
+}
+
 /* The entry of the address, or the one that was used least recently. */
 static struct log_limit_entry *find_entry(
 	struct log_limit_kind *of, const struct log_limit_entry *key) {
@@ -125,7 +145,7 @@ static struct log_limit_entry *find_entry(
 		if(is_same(entry, key)) {
 			return entry;
 		}
-		if(entry->second < oldest->second) {
+		if(entry->period < oldest->period) {
 			oldest = entry;
 		}
 	}
@@ -143,7 +163,7 @@ static struct log_limit_entry *choose_entry(
 	if(is_same(entry, key)) {
 		return entry;
 	}
-	if(entry->second == table->second && kind != LOG_KIND_AUTHENTICATION) {
+	if(entry->period == key->period && kind != LOG_KIND_AUTHENTICATION) {
 		return &of->others;
 	}
 	report_entry(kind, entry, false);
@@ -156,13 +176,13 @@ bool log_limit_client(struct log_limit_table *table, enum log_kind kind, enum lo
 	struct log_limit_entry key;
 	assert(kind < LOG_KINDS);
 	if(table->second != now_ms / 1000) {
-		log_limit_report(table);
-		table->second = now_ms / 1000;
+		begin_second(table, now_ms / 1000);
 	}
 	set_key(&key, address);
+	key.period = table->second / kinds[kind].period_s;
 	struct log_limit_entry *entry = choose_entry(table, kind, &key);
-	if(entry->second != table->second) {
-		entry->second = table->second;
+	if(entry->period != key.period) {
+		entry->period = key.period;
 		entry->passed = 0;
 	}
 	return entry_pass(entry, kinds[kind].lines, level);

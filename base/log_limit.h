@@ -14,7 +14,12 @@
 #include <stdint.h>
 
 #define LOG_LIMIT_LINES 20 /* in one second */
-#define LOG_LIMIT_CLOSED_LINES 50 /* the same for LOG_KIND_CLOSED */
+#define LOG_LIMIT_CONNECTION_LINES 50 /* the same for LOG_KIND_CONNECTED and LOG_KIND_CLOSED */
+/*
+ * For LOG_KIND_PROXY: trusted proxies are few, and their health checks come every few seconds.
+ */
+#define LOG_LIMIT_PROXY_LINES 3
+#define LOG_LIMIT_PROXY_PERIOD_S 600
 #define LOG_LIMIT_ADDRESSES 128 /* that are counted at once for each kind */
 
 /* ---- lines that belong to no client ---- */
@@ -39,9 +44,11 @@ enum log_kind {
 	LOG_KIND_LOGIN, /* successes */
 	LOG_KIND_REQUEST,
 	LOG_KIND_TLS,
-	LOG_KIND_PROXY, /* what trusted reverse proxies send */
+	LOG_KIND_PROXY, /* connections of trusted proxies without a valid PROXY header */
 	LOG_KIND_PEER,
 	LOG_KIND_SESSION, /* events of open connections */
+	LOG_KIND_PLUGIN, /* what plugins log */
+	LOG_KIND_CONNECTED, /* one line for each connection */
 	LOG_KIND_CLOSED, /* one line for each connection */
 	LOG_KINDS
 };
@@ -49,8 +56,8 @@ enum log_kind {
 /* The lines of one kind and address, or of all other addresses. */
 struct log_limit_entry {
 	uint64_t key; /* the address, or the /64 of an IPv6 address */
-	uint64_t second;
-	uint32_t passed; /* in this second */
+	uint64_t period; /* the second, or a longer time */
+	uint32_t passed; /* in this period */
 	uint32_t dropped; /* not reported yet */
 	enum log_level level; /* the most severe one of those */
 	sa_family_t family;

@@ -303,6 +303,7 @@ void bridge_close(struct bridge *bridge) {
 		return;
 	}
 	drop_all(bridge);
+	log_limit_report(&bridge->env.log_limits);
 	listeners_close(&bridge->listeners);
 	watch_close(bridge->watch);
 	loop_timer_close(bridge->env.loop, &bridge->grace);

@@ -138,12 +138,12 @@ static unsigned logged_code(const struct connection *connection) {
 	return connection->why ? 1005 : 1006;
 }
 
-static void log_end(const struct connection *connection) {
+static void log_end(struct connection *connection) {
 	if(!connection->upgraded || !log_enabled(LOG_INFO)) {
 		return;
 	}
 	uint64_t age_ms = connection->env->loop->now_ms - connection->since_ms;
-	connection_log(connection, LOG_INFO,
+	connection_log_limited(connection, LOG_KIND_CLOSED, LOG_INFO,
 		"closed after %llu.%03llu s: %s (%u); %llu bytes to and %llu bytes from %s",
 		(unsigned long long)(age_ms / 1000), (unsigned long long)(age_ms % 1000),
 		connection->why ? connection->why : "dropped", logged_code(connection),
@@ -290,6 +290,19 @@ void connection_linger_deadline(struct connection *connection) {
 	connection_close(connection);
 }
 
+/* Has the other side acknowledged all that it was sent, so that nothing is lost by closing? */
+static bool has_all(struct stream *stream) {
+	return !stream_is_open(stream) || (stream->finished && stream_outstanding(stream) == 0);
+}
+
+/* The exit does not wait for clients that have their response and only do not close. */
+void connection_linger_shutdown(struct connection *connection) {
+	if(has_all(&connection->client) && has_all(&connection->peer) &&
+		!connection_has_input(connection)) {
+		connection_close(connection);
+	}
+}
+
 static void linger_begin(struct stream *stream) {
 	if(stream_is_open(stream)) {
 		stream_finish(stream);
@@ -331,10 +344,12 @@ void connection_log(
 	}
 }
 
-void connection_log_limited(
-	struct connection *connection, enum log_level level, const char *format, ...) {
+void connection_log_limited(struct connection *connection, enum log_kind kind, enum log_level level,
+	const char *format, ...) {
 	struct connection_env *env = connection->env;
-	if(log_enabled(level) && log_limit_pass(&env->limit, env->loop->now_ms)) {
+	if(log_enabled(level) &&
+		log_limit_client(
+			&env->log_limits, kind, level, &connection->address, env->loop->now_ms)) {
 		va_list arguments;
 		va_start(arguments, format);
 		log_line(connection, level, format, arguments);

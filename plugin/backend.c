@@ -53,6 +53,7 @@ struct backend {
 static struct {
 	const struct backend_builtin *builtin;
 	struct query_view *view;
+	union address client; /* of the running query */
 	size_t backends;
 	struct log_limit limit;
 } registry;
@@ -232,6 +233,7 @@ static void fill_view(struct backend *backend, const struct backend_request *req
 static int ask(struct backend *backend, const struct backend_request *request, ws_peer_info *peer) {
 	int result = 0;
 	registry.view = &backend->view;
+	registry.client = request->client;
 	framing_set_owner(&backend->owner);
 	if(backend->builtin) {
 		result = backend->builtin->query(backend->state, request, &backend->view.ws, peer);
@@ -241,6 +243,7 @@ static int ask(struct backend *backend, const struct backend_request *request, w
 	}
 	framing_set_owner(NULL);
 	registry.view = NULL;
+	registry.client = (union address){0};
 	return result;
 }
 
@@ -301,6 +304,10 @@ void backend_unref(struct backend *backend) {
 
 const char *backend_name(const struct backend *backend) {
 	return backend->name;
+}
+
+union address backend_client(void) {
+	return registry.client;
 }
 
 bool backend_refuse(websocket *ws, unsigned status, const char *message) {

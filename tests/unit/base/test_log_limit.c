@@ -70,7 +70,9 @@ static void test_simple_limit(void **state) {
 static void test_kinds_do_not_share(void **state) {
 	(void)state;
 	for(int kind = 0; kind < LOG_KINDS; kind++) {
-		int limit = kind == LOG_KIND_CLOSED ? LOG_LIMIT_CLOSED_LINES : LOG_LIMIT_LINES;
+		bool often = kind == LOG_KIND_CONNECTED || kind == LOG_KIND_CLOSED;
+		int few = kind == LOG_KIND_PROXY ? LOG_LIMIT_PROXY_LINES : LOG_LIMIT_LINES;
+		int limit = often ? LOG_LIMIT_CONNECTION_LINES : few;
 		assert_int_equal(count_passes((enum log_kind)kind, "192.0.2.1", 1000, 5000), limit);
 	}
 }
@@ -101,7 +103,7 @@ static void test_numbers(void **state) {
 	(void)state;
 	count_passes(LOG_KIND_AUTHENTICATION, "192.0.2.1", LOG_LIMIT_LINES + 312, 5000);
 	count_passes(LOG_KIND_TLS, "2001:db8:1:2:3::4", LOG_LIMIT_LINES + 1, 5000);
-	count_passes(LOG_KIND_CLOSED, "unix", LOG_LIMIT_CLOSED_LINES + 2, 5999);
+	count_passes(LOG_KIND_CLOSED, "unix", LOG_LIMIT_CONNECTION_LINES + 2, 5999);
 	assert_string_equal(capture_read(&capture), "");
 	assert_true(log_limit_client(&table, LOG_KIND_REQUEST, LOG_INFO, &client, 6000));
 	assert_string_equal(capture_read(&capture),
@@ -129,6 +131,21 @@ static void test_level_of_numbers(void **state) {
 	log_limit_report(&table);
 	assert_string_equal(
 		capture_read(&capture), "<4>peers: 3 more lines for 192.0.2.1 suppressed\n");
+}
+
+/* Health checks of a proxy that sends no PROXY header must not fill the log. */
+static void test_longer_period(void **state) {
+	const uint64_t period_ms = LOG_LIMIT_PROXY_PERIOD_S * 1000;
+	(void)state;
+	int passed = 0;
+	for(uint64_t now_ms = period_ms; now_ms < 2 * period_ms; now_ms += 2000) {
+		passed += pass(LOG_KIND_PROXY, "192.0.2.1", now_ms);
+	}
+	assert_int_equal(passed, LOG_LIMIT_PROXY_LINES);
+	assert_string_equal(capture_read(&capture), "");
+	assert_true(pass(LOG_KIND_PROXY, "192.0.2.1", 2 * period_ms));
+	assert_string_equal(capture_read(&capture),
+		"<6>trusted proxies: 297 more lines for 192.0.2.1 suppressed\n");
 }
 
 static void fill(enum log_kind kind, int addresses, uint64_t now_ms) {
@@ -174,6 +191,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_one_network_shares, start, stop),
 		cmocka_unit_test_setup_teardown(test_numbers, start, stop),
 		cmocka_unit_test_setup_teardown(test_level_of_numbers, start, stop),
+		cmocka_unit_test_setup_teardown(test_longer_period, start, stop),
 		cmocka_unit_test_setup_teardown(test_full_table, start, stop),
 		cmocka_unit_test_setup_teardown(test_full_table_of_authentication, start, stop),
 	};
