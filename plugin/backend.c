@@ -306,6 +306,14 @@ const char *backend_name(const struct backend *backend) {
 	return backend->name;
 }
 
+void backend_describe(const struct backend *backend, char *out, size_t cap) {
+	if(backend->builtin) {
+		backend->builtin->describe(backend->state, out, cap);
+	} else {
+		snprintf(out, cap, "those of backend %s", backend->name);
+	}
+}
+
 union address backend_client(void) {
 	return registry.client;
 }

@@ -47,6 +47,8 @@ struct backend_builtin {
 	/* As a plugin's query(): fills `peer` (zeroed before); host NULL: refused. 0 or -ENOMEM. */
 	int (*query)(void *state, const struct backend_request *request, websocket *ws,
 		ws_peer_info *peer);
+	/* Writes to which peer clients are connected, for the log. */
+	void (*describe)(const void *state, char *out, size_t cap);
 	void (*close)(void *state);
 };
 
@@ -92,6 +94,9 @@ void backend_unref(struct backend *backend);
 
 /* The name it was loaded under; "" for the built-in one. */
 const char *backend_name(const struct backend *backend);
+
+/* Writes for the log which backend it is, and which peer if that is always the same one. */
+void backend_describe(const struct backend *backend, char *out, size_t cap);
 
 /* The client of the running query; AF_UNSPEC: there is none. */
 union address backend_client(void);

@@ -236,11 +236,22 @@ static int defaultpeer_query(
 	return copied ? 0 : -ENOMEM;
 }
 
+/* As it is configured: what it means has been checked, or is reported for each client. */
+static void defaultpeer_describe(const void *state, char *out, size_t cap) {
+	const struct defaultpeer *defaultpeer = state;
+	const char *host = defaultpeer->value[OPTION_HOST];
+	const char *port = defaultpeer->value[OPTION_PORT];
+	const char *assumed = host ? NULL : DEFAULT_PORT;
+	port = port ? port : assumed;
+	snprintf(out, cap, "%s%s%s", host ? host : DEFAULT_HOST, port ? ":" : "", port ? port : "");
+}
+
 const struct backend_builtin defaultpeer_backend = {
 	.name = "defaultpeer",
 	.open = defaultpeer_open,
 	.configure = defaultpeer_configure,
 	.check = defaultpeer_check,
 	.query = defaultpeer_query,
+	.describe = defaultpeer_describe,
 	.close = defaultpeer_close,
 };

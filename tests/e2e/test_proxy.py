@@ -533,7 +533,12 @@ def test_client_of_a_proxy_cannot_lie(proxied):
 def test_fields_count_when_the_proxy_header_names_a_proxy(proxied):
     first = v1(PROXY, "127.0.0.1")
     assert proxied.seen(first=first, headers=forwarded("6.6.6.6, 203.0.113.7")) == ("203.0.113.7", 0)
-    assert proxied.seen(first=b"PROXY UNKNOWN\r\n", headers=forwarded("203.0.113.7")) == ("203.0.113.7", 0)
+
+
+@pytest.mark.parametrize("first", (b"PROXY UNKNOWN\r\n", v2(command=0x20), SIGNATURE + b"\x21\0\0\0"))
+def test_fields_do_not_count_when_the_proxy_header_names_no_client(proxied, first):
+    """A proxy of this kind passes on header fields as the client has sent them."""
+    assert proxied.seen(first=first, headers=forwarded("203.0.113.7"))[0] == PROXY
 
 
 def test_file_with_both_options(configured):  # noqa: F811
