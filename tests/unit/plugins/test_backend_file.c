@@ -17,8 +17,6 @@ static long fake_openat2(
 #define core_refuse fake_refuse
 #include "plugins/backend_file.c"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static struct {
 	char root[256];
 	unsigned status;
@@ -28,6 +26,7 @@ static struct {
 } fake;
 
 #undef syscall
+
 static long fake_openat2(
 	long number, int directory, const char *name, const struct open_how *how, size_t size) {
 	if(fake.failures > 0) {
