@@ -94,7 +94,7 @@ def test_right_password(daemon, user, password):
         check_open(daemon, headers=basic(user, password))
         answer = daemon.http(plain=True, headers=basic(user, password))
         assert (answer.status, answer.body) == (200, PAGE)
-    daemon.wait_log(rf'user "{user}" is let in', count=2)
+    daemon.wait_log(rf'user "{user}" authenticated', count=2)
     daemon.wait_log(rf'GET / answered 200 \(user "{user}"\)', count=2)
     assert password not in daemon.log() or len(password) < 2
 
@@ -637,7 +637,7 @@ def test_upgrade_behind_pages_has_its_own_user(daemon):
     client.send_text("through")
     assert client.recv_message() == (TEXT, b"through")
     client.close_handshake()
-    daemon.wait_log(r'user "bob" is let in')
+    daemon.wait_log(r'user "bob" authenticated')
 
 
 def test_health_needs_no_password(run, users, site):

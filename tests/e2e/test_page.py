@@ -254,5 +254,5 @@ def test_password_of_the_page_is_used_for_the_connection(browser, run, tmp_path)
     page.set("message", "from alice")
     page.at("send").click()
     assert connection.recv_exactly(10) == b"from alice"
-    daemon.wait_log('user "alice" is let in')
+    daemon.wait_log('user "alice" authenticated')
     browser.get("about:blank")

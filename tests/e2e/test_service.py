@@ -108,6 +108,73 @@ def test_notify_socket_that_is_full_does_not_block(run, manager, config):
     daemon.stop()
 
 
+def test_messages_that_found_no_room_come_later(run, manager, config):
+    path = config(BASE, ECHO)
+    daemon = run(Daemon(path, defaults=False, env={"NOTIFY_SOCKET": manager.name}))
+    assert manager.recv() == {"READY": "1"}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
+        filler.connect("\0" + manager.name[1:] if manager.name.startswith("@") else manager.name)
+        filler.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                filler.send(b"FILLER=1")
+    reload(daemon)
+    got = []
+    while not got or got[-1] != {"READY": "1"}:
+        message = manager.recv()
+        if message != {"FILLER": "1"}:
+            got.append(message)
+    assert [list(message)[0] for message in got] == ["RELOADING", "READY"]
+
+
+# Loaded as a framing plugin: long before the daemon has its event loop.
+EARLY = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+__attribute__((constructor)) static void begin(void){
+    kill(getpid(), SIGHUP);
+    fprintf(stderr, "left over: %s%s%s\n", getenv("NOTIFY_SOCKET") ? "NOTIFY_SOCKET" : "",
+        getenv("WATCHDOG_USEC") ? "WATCHDOG_USEC" : "", getenv("LISTEN_FDS") ? "LISTEN_FDS" : "");
+}
+"""
+
+
+def test_before_the_loop_runs(run, manager, config, tmp_path):
+    """A SIGHUP is not the end, and what the service manager has set is not for the children of plugins."""
+    build_plugin(tmp_path, "early", EARLY)
+    path = config((*BASE, ("plugin-path", tmp_path)), ECHO)
+    daemon = run(Daemon(path, defaults=False, env={
+        "NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "60000000", "LISTEN_FDS": "0"}))
+    daemon.wait_log(READ_AGAIN)
+    assert "left over: \n" in daemon.log()
+    daemon.open().close_handshake()
+
+
+# A start that never gets as far as the event loop.
+WAITING = r"""
+#include <stdio.h>
+#include <unistd.h>
+
+__attribute__((constructor)) static void begin(void){
+    fprintf(stderr, "waiting\n");
+    for(;;) pause();
+}
+"""
+
+
+def test_stop_while_starting(run, config, tmp_path):
+    """SIGTERM ends a daemon whose start waits for something."""
+    build_plugin(tmp_path, "waiting", WAITING)
+    path = config((*BASE, ("plugin-path", tmp_path)), ECHO)
+    daemon = run(Daemon(path, defaults=False, listening=False))
+    daemon.wait_log("waiting")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == -signal.SIGTERM
+
+
 def watchdog_times(manager, count):
     times = []
     while len(times) < count:

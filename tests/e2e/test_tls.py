@@ -1178,6 +1178,7 @@ def test_end_without_goodbye(run, serve):
     client.sock.sock.close()
     assert connection.recv_all() == b"z" * 100000
     assert not connection.reset
+    daemon.wait_log(r"the connection ended without close_notify \(1006\)")
 
 
 def test_thousand_sessions(serve, authority):
