@@ -4,16 +4,16 @@
 Each test sets the one deadline that it is about to a second, and a side that is slow moves data many times within
 that second. Nothing depends on how fast the machine is otherwise.
 """
-import fcntl
-import struct
-import termios
 import threading
 import time
 
 import pytest
 
-from harness import BIN, CLOSE, Daemon, TcpPeer, close_payload, frame
-from test_flow import KIB, MIB, Flood, collect, numbers, same
+from tools.daemon import Daemon
+from tools.floods import KIB, MIB, Flood, collect, numbers, same
+from tools.frames import BIN, CLOSE, close_payload, frame
+from tools.peers import TcpPeer
+from tools.sockets import unsent
 
 PAUSE = 0.01  # between two reads of a side that is slow
 
@@ -46,11 +46,6 @@ def read_slowly(connection, step=16 * KIB):
     except ConnectionResetError:
         return bytes(data), True
     return bytes(data), False
-
-
-def untaken(sock):
-    """Bytes that the other side's kernel has not acknowledged."""
-    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 @pytest.fixture
@@ -201,7 +196,7 @@ def test_what_a_client_sent_before_its_reset_comes_to_the_peer(run, slow_peer):
     flood = Flood(client.sock, whole)
     flood.wait_stuck()
     flood.stop()
-    arrived = flood.sent - untaken(client.sock) - (len(whole) - len(data))
+    arrived = flood.sent - unsent(client.sock) - (len(whole) - len(data))
     client.abort()
     connection.send(b"this cannot be delivered")
     daemon.settle()
