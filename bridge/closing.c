@@ -97,7 +97,7 @@ void closing_client_broken(struct connection *c) {
 	if(c->phase == CONNECTION_OPEN) {
 		begin_closing(c, c->env->settings->close_timeout_ms);
 	}
-	if(c->echo) {
+	if(c->loopback) {
 		stream_want_read(&c->client, true);
 	}
 	loop_set_ready(c->env->loop, &c->client.io, LOOP_IN);

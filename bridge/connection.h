@@ -119,7 +119,7 @@ struct connection {
 	bool counted; /* counts for its address, see admission.c */
 	bool proxied; /* accepted from a trusted proxy: counted when `address` is the real one */
 	bool upgraded; /* 101 has been sent */
-	bool echo;
+	bool loopback; /* echo://: there is no peer stream, messages go back to the client */
 	bool close_sent;
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */

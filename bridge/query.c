@@ -247,7 +247,7 @@ static bool take_peer(struct query *q, const ws_peer_info *peer) {
 			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
 	}
 	peer_address_format(&h->address, text, sizeof(text));
-	c->echo = h->address.kind->loopback;
+	c->loopback = h->address.kind->loopback;
 	return connection_name_peer(c, text) == 0 || refused(q, 503, "out of memory", NULL);
 }
 

@@ -34,7 +34,7 @@ static void check_client_backlog(struct connection *c) {
 		return;
 	}
 	if(backlog > c->env->settings->buffer_high) {
-		stream_want_read(c->echo ? &c->client : &c->peer, false);
+		stream_want_read(relay_source(c), false);
 	}
 	deadlines_arm(c);
 }

@@ -121,7 +121,7 @@ void upstream_connect(struct connection *c) {
 	struct handshake *h = c->handshake;
 	struct connection_env *env = c->env;
 	const char *why;
-	if(c->echo) {
+	if(c->loopback) {
 		upgrade_accept(c);
 		return;
 	}

@@ -18,8 +18,6 @@ static long fake_openat2(
 #define core_log fake_log
 #include "plugins/backend_file.c"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static struct {
 	char root[256];
 	unsigned status;
@@ -29,6 +27,7 @@ static struct {
 } fake;
 
 #undef syscall
+
 static long fake_openat2(
 	long number, int directory, const char *name, const struct open_how *how, size_t size) {
 	if(fake.failures > 0) {
