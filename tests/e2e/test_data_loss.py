@@ -196,7 +196,7 @@ def test_the_end_of_grace_resets_a_peer_that_has_not_got_all(run, slow_peer):
 
 def test_what_a_client_sent_before_its_reset_comes_to_the_peer(run, slow_peer):
     """Writing to the client fails while its data still waits to be read."""
-    daemon = run(Daemon("--stall-timeout=0", "-c", "framing=binary", peer=slow_peer.url))
+    daemon = run(Daemon("--stall-timeout=0", "--close-timeout=60s", "-c", "framing=binary", peer=slow_peer.url))
     client = daemon.open()
     connection = slow_peer.accept()
     data = numbers(24 * MIB)
