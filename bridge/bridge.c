@@ -176,12 +176,12 @@ static void log_summary(const struct bridge *bridge) {
 	const struct settings *settings = &bridge->config.settings;
 	char peer[512];
 	backend_describe(bridge->env.backend, peer, sizeof(peer));
-	log_write(LOG_INFO, "peers: %s; TLS: %s; auth-file: %s; client certificates: %s", peer,
+	log_write(LOG_INFO, "peers: %s; TLS: %s; auth-file: %s; client-verify: %s", peer,
 		!bridge->env.tls                 ? "off"
 			: bridge->env.tls_detect ? "auto, beside plain HTTP"
 						 : "required",
 		settings->auth_file ? settings->auth_file : "none",
-		settings->client_verify == TLS_VERIFY_OFF                ? "not requested"
+		settings->client_verify == TLS_VERIFY_OFF                ? "off"
 			: settings->client_verify == TLS_VERIFY_REQUIRED ? "required"
 									 : "optional");
 }
