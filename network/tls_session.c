@@ -8,6 +8,7 @@
  */
 #include "network/tls_session.h"
 
+#include "network/server_name.h"
 #include "network/tls_internal.h"
 #include "network/tls_stream.h"
 #include "network/tls_verify.h"
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,17 +32,9 @@ static bool has_capitals(const char *name) {
  * Which pair does the client ask for? GnuTLS compares names letter by letter, and chooses by the algorithms among
  * equal ones: that is left to it. What remains are patterns and capitals.
  */
-static int choose_pair(gnutls_session_t session) {
-	struct tls *tls = gnutls_transport_get_ptr(session);
+static int choose_pair(const struct tls *tls, const char *name, bool exact) {
 	const struct tls_credentials *credentials = tls->credentials;
-	char name[256];
-	size_t len = sizeof(name);
-	unsigned type;
-	/* Without a name, or with one that is none (RFC 6066, 3): as if nothing was asked for. */
-	if(gnutls_server_name_get(session, name, &len, &type, 0) < 0 || type != GNUTLS_NAME_DNS) {
-		return 0;
-	}
-	for(size_t i = 0; i < credentials->choices && !has_capitals(name); i++) {
+	for(size_t i = 0; i < credentials->choices && exact && !has_capitals(name); i++) {
 		if(tls_credentials_cover(
 			   &credentials->choice[i], name, GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS)) {
 			return 0;
@@ -48,11 +42,40 @@ static int choose_pair(gnutls_session_t session) {
 	}
 	for(size_t i = 0; i < credentials->choices; i++) {
 		if(tls_credentials_cover(&credentials->choice[i], name, 0)) {
-			return gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE,
+			return gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE,
 				credentials->choice[i].credentials);
 		}
 	}
 	return 0;
+}
+
+/* Another name than the server's is refused with the alert unrecognized_name (RFC 6066, 3). */
+static int check_name(struct tls *tls, const char *name, size_t len) {
+	const struct tls_credentials *credentials = tls->credentials;
+	if(server_name_is_own(credentials->name, credentials->names, (struct slice){name, len})) {
+		return 0;
+	}
+	snprintf(tls->reason, sizeof(tls->reason),
+		"the client asks for the server name \"%.80s\", which is not one of server-name",
+		name);
+	return GNUTLS_E_UNRECOGNIZED_NAME;
+}
+
+static int hello_received(gnutls_session_t session) {
+	struct tls *tls = gnutls_transport_get_ptr(session);
+	char name[256];
+	size_t len = sizeof(name);
+	unsigned type;
+	/* Without a name, or with one that is none (RFC 6066, 3): as if nothing was asked for. */
+	if(gnutls_server_name_get(session, name, &len, &type, 0) < 0 || type != GNUTLS_NAME_DNS) {
+		return 0;
+	}
+	len = strlen(name);
+	/* Browsers send the dot at the end of a name, against RFC 6066. */
+	bool dot = len > 1 && name[len - 1] == '.';
+	name[len - dot] = '\0';
+	int status = check_name(tls, name, len - dot);
+	return status < 0 || tls->credentials->choices < 2 ? status : choose_pair(tls, name, !dot);
 }
 
 /* ---- detection of TLS ---- */
@@ -131,13 +154,18 @@ int tls_session_accept(struct stream *stream, struct tls_credentials *credential
 	gnutls_session_t session = tls_of(stream)->session;
 	/* Who offers protocols and not this one would take our answers for something else (RFC 7301, 3.2). */
 	gnutls_alpn_set_protocols(session, &protocol, 1, GNUTLS_ALPN_MANDATORY);
-	gnutls_session_ticket_enable_server(session, &credentials->ticket_key);
+	const gnutls_datum_t *ticket_key =
+		tls_credentials_ticket_key(credentials, stream->loop->now_ms);
+	if(ticket_key) {
+		gnutls_session_ticket_enable_server(session, ticket_key);
+	}
 	gnutls_certificate_server_set_request(session, requests[credentials->verify]);
 	if(credentials->verify != TLS_VERIFY_OFF) {
 		gnutls_session_set_verify_function(session, tls_verify_client);
+		tls_verify_limit_keys(session);
 	}
-	if(credentials->choices > 1) {
-		gnutls_handshake_set_post_client_hello_function(session, choose_pair);
+	if(credentials->choices > 1 || credentials->names > 0) {
+		gnutls_handshake_set_post_client_hello_function(session, hello_received);
 	}
 	if(detect) {
 		stream->ops = &detect_ops;

@@ -3,6 +3,7 @@
  * Verification of the other side's certificate.
  *
  * Must not know: streams, HTTP.
+ * Invariants: no signature is verified with a key of a client that is larger than the limits below.
  * Implements RFC 5280 and RFC 9525 through GnuTLS.
  */
 #include "network/tls_verify.h"
@@ -12,7 +13,11 @@
 #include <gnutls/x509.h>
 #include <stdio.h>
 
-/* Nobody else vouches for it: GnuTLS knows no such state, but people look for the word. */
+#define TLS_KEY_BITS_MAX 4096 /* of a client's RSA key; those of elliptic curves are far smaller */
+#define TLS_EXPONENT_BITS_MAX 34 /* RSA: 2^33, as other implementations limit it */
+#define TLS_CLIENT_MESSAGE_MAX (32 * 1024) /* one message of a client's handshake: its chain */
+
+/* GnuTLS has no such state, but the word is the one that users search for. */
 static bool is_self_signed(gnutls_session_t session) {
 	unsigned count;
 	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
@@ -27,7 +32,7 @@ static bool is_self_signed(gnutls_session_t session) {
 }
 
 /* Why the other side's certificate was not accepted, in words: the first that holds says most. */
-static void explain_verification(struct tls *tls) {
+static const char *describe_flaws(unsigned status) {
 	static const struct {
 		unsigned status;
 		const char *text;
@@ -42,15 +47,25 @@ static void explain_verification(struct tls *tls) {
 		{GNUTLS_CERT_INSECURE_ALGORITHM, "it is signed with an insecure algorithm"},
 		{GNUTLS_CERT_SIGNATURE_FAILURE, "its signature is wrong"},
 	};
-	const char *text = NULL;
-	for(size_t i = 0; i < sizeof(flaws) / sizeof(flaws[0]) && !text; i++) {
-		text = tls->verify_status & flaws[i].status ? flaws[i].text : NULL;
+	for(size_t i = 0; i < sizeof(flaws) / sizeof(flaws[0]); i++) {
+		if(status & flaws[i].status) {
+			return flaws[i].text;
+		}
 	}
+	return "it is invalid";
+}
+
+static void explain_verification(struct tls *tls) {
+	const char *text = describe_flaws(tls->verify_status);
 	if((tls->verify_status & GNUTLS_CERT_SIGNER_NOT_FOUND) && is_self_signed(tls->session)) {
 		text = "it is self-signed, and unknown here";
 	}
-	snprintf(tls->reason, sizeof(tls->reason), "the certificate is not trusted: %s",
-		text ? text : "it is invalid");
+	snprintf(tls->reason, sizeof(tls->reason), "the certificate is not trusted: %s", text);
+}
+
+static int reject(struct tls *tls) {
+	explain_verification(tls);
+	return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
 }
 
 /* Judges the other side's certificate by `data`. 0 or GnuTLS's error. */
@@ -60,11 +75,7 @@ static int verify(struct tls *tls, gnutls_typed_vdata_st *data, unsigned count) 
 	if(status < 0) {
 		return status;
 	}
-	if(tls->verify_status == 0) {
-		return 0;
-	}
-	explain_verification(tls);
-	return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+	return tls->verify_status == 0 ? 0 : reject(tls);
 }
 
 /* A client's certificate. Whether one has to be there GnuTLS has looked at already. */
@@ -81,6 +92,82 @@ int tls_verify_client(gnutls_session_t session) {
 	return verify(tls, &purpose, 1);
 }
 
+int tls_verify_resumed(struct tls *tls) {
+	unsigned count = 0;
+	/* The ticket holds the certificate; without one the first handshake has decided. */
+	if(!gnutls_certificate_get_peers(tls->session, &count) || count == 0) {
+		return 0;
+	}
+	return tls_verify_client(tls->session);
+}
+
+/* ---- limits ---- */
+
+static bool is_small(gnutls_x509_crt_t certificate) {
+	unsigned bits = 0;
+	gnutls_datum_t modulus;
+	gnutls_datum_t exponent;
+	int kind = gnutls_x509_crt_get_pk_algorithm(certificate, &bits);
+	if(kind < 0 || bits > TLS_KEY_BITS_MAX) {
+		return false;
+	}
+	if(gnutls_x509_crt_get_pk_rsa_raw(certificate, &modulus, &exponent) < 0) {
+		return kind != GNUTLS_PK_RSA && kind != GNUTLS_PK_RSA_PSS;
+	}
+	size_t zeros = 0;
+	while(zeros < exponent.size && exponent.data[zeros] == 0) {
+		zeros++;
+	}
+	size_t len = exponent.size - zeros;
+	bool small = len <= TLS_EXPONENT_BITS_MAX / 8 ||
+		(len == TLS_EXPONENT_BITS_MAX / 8 + 1 &&
+			exponent.data[zeros] >> (TLS_EXPONENT_BITS_MAX % 8) == 0);
+	gnutls_free(modulus.data);
+	gnutls_free(exponent.data);
+	return small;
+}
+
+static bool has_small_key(const gnutls_datum_t *der) {
+	gnutls_x509_crt_t certificate;
+	if(gnutls_x509_crt_init(&certificate) < 0) {
+		return false;
+	}
+	bool small = gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == 0 &&
+		is_small(certificate);
+	gnutls_x509_crt_deinit(certificate);
+	return small;
+}
+
+/* CertificateVerify has come and has not been verified: the chain before it is known. */
+static int check_keys(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+	const gnutls_datum_t *message) {
+	struct tls *tls = gnutls_transport_get_ptr(session);
+	unsigned count = 0;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+	(void)type;
+	(void)when;
+	(void)message;
+	for(unsigned i = 0; incoming && chain && i < count; i++) {
+		if(!has_small_key(&chain[i])) {
+			snprintf(tls->reason, sizeof(tls->reason),
+				"the certificate is not trusted: a key is larger than %d bits, or "
+				"its "
+				"exponent than 2^%d",
+				TLS_KEY_BITS_MAX, TLS_EXPONENT_BITS_MAX - 1);
+			return GNUTLS_E_CERTIFICATE_ERROR;
+		}
+	}
+	return 0;
+}
+
+void tls_verify_limit_keys(gnutls_session_t session) {
+	gnutls_handshake_set_max_packet_length(session, TLS_CLIENT_MESSAGE_MAX);
+	gnutls_handshake_set_hook_function(
+		session, GNUTLS_HANDSHAKE_CERTIFICATE_VERIFY, GNUTLS_HOOK_POST, check_keys);
+}
+
+/* ---- servers ---- */
+
 /* The bytes of a literal address: 4, 16, or 0 of a name. */
 unsigned tls_verify_parse_literal(const char *name, unsigned char out[16]) {
 	if(inet_pton(AF_INET, name, out) == 1) {
@@ -89,7 +176,31 @@ unsigned tls_verify_parse_literal(const char *name, unsigned char out[16]) {
 	return inet_pton(AF_INET6, name, out) == 1 ? 16 : 0;
 }
 
-/* A server's certificate: RFC 6125 for names; an address has to be in it as an address. */
+/*
+ * Does the other side's certificate have a name in subjectAltName? Only there it counts (RFC 9525, section 2), but GnuTLS
+ * falls back to the common name.
+ */
+static bool has_alternative_name(gnutls_session_t session) {
+	unsigned count;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+	gnutls_x509_crt_t certificate;
+	if(!chain || count == 0 || gnutls_x509_crt_init(&certificate) < 0) {
+		return false;
+	}
+	bool found = false;
+	int type = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER);
+	for(unsigned i = 0; type >= 0 && !found; i++) {
+		char name[256];
+		size_t len = sizeof(name);
+		type = gnutls_x509_crt_get_subject_alt_name(certificate, i, name, &len, NULL);
+		found = type == GNUTLS_SAN_DNSNAME;
+		type = type == GNUTLS_E_SHORT_MEMORY_BUFFER ? 0 : type;
+	}
+	gnutls_x509_crt_deinit(certificate);
+	return found;
+}
+
+/* A server's certificate: RFC 9525 for names; an address has to be in it as an address. */
 int tls_verify_server(gnutls_session_t session) {
 	struct tls *tls = gnutls_transport_get_ptr(session);
 	unsigned char literal[16];
@@ -103,5 +214,10 @@ int tls_verify_server(gnutls_session_t session) {
 		data[1] = (gnutls_typed_vdata_st){
 			.type = GNUTLS_DT_IP_ADDRESS, .data = literal, .size = len};
 	}
-	return verify(tls, data, 2);
+	int result = verify(tls, data, 2);
+	if(result == 0 && len == 0 && !has_alternative_name(session)) {
+		tls->verify_status = GNUTLS_CERT_UNEXPECTED_OWNER;
+		result = reject(tls);
+	}
+	return result;
 }
