@@ -7,6 +7,7 @@
 #define WEBSOCKSY_FORWARDED_H
 #include "base/address.h"
 #include "base/cidr.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +34,8 @@ enum forwarded_claim {
 struct forwarded_chain {
 	enum forwarded_claim claim;
 	union address address;
+	struct slice proto; /* of the same element of Forwarded; empty: not given */
+	struct slice host; /* the same */
 	bool settled; /* elements further left do not matter */
 };
 
