@@ -14,6 +14,7 @@
 #include "bridge/relay_state.h"
 #include "bridge/to_client.h"
 #include "bridge/to_peer.h"
+#include "network/tls_session.h"
 
 static void resume_client(struct connection *c) {
 	if(!closing_client_is_paused(c)) {
@@ -99,6 +100,19 @@ void relay_closing_peer(struct connection *c, unsigned events) {
 void relay_shutdown(struct connection *c) {
 	closing_start(c, WEBSOCKET_CODE_GOING_AWAY, "the server is shutting down",
 		c->env->settings->grace_ms);
+}
+
+void relay_reload(struct connection *c) {
+	const char *why = tls_session_recheck_client(&c->client, c->env->tls);
+	if(why) {
+		connection_log(
+			c, LOG_NOTICE, "the client's certificate is not valid any more: %s", why);
+		closing_start(c, WEBSOCKET_CODE_POLICY,
+			"the client certificate is not valid any more",
+			c->env->settings->close_timeout_ms);
+		return;
+	}
+	deadlines_arm(c);
 }
 
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {

@@ -59,14 +59,3 @@ bool server_name_is_own(char *const *list, size_t count, struct slice name) {
 	}
 	return count == 0;
 }
-
-bool server_name_is_own_host(char *const *list, size_t count, struct slice host) {
-	size_t digits = 0;
-	while(digits < host.len && text_is_digit(host.at[host.len - 1 - digits])) {
-		digits++;
-	}
-	if(digits < host.len && host.at[host.len - 1 - digits] == ':') {
-		host.len -= digits + 1;
-	}
-	return server_name_is_own(list, count, host);
-}

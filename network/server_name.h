@@ -20,7 +20,4 @@ const char *server_name_check(const char *text);
  * are equal in any notation. An empty list has all names.
  */
 bool server_name_is_own(char *const *list, size_t count, struct slice name);
-
-/* The same for the value of a Host field: its port is not compared (RFC 9110, section 7.2). */
-bool server_name_is_own_host(char *const *list, size_t count, struct slice host);
 #endif

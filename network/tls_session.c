@@ -20,8 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TLS_RECORD_HANDSHAKE 0x16 /* first byte of a TLS connection, RFC 8446 section 5.1 */
-
 /* ---- choice of a certificate ---- */
 
 static bool has_capitals(const char *name) {
@@ -213,6 +211,15 @@ int tls_session_connect(
 	}
 	tls_stream_begin(stream);
 	return 0;
+}
+
+const char *tls_session_recheck_client(
+	const struct stream *stream, const struct tls_credentials *credentials) {
+	if(!credentials || credentials->verify == TLS_VERIFY_OFF || !tls_stream_is_active(stream) ||
+		tls_stream_in_handshake(stream)) {
+		return NULL;
+	}
+	return tls_verify_again(tls_of(stream)->session, credentials->all);
 }
 
 size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {

@@ -15,6 +15,7 @@
 
 #define TLS_KEY_BITS_MAX 4096 /* of a client's RSA key; those of elliptic curves are far smaller */
 #define TLS_EXPONENT_BITS_MAX 34 /* RSA: 2^33, as other implementations limit it */
+#define TLS_CHAIN_MAX 16 /* GnuTLS accepts no longer ones */
 #define TLS_CLIENT_MESSAGE_MAX (32 * 1024) /* one message of a client's handshake: its chain */
 
 /* GnuTLS has no such state, but the word is the one that users search for. */
@@ -90,6 +91,41 @@ int tls_verify_client(gnutls_session_t session) {
 			: GNUTLS_E_CERTIFICATE_REQUIRED;
 	}
 	return verify(tls, &purpose, 1);
+}
+
+static unsigned verify_chain(
+	gnutls_x509_trust_list_t trusted, gnutls_x509_crt_t *chain, unsigned count) {
+	gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+		.data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
+	unsigned status = 0;
+	int result = gnutls_x509_trust_list_verify_crt2(
+		trusted, chain, count, &purpose, 1, 0, &status, NULL);
+	return result < 0 ? GNUTLS_CERT_INVALID : status;
+}
+
+const char *tls_verify_again(
+	gnutls_session_t session, gnutls_certificate_credentials_t credentials) {
+	gnutls_x509_crt_t chain[TLS_CHAIN_MAX];
+	gnutls_x509_trust_list_t trusted;
+	unsigned count = 0;
+	unsigned known = 0;
+	const gnutls_datum_t *der = gnutls_certificate_get_peers(session, &count);
+	if(!der || count == 0) {
+		return NULL;
+	}
+	gnutls_certificate_get_trust_list(credentials, &trusted);
+	while(known < count && known < TLS_CHAIN_MAX && gnutls_x509_crt_init(&chain[known]) == 0) {
+		known++;
+		if(gnutls_x509_crt_import(chain[known - 1], &der[known - 1], GNUTLS_X509_FMT_DER) <
+			0) {
+			break;
+		}
+	}
+	unsigned status = verify_chain(trusted, chain, known);
+	for(unsigned i = 0; i < known; i++) {
+		gnutls_x509_crt_deinit(chain[i]);
+	}
+	return status ? describe_flaws(status) : NULL;
 }
 
 int tls_verify_resumed(struct tls *tls) {

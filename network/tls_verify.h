@@ -24,6 +24,10 @@ void tls_verify_limit_keys(gnutls_session_t session);
  */
 int tls_verify_resumed(struct tls *tls);
 
+/* Verifies it by other credentials than those of the session. NULL, or static text that describes the reason. */
+const char *tls_verify_again(
+	gnutls_session_t session, gnutls_certificate_credentials_t credentials);
+
 /* The bytes of a literal address: 4, 16, or 0 of a name. */
 unsigned tls_verify_parse_literal(const char *name, unsigned char out[16]);
 #endif
