@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #define TLS_KEY_BITS_MAX 4096 /* of a client's RSA key; those of elliptic curves are far smaller */
-#define TLS_EXPONENT_BITS_MAX 34 /* RSA: 2^33, as other implementations limit it */
+#define TLS_EXPONENT_BITS_MAX 33 /* RSA; by far most exponents have 17 */
 #define TLS_CHAIN_MAX 16 /* GnuTLS accepts no longer ones */
 #define TLS_CLIENT_MESSAGE_MAX (32 * 1024) /* one message of a client's handshake: its chain */
 
@@ -79,6 +79,77 @@ static int verify(struct tls *tls, gnutls_typed_vdata_st *data, unsigned count) 
 	return tls->verify_status == 0 ? 0 : reject(tls);
 }
 
+/* ---- limits ---- */
+
+static bool is_small(gnutls_x509_crt_t certificate) {
+	unsigned bits = 0;
+	gnutls_datum_t modulus;
+	gnutls_datum_t exponent;
+	int kind = gnutls_x509_crt_get_pk_algorithm(certificate, &bits);
+	if(kind < 0 || bits > TLS_KEY_BITS_MAX) {
+		return false;
+	}
+	if(gnutls_x509_crt_get_pk_rsa_raw(certificate, &modulus, &exponent) < 0) {
+		return kind != GNUTLS_PK_RSA && kind != GNUTLS_PK_RSA_PSS;
+	}
+	size_t zeros = 0;
+	while(zeros < exponent.size && exponent.data[zeros] == 0) {
+		zeros++;
+	}
+	size_t len = exponent.size - zeros;
+	bool small = len <= TLS_EXPONENT_BITS_MAX / 8 ||
+		(len == TLS_EXPONENT_BITS_MAX / 8 + 1 &&
+			exponent.data[zeros] >> (TLS_EXPONENT_BITS_MAX % 8) == 0);
+	gnutls_free(modulus.data);
+	gnutls_free(exponent.data);
+	return small;
+}
+
+static bool has_small_key(const gnutls_datum_t *der) {
+	gnutls_x509_crt_t certificate;
+	if(gnutls_x509_crt_init(&certificate) < 0) {
+		return false;
+	}
+	bool small = gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == 0 &&
+		is_small(certificate);
+	gnutls_x509_crt_deinit(certificate);
+	return small;
+}
+
+/* Are all keys of the chain within the limits? 0 or GnuTLS's error. */
+static int check_keys(struct tls *tls) {
+	unsigned count = 0;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(tls->session, &count);
+	for(unsigned i = 0; chain && i < count; i++) {
+		if(!has_small_key(&chain[i])) {
+			snprintf(tls->reason, sizeof(tls->reason),
+				"the certificate is not trusted: a key is larger than %d bits, or "
+				"its "
+				"exponent than 2^%d",
+				TLS_KEY_BITS_MAX, TLS_EXPONENT_BITS_MAX);
+			return GNUTLS_E_CERTIFICATE_ERROR;
+		}
+	}
+	return 0;
+}
+
+/* CertificateVerify has come and has not been verified. TLS 1.2 verifies the chain before, TLS 1.3 behind it. */
+static int hook(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+	const gnutls_datum_t *message) {
+	(void)type;
+	(void)when;
+	(void)message;
+	return incoming ? check_keys(gnutls_transport_get_ptr(session)) : 0;
+}
+
+void tls_verify_limit_keys(gnutls_session_t session) {
+	gnutls_handshake_set_max_packet_length(session, TLS_CLIENT_MESSAGE_MAX);
+	gnutls_handshake_set_hook_function(
+		session, GNUTLS_HANDSHAKE_CERTIFICATE_VERIFY, GNUTLS_HOOK_POST, hook);
+}
+
+/* ---- clients ---- */
+
 /* A client's certificate. Whether one has to be there GnuTLS has looked at already. */
 int tls_verify_client(gnutls_session_t session) {
 	struct tls *tls = gnutls_transport_get_ptr(session);
@@ -90,7 +161,8 @@ int tls_verify_client(gnutls_session_t session) {
 			? 0
 			: GNUTLS_E_CERTIFICATE_REQUIRED;
 	}
-	return verify(tls, &purpose, 1);
+	int status = check_keys(tls);
+	return status < 0 ? status : verify(tls, &purpose, 1);
 }
 
 static unsigned verify_chain(
@@ -135,71 +207,6 @@ int tls_verify_resumed(struct tls *tls) {
 		return 0;
 	}
 	return tls_verify_client(tls->session);
-}
-
-/* ---- limits ---- */
-
-static bool is_small(gnutls_x509_crt_t certificate) {
-	unsigned bits = 0;
-	gnutls_datum_t modulus;
-	gnutls_datum_t exponent;
-	int kind = gnutls_x509_crt_get_pk_algorithm(certificate, &bits);
-	if(kind < 0 || bits > TLS_KEY_BITS_MAX) {
-		return false;
-	}
-	if(gnutls_x509_crt_get_pk_rsa_raw(certificate, &modulus, &exponent) < 0) {
-		return kind != GNUTLS_PK_RSA && kind != GNUTLS_PK_RSA_PSS;
-	}
-	size_t zeros = 0;
-	while(zeros < exponent.size && exponent.data[zeros] == 0) {
-		zeros++;
-	}
-	size_t len = exponent.size - zeros;
-	bool small = len <= TLS_EXPONENT_BITS_MAX / 8 ||
-		(len == TLS_EXPONENT_BITS_MAX / 8 + 1 &&
-			exponent.data[zeros] >> (TLS_EXPONENT_BITS_MAX % 8) == 0);
-	gnutls_free(modulus.data);
-	gnutls_free(exponent.data);
-	return small;
-}
-
-static bool has_small_key(const gnutls_datum_t *der) {
-	gnutls_x509_crt_t certificate;
-	if(gnutls_x509_crt_init(&certificate) < 0) {
-		return false;
-	}
-	bool small = gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == 0 &&
-		is_small(certificate);
-	gnutls_x509_crt_deinit(certificate);
-	return small;
-}
-
-/* CertificateVerify has come and has not been verified: the chain before it is known. */
-static int check_keys(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
-	const gnutls_datum_t *message) {
-	struct tls *tls = gnutls_transport_get_ptr(session);
-	unsigned count = 0;
-	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
-	(void)type;
-	(void)when;
-	(void)message;
-	for(unsigned i = 0; incoming && chain && i < count; i++) {
-		if(!has_small_key(&chain[i])) {
-			snprintf(tls->reason, sizeof(tls->reason),
-				"the certificate is not trusted: a key is larger than %d bits, or "
-				"its "
-				"exponent than 2^%d",
-				TLS_KEY_BITS_MAX, TLS_EXPONENT_BITS_MAX - 1);
-			return GNUTLS_E_CERTIFICATE_ERROR;
-		}
-	}
-	return 0;
-}
-
-void tls_verify_limit_keys(gnutls_session_t session) {
-	gnutls_handshake_set_max_packet_length(session, TLS_CLIENT_MESSAGE_MAX);
-	gnutls_handshake_set_hook_function(
-		session, GNUTLS_HANDSHAKE_CERTIFICATE_VERIFY, GNUTLS_HOOK_POST, check_keys);
 }
 
 /* ---- servers ---- */
