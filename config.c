@@ -91,10 +91,11 @@ static void check_tls(struct reader *reader) {
 
 static void warn_of_redirect(struct reader *reader) {
 	const struct settings *settings = &reader->config->settings;
-	if(settings->redirect_https &&
+	if(settings->redirect_https && settings->trusted.count == 0 &&
 		(settings->cert.count == 0 || settings->tls == SETTINGS_TLS_OFF)) {
 		reader_blame(reader, "redirect-https");
-		reader_log(reader, LOG_WARNING, "has no effect without TLS (cert, tls)");
+		reader_log(reader, LOG_WARNING,
+			"has no effect without TLS (cert, tls) or a trusted-proxy");
 	}
 }
 

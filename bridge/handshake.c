@@ -77,13 +77,19 @@ static bool start_tls(struct connection *c) {
 }
 
 static void tls_handshake_failed(struct connection *c, const char *why) {
-	connection_log_limited(c, LOG_INFO, "TLS handshake failed: %s", why);
+	connection_log_limited(c, LOG_KIND_TLS, LOG_INFO, "TLS handshake failed: %s", why);
 }
 
 /* ---- the request head ---- */
 
-static bool must_redirect(const struct connection *c) {
-	return c->env->settings->redirect_https && c->env->tls && !tls_stream_is_active(&c->client);
+/* Behind a proxy that ends TLS the scheme is the one that the proxy tells. */
+static bool must_redirect(const struct connection *c, const struct request *request) {
+	struct client_view view;
+	if(!c->env->settings->redirect_https) {
+		return false;
+	}
+	client_address_view(c, request, &view);
+	return !view.https && (c->env->tls || view.told);
 }
 
 static void handle_request(struct connection *c, const struct request *request) {
@@ -107,12 +113,26 @@ static bool check_admission(const struct connection *c, struct error_response *r
  */
 static bool check_request(struct connection *c, const struct request *request) {
 	struct error_response response;
-	bool fine = !c->handshake->upgrade || upgrade_check(c, request, &response);
+	bool fine = c->handshake->upgrade ? upgrade_check(c, request, &response)
+					  : upgrade_check_plain(request, &response);
 	fine = fine && check_admission(c, &response);
 	if(!fine) {
 		respond_error(c, &response);
 	}
 	return fine;
+}
+
+static bool is_identified(struct connection *c, const struct request *request) {
+	struct error_response response;
+	if(client_address_identify(c, request, &response)) {
+		return true;
+	}
+	if(response.status) {
+		respond_error(c, &response);
+	} else {
+		connection_close(c); /* far above the limit: without a response */
+	}
+	return false;
 }
 
 /* Whether `data` has been admitted: false, it has been refused, or waits in h->input. */
@@ -136,8 +156,8 @@ static void head_complete(struct connection *c, const struct request *request, c
 	struct error_response response;
 	h->head_only = request_method_is(request, "HEAD");
 	h->upgrade = request_has_token(request, "Upgrade", "websocket");
-	if(!client_address_identify(c, request)) {
-		connection_close(c); /* far above the limit: without a response */
+	respond_summarise(c, request);
+	if(!is_identified(c, request)) {
 		return;
 	}
 	/*
@@ -149,7 +169,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 		respond_error(c, &response);
 		return;
 	}
-	if(!health && must_redirect(c)) {
+	if(!health && must_redirect(c, request)) {
 		respond_redirect(c, request);
 		return;
 	}
@@ -243,7 +263,7 @@ static void log_tls_failure(struct connection *c) {
 	if(why && tls_stream_in_handshake(&c->client)) {
 		tls_handshake_failed(c, why);
 	} else if(why) {
-		connection_log_limited(c, LOG_INFO, "TLS failed: %s", why);
+		connection_log_limited(c, LOG_KIND_TLS, LOG_INFO, "TLS failed: %s", why);
 	}
 }
 
@@ -324,7 +344,11 @@ void handshake_head_deadline(struct connection *c) {
 		connection_close(c);
 		return;
 	}
-	respond_status(c, 408, "no complete request in time (handshake-timeout)");
+	struct error_response response = {.status = 408,
+		.message = "no complete request in time (handshake-timeout)",
+		/* Browsers open connections in advance. */
+		.minor = h->input.len == 0};
+	respond_error(c, &response);
 }
 
 void handshake_head_shutdown(struct connection *c) {
@@ -361,8 +385,8 @@ static bool early_bytes(struct connection *c, unsigned events) {
 
 void handshake_auth_client(struct connection *c, unsigned events) {
 	if(!early_bytes(c, events)) {
-		connection_log_limited(
-			c, LOG_INFO, "the client went away before its password was verified");
+		connection_log_limited(c, LOG_KIND_REQUEST, LOG_INFO,
+			"the client went away before its password was verified");
 		connection_close(c);
 	}
 }
@@ -379,17 +403,8 @@ void handshake_auth_shutdown(struct connection *c) {
 
 void handshake_connect_client(struct connection *c, unsigned events) {
 	if(!early_bytes(c, events)) {
-		connection_log_limited(
-			c, LOG_INFO, "the client went away before %s was connected", c->peer_name);
-		connection_close(c);
-	}
-}
-
-void handshake_reload(struct connection *c) {
-	const char *why = tls_session_recheck_client(&c->client, c->env->tls);
-	if(why) {
-		connection_log(c, LOG_NOTICE,
-			"closed, the client's certificate is not valid any more: %s", why);
+		connection_log_limited(c, LOG_KIND_REQUEST, LOG_INFO,
+			"the client went away before %s was connected", c->peer_name);
 		connection_close(c);
 	}
 }

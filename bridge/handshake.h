@@ -32,6 +32,4 @@ void handshake_response_client(struct connection *c, unsigned events);
 
 /* Frees what a connection holds for its handshake when it opens, lingers or ends. */
 void handshake_leave(struct connection *c, enum connection_phase next);
-/* The settings have changed: closes the connection if the client's certificate is not valid any more. */
-void handshake_reload(struct connection *c);
 #endif

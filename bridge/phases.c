@@ -6,6 +6,7 @@
  */
 #include "bridge/phases.h"
 
+#include "bridge/client_certificate.h"
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
 #include "bridge/handshake.h"
@@ -23,14 +24,14 @@ const struct phase phases[] = {
 		.client = handshake_head_client,
 		.deadline = handshake_head_deadline,
 		.shutdown = handshake_head_shutdown,
-		.reload = handshake_reload,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	[CONNECTION_AUTH] = {.name = "AUTH",
 		.next = TO(QUERY) | TO(RESPONSE) | TO(DEAD),
 		.client = handshake_auth_client,
 		.deadline = handshake_auth_deadline,
 		.shutdown = handshake_auth_shutdown,
-		.reload = handshake_reload,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	/* One synchronous call: no event can come. */
 	[CONNECTION_QUERY] = {.name = "QUERY",
@@ -42,13 +43,13 @@ const struct phase phases[] = {
 		.peer = upstream_event,
 		.deadline = upstream_deadline,
 		.shutdown = upstream_shutdown,
-		.reload = handshake_reload,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	[CONNECTION_RESPONSE] = {.name = "RESPONSE",
 		.next = TO(HEAD) | TO(LINGER) | TO(DEAD),
 		.client = handshake_response_client,
 		.deadline = respond_deadline,
-		.reload = handshake_reload,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	[CONNECTION_OPEN] = {.name = "OPEN",
 		.next = TO(CLOSING) | TO(LINGER) | TO(DEAD),
@@ -66,7 +67,8 @@ const struct phase phases[] = {
 		.next = TO(DEAD),
 		.client = connection_linger_client,
 		.peer = connection_linger_peer,
-		.deadline = connection_linger_deadline},
+		.deadline = connection_linger_deadline,
+		.shutdown = connection_linger_shutdown},
 	/* Descriptors and timer are closed: no event can come. */
 	[CONNECTION_DEAD] = {.name = "DEAD"},
 };

@@ -8,13 +8,13 @@
  */
 #include "bridge/relay.h"
 
+#include "bridge/client_certificate.h"
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
 #include "bridge/ping.h"
 #include "bridge/relay_state.h"
 #include "bridge/to_client.h"
 #include "bridge/to_peer.h"
-#include "network/tls_session.h"
 
 static void resume_client(struct connection *c) {
 	if(!closing_client_is_paused(c)) {
@@ -103,10 +103,7 @@ void relay_shutdown(struct connection *c) {
 }
 
 void relay_reload(struct connection *c) {
-	const char *why = tls_session_recheck_client(&c->client, c->env->tls);
-	if(why) {
-		connection_log(
-			c, LOG_NOTICE, "the client's certificate is not valid any more: %s", why);
+	if(!client_certificate_is_valid(c)) {
 		closing_start(c, WEBSOCKET_CODE_POLICY,
 			"the client certificate is not valid any more",
 			c->env->settings->close_timeout_ms);

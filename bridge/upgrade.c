@@ -9,9 +9,9 @@
  */
 #include "bridge/upgrade.h"
 
+#include "bridge/client_address.h"
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
-#include "bridge/own_name.h"
 #include "bridge/relay.h"
 #include "http/origin.h"
 #include "http/response.h"
@@ -114,11 +114,22 @@ static bool check_origin(struct upgrade *u) {
 	struct slice value = header_value(u->request, "Origin");
 	size_t count = request_count_headers(u->request, "Origin");
 	struct client_view view;
-	own_name_view(u->c, u->request, &view);
+	client_address_view(u->c, u->request, &view);
 	struct origin_self self = {.host = view.host, .port = view.port, .https = view.https};
 	bool allowed = settings->origins == 0 ? matches_default(settings, &self, value, count)
 					      : count == 1 && matches_one(settings, &self, value);
-	return allowed || refused(u, 403, "this Origin is not allowed", NULL);
+	if(allowed) {
+		return true;
+	}
+	respond_summarise_origin(u->c, value);
+	return refused(u, 403, "this Origin is not allowed", NULL);
+}
+
+bool upgrade_check_plain(const struct request *request, struct error_response *response) {
+	return request_count_headers(request, "Sec-WebSocket-Key") == 0 ||
+		error_response_set(response, 426,
+			"this WebSocket request has no Upgrade header, a proxy has dropped it",
+			RESPONSE_UPGRADE_FIELDS);
 }
 
 typedef bool upgrade_rule(struct upgrade *u);
@@ -155,7 +166,8 @@ void upgrade_accept(struct connection *c) {
 	}
 	end = stpcpy(end, "\r\n\r\n");
 	assert((size_t)(end - head) < sizeof(head));
-	connection_log(c, LOG_DEBUG, "connected to %s, subprotocol %s", c->peer_name,
+	connection_log_limited(c, LOG_KIND_CONNECTED, LOG_INFO,
+		"connected to %s, %s, subprotocol %s", c->peer_name, h->summary,
 		h->protocol ? h->protocol : "none");
 	/* A client that is gone meanwhile is met by the first read. */
 	stream_write(&c->client, head, (size_t)(end - head));

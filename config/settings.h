@@ -58,6 +58,7 @@ struct settings {
 	struct settings_texts client_crl; /* PEM files of revoked client certificates */
 	struct settings_texts server_name; /* names of this server; none: any */
 	struct cidr_list trusted; /* trusted reverse proxies */
+	char *real_ip_header; /* the field with the client's address; NULL: all known ones */
 	char *plugin_path; /* absolute */
 	char *resolver; /* name servers, comma-separated; NULL: as the system is configured */
 	int tls; /* enum settings_tls */

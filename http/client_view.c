@@ -76,7 +76,8 @@ static void take_scheme(struct client_view *view, struct slice standard, struct 
 	if(first >= 0 && second >= 0 && first != second) {
 		return;
 	}
-	if(first >= 0 || second >= 0) {
+	view->told = first >= 0 || second >= 0;
+	if(view->told) {
 		view->https = first > 0 || second > 0;
 	}
 }

@@ -15,6 +15,7 @@ struct client_view {
 	bool https;
 	struct slice host; /* without its port; IPv6 in brackets; empty: none, or invalid */
 	uint16_t port; /* 0: the default of the scheme */
+	bool told; /* a trusted reverse proxy has told the scheme */
 };
 
 /*

@@ -23,6 +23,16 @@ const char *forwarded_field_name(enum forwarded_field field) {
 	return names[field];
 }
 
+enum forwarded_field forwarded_field_of(const char *name) {
+	for(int i = 0; i < FORWARDED_FIELDS; i++) {
+		if(text_is_nocase(
+			   text_slice(name), forwarded_field_name((enum forwarded_field)i))) {
+			return (enum forwarded_field)i;
+		}
+	}
+	return FORWARDED_X_REAL_IP;
+}
+
 /* Takes the part in front of the first semicolon outside of quotes off the front of `*rest`. */
 static struct slice take_pair(struct slice *rest) {
 	struct slice pair = {rest->at, 0};

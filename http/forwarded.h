@@ -22,6 +22,9 @@ enum forwarded_field {
 /* The name of the header field, static. */
 const char *forwarded_field_name(enum forwarded_field field);
 
+/* How to read the field of this name: unknown ones hold a single address, like X-Real-IP. */
+enum forwarded_field forwarded_field_of(const char *name);
+
 enum forwarded_claim {
 	FORWARDED_CLAIM_NONE, /* no field, or only empty elements */
 	FORWARDED_CLAIM_ADDRESS,

@@ -182,4 +182,4 @@ def test_redirect_without_a_certificate_is_reported():
     """redirect-https without a certificate had no effect, and nothing said so."""
     result = run_once("--redirect-https=yes", "-t")
     assert result.returncode == 0
-    assert "warning: command line: --redirect-https: has no effect without TLS (cert, tls)" in result.stderr
+    assert "warning: command line: --redirect-https: has no effect without TLS (cert, tls) or a trusted-proxy" in result.stderr

@@ -80,6 +80,8 @@ static void check(const char *shown, const struct request *request, bool tls,
 	snprintf(text, sizeof(text), "%s %.*s %u", view.https ? "https" : "http",
 		(int)view.host.len, view.host.at ? view.host.at : "", client_view_port(&view));
 	assert_string_equal(text, shown);
+	assert_true(trusted || !view.told);
+	assert_true(view.told || view.https == tls);
 }
 
 static void test_views(void **state) {
