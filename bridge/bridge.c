@@ -93,6 +93,18 @@ static void use_tls(struct bridge *bridge) {
 	bridge->env.tls_detect = bridge->config.settings.tls == SETTINGS_TLS_AUTO;
 }
 
+static void tell_connections(struct bridge *bridge, bool stop) {
+	for(struct list *at = bridge->env.connections.next; at != &bridge->env.connections;) {
+		struct connection *connection = container_of(at, struct connection, link);
+		const struct phase *phase = &bridge->env.phases[connection->phase];
+		void (*tell)(struct connection *) = stop ? phase->shutdown : phase->reload;
+		at = at->next;
+		if(tell) {
+			tell(connection);
+		}
+	}
+}
+
 /* The certificate files have changed. New connections get the new ones, if they are fine. */
 static void certificates_changed(void *ctx) {
 	struct bridge *bridge = ctx;
@@ -109,20 +121,23 @@ static void certificates_changed(void *ctx) {
 	tls_credentials_unref(bridge->config.tls);
 	bridge->config.tls = fresh;
 	use_tls(bridge);
+	tell_connections(bridge, false);
 	log_write(LOG_NOTICE, "the certificates have been read again");
 }
 
 /* Without a watch SIGHUP still reads them. */
 static void watch_certificates(struct bridge *bridge) {
 	const struct settings *settings = &bridge->config.settings;
-	const char **paths = calloc(settings->cert.count + settings->key.count + 1, sizeof(*paths));
+	const struct settings_texts *const lists[] = {
+		&settings->cert, &settings->key, &settings->client_crl};
+	size_t most = settings->cert.count + settings->key.count + settings->client_crl.count + 1;
+	const char **paths = calloc(most, sizeof(*paths));
 	size_t count = 0;
 	int result = paths ? 0 : -ENOMEM;
-	for(size_t i = 0; paths && i < settings->cert.count; i++) {
-		paths[count++] = settings->cert.at[i];
-	}
-	for(size_t i = 0; paths && i < settings->key.count; i++) {
-		paths[count++] = settings->key.at[i];
+	for(size_t list = 0; paths && list < sizeof(lists) / sizeof(lists[0]); list++) {
+		for(size_t i = 0; i < lists[list]->count; i++) {
+			paths[count++] = lists[list]->at[i];
+		}
 	}
 	if(paths && settings->client_ca) {
 		paths[count++] = settings->client_ca;
@@ -157,18 +172,6 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	tls_cache_clear(&bridge->tls_cache);
 	use_tls(bridge);
 	watch_certificates(bridge);
-}
-
-static void tell_connections(struct bridge *bridge, bool stop) {
-	for(struct list *at = bridge->env.connections.next; at != &bridge->env.connections;) {
-		struct connection *connection = container_of(at, struct connection, link);
-		const struct phase *phase = &bridge->env.phases[connection->phase];
-		void (*tell)(struct connection *) = stop ? phase->shutdown : phase->reload;
-		at = at->next;
-		if(tell) {
-			tell(connection);
-		}
-	}
 }
 
 /* Who is connected to which peer, and how: at the start, and after a reload. */

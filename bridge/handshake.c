@@ -12,6 +12,7 @@
 #include "bridge/client_address.h"
 #include "bridge/handshake_state.h"
 #include "bridge/login.h"
+#include "bridge/own_name.h"
 #include "bridge/query.h"
 #include "bridge/respond.h"
 #include "bridge/upgrade.h"
@@ -152,6 +153,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
 	struct dynbuf rest = {0};
+	struct error_response response;
 	h->head_only = request_method_is(request, "HEAD");
 	h->upgrade = request_has_token(request, "Upgrade", "websocket");
 	respond_summarise(c, request);
@@ -163,6 +165,10 @@ static void head_complete(struct connection *c, const struct request *request, c
 	 * balancers ask plainly.
 	 */
 	bool health = respond_is_health(c, request);
+	if(!health && !own_name_check(c, request, &response)) {
+		respond_error(c, &response);
+		return;
+	}
 	if(!health && must_redirect(c, request)) {
 		respond_redirect(c, request);
 		return;
@@ -186,6 +192,12 @@ static void head_complete(struct connection *c, const struct request *request, c
 	dynbuf_free(&head);
 }
 
+/* TLS to a port that is for plain HTTP, which has refused this byte. */
+static bool is_tls(const struct connection *c, uint8_t first) {
+	return first == TLS_RECORD_HANDSHAKE && c->handshake->requests == 0 &&
+		!tls_stream_is_active(&c->client);
+}
+
 /*
  * `len` bytes of input at `data`, in the scratch buffer or in h->input: a complete head, or a part
  * of one. `request` points into them while it is handled. True: a request has been handled, and
@@ -199,7 +211,8 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	enum request_result result =
 		request_parse((const char *)data, len, &h->scanned, &request, &head_len, &error);
 	if(result == REQUEST_BAD) {
-		respond_status(c, error.status, error.message);
+		respond_status(c, error.status,
+			is_tls(c, data[0]) ? "TLS handshake on a port without TLS" : error.message);
 		return true;
 	}
 	if((result == REQUEST_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {

@@ -6,6 +6,7 @@
  */
 #include "bridge/phases.h"
 
+#include "bridge/client_certificate.h"
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
 #include "bridge/handshake.h"
@@ -23,12 +24,14 @@ const struct phase phases[] = {
 		.client = handshake_head_client,
 		.deadline = handshake_head_deadline,
 		.shutdown = handshake_head_shutdown,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	[CONNECTION_AUTH] = {.name = "AUTH",
 		.next = TO(QUERY) | TO(RESPONSE) | TO(DEAD),
 		.client = handshake_auth_client,
 		.deadline = handshake_auth_deadline,
 		.shutdown = handshake_auth_shutdown,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	/* One synchronous call: no event can come. */
 	[CONNECTION_QUERY] = {.name = "QUERY",
@@ -40,11 +43,13 @@ const struct phase phases[] = {
 		.peer = upstream_event,
 		.deadline = upstream_deadline,
 		.shutdown = upstream_shutdown,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	[CONNECTION_RESPONSE] = {.name = "RESPONSE",
 		.next = TO(HEAD) | TO(LINGER) | TO(DEAD),
 		.client = handshake_response_client,
 		.deadline = respond_deadline,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	[CONNECTION_OPEN] = {.name = "OPEN",
 		.next = TO(CLOSING) | TO(LINGER) | TO(DEAD),
@@ -52,7 +57,7 @@ const struct phase phases[] = {
 		.peer = relay_peer,
 		.deadline = deadlines_due,
 		.shutdown = relay_shutdown,
-		.reload = deadlines_arm},
+		.reload = relay_reload},
 	[CONNECTION_CLOSING] = {.name = "CLOSING",
 		.next = TO(LINGER) | TO(DEAD),
 		.client = relay_client,

@@ -8,6 +8,7 @@
  */
 #include "bridge/relay.h"
 
+#include "bridge/client_certificate.h"
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
 #include "bridge/ping.h"
@@ -99,6 +100,16 @@ void relay_closing_peer(struct connection *c, unsigned events) {
 void relay_shutdown(struct connection *c) {
 	closing_start(c, WEBSOCKET_CODE_GOING_AWAY, "the server is shutting down",
 		c->env->settings->grace_ms);
+}
+
+void relay_reload(struct connection *c) {
+	if(!client_certificate_is_valid(c)) {
+		closing_start(c, WEBSOCKET_CODE_POLICY,
+			"the client certificate is not valid any more",
+			c->env->settings->close_timeout_ms);
+		return;
+	}
+	deadlines_arm(c);
 }
 
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {

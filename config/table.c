@@ -42,9 +42,14 @@ static const struct option options[] = {
 		.help = "address or host name to listen on, or unix:/path[,mode=0660]; repeatable; "
 			"*: all addresses, IPv6 and IPv4"},
 	{.group = OPTION_CLIENTS, .name = "origin", .argument = "ORIGIN", .type = &type_origin,
-		.key = true, .preset = TYPE_WORD_ALL,
+		.key = true, .preset = TYPE_WORD_ORIGIN,
 		.help = "allowed Origin of requests: scheme://host[:port], *. for subdomains, "
-			"same, or null; repeatable; *: any"},
+			"same, null, or file://; repeatable; *: any; auto: same if there is an "
+			"auth-file or client-verify, otherwise any"},
+	{.group = OPTION_CLIENTS, .name = "server-name", .argument = "NAME",
+		.type = &type_server_names, SETTING(server_name), .preset = "",
+		.help = "name of this server, *. for all names below; requests for others get "
+			"421; repeatable; empty: any"},
 	{.group = OPTION_CLIENTS, .name = "web", .argument = "PATH",
 		.type = &type_web, SETTING(web),
 		.preset = "",
@@ -83,6 +88,9 @@ static const struct option options[] = {
 	{.group = OPTION_TLS, .name = "client-ca", .argument = "FILE", .type = &type_text,
 		SETTING(client_ca), .preset = "",
 		.help = "authorities that client certificates are verified against, PEM"},
+	{.group = OPTION_TLS, .name = "client-crl", .argument = "FILE", .type = &type_texts,
+		SETTING(client_crl), .preset = "",
+		.help = "list of revoked client certificates, PEM; repeatable; empty: none"},
 	{.group = OPTION_TLS, .name = "client-verify", .argument = "MODE", .type = &type_verify,
 		SETTING(client_verify), .preset = "off",
 		.help = "certificates of clients: off, optional (one that is sent must be valid), "
