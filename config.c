@@ -18,7 +18,7 @@
 #include "config/reader.h"
 #include "config/table.h"
 #include "http/passwords.h"
-#include "network/tls.h"
+#include "network/tls_credentials.h"
 #include "plugin.h"
 
 #include <errno.h>
@@ -144,7 +144,7 @@ int config_read(struct config *config, int argc, char **argv) {
 void config_free(struct config *config) {
 	build_drop_backend(config);
 	passwords_free(config->users);
-	tls_context_unref(config->tls);
+	tls_credentials_unref(config->tls);
 	for(size_t i = 0; i < table.count; i++) {
 		const struct option *option = &table.option[i];
 		if(option->type->release) {

@@ -23,7 +23,7 @@ struct config {
 	enum config_action action;
 	struct settings settings;
 	struct passwords *users; /* of auth_file; NULL: none is set */
-	struct tls_context *tls; /* one reference; NULL: no TLS */
+	struct tls_credentials *tls; /* one reference; NULL: no TLS */
 	struct backend *backend; /* one reference; NULL for CONFIG_HELP and CONFIG_VERSION */
 	char *backend_name; /* NULL: built in */
 	size_t backend_options;

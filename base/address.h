@@ -124,6 +124,7 @@ bool address_same_host(const union address *a, const union address *b);
 /* ---- formatting ---- */
 
 #define ADDRESS_HOST_TEXT INET6_ADDRSTRLEN
+#define ADDRESS_TEXT 64 /* with a port; longer paths are cut */
 
 /*
  * Formats the host without its port: "192.0.2.1", "2001:db8::1", "unix"; "unknown" for other

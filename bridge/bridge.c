@@ -18,8 +18,8 @@
 #include "http/verifier.h"
 #include "network/listener.h"
 #include "network/resolve.h"
-#include "network/tls.h"
-#include "network/trust.h"
+#include "network/tls_cache.h"
+#include "network/tls_credentials.h"
 #include "network/watch.h"
 
 #include <errno.h>
@@ -43,7 +43,7 @@ struct bridge {
 	struct config config;
 	struct listeners listeners;
 	struct watch *watch; /* of the certificate files; NULL: there are none */
-	struct trust trust; /* a reload empties it */
+	struct tls_cache tls_cache; /* a reload empties it */
 	struct ev_timer grace;
 	void *ip_counters; /* tsearch(3) tree of struct ip_counter */
 	size_t count;
@@ -237,7 +237,7 @@ static void use_tls(struct bridge *bridge) {
 /* The certificate files have changed. New connections get the new ones, if they are fine. */
 static void certificates_changed(void *ctx) {
 	struct bridge *bridge = ctx;
-	struct tls_context *fresh;
+	struct tls_credentials *fresh;
 	struct tls_error error;
 	if(!bridge->config.tls) {
 		return; /* switched off since */
@@ -247,7 +247,7 @@ static void certificates_changed(void *ctx) {
 			error.text);
 		return;
 	}
-	tls_context_unref(bridge->config.tls);
+	tls_credentials_unref(bridge->config.tls);
 	bridge->config.tls = fresh;
 	use_tls(bridge);
 	log_write(LOG_NOTICE, "the certificates have been read again");
@@ -294,7 +294,7 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	if(bridge->env.auth) {
 		verifier_set_passwords(bridge->env.auth, bridge->config.users);
 	}
-	trust_clear(&bridge->trust);
+	tls_cache_clear(&bridge->tls_cache);
 	use_tls(bridge);
 	watch_certificates(bridge);
 	note_full(bridge);
@@ -329,8 +329,11 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 		site_close(site);
 		return result;
 	}
-	if(resolver_reload(bridge->env.resolver, settings->resolver)) {
-		log_write(LOG_ERROR, "name lookup: out of memory, the old settings stay");
+	int resolver_error = resolver_reload(bridge->env.resolver, settings->resolver);
+	if(resolver_error) {
+		log_write(LOG_ERROR,
+			"name lookup: cannot read the new settings (%s), the old ones stay",
+			strerror(-resolver_error));
 	}
 	bridge_adopt(bridge, config, site);
 	tell_connections(bridge, false);
@@ -353,9 +356,9 @@ static void grace_over(struct ev_timer *timer) {
 
 static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
 	bridge->fd_limit = fd_limit;
-	trust_init(&bridge->trust);
+	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
-	bridge->env.trust = &bridge->trust;
+	bridge->env.tls_cache = &bridge->tls_cache;
 	bridge->env.loop = loop;
 	bridge->env.opened = relay_open;
 	bridge->env.handshake_free = handshake_free;
@@ -457,7 +460,7 @@ void bridge_close(struct bridge *bridge) {
 	verifier_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
 	site_close(bridge->env.web);
-	trust_clear(&bridge->trust);
+	tls_cache_clear(&bridge->tls_cache);
 	config_free(&bridge->config);
 	/* Listeners and connections that were buried here have no pointer back into it. */
 	free(bridge);

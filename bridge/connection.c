@@ -8,6 +8,8 @@
  */
 #include "bridge/connection.h"
 
+#include "base/address.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -81,7 +83,7 @@ struct connection *connection_new(
 	memcpy(&connection->address, address,
 		address->sa_family == AF_UNIX ? sizeof(sa_family_t) : known);
 	const struct stream_ops *ops =
-		address->sa_family == AF_UNIX ? &network_unix_ops : &network_stream_ops;
+		address->sa_family == AF_UNIX ? &stream_unix_ops : &stream_tcp_ops;
 	if(loop_timer_open(env->loop, &connection->timer, timer_event)) {
 		close(fd);
 		free(connection);
@@ -280,10 +282,9 @@ void connection_linger(struct connection *connection) {
 
 static void log_line(const struct connection *connection, enum log_level level, const char *format,
 	va_list arguments) {
-	char client[NETWORK_ADDRESS_TEXT];
+	char client[ADDRESS_TEXT];
 	char text[1024];
-	network_format_address(
-		&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
+	address_format(&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
 	vsnprintf(text, sizeof(text), format, arguments);
 	log_write(level, "#%llu %s: %s", (unsigned long long)connection->id, client, text);
 }

@@ -11,8 +11,8 @@
 #include "base/loop.h"
 #include "config/settings.h"
 #include "http/verifier.h"
-#include "network.h"
 #include "network/resolve.h"
+#include "network/stream.h"
 #include "plugin/backend.h"
 #include "plugin/framing.h"
 #include "websocket.h"
@@ -54,9 +54,9 @@ struct connection_env {
 	const struct settings *settings;
 	struct resolver *resolver;
 	struct backend *backend;
-	struct tls_context *tls; /* NULL: none is spoken */
+	struct tls_credentials *tls; /* NULL: none is spoken */
 	bool tls_detect; /* the first byte of a connection decides */
-	struct trust *trust; /* credentials for TLS peers */
+	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: nobody is asked who he is */
 	const struct connection_handlers *handlers[CONNECTION_PHASES];

@@ -20,8 +20,9 @@
 #include "http/verifier.h"
 #include "network/peer.h"
 #include "network/proxy_protocol.h"
-#include "network/tls.h"
-#include "network/trust.h"
+#include "network/tls_cache.h"
+#include "network/tls_session.h"
+#include "network/tls_stream.h"
 #include "websocket/key.h"
 
 #include <assert.h>
@@ -53,8 +54,8 @@ struct handshake {
 	bool identified; /* the client's address is final */
 	bool shared; /* by clients of a proxy: header fields tell whose a request is */
 	union address destination; /* what the client connected to, as told by a PROXY header */
-	struct peer_connect *connect;
-	struct tls_context *tls; /* for a TLS peer; one reference */
+	struct connect *connect;
+	struct tls_credentials *tls; /* for a TLS peer; one reference */
 	struct peer_address address;
 	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];
 	char *protocol; /* the chosen subprotocol, or NULL */
@@ -396,7 +397,7 @@ static const char *injected_user(const struct connection *c, char buf[INJECTED_T
 static const char *injected_subject(const struct connection *c, char buf[INJECTED_TEXT]) {
 	char subject[TLS_SUBJECT_MAX];
 	size_t used = 0;
-	if(tls_client_subject(&c->client, subject) == 0) {
+	if(tls_session_client_subject(&c->client, subject) == 0) {
 		return NULL;
 	}
 	for(const char *at = subject; *at; at++) {
@@ -579,8 +580,8 @@ static bool take_peer(struct upgrade *u, const ws_peer_info *peer) {
 		connection_log_limited(c, LOG_NOTICE,
 			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
 	}
-	peer_format(&h->address, text, sizeof(text));
-	c->echo = h->address.kind == PEER_ECHO;
+	peer_address_format(&h->address, text, sizeof(text));
+	c->echo = h->address.kind->loopback;
 	return connection_name_peer(c, text) == 0 || refused(u, 503, "out of memory", NULL);
 }
 
@@ -668,7 +669,7 @@ static void send_proxy_header(struct connection *c) {
 
 static void peer_failed(struct connection *c, int error, const char *why) {
 	char text[256];
-	bool tls = tls_is_active(&c->peer);
+	bool tls = tls_stream_is_active(&c->peer);
 	snprintf(text, sizeof(text), "%s%s", tls ? "TLS failed: " : "", why);
 	stream_close(&c->peer);
 	connect_failed(c, error, text);
@@ -676,7 +677,7 @@ static void peer_failed(struct connection *c, int error, const char *why) {
 
 /* The TLS handshake with the peer goes on; the 101 waits for its end. */
 static void peer_handshake(struct connection *c) {
-	int result = tls_handshake(&c->peer);
+	int result = tls_stream_handshake(&c->peer);
 	if(result == 0) {
 		handshake_finish(c);
 	} else if(result != -EAGAIN) {
@@ -689,11 +690,11 @@ static void peer_begin(struct connection *c) {
 	struct handshake *h = c->handshake;
 	const char *sni = h->address.tls.sni;
 	send_proxy_header(c);
-	if(h->address.kind != PEER_TLS) {
+	if(!h->address.kind->tls) {
 		handshake_finish(c);
 		return;
 	}
-	int result = tls_connect(&c->peer, h->tls, sni ? sni : h->address.host);
+	int result = tls_session_connect(&c->peer, h->tls, sni ? sni : h->address.host);
 	if(result) {
 		peer_failed(c, result,
 			result == -EINVAL ? "TLS cannot ask for that name" : strerror(-result));
@@ -707,10 +708,10 @@ static void peer_connected(void *ctx, int error, const char *why) {
 	struct connection *c = ctx;
 	struct handshake *h = c->handshake;
 	if(!error) {
-		error = peer_connect_take(h->connect, &c->peer, connection_peer_event);
+		error = connect_take(h->connect, &c->peer, connection_peer_event);
 		why = error ? strerror(-error) : NULL;
 	}
-	peer_connect_free(h->connect);
+	connect_free(h->connect);
 	h->connect = NULL;
 	if(error) {
 		connect_failed(c, error, why);
@@ -720,13 +721,13 @@ static void peer_connected(void *ctx, int error, const char *why) {
 }
 
 /* Before a connection is made: without these there is no use in one. False: refused. */
-static bool find_trust(struct connection *c) {
+static bool find_credentials(struct connection *c) {
 	struct handshake *h = c->handshake;
 	char error[TLS_ERROR_MAX];
-	if(h->address.kind != PEER_TLS) {
+	if(!h->address.kind->tls) {
 		return true;
 	}
-	int result = trust_find(c->env->trust, &h->address.tls, &h->tls, error);
+	int result = tls_cache_find(c->env->tls_cache, &h->address.tls, &h->tls, error);
 	if(result) {
 		connection_log_limited(
 			c, LOG_ERROR, "cannot connect to %s: %s", c->peer_name, error);
@@ -746,11 +747,11 @@ static void connect_peer(struct connection *c) {
 	}
 	connection_enter(c, CONNECTION_CONNECT);
 	arm(c, env->settings->connect_timeout_ms);
-	if(connection_is_dead(c) || !find_trust(c)) {
+	if(connection_is_dead(c) || !find_credentials(c)) {
 		return;
 	}
-	int result = peer_connect_start(
-		&h->connect, &h->address, env->loop, env->resolver, peer_connected, c, &why);
+	struct connect_owner owner = {env->loop, env->resolver, peer_connected, c};
+	int result = connect_start(&h->connect, &h->address, &owner, &why);
 	if(result == 0) {
 		peer_connected(c, 0, NULL);
 	} else if(result != -EINPROGRESS) {
@@ -968,7 +969,7 @@ static void identify(struct connection *c, const struct request *request) {
 /* The next layer begins here: at the first byte, or behind a PROXY header. False: no memory, closed. */
 static bool start_tls(struct connection *c) {
 	const struct connection_env *env = c->env;
-	if(env->tls && tls_accept(&c->client, env->tls, env->tls_detect)) {
+	if(env->tls && tls_session_accept(&c->client, env->tls, env->tls_detect)) {
 		connection_close(c);
 		return false;
 	}
@@ -1040,7 +1041,7 @@ static void proxy_header_readable(struct connection *c) {
 /* ---- the request head ---- */
 
 static bool must_redirect(const struct connection *c) {
-	return c->env->settings->redirect_https && c->env->tls && !tls_is_active(&c->client);
+	return c->env->settings->redirect_https && c->env->tls && !tls_stream_is_active(&c->client);
 }
 
 /* redirect-https: the same request, but under TLS. */
@@ -1195,8 +1196,8 @@ static void head_next(struct connection *c) {
 
 /* Those who connect and leave without a word, as monitors do, are not worth a line. */
 static void log_tls_failure(struct connection *c) {
-	const char *why = tls_reason(&c->client);
-	if(why && tls_in_handshake(&c->client)) {
+	const char *why = tls_stream_reason(&c->client);
+	if(why && tls_stream_in_handshake(&c->client)) {
 		tls_handshake_failed(c, why);
 	} else if(why) {
 		connection_log_limited(c, LOG_INFO, "TLS failed: %s", why);
@@ -1272,7 +1273,7 @@ static void head_deadline(struct connection *c) {
 		head_idle(c);
 		return;
 	}
-	if(tls_in_handshake(&c->client)) {
+	if(tls_stream_in_handshake(&c->client)) {
 		tls_handshake_failed(c, "it is not done in time (handshake-timeout)");
 		connection_close(c);
 		return;
@@ -1352,7 +1353,7 @@ static void connect_peer_event(struct connection *c, unsigned events) {
 }
 
 static void connect_cancel(struct connection *c) {
-	peer_connect_free(c->handshake->connect);
+	connect_free(c->handshake->connect);
 	c->handshake->connect = NULL;
 	stream_close(&c->peer);
 }
@@ -1451,8 +1452,8 @@ void handshake_begin(struct connection *c) {
 void handshake_free(struct handshake *handshake) {
 	loop_task_cancel(&handshake->task);
 	verifier_cancel(handshake->job);
-	peer_connect_free(handshake->connect);
-	tls_context_unref(handshake->tls);
+	connect_free(handshake->connect);
+	tls_credentials_unref(handshake->tls);
 	peer_address_free(&handshake->address);
 	free(handshake->user);
 	free(handshake->protocol);

@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "config/certificates.h"
 #include "http/passwords.h"
-#include "network/tls.h"
+#include "network/tls_credentials.h"
 #include "plugin.h"
 #include "plugin/backend.h"
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 int certificates_open(
-	const struct settings *settings, struct tls_context **out, struct tls_error *error) {
+	const struct settings *settings, struct tls_credentials **out, struct tls_error *error) {
 	*out = NULL;
 	if(settings->tls == SETTINGS_TLS_OFF || settings->cert.count == 0) {
 		return 0;
@@ -29,7 +29,7 @@ int certificates_open(
 		.client_ca = settings->client_ca,
 		.verify = (enum tls_verify)settings->client_verify,
 	};
-	int result = tls_server_open(out, &server, error);
+	int result = tls_credentials_open_server(out, &server, error);
 	free(pairs);
 	return result;
 }

@@ -5,12 +5,12 @@
 #ifndef WEBSOCKSY_CERTIFICATES_H
 #define WEBSOCKSY_CERTIFICATES_H
 #include "config/settings.h"
-#include "network/tls.h"
+#include "network/tls_credentials.h"
 
 /*
  * Reads certificates and keys of `settings` into `*out` (NULL: TLS is off): one reference. 0, or
  * negative errno with the cause in `error`.
  */
 int certificates_open(
-	const struct settings *settings, struct tls_context **out, struct tls_error *error);
+	const struct settings *settings, struct tls_credentials **out, struct tls_error *error);
 #endif

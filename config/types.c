@@ -15,7 +15,7 @@
 #include "base/text.h"
 #include "config/ini.h"
 #include "config/reader.h"
-#include "network/tls.h"
+#include "network/tls_credentials.h"
 
 #include <errno.h>
 #include <stdio.h>

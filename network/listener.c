@@ -3,15 +3,15 @@
  * Listening sockets.
  *
  * Must not know: who takes the connections.
- * Invariants: a change of the set happens whole or not at all; a socket file is removed only while it is the
- * one that was made here.
+ * Invariants: a change of the set happens whole or not at all, and what stays is not closed for a moment; a socket
+ * file is changed or removed only while it is the one that was made here.
  */
 #include "network/listener.h"
 
+#include "base/address.h"
 #include "network.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +21,7 @@
 #define LISTENER_ACCEPTS 64 /* connections taken from one socket in one turn */
 #define LISTENER_RETRY_MS                                                                          \
 	100 /* how long accepting pauses when descriptors or memory have run out */
+#define SOCKET_ADDRESS_SIZE sizeof(((struct socket_address *)NULL)->un) /* the largest */
 #define LISTENER_ADDRESSES 16 /* sockets that one `listen` may come to */
 
 struct listener {
@@ -32,7 +33,6 @@ struct listener {
 	uint16_t port; /* as configured */
 	dev_t device; /* of a socket file that was made here */
 	ino_t inode; /* 0: none */
-	uint16_t reopen_port; /* of one that was shut: the port it really had */
 	bool wanted; /* by the configuration that is being taken over */
 	int batch; /* connections that were to be taken in the last turn, 0: there were fewer */
 	uint64_t turn; /* when that was */
@@ -85,27 +85,19 @@ static int accept_batch(struct listener *listener) {
 
 /* Errors of one connection, which is gone with them (accept(2)). */
 static bool is_of_connection(int error) {
-	switch(error) {
-	case EINTR:
-	case ECONNABORTED:
-	case ECONNRESET:
-	case EPROTO:
-	case ENOPROTOOPT:
-	case ETIMEDOUT:
-	case ENETDOWN:
-	case ENETUNREACH:
-	case EHOSTDOWN:
-	case EHOSTUNREACH:
-	case ENONET:
-		return true;
-	default:
-		return false;
+	static const int errors[] = {EINTR, ECONNABORTED, ECONNRESET, EPROTO, ENOPROTOOPT,
+		ETIMEDOUT, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH, ENONET};
+	for(size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		if(error == errors[i]) {
+			return true;
+		}
 	}
+	return false;
 }
 
 /*
- * A call has failed. False: the next one has no better prospects. What is in no list is like descriptors that have
- * run out: a firewall answers EPERM, a security module whatever it likes.
+ * A call has failed. False: the next one would fail, too. Errors that are not listed, such as EPERM of a firewall,
+ * are treated like descriptors that have run out.
  */
 static bool accept_failed(struct listener *listener, int error) {
 	struct listeners *set = listener->set;
@@ -114,8 +106,10 @@ static bool accept_failed(struct listener *listener, int error) {
 		return false;
 	}
 	if(is_fatal(error)) {
-		log_write(
-			LOG_ERROR, "a listening socket is of no use any more: %s", strerror(error));
+		log_write(LOG_ERROR,
+			"accept: permanent error on a listening socket: %s; no longer accepting on "
+			"it",
+			strerror(error));
 		loop_want(set->loop, &listener->io, 0);
 		return false;
 	}
@@ -130,12 +124,10 @@ static void accept_run(struct ev_io *io) {
 	struct listener *listener = container_of(io, struct listener, io);
 	struct listeners *set = listener->set;
 	for(int left = accept_batch(listener); left > 0; left--) {
-		struct sockaddr_storage address;
-		socklen_t len = sizeof(address);
-		int fd = accept4(
-			io->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct socket_address from = {.len = SOCKET_ADDRESS_SIZE};
+		int fd = accept4(io->fd, &from.any, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if(fd >= 0) {
-			set->fn(set, fd, (struct sockaddr *)&address, len);
+			set->fn(set, fd, &from.any, from.len);
 		} else if(!accept_failed(listener, errno)) {
 			return;
 		}
@@ -150,64 +142,62 @@ static void listener_free(struct deferred_free *dead) {
 	free(listener);
 }
 
-/* The path of a Unix socket that has one; len 0: none. */
-static socklen_t socket_path(int fd, struct sockaddr_un *own) {
-	socklen_t len = sizeof(*own);
-	if(getsockname(fd, (struct sockaddr *)own, &len) < 0 || own->sun_family != AF_UNIX ||
-		len <= offsetof(struct sockaddr_un, sun_path) || own->sun_path[0] == '\0') {
-		return 0;
-	}
-	return len;
+/* The address that a socket is bound to. 0 or negative errno. */
+static int own_address(const struct listener *listener, struct socket_address *out) {
+	*out = (struct socket_address){.len = SOCKET_ADDRESS_SIZE};
+	return getsockname(listener->io.fd, &out->any, &out->len) < 0 ? -errno : 0;
+}
+
+/* The status of the socket file, whoever has made it. False: there is none. */
+static bool file_status(
+	const struct listener *listener, struct socket_address *own, struct stat *status) {
+	return own_address(listener, own) == 0 && own->any.sa_family == AF_UNIX &&
+		own->len > offsetof(struct sockaddr_un, sun_path) && own->un.sun_path[0] != '\0' &&
+		lstat(own->un.sun_path, status) == 0;
 }
 
 static void listener_remember_file(struct listener *listener) {
-	struct sockaddr_un own = {0};
+	struct socket_address own;
 	struct stat status;
-	if(socket_path(listener->io.fd, &own) > 0 && lstat(own.sun_path, &status) == 0) {
+	if(file_status(listener, &own, &status)) {
 		listener->device = status.st_dev;
 		listener->inode = status.st_ino;
 	}
 }
 
-/* Another process may have put its own socket in the same place. */
-static void listener_remove_file(const struct listener *listener) {
-	struct sockaddr_un own = {0};
+/* Is the socket file still the one that was made here? Another process may have put its own in the same place. */
+static bool has_own_file(const struct listener *listener, struct socket_address *own) {
 	struct stat status;
-	if(listener->inode != 0 && socket_path(listener->io.fd, &own) > 0 &&
-		lstat(own.sun_path, &status) == 0 && status.st_dev == listener->device &&
-		status.st_ino == listener->inode) {
-		unlink(own.sun_path);
-	}
+	return listener->inode != 0 && file_status(listener, own, &status) &&
+		status.st_dev == listener->device && status.st_ino == listener->inode;
 }
 
-/* Ends listening; the listener itself is still there. */
-static void listener_shut(struct listener *listener) {
-	listener_remove_file(listener);
-	list_remove(&listener->link);
-	loop_close_io(listener->set->loop, &listener->io);
+static void listener_remove_file(const struct listener *listener) {
+	struct socket_address own;
+	if(has_own_file(listener, &own)) {
+		unlink(own.un.sun_path);
+	}
 }
 
 static void listener_end(struct listener *listener) {
 	struct loop *loop = listener->set->loop;
-	if(listener->io.fd >= 0) {
-		listener_shut(listener);
-	} else {
-		list_remove(&listener->link);
-	}
+	listener_remove_file(listener);
+	list_remove(&listener->link);
+	loop_close_io(loop, &listener->io);
 	listener->dead.free = listener_free;
 	loop_defer_free(loop, &listener->dead);
 }
 
 static void listener_log(const struct listener *listener) {
-	struct sockaddr_storage address;
-	socklen_t len = sizeof(address);
-	char text[NETWORK_ADDRESS_TEXT * 2];
-	if(getsockname(listener->io.fd, (struct sockaddr *)&address, &len) == 0) {
-		network_format_address((struct sockaddr *)&address, len, text, sizeof(text));
+	struct socket_address own;
+	char text[ADDRESS_TEXT * 2];
+	int error = own_address(listener, &own);
+	if(error == 0) {
+		address_format(&own.any, own.len, text, sizeof(text));
 		log_write(LOG_NOTICE, "listening on %s", text);
 	} else {
 		log_write(LOG_NOTICE, "listening on %s (getsockname: %s)",
-			listener->spec ? listener->spec : "an unknown address", strerror(errno));
+			listener->spec ? listener->spec : "an unknown address", strerror(-error));
 	}
 }
 
@@ -233,7 +223,6 @@ static int listener_new(
 		goto fail_listener;
 	}
 	list_append(list, &listener->link);
-	listener_log(listener);
 	return 0;
 fail_listener:
 	free(listener->spec);
@@ -246,16 +235,28 @@ fail_fd:
 
 /* ---- the set ---- */
 
+/* Length of a spec without its mode. */
+static size_t spec_base(const char *spec) {
+	struct address_unix local;
+	const char *why;
+	if(!address_is_unix(spec) || address_parse_unix(spec, &local, &why)) {
+		return strlen(spec);
+	}
+	return (size_t)(local.path.at - spec) + local.path.len;
+}
+
+/* The mode of a Unix socket does not matter here. */
 static bool listener_is(const struct listener *listener, const char *spec, uint16_t port) {
 	if(!spec || !listener->spec) {
 		return spec == listener->spec && listener->port == port;
 	}
-	bool local = strncmp(spec, "unix:", 5) == 0;
-	return strcmp(spec, listener->spec) == 0 && (local || listener->port == port);
+	size_t len = spec_base(spec);
+	return len == spec_base(listener->spec) && strncmp(spec, listener->spec, len) == 0 &&
+		(address_is_unix(spec) || listener->port == port);
 }
 
-/* Is it open? All sockets that the name came to are wanted then. */
-static bool find_open(struct listeners *set, const char *spec, uint16_t port) {
+/* Marks all sockets that the name came to. False: it is not open. */
+static bool want_open(struct listeners *set, const char *spec, uint16_t port) {
 	bool found = false;
 	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
 		if(listener_is(listener_of(at), spec, port)) {
@@ -266,26 +267,34 @@ static bool find_open(struct listeners *set, const char *spec, uint16_t port) {
 	return found;
 }
 
-/* All of them before the first is opened: none of these makes way. */
-static void mark_wanted(struct listeners *set, size_t count, char *const *specs, uint16_t port) {
+/* Lets new sockets overlap with those of this port that will be closed. False: there are none. */
+static bool share_unwanted(struct listeners *set, uint16_t port, bool share) {
+	bool found = false;
 	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
-		listener_of(at)->wanted = false;
+		const struct listener *listener = listener_of(at);
+		struct socket_address own;
+		if(!listener->wanted && own_address(listener, &own) == 0 && port > 0 &&
+			address_port(&own.ip) == port) {
+			network_share_port(listener->io.fd, share);
+			found = true;
+		}
 	}
-	for(size_t i = 0; i < count; i++) {
-		find_open(set, specs[i], port);
-	}
+	return found;
 }
 
-/* Opens one `listen` into `list`. `quiet`: -EADDRINUSE without a line. */
-static int open_spec(
-	struct listeners *set, struct list *list, const char *spec, uint16_t port, bool quiet) {
+/* Opens one `listen` into `list`. 0, or negative errno after a line in the log. */
+static int open_spec(struct listeners *set, struct list *list, const char *spec, uint16_t port) {
 	int fds[LISTENER_ADDRESSES];
-	char error[512];
-	int count = network_listen(spec, port, fds, LISTENER_ADDRESSES, error, sizeof(error));
+	char error[NETWORK_ERROR_MAX];
+	struct network_listener where = {.spec = spec, .port = port};
+	int count = network_listen(&where, fds, LISTENER_ADDRESSES, error);
+	if(count == -EADDRINUSE && share_unwanted(set, port, true)) {
+		where.share = true;
+		count = network_listen(&where, fds, LISTENER_ADDRESSES, error);
+		share_unwanted(set, port, false);
+	}
 	if(count < 0) {
-		if(!quiet || count != -EADDRINUSE) {
-			log_write(LOG_ERROR, "%s", error);
-		}
+		log_write(LOG_ERROR, "%s", error);
 		return count;
 	}
 	int result = 0;
@@ -308,97 +317,6 @@ static void end_all(struct list *list) {
 	}
 }
 
-static void move_all(struct list *from, struct list *to) {
-	while(from->next != from) {
-		struct list *link = from->next;
-		list_remove(link);
-		list_append(to, link);
-	}
-}
-
-/* The TCP port that the kernel has given; 0: none. */
-static uint16_t bound_port(const struct listener *listener) {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-		struct sockaddr_un un;
-	} own = {0};
-	socklen_t len = sizeof(own);
-	if(getsockname(listener->io.fd, &own.any, &len) < 0 || own.any.sa_family == AF_UNIX) {
-		return 0;
-	}
-	return ntohs(own.any.sa_family == AF_INET6 ? own.in6.sin6_port : own.in.sin_port);
-}
-
-/* Length of a spec without ",mode=". */
-static size_t spec_base(const char *spec) {
-	return strcspn(spec, ",");
-}
-
-/* Might this listener be what keeps `spec` from being opened? */
-static bool is_in_the_way(const struct listener *listener, const char *spec, uint16_t port) {
-	if(listener->wanted) {
-		return false;
-	}
-	if(!spec || strncmp(spec, "unix:", 5) != 0) {
-		return port != 0 && bound_port(listener) == port;
-	}
-	size_t len = spec_base(spec);
-	return listener->spec && len == spec_base(listener->spec) &&
-		strncmp(spec, listener->spec, len) == 0;
-}
-
-static bool finds_own_in_the_way(struct listeners *set, const char *spec, uint16_t port) {
-	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
-		if(is_in_the_way(listener_of(at), spec, port)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Shuts our own listeners that may be in the way, and keeps them to be opened again if need be. */
-static void shut_in_the_way(
-	struct listeners *set, struct list *shut, const char *spec, uint16_t port) {
-	for(struct list *at = set->list.next; at != &set->list;) {
-		struct listener *listener = listener_of(at);
-		at = at->next;
-		if(is_in_the_way(listener, spec, port)) {
-			listener->reopen_port = bound_port(listener);
-			listener_shut(listener);
-			list_append(shut, &listener->link);
-		}
-	}
-}
-
-/* Another address on the same port and another mode of the same path have to wait until ours is shut. */
-static int open_making_way(struct listeners *set, struct list *fresh, struct list *shut,
-	const char *spec, uint16_t port) {
-	bool own = finds_own_in_the_way(set, spec, port);
-	int result = open_spec(set, fresh, spec, port, own);
-	if(result == -EADDRINUSE && own) {
-		shut_in_the_way(set, shut, spec, port);
-		result = open_spec(set, fresh, spec, port, false);
-	}
-	return result;
-}
-
-static void open_again(struct listeners *set, struct list *shut) {
-	for(struct list *at = shut->next; at != shut; at = at->next) {
-		const struct listener *listener = listener_of(at);
-		struct list *last = set->list.prev;
-		if(find_open(set, listener->spec, listener->port)) {
-			continue;
-		}
-		open_spec(set, &set->list, listener->spec, listener->reopen_port, false);
-		/* The configuration goes on calling it by its own port, which may be 0. */
-		for(struct list *fresh = last->next; fresh != &set->list; fresh = fresh->next) {
-			listener_of(fresh)->port = listener->port;
-		}
-	}
-}
-
 static void end_unwanted(struct listeners *set) {
 	for(struct list *at = set->list.next; at != &set->list;) {
 		struct listener *listener = listener_of(at);
@@ -406,6 +324,53 @@ static void end_unwanted(struct listeners *set) {
 		if(!listener->wanted) {
 			listener_end(listener);
 		}
+	}
+}
+
+static mode_t default_mode(void) {
+	mode_t mask = umask(0);
+	umask(mask);
+	return 0777 & ~mask;
+}
+
+/* Gives the file of a Unix socket that stays the mode that its new spec has. */
+static void change_mode(struct listener *listener, const char *spec) {
+	struct address_unix local;
+	struct socket_address own;
+	const char *why;
+	char *copy = strdup(spec);
+	if(!copy || address_parse_unix(spec, &local, &why)) {
+		free(copy);
+		return;
+	}
+	free(listener->spec);
+	listener->spec = copy;
+	if(has_own_file(listener, &own) &&
+		chmod(own.un.sun_path, local.has_mode ? local.mode : default_mode()) < 0) {
+		log_write(LOG_ERROR, "cannot change the mode of %s: %s", own.un.sun_path,
+			strerror(errno));
+	}
+}
+
+static void change_modes(struct listeners *set, size_t count, char *const *specs) {
+	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
+		struct listener *listener = listener_of(at);
+		for(size_t i = 0; i < count && listener->spec; i++) {
+			if(specs[i] && listener_is(listener, specs[i], listener->port) &&
+				strcmp(specs[i], listener->spec) != 0) {
+				change_mode(listener, specs[i]);
+			}
+		}
+	}
+}
+
+/* Takes the new sockets over. */
+static void adopt_all(struct listeners *set, struct list *fresh) {
+	while(fresh->next != fresh) {
+		struct list *link = fresh->next;
+		list_remove(link);
+		list_append(&set->list, link);
+		listener_log(listener_of(link));
 	}
 }
 
@@ -418,7 +383,6 @@ int listeners_init(struct listeners *listeners, struct loop *loop, listeners_acc
 int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port) {
 	static char *const every[] = {NULL};
 	struct list fresh;
-	struct list shut;
 	int result = 0;
 	if(listeners->passed) {
 		return 0;
@@ -428,22 +392,26 @@ int listeners_open(struct listeners *listeners, size_t count, char *const *specs
 		count = 1;
 	}
 	list_init(&fresh);
-	list_init(&shut);
-	mark_wanted(listeners, count, specs, port);
+	for(struct list *at = listeners->list.next; at != &listeners->list; at = at->next) {
+		listener_of(at)->wanted = false;
+	}
+	/* Marked before the first is opened: those that stay share their ports with none. */
+	for(size_t i = 0; i < count; i++) {
+		want_open(listeners, specs[i], port);
+	}
 	for(size_t i = 0; i < count && result == 0; i++) {
-		if(!find_open(listeners, specs[i], port)) {
-			result = open_making_way(listeners, &fresh, &shut, specs[i], port);
+		if(!want_open(listeners, specs[i], port)) {
+			result = open_spec(listeners, &fresh, specs[i], port);
 		}
 	}
 	if(result) {
-		end_all(&fresh); /* they may be in the way of the old ones */
-		open_again(listeners, &shut);
-	} else {
-		end_unwanted(listeners);
+		end_all(&fresh);
+		return result;
 	}
-	end_all(&shut);
-	move_all(&fresh, &listeners->list);
-	return result;
+	end_unwanted(listeners);
+	change_modes(listeners, count, specs);
+	adopt_all(listeners, &fresh);
+	return 0;
 }
 
 int listeners_take(struct listeners *listeners, int first_fd, int count) {
@@ -453,9 +421,8 @@ int listeners_take(struct listeners *listeners, int first_fd, int count) {
 		socklen_t len = sizeof(listens);
 		if(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens) {
 			log_write(LOG_ERROR,
-				"descriptor %d of the service manager is no listening stream "
-				"socket "
-				"(it takes ListenStream= and Accept=no)",
+				"descriptor %d of the service manager is not a listening stream "
+				"socket (use ListenStream= and Accept=no)",
 				fd);
 			return -EINVAL;
 		}
@@ -464,6 +431,7 @@ int listeners_take(struct listeners *listeners, int first_fd, int count) {
 		if(result) {
 			return result;
 		}
+		listener_log(listener_of(listeners->list.prev));
 	}
 	return 0;
 }

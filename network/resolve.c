@@ -5,7 +5,8 @@
  * Must not know: what the addresses are for.
  * Invariants: every query gets exactly one callback from c-ares, also when the channel is destroyed, and is
  * freed there or, if it was answered before resolve_start() returned, when that answer has been delivered;
- * c-ares closes its sockets itself, after it has said so.
+ * c-ares closes its sockets itself, after it has said so; a channel is destroyed outside of c-ares and after its last
+ * query.
  */
 #include "network/resolve.h"
 
@@ -23,26 +24,34 @@
 #define RESOLVE_TIMEOUT_MS 2000 /* for the first try of a server; c-ares backs off from there */
 #define RESOLVE_TRIES 3
 
-struct resolver {
-	struct loop *loop;
-	ares_channel channel;
+/* What c-ares keeps together: settings, sockets and running queries. */
+struct channel {
+	struct resolver *resolver;
+	ares_channel ares;
 	struct ev_timer timer;
 	struct list sockets;
+	struct list link; /* in the resolver's list of old channels */
 	size_t running; /* queries that c-ares has not called back for */
-	char *servers;
-	bool stale; /* to be set up anew when nothing is running */
+	bool old; /* a reload has put another in its place: ends with its last query */
+};
+
+struct resolver {
+	struct loop *loop;
+	struct channel *channel; /* for new queries */
+	struct list old;
 };
 
 struct resolve_socket {
 	struct ev_io io;
 	struct deferred_free dead;
 	struct list link;
-	struct resolver *resolver;
+	struct channel *channel;
 	int fd;
 };
 
 struct resolve_query {
 	struct resolver *resolver;
+	struct channel *channel;
 	resolve_fn *fn; /* NULL: cancelled */
 	void *ctx;
 	struct loop_task task; /* delivers an answer that came at once */
@@ -53,7 +62,7 @@ struct resolve_query {
 	int error;
 	const char *why;
 	size_t count;
-	struct resolve_address *address;
+	union address *address;
 };
 
 static void socket_free(struct deferred_free *dead) {
@@ -67,34 +76,53 @@ static void query_free(struct deferred_free *dead) {
 }
 
 /* After every call into c-ares: when does it want to be called without an event? */
-static void resolver_arm(struct resolver *resolver) {
+static void channel_arm(struct channel *channel) {
+	struct loop *loop = channel->resolver->loop;
 	struct timeval room;
-	struct timeval *next = ares_timeout(resolver->channel, NULL, &room);
+	struct timeval *next = ares_timeout(channel->ares, NULL, &room);
 	if(!next) {
-		loop_timer_cancel(resolver->loop, &resolver->timer);
+		loop_timer_cancel(loop, &channel->timer);
 		return;
 	}
 	uint64_t wait_ms = (uint64_t)next->tv_sec * 1000 + (uint64_t)next->tv_usec / 1000 + 1;
-	loop_timer_set(resolver->loop, &resolver->timer, resolver->loop->now_ms + wait_ms);
+	loop_timer_set(loop, &channel->timer, loop->now_ms + wait_ms);
 }
 
-static void resolver_expired(struct ev_timer *timer) {
-	struct resolver *resolver = container_of(timer, struct resolver, timer);
-	ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	resolver_arm(resolver);
+/* Calls back for every running query. */
+static void channel_close(struct channel *channel) {
+	ares_destroy(channel->ares);
+	assert(channel->running == 0);
+	loop_timer_close(channel->resolver->loop, &channel->timer);
+	if(channel->old) {
+		list_remove(&channel->link);
+	}
+	free(channel);
+}
+
+/* Lets c-ares work. An old channel may end with that, never within c-ares. */
+static void channel_process(struct channel *channel, ares_socket_t in, ares_socket_t out) {
+	ares_process_fd(channel->ares, in, out);
+	if(channel->old && channel->running == 0) {
+		channel_close(channel);
+	} else {
+		channel_arm(channel);
+	}
+}
+
+static void channel_due(struct ev_timer *timer) {
+	channel_process(
+		container_of(timer, struct channel, timer), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
 
 static void socket_run(struct ev_io *io) {
 	struct resolve_socket *sock = container_of(io, struct resolve_socket, io);
-	struct resolver *resolver = sock->resolver;
 	ares_socket_t in = io->ready & LOOP_IN ? sock->fd : ARES_SOCKET_BAD;
 	ares_socket_t out = io->ready & LOOP_OUT ? sock->fd : ARES_SOCKET_BAD;
-	ares_process_fd(resolver->channel, in, out);
-	resolver_arm(resolver);
+	channel_process(sock->channel, in, out);
 }
 
-static struct resolve_socket *socket_find(struct resolver *resolver, int fd) {
-	for(struct list *at = resolver->sockets.next; at != &resolver->sockets; at = at->next) {
+static struct resolve_socket *socket_find(struct channel *channel, int fd) {
+	for(struct list *at = channel->sockets.next; at != &channel->sockets; at = at->next) {
 		struct resolve_socket *sock = container_of(at, struct resolve_socket, link);
 		if(sock->fd == fd) {
 			return sock;
@@ -103,88 +131,84 @@ static struct resolve_socket *socket_find(struct resolver *resolver, int fd) {
 	return NULL;
 }
 
-static void socket_add(struct resolver *resolver, int fd, unsigned want) {
+static void socket_add(struct channel *channel, int fd, unsigned want) {
+	struct loop *loop = channel->resolver->loop;
 	struct resolve_socket *sock = calloc(1, sizeof(*sock));
-	if(!sock || loop_add_level(resolver->loop, &sock->io, fd, want, socket_run)) {
-		/* The lookup then runs into its timeout and the connection gets its answer from that. */
+	if(!sock || loop_add_level(loop, &sock->io, fd, want, socket_run)) {
+		/* The query ends with its timeout. */
 		log_write(LOG_ERROR, "name lookup: cannot wait for a socket");
 		free(sock);
 		return;
 	}
-	sock->resolver = resolver;
+	sock->channel = channel;
 	sock->fd = fd;
-	list_append(&resolver->sockets, &sock->link);
+	list_append(&channel->sockets, &sock->link);
 }
 
 /* c-ares says what it waits for. Nothing at all: it is about to close the socket. */
 static void socket_changed(void *ctx, ares_socket_t fd, int readable, int writable) {
-	struct resolver *resolver = ctx;
-	struct resolve_socket *sock = socket_find(resolver, fd);
+	struct channel *channel = ctx;
+	struct loop *loop = channel->resolver->loop;
+	struct resolve_socket *sock = socket_find(channel, fd);
 	unsigned want = (readable ? LOOP_IN : 0) | (writable ? LOOP_OUT : 0);
 	if(!sock) {
 		if(want) {
-			socket_add(resolver, fd, want);
+			socket_add(channel, fd, want);
 		}
 		return;
 	}
 	if(want) {
-		loop_want(resolver->loop, &sock->io, want);
+		loop_want(loop, &sock->io, want);
 		return;
 	}
-	loop_remove(resolver->loop, &sock->io);
+	loop_remove(loop, &sock->io);
 	list_remove(&sock->link);
 	sock->dead.free = socket_free;
-	loop_defer_free(resolver->loop, &sock->dead);
+	loop_defer_free(loop, &sock->dead);
 }
 
-static int channel_open(struct resolver *resolver) {
+static int errno_of(int status) {
+	return status == ARES_ENOMEM ? -ENOMEM : -EIO;
+}
+
+static int channel_start(struct channel *channel, const char *servers) {
 	struct ares_options options = {
 		.timeout = RESOLVE_TIMEOUT_MS,
 		.tries = RESOLVE_TRIES,
 		.sock_state_cb = socket_changed,
-		.sock_state_cb_data = resolver,
+		.sock_state_cb_data = channel,
 	};
 	int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
-	int status = ares_init_options(&resolver->channel, &options, mask);
+	int status = ares_init_options(&channel->ares, &options, mask);
 	if(status != ARES_SUCCESS) {
-		resolver->channel = NULL;
-		return status == ARES_ENOMEM ? -ENOMEM : -EIO;
+		return errno_of(status);
 	}
-	if(resolver->servers) {
-		status = ares_set_servers_ports_csv(resolver->channel, resolver->servers);
-		if(status != ARES_SUCCESS) {
-			return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
-		}
+	status = servers ? ares_set_servers_ports_csv(channel->ares, servers) : ARES_SUCCESS;
+	if(status == ARES_SUCCESS) {
+		return 0;
 	}
-	return 0;
+	ares_destroy(channel->ares);
+	return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
 }
 
-static void channel_close(struct resolver *resolver) {
-	if(resolver->channel) {
-		ares_destroy(resolver->channel);
-		resolver->channel = NULL;
+static int channel_open(struct channel **out, struct resolver *resolver, const char *servers) {
+	struct channel *channel = calloc(1, sizeof(*channel));
+	if(!channel) {
+		return -ENOMEM;
 	}
-	loop_timer_cancel(resolver->loop, &resolver->timer);
-}
-
-static void resolver_refresh(struct resolver *resolver) {
-	if(!resolver->stale || resolver->running > 0) {
-		return;
+	channel->resolver = resolver;
+	list_init(&channel->sockets);
+	int result = loop_timer_open(resolver->loop, &channel->timer, channel_due);
+	if(result == 0) {
+		result = channel_start(channel, servers);
 	}
-	ares_channel before = resolver->channel;
-	int result = channel_open(resolver);
 	if(result) {
-		if(resolver->channel) {
-			ares_destroy(resolver->channel);
-		}
-		resolver->channel = before;
-		log_write(LOG_ERROR,
-			"name lookup: cannot read the new settings (%s), the old ones stay",
-			strerror(-result));
-	} else {
-		ares_destroy(before);
+		loop_timer_close(resolver->loop, &channel->timer);
+		free(channel);
+		return result;
 	}
-	resolver->stale = false;
+	*out = channel;
+	return 0;
 }
 
 static void query_deliver(struct resolve_query *query) {
@@ -226,17 +250,6 @@ static void query_fail(struct resolve_query *query, int status) {
 	}
 }
 
-static void address_set(
-	struct resolve_address *out, const struct ares_addrinfo_node *node, uint16_t port) {
-	memcpy(&out->u, node->ai_addr, node->ai_addrlen);
-	out->len = node->ai_addrlen;
-	if(out->u.any.sa_family == AF_INET6) {
-		out->u.in6.sin6_port = htons(port);
-	} else {
-		out->u.in.sin_port = htons(port);
-	}
-}
-
 static void query_collect(struct resolve_query *query, const struct ares_addrinfo *info) {
 	size_t count = 0;
 	for(const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next) {
@@ -252,8 +265,11 @@ static void query_collect(struct resolve_query *query, const struct ares_addrinf
 		return;
 	}
 	for(const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next) {
-		if(node->ai_addrlen <= sizeof(query->address->u)) {
-			address_set(&query->address[query->count++], node, query->port);
+		union address *address = &query->address[query->count];
+		*address = address_of(node->ai_addr);
+		if(address_is_ip(address)) {
+			address_set_port(address, query->port);
+			query->count++;
 		}
 	}
 }
@@ -261,7 +277,7 @@ static void query_collect(struct resolve_query *query, const struct ares_addrinf
 static void query_done(void *ctx, int status, int timeouts, struct ares_addrinfo *info) {
 	struct resolve_query *query = ctx;
 	(void)timeouts;
-	query->resolver->running--;
+	query->channel->running--;
 	query->answered = true;
 	if(status == ARES_SUCCESS) {
 		query_collect(query, info);
@@ -282,55 +298,43 @@ int resolver_open(struct resolver **out, struct loop *loop, const char *servers)
 	}
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
 	int result = -ENOMEM;
-	if(!resolver) {
-		goto fail_library;
-	}
-	resolver->loop = loop;
-	list_init(&resolver->sockets);
-	if(servers) {
-		resolver->servers = strdup(servers);
-		if(!resolver->servers) {
-			goto fail_resolver;
-		}
-	}
-	result = loop_timer_open(loop, &resolver->timer, resolver_expired);
-	if(result == 0) {
-		result = channel_open(resolver);
+	if(resolver) {
+		resolver->loop = loop;
+		list_init(&resolver->old);
+		result = channel_open(&resolver->channel, resolver, servers);
 	}
 	if(result) {
-		goto fail_resolver;
+		free(resolver);
+		ares_library_cleanup();
+		return result;
 	}
 	*out = resolver;
 	return 0;
-fail_resolver:
-	channel_close(resolver);
-	free(resolver->servers);
-	free(resolver);
-fail_library:
-	ares_library_cleanup();
-	return result;
 }
 
 void resolver_close(struct resolver *resolver) {
 	if(!resolver) {
 		return;
 	}
-	channel_close(resolver);
-	assert(resolver->running == 0);
-	loop_timer_close(resolver->loop, &resolver->timer);
-	free(resolver->servers);
+	channel_close(resolver->channel);
+	while(resolver->old.next != &resolver->old) {
+		channel_close(container_of(resolver->old.next, struct channel, link));
+	}
 	free(resolver);
 	ares_library_cleanup();
 }
 
 int resolver_reload(struct resolver *resolver, const char *servers) {
-	char *copy = servers ? strdup(servers) : NULL;
-	if(servers && !copy) {
-		return -ENOMEM;
+	struct channel *before = resolver->channel;
+	int result = channel_open(&resolver->channel, resolver, servers);
+	if(result) {
+		return result;
 	}
-	free(resolver->servers);
-	resolver->servers = copy;
-	resolver->stale = true;
+	before->old = true;
+	list_append(&resolver->old, &before->link);
+	if(before->running == 0) {
+		channel_close(before);
+	}
 	return 0;
 }
 
@@ -356,30 +360,26 @@ static void query_loopback(struct resolve_query *query, int family) {
 		query_fail(query, ARES_ENOMEM);
 		return;
 	}
-	struct resolve_address *address = query->address;
 	query->count = 1;
 	if(family == AF_INET6) {
-		address->len = sizeof(address->u.in6);
-		address->u.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
-			.sin6_port = htons(query->port),
-			.sin6_addr = IN6ADDR_LOOPBACK_INIT};
+		query->address->in6 = (struct sockaddr_in6){
+			.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	} else {
-		address->len = sizeof(address->u.in);
-		address->u.in = (struct sockaddr_in){.sin_family = AF_INET,
-			.sin_port = htons(query->port),
-			.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		query->address->in = (struct sockaddr_in){
+			.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	}
+	address_set_port(query->address, query->port);
 }
 
 static void query_ask(struct resolve_query *query, const char *host, int family) {
-	struct resolver *resolver = query->resolver;
+	struct channel *channel = query->resolver->channel;
 	struct ares_addrinfo_hints hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
-	resolver_refresh(resolver);
-	resolver->running++;
+	query->channel = channel;
+	channel->running++;
 	query->starting = true;
-	ares_getaddrinfo(resolver->channel, host, NULL, &hints, query_done, query);
+	ares_getaddrinfo(channel->ares, host, NULL, &hints, query_done, query);
 	query->starting = false;
-	resolver_arm(resolver);
+	channel_arm(channel);
 }
 
 int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family,

@@ -4,32 +4,21 @@
  */
 #ifndef WEBSOCKSY_RESOLVE_H
 #define WEBSOCKSY_RESOLVE_H
+#include "base/address.h"
 #include "base/loop.h"
 
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 struct resolver;
 struct resolve_query;
-
-/* An address with its port. */
-struct resolve_address {
-	socklen_t len;
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} u;
-};
 
 /* What a lookup came to; valid during the callback. */
 struct resolve_answer {
 	int error; /* 0, or negative errno: -ENOENT no such name or no address of the family */
 	const char *why; /* with an error: one piece of text; static */
 	size_t count;
-	const struct resolve_address *address; /* in order of preference (RFC 6724) */
+	const union address *address; /* in order of preference (RFC 6724) */
 };
 
 typedef void resolve_fn(void *ctx, const struct resolve_answer *answer);
@@ -43,7 +32,10 @@ int resolver_open(struct resolver **out, struct loop *loop, const char *servers)
 /* Cancels all lookups and frees it. NULL: nothing. */
 void resolver_close(struct resolver *resolver);
 
-/* Reads the system's files again and uses `servers` from the next moment on when no lookup is running. */
+/*
+ * Reads the system's files again and asks `servers` from now on; lookups that are running end with the old settings.
+ * 0; or negative errno as resolver_open(), and the old settings stay.
+ */
 int resolver_reload(struct resolver *resolver, const char *servers);
 
 /*

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "network/peer.h"
-#include "network/trust.h"
+#include "network/tls_cache.h"
 #include "plugin/framing.h"
 
 #include <errno.h>
@@ -75,7 +75,7 @@ static int defaultpeer_configure(void *state, const char *key, const char *value
 static int check_files(
 	const struct peer_address *address, char error[TLS_ERROR_MAX], const char **why) {
 	*why = error;
-	return address->kind == PEER_TLS ? trust_check(&address->tls, error) : 0;
+	return address->kind->tls ? tls_cache_check(&address->tls, error) : 0;
 }
 
 /*

@@ -267,7 +267,7 @@ def test_file_that_is_no_socket_is_left_alone(tmp_path):
     path = tmp_path / "precious"
     path.write_text("data")
     lines = refused("-l", f"unix:{path}")
-    assert lines[0].startswith(f"cannot listen on unix:{path}: ") and "no socket" in lines[0]
+    assert lines[0].startswith(f"cannot listen on unix:{path}: ") and "not a socket" in lines[0]
     assert path.read_text() == "data"
 
 

@@ -418,7 +418,7 @@ def test_fifo_that_is_none(run, tmp_path, kind, what):
     else:
         path = "/dev/null"
     daemon = run(Daemon(peer=f"{kind}://{path}"))
-    refused(daemon, 502, "the path is no fifo", rf"cannot connect to {kind}://\S+: the path is no fifo")
+    refused(daemon, 502, "the path is not a fifo", rf"cannot connect to {kind}://\S+: the path is not a fifo")
     if what == "file":
         assert path.read_text() == "content"
 
@@ -530,18 +530,18 @@ def test_transport_unknown(run, classic):
 @pytest.mark.parametrize("host, log", (
     ("tcp://127.0.0.1", "the port is missing"),
     ("udp://127.0.0.1", "the port is missing"),
-    ("tcp://127.0.0.1:0", "the port is no number"),
-    ("tcp://127.0.0.1:65536", "the port is no number"),
-    ("tcp://127.0.0.1:80x", "the port is no number"),
+    ("tcp://127.0.0.1:0", "the port is not a number"),
+    ("tcp://127.0.0.1:65536", "the port is not a number"),
+    ("tcp://127.0.0.1:80x", "the port is not a number"),
     ("tcp://:80", "the host is missing"),
-    ("tcp://[::1", r"a \[ without its \]"),
-    ("tcp://[::zz]:80", "the host is no IPv6 address"),
+    ("tcp://[::1", r"a \[ without a matching \]"),
+    ("tcp://[::zz]:80", "the host is not a valid IPv6 address"),
     ("http://127.0.0.1:80", "the transport is unknown"),
     ("unix://relative", "the path is neither absolute nor @name"),
-    ("unix:///" + "x" * 107, "longer than a Unix socket address"),
-    ("unix-dgram://@" + "x" * 107, "longer than a Unix socket address"),
+    ("unix:///" + "x" * 107, "too long for a Unix socket"),
+    ("unix-dgram://@" + "x" * 107, "too long for a Unix socket"),
     ("fifotx://relative", "the path is not absolute"),
-    ("echo://somewhere", "takes no address"),
+    ("echo://somewhere", "does not take an address"),
 ), ids=lambda value: value[:24])
 def test_wrong_address(run, classic, host, log):
     daemon = classic_daemon(run, classic, host=host)

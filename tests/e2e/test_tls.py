@@ -1502,7 +1502,7 @@ def test_mistakes_at_start(authority, pair, people, tmp_path):
         ("key", (f"--cert={pair.cert}", f"--key={tmp_path}"), re.escape(str(tmp_path))),
         ("cert", (f"--cert={tmp_path}", f"--key={pair.key}"), re.escape(str(tmp_path))),
         ("key", (f"--cert={pair.cert}", f"--key={other.key}"), "does not belong to"),
-        ("key", (f"--cert={pair.cert}", f"--key={locked}"), r"locked\.key has a passphrase"),
+        ("key", (f"--cert={pair.cert}", f"--key={locked}"), r"locked\.key is encrypted with a passphrase"),
         ("key", (*good, f"--cert={other.cert}", f"--key={pair.key}"), "does not belong to"),
         ("key", (*good, f"--key={other.key}"), "2 keys for 1 certificate"),
         ("key", (f"--key={pair.key}",), "1 keys? for 0 certificates"),

@@ -1,43 +1,43 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Watching files, while events come in faster than they are read: read() is ours (the linker puts it in front, see
- * the Makefile).
+ * Watching files, with a clock that the test moves (clock_gettime() is replaced by the linker, see the Makefile).
  */
-#include "base/loop.h"
 #include "network/watch.h"
 #include "support.h"
 
-#include <sys/inotify.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
 
-#define ENDLESS 1000 /* events that come in a row */
+#define PATHS 2
 
 struct test {
 	struct loop loop;
 	struct deferred_free stopper;
+	struct watch *watch;
+	char folder[64];
+	char path[PATHS][80];
+	unsigned told;
 };
 
-static unsigned events_read;
-static unsigned events_left;
+static uint64_t shift_ms; /* how far the clock has been moved */
 
-ssize_t __real_read(int fd, void *data, size_t cap);
-ssize_t __wrap_read(int fd, void *data, size_t cap);
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
 
-ssize_t __wrap_read(int fd, void *data, size_t cap) {
-	static const struct inotify_event event = {.wd = -1, .mask = IN_IGNORED};
-	if(events_left == 0) {
-		return __real_read(fd, data, cap);
-	}
-	events_left--;
-	events_read++;
-	memcpy(data, &event, sizeof(event));
-	return sizeof(event);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) {
+	int result = __real_clock_gettime(clock, out);
+	out->tv_sec += (time_t)(shift_ms / 1000);
+	return result;
 }
 
 static void stop_turn(struct deferred_free *dead) {
 	container_of(dead, struct test, stopper)->loop.stop = true;
 }
 
-static void run_turn(struct test *test) {
+/* One look at the files. */
+static void pass_period(struct test *test) {
+	shift_ms += WATCH_PERIOD_MS;
 	test->stopper.free = stop_turn;
 	loop_defer_free(&test->loop, &test->stopper);
 	test->loop.stop = false;
@@ -45,31 +45,131 @@ static void run_turn(struct test *test) {
 }
 
 static void changed(void *ctx) {
-	(void)ctx;
-	fail();
+	struct test *test = ctx;
+	test->told++;
 }
 
-/* Others have their turns between events that never end, and all of them are read. */
-static void test_events_without_end(void **unused) {
-	struct test test = {0};
-	struct watch *watch;
-	(void)unused;
-	assert_int_equal(loop_open(&test.loop), 0);
-	assert_int_equal(watch_open(&watch, &test.loop, changed, NULL), 0);
-	events_left = ENDLESS;
-	run_turn(&test);
-	assert_true(events_read > 0 && events_read < ENDLESS / 2);
-	for(int turn = 1; turn < ENDLESS; turn++) {
-		run_turn(&test);
+static void write_file(const char *path, const char *text) {
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+static int set_up(void **state) {
+	struct test *test = calloc(1, sizeof(*test));
+	assert_non_null(test);
+	snprintf(test->folder, sizeof(test->folder), "/tmp/websocksy-watch-XXXXXX");
+	assert_non_null(mkdtemp(test->folder));
+	const char *paths[PATHS];
+	for(int i = 0; i < PATHS; i++) {
+		snprintf(test->path[i], sizeof(test->path[i]), "%s/%d", test->folder, i);
+		paths[i] = test->path[i];
 	}
-	assert_int_equal(events_read, ENDLESS);
-	watch_close(watch);
-	loop_close(&test.loop);
+	write_file(test->path[0], "first");
+	assert_int_equal(loop_open(&test->loop), 0);
+	assert_int_equal(watch_open(&test->watch, &test->loop, changed, test), 0);
+	assert_int_equal(watch_files(test->watch, PATHS, paths), 0);
+	*state = test;
+	return 0;
+}
+
+static int tear_down(void **state) {
+	struct test *test = *state;
+	watch_close(test->watch);
+	loop_close(&test->loop);
+	for(int i = 0; i < PATHS; i++) {
+		unlink(test->path[i]);
+	}
+	rmdir(test->folder);
+	free(test);
+	return 0;
+}
+
+static void test_nothing_changes(void **state) {
+	struct test *test = *state;
+	for(int i = 0; i < 5; i++) {
+		pass_period(test);
+	}
+	assert_int_equal(test->told, 0);
+}
+
+/* Told once, when the files have not changed for a period. */
+static void test_change_settles(void **state) {
+	struct test *test = *state;
+	write_file(test->path[0], "longer than the first");
+	pass_period(test);
+	write_file(test->path[1], "made");
+	pass_period(test);
+	assert_int_equal(test->told, 0);
+	pass_period(test);
+	assert_int_equal(test->told, 1);
+	pass_period(test);
+	pass_period(test);
+	assert_int_equal(test->told, 1);
+}
+
+/* The same size, another file; a new mode; no file at all. */
+static void test_kinds_of_change(void **state) {
+	struct test *test = *state;
+	write_file(test->path[1], "other");
+	pass_period(test);
+	pass_period(test);
+	assert_int_equal(test->told, 1);
+	assert_int_equal(rename(test->path[1], test->path[0]), 0);
+	pass_period(test);
+	pass_period(test);
+	assert_int_equal(test->told, 2);
+	assert_int_equal(chmod(test->path[0], 0640), 0);
+	pass_period(test);
+	pass_period(test);
+	assert_int_equal(test->told, 3);
+	assert_int_equal(unlink(test->path[0]), 0);
+	pass_period(test);
+	pass_period(test);
+	assert_int_equal(test->told, 4);
+}
+
+/* A file that never rests is told all the same. */
+static void test_changes_without_end(void **state) {
+	struct test *test = *state;
+	char text[16] = "";
+	for(unsigned i = 0; i < 9; i++) {
+		text[i] = 'x';
+		write_file(test->path[0], text);
+		pass_period(test);
+	}
+	assert_int_equal(test->told, 2);
+}
+
+/* A change that comes while the files are read is told as the next. */
+static void changed_again(void *ctx) {
+	struct test *test = ctx;
+	if(test->told++ == 0) {
+		write_file(test->path[0], "while it was read");
+	}
+}
+
+static void test_change_while_told(void **state) {
+	struct test *test = *state;
+	const char *paths[] = {test->path[0]};
+	watch_close(test->watch);
+	assert_int_equal(watch_open(&test->watch, &test->loop, changed_again, test), 0);
+	assert_int_equal(watch_files(test->watch, 1, paths), 0);
+	write_file(test->path[0], "longer than the first");
+	for(int i = 0; i < 5; i++) {
+		pass_period(test);
+	}
+	assert_int_equal(test->told, 2);
 }
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_events_without_end),
+		cmocka_unit_test_setup_teardown(test_nothing_changes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_change_settles, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_kinds_of_change, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_changes_without_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_change_while_told, set_up, tear_down),
 	};
 	return cmocka_run_group_tests_name("watch", tests, NULL, NULL);
 }

@@ -3,12 +3,14 @@
  * Credentials for TLS peers: what is read when, what is the same, what is forgotten, and what is said of files
  * that cannot be used.
  */
-#include "network/trust.h"
+#include "network/tls_cache.h"
 #include "support.h"
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <limits.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -90,14 +92,14 @@ static int remove_files(void **state) {
 }
 
 /* The context, of which the cache alone holds a reference then. */
-static struct tls_context *find(struct trust *trust, const struct peer_tls *tls) {
+static struct tls_credentials *find(struct tls_cache *cache, const struct peer_tls *tls) {
 	char error[TLS_ERROR_MAX] = "";
-	struct tls_context *context = NULL;
-	if(trust_find(trust, tls, &context, error)) {
+	struct tls_credentials *context = NULL;
+	if(tls_cache_find(cache, tls, &context, error)) {
 		fail_msg("%s", error);
 	}
 	assert_non_null(context);
-	tls_context_unref(context);
+	tls_credentials_unref(context);
 	return context;
 }
 
@@ -111,11 +113,11 @@ static void test_same_files(void **state) {
 		{.insecure = true},
 		{0},
 	};
-	struct tls_context *found[COUNT(set)];
-	struct trust trust;
-	trust_init(&trust);
+	struct tls_credentials *found[COUNT(set)];
+	struct tls_cache cache;
+	tls_cache_init(&cache);
 	for(size_t i = 0; i < COUNT(set); i++) {
-		found[i] = find(&trust, &set[i]);
+		found[i] = find(&cache, &set[i]);
 		for(size_t j = 0; j < i; j++) {
 			assert_ptr_not_equal(found[i], found[j]);
 		}
@@ -125,72 +127,72 @@ static void test_same_files(void **state) {
 		struct peer_tls again = set[i];
 		again.ca = again.ca ? name : NULL;
 		again.sni = "any"; /* of a session, not of the files */
-		assert_ptr_equal(find(&trust, &again), found[i]);
+		assert_ptr_equal(find(&cache, &again), found[i]);
 		free(name);
 	}
-	assert_int_equal(trust.count, COUNT(set));
-	trust_clear(&trust);
-	assert_int_equal(trust.count, 0);
+	assert_int_equal(cache.count, COUNT(set));
+	tls_cache_clear(&cache);
+	assert_int_equal(cache.count, 0);
 }
 
-/* Files are read once, and again after trust_clear(); a session's own reference outlives that. */
+/* Files are read once, and again after tls_cache_clear(); a session's own reference outlives that. */
 static void test_read_once(void **state) {
 	struct files *files = *state;
 	struct peer_tls tls = {.ca = files->copy};
-	struct tls_context *kept;
-	struct tls_context *none = NULL;
+	struct tls_credentials *kept;
+	struct tls_credentials *none = NULL;
 	char error[TLS_ERROR_MAX];
-	struct trust trust;
-	trust_init(&trust);
+	struct tls_cache cache;
+	tls_cache_init(&cache);
 	unlink(files->copy);
-	assert_int_equal(trust_find(&trust, &tls, &none, error), -ENOENT);
+	assert_int_equal(tls_cache_find(&cache, &tls, &none, error), -ENOENT);
 	assert_non_null(strstr(error, files->copy));
 	write_file(files->copy, files->text.data, files->text.size);
 	/* That it was not there is not remembered. */
-	assert_int_equal(trust_find(&trust, &tls, &kept, error), 0);
+	assert_int_equal(tls_cache_find(&cache, &tls, &kept, error), 0);
 	unlink(files->copy);
-	assert_ptr_equal(find(&trust, &tls), kept);
-	trust_clear(&trust);
-	assert_int_equal(trust_find(&trust, &tls, &none, error), -ENOENT);
+	assert_ptr_equal(find(&cache, &tls), kept);
+	tls_cache_clear(&cache);
+	assert_int_equal(tls_cache_find(&cache, &tls, &none, error), -ENOENT);
 	assert_null(none);
-	assert_ptr_equal(tls_context_ref(kept), kept);
-	tls_context_unref(kept);
-	tls_context_unref(kept);
-	trust_clear(&trust);
+	assert_ptr_equal(tls_credentials_ref(kept), kept);
+	tls_credentials_unref(kept);
+	tls_credentials_unref(kept);
+	tls_cache_clear(&cache);
 }
 
 /* Beyond the limit the one that was not used for the longest time goes. */
 static void test_limit(void **state) {
 	struct files *files = *state;
-	struct trust trust;
-	struct tls_context *first;
-	struct tls_context *none;
+	struct tls_cache cache;
+	struct tls_credentials *first;
+	struct tls_credentials *none;
 	char error[TLS_ERROR_MAX];
 	struct peer_tls old = {.ca = files->cert};
 	struct peer_tls other = {.ca = files->copy};
-	trust_init(&trust);
+	tls_cache_init(&cache);
 	write_file(files->copy, files->text.data, files->text.size);
-	first = find(&trust, &old);
-	find(&trust, &other);
+	first = find(&cache, &old);
+	find(&cache, &other);
 	unlink(files->copy);
-	for(size_t i = 0; i < TRUST_ENTRIES; i++) {
+	for(size_t i = 0; i < TLS_CACHE_ENTRIES; i++) {
 		char name[200];
 		struct peer_tls next = {.ca = name};
 		/* another text for the same file each time */
 		snprintf(name, sizeof(name), "%s/%.*scert.pem", files->folder, (int)i,
 			"////////////////////////////////");
-		assert_ptr_equal(find(&trust, &old), first);
-		find(&trust, &next);
-		assert_true(trust.count <= TRUST_ENTRIES);
+		assert_ptr_equal(find(&cache, &old), first);
+		find(&cache, &next);
+		assert_true(cache.count <= TLS_CACHE_ENTRIES);
 	}
-	assert_int_equal(trust.count, TRUST_ENTRIES);
-	assert_int_equal(trust_find(&trust, &other, &none, error), -ENOENT);
-	trust_clear(&trust);
+	assert_int_equal(cache.count, TLS_CACHE_ENTRIES);
+	assert_int_equal(tls_cache_find(&cache, &other, &none, error), -ENOENT);
+	tls_cache_clear(&cache);
 }
 
 static void expect_trouble(const struct peer_tls *tls, const char *file, const char *word) {
 	char error[TLS_ERROR_MAX] = "";
-	assert_true(trust_check(tls, error) < 0);
+	assert_true(tls_cache_check(tls, error) < 0);
 	assert_null(strchr(error, '\n'));
 	if(!strstr(error, file) || !strstr(error, word)) {
 		fail_msg("\"%s\" or \"%s\" is not in \"%s\"", file, word, error);
@@ -203,7 +205,7 @@ static void test_trouble(void **state) {
 	write_file(files->copy, "no PEM\n", 7);
 	expect_trouble(&(struct peer_tls){.ca = nowhere}, nowhere, "No such file");
 	expect_trouble(&(struct peer_tls){.ca = files->copy}, files->copy, "none");
-	expect_trouble(&(struct peer_tls){.ca = files->folder}, files->folder, "authorities");
+	expect_trouble(&(struct peer_tls){.ca = files->folder}, files->folder, "Is a directory");
 	expect_trouble(&(struct peer_tls){.cert = nowhere}, nowhere, "No such file");
 	expect_trouble(
 		&(struct peer_tls){.cert = files->cert, .key = nowhere}, nowhere, "No such file");
@@ -213,10 +215,25 @@ static void test_trouble(void **state) {
 	expect_trouble(&(struct peer_tls){.cert = files->copy, .insecure = true}, files->copy,
 		"cannot use");
 	char error[TLS_ERROR_MAX];
-	assert_int_equal(trust_check(&(struct peer_tls){.ca = files->cert}, error), 0);
-	/* Without verification nobody has to vouch. */
+	assert_int_equal(tls_cache_check(&(struct peer_tls){.ca = files->cert}, error), 0);
+	/* Without verification no authorities are read. */
 	assert_int_equal(
-		trust_check(&(struct peer_tls){.ca = nowhere, .insecure = true}, error), 0);
+		tls_cache_check(&(struct peer_tls){.ca = nowhere, .insecure = true}, error), 0);
+}
+
+/* A fifo in place of a file would make the daemon wait for a writer for ever. */
+static void test_fifo(void **state) {
+	struct files *files = *state;
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/fifo", files->folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	alarm(10);
+	expect_trouble(&(struct peer_tls){.ca = path}, path, "Not a regular file");
+	expect_trouble(&(struct peer_tls){.cert = path}, path, "Not a regular file");
+	expect_trouble(
+		&(struct peer_tls){.cert = files->cert, .key = path}, path, "Not a regular file");
+	alarm(0);
+	unlink(path);
 }
 
 int main(void) {
@@ -225,6 +242,7 @@ int main(void) {
 		cmocka_unit_test(test_read_once),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_fifo),
 	};
-	return cmocka_run_group_tests_name("trust", tests, make_files, remove_files);
+	return cmocka_run_group_tests_name("tls_cache", tests, make_files, remove_files);
 }

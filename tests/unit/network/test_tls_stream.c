@@ -4,14 +4,17 @@
  * passes at every byte, withholds, ends. Reads of every capacity, both versions, both kinds of end. Sessions
  * that are no streams send what a stream never would, and GnuTLS itself is made to fail.
  */
-#include "network/tls.h"
+#include "network/tls_session.h"
+#include "network/tls_stream.h"
 #include "support.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <limits.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define UNCUT SIZE_MAX
@@ -55,8 +58,8 @@ struct way {
 struct test {
 	struct loop loop;
 	struct deferred_free stopper;
-	struct tls_context *server;
-	struct tls_context *client;
+	struct tls_credentials *server;
+	struct tls_credentials *client;
 	struct side a; /* client */
 	struct side b; /* server */
 	struct way up;
@@ -199,7 +202,7 @@ static void read_once(struct side *side) {
 }
 
 static void try_handshake(struct side *side) {
-	int result = tls_handshake(&side->stream);
+	int result = tls_stream_handshake(&side->stream);
 	if(result == 0) {
 		side->up = true;
 	} else if(result != -EAGAIN) {
@@ -232,8 +235,7 @@ static void side_open(
 	in->to = fds[1];
 	out->cut = UNCUT;
 	assert_int_equal(
-		stream_open(&side->stream, &test->loop, fds[0], &network_stream_ops, side_event),
-		0);
+		stream_open(&side->stream, &test->loop, fds[0], &stream_tcp_ops, side_event), 0);
 }
 
 /* ---- the wire ---- */
@@ -304,16 +306,16 @@ static void begin(struct test *test, const struct files *files, const char *prio
 	struct tls_client_options client = {.ca = files->cert};
 	*test = (struct test){0};
 	assert_int_equal(loop_open(&test->loop), 0);
-	assert_int_equal(tls_server_open(&test->server, &server, &server_error), 0);
-	assert_int_equal(tls_client_open(&test->client, &client, error), 0);
+	assert_int_equal(tls_credentials_open_server(&test->server, &server, &server_error), 0);
+	assert_int_equal(tls_credentials_open_client(&test->client, &client, error), 0);
 	side_open(test, &test->a, true, &test->up, &test->down);
 	side_open(test, &test->b, false, &test->down, &test->up);
 	test->b.echo = true;
-	assert_int_equal(tls_accept(&test->b.stream, test->server, detect), 0);
+	assert_int_equal(tls_session_accept(&test->b.stream, test->server, detect), 0);
 }
 
 static void begin_client_for(struct test *test, const char *host) {
-	assert_int_equal(tls_connect(&test->a.stream, test->client, host), 0);
+	assert_int_equal(tls_session_connect(&test->a.stream, test->client, host), 0);
 	try_handshake(&test->a);
 }
 
@@ -326,8 +328,8 @@ static void end(struct test *test) {
 	stream_close(&test->b.stream);
 	close(test->up.from);
 	close(test->down.from);
-	tls_context_unref(test->client);
-	tls_context_unref(test->server);
+	tls_credentials_unref(test->client);
+	tls_credentials_unref(test->server);
 	free(test->up.held);
 	free(test->down.held);
 	free(test->a.got);
@@ -442,7 +444,7 @@ static void exchange(
 	begin_client(&test);
 	run_until_quiet(&test);
 	assert_true(test.a.up);
-	assert_true(tls_is_active(&test.b.stream));
+	assert_true(tls_stream_is_active(&test.b.stream));
 	assert_int_equal(stream_write(&test.a.stream, "hello", 5), 0);
 	run_until_quiet(&test);
 	assert_int_equal(test.a.len, 5);
@@ -541,7 +543,7 @@ static void test_plain_is_detected(void **state) {
 		assert_int_equal(stream_write(&test.a.stream, text, sizeof(text)), 0);
 		test.a.up = true;
 		run_until_quiet(&test);
-		assert_false(tls_is_active(&test.b.stream));
+		assert_false(tls_stream_is_active(&test.b.stream));
 		assert_int_equal(test.b.len, sizeof(text));
 		assert_memory_equal(test.b.got, text, sizeof(text));
 		assert_int_equal(test.a.len, sizeof(text));
@@ -558,7 +560,7 @@ static void test_plain_is_refused_where_tls_is_required(void **state) {
 	assert_true(test.b.over);
 	assert_true(test.b.end < 0);
 	assert_int_equal(test.b.len, 0);
-	assert_non_null(tls_reason(&test.b.stream));
+	assert_non_null(tls_stream_reason(&test.b.stream));
 	end(&test);
 }
 
@@ -653,7 +655,7 @@ static void expect_host(const struct files *files, const char *host, bool fine, 
 	run_until_quiet(&test);
 	assert_true(test.a.up == fine);
 	assert_true(test.a.over == !fine);
-	const char *reason = tls_reason(&test.a.stream);
+	const char *reason = tls_stream_reason(&test.a.stream);
 	if(fine ? reason != NULL : !reason || !strstr(reason, word)) {
 		fail_msg("%s: \"%s\"", host, reason ? reason : "(none)");
 	}
@@ -706,7 +708,7 @@ static void expect_verdict(struct test *test, struct side *side, size_t len) {
 	assert_int_equal(side->len, len);
 	assert_true(side->over);
 	assert_true(side->end < 0);
-	assert_non_null(tls_reason(&side->stream));
+	assert_non_null(tls_stream_reason(&side->stream));
 	/* And for ever. */
 	assert_int_equal(stream_read(&side->stream, test->loop.scratch, side->cap), side->end);
 }
@@ -730,7 +732,7 @@ static void test_too_many_keys_behind_data(void **state) {
 		}
 		struct side *side = client ? &test.b : &test.a;
 		raw_handshake(&raw);
-		assert_false(tls_in_handshake(&side->stream));
+		assert_false(tls_stream_in_handshake(&side->stream));
 		for(int i = 0; i < KEY_UPDATES; i++) {
 			assert_int_equal(gnutls_session_key_update(raw.session, 0), 0);
 		}
@@ -790,12 +792,12 @@ static void test_pending_that_never_comes(void **state) {
 
 static void expect_error(const struct files *files, struct tls_server_options options,
 	const struct tls_pair *pair, const char *option, const char *word) {
-	struct tls_context *context = NULL;
+	struct tls_credentials *context = NULL;
 	struct tls_pair pairs[2] = {{files->cert, files->key}, *pair};
 	struct tls_error error;
 	options.pairs = 2;
 	options.pair = pairs;
-	assert_true(tls_server_open(&context, &options, &error) < 0);
+	assert_true(tls_credentials_open_server(&context, &options, &error) < 0);
 	assert_null(context);
 	assert_null(strchr(error.text, '\n'));
 	assert_string_equal(error.option, option);
@@ -836,6 +838,25 @@ static void test_option_errors(void **state) {
 	expect_error(files, options, &fine, "client-ca", files->key);
 }
 
+/* A fifo in place of a file would make the daemon wait for a writer for ever. */
+static void test_fifo_instead_of_a_file(void **state) {
+	const struct files *files = *state;
+	struct tls_server_options options = {0};
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/fifo", files->folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	const struct tls_pair fine = {files->cert, files->key};
+	const struct tls_pair cert = {path, files->key};
+	const struct tls_pair key = {files->cert, path};
+	alarm(10);
+	expect_error(files, options, &cert, "cert", "Not a regular file");
+	expect_error(files, options, &key, "key", "Not a regular file");
+	options.client_ca = path;
+	expect_error(files, options, &fine, "client-ca", "Not a regular file");
+	alarm(0);
+	unlink(path);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_everywhere),
@@ -853,6 +874,7 @@ int main(void) {
 		cmocka_unit_test(test_failures_that_are_not_repeated),
 		cmocka_unit_test(test_pending_that_never_comes),
 		cmocka_unit_test(test_option_errors),
+		cmocka_unit_test(test_fifo_instead_of_a_file),
 	};
 	return cmocka_run_group_tests(tests, make_files, remove_files);
 }

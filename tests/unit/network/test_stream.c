@@ -5,7 +5,7 @@
  */
 #include "support.h"
 
-#include "network.h"
+#include "network/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -155,7 +155,7 @@ static ssize_t refuse_file(int fd, int file, uint64_t offset, size_t max) {
 static void test_whole(void **state) {
 	(void)state;
 	for(int way = 0; way < 6; way++) {
-		struct stream_ops ops = way % 2 ? network_unix_ops : network_stream_ops;
+		struct stream_ops ops = way % 2 ? stream_unix_ops : stream_tcp_ops;
 		struct test test;
 		if(way / 2 == 1) {
 			ops.send_file = NULL;
@@ -189,7 +189,7 @@ static void test_whole(void **state) {
 static void test_behind_a_queue(void **state) {
 	struct test test;
 	(void)state;
-	begin(&test, &network_unix_ops, true);
+	begin(&test, &stream_unix_ops, true);
 	uint8_t *much = calloc(1, 1 << 20);
 	assert_non_null(much);
 	assert_int_equal(stream_write(&test.stream, much, 1 << 20), 0);
@@ -203,7 +203,7 @@ static void test_end_of_the_file(void **state) {
 	struct test test;
 	(void)state;
 	for(int way = 0; way < 2; way++) {
-		struct stream_ops ops = network_unix_ops;
+		struct stream_ops ops = stream_unix_ops;
 		ops.send_file = way ? ops.send_file : NULL;
 		begin(&test, &ops, true);
 		assert_int_equal(stream_send_file(&test.stream, test.file, FILE_SIZE - 3, 10), 3);
@@ -218,7 +218,7 @@ static void test_hang_up(void **state) {
 	struct test test;
 	(void)state;
 	for(int way = 0; way < 4; way++) {
-		struct stream_ops ops = way % 2 ? network_unix_ops : network_stream_ops;
+		struct stream_ops ops = way % 2 ? stream_unix_ops : stream_tcp_ops;
 		ops.send_file = way / 2 ? ops.send_file : NULL;
 		begin(&test, &ops, way % 2);
 		test.hangs_up = true;

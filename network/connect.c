@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Connecting to peers.
+ *
+ * Must not know: WebSocket, connections.
+ * Invariants: at most two lookups run for one connect; the first attempt that connects wins and ends all others;
+ * the callback comes once and never from within connect_start(); addresses and attempts are bounded.
+ * Implements RFC 8305 sections 3 (both families asked at once, resolution delay), 4 (interleaving) and 5
+ * (staggered attempts).
+ */
+#include "network/connect.h"
+
+#include "base/address.h"
+#include "base/passes.h"
+#include "network.h"
+#include "network/fifo.h"
+#include "network/peer.h"
+#include "network/resolve.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CONNECT_RESOLUTION_DELAY_MS 50 /* RFC 8305, section 3: how long IPv4 waits for IPv6 */
+#define CONNECT_ATTEMPT_DELAY_MS 250 /* RFC 8305, section 5 */
+#define CONNECT_ADDRESSES_MAX 16 /* tried, of both families together */
+#define CONNECT_ATTEMPTS_MAX 4 /* under way at the same time: each is a descriptor */
+/* When the queue of a Unix socket is full: the first wait, which doubles up to the last. */
+#define CONNECT_UNIX_RETRY_MS 20
+#define CONNECT_UNIX_RETRY_MAX_MS 640
+
+/* One address that is being tried. */
+struct attempt {
+	struct ev_io io;
+	struct deferred_free dead;
+	struct list link;
+	struct connect *connect;
+};
+
+enum family {
+	FAMILY_6,
+	FAMILY_4,
+	FAMILIES
+};
+
+/* What is known of one address family. */
+struct candidates {
+	struct connect *connect;
+	struct resolve_query *query; /* running, or NULL */
+	union address *address;
+	size_t count;
+	size_t next; /* the first that has not been tried */
+};
+
+struct connect {
+	struct connect_owner owner;
+	const struct peer_kind *kind;
+	int fd; /* connected and not registered; -1: none */
+	struct attempt *winner;
+	struct list attempts;
+	size_t under_way; /* attempts in the list */
+	size_t tried; /* addresses of names */
+	struct candidates family[FAMILIES];
+	enum family turn; /* whose address is next */
+	struct ev_timer timer; /* the next attempt may begin */
+	const struct peer_address *unix_address; /* to be tried again: the caller's */
+	uint64_t retry_ms; /* how long that waited last */
+	bool begun; /* attempts have begun: no more waiting for the other family */
+	int error; /* of what failed last */
+	const char *why;
+	struct deferred_free dead;
+};
+
+static void attempt_free(struct deferred_free *dead) {
+	free(container_of(dead, struct attempt, dead));
+}
+
+static void attempt_end(struct attempt *attempt) {
+	struct loop *loop = attempt->connect->owner.loop;
+	list_remove(&attempt->link);
+	attempt->connect->under_way--;
+	loop_close_io(loop, &attempt->io);
+	attempt->dead.free = attempt_free;
+	loop_defer_free(loop, &attempt->dead);
+}
+
+static void connect_stop(struct connect *connect) {
+	loop_timer_cancel(connect->owner.loop, &connect->timer);
+	for(int i = 0; i < FAMILIES; i++) {
+		if(connect->family[i].query) {
+			resolve_cancel(connect->family[i].query);
+			connect->family[i].query = NULL;
+		}
+	}
+	for(struct list *at = connect->attempts.next; at != &connect->attempts;) {
+		struct attempt *attempt = container_of(at, struct attempt, link);
+		at = at->next;
+		if(attempt != connect->winner) {
+			attempt_end(attempt);
+		}
+	}
+}
+
+static void connect_note(struct connect *connect, int error, const char *why) {
+	connect->error = error;
+	connect->why = why ? why : strerror(-error);
+}
+
+static void connect_done(struct connect *connect, int error) {
+	connect_stop(connect);
+	connect->owner.fn(connect->owner.ctx, error, error ? connect->why : NULL);
+}
+
+static const union address *next_address(struct connect *connect) {
+	if(connect->tried == CONNECT_ADDRESSES_MAX) {
+		return NULL;
+	}
+	for(int i = 0; i < FAMILIES; i++) {
+		struct candidates *family = &connect->family[connect->turn];
+		connect->turn = connect->turn == FAMILY_6 ? FAMILY_4 : FAMILY_6;
+		if(family->next < family->count) {
+			connect->tried++;
+			return &family->address[family->next++];
+		}
+	}
+	return NULL;
+}
+
+static bool connect_has_more(const struct connect *connect) {
+	for(int i = 0; i < FAMILIES; i++) {
+		const struct candidates *family = &connect->family[i];
+		bool untried =
+			family->next < family->count && connect->tried < CONNECT_ADDRESSES_MAX;
+		if(family->query || untried) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void attempt_run(struct ev_io *io);
+
+/* Registers a socket whose connect() is under way. */
+static int attempt_add(struct connect *connect, int fd) {
+	struct attempt *attempt = calloc(1, sizeof(*attempt));
+	if(!attempt) {
+		return -ENOMEM;
+	}
+	attempt->connect = connect;
+	int result = loop_add(connect->owner.loop, &attempt->io, fd, 0, LOOP_OUT, attempt_run);
+	if(result) {
+		free(attempt);
+		return result;
+	}
+	list_append(&connect->attempts, &attempt->link);
+	connect->under_way++;
+	return 0;
+}
+
+/* Starts one address. 0: connected at once (connect->fd); -EINPROGRESS; or why not. */
+static int attempt_start(struct connect *connect, const struct sockaddr *address, socklen_t len) {
+	int fd = network_socket(address->sa_family, connect->kind->socket_type);
+	if(fd < 0) {
+		return fd;
+	}
+	if(connect->kind->ops == &stream_tcp_ops) {
+		network_tune(fd);
+	}
+	int result = network_connect(fd, address, len);
+	if(result == 0) {
+		connect->fd = fd;
+		return 0;
+	}
+	if(result == -EINPROGRESS) {
+		result = attempt_add(connect, fd);
+		if(result == 0) {
+			return -EINPROGRESS;
+		}
+	}
+	close(fd);
+	return result;
+}
+
+/* Tries addresses until one is under way. 0: connected; -EINPROGRESS: wait; else: all have failed. */
+static int connect_next(struct connect *connect) {
+	const union address *address;
+	if(connect->under_way == CONNECT_ATTEMPTS_MAX) {
+		return -EINPROGRESS; /* the next begins when one of them has failed */
+	}
+	PASSES(addresses, connect->family[FAMILY_6].count + connect->family[FAMILY_4].count + 1);
+	while((address = next_address(connect))) {
+		PASS(addresses);
+		int result = attempt_start(connect, &address->any, address_size(address));
+		if(result == 0) {
+			return 0;
+		}
+		if(result == -EINPROGRESS) {
+			uint64_t due_ms = connect->owner.loop->now_ms + CONNECT_ATTEMPT_DELAY_MS;
+			loop_timer_set(connect->owner.loop, &connect->timer, due_ms);
+			return -EINPROGRESS;
+		}
+		connect_note(connect, result, NULL);
+	}
+	bool waiting = connect_has_more(connect) || connect->under_way > 0;
+	return waiting ? -EINPROGRESS : connect->error;
+}
+
+static void connect_go_on(struct connect *connect) {
+	connect->begun = true;
+	int result = connect_next(connect);
+	if(result != -EINPROGRESS) {
+		connect_done(connect, result);
+	}
+}
+
+static void unix_again(struct connect *connect);
+
+static void connect_due(struct ev_timer *timer) {
+	struct connect *connect = container_of(timer, struct connect, timer);
+	if(connect->unix_address) {
+		unix_again(connect);
+	} else {
+		connect_go_on(connect);
+	}
+}
+
+static void attempt_run(struct ev_io *io) {
+	struct attempt *attempt = container_of(io, struct attempt, io);
+	struct connect *connect = attempt->connect;
+	/* Writable without a hang-up: it is connected. */
+	int result = io->ready & LOOP_HUP ? network_connect_result(io->fd) : 0;
+	if(result) {
+		connect_note(connect, result, NULL);
+		attempt_end(attempt);
+		connect_go_on(connect);
+		return;
+	}
+	connect->winner = attempt;
+	connect_done(connect, 0);
+}
+
+/* IPv6 begins at once; IPv4 gives a slower IPv6 answer a moment (RFC 8305, section 3). */
+static void connect_answered(struct connect *connect, const struct candidates *family) {
+	bool other_runs = connect->family[FAMILY_6].query || connect->family[FAMILY_4].query;
+	bool idle = connect->under_way == 0;
+	if(connect->begun) {
+		/* Late addresses join the queue, and begin at once if nothing is under way or it had its time. */
+		if(idle || !connect->timer.slot) {
+			connect_go_on(connect);
+		}
+	} else if(family->count == 0) {
+		if(!other_runs || connect->timer.slot) {
+			connect_go_on(connect);
+		}
+	} else if(family == &connect->family[FAMILY_4] && other_runs) {
+		uint64_t due_ms = connect->owner.loop->now_ms + CONNECT_RESOLUTION_DELAY_MS;
+		loop_timer_set(connect->owner.loop, &connect->timer, due_ms);
+	} else {
+		connect_go_on(connect);
+	}
+}
+
+static void lookup_done(void *ctx, const struct resolve_answer *answer) {
+	struct candidates *family = ctx;
+	struct connect *connect = family->connect;
+	family->query = NULL;
+	if(answer->error) {
+		/* "No address of this family" must not hide why the other family failed. */
+		if(!connect->why || answer->error != -ENOENT) {
+			connect_note(connect, answer->error, answer->why);
+		}
+	} else {
+		family->address = calloc(answer->count, sizeof(*family->address));
+		if(family->address) {
+			memcpy(family->address, answer->address,
+				answer->count * sizeof(*family->address));
+			family->count = answer->count;
+		} else {
+			connect_note(connect, -ENOMEM, NULL);
+		}
+	}
+	connect_answered(connect, family);
+}
+
+static int lookup_start(struct connect *connect, const struct peer_address *address) {
+	static const int families[FAMILIES] = {[FAMILY_6] = AF_INET6, [FAMILY_4] = AF_INET};
+	for(int i = 0; i < FAMILIES; i++) {
+		struct candidates *family = &connect->family[i];
+		int result = resolve_start(connect->owner.resolver, address->host, address->port,
+			families[i], lookup_done, family, &family->query);
+		if(result) {
+			return result;
+		}
+	}
+	return -EINPROGRESS;
+}
+
+/* The interface of a zone, by name or number (RFC 4007, 11.2). 0: there is none of that name. */
+static uint32_t zone_index(struct slice zone) {
+	char name[IF_NAMESIZE];
+	uint64_t number;
+	if(text_read_decimal(zone, UINT32_MAX, &number) == 0) {
+		return (uint32_t)number;
+	}
+	return text_copy(zone, name, sizeof(name)) ? 0 : if_nametoindex(name);
+}
+
+int connect_network(struct connect *connect, const struct peer_address *address, const char **why) {
+	union address literal;
+	struct slice zone;
+	if(address_parse_zone(text_slice(address->host), &literal, &zone)) {
+		return lookup_start(connect, address);
+	}
+	if(zone.len > 0) {
+		literal.in6.sin6_scope_id = zone_index(zone);
+		if(literal.in6.sin6_scope_id == 0) {
+			*why = "no network interface has the name of the zone behind the %";
+			return -ENODEV;
+		}
+	}
+	address_set_port(&literal, address->port);
+	connect->begun = true;
+	return attempt_start(connect, &literal.any, address_size(&literal));
+}
+
+/* A full queue: TCP would wait in the kernel; for a Unix socket no event tells that there is room. */
+static void retry_later(struct connect *connect, const struct peer_address *address) {
+	uint64_t wait_ms = connect->retry_ms * 2;
+	wait_ms = wait_ms > CONNECT_UNIX_RETRY_MAX_MS ? CONNECT_UNIX_RETRY_MAX_MS : wait_ms;
+	connect->retry_ms = connect->retry_ms == 0 ? CONNECT_UNIX_RETRY_MS : wait_ms;
+	connect->unix_address = address;
+	loop_timer_set(connect->owner.loop, &connect->timer,
+		connect->owner.loop->now_ms + connect->retry_ms);
+}
+
+int connect_unix(struct connect *connect, const struct peer_address *address, const char **why) {
+	struct socket_address to;
+	(void)why;
+	int result = address_of_path(text_slice(address->host), &to);
+	if(result == 0) {
+		result = attempt_start(connect, &to.any, to.len);
+	}
+	if(result == -EAGAIN) {
+		retry_later(connect, address);
+		return -EINPROGRESS;
+	}
+	if(result == 0 && connect->kind->socket_type == SOCK_DGRAM) {
+		/* A local address, chosen by the kernel, so that the service can answer (unix(7)). */
+		struct sockaddr_un local = {.sun_family = AF_UNIX};
+		if(bind(connect->fd, (const struct sockaddr *)&local, sizeof(sa_family_t)) < 0) {
+			return -errno;
+		}
+	}
+	return result;
+}
+
+static void unix_again(struct connect *connect) {
+	const char *why = NULL;
+	int result = connect_unix(connect, connect->unix_address, &why);
+	if(result != -EINPROGRESS) {
+		if(result) {
+			connect_note(connect, result, NULL);
+		}
+		connect_done(connect, result);
+	}
+}
+
+int connect_fifo(struct connect *connect, const struct peer_address *address, const char **why) {
+	int fd = fifo_open(address->host, connect->kind->access, why);
+	if(fd < 0) {
+		return fd;
+	}
+	connect->fd = fd;
+	return 0;
+}
+
+static void free_connect(struct deferred_free *dead) {
+	struct connect *connect = container_of(dead, struct connect, dead);
+	for(int i = 0; i < FAMILIES; i++) {
+		free(connect->family[i].address);
+	}
+	free(connect);
+}
+
+int connect_start(struct connect **out, const struct peer_address *address,
+	const struct connect_owner *owner, const char **why) {
+	struct connect *connect = calloc(1, sizeof(*connect));
+	*why = NULL;
+	if(!connect) {
+		*why = strerror(ENOMEM);
+		return -ENOMEM;
+	}
+	*connect = (struct connect){.owner = *owner, .kind = address->kind, .fd = -1};
+	list_init(&connect->attempts);
+	for(int i = 0; i < FAMILIES; i++) {
+		connect->family[i].connect = connect;
+	}
+	int result = loop_timer_open(owner->loop, &connect->timer, connect_due);
+	if(result == 0) {
+		result = address->kind->connect(connect, address, why);
+	}
+	if(result == 0 || result == -EINPROGRESS) {
+		*out = connect;
+		return result;
+	}
+	connect_free(connect);
+	if(!*why) {
+		*why = strerror(-result);
+	}
+	return result;
+}
+
+int connect_take(struct connect *connect, struct stream *stream, stream_fn *fn) {
+	const struct stream_ops *ops = connect->kind->ops;
+	int result = 0;
+	if(connect->winner) {
+		stream_adopt(stream, connect->owner.loop, &connect->winner->io, ops, fn);
+		attempt_end(connect->winner);
+		connect->winner = NULL;
+	} else {
+		result = stream_open(stream, connect->owner.loop, connect->fd, ops, fn);
+		connect->fd = -1;
+	}
+	stream->datagram = connect->kind->messages;
+	return result;
+}
+
+void connect_free(struct connect *connect) {
+	if(!connect) {
+		return;
+	}
+	connect->winner = NULL;
+	connect_stop(connect);
+	loop_timer_close(connect->owner.loop, &connect->timer);
+	if(connect->fd >= 0) {
+		close(connect->fd);
+	}
+	connect->dead.free = free_connect;
+	loop_defer_free(connect->owner.loop, &connect->dead);
+}

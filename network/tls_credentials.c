@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Credentials for TLS: certificates, keys and authorities.
+ *
+ * Must not know: streams, sessions.
+ * Invariants: credentials do not change once they have been opened.
+ */
+#include "network/tls_credentials.h"
+
+#include "base/file.h"
+#include "network/tls_internal.h"
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TLS_FILE_MAX ((size_t)8 * 1024 * 1024) /* bundles of authorities have some hundred kB */
+
+bool tls_credentials_cover(const struct tls_choice *choice, const char *name, unsigned flags) {
+	return gnutls_x509_crt_check_hostname2(choice->leaf, name, flags) != 0;
+}
+
+struct tls_credentials *tls_credentials_ref(struct tls_credentials *credentials) {
+	credentials->references++;
+	return credentials;
+}
+
+static void free_choices(struct tls_credentials *credentials) {
+	for(size_t i = 0; i < credentials->choices; i++) {
+		const struct tls_choice *choice = &credentials->choice[i];
+		if(choice->leaf) {
+			gnutls_x509_crt_deinit(choice->leaf);
+		}
+		if(choice->credentials) {
+			gnutls_certificate_free_credentials(choice->credentials);
+		}
+	}
+	free(credentials->choice);
+}
+
+void tls_credentials_unref(struct tls_credentials *credentials) {
+	if(!credentials || --credentials->references > 0) {
+		return;
+	}
+	free_choices(credentials);
+	if(credentials->all) {
+		gnutls_certificate_free_credentials(credentials->all);
+	}
+	if(credentials->priority) {
+		gnutls_priority_deinit(credentials->priority);
+	}
+	if(credentials->ticket_key.data) {
+		gnutls_memset(credentials->ticket_key.data, 0, credentials->ticket_key.size);
+		gnutls_free(credentials->ticket_key.data);
+	}
+	free(credentials);
+}
+
+static int credentials_new(
+	struct tls_credentials **out, const char *priority, char error[TLS_ERROR_MAX]) {
+	const char *position;
+	struct tls_credentials *credentials = calloc(1, sizeof(*credentials));
+	snprintf(error, TLS_ERROR_MAX, "out of memory");
+	if(!credentials) {
+		return -ENOMEM;
+	}
+	credentials->references = 1;
+	if(gnutls_certificate_allocate_credentials(&credentials->all) < 0) {
+		tls_credentials_unref(credentials);
+		return -ENOMEM;
+	}
+	priority = priority ? priority : TLS_PRIORITY_DEFAULT;
+	if(gnutls_priority_init(&credentials->priority, priority, &position) < 0) {
+		snprintf(error, TLS_ERROR_MAX, "priority string: error at \"%s\"", position);
+		tls_credentials_unref(credentials);
+		return -EINVAL;
+	}
+	*out = credentials;
+	return 0;
+}
+
+/* Reads a file. 0, or negative errno with `error` set. */
+static int read_pem(const char *path, gnutls_datum_t *out, char error[TLS_ERROR_MAX]) {
+	char *text;
+	size_t len;
+	int result = file_read(path, TLS_FILE_MAX, &text, &len);
+	*out = (gnutls_datum_t){(unsigned char *)text, (unsigned)len};
+	if(result) {
+		snprintf(error, TLS_ERROR_MAX, "cannot read %s: %s", path, file_error(result));
+	}
+	return result;
+}
+
+/* It may have held a key. */
+static void free_pem(gnutls_datum_t *pem) {
+	if(pem->data) {
+		gnutls_memset(pem->data, 0, pem->size);
+		free(pem->data);
+	}
+	*pem = (gnutls_datum_t){0};
+}
+
+/* What GnuTLS says of a pair that it cannot use. */
+static void explain_pair(int status, const char *cert, const char *key, char error[TLS_ERROR_MAX]) {
+	if(status == GNUTLS_E_CERTIFICATE_KEY_MISMATCH) {
+		snprintf(error, TLS_ERROR_MAX,
+			"the certificate in %s does not belong to the key in %s", cert, key);
+	} else if(status == GNUTLS_E_DECRYPTION_FAILED) {
+		snprintf(error, TLS_ERROR_MAX,
+			"the key in %s is encrypted with a passphrase, which is not supported",
+			key);
+	} else {
+		snprintf(error, TLS_ERROR_MAX, "cannot use certificate %s with key %s: %s", cert,
+			key, gnutls_strerror(status));
+	}
+}
+
+static int load_pair(gnutls_certificate_credentials_t into, const char *cert, const char *key,
+	char error[TLS_ERROR_MAX]) {
+	gnutls_datum_t cert_pem;
+	gnutls_datum_t key_pem = {0};
+	key = key ? key : cert;
+	int result = read_pem(cert, &cert_pem, error);
+	result = result ? result : read_pem(key, &key_pem, error);
+	if(result == 0) {
+		int status = gnutls_certificate_set_x509_key_mem(
+			into, &cert_pem, &key_pem, GNUTLS_X509_FMT_PEM);
+		if(status < 0) {
+			explain_pair(status, cert, key, error);
+			result = -EINVAL;
+		}
+	}
+	free_pem(&cert_pem);
+	free_pem(&key_pem);
+	return result;
+}
+
+/*
+ * Takes the first certificate out of a file. Of a pair that it cannot use GnuTLS does not tell which file is wrong: this
+ * one if it fails here.
+ */
+static int load_leaf(gnutls_x509_crt_t *out, const char *file, char error[TLS_ERROR_MAX]) {
+	gnutls_datum_t text;
+	gnutls_x509_crt_t *list;
+	unsigned count;
+	int result = read_pem(file, &text, error);
+	if(result) {
+		return result;
+	}
+	int status = gnutls_x509_crt_list_import2(&list, &count, &text, GNUTLS_X509_FMT_PEM, 0);
+	free_pem(&text);
+	if(status < 0) {
+		snprintf(error, TLS_ERROR_MAX, "cannot use certificate %s: %s", file,
+			gnutls_strerror(status));
+		return -EINVAL;
+	}
+	while(count > 1) {
+		gnutls_x509_crt_deinit(list[--count]);
+	}
+	*out = list[0];
+	gnutls_free(list);
+	return 0;
+}
+
+static int load_system_authorities(
+	gnutls_certificate_credentials_t into, char error[TLS_ERROR_MAX]) {
+	int status = gnutls_certificate_set_x509_system_trust(into);
+	if(status >= 0) {
+		return 0;
+	}
+	snprintf(error, TLS_ERROR_MAX, "cannot read authorities from the system: %s",
+		gnutls_strerror(status));
+	return -EINVAL;
+}
+
+/* `file` NULL: the system's. */
+static int load_authorities(
+	gnutls_certificate_credentials_t into, const char *file, char error[TLS_ERROR_MAX]) {
+	gnutls_datum_t text;
+	if(!file) {
+		return load_system_authorities(into, error);
+	}
+	int result = read_pem(file, &text, error);
+	if(result) {
+		return result;
+	}
+	int status = gnutls_certificate_set_x509_trust_mem(into, &text, GNUTLS_X509_FMT_PEM);
+	free_pem(&text);
+	if(status > 0) {
+		return 0;
+	}
+	snprintf(error, TLS_ERROR_MAX, "cannot read authorities from %s: %s", file,
+		status == 0 ? "the file contains none" : gnutls_strerror(status));
+	return -EINVAL;
+}
+
+static int load_pairs(struct tls_credentials *credentials, const struct tls_server_options *options,
+	struct tls_error *error) {
+	int result = 0;
+	error->option = "cert";
+	credentials->choice = calloc(options->pairs, sizeof(*credentials->choice));
+	if(!credentials->choice) {
+		return -ENOMEM;
+	}
+	credentials->choices = options->pairs;
+	for(size_t i = 0; i < options->pairs && result == 0; i++) {
+		const struct tls_pair *pair = &options->pair[i];
+		error->pair = i;
+		error->option = "cert";
+		result = load_leaf(&credentials->choice[i].leaf, pair->cert, error->text);
+		if(result == 0) {
+			error->option = pair->key ? "key" : "cert";
+			result = load_pair(credentials->all, pair->cert, pair->key, error->text);
+		}
+	}
+	return result;
+}
+
+/* Is the certificate valid for all names of the other one? */
+static bool covers_all(const struct tls_choice *choice, gnutls_x509_crt_t other) {
+	unsigned names = 0;
+	for(unsigned i = 0;; i++) {
+		char name[256];
+		size_t len = sizeof(name);
+		int type = gnutls_x509_crt_get_subject_alt_name(other, i, name, &len, NULL);
+		if(type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
+			return names > 0;
+		}
+		if(type < 0 && type != GNUTLS_E_SHORT_MEMORY_BUFFER) {
+			return false;
+		}
+		if(type != GNUTLS_SAN_DNSNAME) {
+			continue;
+		}
+		if(!tls_credentials_cover(choice, name, 0)) {
+			return false;
+		}
+		names++;
+	}
+}
+
+/* The credentials for a name of this pair: it, and pairs with other algorithms for the same names. */
+static int load_choice(struct tls_credentials *credentials,
+	const struct tls_server_options *options, size_t number, char error[TLS_ERROR_MAX]) {
+	struct tls_choice *choice = &credentials->choice[number];
+	int result = 0;
+	if(gnutls_certificate_allocate_credentials(&choice->credentials) < 0) {
+		snprintf(error, TLS_ERROR_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	for(size_t i = 0; i < options->pairs && result == 0; i++) {
+		if(i == number || covers_all(&credentials->choice[i], choice->leaf)) {
+			result = load_pair(choice->credentials, options->pair[i].cert,
+				options->pair[i].key, error);
+		}
+	}
+	if(result == 0 && options->client_ca) {
+		result = load_authorities(choice->credentials, options->client_ca, error);
+	}
+	return result;
+}
+
+int tls_credentials_open_server(struct tls_credentials **out,
+	const struct tls_server_options *options, struct tls_error *error) {
+	struct tls_credentials *credentials;
+	*error = (struct tls_error){.option = "tls-priority"};
+	int result = credentials_new(&credentials, options->priority, error->text);
+	if(result) {
+		return result;
+	}
+	credentials->verify = options->verify;
+	result = load_pairs(credentials, options, error);
+	if(result == 0 && options->client_ca) {
+		error->option = "client-ca";
+		result = load_authorities(credentials->all, options->client_ca, error->text);
+	}
+	for(size_t i = 0; i < options->pairs && options->pairs > 1 && result == 0; i++) {
+		result = load_choice(credentials, options, i, error->text);
+	}
+	if(result == 0 && gnutls_session_ticket_key_generate(&credentials->ticket_key) < 0) {
+		snprintf(error->text, sizeof(error->text), "cannot make a key for session tickets");
+		result = -EIO;
+	}
+	if(result) {
+		tls_credentials_unref(credentials);
+		return result;
+	}
+	*out = credentials;
+	return 0;
+}
+
+int tls_credentials_open_client(struct tls_credentials **out,
+	const struct tls_client_options *options, char error[TLS_ERROR_MAX]) {
+	struct tls_credentials *credentials;
+	int result = credentials_new(&credentials, NULL, error);
+	if(result) {
+		return result;
+	}
+	credentials->insecure = options->insecure;
+	if(options->cert) {
+		result = load_pair(credentials->all, options->cert, options->key, error);
+	}
+	if(result == 0 && !options->insecure) {
+		result = load_authorities(credentials->all, options->ca, error);
+	}
+	if(result) {
+		tls_credentials_unref(credentials);
+		return result;
+	}
+	*out = credentials;
+	return 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Credentials for TLS: certificates, keys and authorities, read from PEM files, shared by sessions and exchanged while
+ * they are in use.
+ */
+#ifndef WEBSOCKSY_TLS_CREDENTIALS_H
+#define WEBSOCKSY_TLS_CREDENTIALS_H
+#include "network/stream.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define TLS_ERROR_MAX 512
+
+/* A certificate chain and its key, PEM files. */
+struct tls_pair {
+	const char *cert;
+	const char *key; /* NULL: in the same file */
+};
+
+/* What a client's certificate is asked for. */
+enum tls_verify {
+	TLS_VERIFY_OFF,
+	TLS_VERIFY_OPTIONAL, /* one that is sent must be valid */
+	TLS_VERIFY_REQUIRED
+};
+
+struct tls_server_options {
+	size_t pairs; /* which one is shown follows from the name that the client asks for (SNI) */
+	const struct tls_pair *pair;
+	const char *priority; /* GnuTLS priority string; NULL: TLS_PRIORITY_DEFAULT */
+	const char *client_ca; /* PEM file of authorities; NULL: none */
+	enum tls_verify verify;
+};
+
+struct tls_client_options {
+	const char *ca; /* PEM file of authorities; NULL: the system's */
+	const char *cert; /* a certificate of our own, or NULL */
+	const char *key; /* NULL: in the same file */
+	bool insecure; /* accept any certificate; `ca` is not read then */
+};
+
+/* What is wrong with the options of a server. */
+struct tls_error {
+	const char *option; /* which: "cert", "key", "tls-priority", "client-ca"; static */
+	size_t pair; /* cert and key: which pair */
+	char text[TLS_ERROR_MAX]; /* one line that names the file */
+};
+
+/* TLS 1.2 and 1.3 and nothing older. */
+#define TLS_PRIORITY_DEFAULT "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+
+/* Credentials and settings, shared by sessions through a reference count. */
+struct tls_credentials;
+
+/*
+ * Reads everything that the options name. 0 and `*out` with one reference, or negative errno with what is wrong in
+ * `error` or one line of `error`. Blocking file access: for start and reload.
+ */
+int tls_credentials_open_server(struct tls_credentials **out,
+	const struct tls_server_options *options, struct tls_error *error);
+int tls_credentials_open_client(struct tls_credentials **out,
+	const struct tls_client_options *options, char error[TLS_ERROR_MAX]);
+struct tls_credentials *tls_credentials_ref(struct tls_credentials *credentials);
+void tls_credentials_unref(struct tls_credentials *credentials); /* NULL: nothing */
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * TLS sessions: their beginning as server and as client, the choice of a certificate, and the verification of the
+ * other side's.
+ *
+ * Must not know: HTTP, WebSocket, connections.
+ * Invariants: a session holds a reference to its credentials.
+ * Implements RFC 7301 (ALPN http/1.1), RFC 6066 (server name), RFC 6125 through GnuTLS.
+ */
+#include "network/tls_session.h"
+
+#include "network/tls_internal.h"
+#include "network/tls_stream.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TLS_RECORD_HANDSHAKE 0x16 /* first byte of a TLS connection, RFC 8446 section 5.1 */
+
+/* ---- verification ---- */
+
+/* Nobody else vouches for it: GnuTLS knows no such state, but people look for the word. */
+static bool is_self_signed(gnutls_session_t session) {
+	unsigned count;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+	gnutls_x509_crt_t certificate;
+	if(!chain || count == 0 || gnutls_x509_crt_init(&certificate) < 0) {
+		return false;
+	}
+	bool result = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
+		gnutls_x509_crt_check_issuer(certificate, certificate);
+	gnutls_x509_crt_deinit(certificate);
+	return result;
+}
+
+/* Why the other side's certificate was not accepted, in words: the first that holds says most. */
+static void explain_verification(struct tls *tls) {
+	static const struct {
+		unsigned status;
+		const char *text;
+	} flaws[] = {
+		{GNUTLS_CERT_REVOKED, "it has been revoked"},
+		{GNUTLS_CERT_EXPIRED, "it, or one above it, has expired"},
+		{GNUTLS_CERT_NOT_ACTIVATED, "it, or one above it, is not valid yet"},
+		{GNUTLS_CERT_SIGNER_NOT_FOUND, "its issuer is unknown"},
+		{GNUTLS_CERT_SIGNER_NOT_CA, "its issuer is no authority"},
+		{GNUTLS_CERT_UNEXPECTED_OWNER, "it is for another name"},
+		{GNUTLS_CERT_PURPOSE_MISMATCH, "it is for another purpose"},
+		{GNUTLS_CERT_INSECURE_ALGORITHM, "it is signed with an insecure algorithm"},
+		{GNUTLS_CERT_SIGNATURE_FAILURE, "its signature is wrong"},
+	};
+	const char *text = NULL;
+	for(size_t i = 0; i < sizeof(flaws) / sizeof(flaws[0]) && !text; i++) {
+		text = tls->verify_status & flaws[i].status ? flaws[i].text : NULL;
+	}
+	if((tls->verify_status & GNUTLS_CERT_SIGNER_NOT_FOUND) && is_self_signed(tls->session)) {
+		text = "it is self-signed, and unknown here";
+	}
+	snprintf(tls->reason, sizeof(tls->reason), "the certificate is not trusted: %s",
+		text ? text : "it is invalid");
+}
+
+/* Judges the other side's certificate by `data`. 0 or GnuTLS's error. */
+static int verify(struct tls *tls, gnutls_typed_vdata_st *data, unsigned count) {
+	int status =
+		gnutls_certificate_verify_peers(tls->session, data, count, &tls->verify_status);
+	if(status < 0) {
+		return status;
+	}
+	if(tls->verify_status == 0) {
+		return 0;
+	}
+	explain_verification(tls);
+	return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+}
+
+/* A client's certificate. Whether one has to be there GnuTLS has looked at already. */
+static int verify_client(gnutls_session_t session) {
+	struct tls *tls = gnutls_transport_get_ptr(session);
+	gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+		.data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
+	unsigned count = 0;
+	if(!gnutls_certificate_get_peers(session, &count) || count == 0) {
+		return tls->credentials->verify == TLS_VERIFY_OPTIONAL
+			? 0
+			: GNUTLS_E_CERTIFICATE_REQUIRED;
+	}
+	return verify(tls, &purpose, 1);
+}
+
+/* The bytes of a literal address: 4, 16, or 0 of a name. */
+static unsigned parse_literal(const char *name, unsigned char out[16]) {
+	if(inet_pton(AF_INET, name, out) == 1) {
+		return 4;
+	}
+	return inet_pton(AF_INET6, name, out) == 1 ? 16 : 0;
+}
+
+/* A server's certificate: RFC 6125 for names; an address has to be in it as an address. */
+static int verify_server(gnutls_session_t session) {
+	struct tls *tls = gnutls_transport_get_ptr(session);
+	unsigned char literal[16];
+	unsigned len = parse_literal(tls->name, literal);
+	gnutls_typed_vdata_st data[] = {
+		{.type = GNUTLS_DT_KEY_PURPOSE_OID,
+			.data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_SERVER},
+		{.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)tls->name},
+	};
+	if(len > 0) {
+		data[1] = (gnutls_typed_vdata_st){
+			.type = GNUTLS_DT_IP_ADDRESS, .data = literal, .size = len};
+	}
+	return verify(tls, data, 2);
+}
+
+/* ---- choice of a certificate ---- */
+
+static bool has_capitals(const char *name) {
+	return strpbrk(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL;
+}
+
+/*
+ * Which pair does the client ask for? GnuTLS compares names letter by letter, and chooses by the algorithms among
+ * equal ones: that is left to it. What remains are patterns and capitals.
+ */
+static int choose_pair(gnutls_session_t session) {
+	struct tls *tls = gnutls_transport_get_ptr(session);
+	const struct tls_credentials *credentials = tls->credentials;
+	char name[256];
+	size_t len = sizeof(name);
+	unsigned type;
+	/* Without a name, or with one that is none (RFC 6066, 3): as if nothing was asked for. */
+	if(gnutls_server_name_get(session, name, &len, &type, 0) < 0 || type != GNUTLS_NAME_DNS) {
+		return 0;
+	}
+	for(size_t i = 0; i < credentials->choices && !has_capitals(name); i++) {
+		if(tls_credentials_cover(
+			   &credentials->choice[i], name, GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS)) {
+			return 0;
+		}
+	}
+	for(size_t i = 0; i < credentials->choices; i++) {
+		if(tls_credentials_cover(&credentials->choice[i], name, 0)) {
+			return gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE,
+				credentials->choice[i].credentials);
+		}
+	}
+	return 0;
+}
+
+/* ---- detection of TLS ---- */
+
+/* The first byte decides; it is looked at, not taken. */
+static ssize_t detect_read(struct stream *stream, void *data, size_t cap) {
+	uint8_t first;
+	ssize_t got = stream_peek(stream, &first, 1);
+	if(got < 0) {
+		return got;
+	}
+	if(got == 1 && first == TLS_RECORD_HANDSHAKE) {
+		tls_stream_begin(stream);
+		return -EAGAIN; /* it stays ready */
+	}
+	const struct stream_ops *plain = tls_of(stream)->plain;
+	tls_stream_drop(stream);
+	stream->ops = plain;
+	return plain->read(stream, data, cap);
+}
+
+static int detect_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
+	/* Whoever writes before the client has said a word gets plain bytes: there is no session yet. */
+	return tls_of(stream)->plain->write(stream, iov, count, total);
+}
+
+static bool detect_finish(struct stream *stream) {
+	return tls_of(stream)->plain->finish(stream);
+}
+
+static const struct stream_ops detect_ops = {
+	.read = detect_read,
+	.write = detect_write,
+	.flush = stream_flush_bytes,
+	.finish = detect_finish,
+	.has_end = true,
+	.destroy = tls_stream_drop,
+};
+
+/* ---- sessions ---- */
+
+static int session_new(struct stream *stream, struct tls_credentials *credentials, unsigned flags) {
+	struct tls *tls = calloc(1, sizeof(*tls));
+	if(!tls) {
+		return -ENOMEM;
+	}
+	if(gnutls_init(&tls->session, flags | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0) {
+		free(tls);
+		return -ENOMEM;
+	}
+	tls->stream = stream;
+	tls->plain = stream->ops;
+	tls->credentials = tls_credentials_ref(credentials);
+	stream->state = tls;
+	tls_stream_connect_session(tls);
+	if(gnutls_priority_set(tls->session, credentials->priority) < 0 ||
+		gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, credentials->all) <
+			0) {
+		tls_stream_drop(stream);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int tls_session_accept(struct stream *stream, struct tls_credentials *credentials, bool detect) {
+	static const gnutls_certificate_request_t requests[] = {
+		[TLS_VERIFY_OFF] = GNUTLS_CERT_IGNORE,
+		[TLS_VERIFY_OPTIONAL] = GNUTLS_CERT_REQUEST,
+		[TLS_VERIFY_REQUIRED] = GNUTLS_CERT_REQUIRE,
+	};
+	gnutls_datum_t protocol = {(unsigned char *)(uintptr_t) "http/1.1", 8};
+	int result = session_new(stream, credentials, GNUTLS_SERVER);
+	if(result) {
+		return result;
+	}
+	gnutls_session_t session = tls_of(stream)->session;
+	/* Who offers protocols and not this one would take our answers for something else (RFC 7301, 3.2). */
+	gnutls_alpn_set_protocols(session, &protocol, 1, GNUTLS_ALPN_MANDATORY);
+	gnutls_session_ticket_enable_server(session, &credentials->ticket_key);
+	gnutls_certificate_server_set_request(session, requests[credentials->verify]);
+	if(credentials->verify != TLS_VERIFY_OFF) {
+		gnutls_session_set_verify_function(session, verify_client);
+	}
+	if(credentials->choices > 1) {
+		gnutls_handshake_set_post_client_hello_function(session, choose_pair);
+	}
+	if(detect) {
+		stream->ops = &detect_ops;
+	} else {
+		tls_stream_begin(stream);
+	}
+	return 0;
+}
+
+/* What certificates call this host: without the root's dot, or the zone of an IPv6 address. */
+static char *copy_name(const char *host) {
+	size_t len = strchr(host, ':') ? strcspn(host, "%") : strlen(host);
+	if(len > 1 && host[len - 1] == '.') {
+		len--;
+	}
+	return strndup(host, len);
+}
+
+/* Addresses are not sent, RFC 6066 section 3. Without the name another host could answer. */
+static int send_name(struct tls *tls) {
+	unsigned char literal[16];
+	if(parse_literal(tls->name, literal) > 0) {
+		return 0;
+	}
+	int status =
+		gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, tls->name, strlen(tls->name));
+	return status >= 0 ? 0 : status == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EINVAL;
+}
+
+int tls_session_connect(
+	struct stream *stream, struct tls_credentials *credentials, const char *host) {
+	int result = session_new(stream, credentials, GNUTLS_CLIENT);
+	if(result) {
+		return result;
+	}
+	struct tls *tls = tls_of(stream);
+	tls->name = copy_name(host);
+	result = tls->name ? send_name(tls) : -ENOMEM;
+	if(result) {
+		tls_stream_drop(stream);
+		return result;
+	}
+	if(!credentials->insecure) {
+		gnutls_session_set_verify_function(tls->session, verify_server);
+	}
+	tls_stream_begin(stream);
+	return 0;
+}
+
+size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
+	if(!tls_stream_is_active(stream) || tls_of(stream)->credentials->verify == TLS_VERIFY_OFF) {
+		return 0;
+	}
+	gnutls_session_t session = tls_of(stream)->session;
+	unsigned count;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+	gnutls_x509_crt_t certificate;
+	gnutls_datum_t name = {NULL, 0};
+	/* An invalid certificate has ended the handshake: one that is here was verified. */
+	if(!chain || count == 0 || gnutls_x509_crt_init(&certificate) < 0) {
+		return 0;
+	}
+	bool fine = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
+		gnutls_x509_crt_get_dn3(certificate, &name, 0) == 0 && name.size < TLS_SUBJECT_MAX;
+	if(fine) {
+		memcpy(out, name.data, name.size);
+		out[name.size] = '\0';
+	}
+	gnutls_free(name.data);
+	gnutls_x509_crt_deinit(certificate);
+	return fine ? strlen(out) : 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Beginning TLS on a stream, as server or as client.
+ */
+#ifndef WEBSOCKSY_TLS_SESSION_H
+#define WEBSOCKSY_TLS_SESSION_H
+#include "network/stream.h"
+#include "network/tls_credentials.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define TLS_SUBJECT_MAX 512
+
+/*
+ * Makes a fresh accepted stream speak TLS. `detect`: its first byte decides between TLS and plain bytes,
+ * which then arrive as if nothing had happened. The handshake runs inside stream_read(). Writing before it is
+ * done is an error (-ENOTCONN). 0 or -ENOMEM.
+ */
+int tls_session_accept(struct stream *stream, struct tls_credentials *credentials, bool detect);
+
+/*
+ * Makes a connected stream speak TLS as client, behind what has been written to it. `host` (copied): the name to ask
+ * for (RFC 6066) and to verify (RFC 6125); of a literal address, with or without zone, only the latter. The owner
+ * makes the stream readable (loop_set_ready()) and calls tls_stream_handshake() with each of its events until that no longer
+ * answers -EAGAIN. 0, -ENOMEM, or -EINVAL: nobody can have that name.
+ */
+int tls_session_connect(
+	struct stream *stream, struct tls_credentials *credentials, const char *host);
+
+/*
+ * The subject of the client's verified certificate (RFC 4514) into `out`: its length; 0 without one, or if it does
+ * not fit: half a name could be somebody else's.
+ */
+size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
+#endif
