@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from harness import ROOT, TIMEOUT, environment
+from tools.daemon import ROOT, environment
+from tools.waiting import TIMEOUT
 
 # What stands for the compiler: each object file is the command that would have made it.
 COMPILER = """#!/bin/sh
