@@ -23,6 +23,16 @@ int network_connect_result(int fd);
 /* Options of a connected TCP socket: TCP_NODELAY. Errors do not matter (it may be no TCP). */
 void network_tune(int fd);
 
+/* When a connection to a peer is given up because the other machine does not answer. */
+struct network_keepalive {
+	uint64_t idle_ms; /* probed after this time without a segment */
+	uint64_t lost_ms; /* given up after this time without an answer to a probe */
+	uint64_t unacknowledged_ms; /* the same for data; 0: the kernel's limit */
+};
+
+/* Sets it for a TCP socket, rounded up to seconds. No effect on other descriptors. */
+void network_keepalive(int fd, const struct network_keepalive *keepalive);
+
 /* The one write primitive: send() or sendmsg() without SIGPIPE. `flags`: 0 or MSG_MORE. Bytes sent, or negative errno. */
 ssize_t network_send(int fd, const struct iovec *iov, int count, int flags);
 

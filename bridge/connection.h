@@ -122,6 +122,7 @@ struct connection {
 	bool echo;
 	bool close_sent;
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
+	bool keepalive; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
 	uint16_t code; /* for the log: the close code that ended it */

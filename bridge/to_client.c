@@ -104,18 +104,33 @@ void to_client_send(
 }
 
 /*
- * Asks for the first message. Negative: the framing has failed and the connection has been ended.
+ * Asks for the first message. Negative: the framing has failed or the message is too large
+ * (-EMSGSIZE), and framing_failed() is due.
  */
 static ssize_t ask_framing(struct connection *c, const struct framing_input *input, bool *text) {
 	const struct framing *framing = c->to_client.framing.framing;
 	ssize_t result = framing->decode(&c->to_client.framing, input, text);
-	if(result < 0) {
-		connection_log_limited(c, LOG_ERROR,
-			"framing function %s %s (%zu bytes); the connection is closed with 1011",
-			framing->name, framing_reason(result), input->len);
-		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer's data cannot be framed");
+	/* However the bytes came: had it had to wait for the end, it would have been too large. */
+	if(result > 0 && (size_t)result > c->env->settings->max_message && !framing->never_waits) {
+		return -EMSGSIZE;
 	}
 	return result;
+}
+
+/* Ends the connection. `len`: the bytes that the framing had. */
+static void framing_failed(struct connection *c, ssize_t result, size_t len) {
+	const char *name = c->to_client.framing.framing->name;
+	if(result == -EMSGSIZE) {
+		connection_log_limited(c, LOG_WARNING,
+			"message from %s larger than max-message; closed with 1009", c->peer_name);
+		closing_fail(
+			c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
+		return;
+	}
+	connection_log_limited(c, LOG_ERROR,
+		"framing function %s %s (%zu bytes); the connection is closed with 1011", name,
+		framing_reason(result), len);
+	closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer's data cannot be framed");
 }
 
 /*
@@ -157,6 +172,8 @@ static bool send_frames(
 		bool text = false;
 		ssize_t size = ask_framing(c, &input, &text);
 		if(size < 0) {
+			batch_send(c, &batch);
+			framing_failed(c, size, input.len);
 			return false;
 		}
 		if(size == 0) {
@@ -257,6 +274,7 @@ static bool send_tail(struct connection *c) {
 		data[len] = '\0';
 		ssize_t size = ask_framing(c, &input, &text);
 		if(size < 0) {
+			framing_failed(c, size, len);
 			return false;
 		}
 		size_t take = size > 0 ? (size_t)size : len;
@@ -358,7 +376,9 @@ static enum to_client_result send_datagram(struct connection *c, size_t len) {
 	bool text = false;
 	scratch[len] = '\0';
 	struct framing_input input = {scratch, len, len, true};
-	if(len > 0 && ask_framing(c, &input, &text) < 0) {
+	ssize_t size = len > 0 ? ask_framing(c, &input, &text) : 0;
+	if(size < 0) {
+		framing_failed(c, size, len);
 		return TO_CLIENT_ENDED;
 	}
 	to_client_send(c, checked_opcode(text, scratch, len), scratch, len, true);

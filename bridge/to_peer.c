@@ -78,9 +78,19 @@ static bool forward_message(struct connection *c, uint8_t *data, size_t len) {
 	return true;
 }
 
+/* Can the peer take the message that is collected if `len` bytes are added? */
+static bool fits_peer(const struct connection *c, size_t len) {
+	size_t total = c->partial.len + len;
+	return total <= STREAM_MESSAGE_MIN || total <= stream_message_max(&c->peer);
+}
+
 /* Adds to the message that is collected. False: the connection ends. */
 static bool collect(struct connection *c, const uint8_t *data, size_t len) {
 	size_t max = c->env->settings->max_message;
+	if(!fits_peer(c, len)) {
+		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than a datagram can be");
+		return false;
+	}
 	if(c->partial.len > max || len > max - c->partial.len) {
 		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than max-message");
 		return false;

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #define DATAGRAM_FLUSHES 64 /* sent in one go */
+#define DATAGRAM_UDP6_MAX 65527 /* over IPv6 the header of the network does not count */
 #define DATAGRAM_IOV 1024 /* pieces of one datagram, what sendmsg() takes (IOV_MAX) */
 /* The first and the last piece of a queued datagram are not whole chunks. */
 #define DATAGRAM_MAX ((size_t)(DATAGRAM_IOV - 2) * BUFQ_CHUNK_DATA)
@@ -88,8 +89,23 @@ static int datagram_flush(struct stream *stream) {
 	return 0;
 }
 
+/* UDP: the length field of its header. Unix: the buffer that a datagram has to fit into. */
+static size_t datagram_max(int fd) {
+	int domain = 0;
+	int buffer = 0;
+	socklen_t len = sizeof(domain);
+	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
+	len = sizeof(buffer);
+	if(domain != AF_UNIX || getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, &len) < 0 ||
+		buffer < STREAM_MESSAGE_MIN) {
+		return domain == AF_INET6 ? DATAGRAM_UDP6_MAX : STREAM_MESSAGE_MIN;
+	}
+	return (size_t)buffer;
+}
+
 const struct stream_ops datagram_ops = {
 	.read = datagram_read,
 	.write = datagram_write,
 	.flush = datagram_flush,
+	.message_max = datagram_max,
 };
