@@ -79,7 +79,7 @@ void client_address_header_failed(struct connection *c, const char *why) {
 static void proxy_header_done(struct connection *c, const struct proxy_protocol_header *header) {
 	struct handshake *h = c->handshake;
 	h->proxy_header = false;
-	dynbuf_free(&h->input);
+	memory_free(c->env, &h->input);
 	if(header->source.any.sa_family != AF_UNSPEC) {
 		char proxy[ADDRESS_HOST_TEXT];
 		address_format_host(&c->address.any, proxy);
@@ -98,7 +98,7 @@ bool client_address_read_header(struct connection *c) {
 	struct proxy_protocol_header header;
 	const char *why;
 	size_t used;
-	if(dynbuf_reserve(&h->input, CLIENT_ADDRESS_READ)) {
+	if(memory_reserve(c->env, &h->input, CLIENT_ADDRESS_READ)) {
 		connection_close(c);
 		return false;
 	}

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "bridge/admission.h"
+#include "bridge/memory.h"
 #include "config/settings.h"
 #include "http/verifier.h"
 #include "network/resolve.h"
@@ -73,6 +74,7 @@ struct connection_env {
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
+	struct memory memory;
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;

@@ -33,7 +33,7 @@ static void check_client_backlog(struct connection *c) {
 	if(backlog == 0) {
 		return;
 	}
-	if(backlog > c->env->settings->buffer_high) {
+	if(backlog > c->env->settings->buffer_high || memory_is_exhausted(c->env)) {
 		stream_want_read(c->echo ? &c->client : &c->peer, false);
 	}
 	deadlines_arm(c);
@@ -206,7 +206,7 @@ static bool send_frames(
 /* Keeps the rest of `partial` after `used` bytes of it have gone. */
 static void partial_drop(struct connection *c, size_t used) {
 	if(used == c->partial.len) {
-		dynbuf_free(&c->partial);
+		memory_free(c->env, &c->partial);
 	} else if(used > 0) {
 		memmove(c->partial.data, c->partial.data + used, c->partial.len - used);
 		c->partial.len -= used;
@@ -248,15 +248,17 @@ static enum to_client_result scratch_frames(struct connection *c, size_t len, si
 	}
 	size_t left = len - cut.used;
 	if(left == 0) {
-		dynbuf_free(&c->partial);
+		memory_free(c->env, &c->partial);
 		c->to_client.unseen = 0;
 		return cut.many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
 	}
-	if(dynbuf_reserve(&c->partial, left + 1) || /* one byte more: its NUL */
-		dynbuf_append(&c->partial, c->env->loop->scratch + cut.used, left)) {
-		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
+	/* One byte more: its NUL. */
+	int result = memory_reserve(c->env, &c->partial, left + 1);
+	if(result) {
+		closing_no_memory(c, result);
 		return TO_CLIENT_ENDED;
 	}
+	memory_append(c->env, &c->partial, c->env->loop->scratch + cut.used, left);
 	return check_partial(c, &cut);
 }
 
@@ -295,7 +297,7 @@ static void peer_ends(struct connection *c, int error) {
 		return;
 	}
 	if(!relay_is_whole(c)) {
-		dynbuf_free(&c->partial);
+		memory_free(c->env, &c->partial);
 	}
 	if(error) {
 		connection_log(c, LOG_NOTICE, "%s failed: %s; closing with 1011", c->peer_name,
@@ -333,9 +335,10 @@ static size_t peer_read_into(struct connection *c, uint8_t *into, size_t cap) {
 
 /* A large incomplete message stays where it is and is read behind; its room doubles. */
 static enum to_client_result peer_read_behind(struct connection *c) {
-	if(c->partial.cap - c->partial.len < TO_CLIENT_PARTIAL_SMALL &&
-		dynbuf_reserve(&c->partial, c->partial.len)) {
-		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
+	bool full = c->partial.cap - c->partial.len < TO_CLIENT_PARTIAL_SMALL;
+	int result = full ? memory_reserve(c->env, &c->partial, c->partial.len) : 0;
+	if(result) {
+		closing_no_memory(c, result);
 		return TO_CLIENT_ENDED;
 	}
 	size_t cap = c->partial.cap - c->partial.len - 1;

@@ -29,7 +29,7 @@ static void check_peer_backlog(struct connection *c) {
 	if(backlog == 0) {
 		return;
 	}
-	if(backlog > c->env->settings->buffer_high) {
+	if(backlog > c->env->settings->buffer_high || memory_is_exhausted(c->env)) {
 		stream_want_read(&c->client, false);
 	}
 	deadlines_arm(c);
@@ -95,8 +95,9 @@ static bool collect(struct connection *c, const uint8_t *data, size_t len) {
 		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than max-message");
 		return false;
 	}
-	if(dynbuf_append(&c->partial, data, len)) {
-		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
+	int result = memory_append(c->env, &c->partial, data, len);
+	if(result) {
+		closing_no_memory(c, result);
 		return false;
 	}
 	return true;
@@ -114,7 +115,7 @@ static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
 		return false;
 	}
 	bool goes_on = forward_message(c, c->partial.data, c->partial.len);
-	dynbuf_free(&c->partial);
+	memory_free(c->env, &c->partial);
 	return goes_on;
 }
 

@@ -339,8 +339,12 @@ static void test_long_host(void **unused) {
 	memset(host, 'x', sizeof(host));
 	memcpy(host, prefix, sizeof(prefix) - 1);
 	host[sizeof(host) - 1] = '\0';
+	assert_int_equal(peer_parse(DETECT, host, "80", &address, &why), -EINVAL);
+	assert_non_null(strstr(why, "neither a host name nor an address"));
+	peer_address_free(&address);
+	host[sizeof(prefix) - 1 + 200] = '\0';
 	assert_int_equal(peer_parse(DETECT, host, "80", &address, &why), 0);
-	assert_int_equal(strlen(address.host), sizeof(host) - sizeof(prefix));
+	assert_int_equal(strlen(address.host), 200);
 	struct guard room = guard_new(NULL, sizeof(text));
 	peer_address_format(&address, (char *)room.data, sizeof(text));
 	assert_int_equal(strlen((char *)room.data), sizeof(text) - 1);
