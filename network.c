@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -30,6 +31,15 @@
 int network_socket(int family, int type) {
 	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	return fd < 0 ? -errno : fd;
+}
+
+uint32_t network_zone(struct slice zone) {
+	char name[IF_NAMESIZE];
+	uint64_t number;
+	if(text_read_decimal(zone, UINT32_MAX, &number) == 0) {
+		return (uint32_t)number;
+	}
+	return text_copy(zone, name, sizeof(name)) ? 0 : if_nametoindex(name);
 }
 
 int network_connect(int fd, const struct sockaddr *address, socklen_t len) {

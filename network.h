@@ -4,6 +4,8 @@
  */
 #ifndef WEBSOCKSY_NETWORK_H
 #define WEBSOCKSY_NETWORK_H
+#include "base/text.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +15,9 @@
 
 /* Non-blocking, close-on-exec socket; 0 or more, or negative errno. */
 int network_socket(int family, int type);
+
+/* The interface of a zone, by name or number (RFC 4007, 11.2). 0: there is none of that name. */
+uint32_t network_zone(struct slice zone);
 
 /* Starts connecting. 0: connected; -EINPROGRESS: wait for LOOP_OUT, then network_connect_result(). */
 int network_connect(int fd, const struct sockaddr *address, socklen_t len);

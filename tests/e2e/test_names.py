@@ -7,9 +7,10 @@ import pytest
 from tools.configuration import BASE, reload, write_config
 from tools.daemon import Daemon, run_once
 from tools.dns import SERVFAIL, SILENCE, Answer, NameServer
+from tools.frames import BIN, frame
 from tools.http import build_request
 from tools.mounts import system_files
-from tools.peers import TcpPeer
+from tools.peers import TcpPeer, UdpPeer
 
 HOSTS, RESOLV = "/etc/hosts", "/etc/resolv.conf"
 
@@ -163,6 +164,35 @@ def test_clients_share_a_lookup(run):
     for client in clients:
         assert b" 101 " in client.take(20)
     assert len(dns.queries) == 2
+
+
+# --- udp ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ("localhost", "db.test"))
+def test_udp_service_of_one_family(run, tmp_path, name):
+    """Connecting a UDP socket always succeeds: the IPv6 address won, and the first datagram ended the session."""
+    peer = run(UdpPeer("127.0.0.1"))
+    files = system_files(tmp_path, {HOSTS: "::1 db.test\n127.0.0.3 db.test\n127.0.0.1 db.test\n"})
+    daemon = run(Daemon(peer=f"udp://{name}:{peer.port}", preexec_fn=files.enter))
+    client = daemon.open()
+    client.send_raw(frame(BIN, b"first") + frame(BIN, b"") + frame(BIN, b"third"))
+    address = None
+    for wanted in (b"first", b"", b"third"):
+        data, address = peer.recv()
+        assert data == wanted
+    peer.send(b"answer", address)
+    assert client.recv_message()[1] == b"answer"
+    client.close_handshake()
+
+
+def test_udp_service_that_is_nowhere(run, tmp_path):
+    with UdpPeer("127.0.0.1") as peer:
+        port = peer.port
+    daemon = run(Daemon(peer=f"udp://localhost:{port}"))
+    client = daemon.open()
+    client.send_binary(b"first")
+    client.expect_failed(1011)
 
 
 # --- addresses that cannot be ---------------------------------------------------------------------
