@@ -79,7 +79,7 @@ void closing_no_memory(struct connection *c, int error) {
 		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
 		return;
 	}
-	connection_log_limited(c, LOG_WARNING,
+	connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
 		"an incomplete message would exceed the memory limit (max-memory); closed with "
 		"1013");
 	closing_fail(c, WEBSOCKET_CODE_TRY_AGAIN, "the server has reached its memory limit");
@@ -108,7 +108,7 @@ void closing_client_broken(struct connection *c) {
 	if(c->phase == CONNECTION_OPEN) {
 		begin_closing(c, c->env->settings->close_timeout_ms);
 	}
-	if(c->echo) {
+	if(c->loopback) {
 		stream_want_read(&c->client, true);
 	}
 	loop_set_ready(c->env->loop, &c->client.io, LOOP_IN);
@@ -143,12 +143,12 @@ void closing_deadline(struct connection *c) {
 		return;
 	}
 	if(paused) {
-		connection_log(c, LOG_NOTICE,
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_NOTICE,
 			"%s did not take the client's data in time (close-timeout); closing "
 			"without the rest of it",
 			c->peer_name);
 	} else {
-		connection_log(c, LOG_INFO,
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_INFO,
 			"the client did not answer the close frame in time (close-timeout)");
 	}
 	bool rest = stream_is_open(&c->peer) && stream_backlog(&c->peer) > 0;

@@ -34,7 +34,7 @@ static void check_client_backlog(struct connection *c) {
 		return;
 	}
 	if(backlog > c->env->settings->buffer_high || memory_is_exhausted(c->env)) {
-		stream_want_read(c->echo ? &c->client : &c->peer, false);
+		stream_want_read(relay_source(c), false);
 	}
 	deadlines_arm(c);
 }
@@ -121,13 +121,13 @@ static ssize_t ask_framing(struct connection *c, const struct framing_input *inp
 static void framing_failed(struct connection *c, ssize_t result, size_t len) {
 	const char *name = c->to_client.framing.framing->name;
 	if(result == -EMSGSIZE) {
-		connection_log_limited(c, LOG_WARNING,
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
 			"message from %s larger than max-message; closed with 1009", c->peer_name);
 		closing_fail(
 			c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
 		return;
 	}
-	connection_log_limited(c, LOG_ERROR,
+	connection_log_limited(c, LOG_KIND_SESSION, LOG_ERROR,
 		"framing function %s %s (%zu bytes); the connection is closed with 1011", name,
 		framing_reason(result), len);
 	closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer's data cannot be framed");
@@ -219,7 +219,7 @@ static enum to_client_result check_partial(struct connection *c, const struct cu
 	if(cut->unseen > 0 || c->partial.len <= c->env->settings->max_message) {
 		return cut->many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
 	}
-	connection_log(c, LOG_WARNING,
+	connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
 		"framing function %s found no message in %zu bytes from %s (max-message); closed "
 		"with 1009",
 		c->to_client.framing.framing->name, c->partial.len, c->peer_name);
@@ -300,7 +300,8 @@ static void peer_ends(struct connection *c, int error) {
 		memory_free(c->env, &c->partial);
 	}
 	if(error) {
-		connection_log(c, LOG_NOTICE, "%s failed: %s; closing with 1011", c->peer_name,
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_NOTICE,
+			"%s failed: %s; closing with 1011", c->peer_name,
 			stream_reason(&c->peer, error));
 		closing_start(c, WEBSOCKET_CODE_INTERNAL, "the peer failed",
 			env->settings->close_timeout_ms);
@@ -393,7 +394,7 @@ static enum to_client_result peer_read_datagram(struct connection *c) {
 	size_t cap = max < LOOP_SCRATCH_SIZE ? max : LOOP_SCRATCH_SIZE;
 	ssize_t got = stream_read(&c->peer, c->env->loop->scratch, cap);
 	if(got == -EMSGSIZE) {
-		connection_log_limited(c, LOG_WARNING,
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
 			"datagram from %s above %zu bytes; closed with 1009", c->peer_name, cap);
 		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "datagram from the peer too large");
 		return TO_CLIENT_ENDED;
