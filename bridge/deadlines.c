@@ -149,8 +149,9 @@ static bool is_idle(struct connection *c) {
 }
 
 /*
- * A connection that has lasted for `ping`: from now on the kernel asks the machine of the peer, as pings ask the
- * client, and the connection to it fails when there is no answer. Short connections do without the calls.
+ * A connection that has lasted for `ping`: from now on the kernel asks the machine of the peer, as
+ * pings ask the client, and the connection to it fails when there is no answer. Short connections
+ * do without the calls.
  */
 static void keep_peer_alive(struct connection *c) {
 	const struct settings *settings = c->env->settings;

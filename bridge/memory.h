@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The limit on the memory that all connections together make the daemon hold: queues of data that the other side has
- * not taken, incomplete messages, and the input of handshakes.
+ * The limit on the memory that all connections together make the daemon hold: queues of data that
+ * the other side has not taken, incomplete messages, and the input of handshakes.
  */
 #ifndef WEBSOCKSY_MEMORY_H
 #define WEBSOCKSY_MEMORY_H
@@ -10,7 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A buffer up to this is granted above the limit, too: small messages go on, and requests can be refused. */
+/*
+ * A buffer up to this is granted above the limit, too: small messages go on, and requests can be
+ * refused.
+ */
 #define MEMORY_SPARED (64 * 1024)
 
 /* Part of the machine's memory that is the limit if max-memory is 0. */
@@ -30,8 +33,8 @@ size_t memory_limit(size_t max_memory);
 bool memory_is_exhausted(const struct connection_env *env);
 
 /*
- * Buffers of connections, as dynbuf.h has them. 0, -ENOMEM, or -EDQUOT if that would exceed the limit. The buffers may
- * be moved, and are freed with memory_free().
+ * Buffers of connections, as dynbuf.h has them. 0, -ENOMEM, or -EDQUOT if that would exceed the
+ * limit. The buffers may be moved, and are freed with memory_free().
  */
 int memory_reserve(struct connection_env *env, struct dynbuf *buf, size_t more);
 int memory_append(struct connection_env *env, struct dynbuf *buf, const void *data, size_t len);

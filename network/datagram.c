@@ -3,8 +3,8 @@
  * Streams of datagrams: UDP and Unix datagram sockets.
  *
  * Must not know: what is in the datagrams.
- * Invariants: a datagram is sent whole or queued whole, with its length in front of it; addresses are kept until the
- * first datagram comes back or DATAGRAM_KEPT_MAX bytes have been sent.
+ * Invariants: a datagram is sent whole or queued whole, with its length in front of it; addresses
+ * are kept until the first datagram comes back or DATAGRAM_KEPT_MAX bytes have been sent.
  */
 #include "network/datagram.h"
 
@@ -96,7 +96,10 @@ static void others_send(struct stream *stream, const struct others *others) {
 	}
 }
 
-/* Connects the socket to another address. A socket for IPv6 takes IPv4 addresses, too, but not the other way round. */
+/*
+ * Connects the socket to another address. A socket for IPv6 takes IPv4 addresses, too, but not the
+ * other way round.
+ */
 static int connect_again(int fd, union address address) {
 	int domain = 0;
 	socklen_t len = sizeof(domain);

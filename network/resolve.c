@@ -3,9 +3,10 @@
  * Lookups: one for each host, however many wait for it, and the cache of their answers.
  *
  * Must not know: the addresses' purpose, the resolver library.
- * Invariants: both families of a host come from the same source: the hosts file or one name of the search list; a
- * lookup is in the table while it runs, while queries wait for it, or until its TTL is over; one that can be removed
- * at any time (nothing runs or waits) is in the ring of kept ones, which is bounded; a query gets one answer.
+ * Invariants: both families of a host come from the same source: the hosts file or one name of the
+ * search list; a lookup is in the table while it runs, while queries wait for it, or until its TTL
+ * is over; one that can be removed at any time (nothing runs or waits) is in the ring of kept
+ * ones, which is bounded; a query gets one answer.
  * Implements RFC 6761 section 6.3 (localhost).
  */
 #include "network/resolve.h"
@@ -115,7 +116,10 @@ static void lookup_close(struct lookup *lookup) {
 	loop_defer_free(lookup->resolver->loop, &lookup->dead);
 }
 
-/* After each event: a lookup that has no more to do is kept, at the expense of the oldest, or removed. */
+/*
+ * After each event: a lookup that has no more to do is kept, at the expense of the oldest, or
+ * removed.
+ */
 static void lookup_settle(struct lookup *lookup) {
 	struct resolver *resolver = lookup->resolver;
 	if(resolve_walk_runs(&lookup->walk) || lookup->answering ||
@@ -169,7 +173,10 @@ static void query_answer(struct resolve_query *query, const struct resolve_reply
 	fn(ctx, &answer);
 }
 
-/* Answers the queries for families whose answer is known; queries that begin meanwhile wait for the next turn. */
+/*
+ * Answers the queries for families whose answer is known; queries that begin meanwhile wait for
+ * the next turn.
+ */
 static void lookup_answer(struct lookup *lookup) {
 	struct list queries;
 	lookup->answering = true;
@@ -232,14 +239,16 @@ static void reply_loopback(struct resolve_reply *reply) {
 
 /* ---- queries ---- */
 
-/* A lookup that can take a query: under way, of the file, remembered, or new. NULL: out of memory. */
+/*
+ * A lookup that can take a query: under way, of the file, remembered, or new. NULL: out of memory.
+ */
 static struct lookup *lookup_for(struct resolver *resolver, const char *host) {
 	struct resolve_reply reply;
 	struct lookup *lookup = lookup_find(resolver, host);
 	if(lookup && !list_is_linked(&lookup->kept)) {
 		return lookup;
 	}
-	/* No server and no file is asked for localhost. (c-ares 1.18 leaks memory with each such question.) */
+	/* localhost is not looked up: c-ares 1.18 leaks memory with each such question. */
 	if(is_localhost(host)) {
 		reply_loopback(&reply);
 	} else {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Name lookup that never blocks: the hosts file, the search list, and answers that are shared and kept.
+ * Name lookup that never blocks: the hosts file, the search list, and answers that are shared and
+ * kept.
  */
 #ifndef WEBSOCKSY_RESOLVE_H
 #define WEBSOCKSY_RESOLVE_H
@@ -24,9 +25,9 @@ struct resolve_answer {
 typedef void resolve_fn(void *ctx, const struct resolve_answer *answer);
 
 /*
- * Opens a resolver. `servers`: comma-separated ADDRESS[:PORT], or NULL for those of /etc/resolv.conf. The search list
- * of that file and /etc/hosts are used in either case. 0, -EINVAL for servers that cannot be read, or other negative
- * errno.
+ * Opens a resolver. `servers`: comma-separated ADDRESS[:PORT], or NULL for those of
+ * /etc/resolv.conf. The search list of that file and /etc/hosts are used in either case. 0,
+ * -EINVAL for servers that cannot be read, or other negative errno.
  */
 int resolver_open(struct resolver **out, struct loop *loop, const char *servers);
 
@@ -34,19 +35,21 @@ int resolver_open(struct resolver **out, struct loop *loop, const char *servers)
 void resolver_close(struct resolver *resolver);
 
 /*
- * Reads the system's files again and asks `servers` from now on, also for lookups that are running; forgets all
- * answers. 0; or negative errno as resolver_open(), and the old settings stay. Not from within a callback.
+ * Reads the system's files again and asks `servers` from now on, also for lookups that are
+ * running; forgets all answers. 0; or negative errno as resolver_open(), and the old settings
+ * stay. Not from within a callback.
  */
 int resolver_reload(struct resolver *resolver, const char *servers);
 
 /*
- * Looks `host` up for one family (AF_INET or AF_INET6); answers carry `port`. Calls `fn` once, never from within this
- * function; afterwards the query is gone. 0 or -ENOMEM.
+ * Looks `host` up for one family (AF_INET or AF_INET6); answers carry `port`. Calls `fn` once,
+ * never from within this function; afterwards the query is gone. 0 or -ENOMEM.
  *
- * A host that /etc/hosts has is found there and nowhere else, whatever the families of its addresses; "localhost" and
- * names below it are the loopback addresses (RFC 6761, section 6.3). Other names are asked of the name servers, along
- * the search list until a name exists. Queries for one host share one lookup, and its answer is kept for its TTL. A
- * resolv.conf that has changed is read before.
+ * A host that /etc/hosts has is found there and nowhere else, whatever the families of its
+ * addresses; "localhost" and names below it are the loopback addresses (RFC 6761, section 6.3).
+ * Other names are asked of the name servers, along the search list until a name exists. Queries
+ * for one host share one lookup, and its answer is kept for its TTL. A resolv.conf that has
+ * changed is read before.
  */
 int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family,
 	resolve_fn *fn, void *ctx, struct resolve_query **out);

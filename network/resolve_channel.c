@@ -3,10 +3,11 @@
  * Questions to the hosts file and to name servers.
  *
  * Must not know: who asks, search lists, what is remembered.
- * Invariants: every question gets exactly one callback from c-ares, also when the channel is destroyed; c-ares closes
- * its sockets itself, after it has said so; a channel is destroyed outside of c-ares. The two families of a name are
- * separate questions, and c-ares gets complete names only: the hosts file and the search list would otherwise be
- * applied to each family by itself, and addresses of different hosts be mixed.
+ * Invariants: every question gets exactly one callback from c-ares, also when the channel is
+ * destroyed; c-ares closes its sockets itself, after it has said so; a channel is destroyed
+ * outside of c-ares. The two families of a name are separate questions, and c-ares gets complete
+ * names only: the hosts file and the search list would otherwise be applied to each family by
+ * itself, and addresses of different hosts be mixed.
  */
 #include "network/resolve_channel.h"
 

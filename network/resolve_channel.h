@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Questions to the hosts file and to name servers that never block on the network: c-ares driven by the event loop.
+ * Questions to the hosts file and to name servers that never block on the network: c-ares driven
+ * by the event loop.
  */
 #ifndef WEBSOCKSY_RESOLVE_CHANNEL_H
 #define WEBSOCKSY_RESOLVE_CHANNEL_H
@@ -35,20 +36,29 @@ typedef void resolve_reply_fn(void *ctx, const struct resolve_reply *reply);
 
 struct resolve_channel;
 
-/* Opens a channel with the system's settings and files; `servers` as resolver_open(), with its results. */
+/*
+ * Opens a channel with the system's settings and files; `servers` as resolver_open(), with its
+ * results.
+ */
 int resolve_channel_open(struct resolve_channel **out, struct loop *loop, const char *servers);
 
-/* Ends it; every open question gets a reply with -ECANCELED before. Not from within a reply. NULL: nothing. */
+/*
+ * Ends it; every open question gets a reply with -ECANCELED before. Not from within a reply. NULL:
+ * nothing.
+ */
 void resolve_channel_close(struct resolve_channel *channel);
 
 /*
- * Asks the name servers for addresses of one family (AF_INET or AF_INET6) of the name, which ends with a dot. Calls `fn`
- * once, possibly from within.
+ * Asks the name servers for addresses of one family (AF_INET or AF_INET6) of the name, which ends
+ * with a dot. Calls `fn` once, possibly from within.
  */
 void resolve_channel_ask(struct resolve_channel *channel, const char *name, int family,
 	resolve_reply_fn *fn, void *ctx);
 
-/* Looks into the hosts file for the host, as it is written, and both families. RESOLVE_FOUND or RESOLVE_NO_NAME. */
+/*
+ * Looks into the hosts file for the host, as it is written, and both families. RESOLVE_FOUND or
+ * RESOLVE_NO_NAME.
+ */
 void resolve_channel_ask_file(
 	struct resolve_channel *channel, const char *host, struct resolve_reply *reply);
 

@@ -14,15 +14,19 @@ struct resolve_search {
 	size_t ndots; /* a name with fewer dots is tried as it is only after the domains */
 };
 
-/* Copies the domains without final dots, and leaves out empty ones. 0 or -ENOMEM; resolve_search_free() in either case. */
+/*
+ * Copies the domains without final dots, and leaves out empty ones. 0 or -ENOMEM;
+ * resolve_search_free() in either case.
+ */
 int resolve_search_set(
 	struct resolve_search *search, size_t count, char *const *domains, size_t ndots);
 
 void resolve_search_free(struct resolve_search *search);
 
 /*
- * Writes the name number `i` (from 0) that `host` may stand for, with a final dot. 0; -ENAMETOOLONG: this one is not
- * a valid name; -ENOENT: there are no more. A host with a final dot stands for itself alone.
+ * Writes the name number `i` (from 0) that `host` may stand for, with a final dot. 0;
+ * -ENAMETOOLONG: this one is not a valid name; -ENOENT: there are no more. A host with a final dot
+ * stands for itself alone.
  */
 int resolve_search_name(const struct resolve_search *search, const char *host, size_t i,
 	char out[RESOLVE_NAME_MAX]);

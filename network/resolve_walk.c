@@ -3,8 +3,8 @@
  * The walk along the search list.
  *
  * Must not know: who waits for the answer, how long it is kept.
- * Invariants: both families have their addresses from one name, and a name is left only when both say that it does not
- * exist; each step takes one name of the list, so the walk ends.
+ * Invariants: both families have their addresses from one name, and a name is left only when both
+ * say that it does not exist; each step takes one name of the list, so the walk ends.
  * Implements RFC 2308 section 2.2 (a name without records of one family exists).
  */
 #include "network/resolve_walk.h"
@@ -55,7 +55,10 @@ static bool name_is_missing(const struct resolve_walk *walk) {
 	return true;
 }
 
-/* "There is no such name" has to wait for the other family; anything else is an answer, and ends the walk. */
+/*
+ * "There is no such name" has to wait for the other family; anything else is an answer, and ends
+ * the walk.
+ */
 static void walk_judge(struct resolve_walk *walk) {
 	if(name_is_missing(walk) && walk_next_name(walk)) {
 		walk_ask(walk);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The search for the addresses of one host: along the search list, with both families for each name.
+ * The search for the addresses of one host: along the search list, with both families for each
+ * name.
  */
 #ifndef WEBSOCKSY_RESOLVE_WALK_H
 #define WEBSOCKSY_RESOLVE_WALK_H
@@ -21,7 +22,7 @@ typedef void resolve_walk_fn(struct resolve_walk *walk);
 struct resolve_side {
 	struct resolve_walk *walk;
 	bool asked; /* the question runs */
-	bool final; /* the reply is the family's answer, and not only that of one name of the search list */
+	bool final; /* the reply is the answer, not only that of one name of the list */
 	struct resolve_reply reply;
 };
 
@@ -36,8 +37,9 @@ struct resolve_walk {
 };
 
 /*
- * Begins, or begins again with another channel after the first has been closed: a name that has proved to exist stays,
- * as do answers that are final. Calls `fn` after each reply but those of a channel that is being closed.
+ * Begins, or begins again with another channel after the first has been closed: a name that has
+ * proved to exist stays, as do answers that are final. Calls `fn` after each reply but those of a
+ * channel that is being closed.
  */
 void resolve_walk_begin(struct resolve_walk *walk, struct resolve_channel *channel);
 
@@ -53,6 +55,9 @@ bool resolve_walk_is_complete(const struct resolve_walk *walk);
 /* The answer for AF_INET or AF_INET6; NULL: not known yet. */
 const struct resolve_reply *resolve_walk_answer(const struct resolve_walk *walk, int family);
 
-/* How many seconds a complete answer may be kept; 0 unless a family has addresses and none has failed. */
+/*
+ * How many seconds a complete answer may be kept; 0 unless a family has addresses and none has
+ * failed.
+ */
 uint32_t resolve_walk_ttl_s(const struct resolve_walk *walk);
 #endif
