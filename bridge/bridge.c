@@ -165,6 +165,7 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	bridge->env.web = site;
 	bridge->env.settings = &bridge->config.settings;
 	bridge->env.admission.settings = &bridge->config.settings;
+	bridge->env.memory.limit = memory_limit(bridge->config.settings.max_memory);
 	bridge->env.backend = bridge->config.backend;
 	if(bridge->env.auth) {
 		verifier_set_passwords(bridge->env.auth, bridge->config.users);
@@ -297,8 +298,8 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 		goto fail;
 	}
 	bridge_adopt(bridge, config, site);
-	log_write(LOG_INFO, "at most %zu connections at once",
-		admission_limit(&bridge->env.admission));
+	log_write(LOG_INFO, "at most %zu connections at once, %zu MiB of queued data",
+		admission_limit(&bridge->env.admission), bridge->env.memory.limit >> 20);
 	log_summary(bridge);
 	if(passed == 0) {
 		warn_of_open_access(bridge);

@@ -10,6 +10,7 @@
 #include "base/log_limit.h"
 #include "base/loop.h"
 #include "bridge/admission.h"
+#include "bridge/memory.h"
 #include "config/settings.h"
 #include "http/verifier.h"
 #include "network/resolve.h"
@@ -73,6 +74,7 @@ struct connection_env {
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
+	struct memory memory;
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;
@@ -122,6 +124,7 @@ struct connection {
 	bool loopback; /* echo://: there is no peer stream, messages go back to the client */
 	bool close_sent;
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
+	bool keepalive; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
 	uint16_t code; /* for the log: the close code that ended it */

@@ -51,7 +51,7 @@ static void auth_done(void *ctx, enum verifier_result result) {
 /* Keeps the head and what came behind it; the former is read once more afterwards. */
 static void auth_wait(struct connection *c, const uint8_t *data, size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
-	if(data != h->input.data && dynbuf_append(&h->input, data, len)) {
+	if(data != h->input.data && memory_append(c->env, &h->input, data, len)) {
 		connection_close(c);
 		return;
 	}
@@ -176,7 +176,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	if(!health && !head_admitted(c, request, data, len, head_len)) {
 		return;
 	}
-	if(dynbuf_append(&rest, data + head_len, len - head_len)) {
+	if(memory_append(c->env, &rest, data + head_len, len - head_len)) {
 		connection_close(c);
 		return;
 	}
@@ -189,7 +189,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	} else {
 		handle_request(c, request);
 	}
-	dynbuf_free(&head);
+	memory_free(c->env, &head);
 }
 
 /* TLS to a port that is for plain HTTP, which has refused this byte. */
@@ -223,7 +223,7 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		head_complete(c, &request, data, len, head_len);
 		return true;
 	}
-	if(data != h->input.data && dynbuf_append(&h->input, data, len)) {
+	if(data != h->input.data && memory_append(c->env, &h->input, data, len)) {
 		connection_close(c);
 	}
 	return false;
@@ -272,7 +272,7 @@ static void head_readable(struct connection *c) {
 	uint8_t *into = c->env->loop->scratch;
 	size_t cap = LOOP_SCRATCH_SIZE;
 	if(h->input.len > 0) {
-		if(dynbuf_reserve(&h->input, HANDSHAKE_READ)) {
+		if(memory_reserve(c->env, &h->input, HANDSHAKE_READ)) {
 			connection_close(c);
 			return;
 		}
@@ -374,7 +374,7 @@ static bool early_bytes(struct connection *c, unsigned events) {
 	if(got == -EAGAIN) {
 		return true;
 	}
-	if(got <= 0 || dynbuf_append(&h->input, scratch, (size_t)got)) {
+	if(got <= 0 || memory_append(c->env, &h->input, scratch, (size_t)got)) {
 		return false;
 	}
 	if(h->input.len - h->head_len >= HANDSHAKE_EARLY_MAX) {
@@ -471,7 +471,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	peer_address_free(&h->address);
 	free(h->user);
 	free(h->protocol);
-	dynbuf_free(&h->input);
+	memory_free(c->env, &h->input);
 	respond_close_file(h);
 	free(h);
 }

@@ -174,5 +174,5 @@ void upgrade_accept(struct connection *c) {
 	struct dynbuf early = h->input;
 	h->input = (struct dynbuf){0}; /* the handshake ends with its phases */
 	relay_open(c, early.data, early.len);
-	dynbuf_free(&early);
+	memory_free(c->env, &early);
 }

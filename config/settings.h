@@ -41,6 +41,7 @@ struct settings {
 	uint64_t stall_timeout_ms;
 	uint64_t grace_ms;
 	size_t max_message;
+	size_t max_memory; /* 0: derived from the machine */
 	size_t max_clients; /* 0: as many as the descriptor limit allows */
 	size_t max_clients_per_ip;
 	size_t buffer_high;

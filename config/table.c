@@ -16,6 +16,7 @@
 #endif
 
 #define TABLE_TIME_MAX_MS UINT64_C(31536000000) /* a year: sums of times stay far from wrapping */
+#define TABLE_MEMORY_MAX ((uint64_t)1 << 40)
 #define TABLE_SIZE_MAX ((uint64_t)1 << 30)
 #define TABLE_CLIENTS_MAX 10000000
 
@@ -152,6 +153,10 @@ static const struct option options[] = {
 	{.group = OPTION_LIMITS, .name = "max-message", .argument = "SIZE", .type = &type_size,
 		SETTING(max_message), SIZE_LIMITS(1), .preset = "16M",
 		.help = "largest message that has to be held whole"},
+	{.group = OPTION_LIMITS, .name = "max-memory", .argument = "SIZE", .type = &type_size,
+		SETTING(max_memory), .max = TABLE_MEMORY_MAX, .preset = "0",
+		.help = "queued data and incomplete messages of all connections together; 0: half "
+			"of the memory that the machine or the control group has"},
 	{.group = OPTION_LIMITS, .name = "max-clients", .argument = "NUMBER", .type = &type_count,
 		SETTING(max_clients), .max = TABLE_CLIENTS_MAX, .preset = "0",
 		.help = "connections at once; 0: as many as the descriptor limit allows"},
