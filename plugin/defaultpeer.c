@@ -207,6 +207,28 @@ static int64_t negotiate(
 	return index;
 }
 
+/* Subprotocols whose messages are binary, whatever their bytes look like. */
+static bool is_binary_protocol(const char *name) {
+	static const char *const binary[] = {"binary", "mqtt", "mqttv3.1"};
+	for(size_t i = 0; i < sizeof(binary) / sizeof(binary[0]); i++) {
+		if(!strcmp(name, binary[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The framing of a connection: as configured, otherwise by the subprotocol at `index`. */
+static const struct framing *choose_framing(const struct defaultpeer *defaultpeer,
+	const struct backend_request *request, size_t index) {
+	const char *name = defaultpeer->value[OPTION_FRAMING];
+	bool negotiated = index < request->protocols;
+	if(!name && negotiated && is_binary_protocol(request->protocol[index])) {
+		name = "binary";
+	}
+	return framing_find(name);
+}
+
 /* A copy of the value, or of `preset` (NULL: none). False: out of memory. */
 static bool copy_value(char **out, const char *value, const char *preset) {
 	const char *from = value ? value : preset;
@@ -222,7 +244,7 @@ static int defaultpeer_query(
 	if(index < 0) {
 		return 0;
 	}
-	const struct framing *framing = framing_find(value[OPTION_FRAMING]);
+	const struct framing *framing = choose_framing(defaultpeer, request, (size_t)index);
 	if(!framing) {
 		core_refuse(ws, 500, "the framing function of this service is not there");
 		return 0;

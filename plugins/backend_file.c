@@ -166,7 +166,7 @@ static bool append_endpoint(struct text *name, const char *endpoint) {
 	struct text value = {buffer, 0, sizeof(buffer)};
 	endpoint += strspn(endpoint, "/");
 	return decode_percent(endpoint, strcspn(endpoint, "?#"), &value) &&
-	       append_value(name, value.at, value.len);
+		append_value(name, value.at, value.len);
 }
 
 static bool append_header(struct text *name, const struct request *request, const char *tag) {
@@ -320,7 +320,7 @@ static int open_beneath(const char *path, const char *name) {
 /* Is this a failure that requests alone can cause, and that is no news for the operator? */
 static bool is_absence(int error) {
 	return error == ENOENT || error == ENOTDIR || error == EXDEV || error == ELOOP ||
-	       error == ENAMETOOLONG || error == EINVAL || error == EILSEQ;
+		error == ENAMETOOLONG || error == EINVAL || error == EILSEQ;
 }
 
 /* Reads the whole file into `out` with a NUL behind it. 0 or negative errno. */
@@ -442,6 +442,25 @@ static bool matches(const char *protocol, const struct request *request, size_t 
 	return false;
 }
 
+/* Subprotocols whose messages are binary, whatever their bytes look like. */
+static bool is_binary_protocol(const char *name) {
+	static const char *const binary[] = {"binary", "mqtt", "mqttv3.1"};
+	for(size_t i = 0; i < sizeof(binary) / sizeof(binary[0]); i++) {
+		if(!strcmp(name, binary[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Names the framing of a line that names none, if the subprotocol (NULL: none) needs one other than auto. */
+static void complete_line(struct line *line, const char *protocol) {
+	static char binary[] = "binary";
+	if(!line->framing && protocol && is_binary_protocol(protocol)) {
+		line->framing = binary;
+	}
+}
+
 static enum lookup fill_peer(
 	const struct line *line, size_t index, websocket *ws, ws_peer_info *peer) {
 	ws_framing framing = NULL;
@@ -484,6 +503,8 @@ static enum lookup search(struct text text, const char *name, const struct reque
 			continue;
 		}
 		if(matches(line.protocol, request, &index)) {
+			complete_line(&line,
+				index < request->protocols ? request->protocol[index] : NULL);
 			return fill_peer(&line, index, ws, peer);
 		}
 	}
