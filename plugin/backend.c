@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "plugin/object.h"
+#include "plugin/trust.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -100,9 +101,9 @@ static int load_backend(
 	if(asprintf(&path, "%s/backend_%s.so", directory, backend->name) < 0) {
 		return fail(error, -ENOMEM, "out of memory");
 	}
-	const char *why;
+	char why[TRUST_ERROR_MAX];
 	struct stat file;
-	int result = object_check_permissions(directory, path, &file, &why);
+	int result = trust_check(path, &file, why);
 	if(result < 0) {
 		fail(error, result, "backend \"%s\": %s: %s", backend->name, path, why);
 	} else {
