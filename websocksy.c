@@ -3,7 +3,8 @@
  * main: the order of start and stop, signals, reload, and the service manager.
  *
  * Must not know: connections.
- * Invariants: nothing is announced as ready before it listens; what was opened is closed in reverse order.
+ * Invariants: nothing is announced as ready before it listens; what was opened is closed in reverse
+ * order.
  */
 #include "websocksy.h"
 #include "base/log.h"
@@ -29,6 +30,7 @@
 struct daemon {
 	struct loop loop;
 	struct bridge *bridge;
+	struct notify notify;
 	struct ev_timer watchdog;
 	uint64_t watchdog_ms; /* time between two messages; 0: none wanted */
 	int argc;
@@ -51,18 +53,18 @@ static size_t raise_fd_limit(void) {
 	return (size_t)limit.rlim_cur;
 }
 
-static void notify_reloading(void) {
-	char state[64];
+static void notify_reloading(struct daemon *daemon) {
+	char state[NOTIFY_STATE_MAX];
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	uint64_t usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, usec);
-	notify_send(state);
+	notify_send(&daemon->notify, state);
 }
 
 static void reload(struct daemon *daemon) {
 	struct config config = {0};
-	notify_reloading();
+	notify_reloading(daemon);
 	if(config_read_again(&config, bridge_config(daemon->bridge), daemon->argc, daemon->argv) ||
 		bridge_reload(daemon->bridge, &config)) {
 		log_write(LOG_ERROR, "the new configuration is not usable; nothing has changed");
@@ -71,7 +73,7 @@ static void reload(struct daemon *daemon) {
 		log_set_level(bridge_config(daemon->bridge)->settings.log_level);
 		log_write(LOG_NOTICE, "the configuration has been read again");
 	}
-	notify_send("READY=1");
+	notify_send(&daemon->notify, "READY=1");
 }
 
 static void signal_received(struct loop *loop, int number) {
@@ -84,19 +86,19 @@ static void signal_received(struct loop *loop, int number) {
 		return;
 	}
 	log_write(LOG_NOTICE, "stopping (%s)", strsignal(number));
-	notify_send("STOPPING=1");
+	notify_send(&daemon->notify, "STOPPING=1");
 	bridge_stop(daemon->bridge);
 }
 
 static void watchdog_due(struct ev_timer *timer) {
 	struct daemon *daemon = container_of(timer, struct daemon, watchdog);
-	notify_send("WATCHDOG=1");
+	notify_send_once(&daemon->notify, "WATCHDOG=1");
 	loop_timer_set(&daemon->loop, timer, daemon->loop.now_ms + daemon->watchdog_ms);
 }
 
 /* Twice as often as the service manager asks for, as sd_watchdog_enabled(3) advises. */
 static int watchdog_begin(struct daemon *daemon) {
-	daemon->watchdog_ms = notify_watchdog_ms() / 2;
+	daemon->watchdog_ms = daemon->notify.watchdog_ms / 2;
 	if(daemon->watchdog_ms == 0) {
 		return 0;
 	}
@@ -127,19 +129,21 @@ static int serve(struct daemon *daemon, struct config *config) {
 		result = signals_begin(daemon);
 	}
 	if(result == 0) {
+		result = notify_open(&daemon->notify, &daemon->loop);
+	}
+	if(result == 0) {
 		result = watchdog_begin(daemon);
 	}
 	if(result) {
 		log_write(LOG_ERROR, "cannot start: %s", strerror(-result));
 		goto out;
 	}
-	int passed = notify_listen_fds();
-	result = bridge_open(
-		&daemon->bridge, &daemon->loop, config, NOTIFY_LISTEN_START, passed, fd_limit);
+	result = bridge_open(&daemon->bridge, &daemon->loop, config, NOTIFY_LISTEN_START,
+		daemon->notify.listen_fds, fd_limit);
 	if(result) {
 		goto out; /* it has said why */
 	}
-	notify_send("READY=1");
+	notify_send(&daemon->notify, "READY=1");
 	result = loop_run(&daemon->loop);
 	if(result) {
 		log_write(LOG_ERROR, "epoll: %s", strerror(-result));
@@ -147,12 +151,12 @@ static int serve(struct daemon *daemon, struct config *config) {
 out:
 	bridge_close(daemon->bridge);
 	loop_timer_close(&daemon->loop, &daemon->watchdog);
+	notify_close(&daemon->notify);
 	loop_close(&daemon->loop);
 	return result;
 }
 
-static int act(struct config *config, int argc, char **argv) {
-	struct daemon daemon = {.argc = argc, .argv = argv};
+static int act(struct daemon *daemon, struct config *config) {
 	switch(config->action) {
 	case CONFIG_HELP:
 		print_help();
@@ -168,11 +172,13 @@ static int act(struct config *config, int argc, char **argv) {
 		print_config(config);
 		return 0;
 	default:
-		return serve(&daemon, config);
+		return serve(daemon, config);
 	}
 }
 
-/* With 0 to 2 closed the next socket would get such a number, and the log would be written into it. */
+/*
+ * With 0 to 2 closed the next socket would get such a number, and the log would be written into it.
+ */
 static void fill_standard_fds(void) {
 	int fd;
 	do {
@@ -185,14 +191,24 @@ static void fill_standard_fds(void) {
 
 int main(int argc, char **argv) {
 	struct config config = {0};
+	struct daemon daemon = {.argc = argc, .argv = argv};
+	/*
+	 * First, so that a SIGHUP that comes early is handled when the loop runs, instead of ending the process. The
+	 * signals that stop the daemon end a start at once, whatever it waits for.
+	 */
+	sigset_t early;
+	sigemptyset(&early);
+	sigaddset(&early, SIGHUP);
+	sigprocmask(SIG_BLOCK, &early, NULL);
 	fill_standard_fds();
 	log_open();
+	notify_init(&daemon.notify);
 	int result = builtins_register();
 	if(result == 0) {
 		result = config_read(&config, argc, argv);
 	}
 	if(result == 0) {
-		result = act(&config, argc, argv);
+		result = act(&daemon, &config);
 	}
 	config_free(&config);
 	plugin_shutdown();

@@ -11,7 +11,7 @@ import statistics
 
 import pytest
 
-import harness
+from tools import waiting
 
 
 def second_longest(times):
@@ -19,15 +19,16 @@ def second_longest(times):
     return sorted(times)[-2] if len(times) > 1 else times[0]
 
 
-MEDIAN, LONGEST, SHORTEST = statistics.median, max, min
+MEAN, MEDIAN, LONGEST, SHORTEST = statistics.mean, statistics.median, max, min
 
-# Name of what was timed: (which of the times of a test, its limit in seconds), ...
+# Name of what was timed: (which of the times of a test, its limit in seconds), ... A limit may also be relative:
+# (factor, name of another time of the same test).
 LIMITS = {
     # One client is not delayed by others.
     "round trip beside a flood": ((MEDIAN, 0.05), (LONGEST, 0.5)),
     "round trip beside downloads": ((second_longest, 0.1),),
-    # A hash takes a quarter of a second and more.
-    "round trip beside slow hashes": ((MEDIAN, 0.06),),
+    "slow hash": (),
+    "round trip beside slow hashes": ((MEDIAN, (0.25, "slow hash")),),
     "answer behind clients that have left": ((LONGEST, 5),),
     "life of a connection beside idle ones": ((LONGEST, 0.5),),
     "twenty connections beside those that wait": ((LONGEST, 0.5),),
@@ -45,7 +46,8 @@ LIMITS = {
     "end of a client that reads nothing": ((LONGEST, 3),),
     "end of an idle connection after 5 s": ((LONGEST, 7),),
     "rest of a grace of 5 s": ((LONGEST, 8),),
-    "message to the watchdog within 500 ms": ((LONGEST, 0.5),),
+    # Twice within that time.
+    "message to the watchdog within 500 ms": ((MEAN, 0.375), (LONGEST, 0.5)),
     # What need not be waited for is not waited for.
     "stop without clients": ((LONGEST, 5),),
     "end after a second signal": ((LONGEST, 5),),
@@ -72,16 +74,18 @@ def pytest_collection_modifyitems(config, items):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item):
     """Judges the times of a test that has passed otherwise."""
-    harness.observations.clear()
+    waiting.observations.clear()
     outcome = yield
     outcome.get_result()
     times = {}
-    for name, seconds in harness.observations:
+    for name, seconds in waiting.observations:
         times.setdefault(name, []).append(seconds)
     assert times, "a test marked `latency` takes a time"
     above = []
     for name, all_times in times.items():
         for choose, limit in LIMITS[name]:
+            if isinstance(limit, tuple):
+                limit = limit[0] * min(times[limit[1]])
             took = choose(all_times)
             print(f"\n{took / limit:7.1%} of {limit:g} s: {name} ({choose.__name__} of {len(all_times)})", end="")
             if took > limit:

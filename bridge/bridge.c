@@ -3,8 +3,7 @@
  * The bridge.
  *
  * Must not know: frames, HTTP.
- * Invariants: `count` is the number of connections in env.connections; a reload either takes over everything
- * or changes nothing; the loop stops when a stopping bridge has no connection left.
+ * Invariants: a reload either takes over everything or changes nothing.
  */
 #include "bridge/bridge.h"
 
@@ -12,7 +11,7 @@
 #include "base/log.h"
 #include "bridge/connection.h"
 #include "bridge/handshake.h"
-#include "bridge/relay.h"
+#include "bridge/phases.h"
 #include "config/certificates.h"
 #include "http/site.h"
 #include "http/verifier.h"
@@ -23,20 +22,10 @@
 #include "network/watch.h"
 
 #include <errno.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define BRIDGE_OVER_LIMIT 64 /* connections above the limit that live long enough to be told 503 */
-#define BRIDGE_RESERVED 64 /* descriptors that are no client's and no peer's */
-
-/* How many connections an address has. */
-struct ip_counter {
-	uint64_t key[2];
-	size_t count;
-};
 
 struct bridge {
 	struct connection_env env;
@@ -45,156 +34,26 @@ struct bridge {
 	struct watch *watch; /* of the certificate files; NULL: there are none */
 	struct tls_cache tls_cache; /* a reload empties it */
 	struct ev_timer grace;
-	void *ip_counters; /* tsearch(3) tree of struct ip_counter */
-	size_t count;
-	size_t over_limit; /* of them, those that are above a limit and will be told 503 */
-	size_t fd_limit;
 };
 
-/* ---- who is let in ---- */
-
-static size_t max_clients(const struct bridge *bridge) {
-	size_t limit = bridge->config.settings.max_clients;
-	size_t reserved = BRIDGE_RESERVED + BRIDGE_OVER_LIMIT;
-	if(limit > 0) {
-		return limit;
-	}
-	/* A client and its peer are two descriptors. */
-	return bridge->fd_limit > reserved + 2 ? (bridge->fd_limit - reserved) / 2 : 1;
-}
-
-static int ip_counter_compare(const void *a, const void *b) {
-	const struct ip_counter *left = a;
-	const struct ip_counter *right = b;
-	return memcmp(left->key, right->key, sizeof(left->key));
-}
-
-/* An IPv4 address, or the first half of an IPv6 address: one customer has a /64. */
-static bool ip_counter_key(const union address *address, struct ip_counter *out) {
-	*out = (struct ip_counter){0};
-	if(address->any.sa_family == AF_INET) {
-		memcpy(&out->key[1], &address->in.sin_addr, 4);
-	} else if(address->any.sa_family == AF_INET6 &&
-		IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr)) {
-		memcpy(&out->key[1], &address->in6.sin6_addr.s6_addr[12], 4);
-	} else if(address->any.sa_family == AF_INET6) {
-		memcpy(&out->key[0], &address->in6.sin6_addr, 8);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-/* Counts the connection for its address. False: there are too many already. */
-static bool ip_counter_enter(struct bridge *bridge, struct connection *connection) {
-	size_t limit = bridge->config.settings.max_clients_per_ip;
-	struct ip_counter key;
-	if(limit == 0 || !ip_counter_key(&connection->address, &key)) {
-		return true;
-	}
-	struct ip_counter **found = tfind(&key, &bridge->ip_counters, ip_counter_compare);
-	if(!found) {
-		struct ip_counter *fresh = malloc(sizeof(*fresh));
-		if(!fresh) {
-			return false;
-		}
-		*fresh = key;
-		found = tsearch(fresh, &bridge->ip_counters, ip_counter_compare);
-		if(!found) {
-			free(fresh);
-			return false;
-		}
-	}
-	if((*found)->count >= limit) {
-		return false;
-	}
-	(*found)->count++;
-	connection->counted = true;
-	return true;
-}
-
-static void ip_counter_leave(struct bridge *bridge, const struct connection *connection) {
-	struct ip_counter key;
-	if(!connection->counted || !ip_counter_key(&connection->address, &key)) {
-		return;
-	}
-	struct ip_counter **found = tfind(&key, &bridge->ip_counters, ip_counter_compare);
-	struct ip_counter *counter = *found;
-	if(--counter->count == 0) {
-		tdelete(counter, &bridge->ip_counters, ip_counter_compare);
-		free(counter);
-	}
-}
-
-static bool connection_at_limit(const struct connection *connection) {
-	const struct bridge *bridge = container_of(connection->env, struct bridge, env);
-	size_t limit = bridge->config.settings.max_clients_per_ip;
-	struct ip_counter key;
-	if(bridge->env.full) {
-		return true;
-	}
-	if(!connection->counted || !ip_counter_key(&connection->address, &key)) {
-		return false;
-	}
-	struct ip_counter *const *found = tfind(&key, &bridge->ip_counters, ip_counter_compare);
-	return limit > 0 && (*found)->count >= limit;
-}
-
-static void note_full(struct bridge *bridge) {
-	bridge->env.full = bridge->count - bridge->over_limit >= max_clients(bridge);
-}
-
-static void connection_gone(struct connection *connection) {
-	struct bridge *bridge = container_of(connection->env, struct bridge, env);
-	ip_counter_leave(bridge, connection);
-	bridge->count--;
-	bridge->over_limit -= connection->over_limit;
-	note_full(bridge);
-	if(bridge->env.draining && bridge->count == 0) {
-		bridge->env.loop->stop = true;
-	}
-}
-
-/* Makes it one that will be told 503; closes it if too many wait for that already. False: it is closed. */
-static bool set_over_limit(struct bridge *bridge, struct connection *connection) {
-	connection->over_limit = true;
-	bridge->over_limit++;
-	if(bridge->over_limit > BRIDGE_OVER_LIMIT) {
-		connection_close(connection);
-		return false;
-	}
-	note_full(bridge);
-	return true;
-}
-
-/* Whom a proxy stands for is known when its request head has come, and only then it counts. */
-static void connection_identified(struct connection *connection) {
-	struct bridge *bridge = container_of(connection->env, struct bridge, env);
-	if(!connection->over_limit && !ip_counter_enter(bridge, connection)) {
-		set_over_limit(bridge, connection);
-	}
-}
-
-/* Too many of them are told so; far too many are not even that. */
+/* A connection above a limit is answered with 503; with too many of those it is closed. */
 static void admit(
 	struct listeners *listeners, int fd, const struct sockaddr *address, socklen_t len) {
 	struct bridge *bridge = container_of(listeners, struct bridge, listeners);
-	bool full = bridge->env.full;
-	if(full && bridge->over_limit >= BRIDGE_OVER_LIMIT) {
+	struct connection_env *env = &bridge->env;
+	if(admission_is_closed(&env->admission)) {
 		close(fd);
 		return;
 	}
-	struct connection *connection = connection_new(&bridge->env, fd, address, len);
+	struct connection *connection = connection_new(env, fd, address, len);
 	if(!connection) {
 		return;
 	}
-	bridge->count++;
-	connection->proxied =
-		cidr_list_contains(bridge->config.settings.trusted, &connection->address.any);
-	note_full(bridge);
-	bool welcome = !full && (connection->proxied || ip_counter_enter(bridge, connection));
-	if(welcome || set_over_limit(bridge, connection)) {
+	connection->proxied = cidr_list_contains(env->settings->trusted, &connection->address.any);
+	if(admission_enter(connection)) {
 		handshake_begin(connection);
+	} else {
+		connection_close(connection);
 	}
 }
 
@@ -290,6 +149,7 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	site_close(bridge->env.web);
 	bridge->env.web = site;
 	bridge->env.settings = &bridge->config.settings;
+	bridge->env.admission.settings = &bridge->config.settings;
 	bridge->env.backend = bridge->config.backend;
 	if(bridge->env.auth) {
 		verifier_set_passwords(bridge->env.auth, bridge->config.users);
@@ -297,15 +157,13 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	tls_cache_clear(&bridge->tls_cache);
 	use_tls(bridge);
 	watch_certificates(bridge);
-	note_full(bridge);
 }
 
 static void tell_connections(struct bridge *bridge, bool stop) {
 	for(struct list *at = bridge->env.connections.next; at != &bridge->env.connections;) {
 		struct connection *connection = container_of(at, struct connection, link);
-		const struct connection_handlers *handlers =
-			bridge->env.handlers[connection->phase];
-		void (*tell)(struct connection *) = stop ? handlers->shutdown : handlers->reload;
+		const struct phase *phase = &bridge->env.phases[connection->phase];
+		void (*tell)(struct connection *) = stop ? phase->shutdown : phase->reload;
 		at = at->next;
 		if(tell) {
 			tell(connection);
@@ -349,29 +207,19 @@ static void drop_all(struct bridge *bridge) {
 
 static void grace_over(struct ev_timer *timer) {
 	struct bridge *bridge = container_of(timer, struct bridge, grace);
-	log_write(LOG_NOTICE, "%zu connections have not ended in time (grace), they are dropped",
-		bridge->count);
+	size_t count = bridge->env.admission.count;
+	log_write(LOG_NOTICE, "%zu connection%s not ended in time (grace); closing", count,
+		count == 1 ? " has" : "s have");
 	drop_all(bridge);
 }
 
 static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
-	bridge->fd_limit = fd_limit;
 	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
 	bridge->env.tls_cache = &bridge->tls_cache;
 	bridge->env.loop = loop;
-	bridge->env.opened = relay_open;
-	bridge->env.handshake_free = handshake_free;
-	bridge->env.gone = connection_gone;
-	bridge->env.identified = connection_identified;
-	bridge->env.at_limit = connection_at_limit;
-	bridge->env.handlers[CONNECTION_HEAD] = &handshake_head_handlers;
-	bridge->env.handlers[CONNECTION_AUTH] = &handshake_auth_handlers;
-	bridge->env.handlers[CONNECTION_CONNECT] = &handshake_connect_handlers;
-	bridge->env.handlers[CONNECTION_RESPONSE] = &handshake_response_handlers;
-	bridge->env.handlers[CONNECTION_OPEN] = &relay_open_handlers;
-	bridge->env.handlers[CONNECTION_CLOSING] = &relay_closing_handlers;
-	bridge->env.handlers[CONNECTION_LINGER] = &connection_linger_handlers;
+	bridge->env.phases = phases;
+	bridge->env.admission.fd_limit = fd_limit;
 	int result = listeners_init(&bridge->listeners, loop, admit);
 	return result ? result : loop_timer_open(loop, &bridge->grace, grace_over);
 }
@@ -415,7 +263,8 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 		goto fail;
 	}
 	bridge_adopt(bridge, config, site);
-	log_write(LOG_INFO, "at most %zu connections at once", max_clients(bridge));
+	log_write(LOG_INFO, "at most %zu connections at once",
+		admission_limit(&bridge->env.admission));
 	*out = bridge;
 	return 0;
 fail:
@@ -442,7 +291,7 @@ void bridge_stop(struct bridge *bridge) {
 	bridge->env.draining = true;
 	listeners_close(&bridge->listeners);
 	tell_connections(bridge, true);
-	if(bridge->count == 0) {
+	if(list_is_empty(&bridge->env.connections)) {
 		loop->stop = true;
 		return;
 	}

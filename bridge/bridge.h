@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The bridge: listening sockets, who is let in, handing connections from handshake to relay, taking a new
+ * The bridge: listening sockets, accepting, taking a new
  * configuration, and stopping.
  */
 #ifndef WEBSOCKSY_BRIDGE_H
@@ -13,10 +13,10 @@
 struct bridge;
 
 /*
- * Opens a bridge with what `config` holds; its contents move to the bridge on success. `passed` listening
- * sockets from the service manager, numbered from `first_fd` on, are used instead of `port` and `listen`.
- * `fd_limit`: the process's limit on descriptors, from which max-clients follows if it is not set. 0, or negative
- * errno after a line in the log that says what is wrong.
+ * Opens a bridge with what `config` holds; its contents move to the bridge on success. `passed`
+ * listening sockets from the service manager, numbered from `first_fd` on, are used instead of
+ * `port` and `listen`. `fd_limit`: the process's limit on descriptors, from which max-clients
+ * follows if it is not set. 0, or negative errno after a line in the log that says what is wrong.
  */
 int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
 	int passed, size_t fd_limit);
@@ -25,8 +25,9 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 const struct config *bridge_config(const struct bridge *bridge);
 
 /*
- * Takes a new configuration: its contents move to the bridge. Running connections stay as they are, with the
- * new timeouts. On failure (a line in the log says why) nothing changes and `config` stays the caller's.
+ * Takes a new configuration: its contents move to the bridge. Running connections stay as they are,
+ * with the new timeouts. On failure (a line in the log says why) nothing changes and `config` stays
+ * the caller's.
  */
 int bridge_reload(struct bridge *bridge, struct config *config);
 
@@ -34,8 +35,8 @@ int bridge_reload(struct bridge *bridge, struct config *config);
 bool bridge_is_stopping(const struct bridge *bridge);
 
 /*
- * Stops listening and asks every connection to end; when all have gone, or after `grace`, the loop is
- * stopped. A second call drops what is left at once.
+ * Stops listening and asks every connection to end; when all have gone, or after `grace`, the loop
+ * is stopped. A second call drops what is left at once.
  */
 void bridge_stop(struct bridge *bridge);
 

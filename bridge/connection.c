@@ -3,8 +3,9 @@
  * The connection object.
  *
  * Must not know: HTTP, what the relay does with bytes.
- * Invariants: a phase changes in connection_enter() only; every path ends in connection_close(), which
- * frees framing state while plugins and the backend are still loaded; after it nothing is called back.
+ * Invariants: a phase changes in connection_enter() only; every path ends in connection_close(),
+ * which frees framing state while plugins and the backend are still loaded; after it nothing is
+ * called back.
  */
 #include "bridge/connection.h"
 
@@ -16,11 +17,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LINGER_READS 4 /* reads thrown away in one turn */
 
-/* With what the C library and the loop's tables add, an idle connection has to stay below 600 bytes. */
+/*
+ * With what the C library and the loop's tables add, an idle connection has to stay below 600
+ * bytes.
+ */
 #ifndef LOOP_CHECK /* which makes every io larger */
 static_assert(sizeof(struct connection) <= 520, "a connection stays small");
 #endif
@@ -30,36 +36,29 @@ struct connection_name {
 	char text[];
 };
 
-#define TO(phase) (1u << CONNECTION_##phase)
-
-static const struct phase {
-	unsigned next; /* phases that may follow */
-} phases[CONNECTION_PHASES] = {
-	[CONNECTION_HEAD] = {TO(AUTH) | TO(QUERY) | TO(RESPONSE) | TO(DEAD)},
-	[CONNECTION_AUTH] = {TO(QUERY) | TO(RESPONSE) | TO(DEAD)},
-	[CONNECTION_QUERY] = {TO(CONNECT) | TO(OPEN) | TO(RESPONSE) | TO(DEAD)},
-	[CONNECTION_CONNECT] = {TO(OPEN) | TO(RESPONSE) | TO(DEAD)},
-	[CONNECTION_RESPONSE] = {TO(HEAD) | TO(LINGER) | TO(DEAD)},
-	[CONNECTION_OPEN] = {TO(CLOSING) | TO(LINGER) | TO(DEAD)},
-	[CONNECTION_CLOSING] = {TO(LINGER) | TO(DEAD)},
-	[CONNECTION_LINGER] = {TO(DEAD)},
-	[CONNECTION_DEAD] = {0},
-};
-static_assert(sizeof(phases) / sizeof(phases[0]) == CONNECTION_PHASES, "one row for each phase");
+static const struct phase *phase_of(const struct connection *connection) {
+	return &connection->env->phases[connection->phase];
+}
 
 static void client_event(struct stream *stream, unsigned events) {
 	struct connection *connection = container_of(stream, struct connection, client);
-	connection->env->handlers[connection->phase]->client(connection, events);
+	const struct phase *phase = phase_of(connection);
+	assert(phase->client);
+	phase->client(connection, events);
 }
 
 void connection_peer_event(struct stream *stream, unsigned events) {
 	struct connection *connection = container_of(stream, struct connection, peer);
-	connection->env->handlers[connection->phase]->peer(connection, events);
+	const struct phase *phase = phase_of(connection);
+	assert(phase->peer);
+	phase->peer(connection, events);
 }
 
 static void timer_event(struct ev_timer *timer) {
 	struct connection *connection = container_of(timer, struct connection, timer);
-	connection->env->handlers[connection->phase]->deadline(connection);
+	const struct phase *phase = phase_of(connection);
+	assert(phase->deadline);
+	phase->deadline(connection);
 }
 
 static void connection_free(struct deferred_free *dead) {
@@ -131,6 +130,14 @@ static void drop_name(struct connection *connection) {
 	}
 }
 
+/* RFC 6455, 7.1.5: 1005 stands for a close frame without a code, 1006 for none at all. */
+static unsigned logged_code(const struct connection *connection) {
+	if(connection->code) {
+		return connection->code;
+	}
+	return connection->why ? 1005 : 1006;
+}
+
 static void log_end(const struct connection *connection) {
 	if(!connection->upgraded || !log_enabled(LOG_INFO)) {
 		return;
@@ -139,9 +146,34 @@ static void log_end(const struct connection *connection) {
 	connection_log(connection, LOG_INFO,
 		"closed after %llu.%03llu s: %s (%u); %llu bytes to and %llu bytes from %s",
 		(unsigned long long)(age_ms / 1000), (unsigned long long)(age_ms % 1000),
-		connection->why ? connection->why : "dropped", connection->code,
-		(unsigned long long)connection->bytes_in, (unsigned long long)connection->bytes_out,
+		connection->why ? connection->why : "dropped", logged_code(connection),
+		(unsigned long long)connection->to_peer.bytes,
+		(unsigned long long)connection->to_client.bytes,
 		connection->peer_name ? connection->peer_name : "its peer");
+}
+
+bool connection_has_input(const struct connection *connection) {
+	const struct stream *client = &connection->client;
+	int waiting;
+	if(!stream_is_open(client) || client->ended) {
+		return false;
+	}
+	/* A kind with a state (TLS) stays ready while it holds bytes itself. */
+	return (client->state && (client->io.ready & LOOP_IN)) ||
+		(ioctl(client->io.fd, FIONREAD, &waiting) == 0 && waiting > 0);
+}
+
+void connection_reset_peer(struct connection *connection) {
+	struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+	setsockopt(connection->peer.io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	stream_close(&connection->peer);
+}
+
+/* With `finished` everything is the kernel's, which goes on sending. */
+static bool is_cut(const struct connection *connection) {
+	const struct stream *peer = &connection->peer;
+	return connection->upgraded && stream_is_open(peer) && !peer->finished &&
+		(stream_backlog(peer) > 0 || connection_has_input(connection));
 }
 
 void connection_close(struct connection *connection) {
@@ -152,30 +184,33 @@ void connection_close(struct connection *connection) {
 	log_end(connection);
 	connection_enter(connection, CONNECTION_DEAD);
 	loop_timer_close(env->loop, &connection->timer);
-	if(connection->handshake) {
-		env->handshake_free(connection->handshake);
-		connection->handshake = NULL;
-	}
-	framing_close(&connection->framing);
+	framing_close(&connection->to_client.framing);
 	backend_unref(connection->backend);
-	websocket_parser_free(&connection->parser);
+	websocket_parser_free(&connection->to_peer.parser);
 	dynbuf_free(&connection->partial);
-	free(connection->kept_ping);
+	free(connection->to_peer.kept_ping);
+	free(connection->why);
 	drop_name(connection);
+	if(is_cut(connection)) {
+		connection_reset_peer(connection);
+	}
 	stream_close(&connection->client);
 	stream_close(&connection->peer);
 	list_remove(&connection->link);
-	env->gone(connection);
+	admission_leave(connection);
+	if(env->draining && list_is_empty(&env->connections)) {
+		env->loop->stop = true;
+	}
 	connection->dead.free = connection_free;
 	loop_defer_free(env->loop, &connection->dead);
 }
 
-bool connection_is_dead(const struct connection *connection) {
-	return connection->phase == CONNECTION_DEAD;
-}
-
 void connection_enter(struct connection *connection, enum connection_phase phase) {
-	assert(phases[connection->phase].next & (1u << phase));
+	const struct phase *before = phase_of(connection);
+	assert(before->next & (1u << phase));
+	if(before->leave) {
+		before->leave(connection, phase);
+	}
 	connection->phase = (uint8_t)phase;
 }
 
@@ -227,36 +262,33 @@ static void linger_event(struct connection *connection, struct stream *stream, u
 	}
 }
 
-static void linger_client(struct connection *connection, unsigned events) {
+void connection_linger_client(struct connection *connection, unsigned events) {
 	linger_event(connection, &connection->client, events);
 }
 
-static void linger_peer(struct connection *connection, unsigned events) {
+void connection_linger_peer(struct connection *connection, unsigned events) {
 	linger_event(connection, &connection->peer, events);
 }
 
-/* What the other side has not taken yet keeps the connection while it goes on taking. */
-static bool linger_waits(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms) {
+bool connection_drains(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms) {
 	return stream_is_open(stream) && stream_outstanding(stream) > 0 &&
 		connection_progresses(stream, patience_ms, due_ms);
 }
 
-static void linger_deadline(struct connection *connection) {
+/*
+ * close-timeout: measures how long neither side has taken any of what is queued for it, here and in
+ * the kernel. What they send is read and thrown away, so it moves nothing.
+ */
+void connection_linger_deadline(struct connection *connection) {
 	uint64_t patience_ms = connection->env->settings->close_timeout_ms;
 	uint64_t due_ms;
-	if(linger_waits(&connection->client, patience_ms, &due_ms) ||
-		linger_waits(&connection->peer, patience_ms, &due_ms)) {
+	if(connection_drains(&connection->client, patience_ms, &due_ms) ||
+		connection_drains(&connection->peer, patience_ms, &due_ms)) {
 		connection_set_deadline(connection, due_ms);
 		return;
 	}
 	connection_close(connection);
 }
-
-const struct connection_handlers connection_linger_handlers = {
-	.client = linger_client,
-	.peer = linger_peer,
-	.deadline = linger_deadline,
-};
 
 static void linger_begin(struct stream *stream) {
 	if(stream_is_open(stream)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The connection object: one WebSocket client and its peer, the phases they go through, their deadline,
- * the lingering close, and the one destructor.
+ * The connection object: one WebSocket client and its peer, the phases they go through, their
+ * deadline, the lingering close, and the one destructor.
  */
 #ifndef WEBSOCKSY_CONNECTION_H
 #define WEBSOCKSY_CONNECTION_H
@@ -9,6 +9,7 @@
 #include "base/dynbuf.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "bridge/admission.h"
 #include "config/settings.h"
 #include "http/verifier.h"
 #include "network/resolve.h"
@@ -27,9 +28,9 @@ enum connection_phase {
 	CONNECTION_AUTH, /* the client's password is being verified */
 	CONNECTION_QUERY, /* the backend is asked for the peer */
 	CONNECTION_CONNECT, /* the peer's name is looked up, its addresses are tried, TLS begins */
-	CONNECTION_RESPONSE, /* an HTTP answer is on its way */
-	CONNECTION_OPEN, /* 101 is out, both directions run */
-	CONNECTION_CLOSING, /* our close frame is out, the client's is awaited */
+	CONNECTION_RESPONSE, /* an HTTP response is being sent */
+	CONNECTION_OPEN, /* 101 is sent, both directions run */
+	CONNECTION_CLOSING, /* our close frame is sent, the client's is awaited */
 	CONNECTION_LINGER, /* both sides get what is queued for them, then their end is awaited */
 	CONNECTION_DEAD,
 	CONNECTION_PHASES
@@ -39,48 +40,67 @@ struct connection;
 struct connection_name;
 struct handshake;
 
-/* What happens in a phase. Each function may end the connection; NULL: nothing. */
-struct connection_handlers {
+/*
+ * One row of the table of phases. Handlers may end the connection. NULL: the event cannot happen in
+ * this phase (client, peer, deadline), or changes nothing (shutdown, reload, leave).
+ */
+struct phase {
+	const char *name;
+	unsigned next; /* phases that may follow, one bit each */
 	void (*client)(struct connection *connection, unsigned events); /* STREAM_* */
 	void (*peer)(struct connection *connection, unsigned events);
 	void (*deadline)(struct connection *connection);
 	void (*shutdown)(struct connection *connection); /* the daemon is to stop */
 	void (*reload)(struct connection *connection); /* the settings have changed */
+	/*
+	 * The phase ends and `next` follows: releases what the latter has no use for. Must not end
+	 * the connection.
+	 */
+	void (*leave)(struct connection *connection, enum connection_phase next);
 };
 
 /* What all connections of a bridge share. The bridge fills it; strings and pointers are its own. */
 struct connection_env {
 	struct loop *loop;
+	const struct phase *phases; /* CONNECTION_PHASES rows */
 	const struct settings *settings;
 	struct resolver *resolver;
 	struct backend *backend;
-	struct tls_credentials *tls; /* NULL: none is spoken */
+	struct tls_credentials *tls; /* NULL: no TLS */
 	bool tls_detect; /* the first byte of a connection decides */
+	bool draining; /* the daemon stops: new requests are answered with 503 */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
-	struct verifier *auth; /* without users, or NULL: nobody is asked who he is */
-	const struct connection_handlers *handlers[CONNECTION_PHASES];
-	/* 101 is out: `early` are bytes that came behind the request head, valid during the call, writable */
-	void (*opened)(struct connection *connection, uint8_t *early, size_t early_len);
-	bool draining; /* new requests are answered with 503 */
-	/* `address` of a proxied connection is final now; may make it one above the limit, or close it */
-	void (*identified)(struct connection *connection);
-	bool full; /* so would be a further connection */
-	/* would a further connection of the same client be above a limit? */
-	bool (*at_limit)(const struct connection *connection);
-	void (*handshake_free)(struct handshake *handshake);
-	void (*gone)(struct connection
-			*connection); /* called by the destructor, before the memory goes */
+	struct verifier *auth; /* without users, or NULL: no authentication */
+	struct admission admission;
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;
 	struct log_limit limit; /* of lines about requests that came to nothing */
 };
 
-/*
- * One connection. Kept small: an idle one owns nothing else but its share of the peer's name. The second part belongs to
- * relay.c, and to handshake.c while it prepares it.
- */
+/* The open connection's direction from the client to the peer, see to_peer.c and ping.c. */
+struct to_peer {
+	struct websocket_parser parser;
+	uint8_t *kept_ping; /* newest unanswered ping: its length, then its payload; mostly NULL */
+	uint64_t bytes; /* payload */
+};
+
+/* The other direction, see to_client.c. */
+struct to_client {
+	struct framing_stream framing; /* not in use before the backend has answered */
+	size_t unseen; /* bytes at the end of `partial` that the framing has not seen */
+	uint64_t bytes; /* payload */
+};
+
+/* What the deadlines of an open connection are measured from, see deadlines.c. */
+struct activity {
+	uint64_t client_ms; /* last byte from the client */
+	uint64_t data_ms; /* last data read, or taken from a queue, in either direction */
+	uint64_t ping_sent_ms; /* when the unanswered ping was sent; 0: none */
+};
+
+/* One connection. Kept small: an idle one owns nothing else but its share of the peer's name. */
 struct connection {
 	struct stream client;
 	struct stream peer; /* fd -1 before it is connected, and always for echo:// */
@@ -90,43 +110,37 @@ struct connection {
 		struct deferred_free dead; /* once it is in there no longer */
 	};
 	struct connection_env *env;
-	struct handshake *handshake; /* until the connection is open */
+	struct handshake *handshake; /* until the connection is open, lingers or is dead */
 	uint64_t id;
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
 	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
 	bool over_limit; /* above the limit on connections: its request is answered with 503 */
-	bool counted; /* counts for its address, see bridge.c */
-	bool proxied; /* accepted from a trusted proxy: not counted before `address` is the real one */
+	bool counted; /* counts for its address, see admission.c */
+	bool proxied; /* accepted from a trusted proxy: counted when `address` is the real one */
 	bool upgraded; /* 101 has been sent */
-
-	bool echo;
+	bool loopback; /* echo://: there is no peer stream, messages go back to the client */
 	bool close_sent;
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
-	bool many; /* the last read from the peer was so many messages that others should have a turn */
-	bool tail_text; /* what is in `partial` is text so far, says the framing function */
+	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
 	uint16_t code; /* for the log: the close code that ended it */
-	const char *why; /* for the log: static */
+	char *why; /* for the log: the reason, owned; NULL: none */
 	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
-	struct websocket_parser parser;
-	struct framing_stream framing; /* not in use before the backend has answered */
 	struct backend *backend; /* the framing may be its code */
-	/* Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an incomplete message
-	 * from the client. Never both. */
+	/*
+	 * Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an
+	 * incomplete message from the client. Never both.
+	 */
 	struct dynbuf partial;
-	size_t partial_fresh; /* bytes at the end of `partial` that the framing function has not seen */
-	uint8_t *kept_ping; /* newest unanswered ping: its length, then its payload; mostly NULL */
-	uint64_t client_ms; /* last byte from the client */
-	uint64_t data_ms; /* last data in either direction */
-	uint64_t ping_sent_ms; /* when the unanswered ping was sent; 0: none */
-	uint64_t bytes_in; /* payload from the client */
-	uint64_t bytes_out; /* payload to the client */
+	struct to_peer to_peer;
+	struct to_client to_client;
+	struct activity activity;
 };
 
 /*
- * Makes a connection of an accepted socket (owned from here on, closed on failure) in CONNECTION_HEAD.
- * NULL: no memory. `env` outlives it.
+ * Makes a connection of an accepted socket (owned from here on, closed on failure) in
+ * CONNECTION_HEAD. NULL: no memory. `env` outlives it.
  */
 struct connection *connection_new(
 	struct connection_env *env, int fd, const struct sockaddr *address, socklen_t len);
@@ -135,14 +149,16 @@ struct connection *connection_new(
 void connection_peer_event(struct stream *stream, unsigned events);
 
 /*
- * Sets the peer's name to a copy of `text`; there must be none yet. Connections to the same peer that follow each
- * other share it. 0 or -ENOMEM.
+ * Sets the peer's name to a copy of `text`; there must be none yet. Connections to the same peer
+ * that follow each other share it. 0 or -ENOMEM.
  */
 int connection_name_peer(struct connection *connection, const char *text);
 
-/* The one destructor: ends everything at once, from any phase. Its memory stays until the end of the turn. */
+/*
+ * The one destructor: ends everything at once, from any phase. A peer that has not been given
+ * everything that the client sent gets a reset. The memory stays until the end of the turn.
+ */
 void connection_close(struct connection *connection);
-bool connection_is_dead(const struct connection *connection);
 
 /* Changes the phase; the transition must be in the table. The deadline is the caller's. */
 void connection_enter(struct connection *connection, enum connection_phase phase);
@@ -151,26 +167,42 @@ void connection_enter(struct connection *connection, enum connection_phase phase
 void connection_set_deadline(struct connection *connection, uint64_t due_ms);
 
 /*
- * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input is thrown
- * away until they end (so that no reset destroys what is in flight), then the connection is closed. The
- * limit is `close-timeout` without progress. The client's side may be closed already.
+ * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input
+ * is thrown away until they end (so that no reset destroys what is in flight), then the connection
+ * is closed. The deadline is `close-timeout` in which neither side takes anything. The client's
+ * side may be closed already.
  */
 void connection_linger(struct connection *connection);
 
-/* For the table of handlers: CONNECTION_LINGER. */
-extern const struct connection_handlers connection_linger_handlers;
+/* CONNECTION_LINGER, for the table of phases. */
+void connection_linger_client(struct connection *connection, unsigned events);
+void connection_linger_peer(struct connection *connection, unsigned events);
+void connection_linger_deadline(struct connection *connection);
 
 /*
- * Has the other side of an open stream taken bytes of ours within the last `patience_ms`, so that a deadline
- * may wait until `*due_ms`?
+ * Has the other side of an open stream taken bytes of ours within the last `patience_ms`, so that a
+ * deadline may wait until `*due_ms`?
  */
 bool connection_progresses(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms);
+
+/* The same, but only while there is something left that it has not taken. */
+bool connection_drains(struct stream *stream, uint64_t patience_ms, uint64_t *due_ms);
+
+/* Has the client sent bytes that have not been read? */
+bool connection_has_input(const struct connection *connection);
+
+/*
+ * Closes the peer's side with a reset instead of an end, because not everything that the client has
+ * sent reaches it: it must not take the rest for all. (A Unix socket, a datagram socket and a fifo
+ * cannot tell the difference.)
+ */
+void connection_reset_peer(struct connection *connection);
 
 /* Logs a line that begins with the connection's number and its client. */
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
 	...) __attribute__((format(printf, 3, 4)));
 
-/* The same for what strangers can cause as often as they like: see log_limit_pass(). */
+/* The same, rate-limited, for events that any client can cause: see log_limit_pass(). */
 void connection_log_limited(struct connection *connection, enum log_level level, const char *format,
 	...) __attribute__((format(printf, 3, 4)));
 

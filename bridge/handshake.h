@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * From an accepted connection to an open one: the request head, the rules of the upgrade (RFC 6455, section
- * 4.2), the question to the backend, the connection to the peer; and the HTTP answers to everything else.
+ * From an accepted connection to an open one: the request head, the rules of the upgrade (RFC 6455,
+ * section 4.2), the question to the backend, the connection to the peer; and the HTTP answers to
+ * everything else.
  */
 #ifndef WEBSOCKSY_HANDSHAKE_H
 #define WEBSOCKSY_HANDSHAKE_H
@@ -16,12 +17,19 @@
 /* Begins with a fresh connection in CONNECTION_HEAD. May end it. */
 void handshake_begin(struct connection *connection);
 
-/* For connection_env: frees what a connection holds for its handshake. */
-void handshake_free(struct handshake *handshake);
+/*
+ * For the table of phases. A client that sends data before it has the 101 is read in
+ * CONNECTION_AUTH and CONNECTION_CONNECT, up to HANDSHAKE_EARLY_MAX.
+ */
+void handshake_head_client(struct connection *c, unsigned events);
+void handshake_head_deadline(struct connection *c);
+void handshake_head_shutdown(struct connection *c);
+void handshake_auth_client(struct connection *c, unsigned events);
+void handshake_auth_deadline(struct connection *c);
+void handshake_auth_shutdown(struct connection *c);
+void handshake_connect_client(struct connection *c, unsigned events);
+void handshake_response_client(struct connection *c, unsigned events);
 
-/* For the table of handlers. */
-extern const struct connection_handlers handshake_head_handlers;
-extern const struct connection_handlers handshake_auth_handlers;
-extern const struct connection_handlers handshake_connect_handlers;
-extern const struct connection_handlers handshake_response_handlers;
+/* Frees what a connection holds for its handshake when it opens, lingers or ends. */
+void handshake_leave(struct connection *c, enum connection_phase next);
 #endif

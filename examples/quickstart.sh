@@ -167,7 +167,7 @@ check_page() {
 check() {
 	local line="checked by process $$"
 	check_page
-	say "$line" | "$client" -w "> $line" "ws://127.0.0.1:$bridge_port/" ||
+	say "$line" | "$client" -w "> $line" -t "$start_seconds" "ws://127.0.0.1:$bridge_port/" ||
 		{ cat "$work/bridge.log" >&2 && fail 'the message did not come back'; }
 	say 'OK: the page is served, and a message went through the bridge and came back'
 }

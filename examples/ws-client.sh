@@ -6,8 +6,8 @@
 #
 #   ws-client.sh ws://HOST[:PORT][/PATH]
 #       until Ctrl-D, Ctrl-C or a close by the server
-#   ws-client.sh -w TEXT ws://...
-#       until a message contains TEXT: status 0; status 1 after 60 seconds without data or after a close
+#   ws-client.sh -w TEXT [-t SECONDS] ws://...
+#       until a message contains TEXT: status 0; status 1 after SECONDS (10) without data or after a close
 #
 # For tests only: no subprotocol, no TLS, NUL bytes are not displayed, and the masking key is always zero, which
 # does not protect proxies as RFC 6455 intends.
@@ -17,7 +17,7 @@ export LC_ALL=C # lengths are bytes
 # Sample key and accept value of RFC 6455, section 1.3: checking the server needs no SHA-1.
 key='dGhlIHNhbXBsZSBub25jZQ=='
 accept='s3pPLMBiTxaQ9kYGzzhZRbK+xOo='
-handshake_seconds=60
+wait_seconds=10
 silence_seconds=0 # 0: no limit
 awaited=''
 message=''
@@ -29,7 +29,7 @@ fail() {
 }
 
 usage() {
-	printf 'usage: ws-client.sh [-w TEXT] ws://HOST[:PORT][/PATH]\n' >&2
+	printf 'usage: ws-client.sh [-w TEXT] [-t SECONDS] ws://HOST[:PORT][/PATH]\n' >&2
 	exit 2
 }
 
@@ -81,8 +81,8 @@ handshake() {
 	local line status='' accepted=''
 	printf '%s\r\n' "GET $path HTTP/1.1" "Host: $authority" 'Upgrade: websocket' 'Connection: Upgrade' \
 		"Sec-WebSocket-Key: $key" 'Sec-WebSocket-Version: 13' '' >&3
-	IFS= read -r -t "$handshake_seconds" -u 3 status || fail 'no response to the handshake'
-	while IFS= read -r -t "$handshake_seconds" -u 3 line && [[ $line != $'\r' ]]; do
+	IFS= read -r -t "$wait_seconds" -u 3 status || fail 'no response to the handshake'
+	while IFS= read -r -t "$wait_seconds" -u 3 line && [[ $line != $'\r' ]]; do
 		if [[ ${line,,} == sec-websocket-accept:* ]]; then
 			accepted=${line#*:}
 		fi
@@ -140,13 +140,16 @@ show_messages() {
 	printf 'ws-client: closed with code %s\n' "$closed" >&2
 }
 
-while getopts w: option; do
+while getopts t:w: option; do
 	case $option in
-	w) awaited=$OPTARG silence_seconds=60 ;;
+	t) wait_seconds=$OPTARG ;;
+	w) awaited=$OPTARG ;;
 	*) usage ;;
 	esac
 done
 shift $((OPTIND - 1))
+[[ $wait_seconds =~ ^[1-9][0-9]*$ ]] || usage
+[[ -z $awaited ]] || silence_seconds=$wait_seconds
 pattern='^ws://((\[[0-9a-fA-F:.]+\]|[^]/?#:[]+)(:([0-9]+))?)(/[^# ]*)?$'
 [[ $# -eq 1 && $1 =~ $pattern ]] || usage
 authority=${BASH_REMATCH[1]} host=${BASH_REMATCH[2]} port=${BASH_REMATCH[4]:-80} path=${BASH_REMATCH[5]:-/}

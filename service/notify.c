@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The protocol of the service manager: two environment variables and a datagram each.
+ * The protocol of the service manager: environment variables and a datagram each.
  *
  * Must not know: what the sockets are for.
+ * Invariants: messages are sent in order; the retry timer is armed exactly while some are queued.
  */
 #include "service/notify.h"
 
+#include "base/log.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#define NOTIFY_RETRY_MS 100
+
+/* ---- environment ---- */
 
 /* A decimal number and nothing else; 0 if it is none. */
 static unsigned long long env_number(const char *name) {
@@ -28,33 +36,26 @@ static unsigned long long env_number(const char *name) {
 	return errno || *end != '\0' ? 0 : value;
 }
 
-int notify_send(const char *state) {
+static void take_socket(struct notify *notify) {
 	const char *path = getenv("NOTIFY_SOCKET");
 	if(!path || path[0] == '\0') {
-		return 0;
+		return;
 	}
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	size_t len = strlen(path);
-	if((path[0] != '/' && path[0] != '@') || len >= sizeof(to.sun_path)) {
-		return -EINVAL;
+	if((path[0] != '/' && path[0] != '@') || len >= sizeof(notify->to.sun_path)) {
+		log_write(LOG_WARNING,
+			"NOTIFY_SOCKET: \"%s\" is not an absolute path or an abstract name", path);
+		return;
 	}
-	memcpy(to.sun_path, path, len);
+	notify->to.sun_family = AF_UNIX;
+	memcpy(notify->to.sun_path, path, len);
 	if(path[0] == '@') {
-		to.sun_path[0] = '\0';
+		notify->to.sun_path[0] = '\0';
 	}
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if(fd < 0) {
-		return -errno;
-	}
-	socklen_t to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-	ssize_t sent =
-		sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, to_len);
-	int result = sent < 0 ? -errno : 0;
-	close(fd);
-	return result;
+	notify->to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
 }
 
-uint64_t notify_watchdog_ms(void) {
+static uint64_t take_watchdog(void) {
 	unsigned long long pid = env_number("WATCHDOG_PID");
 	if(pid != 0 && pid != (unsigned long long)getpid()) {
 		return 0;
@@ -62,7 +63,7 @@ uint64_t notify_watchdog_ms(void) {
 	return env_number("WATCHDOG_USEC") / 1000;
 }
 
-int notify_listen_fds(void) {
+static int take_listen_fds(void) {
 	unsigned long long count = env_number("LISTEN_FDS");
 	if(env_number("LISTEN_PID") != (unsigned long long)getpid() ||
 		count > INT_MAX - NOTIFY_LISTEN_START) {
@@ -76,4 +77,93 @@ int notify_listen_fds(void) {
 		}
 	}
 	return (int)count;
+}
+
+void notify_init(struct notify *notify) {
+	static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+		"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"};
+	*notify = (struct notify){0};
+	take_socket(notify);
+	notify->watchdog_ms = take_watchdog();
+	notify->listen_fds = take_listen_fds();
+	for(size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		unsetenv(names[i]);
+	}
+}
+
+/* ---- messages ---- */
+
+/* 0 or negative errno. */
+static int send_now(const struct notify *notify, const char *state) {
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if(fd < 0) {
+		return -errno;
+	}
+	ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL,
+		(const struct sockaddr *)&notify->to, notify->to_len);
+	int result = sent < 0 ? -errno : 0;
+	close(fd);
+	return result;
+}
+
+/* False: the socket is full. */
+static bool send_or_warn(const struct notify *notify, const char *state) {
+	int result = send_now(notify, state);
+	if(result == -EAGAIN) {
+		return false;
+	}
+	if(result) {
+		log_write(LOG_WARNING, "cannot tell the service manager \"%.*s\": %s",
+			(int)strcspn(state, "\n"), state, strerror(-result));
+	}
+	return true;
+}
+
+static void drop_first(struct notify *notify) {
+	notify->queued--;
+	memmove(notify->queue[0], notify->queue[1], notify->queued * NOTIFY_STATE_MAX);
+}
+
+static void arm(struct notify *notify) {
+	loop_timer_set(notify->loop, &notify->retry, notify->loop->now_ms + NOTIFY_RETRY_MS);
+}
+
+static void retry_due(struct ev_timer *timer) {
+	struct notify *notify = container_of(timer, struct notify, retry);
+	while(notify->queued > 0 && send_or_warn(notify, notify->queue[0])) {
+		drop_first(notify);
+	}
+	if(notify->queued > 0) {
+		arm(notify);
+	}
+}
+
+int notify_open(struct notify *notify, struct loop *loop) {
+	notify->loop = loop;
+	return loop_timer_open(loop, &notify->retry, retry_due);
+}
+
+void notify_close(struct notify *notify) {
+	if(notify->loop) {
+		loop_timer_close(notify->loop, &notify->retry);
+		notify->loop = NULL;
+	}
+}
+
+void notify_send(struct notify *notify, const char *state) {
+	assert(notify->loop && strlen(state) < NOTIFY_STATE_MAX);
+	if(notify->to_len == 0 || (notify->queued == 0 && send_or_warn(notify, state))) {
+		return;
+	}
+	if(notify->queued == NOTIFY_QUEUE_MAX) {
+		drop_first(notify); /* an old state says nothing any more */
+	}
+	snprintf(notify->queue[notify->queued++], NOTIFY_STATE_MAX, "%s", state);
+	arm(notify);
+}
+
+void notify_send_once(struct notify *notify, const char *state) {
+	if(notify->to_len > 0 && notify->queued == 0) {
+		send_or_warn(notify, state);
+	}
 }

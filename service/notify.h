@@ -5,23 +5,50 @@
  */
 #ifndef WEBSOCKSY_NOTIFY_H
 #define WEBSOCKSY_NOTIFY_H
+#include "base/loop.h"
+
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 /* Descriptors are passed from this number on. */
 #define NOTIFY_LISTEN_START 3
 
-/*
- * Sends `state` ("READY=1", lines separated by \n) to the socket that NOTIFY_SOCKET names. Does not block.
- * 0 (also when there is no service manager) or negative errno.
- */
-int notify_send(const char *state);
+#define NOTIFY_STATE_MAX 64 /* one message, with its NUL */
+#define NOTIFY_QUEUE_MAX 4 /* messages that wait for room in the service manager's socket */
 
-/* Milliseconds after which the service manager misses a WATCHDOG=1 (WATCHDOG_USEC); 0: it does not watch. */
-uint64_t notify_watchdog_ms(void);
+struct notify {
+	struct loop *loop;
+	struct ev_timer retry;
+	struct sockaddr_un to;
+	socklen_t to_len; /* 0: no service manager */
+	uint64_t watchdog_ms; /* after which it misses a WATCHDOG=1; 0: it does not watch */
+	int listen_fds; /* listening sockets that it has passed, from NOTIFY_LISTEN_START on */
+	size_t queued;
+	char queue[NOTIFY_QUEUE_MAX][NOTIFY_STATE_MAX];
+};
 
 /*
- * How many listening sockets were passed to this process (LISTEN_FDS, LISTEN_PID), numbered from
- * NOTIFY_LISTEN_START; they are made close-on-exec and non-blocking.
+ * Takes what the service manager has put into the environment out of it, so that no program that a
+ * plugin starts takes it for its own. Passed sockets are made close-on-exec and non-blocking.
+ * Before any plugin is loaded.
  */
-int notify_listen_fds(void);
+void notify_init(struct notify *notify);
+
+/* Messages may be sent from here on. 0 or -ENOMEM. notify_close() is due in either case. */
+int notify_open(struct notify *notify, struct loop *loop);
+void notify_close(struct notify *notify);
+
+/*
+ * Sends `state` ("READY=1", lines separated by \n), without blocking. If the service manager's
+ * socket is full it is sent later, in order; other failures are logged. Nothing without a service
+ * manager.
+ */
+void notify_send(struct notify *notify, const char *state);
+
+/*
+ * The same for a message that is soon followed by another one like it: a full socket does not
+ * matter.
+ */
+void notify_send_once(struct notify *notify, const char *state);
 #endif

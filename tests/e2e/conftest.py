@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fixtures of the end-to-end tests; see harness.py for what they hand out."""
+"""Fixtures of the end-to-end tests; see tools/ for what they hand out."""
 import contextlib
+import functools
 import os
 
 import pytest
 
-import tls_files
-from harness import Daemon
-
+from tools import tls_files
+from tools.configuration import starter, write_config
+from tools.daemon import Daemon
+from tools.floods import Flood
 
 MARKERS = (
     "measures: needs the machine for itself, because it compares processor time or counts events",
@@ -47,7 +49,7 @@ def pytest_configure(config):
 
 @pytest.fixture
 def run():
-    """Starts context managers of harness.py; closes them after the test, last first."""
+    """Starts context managers of tools/; closes them after the test, last first."""
     with contextlib.ExitStack() as stack:
         yield stack.enter_context
 
@@ -95,3 +97,38 @@ def pytest_runtest_makereport(item, call):
             command = " ".join(daemon.args)
             state = daemon.process.poll()
             report.sections.append((f"log of websocksy {command} (exit {state})", daemon.tail()))
+
+
+@pytest.fixture(params=("flags", "file"))
+def configured(request, run, tmp_path):
+    """Starts a daemon whose options stand on the command line, and then one that has them from a file.
+
+    configured(("ping", "1s"), ..., peer="echo://", backend=(("protocol", "*"),))
+    """
+    return starter(run, tmp_path, request.param)
+
+
+@pytest.fixture
+def started(run, tmp_path):
+    """The same on the command line only, for the second look at an option."""
+    return starter(run, tmp_path, "flags")
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes the configuration of a test; config(core, backend) -> path."""
+    return functools.partial(write_config, tmp_path)
+
+
+@pytest.fixture
+def flood(run):
+    """Starts floods; stops them before the daemon and the peers of the test go."""
+    floods = []
+
+    def start(*args):
+        floods.append(Flood(*args))
+        return floods[-1]
+
+    yield start
+    for one in floods:
+        one.stop()

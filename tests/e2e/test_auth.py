@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import (
-    BIN, TEXT, Daemon, Nobody, TcpPeer, build_request, eventually, frame, observed, run_once,
-)
-from plugin_builder import build_plugin
-from test_service import BASE, ECHO, UNCHANGED, config, reload  # noqa: F401 (config is a fixture)
-from test_tls import open_tls
-from test_web import exchange, receive
-import tls_files
+from tools import tls_files
+from tools.client import exchange, receive
+from tools.configuration import BASE, ECHO, UNCHANGED, reload
+from tools.daemon import Daemon, Unprivileged, run_once
+from tools.frames import BIN, TEXT, frame
+from tools.http import build_request
+from tools.peers import TcpPeer
+from tools.plugin_builder import build_plugin
+from tools.tls import open_tls
+from tools.waiting import eventually, observed
 
 LIBCRYPT = ctypes.CDLL("libcrypt.so.1")
 LIBCRYPT.crypt.restype = ctypes.c_char_p
@@ -92,7 +94,7 @@ def test_right_password(daemon, user, password):
         check_open(daemon, headers=basic(user, password))
         answer = daemon.http(plain=True, headers=basic(user, password))
         assert (answer.status, answer.body) == (200, PAGE)
-    daemon.wait_log(rf'user "{user}" is let in', count=2)
+    daemon.wait_log(rf'user "{user}" authenticated', count=2)
     daemon.wait_log(rf'GET / answered 200 \(user "{user}"\)', count=2)
     assert password not in daemon.log() or len(password) < 2
 
@@ -342,6 +344,8 @@ def begin(daemon, user, password, **request):
 def test_slow_hashes_delay_nobody_else(slow):
     """Forty round trips are done before ten hashes are."""
     daemon, other = slow
+    with observed("slow hash"):
+        LIBCRYPT.crypt(b"x", SLOW.encode())
     waiting = [begin(daemon, "slow", f"wrong {number}") for number in range(10)]
     waiting.append(begin(daemon, "slow", "secret"))
     for number in range(40):
@@ -533,11 +537,11 @@ def test_file_that_cannot_be_read(tmp_path):
     ("web", r'web: ".*/secret": permission denied'), ("cert", r"command line: --cert: cannot read .*/secret.*")))
 def test_file_that_may_not_be_read(run, option, error):
     """One line, and no daemon that does without it."""
-    nobody = run(Nobody())
-    secret = nobody.folder / "secret"
+    unprivileged = run(Unprivileged())
+    secret = unprivileged.folder / "secret"
     secret.write_text(f"alice:{hashed('secret')}\n")
     secret.chmod(0)
-    result = run_once("-p", "0", "-l", "127.0.0.1", f"--{option}={secret}", *nobody.args, **nobody.popen)
+    result = run_once("-p", "0", "-l", "127.0.0.1", f"--{option}={secret}", *unprivileged.args, **unprivileged.popen)
     assert result.returncode == 1
     assert re.fullmatch(rf".*error: {error}\n", result.stderr)
 
@@ -633,7 +637,7 @@ def test_upgrade_behind_pages_has_its_own_user(daemon):
     client.send_text("through")
     assert client.recv_message() == (TEXT, b"through")
     client.close_handshake()
-    daemon.wait_log(r'user "bob" is let in')
+    daemon.wait_log(r'user "bob" authenticated')
 
 
 def test_health_needs_no_password(run, users, site):

@@ -20,8 +20,10 @@ import pytest
 import websocket
 import websockets
 
-import tls_files
-from harness import TIMEOUT, TLS, Daemon, TcpPeer, echo, source
+from tools import tls_files
+from tools.daemon import TLS, Daemon
+from tools.peers import TcpPeer, echo, source
+from tools.waiting import TIMEOUT
 
 HERE = Path(__file__).resolve().parent
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Closing: codes (RFC 6455, 7.4), the handshake (5.5.1, 7.1), and every way in which an end comes."""
 import contextlib
-import random
 import select
 import signal
 import threading
@@ -9,14 +8,17 @@ import time
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, CONTINUATION, LONG, LONG_MS, PING, TEXT, TIMEOUT, Daemon, TcpPeer, close_payload, eventually, frame, observed,
-    source,
-)
+from tools.daemon import Daemon
+from tools.floods import noise
+from tools.frames import BIN, CLOSE, CONTINUATION, PING, TEXT, close_payload, frame
+from tools.peers import TcpPeer, source
+from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
 
 # What an endpoint may send: defined by RFC 6455, registered since, for libraries, for private use.
 ACCEPTED = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
             3000, 3001, 3999, 4000, 4001, 4999)
+
+
 # Out of range, undefined, or reserved for what never stands on the wire (7.4.1, 7.4.2).
 REFUSED = (0, 1, 100, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 9999, 32768, 65535)
 
@@ -134,10 +136,6 @@ def peer(run):
 @pytest.fixture
 def daemon(run, peer):
     return run(Daemon(f"--close-timeout={LONG_MS}ms", peer=peer.url))
-
-
-def noise(size):
-    return random.Random(size).randbytes(size)
 
 
 def test_peer_gets_all_before_the_close_and_then_the_end(daemon, peer):

@@ -2,7 +2,9 @@
 """The framing of connections for which none is configured."""
 import pytest
 
-from harness import BIN, TEXT, Daemon, TcpPeer
+from tools.daemon import Daemon
+from tools.frames import BIN, TEXT
+from tools.peers import TcpPeer
 
 GREETING = b"RFB 003.008\n"  # valid UTF-8 of a binary protocol
 

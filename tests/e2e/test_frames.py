@@ -5,10 +5,12 @@ import random
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, CONTINUATION, PING, PONG, SANITIZED, TEXT, Daemon, Frame, TcpPeer, bytewise, close_payload,
-    cut_once, echo, frame,
+from tools.daemon import SANITIZED, Daemon
+from tools.floods import noise
+from tools.frames import (
+    BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, bytewise, close_payload, cut_once, frame,
 )
+from tools.peers import TcpPeer, echo
 
 NAMES = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 RESERVED = (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)
@@ -20,10 +22,6 @@ SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 124, 125, 1
 def letters(size):
     """Text of `size` bytes in which every position can be told from its neighbours."""
     return (b"abcdefghijklmnopqrstuvwxyz0123456789-" * (size // 37 + 1))[:size]
-
-
-def noise(size, seed=1):
-    return random.Random(seed).randbytes(size)
 
 
 # --- reserved bits and opcodes, 5.2 -------------------------------------------------------------

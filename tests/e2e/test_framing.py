@@ -1,32 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Framing functions end to end: streams cut everywhere, tails, mistakes in configurations and in code."""
 import os
-import select
 import signal
 import struct
-import threading
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, PING, TEXT, Daemon, TcpPeer, bytewise, close_payload, cut_once, eventually, run_once,
-)
-from plugin_builder import build_plugin
-
-
-def messages_until_close(client, code):
-    """All messages (fragments do not occur here) up to a close frame with `code`, which is answered."""
-    messages = []
-    while True:
-        got = client.recv_frame()
-        if got.opcode == CLOSE:
-            assert got.payload[:2] == close_payload(code), got.payload
-            client.send_close(code)
-            client.expect_eof()
-            client.close()
-            return messages
-        assert got.fin
-        messages.append((got.opcode, got.payload))
+from tools.daemon import Daemon, run_once
+from tools.floods import Bridge
+from tools.frames import BIN, CLOSE, PING, TEXT, bytewise, close_payload, cut_once
+from tools.peers import TcpPeer
+from tools.plugin_builder import build_plugin
 
 
 def is_text(data):
@@ -51,7 +35,7 @@ def deliver(daemon, peer, pieces):
             daemon.settle()
         connection.send(piece)
     connection.finish()
-    messages = messages_until_close(client, 1000)
+    messages = client.messages_until_close(1000, fragments=False)
     connection.close()
     return messages
 
@@ -174,7 +158,7 @@ def test_many_messages_in_one_read(run):
     daemon.settle()
     connection.send(stream[-1:])
     connection.finish()
-    assert messages_until_close(client, 1000) == [
+    assert client.messages_until_close(1000, fragments=False) == [
         (BIN, stream[at:at + 3]) for at in range(0, len(stream), 3)]
 
 
@@ -195,51 +179,28 @@ def test_long_message_in_many_reads(run, size):
     assert client.recv_message() == (TEXT, b"next\n")
 
 
-def test_slow_client_gets_every_message_in_order(run):
+def test_slow_client_gets_every_message_in_order(run, flood, tmp_path):
     """The framing loop stops at the high mark and goes on where it stopped."""
-    peer = run(TcpPeer())
-    daemon = framing_daemon(run, peer, "newline", "lf")
-    client = daemon.open(rcvbuf=4096)
-    connection = peer.accept()
+    bridge = Bridge(run, tmp_path, "unix", "-c", "framing=newline", "-c", "framing-config=lf")
+    client, connection = bridge.pair()
     lines = [b"line %d\n" % number for number in range(200_000)]
-    feeder = feed(connection, b"".join(lines))
-    eventually(lambda: is_paused(client, daemon), "a full backlog")
+    feeder = flood(connection.sock, b"".join(lines))
+    feeder.wait_stuck()
     for line in lines:
         assert client.recv_message() == (TEXT, line)
-    feeder.join()
+    feeder.wait_done()
     connection.finish()
-    assert messages_until_close(client, 1000) == []
+    assert client.messages_until_close(1000, fragments=False) == []
 
 
-def feed(connection, data):
-    """Sends from a thread, since the daemon will stop reading."""
-
-    def send():
-        try:
-            connection.send(data)
-        except OSError:
-            pass  # the test has ended
-
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    return thread
-
-
-def is_paused(client, daemon):
-    """The daemon has filled the client's socket and its own backlog and is idle."""
-    before = daemon.voluntary_switches(), daemon.rss()
-    quiet = not select.select([], [], [], 0.1)[0] and daemon.state() == "S"
-    return quiet and (daemon.voluntary_switches(), daemon.rss()) == before
-
-
-def test_nothing_follows_the_close_frame(run):
+def test_nothing_follows_the_close_frame(run, flood, tmp_path):
     """SIGTERM while lines wait behind a full backlog: after our close frame there is nothing more."""
-    peer = run(TcpPeer())
-    daemon = framing_daemon(run, peer, "newline", "lf", "--buffer-high=64K", "--buffer-low=16K")
-    client = daemon.open(rcvbuf=4096)
-    connection = peer.accept()
-    feed(connection, b"".join(b"line %d\n" % number for number in range(300_000)))
-    eventually(lambda: is_paused(client, daemon), "a full backlog")
+    bridge = Bridge(run, tmp_path, "unix", "-c", "framing=newline", "-c", "framing-config=lf", "--buffer-high=64K",
+                    "--buffer-low=16K")
+    daemon = bridge.daemon
+    client, connection = bridge.pair()
+    feeder = flood(connection.sock, b"".join(b"line %d\n" % number for number in range(300_000)))
+    feeder.wait_stuck()
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("stopping")
     number = 0
@@ -253,6 +214,7 @@ def test_nothing_follows_the_close_frame(run):
     client.send_close(1001)
     client.expect_eof()
     client.close()
+    feeder.stop()
     connection.close()
     assert daemon.wait() == 0
 
@@ -451,14 +413,14 @@ def test_state_of_a_function_is_freed_once(run, plugins, end):
     daemon.wait_log("probe: length 10 new 10 .* config x")
     if end == "peer":
         connection.finish()
-        assert messages_until_close(client, 1000) == [(BIN, b"incomplete")]
+        assert client.messages_until_close(1000, fragments=False) == [(BIN, b"incomplete")]
     elif end == "client":
         client.close_handshake()
     elif end == "reset":
         client.abort()
     else:
         daemon.signal(signal.SIGTERM)
-        assert messages_until_close(client, 1001) == []
+        assert client.messages_until_close(1001, fragments=False) == []
     client.close()
     connection.close()
     daemon.wait_log("probe freed")

@@ -6,10 +6,15 @@ import time
 
 import pytest
 
-from harness import (
-    BIN, CONTINUATION, KEY, LONG, LONG_MS, PING, PONG, TEXT, ClosedPort, Daemon, DnsServer, Frame, StuckPort,
-    TcpPeer, accept_for, build_request, bytewise, close_payload, cut_once, eventually, frame,
+from tools.daemon import Daemon
+from tools.dns import SILENCE, NameServer
+from tools.frames import (
+    BIN, CONTINUATION, PING, PONG, TEXT, Frame, bytewise, close_payload, cut_once, frame,
 )
+from tools.http import KEY, accept_for, build_request
+from tools.peers import TcpPeer
+from tools.ports import ClosedPort, StuckPort
+from tools.waiting import LONG, LONG_MS, eventually
 
 
 def check_error(answer, status):
@@ -27,7 +32,7 @@ def check_error(answer, status):
     assert line.strip().isprintable()
 
 
-def refused(daemon, raw, status):
+def expect_error(daemon, raw, status):
     """Sends raw bytes and expects an error answer and an orderly end of the stream behind it."""
     client = daemon.connect()
     client.send_raw(raw)
@@ -204,7 +209,7 @@ MALFORMED = (
 
 @pytest.mark.parametrize("name, raw", MALFORMED, ids=ids(MALFORMED))
 def test_malformed_is_400(echo_daemon, name, raw):
-    refused(echo_daemon, raw, 400)
+    expect_error(echo_daemon, raw, 400)
 
 
 HOSTS = (
@@ -221,7 +226,7 @@ HOSTS = (
 
 @pytest.mark.parametrize("name, spec", HOSTS, ids=ids(HOSTS))
 def test_bad_host_is_400(echo_daemon, name, spec):
-    refused(echo_daemon, build_request(**spec), 400)
+    expect_error(echo_daemon, build_request(**spec), 400)
 
 
 KEYS = (
@@ -246,27 +251,27 @@ KEYS = (
 
 @pytest.mark.parametrize("name, key", KEYS, ids=ids(KEYS))
 def test_bad_key_is_400(echo_daemon, name, key):
-    answer = refused(echo_daemon, build_request(headers={"Sec-WebSocket-Key": key}), 400)
+    answer = expect_error(echo_daemon, build_request(headers={"Sec-WebSocket-Key": key}), 400)
     assert b"Key" in answer.body
 
 
 def test_missing_key_is_400(echo_daemon):
-    answer = refused(echo_daemon, build_request(remove=["Sec-WebSocket-Key"]), 400)
+    answer = expect_error(echo_daemon, build_request(remove=["Sec-WebSocket-Key"]), 400)
     assert b"Key" in answer.body
 
 
 @pytest.mark.parametrize("second", (KEY, "AAAAAAAAAAAAAAAAAAAAAA=="), ids=("same", "other"))
 def test_two_keys_are_400(echo_daemon, second):
-    refused(echo_daemon, build_request(extra=[("sec-websocket-key", second)]), 400)
+    expect_error(echo_daemon, build_request(extra=[("sec-websocket-key", second)]), 400)
 
 
 def test_many_keys_are_400(echo_daemon):
-    refused(echo_daemon, build_request(extra=[("Sec-WebSocket-Key", KEY)] * 100), 400)
+    expect_error(echo_daemon, build_request(extra=[("Sec-WebSocket-Key", KEY)] * 100), 400)
 
 
 @pytest.mark.parametrize("second", ("13", "8"))
 def test_two_versions_are_400(echo_daemon, second):
-    refused(echo_daemon, build_request(extra=[("Sec-WebSocket-Version", second)]), 400)
+    expect_error(echo_daemon, build_request(extra=[("Sec-WebSocket-Version", second)]), 400)
 
 
 CONNECTIONS = (
@@ -284,7 +289,7 @@ CONNECTIONS = (
 
 @pytest.mark.parametrize("name, spec", CONNECTIONS, ids=ids(CONNECTIONS))
 def test_connection_without_the_token_is_400(echo_daemon, name, spec):
-    answer = refused(echo_daemon, build_request(**spec), 400)
+    answer = expect_error(echo_daemon, build_request(**spec), 400)
     assert b"Connection" in answer.body
 
 
@@ -301,41 +306,41 @@ UPGRADES = (
 @pytest.mark.parametrize("name, spec", UPGRADES, ids=ids(UPGRADES))
 def test_upgrade_without_the_token_is_no_upgrade(echo_daemon, name, spec):
     """A plain request then, for which there is no page here: 426 says what this is."""
-    answer = refused(echo_daemon, build_request(**spec), 426)
+    answer = expect_error(echo_daemon, build_request(**spec), 426)
     assert answer.header("Upgrade") == "websocket"
     assert answer.header("Sec-WebSocket-Version") == "13"
 
 
 @pytest.mark.parametrize("version", ("HTTP/1.0",))
 def test_upgrade_from_http_1_0_is_400(echo_daemon, version):
-    refused(echo_daemon, build_request(version=version), 400)
+    expect_error(echo_daemon, build_request(version=version), 400)
 
 
 @pytest.mark.parametrize("version", ("HTTP/2.0", "HTTP/0.9", "HTTP/3.0"))
 def test_other_http_is_505(echo_daemon, version):
-    refused(echo_daemon, build_request(version=version), 505)
+    expect_error(echo_daemon, build_request(version=version), 505)
 
 
 def test_http_2_without_a_word_is_505(echo_daemon):
     """RFC 9113, 3.3: clients with prior knowledge begin like this."""
-    refused(echo_daemon, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505)
+    expect_error(echo_daemon, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505)
 
 
 @pytest.mark.parametrize("method", ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get", "Get", "X"))
 def test_upgrade_by_another_method_is_405(echo_daemon, method):
-    answer = refused(echo_daemon, build_request(method=method), 405)
+    answer = expect_error(echo_daemon, build_request(method=method), 405)
     assert "get" in answer.tokens("Allow")
 
 
 @pytest.mark.parametrize("version", ("", "0", "7", "8", "12", "14", "25", "113", "130", "13a", "+13", "013",
                                      "13, 8", "8, 13", "13.0", "-13", "256", "4294967309", "xiii"))
 def test_other_version_is_426(echo_daemon, version):
-    answer = refused(echo_daemon, build_request(headers={"Sec-WebSocket-Version": version}), 426)
+    answer = expect_error(echo_daemon, build_request(headers={"Sec-WebSocket-Version": version}), 426)
     assert answer.header("Sec-WebSocket-Version") == "13"
 
 
 def test_missing_version_is_426(echo_daemon):
-    answer = refused(echo_daemon, build_request(remove=["Sec-WebSocket-Version"]), 426)
+    answer = expect_error(echo_daemon, build_request(remove=["Sec-WebSocket-Version"]), 426)
     assert answer.header("Sec-WebSocket-Version") == "13"
 
 
@@ -343,7 +348,7 @@ def test_missing_version_is_426(echo_daemon):
 
 
 def test_too_many_headers_are_431(echo_daemon):
-    refused(echo_daemon, build_request(extra=[(f"X-{number}", "v") for number in range(200)]), 431)
+    expect_error(echo_daemon, build_request(extra=[(f"X-{number}", "v") for number in range(200)]), 431)
 
 
 @pytest.mark.parametrize("size", (40000, 200000, 2000000))
@@ -383,7 +388,7 @@ def test_cookie_as_the_fiftieth_header_is_there(run, tmp_path):
     client = daemon.open(extra=[*others, ("Cookie", "a=b; session=secret; c=d")])
     client.send_text("through")
     assert peer.accept().recv_exactly(7) == b"through"
-    refused(daemon, build_request(extra=[*others, ("Cookie", "a=b")]), 404)
+    expect_error(daemon, build_request(extra=[*others, ("Cookie", "a=b")]), 404)
 
 
 # --- no upgrade ---------------------------------------------------------------------------------
@@ -391,13 +396,13 @@ def test_cookie_as_the_fiftieth_header_is_there(run, tmp_path):
 
 @pytest.mark.parametrize("path", ("/", "/path", "/?query", "*"))
 def test_plain_request_without_pages_is_426(echo_daemon, path):
-    answer = refused(echo_daemon, build_request(path, plain=True), 426)
+    answer = expect_error(echo_daemon, build_request(path, plain=True), 426)
     assert answer.header("Upgrade") == "websocket"
     assert answer.header("Sec-WebSocket-Version") == "13"
 
 
 def test_plain_request_by_http_1_0(echo_daemon):
-    refused(echo_daemon, b"GET / HTTP/1.0\r\n\r\n", 426)
+    expect_error(echo_daemon, b"GET / HTTP/1.0\r\n\r\n", 426)
 
 
 def test_head_has_the_length_and_no_body(echo_daemon):
@@ -412,7 +417,7 @@ def test_head_has_the_length_and_no_body(echo_daemon):
 
 @pytest.mark.parametrize("method", ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"))
 def test_other_methods_are_405(echo_daemon, method):
-    answer = refused(echo_daemon, build_request(plain=True, method=method), 405)
+    answer = expect_error(echo_daemon, build_request(plain=True, method=method), 405)
     assert answer.header("Allow") == "GET, HEAD"
 
 
@@ -488,7 +493,7 @@ def test_a_thousand_offers(echo_daemon):
 
 @pytest.mark.parametrize("offer", (b"a b", b"a;b", b"a/b", b'"a"', b"a\x7f", b"a\xe9", b"a@b", b"{}", b"a=b"))
 def test_offer_that_is_no_token_is_400(echo_daemon, offer):
-    refused(echo_daemon, build_request(raw=b"Sec-WebSocket-Protocol: " + offer + b"\r\n"), 400)
+    expect_error(echo_daemon, build_request(raw=b"Sec-WebSocket-Protocol: " + offer + b"\r\n"), 400)
 
 
 @pytest.mark.parametrize("offer", (
@@ -509,7 +514,7 @@ def plain_daemon(run_module):
 
 
 def test_offer_without_the_option_is_400_and_says_so(plain_daemon):
-    answer = refused(plain_daemon, build_request(protocols="chat"), 400)
+    answer = expect_error(plain_daemon, build_request(protocols="chat"), 400)
     assert b"protocol" in answer.body.lower()
     plain_daemon.wait_log(r"protocol")
 
@@ -686,15 +691,15 @@ def test_bytes_of_the_peer_follow_the_101_at_once(run):
 def test_peer_that_refuses_is_502(run):
     port = run(ClosedPort())
     daemon = run(Daemon(peer=port.url))
-    answer = refused(daemon, build_request(), 502)
+    answer = expect_error(daemon, build_request(), 502)
     assert b"refused" in answer.body.lower()
     daemon.wait_log(r"cannot connect to .*%d" % port.port)
 
 
 def test_peer_name_that_does_not_exist_is_502(run):
-    dns = run(DnsServer())
+    dns = run(NameServer())
     daemon = run(Daemon(f"--resolver={dns.address}", peer="tcp://nowhere.test:80"))
-    refused(daemon, build_request(), 502)
+    expect_error(daemon, build_request(), 502)
     daemon.wait_log(r"nowhere\.test")
 
 
@@ -703,26 +708,26 @@ def test_peer_name_that_does_not_exist_is_502(run):
                                   "unix:///" + "x" * 200))
 def test_peer_path_that_does_not_work_is_502(run, peer):
     daemon = run(Daemon(peer=peer))
-    refused(daemon, build_request(), 502)
+    expect_error(daemon, build_request(), 502)
 
 
 def test_peer_that_does_not_answer_is_504(run):
     port = run(StuckPort())
     daemon = run(Daemon("--connect-timeout=300ms", peer=port.url))
     begun = time.monotonic()
-    refused(daemon, build_request(), 504)
+    expect_error(daemon, build_request(), 504)
     assert time.monotonic() - begun > 0.25
     daemon.wait_log(r"cannot connect to")
 
 
 def test_name_server_that_does_not_answer_is_504(run):
-    dns = run(DnsServer(silent=["slow.test"]))
+    dns = run(NameServer({"slow.test": {"A": SILENCE, "AAAA": SILENCE}}))
     daemon = run(Daemon("--connect-timeout=300ms", f"--resolver={dns.address}", peer="tcp://slow.test:80"))
-    refused(daemon, build_request(), 504)
+    expect_error(daemon, build_request(), 504)
 
 
 def test_client_that_leaves_while_the_peer_is_connected(run):
-    """Nobody is left to tell; the attempt ends and its descriptors are closed."""
+    """Nothing is left to answer; the attempt ends and its descriptors are closed."""
     port = run(StuckPort())
     daemon = run(Daemon("--connect-timeout=1h", peer=port.url))
     before = daemon.fds()
@@ -735,15 +740,15 @@ def test_client_that_leaves_while_the_peer_is_connected(run):
 
 def test_origin_that_is_not_listed_is_403(run):
     daemon = run(Daemon("--origin=https://good.example", peer="echo://"))
-    refused(daemon, build_request(headers={"Origin": "https://evil.example"}), 403)
-    refused(daemon, build_request(), 403)
+    expect_error(daemon, build_request(headers={"Origin": "https://evil.example"}), 403)
+    expect_error(daemon, build_request(), 403)
     accepted(daemon, build_request(headers={"Origin": "https://good.example"}))
 
 
 def test_more_clients_than_allowed_is_503(run):
     daemon = run(Daemon("--max-clients=2", peer="echo://"))
     first, second = daemon.open(), daemon.open()
-    refused(daemon, build_request(), 503)
+    expect_error(daemon, build_request(), 503)
     first.close_handshake()
     second.round_trip()
     eventually(lambda: daemon.http(plain=True).status == 426, "the place to be free again")

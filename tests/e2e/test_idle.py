@@ -14,15 +14,18 @@ import time
 
 import pytest
 
-from harness import (
-    CLOSE, SANITIZED, TIMEOUT, Daemon, build_request, close_payload, eventually, frame, observed,
-)
+from tools.daemon import SANITIZED, Daemon
+from tools.frames import CLOSE, close_payload, frame
+from tools.http import build_request
+from tools.waiting import TIMEOUT, eventually, observed
 
 pytestmark = pytest.mark.measures
 
 HARD_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 if HARD_LIMIT == resource.RLIM_INFINITY:
     HARD_LIMIT = 1 << 20
+
+
 WANTED = 400 if SANITIZED else 9000  # a multiple of HELPERS
 # 128 descriptors are the daemon's reserve, and some more are for clients that come later.
 HELPERS = 2
@@ -133,7 +136,7 @@ def check_memory(daemon, before, fds, count):
 
 
 def check_processor(daemon):
-    """Nobody speaks and nothing is due: the process sleeps, all the time."""
+    """No client sends and nothing is due: the process sleeps, all the time."""
     eventually(lambda: daemon.state() == "S", "the daemon to be done")
     before = daemon.voluntary_switches(), daemon.cpu_ns()
     time.sleep(2)  # what is measured, not what is waited for

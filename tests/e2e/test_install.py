@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import BINARY, ROOT, TIMEOUT, environment, run_once
+from tools.daemon import BINARY, ROOT, environment, run_once
+from tools.waiting import TIMEOUT
 
 # They install from one build and into one place.
 pytestmark = pytest.mark.xdist_group("install")

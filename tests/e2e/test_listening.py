@@ -9,11 +9,16 @@ import stat
 
 import pytest
 
-from harness import (
-    TEXT, TIMEOUT, ConnectionEnded, Daemon, TcpPeer, UnixPeer, build_request, echo, eventually, frame,
-)
-from test_options import HAS_IPV6, is_open, status_of, write_config
-from test_service import READ_AGAIN, UNCHANGED, Manager, activated, free_port, reload
+from tools.client import ConnectionEnded, status_of
+from tools.configuration import ECHO, READ_AGAIN, UNCHANGED, reload, write_config
+from tools.daemon import Daemon
+from tools.frames import TEXT, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, UnixPeer, echo
+from tools.ports import free_port
+from tools.service import Manager, activated
+from tools.sockets import HAS_IPV6, is_open
+from tools.waiting import TIMEOUT, eventually
 
 
 # --- socket activation --------------------------------------------------------------------------
@@ -137,15 +142,13 @@ def test_reload_while_stopping_opens_and_announces_nothing(run, tmp_path):
 class Reloaded:
     """A daemon with the echo peer and a configuration file that changes."""
 
-    ECHO = (("host", "echo://"),)
-
     def __init__(self, run, folder, *core):
         self.folder = folder
-        self.daemon = run(Daemon(write_config(folder, core, self.ECHO), defaults=False))
+        self.daemon = run(Daemon(write_config(folder, core, ECHO), defaults=False))
 
     def reload(self, *core, line=READ_AGAIN):
         """Returns what was logged meanwhile."""
-        write_config(self.folder, core, self.ECHO)
+        write_config(self.folder, core, ECHO)
         return reload(self.daemon, line)
 
 
@@ -271,11 +274,11 @@ def test_socket_file_of_a_successor_is_not_removed(run, tmp_path):
 
 def test_other_file_in_place_of_the_socket_is_not_removed(run, tmp_path):
     path = tmp_path / "front"
-    config = write_config(tmp_path, (("listen", f"unix:{path}"),), Reloaded.ECHO)
+    config = write_config(tmp_path, (("listen", f"unix:{path}"),), ECHO)
     daemon = run(Daemon(config, defaults=False))
     path.unlink()
     path.write_text("mine")
-    write_config(tmp_path, (("port", "0"), ("listen", "127.0.0.1")), Reloaded.ECHO)
+    write_config(tmp_path, (("port", "0"), ("listen", "127.0.0.1")), ECHO)
     reload(daemon)
     assert path.read_text() == "mine"
     daemon.stop()

@@ -6,7 +6,10 @@ import select
 import signal
 import subprocess
 
-from harness import BINARY, Daemon, RawClient, TIMEOUT, build_request, environment, eventually
+from tools.client import RawClient
+from tools.daemon import BINARY, Daemon, environment
+from tools.http import build_request
+from tools.waiting import TIMEOUT, eventually
 
 # Each is an error line of more than 100 bytes: together they are more than a terminal holds.
 MISTAKES = 2000 * (80 * "x" + " = 1\n")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import BINARY, ROOT, TIMEOUT, environment
+from tools.daemon import BINARY, ROOT, environment
+from tools.waiting import TIMEOUT
 
 # What stands for the compiler: each object file is the command that would have made it.
 COMPILER = """#!/bin/sh

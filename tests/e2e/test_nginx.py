@@ -1,85 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The example site for nginx, in front of the daemon, with its ports replaced and nothing else."""
-import os
 import random
-import re
-import shutil
-import subprocess
 
 import pytest
 
-import tls_files
-from harness import (
-    BIN, PING, PONG, ROOT, TEXT, TIMEOUT, Daemon, Frame, RawClient, TcpPeer, build_request, echo,
-    eventually, frame,
-)
-
-MAIN = """
-{user}
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log stderr notice;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/site.conf;
-}}
-"""
-
-
-def replace_once(text, old, new):
-    assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times in the example"
-    return text.replace(old, new)
-
-
-class Nginx:
-    """nginx as whoever runs the tests, listening on a Unix socket, with the example site."""
-
-    def __init__(self, folder, upstream, authority=None):
-        """With an authority nginx speaks TLS to the daemon, which has a certificate of it."""
-        self.folder = folder
-        self.socket = f"{folder}/nginx.sock"
-        site = (ROOT / "examples" / "nginx.conf").read_text()
-        if authority:
-            site = replace_once(site, "\t\tproxy_pass http:", "\t\t#proxy_pass http:")
-            site, count = re.subn(r"\t\t#(proxy_pass https|proxy_ssl_)", r"\t\t\1", site)
-            assert count == 5
-            site = replace_once(site, "/etc/ssl/certs/ca-certificates.crt;", f"{authority.cert};")
-            site = replace_once(site, "proxy_ssl_name example.org;", "proxy_ssl_name localhost;")
-        site = replace_once(site, "server 127.0.0.1:8001;", f"server {upstream};")
-        site = replace_once(site, "\tlisten 80;", f"\tlisten unix:{self.socket};")
-        (folder / "site.conf").write_text(site)
-        # Workers of a root process would change to a user who may not enter our folder.
-        user = "user root;" if os.geteuid() == 0 else ""
-        (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=user))
-
-    def __enter__(self):
-        binary = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
-        assert binary, "nginx is missing"
-        self.log = open(self.folder / "nginx.log", "wb")
-        self.process = subprocess.Popen(
-            [binary, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-g", "daemon off;"],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        eventually(self.listens, "nginx to listen")
-        return self
-
-    def listens(self):
-        assert self.process.poll() is None, (self.folder / "nginx.log").read_text()
-        try:
-            RawClient(self.socket).close()
-        except OSError:
-            return False
-        return True
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(TIMEOUT)
-        self.log.close()
+from tools import tls_files
+from tools.client import RawClient
+from tools.daemon import Daemon
+from tools.frames import BIN, PING, PONG, TEXT, Frame, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, echo
+from tools.proxies import Nginx
+from tools.waiting import eventually
 
 
 @pytest.fixture(scope="module")

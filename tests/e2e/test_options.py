@@ -11,11 +11,16 @@ import time
 
 import pytest
 
-from harness import (
-    BIN, CLOSE, CONTINUATION, LONG, LONG_MS, PING, PONG, ROOT, SANITIZED, TEXT, Daemon, DnsServer, StuckPort,
-    TcpPeer, free_port,
-    UdpPeer, build_request, echo, eventually, frame, kernel_holds, observed, run_once, sink,
-)
+from tools.client import status_of
+from tools.configuration import write_config
+from tools.daemon import ROOT, SANITIZED, Daemon, failed_start, run_once
+from tools.dns import SILENCE, NameServer
+from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, UdpPeer, echo, sink
+from tools.ports import StuckPort, free_port
+from tools.sockets import HAS_IPV6, is_open, kernel_holds, needs_ipv6
+from tools.waiting import LONG, LONG_MS, eventually, observed
 
 DEFAULTS = {
     "port": "8001", "listen": "*", "origin": "*", "web": "", "web-listing": "no",
@@ -28,52 +33,9 @@ DEFAULTS = {
     "buffer-low": "64K", "log-level": "info",
 }
 KEYS = (*DEFAULTS, "plugin-path")
-HAS_IPV6 = os.path.exists("/proc/net/if_inet6") and "00000001 01" in open("/proc/net/if_inet6").read()
-needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no ::1")
 
 
 # --- helpers ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=("flags", "file"))
-def configured(request, run, tmp_path):
-    """Starts a daemon whose options stand on the command line, and then one that has them from a file.
-
-    configured(("ping", "1s"), ..., peer="echo://", backend=(("protocol", "*"),))
-    """
-    return starter(run, tmp_path, request.param)
-
-
-@pytest.fixture
-def started(run, tmp_path):
-    """The same on the command line only, for the second look at an option."""
-    return starter(run, tmp_path, "flags")
-
-
-def starter(run, folder, way):
-    def start(*core, peer="echo://", backend=(), defaults=True, **kwargs):
-        backend = (("host", peer), *backend) if peer else tuple(backend)
-        if defaults:
-            core = (("port", "0"), ("listen", "127.0.0.1"), *core)
-        if way == "flags":
-            args = [f"--{key}={value}" for key, value in core]
-            for key, value in backend:
-                args += ["-c", f"{key}={value}"]
-        else:
-            args = [write_config(folder, core, backend)]
-        daemon = Daemon(*args, defaults=False, **kwargs)
-        daemon.peer = peer  # for settle()
-        return run(daemon)
-
-    return start
-
-
-def write_config(folder, core=(), backend=(), name="test.conf"):
-    path = folder / name
-    path.write_text(
-        "[core]\n" + "".join(f"{key} = {value}\n" for key, value in core)
-        + "[backend]\n" + "".join(f"{key} = {value}\n" for key, value in backend))
-    return path
 
 
 def dumped(*args, **kwargs):
@@ -88,40 +50,6 @@ def dumped(*args, **kwargs):
             key, _, value = line.partition(" =")
             section.setdefault(key, []).append(value.strip())
     return sections
-
-
-def refused(*args, **kwargs):
-    """The lines, without their time, of a start that has to fail."""
-    result = run_once(*args, **kwargs)
-    assert result.returncode == 1, (result.returncode, result.stderr)
-    assert result.stdout == ""
-    return [re.sub(r"^\S+Z error: ", "", line) for line in result.stderr.splitlines()]
-
-
-def is_open(address):
-    """Does somebody listen there?"""
-    family = socket.AF_UNIX if isinstance(address, str) else (
-        socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
-    with socket.socket(family) as sock:
-        try:
-            sock.connect(address)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        return True
-
-
-def status_of(daemon, address=None, source=None, **request):
-    """The status of an upgrade request, and the connection."""
-    if source:
-        sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
-        sock.bind((source, 0))
-        sock.connect(address or daemon.address)
-        client = daemon.connect(sock=sock)
-    else:
-        client = daemon.connect(address)
-    client.send_raw(build_request(**request))
-    response = client.recv_http()
-    return response.status, client
 
 
 def elapsed_until(action, name):
@@ -150,7 +78,7 @@ def test_port_zero_is_chosen_by_the_kernel_and_logged(configured):
 
 def test_second_daemon_on_the_same_port(run):
     first = run(Daemon(peer="echo://"))
-    lines = refused("-l", "127.0.0.1", "-p", first.port)
+    lines = failed_start("-l", "127.0.0.1", "-p", first.port)
     assert lines == [f"cannot listen on 127.0.0.1, port {first.port}: Address already in use"]
     first.open().close_handshake()
 
@@ -204,7 +132,7 @@ def test_listen_on_a_host_name(configured):
 
 
 def test_listen_on_a_host_name_that_does_not_exist():
-    lines = refused("-p", "0", "-l", "no-such-name.invalid")
+    lines = failed_start("-p", "0", "-l", "no-such-name.invalid")
     assert "no-such-name.invalid" in lines[0] and "cannot listen" in lines[0]
 
 
@@ -258,7 +186,7 @@ def test_socket_file_of_a_killed_daemon_is_replaced(run, tmp_path):
 def test_live_socket_is_refused_and_left_alone(run, tmp_path):
     path = tmp_path / "socket"
     first = run(Daemon("-l", f"unix:{path}", defaults=False, peer="echo://"))
-    lines = refused("-l", f"unix:{path}")
+    lines = failed_start("-l", f"unix:{path}")
     assert lines == [f"cannot listen on unix:{path}: Address already in use"]
     first.open(address=path).close_handshake()
 
@@ -266,13 +194,13 @@ def test_live_socket_is_refused_and_left_alone(run, tmp_path):
 def test_file_that_is_no_socket_is_left_alone(tmp_path):
     path = tmp_path / "precious"
     path.write_text("data")
-    lines = refused("-l", f"unix:{path}")
+    lines = failed_start("-l", f"unix:{path}")
     assert lines[0].startswith(f"cannot listen on unix:{path}: ") and "not a socket" in lines[0]
     assert path.read_text() == "data"
 
 
 def test_unix_listener_in_a_directory_that_does_not_exist(tmp_path):
-    lines = refused("-l", f"unix:{tmp_path}/none/socket")
+    lines = failed_start("-l", f"unix:{tmp_path}/none/socket")
     assert lines[0] == f"cannot listen on unix:{tmp_path}/none/socket: No such file or directory"
 
 
@@ -288,7 +216,7 @@ def test_socket_file_is_removed_at_the_end(started, tmp_path, number):
 def test_start_that_fails_leaves_no_socket_file(run, tmp_path):
     first = run(Daemon())
     path = tmp_path / "socket"
-    refused("-l", f"unix:{path}", "-l", "127.0.0.1", "-p", first.port)
+    failed_start("-l", f"unix:{path}", "-l", "127.0.0.1", "-p", first.port)
     assert not path.exists()
 
 
@@ -438,25 +366,25 @@ def test_file_with_backend_behind_its_section_warns(tmp_path, routes):
 
 
 def test_unknown_backend():
-    lines = refused("-b", "nothing_like_it")
+    lines = failed_start("-b", "nothing_like_it")
     assert len(lines) == 1
     assert lines[0].startswith("command line: backend: ") and "backend_nothing_like_it.so" in lines[0]
 
 
 @pytest.mark.parametrize("name", ("../x", "a/b", "a.b", "x y", "file.so"))
 def test_backend_name_that_could_lead_elsewhere(name):
-    lines = refused("-b", name)
+    lines = failed_start("-b", name)
     assert lines == [f'command line: -b: "{name}" is not the name of a backend (use letters, digits, _ and -)']
 
 
 def test_option_that_the_backend_does_not_know():
-    lines = refused("-c", "hots=echo://")
+    lines = failed_start("-c", "hots=echo://")
     assert len(lines) == 1
     assert lines[0].startswith("command line: -c hots: ") and "echo://" in lines[0]
 
 
 def test_backend_option_without_equals():
-    assert refused("-c", "host") == ['command line: -c: "host" is not an option (use KEY=VALUE)']
+    assert failed_start("-c", "host") == ['command line: -c: "host" is not an option (use KEY=VALUE)']
 
 
 def test_value_of_a_backend_option_is_taken_as_it_is():
@@ -466,7 +394,7 @@ def test_value_of_a_backend_option_is_taken_as_it_is():
 
 def test_unknown_framing_is_found_at_start(tmp_path):
     path = write_config(tmp_path, (), (("host", "echo://"), ("framing", "seperator")))
-    lines = refused(path)
+    lines = failed_start(path)
     assert len(lines) == 1
     assert lines[0].startswith(f"{path}:4: framing: ") and "seperator" in lines[0]
 
@@ -474,7 +402,7 @@ def test_unknown_framing_is_found_at_start(tmp_path):
 def test_bad_framing_configuration_is_found_at_start(tmp_path):
     path = write_config(tmp_path, (), (
         ("host", "echo://"), ("framing", "newline"), ("framing-config", "crfl")))
-    lines = refused(path)
+    lines = failed_start(path)
     assert len(lines) == 1
     assert lines[0].startswith(f"{path}:5: framing-config: ")
 
@@ -491,14 +419,14 @@ def test_plugin_path(configured, tmp_path, routes):
 
 
 def test_plugin_path_has_to_be_absolute():
-    lines = refused("--plugin-path=plugins")
+    lines = failed_start("--plugin-path=plugins")
     assert lines == ['command line: --plugin-path: "plugins" is not an absolute path (it has to begin with /)']
 
 
 def test_plugin_path_without_the_framing_plugins(tmp_path):
     args = ("-c", "host=echo://", "-c", "framing=fixedlength", "-c", "framing-config=4")
     assert run_once(*args, "-t").returncode == 0
-    lines = refused(*args, f"--plugin-path={tmp_path}")
+    lines = failed_start(*args, f"--plugin-path={tmp_path}")
     assert len(lines) == 1 and "fixedlength" in lines[0]
 
 
@@ -507,7 +435,7 @@ def test_plugins_in_the_working_directory_are_never_loaded(tmp_path):
     for folder in (tmp_path, tmp_path / "plugins"):
         folder.mkdir(exist_ok=True)
         shutil.copy(f"{source}/backend_file.so", folder / "backend_mine.so")
-    lines = refused("-b", "mine", cwd=tmp_path)
+    lines = failed_start("-b", "mine", cwd=tmp_path)
     assert len(lines) == 1 and f"{source}/backend_mine.so" in lines[0]
 
 
@@ -515,18 +443,18 @@ def test_plugins_in_the_working_directory_are_never_loaded(tmp_path):
 
 
 def test_resolver(configured, run):
-    dns = run(DnsServer({"service.test": ["127.0.0.1"]}))
+    dns = run(NameServer({"service.test": {"A": ["127.0.0.1"]}}))
     peer = run(TcpPeer(echo))
     daemon = configured(("resolver", dns.address), peer=f"tcp://service.test:{peer.port}")
     client = daemon.open()
     client.send_text("hello")
     assert client.recv_message() == (TEXT, b"hello")
-    assert {name for name, _ in dns.queries} == {"service.test"}
+    assert {name for name, *_ in dns.queries} == {"service.test"}
     client.close_handshake()
 
 
 def test_second_resolver_is_asked_when_the_first_is_not_there(run):
-    dns = run(DnsServer({"service.test": ["127.0.0.1"]}))
+    dns = run(NameServer({"service.test": {"A": ["127.0.0.1"]}}))
     peer = run(TcpPeer(echo))
     gone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     gone.bind(("127.0.0.1", 0))
@@ -539,7 +467,7 @@ def test_second_resolver_is_asked_when_the_first_is_not_there(run):
 
 @pytest.mark.parametrize("text", ("localhost", "127.0.0.1:0", "1.2.3.4,", "[::1", "1.2.3.4:99999"))
 def test_bad_resolver(text):
-    lines = refused(f"--resolver={text}")
+    lines = failed_start(f"--resolver={text}")
     assert len(lines) == 1
     assert lines[0].startswith(f'command line: --resolver: "{text}" is not a list of name servers')
 
@@ -593,7 +521,7 @@ def test_connect_timeout(configured, run):
 
 
 def test_connect_timeout_covers_the_lookup(started, run):
-    dns = run(DnsServer(silent=("slow.test",)))
+    dns = run(NameServer({"slow.test": {"A": SILENCE, "AAAA": SILENCE}}))
     daemon = started(("connect-timeout", "300ms"), ("resolver", dns.address), peer="tcp://slow.test:1")
     assert daemon.http().status == 504
 
@@ -1034,7 +962,7 @@ def test_star_forgets_origins_given_before(started):
     "example.org", "https://", "https://example.org/", "https://example.org:0", "https://ex ample.org",
     "https://*", "https://a.*.org", "Same", "https://example.org:99999", ""))
 def test_bad_origin(text):
-    lines = refused(f"--origin={text}")
+    lines = failed_start(f"--origin={text}")
     assert len(lines) == 1
     assert lines[0].startswith(f'command line: --origin: "{text}": ')
 
@@ -1067,7 +995,7 @@ def test_bad_web(tmp_path, kind):
     if kind == "fifo":
         os.mkfifo(path)
     config = write_config(tmp_path, (("web", path),))
-    lines = refused(config)
+    lines = failed_start(config)
     assert len(lines) == 1
     assert lines[0].startswith(f'{config}:2: web: "{path}" ')
 
@@ -1118,7 +1046,7 @@ def test_log_level_in_a_file(run, tmp_path):
 
 
 def test_bad_log_level():
-    assert refused("--log-level=loud") == [
+    assert failed_start("--log-level=loud") == [
         'command line: --log-level: "loud" is not a level (use error, warning, notice, info or debug)']
 
 
@@ -1189,7 +1117,7 @@ def test_test_config_does_not_listen(run):
 def test_test_config_names_every_mistake(tmp_path):
     path = tmp_path / "bad.conf"
     path.write_text("[core]\nport = 99999\nnonsense = 1\nping = 1x\n\n[backend]\nhots = x\n")
-    lines = refused("-t", "--config", path)
+    lines = failed_start("-t", "--config", path)
     assert [line.split(" ")[0] + " " + line.split(" ")[1] for line in lines] == [
         f"{path}:2: port:", f"{path}:3: nonsense:", f"{path}:4: ping:", f"{path}:7: hots:"]
 
@@ -1201,9 +1129,9 @@ def test_test_config_and_file_name(tmp_path):
         result = run_once(*args)
         assert result.returncode == 0 and "the configuration is fine" in result.stderr
     path.write_text("[core]\nping = x\n")
-    assert refused("-t", path) == [
+    assert failed_start("-t", path) == [
         f'{path}:2: ping: "x" is not a time (use seconds, or a number with ms, s, m or h)']
-    assert "only one argument may be a configuration file" in refused("-t", write_config(tmp_path), "x")[0]
+    assert "only one argument may be a configuration file" in failed_start("-t", write_config(tmp_path), "x")[0]
 
 
 def test_dump_of_the_defaults():
@@ -1301,7 +1229,7 @@ def test_units():
     (("-p", "0", "--", "cat"), "command line: --: starting a program is not supported by this version"),
 ), ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "")
 def test_mistake_on_the_command_line(args, line):
-    assert refused(*args) == [line]
+    assert failed_start(*args) == [line]
 
 
 @pytest.mark.parametrize("text, at, part", (
@@ -1348,16 +1276,16 @@ def test_mistake_on_the_command_line(args, line):
 def test_mistake_in_a_file(tmp_path, text, at, part):
     path = tmp_path / "bad.conf"
     path.write_bytes(text.encode())
-    lines = refused(path)
+    lines = failed_start(path)
     assert len(lines) == 1, lines
     assert lines[0].startswith(f"{path}:{at}: ")
     assert part in lines[0]
 
 
 def test_file_that_is_a_directory_or_no_file(tmp_path):
-    assert refused(tmp_path) == [f'command line: FILE: cannot read "{tmp_path}": Is a directory']
+    assert failed_start(tmp_path) == [f'command line: FILE: cannot read "{tmp_path}": Is a directory']
     os.mkfifo(tmp_path / "fifo")
-    assert refused(tmp_path / "fifo") == [f'command line: FILE: cannot read "{tmp_path}/fifo": Not a regular file']
+    assert failed_start(tmp_path / "fifo") == [f'command line: FILE: cannot read "{tmp_path}/fifo": Not a regular file']
 
 
 # --- files and their order ----------------------------------------------------------------------

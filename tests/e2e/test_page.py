@@ -11,8 +11,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-import tls_files
-from harness import ROOT, TIMEOUT, TLS, Daemon, TcpPeer, eventually
+from tools import tls_files
+from tools.daemon import ROOT, TLS, Daemon
+from tools.peers import TcpPeer
+from tools.waiting import TIMEOUT, eventually
 
 # One process runs them, so that one browser is started.
 pytestmark = pytest.mark.xdist_group("browser")
@@ -252,5 +254,5 @@ def test_password_of_the_page_is_used_for_the_connection(browser, run, tmp_path)
     page.set("message", "from alice")
     page.at("send").click()
     assert connection.recv_exactly(10) == b"from alice"
-    daemon.wait_log('user "alice" is let in')
+    daemon.wait_log('user "alice" authenticated')
     browser.get("about:blank")

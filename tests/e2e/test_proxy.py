@@ -1,54 +1,35 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who is calling, as proxies tell it: header fields, PROXY headers both ways, limits, and attempts to lie.
 
-Clients from 127.0.0.9 are the trusted proxy here; the harness's own come from 127.0.0.1 and are strangers.
+Clients from 127.0.0.9 are the trusted proxy here; those that a daemon makes come from 127.0.0.1, which is not.
 """
-import os
-import shutil
 import signal
 import socket
 import ssl
-import struct
 import subprocess
 
 import pytest
 
-from harness import (
-    free_port,
-    TEXT, TIMEOUT, ConnectionEnded, Daemon, RawClient, TcpPeer, UnixPeer, build_request, bytewise, echo, eventually, frame,
-)
-from test_nginx import Nginx, replace_once
-from test_options import configured, needs_ipv6  # noqa: F401 (a fixture)
-from test_web import exchange
+from tools.client import ConnectionEnded, RawClient, exchange
+from tools.daemon import Daemon
+from tools.frames import TEXT, bytewise, frame
+from tools.http import build_request
+from tools.peers import TcpPeer, UnixPeer, echo
+from tools.proxies import Haproxy, TcpNginx, TellingNginx
+from tools.proxy_header import CLIENT, SERVICE, SIGNATURE, read_line, read_v2, v1, v2
+from tools.sockets import needs_ipv6
+from tools.waiting import TIMEOUT, eventually
 
 PROXY = "127.0.0.9"
 TRUST = f"--trusted-proxy={PROXY}"
-SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-CLIENT, SERVICE = "203.0.113.9", "198.51.100.1"
 
 
 # --- helpers ------------------------------------------------------------------------------------
 
 
-def v1(source=CLIENT, destination=SERVICE, ports=(4711, 8001)):
-    family = "TCP6" if ":" in source else "TCP4"
-    return f"PROXY {family} {source} {destination} {ports[0]} {ports[1]}\r\n".encode()
-
-
-def v2(source=CLIENT, destination=SERVICE, ports=(4711, 8001), command=0x21, extensions=b""):
-    family = socket.AF_INET6 if ":" in source else socket.AF_INET
-    block = socket.inet_pton(family, source) + socket.inet_pton(family, destination)
-    block += struct.pack(">HH", *ports) + extensions
-    kind = 0x21 if family == socket.AF_INET6 else 0x11
-    return SIGNATURE + struct.pack(">BBH", command, kind, len(block)) + block
-
-
 def connect(daemon, source=PROXY, first=b"", port=None):
     """A client whose address is `source`, which has sent `first`."""
-    sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
-    sock.bind((source, 0))
-    sock.connect(("::1" if ":" in source else "127.0.0.1", port or daemon.port))
-    client = daemon.connect(sock=sock)
+    client = daemon.connect(("::1" if ":" in source else "127.0.0.1", port or daemon.port), source=source)
     if first:
         client.send_raw(first)
     return client
@@ -64,30 +45,6 @@ def status(daemon, source=PROXY, first=b"", fields=(), **request):
 
 def forwarded(address):
     return {"X-Forwarded-For": address}
-
-
-def read_line(connection):
-    """The PROXY header of version 1 at the start of a peer's connection, byte by byte, as words."""
-    line = b""
-    while not line.endswith(b"\r\n"):
-        line += connection.recv_exactly(1)
-        assert len(line) <= 107
-    return line.decode().split()
-
-
-def read_v2(connection):
-    """The one of version 2: (command, family, source, destination, ports)."""
-    start = connection.recv_exactly(16)
-    assert start[:12] == SIGNATURE
-    command, kind, size = struct.unpack(">BBH", start[12:])
-    block = connection.recv_exactly(size)
-    if kind == 0:
-        assert size == 0
-        return (command, kind)
-    family, width = {0x11: (socket.AF_INET, 4), 0x21: (socket.AF_INET6, 16)}[kind]
-    assert size == 2 * width + 4
-    return (command, kind, socket.inet_ntop(family, block[:width]),
-            socket.inet_ntop(family, block[width:2 * width]), struct.unpack(">HH", block[2 * width:]))
 
 
 class Watched:
@@ -650,42 +607,8 @@ def test_file_backend_names_the_parameter(run, tmp_path):
 # --- haproxy and nginx --------------------------------------------------------------------------
 
 
-class Haproxy:
-    """haproxy that passes TCP connections from `port` on, with additions to its bind and server lines."""
-
-    def __init__(self, folder, server, bind_more="", server_more=""):
-        self.folder = folder
-        self.port = free_port()
-        (folder / "haproxy.cfg").write_text(
-            "defaults\n mode tcp\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n"
-            f"listen it\n bind 127.0.0.1:{self.port} {bind_more}\n server one {server} {server_more}\n")
-
-    def __enter__(self):
-        binary = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
-        assert binary, "haproxy is missing"
-        self.log = open(self.folder / "haproxy.log", "wb")
-        self.process = subprocess.Popen(
-            [binary, "-db", "-f", str(self.folder / "haproxy.cfg")], stdin=subprocess.DEVNULL,
-            stdout=self.log, stderr=self.log)
-        eventually(self.listens, "haproxy to listen")
-        return self
-
-    def listens(self):
-        assert self.process.poll() is None, (self.folder / "haproxy.log").read_text()
-        with open("/proc/net/tcp") as table:
-            return any(f":{self.port:04X} 00000000:0000 0A" in line for line in table)
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait(TIMEOUT)
-        self.log.close()
-
-
 def through(port, source):
-    sock = socket.socket()
-    sock.bind((source, 0))
-    sock.connect(("127.0.0.1", port))
-    return RawClient(None, sock=sock)
+    return RawClient(("127.0.0.1", port), source=source)
 
 
 @pytest.mark.parametrize("send", ("send-proxy", "send-proxy-v2"))
@@ -727,28 +650,6 @@ def test_in_front_of_haproxy(run, tmp_path, version):
         connection.send(b"and back")
         assert client.recv_message() == (TEXT, b"and back")
         client.close_handshake()
-
-
-class TcpNginx(Nginx):
-    """The example site on a TCP port."""
-
-    def __init__(self, folder, upstream):
-        super().__init__(folder, upstream)
-        self.port = free_port()
-        site = folder / "site.conf"
-        site.write_text(replace_once(
-            site.read_text(), f"\tlisten unix:{self.socket};",
-            f"\tlisten unix:{self.socket};\n\tlisten 127.0.0.1:{self.port};"))
-
-
-class TellingNginx(TcpNginx):
-    """nginx that takes PROXY headers on its TCP port and answers with whom they name."""
-
-    def __init__(self, folder):
-        super().__init__(folder, "127.0.0.1:1")
-        (folder / "site.conf").write_text(
-            f"server {{ listen unix:{self.socket}; listen 127.0.0.1:{self.port} proxy_protocol;\n"
-            "location / { return 200 \"<$proxy_protocol_addr $proxy_protocol_port>\"; } }\n")
 
 
 @pytest.mark.parametrize("version", ("v1", "v2"))

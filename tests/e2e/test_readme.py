@@ -16,7 +16,10 @@ import threading
 import pytest
 import websocket
 
-from harness import ROOT, TIMEOUT, Daemon, environment, eventually, free_port, run_once
+from tools.daemon import ROOT, Daemon, environment, run_once
+from tools.peers import TcpPeer
+from tools.ports import free_port
+from tools.waiting import TIMEOUT, eventually
 
 TEXT, BIN = websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY
 
@@ -215,9 +218,9 @@ def test_chat(shell):
     if not shutil.which("cc"):
         pytest.skip("no C compiler")
     port = free_port()
-    printed = shell.execute("A line-based chat", [("./chat-server", f"./chat-server {port}"),
-                                                  ("localhost:9000", f"localhost:{port}"),
-                                                  ("ws-client.sh", "ws-client.sh -w everybody")], "hello everybody\n")
+    names = [("./chat-server", f"./chat-server {port}"), ("localhost:9000", f"localhost:{port}"),
+             ("ws-client.sh", f"ws-client.sh -t {TIMEOUT:.0f} -w everybody")]
+    printed = shell.execute("A line-based chat", names, "hello everybody\n")
     assert "hello everybody" in printed
     assert "<title>websocksy console</title>" in shell.shell("curl -s http://localhost:8001/")
 
@@ -269,3 +272,27 @@ def test_packages_are_those_of_the_quick_start():
 def test_scripts_are_there():
     for command in commands("Quick start"):
         assert (ROOT / command).stat().st_mode & 0o111, command
+
+
+# --- the client for the terminal ----------------------------------------------------------------
+
+
+def ws_client(*arguments):
+    return subprocess.run([ROOT / "examples/ws-client.sh", *arguments], input="", capture_output=True, text=True,
+                          timeout=TIMEOUT)
+
+
+def test_client_for_the_terminal_gives_up(run):
+    """Both before the handshake and behind it, after as many seconds as it is told."""
+    silent = run(TcpPeer())
+    result = ws_client("-t", "1", "-w", "hello", silent.url.replace("tcp:", "ws:"))
+    assert (result.returncode, result.stderr) == (1, "ws-client: no response to the handshake\n")
+    daemon = run(Daemon(peer=silent.url, tls=False))
+    result = ws_client("-t", "1", "-w", "hello", daemon.url())
+    assert (result.returncode, result.stderr) == (1, "ws-client: no message with 'hello' came\n")
+
+
+@pytest.mark.parametrize("seconds", ("0", "", "x", "-1"))
+def test_client_for_the_terminal_takes_seconds(seconds):
+    result = ws_client("-t", seconds, "-w", "x", "ws://127.0.0.1:1/")
+    assert result.returncode == 2 and result.stderr.startswith("usage: ")

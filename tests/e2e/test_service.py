@@ -15,81 +15,21 @@ import time
 
 import pytest
 
-from plugin_builder import build_plugin
-from tls_files import self_signed
-from harness import (
-    BIN, BINARY, PING, ROOT, SANITIZED, TEXT, TIMEOUT, Daemon, RawClient, TcpPeer, build_request, echo,
-    environment, eventually, free_port, observed, run_once, source,
-)
-
-
-@pytest.fixture
-def config(tmp_path):
-    """Writes the configuration of a test; config(core, backend) -> path."""
-    path = tmp_path / "test.conf"
-
-    def write(core=(), backend=(), raw=""):
-        # Renamed over the old one, as editors do: a reload never sees half a file.
-        fresh = tmp_path / "fresh"
-        fresh.write_text(
-            "[core]\n" + "".join(f"{key} = {value}\n" for key, value in core)
-            + "[backend]\n" + "".join(f"{key} = {value}\n" for key, value in backend) + raw)
-        os.replace(fresh, path)
-        return path
-
-    return write
-
-
-BASE = (("port", "0"), ("listen", "127.0.0.1"))
-ECHO = (("host", "echo://"),)
-READ_AGAIN = r"notice: the configuration has been read again"
-UNCHANGED = r"error: the new configuration is not usable; nothing has changed"
-
-
-def reload(daemon, line=READ_AGAIN):
-    """Sends SIGHUP and waits for what comes of it; returns the lines that were logged meanwhile."""
-    before = daemon.log()
-    daemon.signal(signal.SIGHUP)
-    daemon.wait_log(line, count=len(re.findall(line, before)) + 1)
-    return daemon.log()[len(before):]
-
-
-def is_open(port, host="127.0.0.1"):
-    with socket.socket() as sock:
-        return sock.connect_ex((host, port)) == 0
-
-
-def listens(path):
-    """A socket file is there a moment before somebody listens."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        return sock.connect_ex(path) == 0
+from tools.client import RawClient
+from tools.configuration import BASE, ECHO, READ_AGAIN, UNCHANGED, reload
+from tools.daemon import BINARY, ROOT, SANITIZED, Daemon, environment, run_once
+from tools.frames import BIN, PING, TEXT
+from tools.http import build_request
+from tools.peers import TcpPeer, echo, source
+from tools.plugin_builder import build_plugin
+from tools.ports import free_port
+from tools.service import Manager, Spawned, activated
+from tools.sockets import is_open
+from tools.tls_files import self_signed
+from tools.waiting import TIMEOUT, eventually, observed
 
 
 # --- sd_notify ----------------------------------------------------------------------------------
-
-
-class Manager:
-    """The service manager's end of NOTIFY_SOCKET."""
-
-    def __init__(self, name):
-        self.name = name
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.sock.bind("\0" + name[1:] if name.startswith("@") else name)
-        self.sock.settimeout(TIMEOUT)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.sock.close()
-
-    def recv(self):
-        """The next message as {variable: value}."""
-        text = self.sock.recv(4096).decode()
-        return dict(line.split("=", 1) for line in text.splitlines())
-
-    def nothing(self, seconds):
-        return not select.select([self.sock], [], [], seconds)[0]
 
 
 @pytest.fixture(params=("path", "abstract"))
@@ -159,13 +99,80 @@ def test_notify_socket_that_is_full_does_not_block(run, manager, config):
     path = config(BASE, ECHO)
     daemon = run(Daemon(path, defaults=False, env={
         "NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": str(20000)}))
-    # Nobody reads: the queue (net.unix.max_dgram_qlen) is full after a few messages.
+    # The queue (net.unix.max_dgram_qlen) is full after a few messages that are not read.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.connect("\0" + manager.name[1:] if manager.name.startswith("@") else manager.name)
         eventually(lambda: not select.select([], [probe], [], 0)[1], "a full queue")
     reload(daemon)
     daemon.open().close_handshake()
     daemon.stop()
+
+
+def test_messages_that_found_no_room_come_later(run, manager, config):
+    path = config(BASE, ECHO)
+    daemon = run(Daemon(path, defaults=False, env={"NOTIFY_SOCKET": manager.name}))
+    assert manager.recv() == {"READY": "1"}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
+        filler.connect("\0" + manager.name[1:] if manager.name.startswith("@") else manager.name)
+        filler.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                filler.send(b"FILLER=1")
+    reload(daemon)
+    got = []
+    while not got or got[-1] != {"READY": "1"}:
+        message = manager.recv()
+        if message != {"FILLER": "1"}:
+            got.append(message)
+    assert [list(message)[0] for message in got] == ["RELOADING", "READY"]
+
+
+# Loaded as a framing plugin: long before the daemon has its event loop.
+EARLY = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+__attribute__((constructor)) static void begin(void){
+    kill(getpid(), SIGHUP);
+    fprintf(stderr, "left over: %s%s%s\n", getenv("NOTIFY_SOCKET") ? "NOTIFY_SOCKET" : "",
+        getenv("WATCHDOG_USEC") ? "WATCHDOG_USEC" : "", getenv("LISTEN_FDS") ? "LISTEN_FDS" : "");
+}
+"""
+
+
+def test_before_the_loop_runs(run, manager, config, tmp_path):
+    """A SIGHUP is not the end, and what the service manager has set is not for the children of plugins."""
+    build_plugin(tmp_path, "early", EARLY)
+    path = config((*BASE, ("plugin-path", tmp_path)), ECHO)
+    daemon = run(Daemon(path, defaults=False, env={
+        "NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "60000000", "LISTEN_FDS": "0"}))
+    daemon.wait_log(READ_AGAIN)
+    assert "left over: \n" in daemon.log()
+    daemon.open().close_handshake()
+
+
+# A start that never gets as far as the event loop.
+WAITING = r"""
+#include <stdio.h>
+#include <unistd.h>
+
+__attribute__((constructor)) static void begin(void){
+    fprintf(stderr, "waiting\n");
+    for(;;) pause();
+}
+"""
+
+
+def test_stop_while_starting(run, config, tmp_path):
+    """SIGTERM ends a daemon whose start waits for something."""
+    build_plugin(tmp_path, "waiting", WAITING)
+    path = config((*BASE, ("plugin-path", tmp_path)), ECHO)
+    daemon = run(Daemon(path, defaults=False, listening=False))
+    daemon.wait_log("waiting")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == -signal.SIGTERM
 
 
 def watchdog_times(manager, count):
@@ -210,41 +217,6 @@ def test_watchdog_that_is_none(run, manager, value):
 
 
 # --- socket activation --------------------------------------------------------------------------
-
-
-class Spawned(Daemon):
-    """A daemon that a shell becomes: variables with its own process number, descriptors from 3 on."""
-
-    def __init__(self, command, env, sockets=(), **kwargs):
-        super().__init__(defaults=False, env=env, **kwargs)
-        self.command = command
-        self.sockets = sockets
-
-    def start(self):
-        self.folder = tempfile.mkdtemp(prefix="websocksy-test-")
-        self.log_path = os.path.join(self.folder, "log")
-        numbers = [sock.fileno() for sock in self.sockets]
-
-        def move():
-            # First out of the way, then into place: a number may be both.
-            high = [fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in numbers]
-            for at, number in enumerate(high):
-                os.dup2(number, 3 + at)
-                os.close(number)
-
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
-                pass_fds=[*range(3, 3 + len(numbers)), *numbers], preexec_fn=move)
-        Daemon.running.append(self)
-        if self.listening:
-            self.wait_log(r"listening on ")
-
-
-def activated(run, sockets, *args, pid="$$", count=None, **kwargs):
-    count = len(sockets) if count is None else count
-    command = ["/bin/sh", "-c", f'LISTEN_PID={pid} LISTEN_FDS={count} exec "$0" "$@"', BINARY, *args]
-    return run(Spawned(command, {}, sockets, **kwargs))
 
 
 @pytest.fixture
@@ -366,7 +338,7 @@ def test_reload_opens_the_new_port_and_closes_the_old(run, config):
     config((("listen", "127.0.0.1"), ("port", after)), ECHO)
     reload(daemon)
     daemon.open(address=("127.0.0.1", after)).close_handshake()
-    assert not is_open(before)
+    assert not is_open(("127.0.0.1", before))
     client.round_trip()
     client.close_handshake()
 
@@ -698,7 +670,7 @@ def test_stop_is_exit_status_0(run, number, clients):
         client.expect_eof()
         client.close()
     assert daemon.wait() == 0
-    assert not is_open(daemon.port)
+    assert not is_open(("127.0.0.1", daemon.port))
 
 
 def test_second_signal_drops_what_is_left(run):
@@ -716,7 +688,7 @@ def test_stopping_daemon_takes_nobody_new(run):
     client = daemon.open()
     daemon.signal(signal.SIGTERM)
     client.expect_close(1001)
-    assert not is_open(daemon.port)
+    assert not is_open(("127.0.0.1", daemon.port))
     client.send_close(1001)
 
 
@@ -830,7 +802,7 @@ class PipedDaemon:
 def test_full_pipe_for_the_log_does_not_block(run, tmp_path):
     path = f"{tmp_path}/socket"
     piped = run(PipedDaemon("-l", f"unix:{path}", "-c", "host=echo://", "-vv"))
-    eventually(lambda: listens(path), "the socket")
+    eventually(lambda: is_open(path), "the socket")
     for _ in range(200):  # more lines than 4096 bytes can hold
         with RawClient(path) as client:
             client.upgrade()
@@ -855,7 +827,7 @@ def test_full_pipe_for_the_log_does_not_block(run, tmp_path):
 def test_reader_of_the_log_that_goes_away(run, tmp_path):
     path = f"{tmp_path}/socket"
     piped = run(PipedDaemon("-l", f"unix:{path}", "-c", "host=echo://", "-vv"))
-    eventually(lambda: listens(path), "the socket")
+    eventually(lambda: is_open(path), "the socket")
     os.close(piped.read)
     piped.read = None
     for _ in range(3):

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-import tls_files
-from harness import BINARY, SANITIZED, TIMEOUT, Daemon, environment, observed
+from tools import tls_files
+from tools.daemon import BINARY, SANITIZED, Daemon, environment
+from tools.waiting import TIMEOUT, observed
 
 pytestmark = [
     pytest.mark.measures,

@@ -21,15 +21,19 @@ import time
 import pytest
 import websockets
 
-import tls_files
-from gnutls_session import GnutlsSession
-from harness import (
-    BIN, BINARY, LONG, LONG_MS, PING, PONG, SANITIZED, TIMEOUT, Daemon, Frame, Nobody, RawClient, TcpPeer,
-    TlsSocket, build_request, echo, eventually, frame, kernel_holds, run_once, standing_still,
-)
-from test_counts import can_trace
-from test_proxy import Haproxy
-from test_web import exchange, receive
+from tools import tls_files
+from tools.client import RawClient, chat, exchange, receive
+from tools.counting import can_trace
+from tools.daemon import BINARY, SANITIZED, Daemon, Unprivileged, run_once, standing_still
+from tools.frames import BIN, PING, PONG, Frame, frame
+from tools.gnutls_session import GnutlsSession
+from tools.http import build_request
+from tools.peers import TcpPeer, echo
+from tools.proxies import Haproxy
+from tools.sockets import kernel_holds
+from tools.tls import TlsSocket, open_tls
+from tools.tls_files import der
+from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 VERSION_IDS = ["1.2", "1.3"]
@@ -53,31 +57,11 @@ def serve(run, pair):
     return start
 
 
-def open_tls(daemon, context, name="localhost", session=None):
-    """A connected client with TLS and nothing sent yet; closed with the daemon."""
-    client = daemon.connect(tls=None)
-    client.sock = TlsSocket(client.sock, context, name, session)
-    return client
-
-
-def chat(client):
-    """Upgrades, says something, hears it, and closes."""
-    client.upgrade()
-    client.send_text("hello")
-    assert client.recv_message() == (1, b"hello")
-    client.close_handshake(1000)
-
-
 def shown(daemon, context, name="localhost"):
     """The certificate (DER) that the server shows to a client that asks for `name`."""
     client = open_tls(daemon, context, name)
     chat(client)
     return client.sock.tls.getpeercert(True)
-
-
-def der(one):
-    return ssl.PEM_cert_to_DER_cert(one.cert.read_text().split("-----END CERTIFICATE-----")[0]
-                                    + "-----END CERTIFICATE-----\n")
 
 
 def client_hello(name="localhost", version=None):
@@ -1055,7 +1039,6 @@ def test_error_behind_data(serve, authority, upgraded):
     daemon.stop()
 
 
-
 @each_version
 def test_damaged_record(serve, version):
     """A record that was changed on its way ends the connection, and the peer gets nothing of it."""
@@ -1195,6 +1178,7 @@ def test_end_without_goodbye(run, serve):
     client.sock.sock.close()
     assert connection.recv_all() == b"z" * 100000
     assert not connection.reset
+    daemon.wait_log(r"the connection ended without close_notify \(1006\)")
 
 
 def test_thousand_sessions(serve, authority):
@@ -1398,14 +1382,14 @@ def test_certificates_become_readable(run, authority):
     """Tools make a file, and give it to the daemon's user afterwards."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    nobody = run(Nobody())
+    unprivileged = run(Unprivileged())
     context = tls_files.client_context(authority)
-    live = tls_files.Pair(nobody.folder / "live.pem", nobody.folder / "live.key")
+    live = tls_files.Pair(unprivileged.folder / "live.pem", unprivileged.folder / "live.key")
     new = authority.issue("localhost")
     copy(authority.issue("localhost"), live)
     live.key.chmod(0o644)
-    daemon = run(Daemon(f"--cert={live.cert}", f"--key={live.key}", "-c", "protocol=*", *nobody.args,
-                        peer="echo://", tls=False, cwd="/", **nobody.popen))
+    daemon = run(Daemon(f"--cert={live.cert}", f"--key={live.key}", "-c", "protocol=*", *unprivileged.args,
+                        peer="echo://", tls=False, cwd="/", **unprivileged.popen))
     shown(daemon, context)
     copy(new, live)  # renamed into place as a file of root's
     daemon.wait_log(r"error: key: cannot read .*live\.key: Permission denied; the old certificates stay")
@@ -1554,11 +1538,11 @@ def test_mistakes_in_a_file(authority, pair, tmp_path):
 
 def test_unreadable_key(run, pair):
     """As somebody who may not read it."""
-    nobody = run(Nobody())
-    key, cert = nobody.folder / "secret.key", nobody.folder / "public.pem"
+    unprivileged = run(Unprivileged())
+    key, cert = unprivileged.folder / "secret.key", unprivileged.folder / "public.pem"
     shutil.copy(pair.cert, cert)
     shutil.copy(pair.key, key)
     key.chmod(0)
-    result = run_once(f"--cert={cert}", f"--key={key}", "-t", *nobody.args, **nobody.popen)
+    result = run_once(f"--cert={cert}", f"--key={key}", "-t", *unprivileged.args, **unprivileged.popen)
     assert result.returncode == 1
     assert re.fullmatch(r".*error: command line: --key: cannot read .*secret\.key.*\n", result.stderr)

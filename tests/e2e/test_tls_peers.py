@@ -2,7 +2,7 @@
 """TLS to the peer: servers that other people wrote, names and certificates that are right or wrong, files,
 PROXY headers in front, bulk data, every way to end, and handshakes that stall or are cut.
 
-The peers of harness.py insist on a goodbye (close_notify) with the end of the stream right behind it.
+The peers insist on close_notify with the end of the stream right behind it.
 """
 import contextlib
 import os
@@ -19,17 +19,21 @@ from pathlib import Path
 
 import pytest
 
-import tls_files
-from gnutls_session import GnutlsSession
-from harness import (
-    BIN, BINARY, SANITIZED, TEXT, TIMEOUT, Daemon, TcpPeer, TlsPeer, build_request, echo, eventually,
-    frame, free_port, run_once, source,
-)
-from test_counts import can_trace
-from test_flow import flood  # noqa: F401 (a fixture)
-from test_peers import messages_until_close, refused, routes_daemon
-from test_proxy import Haproxy, read_line, read_v2
-from test_tls import der
+from tools import tls_files
+from tools.client import chat
+from tools.configuration import routes_daemon
+from tools.counting import can_trace
+from tools.daemon import BINARY, SANITIZED, Daemon, run_once
+from tools.frames import BIN, TEXT, frame
+from tools.gnutls_session import GnutlsSession
+from tools.http import build_request
+from tools.peers import TcpPeer, TlsPeer, check_unreachable, echo, source
+from tools.ports import free_port
+from tools.proxies import Haproxy
+from tools.proxy_header import read_line, read_v2
+from tools.sockets import is_open
+from tools.tls_files import der
+from tools.waiting import TIMEOUT, eventually
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 each_version = pytest.mark.parametrize("version", VERSIONS, ids=["1.2", "1.3"])
@@ -67,13 +71,6 @@ def address(peer, authority, **parameters):
     given = [f"{key}={value}" for key, value in parameters.items() if value is not None]
     url = peer if isinstance(peer, str) else peer.url
     return url + ("?" + "&".join(given) if given else "")
-
-
-def chat(daemon, path="/"):
-    client = daemon.open(path)
-    client.send_text("hello")
-    assert client.recv_bytes(5) == b"hello"
-    client.close_handshake(1000)
 
 
 def check_growth(daemon, idle, limit=2 << 20):
@@ -119,12 +116,6 @@ class Program:
         return eventually(lambda: re.search(pattern, self.output), f"{pattern} in {self.output}")
 
 
-def listens(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), TIMEOUT):
-        return True
-    return False
-
-
 @pytest.fixture
 def s_server(run, pair):
     """s_server(arguments...): openssl's server, and its URL."""
@@ -147,8 +138,8 @@ def s_server(run, pair):
 def test_python(serve, bridge, version, host):
     peer = serve(echo, version=version)
     daemon = bridge(peer.url.replace("127.0.0.1", host))
-    chat(daemon)
-    chat(daemon)
+    chat(daemon.connect())
+    chat(daemon.connect())
     assert peer.accept().sock.tls.version() == version.name.replace("_", ".")
 
 
@@ -157,7 +148,7 @@ def test_ipv6(serve, bridge):
         peer = serve(echo, host="::1")
     except OSError:
         pytest.skip("no IPv6 here")
-    chat(bridge(peer))
+    chat(bridge(peer).connect())
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
@@ -176,7 +167,7 @@ def test_gnutls(run, pair, bridge, version):
         "gnutls-serv", "--echo", "-p", port, "--x509certfile", pair.cert, "--x509keyfile", pair.key,
         "--priority", f"NORMAL:-VERS-ALL:+VERS-TLS{version}"))
     server.wait(rb"listening")
-    eventually(lambda: listens(port), "gnutls-serv")
+    eventually(lambda: is_open(("127.0.0.1", port)), "gnutls-serv")
     client = bridge(f"tls://localhost:{port}").open()
     client.send_text("hello\n")
     assert client.recv_bytes(6) == b"hello\n"
@@ -252,14 +243,14 @@ def test_bad_certificate(serve, run, authority, tmp_path, kind):
     daemon.wait_log(r"warning: #1 .*cannot connect to tls://127\.0\.0\.1:\d+\?ca=\S+: "
                     f"TLS failed: the certificate is not trusted: .*{BAD[kind]}")
     assert isinstance(peer.failed.get(timeout=TIMEOUT).error, ssl.SSLError)
-    chat(daemon, "/lax")
+    chat(daemon.connect(), "/lax")
 
 
 def test_address_of_the_certificate(serve, bridge, authority):
     """For an address the certificate has to have just this address; a common name is not looked at."""
-    chat(bridge(serve(echo, pair=authority.issue("some.example", "127.0.0.1"))))
+    chat(bridge(serve(echo, pair=authority.issue("some.example", "127.0.0.1"))).connect())
     peer = serve(echo, pair=authority.issue("some.example", "127.0.0.3"))
-    refused(bridge(peer), 502, BAD["wrong name"], "is for another name")
+    check_unreachable(bridge(peer), 502, BAD["wrong name"], "is for another name")
 
 
 def test_self_signed_certificate_that_is_known(serve, run, tmp_path):
@@ -268,14 +259,14 @@ def test_self_signed_certificate_that_is_known(serve, run, tmp_path):
     peer = serve(echo, pair=one)
     daemon = routes_daemon(run, tmp_path, {
         "right": f"{peer.url}?ca={one.cert} *", "wrong": f"{peer.url}?ca={one.cert}&sni=localhost *"})
-    chat(daemon, "/right")
+    chat(daemon.connect(), "/right")
     answer = daemon.http("/wrong")
     assert answer.status == 502 and BAD["wrong name"] in answer.body.decode()
 
 
 def test_system_authorities_are_the_default(serve, bridge):
     """Which do not know ours."""
-    refused(bridge(serve(echo), ca=None), 502, "unknown", "its issuer is unknown")
+    check_unreachable(bridge(serve(echo), ca=None), 502, "unknown", "its issuer is unknown")
 
 
 def may_mount():
@@ -295,7 +286,7 @@ def test_system_authorities_are_believed(serve, run, authority):
     command = f'mount --bind "{authority.cert}" {BUNDLE} && exec "$0" "$@"'
     daemon = run(Daemon("-Urm", "sh", "-c", command, BINARY, "-p", "0", "-l", "127.0.0.1",
                         peer=peer.url, defaults=False, executable=shutil.which("unshare")))
-    chat(daemon)
+    chat(daemon.connect())
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer does not like to be traced")
@@ -307,7 +298,7 @@ def test_system_authorities_are_read_once(serve, run, tmp_path):
     daemon = run(Daemon("-D", "-f", "-e", "trace=open,openat", "-o", record, BINARY,
                         "-p", "0", "-l", "127.0.0.1", peer=serve(echo).url, defaults=False,
                         executable=shutil.which("strace")))
-    refused(daemon, 502, "unknown", "its issuer is unknown")
+    check_unreachable(daemon, 502, "unknown", "its issuer is unknown")
     before = record.read_text().count("ca-certificates")
     assert before <= 2
     for _ in range(5):
@@ -351,7 +342,7 @@ def test_server_name(serve, run, authority, tmp_path):
         "lax": f"{address(local, authority, sni='outer.example', verify='off')} *",
         "wrong": f"{address(local, authority, sni='outer.example')} *"})
     for path in ("name", "address", "sni", "literal", "lax"):
-        chat(daemon, "/" + path)
+        chat(daemon.connect(), "/" + path)
     assert daemon.http("/wrong").status == 502
     assert names == ["localhost", None, "inner.example", None, "outer.example", "outer.example"]
 
@@ -363,14 +354,14 @@ def test_client_certificate(serve, bridge, authority, tmp_path, version):
     both.write_text(mine.cert.read_text() + mine.key.read_text())
     peer = serve(echo, ca=authority, version=version)
     for files in ({"cert": mine.cert, "key": mine.key}, {"cert": both}):
-        chat(bridge(peer, **files))
+        chat(bridge(peer, **files).connect())
         assert peer.accept().sock.tls.getpeercert(True) == der(mine)
 
 
 def test_client_certificate_is_missing(serve, bridge, authority):
     """TLS 1.2: the handshake fails. With 1.3 a server says so after it, so the client has its 101."""
     daemon = bridge(serve(echo, ca=authority, version=VERSIONS[0]))
-    refused(daemon, 502, "alert", r"TLS failed: the other side sent the alert ")
+    check_unreachable(daemon, 502, "alert", r"TLS failed: the other side sent the alert ")
     daemon = bridge(serve(echo, ca=authority, version=VERSIONS[1]))
     client = daemon.open()
     client.expect_close(1011)
@@ -383,7 +374,7 @@ def test_versions(run, pair, bridge):
     context = tls_files.server_context(pair)
     context.set_ciphers("DEFAULT@SECLEVEL=0")
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-    refused(bridge(run(TlsPeer(context, echo))), 502, UNREACHABLE, "TLS failed: ")
+    check_unreachable(bridge(run(TlsPeer(context, echo))), 502, UNREACHABLE, "TLS failed: ")
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -415,7 +406,7 @@ def test_unusable_files(serve, bridge, authority, pair, tmp_path, kind):
     line = f".*{re.escape(str(file))}.*"
     daemon.wait_log(f"warning: host: .*{line}{why}.*; clients will get 502" if kind != "mismatch" else
                     f"warning: host: .*{why}{line}; clients will get 502")
-    answer = refused(daemon, 502, "files for TLS", f"error: #1 .*cannot connect to tls://.*{why}")
+    answer = check_unreachable(daemon, 502, "files for TLS", f"error: #1 .*cannot connect to tls://.*{why}")
     assert str(tmp_path) not in answer.body.decode()
     assert not peer.connections  # nobody was bothered
 
@@ -444,15 +435,15 @@ def test_files_are_read_once_and_again_on_reload(serve, bridge, authority, tmp_p
     """What was read stays in use, whatever becomes of the files, until SIGHUP."""
     ca = tmp_path / "ca.pem"
     daemon = bridge(serve(echo), ca=ca)
-    refused(daemon, 502, "files", f"cannot connect .*{ca}: No such file")
+    check_unreachable(daemon, 502, "files", f"cannot connect .*{ca}: No such file")
     shutil.copy(authority.cert, ca)
-    chat(daemon)  # trouble is not remembered
+    chat(daemon.connect())  # trouble is not remembered
     client = daemon.open()
     shutil.copy(tls_files.Authority(tmp_path).cert, ca)
-    chat(daemon)
+    chat(daemon.connect())
     daemon.signal(signal.SIGHUP)
     daemon.wait_log("configuration has been read again")
-    refused(daemon, 502, "unknown", "its issuer is unknown")
+    check_unreachable(daemon, 502, "unknown", "its issuer is unknown")
     client.send_text("still here")
     assert client.recv_bytes(10) == b"still here"
     ca.unlink()
@@ -468,7 +459,7 @@ def test_files_are_read_once_and_again_on_reload(serve, bridge, authority, tmp_p
 def test_wrong_parameters(run, parameters, why):
     daemon = run(Daemon(peer=f"tls://localhost:443?{parameters}"))
     daemon.wait_log(f"warning: host: .*{why}.*clients will get 502")
-    refused(daemon, 502, "the address of the peer is wrong", f"error: .*{why}")
+    check_unreachable(daemon, 502, "the address of the peer is wrong", f"error: .*{why}")
 
 
 # --- PROXY headers ------------------------------------------------------------------------------
@@ -562,7 +553,7 @@ def test_client_that_reads_late(serve, bridge):
     connection = peer.accept()
     idle = daemon.rss()
     eventually(lambda: len(sent) > 16)
-    got = b"".join(part for _, part in messages_until_close(client, 1000))
+    got = b"".join(part for _, part in client.messages_until_close(1000))
     assert got == data
     check_growth(daemon, idle)
     peer.wait_handled(connection)
@@ -585,7 +576,7 @@ def test_long_and_short_lines(serve, bridge):
     lines = [b"x" * size + b"\n" for size in (0, 1, 16383, 16384, 300000, 5, 16385, 1 << 20, 2)]
     peer = serve(source(b"".join(lines)))
     client = bridge(peer, "-c", "framing=newline", "-c", "framing-config=lf").open()
-    assert messages_until_close(client, 1000) == [(TEXT, line) for line in lines]
+    assert client.messages_until_close(1000) == [(TEXT, line) for line in lines]
 
 
 def test_early_data(serve, bridge):
@@ -677,7 +668,7 @@ def test_peer_ends_without_goodbye(serve, bridge, version):
     connection = peer.accept()
     feeder = threading.Thread(target=lambda: (connection.send(data), connection.sock.sock.shutdown(1)))
     feeder.start()
-    got = b"".join(part for _, part in messages_until_close(client, 1011))
+    got = b"".join(part for _, part in client.messages_until_close(1011))
     feeder.join(TIMEOUT)
     assert got == data
     daemon.wait_log(r"notice: .*tls://\S+ failed: .*without close_notify.*; closing with 1011")
@@ -740,7 +731,6 @@ def test_error_behind_data(run, bridge, pair):
     daemon.stop()
 
 
-
 # --- handshakes that do not end -----------------------------------------------------------------
 
 
@@ -752,7 +742,7 @@ def mute(connection):
 def test_stalled_handshake(run, bridge):
     peer = run(TcpPeer(mute))
     daemon = bridge(peer.url.replace("tcp", "tls"), "--connect-timeout=300ms")
-    refused(daemon, 504, "in time", r"TLS: the handshake has not ended in time \(connect-timeout\)")
+    check_unreachable(daemon, 504, "in time", r"TLS: the handshake has not ended in time \(connect-timeout\)")
     peer.wait_handled(peer.accept())  # its connection was closed
 
 
@@ -806,7 +796,7 @@ def test_handshake_that_stalls_halfway(run, bridge, pair, version):
     CONTENT_ALERT + b"\x02\x28"], ids=["http", "vnc", "oversized", "alert"])
 def test_peer_without_tls(run, bridge, words):
     daemon = bridge(run(TcpPeer(source(words))).url.replace("tcp", "tls"), "--connect-timeout=1h")
-    refused(daemon, 502, UNREACHABLE, r"cannot connect to tls://.*: TLS failed: ")
+    check_unreachable(daemon, 502, UNREACHABLE, r"cannot connect to tls://.*: TLS failed: ")
 
 
 def test_reset_in_the_handshake(run, bridge):
@@ -815,11 +805,11 @@ def test_reset_in_the_handshake(run, bridge):
         connection.abort()
 
     daemon = bridge(run(TcpPeer(reset)).url.replace("tcp", "tls"), "--connect-timeout=1h")
-    refused(daemon, 502, "reset", "cannot connect to tls://.*Connection reset by peer")
+    check_unreachable(daemon, 502, "reset", "cannot connect to tls://.*Connection reset by peer")
 
 
 def test_nobody_listens(run, bridge):
-    refused(bridge(f"tls://127.0.0.1:{free_port()}"), 502, "refused", "Connection refused")
+    check_unreachable(bridge(f"tls://127.0.0.1:{free_port()}"), 502, "refused", "Connection refused")
 
 
 def test_slow_handshake_delays_nobody(run, serve, authority, tmp_path):
@@ -835,8 +825,8 @@ def test_slow_handshake_delays_nobody(run, serve, authority, tmp_path):
         waiting.append(client)
     eventually(lambda: len(stuck.connections) == 40)
     for _ in range(10):
-        chat(daemon, "/echo")
-        chat(daemon, "/fine")
+        chat(daemon.connect(), "/echo")
+        chat(daemon.connect(), "/fine")
     assert not any(client.buffer or client.eof for client in waiting)
 
 
@@ -870,9 +860,9 @@ def test_many_sessions_leave_nothing(serve, bridge):
     daemon = bridge(serve(echo))
     fds = daemon.fds()
     for _ in range(50):
-        chat(daemon)
+        chat(daemon.connect())
     rss = daemon.rss()
     for _ in range(200):
-        chat(daemon)
+        chat(daemon.connect())
     eventually(lambda: daemon.fds() == fds, "descriptors to be closed")
     check_growth(daemon, rss, 200 << 10)

@@ -2,10 +2,11 @@
 """Text is UTF-8 (RFC 6455, 8.1; RFC 3629): valid and invalid in every position, however it is cut."""
 import pytest
 
-from harness import (
-    BIN, CONTINUATION, PING, PONG, TEXT, Daemon, Frame, TcpPeer, bytewise, close_payload, cut_once,
-    frame,
+from tools.daemon import Daemon
+from tools.frames import (
+    BIN, CONTINUATION, PING, PONG, TEXT, Frame, bytewise, close_payload, cut_once, frame,
 )
+from tools.peers import TcpPeer
 
 VALID = {
     "ascii": "plain text",

@@ -14,10 +14,12 @@ import urllib.parse
 
 import pytest
 
-from harness import (
-    BIN, BINARY, Daemon, Nobody, ROOT, SANITIZED, RawClient, LONG, LONG_MS, TIMEOUT, build_request,
-    eventually, frame, observed, run_once)
-from test_counts import can_trace
+from tools.client import RawClient, exchange
+from tools.counting import can_trace
+from tools.daemon import BINARY, ROOT, SANITIZED, Daemon, Unprivileged, run_once
+from tools.frames import BIN, frame
+from tools.http import build_request
+from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
 
 SECRET = b"this is outside of the site"
 INDEX = b"<!doctype html><title>index</title>"
@@ -271,14 +273,14 @@ def test_descriptors_are_given_back(daemon):
 
 
 def test_file_that_may_not_be_read(run):
-    nobody = run(Nobody())
-    site = nobody.folder / "site"
+    unprivileged = run(Unprivileged())
+    site = unprivileged.folder / "site"
     for name in ("closed", "sealed"):
         (site / name).mkdir(parents=True)
         (site / name / "file").write_text("x")
     (site / "closed" / "file").chmod(0)
     (site / "sealed").chmod(0)
-    daemon = run(Daemon(f"--web={site}", "--web-listing=yes", *nobody.args, **nobody.popen))
+    daemon = run(Daemon(f"--web={site}", "--web-listing=yes", *unprivileged.args, **unprivileged.popen))
     assert ask(daemon, "/closed/file").status == 403
     assert ask(daemon, "/sealed/").status == 403
     assert ask(daemon, "/sealed/file").status == 403
@@ -421,7 +423,7 @@ def test_file_that_grows_while_it_is_sent(daemon, site):
     with open(path, "ab") as file:
         file.write(b"x" * (1 << 20))
     assert int(answer.header("Content-Length")) == 20 << 20
-    assert take(client, 20 << 20) == bytes(20 << 20)
+    assert client.take(20 << 20) == bytes(20 << 20)
     assert exchange(client, "/").body == INDEX
     path.unlink()
 
@@ -487,24 +489,6 @@ def test_unix_listener_serves_pages_too(run, tmp_path, site):
 
 
 # --- several requests on one connection ---------------------------------------------------------
-
-
-def exchange(client, target, method="GET", version="HTTP/1.1", **headers):
-    """One request on a connection that may have had others; the answer, whose end is where the next begins."""
-    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    client.send_raw("\r\n".join([f"{method} {target} {version}", "Host: localhost", *lines, "", ""]).encode())
-    return receive(client, method)
-
-
-def take(client, size):
-    return client.take(size)
-
-
-def receive(client, method="GET"):
-    answer = client.recv_http(head_only=True)
-    if method != "HEAD" and answer.status != 304:
-        answer.body = take(client, int(answer.header("Content-Length")))
-    return answer
 
 
 def test_connection_is_kept(daemon):
@@ -665,7 +649,7 @@ def test_pipelined_behind_a_big_file(daemon, site):
     client.send_raw(b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n")
     answer = client.recv_http(head_only=True)
     client.send_raw(b"GET /sub/ HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert hashlib.sha256(take(client, int(answer.header("Content-Length")))).digest() == \
+    assert hashlib.sha256(client.take(int(answer.header("Content-Length")))).digest() == \
         hashlib.sha256(want).digest()
     assert client.recv_http().body == b"sub"
     assert exchange(client, "/").body == INDEX
@@ -889,7 +873,7 @@ def test_ranges_of_a_big_file_at_once(daemon, site):
                         "\r\n\r\n".encode())
     answers = [client.recv_http(head_only=True) for client in clients]
     assert [answer.status for answer in answers] == 5 * [206]
-    received = [b"".join(take(client, part // 8) for _ in range(8)) for client in clients]
+    received = [b"".join(client.take(part // 8) for _ in range(8)) for client in clients]
     assert hashlib.sha256(b"".join(received)).digest() == hashlib.sha256(want).digest()
     for client in clients:
         assert exchange(client, "/").body == INDEX
@@ -1142,7 +1126,7 @@ def test_health_while_draining(run, site):
     daemon.barrier.close_handshake()
     daemon.signal(signal.SIGTERM)
     eventually(lambda: refuses(daemon), "the listener to be closed")
-    assert hashlib.sha256(take(client, int(answer.header("Content-Length")))).digest() == \
+    assert hashlib.sha256(client.take(int(answer.header("Content-Length")))).digest() == \
         hashlib.sha256((site / "big.bin").read_bytes()).digest()
     answer = client.recv_http()
     assert (answer.status, answer.body) == (503, b"the server is shutting down\n")

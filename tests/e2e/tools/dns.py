@@ -20,6 +20,8 @@ import struct
 import threading
 import time
 
+from tools.waiting import TIMEOUT
+
 TYPES = {1: "A", 28: "AAAA"}
 NXDOMAIN, SERVFAIL, REFUSED = 3, 2, 5
 
@@ -119,7 +121,7 @@ class NameServer:
 
     def __exit__(self, *_):
         os.write(self.wake_write, b"x")
-        self.thread.join(10)
+        self.thread.join(TIMEOUT)
         for sock in [self.udp, self.tcp, *self.streams]:
             sock.close()
         os.close(self.wake_read)
@@ -145,7 +147,7 @@ class NameServer:
                 try:
                     heapq.heappop(self.due)[2]()
                 except OSError:
-                    pass  # whoever asked is gone
+                    pass  # the client has gone
             for event, function in list(self.held):
                 if event.is_set():
                     self.held.remove((event, function))
@@ -200,7 +202,7 @@ class NameServer:
         waiting = sum(held is event for held, _ in self.held)
         event.set()
         os.write(self.wake_write, b"r")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + TIMEOUT
         while waiting and any(held is event for held, _ in list(self.held)):
             assert time.monotonic() < deadline, "the name server does not run"
             time.sleep(0.001)

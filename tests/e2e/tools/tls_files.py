@@ -12,8 +12,8 @@ import collections
 import functools
 import hashlib
 import itertools
-import ssl
 import shutil
+import ssl
 import subprocess
 import tempfile
 import time
@@ -155,3 +155,8 @@ def shared():
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     ca = Authority(folder)
     return ca, ca.issue("localhost", "127.0.0.1", "::1")
+
+
+def der(one):
+    return ssl.PEM_cert_to_DER_cert(one.cert.read_text().split("-----END CERTIFICATE-----")[0]
+                                    + "-----END CERTIFICATE-----\n")

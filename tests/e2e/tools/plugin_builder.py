@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from harness import ROOT
+from tools.daemon import ROOT
 
 
 def build_plugin(folder, name, source, flags=()):

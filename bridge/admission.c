@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Admission.
+ *
+ * Must not know: what a connection is used for.
+ * Invariants: each connection is counted once, and leaves what it has entered; an address is in the
+ * tree exactly while connections count for it.
+ */
+#include "bridge/admission.h"
+
+#include "bridge/connection.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <search.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ADMISSION_RESERVED 64 /* descriptors that belong to no client and no peer */
+
+/* How many connections an address has. */
+struct ip_counter {
+	uint64_t key[2];
+	size_t count;
+};
+
+/* ---- addresses ---- */
+
+static int ip_counter_compare(const void *a, const void *b) {
+	const struct ip_counter *left = a;
+	const struct ip_counter *right = b;
+	return memcmp(left->key, right->key, sizeof(left->key));
+}
+
+/* An IPv4 address, or the first half of an IPv6 address: one customer has a /64. */
+static bool ip_counter_key(const union address *address, struct ip_counter *out) {
+	*out = (struct ip_counter){0};
+	if(address->any.sa_family == AF_INET) {
+		memcpy(&out->key[1], &address->in.sin_addr, 4);
+	} else if(address->any.sa_family == AF_INET6 &&
+		IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr)) {
+		memcpy(&out->key[1], &address->in6.sin6_addr.s6_addr[12], 4);
+	} else if(address->any.sa_family == AF_INET6) {
+		memcpy(&out->key[0], &address->in6.sin6_addr, 8);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Counts the connection for its address. False: there are too many already. */
+static bool ip_counter_enter(struct admission *admission, struct connection *connection) {
+	size_t limit = admission->settings->max_clients_per_ip;
+	struct ip_counter key;
+	if(limit == 0 || !ip_counter_key(&connection->address, &key)) {
+		return true;
+	}
+	struct ip_counter **found = tfind(&key, &admission->ip_counters, ip_counter_compare);
+	if(!found) {
+		struct ip_counter *fresh = malloc(sizeof(*fresh));
+		if(!fresh) {
+			return false;
+		}
+		*fresh = key;
+		found = tsearch(fresh, &admission->ip_counters, ip_counter_compare);
+		if(!found) {
+			free(fresh);
+			return false;
+		}
+	}
+	if((*found)->count >= limit) {
+		return false;
+	}
+	(*found)->count++;
+	connection->counted = true;
+	return true;
+}
+
+static void ip_counter_leave(struct admission *admission, const struct connection *connection) {
+	struct ip_counter key;
+	if(!connection->counted || !ip_counter_key(&connection->address, &key)) {
+		return;
+	}
+	struct ip_counter **found = tfind(&key, &admission->ip_counters, ip_counter_compare);
+	struct ip_counter *counter = *found;
+	if(--counter->count == 0) {
+		tdelete(counter, &admission->ip_counters, ip_counter_compare);
+		free(counter);
+	}
+}
+
+/* ---- limits ---- */
+
+size_t admission_limit(const struct admission *admission) {
+	size_t reserved = ADMISSION_RESERVED + ADMISSION_OVER_LIMIT;
+	if(admission->settings->max_clients > 0) {
+		return admission->settings->max_clients;
+	}
+	/* A client and its peer are two descriptors. */
+	return admission->fd_limit > reserved + 2 ? (admission->fd_limit - reserved) / 2 : 1;
+}
+
+bool admission_is_full(const struct admission *admission) {
+	return admission->count - admission->over_limit >= admission_limit(admission);
+}
+
+bool admission_is_closed(const struct admission *admission) {
+	return admission_is_full(admission) && admission->over_limit >= ADMISSION_OVER_LIMIT;
+}
+
+bool admission_at_limit(const struct connection *connection) {
+	const struct admission *admission = &connection->env->admission;
+	size_t limit = admission->settings->max_clients_per_ip;
+	struct ip_counter key;
+	if(admission_is_full(admission)) {
+		return true;
+	}
+	if(!connection->counted || !ip_counter_key(&connection->address, &key)) {
+		return false;
+	}
+	struct ip_counter *const *found = tfind(&key, &admission->ip_counters, ip_counter_compare);
+	return limit > 0 && (*found)->count >= limit;
+}
+
+static bool set_over_limit(struct admission *admission, struct connection *connection) {
+	assert(!connection->over_limit);
+	connection->over_limit = true;
+	admission->over_limit++;
+	return admission->over_limit <= ADMISSION_OVER_LIMIT;
+}
+
+bool admission_enter(struct connection *connection) {
+	struct admission *admission = &connection->env->admission;
+	bool full = admission_is_full(admission);
+	admission->count++;
+	if(!full && (connection->proxied || ip_counter_enter(admission, connection))) {
+		return true;
+	}
+	return set_over_limit(admission, connection);
+}
+
+bool admission_identify(struct connection *connection) {
+	struct admission *admission = &connection->env->admission;
+	if(connection->over_limit || ip_counter_enter(admission, connection)) {
+		return true;
+	}
+	return set_over_limit(admission, connection);
+}
+
+void admission_leave(const struct connection *connection) {
+	struct admission *admission = &connection->env->admission;
+	assert(admission->count > 0);
+	ip_counter_leave(admission, connection);
+	admission->count--;
+	admission->over_limit -= connection->over_limit;
+}

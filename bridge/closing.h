@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * How an open connection ends: the closing handshake (RFC 6455, section 7).
+ */
+#ifndef WEBSOCKSY_CLOSING_H
+#define WEBSOCKSY_CLOSING_H
+#include "bridge/connection.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* For the log: why the connection ends, copied. The first reason counts. */
+void closing_note(struct connection *c, uint16_t code, const char *why);
+
+/* Sends the close frame, once. `last`: the client's has come, or is not waited for. */
+void closing_send(struct connection *c, uint16_t code, const char *reason, bool last);
+
+/*
+ * CONNECTION_CLOSING: our side starts; the client's bytes go on to the peer until its close frame.
+ */
+void closing_start(struct connection *c, uint16_t code, const char *why, uint64_t wait_ms);
+
+/*
+ * The client broke a rule, or its request cannot be met: no more input from it (RFC 6455, 7.1.7).
+ * May end it.
+ */
+void closing_fail(struct connection *c, uint16_t code, const char *why);
+
+/*
+ * The client is gone without a close frame, or is given up: the peer gets what is queued and an
+ * end; a reset if bytes of the client are dropped. May end it.
+ */
+void closing_client_gone(struct connection *c, const char *why);
+
+/* Writing to the client has failed: what it sent before is still read. CONNECTION_CLOSING. */
+void closing_client_broken(struct connection *c);
+
+/* Does the client wait for the peer to take data? */
+bool closing_client_is_paused(const struct connection *c);
+
+/* CONNECTION_CLOSING: the client is read again, after a pause that does not count. */
+void closing_resumed(struct connection *c);
+
+/* CONNECTION_CLOSING: bytes of the peer are thrown away. */
+void closing_peer(struct connection *c);
+void closing_deadline(struct connection *c);
+#endif

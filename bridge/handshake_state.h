@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The state of a connection before it is open, shared by the files of the handshake and by no
+ * other.
+ */
+#ifndef WEBSOCKSY_HANDSHAKE_STATE_H
+#define WEBSOCKSY_HANDSHAKE_STATE_H
+#include "base/dynbuf.h"
+#include "base/loop.h"
+#include "bridge/connection.h"
+#include "http/request.h"
+#include "http/verifier.h"
+#include "network/connect.h"
+#include "network/peer.h"
+#include "network/peer_address.h"
+#include "network/tls_credentials.h"
+#include "websocket/key.h"
+
+struct handshake {
+	/*
+	 * An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what
+	 * followed.
+	 */
+	struct dynbuf input;
+	size_t scanned;
+	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */
+	struct verifier_job *job; /* CONNECTION_AUTH: the password is being verified */
+	char *user; /* the name in the credentials; NULL: no authentication so far */
+	bool granted; /* authenticated */
+	bool head_only; /* the request is HEAD */
+	bool upgrade; /* the request asks for WebSocket */
+	bool proxy_header; /* has to come first; `input` is what there is of it */
+	bool identified; /* the client's address is final */
+	bool shared; /* by clients of a proxy: header fields tell which one a request is from */
+	union address destination; /* what the client connected to, as told by a PROXY header */
+	struct connect *connect;
+	struct tls_credentials *tls; /* for a TLS peer; one reference */
+	struct peer_address address;
+	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];
+	size_t protocols; /* subprotocols that the client offers */
+	char *protocol; /* the chosen one, or NULL */
+	int file; /* body of a response; -1: none */
+	uint64_t file_at;
+	uint64_t file_left;
+	unsigned requests; /* so far */
+	bool keep; /* the response leaves the connection open for the next request */
+	struct loop_task task; /* goes on in the next turn, see handshake_yield() */
+	struct connection *connection;
+};
+
+/* The deadline of a phase; 0: none. */
+static inline void handshake_arm(struct connection *c, uint64_t timeout_ms) {
+	if(timeout_ms) {
+		connection_set_deadline(c, c->env->loop->now_ms + timeout_ms);
+	} else {
+		loop_timer_cancel(c->env->loop, &c->timer);
+	}
+}
+
+/* Lets other connections run: the handshake's task goes on in the next turn. */
+static inline void handshake_yield(struct connection *c) {
+	loop_timer_cancel(c->env->loop, &c->timer);
+	loop_next_turn(c->env->loop, &c->handshake->task);
+}
+/* The value of the first field of that name; empty: there is none. */
+static inline struct slice header_value(const struct request *request, const char *name) {
+	const struct request_header *header = request_find_header(request, name, 0);
+	return header ? header->value : (struct slice){0};
+}
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * HTTP Basic authentication of a request (RFC 7617).
+ */
+#ifndef WEBSOCKSY_LOGIN_H
+#define WEBSOCKSY_LOGIN_H
+#include "bridge/connection.h"
+#include "http/request.h"
+#include "http/verifier.h"
+
+#include <stdbool.h>
+
+enum login_decision {
+	LOGIN_GRANTED,
+	LOGIN_PENDING, /* the password is being verified */
+	LOGIN_DENIED /* and answered */
+};
+
+/*
+ * May the client have what it asks for? With LOGIN_PENDING `done` is called later with the
+ * connection as its context, unless login_cancel() comes first.
+ */
+enum login_decision login_check(
+	struct connection *c, const struct request *request, verifier_fn *done);
+
+/* To be called by `done`. True: the request is to be handled again; false: it has been answered. */
+bool login_finish(struct connection *c, enum verifier_result result);
+void login_cancel(struct connection *c);
+#endif

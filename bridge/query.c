@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Asking the backend for a peer.
+ *
+ * Must not know: how a peer is connected.
+ * Invariants: the backend is asked once for a request; a request's header fields called Websocksy-*
+ * are the daemon's own.
+ */
+#include "bridge/query.h"
+
+#include "bridge/handshake_state.h"
+#include "bridge/respond.h"
+#include "bridge/upstream.h"
+#include "network/peer.h"
+#include "network/peer_address.h"
+#include "network/tls_session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define QUERY_PEER_TEXT 512 /* a peer's address in the log */
+
+/*
+ * An upgrade request on its way to the backend: the strings of `request` are private copies in
+ * `memory`.
+ */
+struct query {
+	struct connection *c;
+	const struct request *head;
+	struct error_response response; /* when it is refused */
+	char *memory;
+	struct backend_request request;
+};
+
+static bool refused(struct query *q, unsigned status, const char *message, const char *extra) {
+	return error_response_set(&q->response, status, message, extra);
+}
+
+/* ---- what we tell the backend of the client ---- */
+
+/*
+ * Header fields that are added to the request. A value is NULL if there is none, or lives as long
+ * as the handshake or in `buf`. A client's own fields with this prefix are dropped, so a backend
+ * can trust them.
+ */
+#define INJECTED_WORD "Websocksy"
+#define INJECTED_PREFIX INJECTED_WORD "-"
+#define INJECTED_TEXT TLS_SUBJECT_MAX
+
+static const char *injected_user(const struct connection *c, char buf[INJECTED_TEXT]) {
+	(void)buf;
+	return c->handshake->granted ? c->handshake->user : NULL;
+}
+
+/*
+ * GnuTLS leaves the control characters of a name as they are: a line end would begin another field.
+ */
+static const char *injected_subject(const struct connection *c, char buf[INJECTED_TEXT]) {
+	char subject[TLS_SUBJECT_MAX];
+	size_t used = 0;
+	if(tls_session_client_subject(&c->client, subject) == 0) {
+		return NULL;
+	}
+	for(const char *at = subject; *at; at++) {
+		unsigned byte = (unsigned char)*at;
+		bool is_control = byte < 0x20 || byte == 0x7f; /* RFC 4514, 2.4 */
+		int len = snprintf(
+			buf + used, INJECTED_TEXT - used, is_control ? "\\%02X" : "%c", byte);
+		if(len < 0 || (size_t)len >= INJECTED_TEXT - used) {
+			return NULL;
+		}
+		used += (size_t)len;
+	}
+	return buf;
+}
+
+static const char *injected_client_address(const struct connection *c, char buf[INJECTED_TEXT]) {
+	address_format_host(&c->address.any, buf);
+	return buf;
+}
+
+static const struct injected_header {
+	const char *name;
+	const char *(*value)(const struct connection *c, char buf[INJECTED_TEXT]);
+} injected_headers[] = {
+	{INJECTED_PREFIX "User", injected_user},
+	{INJECTED_PREFIX "Client-Subject", injected_subject},
+	{INJECTED_PREFIX "Client-Address", injected_client_address},
+};
+#define INJECTED_HEADERS (sizeof(injected_headers) / sizeof(injected_headers[0]))
+
+/*
+ * Does a client claim to be us? With Websocksy_User, too: who makes variables of fields, as CGI
+ * does (RFC 3875, 4.1.18), cannot tell the one from the other.
+ */
+static bool is_forged(struct slice name) {
+	size_t word = strlen(INJECTED_WORD);
+	struct slice start = {.at = name.at, .len = word};
+	return name.len > word && text_is_nocase(start, INJECTED_WORD) &&
+		(name.at[word] == '-' || name.at[word] == '_');
+}
+
+/* Their values for one request. */
+struct injected_values {
+	const char *value[INJECTED_HEADERS];
+	char buf[INJECTED_HEADERS][INJECTED_TEXT];
+};
+
+static void find_injected_values(const struct connection *c, struct injected_values *out) {
+	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
+		out->value[i] = injected_headers[i].value(c, out->buf[i]);
+	}
+}
+
+/* A password that has been verified here is not passed on. */
+static bool is_passed_on(const struct connection *c, const struct request_header *header) {
+	bool is_secret = c->handshake->granted && text_is_nocase(header->name, "Authorization");
+	return !is_secret && !is_forged(header->name);
+}
+
+/* ---- the question to the backend ---- */
+
+static char *copy_slice(char **at, struct slice slice) {
+	char *start = *at;
+	if(slice.len > 0) {
+		memcpy(start, slice.at, slice.len);
+	}
+	start[slice.len] = '\0';
+	*at += slice.len + 1;
+	return start;
+}
+
+static size_t copies_size(const struct query *q, const struct injected_values *injected) {
+	const struct request *request = q->head;
+	size_t size = (request->headers + INJECTED_HEADERS) * sizeof(ws_http_header) +
+		q->c->handshake->protocols * sizeof(char *);
+	size += request->target.len + 1;
+	for(size_t i = 0; i < request->headers; i++) {
+		/* Subprotocols and the key are copied a second time out of their fields. */
+		size += request->header[i].name.len + 2 * request->header[i].value.len + 4;
+	}
+	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
+		const char *value = injected->value[i];
+		size += value ? strlen(injected_headers[i].name) + strlen(value) + 2 : 0;
+	}
+	return size;
+}
+
+static void copy_protocols(struct query *q, char **at) {
+	const struct request_header *header;
+	size_t count = 0;
+	for(size_t i = 0; (header = request_find_header(q->head, "Sec-WebSocket-Protocol", i));
+		i++) {
+		struct slice list = header->value;
+		struct slice name;
+		while(request_next_element(&list, &name)) {
+			q->request.protocol[count++] = copy_slice(at, name);
+		}
+	}
+	assert(count == q->c->handshake->protocols);
+}
+
+static char *copy_text(char **at, const char *text) {
+	return copy_slice(at, (struct slice){.at = text, .len = strlen(text)});
+}
+
+static void copy_headers(struct query *q, const struct injected_values *injected, char **at) {
+	ws_http_header *next = q->request.header;
+	for(size_t i = 0; i < q->head->headers; i++) {
+		const struct request_header *header = &q->head->header[i];
+		if(is_passed_on(q->c, header)) {
+			next->tag = copy_slice(at, header->name);
+			next++->value = copy_slice(at, header->value);
+		}
+	}
+	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
+		if(injected->value[i]) {
+			next->tag = copy_text(at, injected_headers[i].name);
+			next++->value = copy_text(at, injected->value[i]);
+		}
+	}
+	q->request.headers = (size_t)(next - q->request.header);
+}
+
+/* A backend may write into what it is given, so it gets copies. */
+static int copy_request(struct query *q) {
+	const struct request *request = q->head;
+	struct injected_values injected;
+	find_injected_values(q->c, &injected);
+	q->memory = malloc(copies_size(q, &injected));
+	if(!q->memory) {
+		return -ENOMEM;
+	}
+	ws_http_header *headers = (ws_http_header *)(void *)q->memory;
+	char **protocols = (char **)(void *)(headers + request->headers + INJECTED_HEADERS);
+	char *at = (char *)(protocols + q->c->handshake->protocols);
+	q->request = (struct backend_request){
+		.fd = q->c->client.io.fd,
+		.protocols = q->c->handshake->protocols,
+		.protocol = protocols,
+		.header = headers,
+	};
+	q->request.endpoint = copy_slice(&at, request->target);
+	q->request.key = copy_slice(&at, header_value(request, "Sec-WebSocket-Key"));
+	copy_headers(q, &injected, &at);
+	copy_protocols(q, &at);
+	return 0;
+}
+
+static bool take_framing(struct query *q, struct backend_answer *answer) {
+	struct connection *c = q->c;
+	const struct framing *framing = answer->framing;
+	char *config = answer->peer.framing_config;
+	const char *wrong = framing_check(framing, config);
+	if(wrong) {
+		connection_log_limited(c, LOG_ERROR,
+			"framing-config \"%s\" of framing function %s: %s", config ? config : "",
+			framing->name, wrong);
+		return refused(q, 500, "the framing of this peer is configured wrongly", NULL);
+	}
+	answer->peer.framing_config = NULL;
+	c->backend = backend_ref(c->env->backend);
+	return framing_open(&c->to_client.framing, framing, config) == 0 ||
+		refused(q, 503, "out of memory", NULL);
+}
+
+static bool take_peer(struct query *q, const ws_peer_info *peer) {
+	struct connection *c = q->c;
+	struct handshake *h = c->handshake;
+	const char *why = NULL;
+	char text[QUERY_PEER_TEXT];
+	int result = peer_parse(peer->transport, peer->host, peer->port, &h->address, &why);
+	if(result == -ENOMEM) {
+		return refused(q, 503, "out of memory", NULL);
+	}
+	if(result) {
+		connection_log_limited(c, LOG_ERROR, "peer address \"%s\": %s", peer->host, why);
+		return refused(q, 502, "the address of the peer is wrong", NULL);
+	}
+	if(h->address.guessed) {
+		connection_log_limited(c, LOG_NOTICE,
+			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
+	}
+	peer_address_format(&h->address, text, sizeof(text));
+	c->loopback = h->address.kind->loopback;
+	return connection_name_peer(c, text) == 0 || refused(q, 503, "out of memory", NULL);
+}
+
+static bool take_answer(struct query *q, struct backend_answer *answer) {
+	struct handshake *h = q->c->handshake;
+	ws_peer_info *peer = &answer->peer;
+	if(!peer->host) {
+		/* The message lives in the answer, which outlives the response. */
+		return refused(q, answer->status, answer->message, NULL);
+	}
+	if(peer->protocol < q->c->handshake->protocols) {
+		/* Taken from the request, not from what the backend may have made of its copy. */
+		const struct request_header *header;
+		size_t skip = peer->protocol;
+		for(size_t i = 0;
+			(header = request_find_header(q->head, "Sec-WebSocket-Protocol", i)); i++) {
+			struct slice list = header->value;
+			struct slice name;
+			while(request_next_element(&list, &name)) {
+				if(skip-- == 0) {
+					h->protocol = strndup(name.at, name.len);
+				}
+			}
+		}
+		if(!h->protocol) {
+			return refused(q, 503, "out of memory", NULL);
+		}
+	}
+	return take_framing(q, answer) && take_peer(q, peer);
+}
+
+/* Asks the backend. False: q->response says why not. */
+static bool ask_backend(struct query *q, struct backend_answer *answer) {
+	if(copy_request(q) || backend_query(q->c->env->backend, &q->request, answer)) {
+		return refused(q, 503, "out of memory", NULL);
+	}
+	return take_answer(q, answer);
+}
+
+void query_start(struct connection *c, const struct request *request) {
+	struct query q = {.c = c, .head = request};
+	struct backend_answer answer = {0};
+	if(c->handshake->granted) {
+		connection_log_limited(
+			c, LOG_INFO, "user \"%s\" authenticated", c->handshake->user);
+	}
+	connection_enter(c, CONNECTION_QUERY);
+	if(ask_backend(&q, &answer)) {
+		upstream_connect(c);
+	} else {
+		respond_error(c, &q.response);
+	}
+	backend_answer_free(&answer);
+	free(q.memory);
+}

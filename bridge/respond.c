@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * HTTP responses.
+ *
+ * Must not know: which rule was broken, which file is asked for.
+ * Invariants: the next request is looked at when the response before has left for the kernel; a
+ * response whose length was promised is sent whole, or the connection is closed.
+ * Implements RFC 9112 section 9.3.
+ */
+#include "bridge/respond.h"
+
+#include "bridge/handshake_state.h"
+#include "http/response.h"
+#include "http/site.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RESPOND_RESPONSE_MAX 8192 /* an error answer; half of it for where to ask instead */
+#define RESPOND_FILE_TURN (1024 * 1024) /* bytes of a file in one turn */
+#define RESPOND_REQUESTS_MAX 1000 /* of one connection */
+
+void respond_close_file(struct handshake *h) {
+	if(h->file >= 0) {
+		close(h->file);
+		h->file = -1;
+	}
+}
+
+/* Nothing of a request holds for the next one. The client's address does: see may_keep(). */
+static void request_reset(struct handshake *h) {
+	assert(!h->job && !h->connect);
+	respond_close_file(h);
+	free(h->user);
+	free(h->protocol);
+	h->user = NULL;
+	h->protocol = NULL;
+	h->granted = false;
+	h->head_only = false;
+	h->scanned = 0;
+	h->head_len = 0;
+	h->accept[0] = '\0';
+}
+
+/*
+ * The answer is out. What the client asks for next may have arrived already; while the daemon
+ * stops, that alone is still answered.
+ */
+static void response_end(struct connection *c) {
+	struct handshake *h = c->handshake;
+	stream_want_read(&c->client, true);
+	bool more = h->input.len > 0 || stream_readable(&c->client);
+	if(!h->keep || (c->env->draining && !more)) {
+		connection_linger(c);
+		return;
+	}
+	connection_enter(c, CONNECTION_HEAD);
+	request_reset(h);
+	handshake_arm(c, c->env->settings->handshake_timeout_ms);
+}
+
+/* Sends of the file what the client takes, but not all of a large one while others wait. */
+void respond_pump(struct connection *c) {
+	struct handshake *h = c->handshake;
+	uint64_t budget = RESPOND_FILE_TURN;
+	while(h->file_left > 0 && budget > 0) {
+		size_t max = (size_t)(h->file_left < budget ? h->file_left : budget);
+		ssize_t sent = stream_send_file(&c->client, h->file, h->file_at, max);
+		if(sent == -EAGAIN) {
+			break;
+		}
+		if(sent <= 0) {
+			/*
+			 * The file has shrunk or the client is gone: the length that was promised
+			 * cannot be kept.
+			 */
+			connection_close(c);
+			return;
+		}
+		h->file_at += (uint64_t)sent;
+		h->file_left -= (uint64_t)sent;
+		budget -= (uint64_t)sent;
+	}
+	if(h->file_left > 0 && budget == 0) {
+		handshake_yield(c);
+	} else if(h->file_left > 0 || (h->keep && stream_backlog(&c->client) > 0)) {
+		/* A client that asks without reading is not answered further. */
+		handshake_arm(c, c->env->settings->handshake_timeout_ms);
+	} else {
+		response_end(c);
+	}
+}
+
+/*
+ * Sends the head and begins with the file. With `keep` what follows is the next request and stays
+ * where it is; otherwise it is thrown away.
+ */
+static void response_begin(struct connection *c, const char *head, size_t len, bool keep) {
+	connection_enter(c, CONNECTION_RESPONSE);
+	c->handshake->keep = keep;
+	stream_want_read(&c->client, !keep);
+	if(stream_write(&c->client, head, len)) {
+		connection_close(c);
+		return;
+	}
+	respond_pump(c);
+}
+
+/* Answers with a status and one line, and says so in the log. */
+void respond_error(struct connection *c, const struct error_response *response) {
+	char answer[RESPOND_RESPONSE_MAX];
+	enum log_level level = response->status >= 500 ? LOG_NOTICE : LOG_INFO;
+	const char *user = response->user;
+	connection_log_limited(c, level, "answered %u: %s%s%s%s", response->status,
+		response->message, user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
+	int len = response_format_error(answer, sizeof(answer), response->status, response->message,
+		response->extra, c->handshake->head_only ? RESPONSE_HEAD_ONLY : 0);
+	if(len < 0) {
+		connection_close(c);
+		return;
+	}
+	response_begin(c, answer, (size_t)len, false);
+}
+
+void respond_status(struct connection *c, unsigned status, const char *message) {
+	struct error_response response = {.status = status, .message = message};
+	respond_error(c, &response);
+}
+
+void respond_busy(struct connection *c, const char *message) {
+	struct error_response response = {
+		.status = 503, .message = message, .extra = "Retry-After: 5\r\n"};
+	respond_error(c, &response);
+}
+
+void respond_shutdown(struct connection *c) {
+	respond_status(c, 503, "the server is shutting down");
+}
+
+/*
+ * May the connection be used again after the answer to this request? Not that of a proxy whose
+ * header fields tell who the client is: the next request may be someone else's.
+ */
+static bool may_keep(const struct connection *c) {
+	return !c->env->draining && !c->over_limit && !c->handshake->shared &&
+		c->handshake->requests < RESPOND_REQUESTS_MAX;
+}
+
+/* The path of a request's target: a query string may hold what does not belong into a log. */
+static struct slice target_path(const struct request *request) {
+	struct slice path = request->target;
+	const char *query = memchr(path.at, '?', path.len);
+	path.len = query ? (size_t)(query - path.at) : path.len;
+	return path;
+}
+
+void respond_web(struct connection *c, const struct request *request) {
+	struct site_response response;
+	struct slice path = target_path(request);
+	/* An idle connection must not take the place that the page's own WebSocket needs. */
+	site_respond(c->env->web, request, may_keep(c) && !admission_at_limit(c), &response);
+	const char *user = c->handshake->granted ? c->handshake->user : NULL;
+	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s", (int)request->method.len,
+		request->method.at, (int)path.len, path.at, response.status,
+		user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
+	c->handshake->file = response.fd;
+	c->handshake->file_at = response.offset;
+	c->handshake->file_left = response.body_len;
+	response_begin(c, response.head, response.head_len, response.keep);
+}
+
+/* Is this for the option `health`? */
+bool respond_is_health(const struct connection *c, const struct request *request) {
+	const char *health = c->env->settings->health;
+	struct slice path = target_path(request);
+	bool is_read = request_method_is(request, "GET") || request_method_is(request, "HEAD");
+	return health && is_read && !c->handshake->upgrade && path.len == strlen(health) &&
+		memcmp(path.at, health, path.len) == 0;
+}
+
+/*
+ * What keeps the next client from being taken; NULL: nothing. One that has come for this answer
+ * alone has shown that there was room for it.
+ */
+static const char *find_obstacle(const struct connection *c) {
+	if(c->env->draining) {
+		return "the server is shutting down";
+	}
+	bool full = c->over_limit ||
+		(admission_is_full(&c->env->admission) && c->handshake->requests > 1);
+	return full ? "too many connections" : NULL;
+}
+
+void respond_health(struct connection *c, const struct request *request) {
+	char answer[RESPOND_RESPONSE_MAX];
+	const char *obstacle = find_obstacle(c);
+	unsigned status = obstacle ? 503 : 200;
+	bool keep = may_keep(c) && request_is_persistent(request);
+	unsigned flags = keep ? RESPONSE_PERSISTENT : 0;
+	flags |= c->handshake->head_only ? RESPONSE_HEAD_ONLY : 0;
+	int len = response_format_error(
+		answer, sizeof(answer), status, obstacle ? obstacle : "ok", NULL, flags);
+	assert(len > 0);
+	connection_log(c, LOG_DEBUG, "health is answered with %u", status);
+	response_begin(c, answer, (size_t)len, keep);
+}
+
+/* respond_redirect-https: the same request, but under TLS. */
+void respond_redirect(struct connection *c, const struct request *request) {
+	char location[RESPOND_RESPONSE_MAX / 2];
+	struct slice host = header_value(request, "Host");
+	if(host.len == 0 || request->target.at[0] != '/') {
+		respond_status(c, 400, "this server is to be reached with https");
+		return;
+	}
+	if(host.len + request->target.len + 32 > sizeof(location)) {
+		respond_status(c, 414, "the address is too long");
+		return;
+	}
+	snprintf(location, sizeof(location), "Location: https://%.*s%.*s\r\n", (int)host.len,
+		host.at, (int)request->target.len, request->target.at);
+	struct error_response response = {.status = 308,
+		.message = "this server is to be reached with https",
+		.extra = location};
+	respond_error(c, &response);
+}
+
+void respond_deadline(struct connection *c) {
+	uint64_t due_ms;
+	if(connection_progresses(&c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
+		connection_set_deadline(c, due_ms);
+	} else {
+		connection_close(c);
+	}
+}

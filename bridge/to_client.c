@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * From the peer to the client.
+ *
+ * Must not know: HTTP, what kind of stream the two sides are.
+ * Invariants: the peer is read only while the framing has seen all that is kept of it; the peer is
+ * paused exactly while the client's backlog is above the high mark and has not yet fallen to the
+ * low one.
+ * Implements RFC 6455 sections 5.4 and 5.6.
+ */
+#include "bridge/to_client.h"
+
+#include "base/passes.h"
+#include "base/utf8.h"
+#include "bridge/closing.h"
+#include "bridge/deadlines.h"
+#include "bridge/relay_state.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TO_CLIENT_READS 4 /* reads of the peer in one turn */
+#define TO_CLIENT_DATAGRAMS 64 /* the same for datagrams */
+#define TO_CLIENT_BATCH 64 /* pieces of one gathered write */
+#define TO_CLIENT_BATCH_BYTES (16 * 1024) /* headers and small payloads in it */
+#define TO_CLIENT_BATCH_COPY 512 /* payloads up to this are copied into it */
+#define TO_CLIENT_PARTIAL_SMALL                                                                    \
+	(16 * 1024) /* an incomplete message up to this is read behind in scratch */
+
+/* After writing to the client: pause the source of its data when too much is queued. */
+static void check_client_backlog(struct connection *c) {
+	size_t backlog = stream_backlog(&c->client);
+	if(backlog == 0) {
+		return;
+	}
+	if(backlog > c->env->settings->buffer_high) {
+		stream_want_read(relay_source(c), false);
+	}
+	deadlines_arm(c);
+}
+
+/*
+ * Frames that go out with one write. Headers and small payloads are gathered in `small`, where
+ * neighbours share an entry of `iov`: for many tiny messages a copy costs less than an entry each.
+ */
+struct batch {
+	int count; /* entries of iov */
+	size_t used; /* bytes of small */
+	struct iovec iov[TO_CLIENT_BATCH];
+	uint8_t small[TO_CLIENT_BATCH_BYTES];
+};
+
+static void batch_send(struct connection *c, struct batch *batch) {
+	if(batch->count > 0) {
+		stream_writev(&c->client, batch->iov, batch->count);
+	}
+	batch->count = 0;
+	batch->used = 0;
+}
+
+static bool batch_is_full(const struct batch *batch) {
+	return batch->count > TO_CLIENT_BATCH - 2 ||
+		batch->used > TO_CLIENT_BATCH_BYTES - TO_CLIENT_BATCH_COPY - WEBSOCKET_HEADER_MAX;
+}
+
+static void batch_add_bytes(struct batch *batch, uint8_t *data, size_t len) {
+	struct iovec *last = batch->count > 0 ? &batch->iov[batch->count - 1] : NULL;
+	if(last && (uint8_t *)last->iov_base + last->iov_len == data) {
+		last->iov_len += len;
+	} else {
+		batch->iov[batch->count++] = (struct iovec){data, len};
+	}
+}
+
+/* `room`: there are WEBSOCKET_HEADER_MAX writable bytes in front of the payload. */
+static void batch_add(struct batch *batch, enum websocket_opcode opcode, uint8_t *payload,
+	size_t len, bool room) {
+	uint8_t *header = room ? payload - websocket_header_len(len) : batch->small + batch->used;
+	size_t header_len = websocket_put_header(header, true, opcode, len);
+	if(room) {
+		batch_add_bytes(batch, header, header_len + len);
+		return;
+	}
+	batch->used += header_len;
+	if(len > TO_CLIENT_BATCH_COPY) {
+		batch_add_bytes(batch, header, header_len);
+		batch_add_bytes(batch, payload, len);
+		return;
+	}
+	memcpy(header + header_len, payload, len);
+	batch->used += len;
+	batch_add_bytes(batch, header, header_len + len);
+}
+
+void to_client_send(
+	struct connection *c, enum websocket_opcode opcode, uint8_t *data, size_t len, bool room) {
+	struct batch batch;
+	batch.count = 0;
+	batch.used = 0;
+	batch_add(&batch, opcode, data, len, room);
+	c->to_client.bytes += len;
+	batch_send(c, &batch);
+	check_client_backlog(c);
+}
+
+/*
+ * Asks for the first message. Negative: the framing has failed and the connection has been ended.
+ */
+static ssize_t ask_framing(struct connection *c, const struct framing_input *input, bool *text) {
+	const struct framing *framing = c->to_client.framing.framing;
+	ssize_t result = framing->decode(&c->to_client.framing, input, text);
+	if(result < 0) {
+		connection_log_limited(c, LOG_ERROR,
+			"framing function %s %s (%zu bytes); the connection is closed with 1011",
+			framing->name, framing_reason(result), input->len);
+		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer's data cannot be framed");
+	}
+	return result;
+}
+
+/*
+ * Text that is not valid UTF-8 would make the client fail the connection (RFC 6455, 8.1): it is
+ * sent as binary.
+ */
+static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size_t len) {
+	return text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
+}
+
+/* Some framings have validated their text already. */
+static enum websocket_opcode message_opcode(
+	const struct connection *c, bool text, const uint8_t *data, size_t len) {
+	bool valid = text && c->to_client.framing.framing->validates_text;
+	return valid ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
+}
+
+/* What cutting some bytes into messages came to. */
+struct cut {
+	size_t used; /* bytes that have been sent */
+	size_t unseen; /* bytes at the end that the framing has not seen, because of the backlog */
+	bool many; /* so many messages that other connections should have a turn */
+};
+
+/*
+ * Cuts `input` into messages and sends them. `room`: there is room for a header in front. False:
+ * the framing has failed, the connection ends.
+ */
+static bool send_frames(
+	struct connection *c, struct framing_input input, bool room, struct cut *cut) {
+	struct batch batch;
+	size_t total = input.len;
+	*cut = (struct cut){0};
+	batch.count = 0;
+	batch.used = 0;
+	PASSES(messages, total);
+	while(input.len > 0) {
+		PASS(messages);
+		bool text = false;
+		ssize_t size = ask_framing(c, &input, &text);
+		if(size < 0) {
+			return false;
+		}
+		if(size == 0) {
+			c->partial_is_text = text;
+			input.fresh = 0;
+			break;
+		}
+		size_t take = (size_t)size;
+		batch_add(&batch, message_opcode(c, text, input.data, take), input.data, take,
+			room && input.len == total);
+		input.data += take;
+		input.len -= take;
+		input.fresh = input.len;
+		if(batch_is_full(&batch)) {
+			cut->many = true;
+			batch_send(c, &batch);
+			if(stream_backlog(&c->client) > c->env->settings->buffer_high) {
+				break;
+			}
+		}
+	}
+	batch_send(c, &batch);
+	cut->used = total - input.len;
+	cut->unseen = input.fresh;
+	c->to_client.bytes += cut->used;
+	check_client_backlog(c);
+	return true;
+}
+
+/* Keeps the rest of `partial` after `used` bytes of it have gone. */
+static void partial_drop(struct connection *c, size_t used) {
+	if(used == c->partial.len) {
+		dynbuf_free(&c->partial);
+	} else if(used > 0) {
+		memmove(c->partial.data, c->partial.data + used, c->partial.len - used);
+		c->partial.len -= used;
+	}
+}
+
+/* After cutting: an incomplete message must not grow for ever. */
+static enum to_client_result check_partial(struct connection *c, const struct cut *cut) {
+	c->to_client.unseen = cut->unseen;
+	if(cut->unseen > 0 || c->partial.len <= c->env->settings->max_message) {
+		return cut->many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
+	}
+	connection_log(c, LOG_WARNING,
+		"framing function %s found no message in %zu bytes from %s (max-message); closed "
+		"with 1009",
+		c->to_client.framing.framing->name, c->partial.len, c->peer_name);
+	closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
+	return TO_CLIENT_ENDED;
+}
+
+enum to_client_result to_client_partial(struct connection *c) {
+	struct cut cut;
+	struct framing_input input = {c->partial.data, c->partial.len, c->to_client.unseen, false};
+	input.data[input.len] = '\0';
+	if(!send_frames(c, input, false, &cut)) {
+		return TO_CLIENT_ENDED;
+	}
+	partial_drop(c, cut.used);
+	return check_partial(c, &cut);
+}
+
+/* `len` bytes in the scratch buffer, the last `fresh` of them new; `partial` is empty. */
+static enum to_client_result scratch_frames(struct connection *c, size_t len, size_t fresh) {
+	struct cut cut;
+	struct framing_input input = {c->env->loop->scratch, len, fresh, false};
+	input.data[len] = '\0';
+	if(!send_frames(c, input, true, &cut)) {
+		return TO_CLIENT_ENDED;
+	}
+	size_t left = len - cut.used;
+	if(left == 0) {
+		dynbuf_free(&c->partial);
+		c->to_client.unseen = 0;
+		return cut.many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
+	}
+	if(dynbuf_reserve(&c->partial, left + 1) || /* one byte more: its NUL */
+		dynbuf_append(&c->partial, c->env->loop->scratch + cut.used, left)) {
+		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
+		return TO_CLIENT_ENDED;
+	}
+	return check_partial(c, &cut);
+}
+
+/*
+ * The peer has ended: messages that the framing held back, then the rest as the last one. False:
+ * the framing has failed, the connection ends.
+ */
+static bool send_tail(struct connection *c) {
+	size_t used = 0;
+	while(!relay_is_whole(c) && used < c->partial.len) {
+		uint8_t *data = c->partial.data + used;
+		size_t len = c->partial.len - used;
+		struct framing_input input = {data, len, used > 0 ? len : 0, true};
+		bool text = used == 0 && c->partial_is_text;
+		data[len] = '\0';
+		ssize_t size = ask_framing(c, &input, &text);
+		if(size < 0) {
+			return false;
+		}
+		size_t take = size > 0 ? (size_t)size : len;
+		to_client_send(c, checked_opcode(text, data, take), data, take, false);
+		used += take;
+	}
+	return true;
+}
+
+/* The peer has ended (`error` 0) or failed. */
+static void peer_ends(struct connection *c, int error) {
+	struct connection_env *env = c->env;
+	c->peer_ended = true;
+	if(error == 0) {
+		error = -c->peer.error;
+	}
+	if(!send_tail(c)) {
+		return;
+	}
+	if(!relay_is_whole(c)) {
+		dynbuf_free(&c->partial);
+	}
+	if(error) {
+		connection_log(c, LOG_NOTICE, "%s failed: %s; closing with 1011", c->peer_name,
+			stream_reason(&c->peer, error));
+		closing_start(c, WEBSOCKET_CODE_INTERNAL, "the peer failed",
+			env->settings->close_timeout_ms);
+	} else {
+		closing_start(c, WEBSOCKET_CODE_NORMAL, "the peer has closed",
+			env->settings->close_timeout_ms);
+	}
+}
+
+/*
+ * A read brought nothing: for now, or, when writing has failed and all that came before is read,
+ * for ever.
+ */
+static void peer_stops(struct connection *c, int result) {
+	if(result != -EAGAIN) {
+		peer_ends(c, result);
+	} else if(c->peer.error) {
+		peer_ends(c, -c->peer.error);
+	}
+}
+
+/* The number of bytes; 0: none are there now, or the peer has ended and the connection with it. */
+static size_t peer_read_into(struct connection *c, uint8_t *into, size_t cap) {
+	ssize_t got = stream_read(&c->peer, into, cap);
+	if(got <= 0) {
+		peer_stops(c, (int)got);
+		return 0;
+	}
+	c->activity.data_ms = relay_now(c);
+	return (size_t)got;
+}
+
+/* A large incomplete message stays where it is and is read behind; its room doubles. */
+static enum to_client_result peer_read_behind(struct connection *c) {
+	if(c->partial.cap - c->partial.len < TO_CLIENT_PARTIAL_SMALL &&
+		dynbuf_reserve(&c->partial, c->partial.len)) {
+		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
+		return TO_CLIENT_ENDED;
+	}
+	size_t cap = c->partial.cap - c->partial.len - 1;
+	size_t got = peer_read_into(c, c->partial.data + c->partial.len, cap);
+	if(got == 0) {
+		return TO_CLIENT_ENOUGH;
+	}
+	c->partial.len += got;
+	c->to_client.unseen = got;
+	return to_client_partial(c);
+}
+
+/* One read of a byte stream. */
+static enum to_client_result peer_read_bytes(struct connection *c) {
+	uint8_t *scratch = c->env->loop->scratch;
+	size_t had = c->partial.len;
+	if(had > TO_CLIENT_PARTIAL_SMALL) {
+		return peer_read_behind(c);
+	}
+	/* Copying a little to the front of the large buffer costs less than many small reads. */
+	if(had > 0) {
+		memcpy(scratch, c->partial.data, had);
+	}
+	size_t got = peer_read_into(c, scratch + had, LOOP_SCRATCH_SIZE - had);
+	if(got == 0) {
+		return TO_CLIENT_ENOUGH;
+	}
+	c->partial.len = 0;
+	return scratch_frames(c, had + got, got);
+}
+
+/*
+ * The framing tells the type of a datagram, nothing else: a datagram is a message and a stream of
+ * its own.
+ */
+static enum to_client_result send_datagram(struct connection *c, size_t len) {
+	uint8_t *scratch = c->env->loop->scratch;
+	bool text = false;
+	scratch[len] = '\0';
+	struct framing_input input = {scratch, len, len, true};
+	if(len > 0 && ask_framing(c, &input, &text) < 0) {
+		return TO_CLIENT_ENDED;
+	}
+	to_client_send(c, checked_opcode(text, scratch, len), scratch, len, true);
+	return TO_CLIENT_MORE;
+}
+
+static enum to_client_result peer_read_datagram(struct connection *c) {
+	size_t max = c->env->settings->max_message;
+	size_t cap = max < LOOP_SCRATCH_SIZE ? max : LOOP_SCRATCH_SIZE;
+	ssize_t got = stream_read(&c->peer, c->env->loop->scratch, cap);
+	if(got == -EMSGSIZE) {
+		connection_log_limited(c, LOG_WARNING,
+			"datagram from %s above %zu bytes; closed with 1009", c->peer_name, cap);
+		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "datagram from the peer too large");
+		return TO_CLIENT_ENDED;
+	}
+	if(got < 0) {
+		peer_stops(c, (int)got);
+		return TO_CLIENT_ENOUGH;
+	}
+	c->activity.data_ms = relay_now(c);
+	return send_datagram(c, (size_t)got);
+}
+
+void to_client_readable(struct connection *c) {
+	bool datagram = c->peer.datagram;
+	int budget = datagram ? TO_CLIENT_DATAGRAMS : TO_CLIENT_READS;
+	enum to_client_result result = TO_CLIENT_MORE;
+	for(int i = 0; i < budget && result == TO_CLIENT_MORE && stream_readable(&c->peer); i++) {
+		result = datagram ? peer_read_datagram(c) : peer_read_bytes(c);
+	}
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * From the peer to the client: cutting what the peer sends into messages.
+ */
+#ifndef WEBSOCKSY_TO_CLIENT_H
+#define WEBSOCKSY_TO_CLIENT_H
+#include "bridge/connection.h"
+#include "websocket.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Sends one message. `room`: there are WEBSOCKET_HEADER_MAX writable bytes in front of it. */
+void to_client_send(
+	struct connection *c, enum websocket_opcode opcode, uint8_t *data, size_t len, bool room);
+
+/* What handling bytes of the peer came to. */
+enum to_client_result {
+	TO_CLIENT_MORE, /* more may be read in this turn */
+	TO_CLIENT_ENOUGH, /* not in this turn */
+	TO_CLIENT_ENDED /* the connection has been ended */
+};
+
+/* Goes on with bytes in `partial`, of which the framing has not seen the last `unseen`. */
+enum to_client_result to_client_partial(struct connection *c);
+
+/* Reads of the peer what one turn allows. May end the connection. */
+void to_client_readable(struct connection *c);
+#endif

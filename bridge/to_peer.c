@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * From the client to the peer.
+ *
+ * Must not know: HTTP, what kind of stream the two sides are.
+ * Invariants: the client is paused exactly while the peer's backlog is above the high mark and has
+ * not yet fallen to the low one.
+ * Implements RFC 6455 sections 5.4 and 5.5.
+ */
+#include "bridge/to_peer.h"
+
+#include "base/passes.h"
+#include "bridge/closing.h"
+#include "bridge/deadlines.h"
+#include "bridge/ping.h"
+#include "bridge/relay_state.h"
+#include "bridge/to_client.h"
+#include "websocket/close.h"
+
+#include <errno.h>
+
+#define TO_PEER_READS 4 /* reads of the client in one turn */
+#define TO_PEER_WHOLE_READ                                                                         \
+	(16 * 1024) /* one read, one in a turn, where each message is a system call */
+
+/* After writing towards the peer: pause the client when too much is queued. */
+static void check_peer_backlog(struct connection *c) {
+	size_t backlog = stream_backlog(&c->peer);
+	if(backlog == 0) {
+		return;
+	}
+	if(backlog > c->env->settings->buffer_high) {
+		stream_want_read(&c->client, false);
+	}
+	deadlines_arm(c);
+}
+
+/* Writes to the peer. False: the connection ends. */
+static bool peer_write(struct connection *c, const uint8_t *data, size_t len) {
+	if(!stream_is_open(&c->peer) || c->peer.error) {
+		return true; /* the peer is gone: its reader says so to the client */
+	}
+	int result = stream_write(&c->peer, data, len);
+	if(result == -EMSGSIZE) {
+		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than a datagram can be");
+		return false;
+	}
+	if(result == -EOPNOTSUPP) {
+		closing_fail(c, WEBSOCKET_CODE_UNSUPPORTED, "the peer takes no data");
+		return false;
+	}
+	if(result) {
+		return true; /* the stream reports itself as broken */
+	}
+	check_peer_backlog(c);
+	return true;
+}
+
+static bool forward_bytes(struct connection *c, const uint8_t *data, size_t len) {
+	if(len == 0) {
+		return true;
+	}
+	c->to_peer.bytes += len;
+	c->activity.data_ms = relay_now(c);
+	return peer_write(c, data, len);
+}
+
+static bool forward_message(struct connection *c, uint8_t *data, size_t len) {
+	c->to_peer.bytes += len;
+	c->activity.data_ms = relay_now(c);
+	if(!c->loopback) {
+		return peer_write(c, data, len);
+	}
+	if(!c->close_sent) {
+		to_client_send(
+			c, (enum websocket_opcode)c->to_peer.parser.message, data, len, false);
+	}
+	return true;
+}
+
+/* Adds to the message that is collected. False: the connection ends. */
+static bool collect(struct connection *c, const uint8_t *data, size_t len) {
+	size_t max = c->env->settings->max_message;
+	if(c->partial.len > max || len > max - c->partial.len) {
+		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than max-message");
+		return false;
+	}
+	if(dynbuf_append(&c->partial, data, len)) {
+		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
+		return false;
+	}
+	return true;
+}
+
+/*
+ * A message has ended with `len` bytes at `data`; mostly all of it is there and goes on without a
+ * copy.
+ */
+static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
+	if(c->partial.len == 0 && len <= c->env->settings->max_message) {
+		return forward_message(c, data, len);
+	}
+	if(!collect(c, data, len)) {
+		return false;
+	}
+	bool goes_on = forward_message(c, c->partial.data, c->partial.len);
+	dynbuf_free(&c->partial);
+	return goes_on;
+}
+
+static void client_closes(struct connection *c, const uint8_t *payload, size_t len) {
+	uint16_t code;
+	int result = websocket_close_parse(payload, len, &code);
+	if(c->close_sent) {
+		connection_linger(c);
+		return;
+	}
+	if(result) {
+		closing_fail(c, code,
+			code == WEBSOCKET_CODE_PROTOCOL ? "invalid close frame"
+							: "close reason is not UTF-8");
+		return;
+	}
+	closing_note(c, code, "closed by the client");
+	closing_send(c, code, NULL, true);
+	connection_linger(c);
+}
+
+/* The answers may be the beginning of a backlog. */
+static void send_pongs(struct connection *c, struct ping_answers *pongs) {
+	ping_send_answers(c, pongs);
+	if(stream_backlog(&c->client) > 0) {
+		deadlines_arm(c);
+	}
+}
+
+/* What lies between `block` and the output position goes to the peer (stream) or is collected. */
+static bool forward_block(struct connection *c, uint8_t *block, const struct websocket_io *io) {
+	size_t len = (size_t)(io->out - block);
+	return relay_is_whole(c) ? len == 0 || collect(c, block, len)
+				 : forward_bytes(c, block, len);
+}
+
+/* A complete control frame. False: no more frames are to be read. */
+static bool client_controls(
+	struct connection *c, struct websocket_io *io, uint8_t *block, struct ping_answers *pongs) {
+	if(io->opcode == WEBSOCKET_PING) {
+		ping_answer(c, io, pongs);
+		return true;
+	}
+	if(io->opcode != WEBSOCKET_CLOSE) {
+		return true; /* a pong: that it came is all there is to it */
+	}
+	send_pongs(c, pongs);
+	if(relay_is_whole(c) || forward_block(c, block, io)) {
+		client_closes(c, io->payload, io->payload_len);
+	}
+	return false;
+}
+
+/* Parses until the input is used up. False: no more frames are to be read. */
+static bool client_frames(
+	struct connection *c, struct websocket_io *io, struct ping_answers *pongs) {
+	uint8_t *block = io->out;
+	/* Each call takes at least a byte, except one that finds none left. */
+	PASSES(results, io->in_len + 1);
+	for(;;) {
+		PASS(results);
+		switch(websocket_parse(&c->to_peer.parser, io)) {
+		case WEBSOCKET_MORE:
+			return forward_block(c, block, io);
+		case WEBSOCKET_MESSAGE:
+			if(c->loopback && pongs->len > 0) {
+				/*
+				 * A pong does not come behind the echo of what was sent after its
+				 * ping.
+				 */
+				send_pongs(c, pongs);
+			}
+			if(!finish_message(c, block, (size_t)(io->out - block))) {
+				return false;
+			}
+			block = io->out;
+			break;
+		case WEBSOCKET_CONTROL:
+			if(!client_controls(c, io, block, pongs)) {
+				return false;
+			}
+			break;
+		case WEBSOCKET_BAD:
+			send_pongs(c, pongs);
+			if(relay_is_whole(c) || forward_block(c, block, io)) {
+				closing_fail(c, c->to_peer.parser.code, c->to_peer.parser.error);
+			}
+			return false;
+		}
+	}
+}
+
+/*
+ * What the client sent. Payload is compacted in place; a stream peer gets one block for everything
+ * that came together, control frames cut out.
+ */
+void to_peer_bytes(struct connection *c, uint8_t *data, size_t len) {
+	struct websocket_io io = {.in = data, .in_len = len, .out = data};
+	struct ping_answers pongs;
+	pongs.len = 0;
+	c->activity.client_ms = relay_now(c);
+	if(c->activity.ping_sent_ms) {
+		/*
+		 * The timer stands at the end of the wait for this answer; the next ping may be due
+		 * before.
+		 */
+		c->activity.ping_sent_ms = 0;
+		deadlines_arm(c);
+	}
+	if(client_frames(c, &io, &pongs) && (pongs.len > 0 || c->to_peer.kept_ping)) {
+		send_pongs(c, &pongs);
+	}
+}
+
+void to_peer_readable(struct connection *c) {
+	uint8_t *scratch = c->env->loop->scratch;
+	size_t cap = relay_is_whole(c) ? TO_PEER_WHOLE_READ : LOOP_SCRATCH_SIZE;
+	int reads = relay_is_whole(c) ? 1 : TO_PEER_READS;
+	for(int i = 0; i < reads && stream_readable(&c->client); i++) {
+		ssize_t got = stream_read(&c->client, scratch, cap);
+		if(got == -EAGAIN) {
+			return;
+		}
+		if(got <= 0) {
+			closing_client_gone(c,
+				got == 0 ? "the client ended without a close frame"
+					 : stream_reason(&c->client, (int)got));
+			return;
+		}
+		to_peer_bytes(c, scratch, (size_t)got);
+		if(c->phase != CONNECTION_OPEN && c->phase != CONNECTION_CLOSING) {
+			return;
+		}
+	}
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The opening handshake of RFC 6455.
+ *
+ * Must not know: backends, peers.
+ * Invariants: 101 is sent only when the peer is connected, so every failure before is an HTTP
+ * response.
+ * Implements RFC 6455 section 4.2, and RFC 6454 (through origin.c).
+ */
+#include "bridge/upgrade.h"
+
+#include "bridge/handshake.h"
+#include "bridge/handshake_state.h"
+#include "bridge/relay.h"
+#include "http/origin.h"
+#include "http/response.h"
+#include "websocket/key.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct upgrade {
+	struct connection *c;
+	const struct request *request;
+	struct error_response *response;
+};
+
+static bool refused(struct upgrade *u, unsigned status, const char *message, const char *extra) {
+	return error_response_set(u->response, status, message, extra);
+}
+
+static bool check_request_line(struct upgrade *u) {
+	if(!request_method_is(u->request, "GET")) {
+		return refused(
+			u, 405, "a WebSocket upgrade is a GET request", "Allow: GET, HEAD\r\n");
+	}
+	if(u->request->minor < 1) {
+		return refused(u, 400, "a WebSocket upgrade needs HTTP/1.1", NULL);
+	}
+	if(!request_has_token(u->request, "Connection", "upgrade")) {
+		return refused(u, 400, "the Connection header does not name upgrade", NULL);
+	}
+	return true;
+}
+
+static bool check_version(struct upgrade *u) {
+	size_t count = request_count_headers(u->request, "Sec-WebSocket-Version");
+	if(count > 1) {
+		return refused(u, 400, "more than one Sec-WebSocket-Version header", NULL);
+	}
+	if(count == 0 || !text_is_nocase(header_value(u->request, "Sec-WebSocket-Version"), "13")) {
+		return refused(
+			u, 426, "this server speaks WebSocket version 13", RESPONSE_UPGRADE_FIELDS);
+	}
+	return true;
+}
+
+static bool check_key(struct upgrade *u) {
+	struct slice key = header_value(u->request, "Sec-WebSocket-Key");
+	if(request_count_headers(u->request, "Sec-WebSocket-Key") != 1) {
+		return refused(u, 400, "there must be one Sec-WebSocket-Key header", NULL);
+	}
+	if(!websocket_key_valid(key.at, key.len)) {
+		return refused(
+			u, 400, "the Sec-WebSocket-Key is not the base64 form of 16 bytes", NULL);
+	}
+	websocket_key_accept(key.at, key.len, u->c->handshake->accept);
+	return true;
+}
+
+static bool check_protocols(struct upgrade *u) {
+	const struct request_header *header;
+	u->c->handshake->protocols = 0;
+	for(size_t i = 0; (header = request_find_header(u->request, "Sec-WebSocket-Protocol", i));
+		i++) {
+		struct slice list = header->value;
+		struct slice name;
+		while(request_next_element(&list, &name)) {
+			if(!text_is_token(name)) {
+				return refused(u, 400, "a subprotocol name is not a token", NULL);
+			}
+			u->c->handshake->protocols++;
+		}
+	}
+	return true;
+}
+
+static bool check_origin(struct upgrade *u) {
+	const struct settings *settings = u->c->env->settings;
+	struct slice host = header_value(u->request, "Host");
+	struct slice value = header_value(u->request, "Origin");
+	if(settings->origins == 0) {
+		return true;
+	}
+	if(request_count_headers(u->request, "Origin") == 1) {
+		for(size_t i = 0; i < settings->origins; i++) {
+			if(origin_matches(
+				   &settings->origin[i], value.at, value.len, host.at, host.len)) {
+				return true;
+			}
+		}
+	}
+	return refused(u, 403, "this Origin is not allowed", NULL);
+}
+
+typedef bool upgrade_rule(struct upgrade *u);
+static upgrade_rule *const rules[] = {
+	check_request_line,
+	check_version,
+	check_key,
+	check_protocols,
+	check_origin,
+};
+
+bool upgrade_check(
+	struct connection *c, const struct request *request, struct error_response *response) {
+	struct upgrade u = {.c = c, .request = request, .response = response};
+	bool fine = true;
+	for(size_t i = 0; fine && i < sizeof(rules) / sizeof(rules[0]); i++) {
+		fine = rules[i](&u);
+	}
+	return fine;
+}
+
+/* Sends the 101 and hands the connection on. RFC 6455, section 4.2.2. */
+void upgrade_accept(struct connection *c) {
+	struct handshake *h = c->handshake;
+	char head[512 + HANDSHAKE_HEAD_MAX];
+	char *end = stpcpy(head,
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Accept: ");
+	end = stpcpy(end, h->accept);
+	if(h->protocol) {
+		/* It is from the request, whose head has no more than HANDSHAKE_HEAD_MAX bytes. */
+		end = stpcpy(end, "\r\nSec-WebSocket-Protocol: ");
+		end = stpcpy(end, h->protocol);
+	}
+	end = stpcpy(end, "\r\n\r\n");
+	assert((size_t)(end - head) < sizeof(head));
+	connection_log(c, LOG_DEBUG, "connected to %s, subprotocol %s", c->peer_name,
+		h->protocol ? h->protocol : "none");
+	/* A client that is gone meanwhile is met by the first read. */
+	stream_write(&c->client, head, (size_t)(end - head));
+	struct dynbuf early = h->input;
+	h->input = (struct dynbuf){0}; /* the handshake ends with its phases */
+	relay_open(c, early.data, early.len);
+	dynbuf_free(&early);
+}

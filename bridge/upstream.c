@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Connecting to the peer.
+ *
+ * Must not know: the request, the backend.
+ * Invariants: `connect-timeout` covers all of it, the TLS handshake included.
+ */
+#include "bridge/upstream.h"
+
+#include "bridge/handshake_state.h"
+#include "bridge/respond.h"
+#include "bridge/upgrade.h"
+#include "network/proxy_protocol.h"
+#include "network/tls_cache.h"
+#include "network/tls_session.h"
+#include "network/tls_stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void connect_failed(struct connection *c, int error, const char *why) {
+	bool ours = error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
+	char message[256];
+	snprintf(message, sizeof(message), "the peer cannot be reached: %s", why);
+	connection_log_limited(c, LOG_WARNING, "cannot connect to %s: %s", c->peer_name, why);
+	respond_status(c, ours ? 503 : 502, message);
+}
+
+/* `?proxy=`: who is calling, and where, in front of everything else. */
+static void send_proxy_header(struct connection *c) {
+	struct handshake *h = c->handshake;
+	uint8_t header[PROXY_PROTOCOL_FORMAT_MAX];
+	union address own = h->destination;
+	socklen_t len = sizeof(own);
+	if(h->address.proxy == PROXY_PROTOCOL_OFF) {
+		return;
+	}
+	/* A Unix socket's path is cut off; an address that cannot be had stays unspecified. */
+	if(own.any.sa_family == AF_UNSPEC) {
+		getsockname(c->client.io.fd, &own.any, &len);
+	}
+	size_t header_len =
+		proxy_protocol_format(h->address.proxy, &c->address.any, &own.any, header);
+	/* A peer that is gone already is met by the first read. */
+	stream_write(&c->peer, header, header_len);
+}
+
+static void peer_failed(struct connection *c, int error, const char *why) {
+	char text[256];
+	bool tls = tls_stream_is_active(&c->peer);
+	snprintf(text, sizeof(text), "%s%s", tls ? "TLS failed: " : "", why);
+	stream_close(&c->peer);
+	connect_failed(c, error, text);
+}
+
+/* The TLS handshake with the peer goes on; the 101 waits for its end. */
+static void peer_handshake(struct connection *c) {
+	int result = tls_stream_handshake(&c->peer);
+	if(result == 0) {
+		upgrade_accept(c);
+	} else if(result != -EAGAIN) {
+		peer_failed(c, result, stream_reason(&c->peer, result));
+	}
+}
+
+/* A stream to the peer is there. TLS begins behind the PROXY header, as haproxy sends it. */
+static void peer_begin(struct connection *c) {
+	struct handshake *h = c->handshake;
+	const char *sni = h->address.tls.sni;
+	send_proxy_header(c);
+	if(!h->address.kind->tls) {
+		upgrade_accept(c);
+		return;
+	}
+	int result = tls_session_connect(&c->peer, h->tls, sni ? sni : h->address.host);
+	if(result) {
+		peer_failed(c, result,
+			result == -EINVAL ? "TLS cannot ask for that name" : strerror(-result));
+		return;
+	}
+	/* Not at once: what is set up here counts as one of the turn's handshakes. */
+	loop_set_ready(c->env->loop, &c->peer.io, LOOP_IN);
+}
+
+static void peer_connected(void *ctx, int error, const char *why) {
+	struct connection *c = ctx;
+	struct handshake *h = c->handshake;
+	if(!error) {
+		error = connect_take(h->connect, &c->peer, connection_peer_event);
+		why = error ? strerror(-error) : NULL;
+	}
+	connect_free(h->connect);
+	h->connect = NULL;
+	if(error) {
+		connect_failed(c, error, why);
+	} else {
+		peer_begin(c);
+	}
+}
+
+/* The credentials for TLS, before anything is connected. False: refused. */
+static bool find_credentials(struct connection *c) {
+	struct handshake *h = c->handshake;
+	char error[TLS_ERROR_MAX];
+	if(!h->address.kind->tls) {
+		return true;
+	}
+	int result = tls_cache_find(c->env->tls_cache, &h->address.tls, &h->tls, error);
+	if(result) {
+		connection_log_limited(
+			c, LOG_ERROR, "cannot connect to %s: %s", c->peer_name, error);
+		respond_status(c, result == -ENOMEM ? 503 : 502,
+			"the peer cannot be reached: the files for TLS cannot be used");
+	}
+	return result == 0;
+}
+
+void upstream_connect(struct connection *c) {
+	struct handshake *h = c->handshake;
+	struct connection_env *env = c->env;
+	const char *why;
+	if(c->loopback) {
+		upgrade_accept(c);
+		return;
+	}
+	connection_enter(c, CONNECTION_CONNECT);
+	handshake_arm(c, env->settings->connect_timeout_ms);
+	if(!find_credentials(c)) {
+		return;
+	}
+	struct connect_owner owner = {env->loop, env->resolver, peer_connected, c};
+	int result = connect_start(&h->connect, &h->address, &owner, &why);
+	if(result == 0) {
+		peer_connected(c, 0, NULL);
+	} else if(result != -EINPROGRESS) {
+		connect_failed(c, result, why);
+	}
+}
+
+/* The stream is there already during the TLS handshake with the peer. */
+void upstream_event(struct connection *c, unsigned events) {
+	(void)events;
+	peer_handshake(c);
+}
+
+static void connect_cancel(struct connection *c) {
+	connect_free(c->handshake->connect);
+	c->handshake->connect = NULL;
+	stream_close(&c->peer);
+}
+
+void upstream_deadline(struct connection *c) {
+	connection_log_limited(c, LOG_WARNING, "cannot connect to %s: %s in time (connect-timeout)",
+		c->peer_name,
+		stream_is_open(&c->peer) ? "TLS: the handshake has not ended" : "no answer");
+	connect_cancel(c);
+	respond_status(c, 504, "the peer did not answer in time");
+}
+
+void upstream_shutdown(struct connection *c) {
+	connect_cancel(c);
+	respond_shutdown(c);
+}

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What daemon, peers and clients of the tests share about sockets."""
+import fcntl
+import os
+import socket
+import struct
+import termios
+from pathlib import Path
+
+import pytest
+
+
+def kernel_holds():
+    """The most bytes that the sockets on the way from a sender through the daemon to a receiver may hold over
+    TCP: a receive buffer and two send buffers as large as the kernel lets them grow. A receiver that reads
+    nothing and is to hold up its sender limits its own buffer (rcvbuf)."""
+    largest = [int(Path(f"/proc/sys/net/ipv4/{name}").read_text().split()[2])
+               for name in ("tcp_rmem", "tcp_wmem", "tcp_wmem")]
+    return sum(largest)
+
+
+def send_all(sock, data):
+    """sendall() whose time limit is one without progress, as that of recv() is."""
+    view = memoryview(data)
+    for at in range(0, len(view), 1 << 18):
+        sock.sendall(view[at:at + (1 << 18)])
+
+
+def unix_name(path):
+    return "\0" + path[1:] if path.startswith("@") else path
+
+
+HAS_IPV6 = os.path.exists("/proc/net/if_inet6") and "00000001 01" in open("/proc/net/if_inet6").read()
+needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no ::1")
+
+
+def is_open(address):
+    """Whether there is a listener at the address, (host, port) or a path."""
+    if isinstance(address, tuple):
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    else:
+        family, address = socket.AF_UNIX, unix_name(str(address))
+    with socket.socket(family) as sock:
+        try:
+            sock.connect(address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        return True
+
+
+def unsent(sock):
+    """Bytes that the other end has not acknowledged (SIOCOUTQ)."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))[0]
