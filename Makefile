@@ -107,7 +107,8 @@ $(obj)/%.o: %.c Makefile $(obj)/settings | $(obj)
 # In the code that runs for each message only functions with buffers are protected: the rest would cost 5 % more
 # instructions for an echo.
 protector = -fstack-protector-strong
-$(patsubst %,$(obj)/%.o,base/loop network network/stream bridge/to_client bridge/to_peer): protector = -fstack-protector
+$(patsubst %,$(obj)/%.o,base/loop websocket network network/stream \
+	bridge/to_client bridge/to_peer): protector = -fstack-protector
 
 # The path is part of this object; a change of the path rebuilds it.
 $(obj)/config/table.o: defines = -DWEBSOCKSY_PLUGINPATH='"$(PLUGINPATH)"'
