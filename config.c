@@ -86,6 +86,15 @@ static void check_tls(struct reader *reader) {
 	}
 }
 
+static void warn_redirect(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	if(settings->redirect_https &&
+		(settings->cert.count == 0 || settings->tls == SETTINGS_TLS_OFF)) {
+		reader_blame(reader, "redirect-https");
+		reader_log(reader, LOG_WARNING, "has no effect without TLS (cert, tls)");
+	}
+}
+
 /* A reload keeps the directory that the plugins in use come from. */
 static void keep_plugin_path(struct reader *reader) {
 	char **path = &reader->config->settings.plugin_path;
@@ -114,6 +123,7 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 		check_marks(reader);
 		check_tls(reader);
 		check_proxies(reader);
+		warn_redirect(reader);
 	}
 	if(reader->errors == 0) {
 		build_tls(reader);

@@ -46,6 +46,7 @@ struct backend {
 	void *state; /* of the built-in one */
 	struct object object;
 	ws_backend api;
+	ws_backend_check check; /* NULL: none */
 	bool initialised; /* cleanup() is due */
 	struct query_view view;
 };
@@ -76,6 +77,7 @@ static int start_object(struct backend *backend, const char *path, char error[BA
 	}
 	object_find(&backend->object, "configure", &api->config);
 	object_find(&backend->object, "cleanup", &api->cleanup);
+	object_find(&backend->object, "websocksy_check", &backend->check);
 	uint64_t version = api->init();
 	if(version != WEBSOCKSY_API_VERSION) {
 		return fail(error, -ENOEXEC,
@@ -197,8 +199,19 @@ int backend_configure(struct backend *backend, const char *key, const char *valu
 	return configure_object(backend, key, value);
 }
 
+bool backend_option(
+	const struct backend *backend, size_t i, const char **name, const char **value) {
+	return backend->builtin && backend->builtin->option(backend->state, i, name, value);
+}
+
 int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
-	return backend->builtin ? backend->builtin->check(backend->state, error) : 0;
+	if(backend->builtin) {
+		return backend->builtin->check(backend->state, error);
+	}
+	framing_set_owner(&backend->owner);
+	const char *wrong = backend->check ? backend->check() : NULL;
+	framing_set_owner(NULL);
+	return wrong ? fail(error, BACKEND_REFUSES_ALL, "%s", wrong) : 0;
 }
 
 /*

@@ -39,8 +39,9 @@
 
 WEBSOCKSY_EXPORT uint64_t init(void);
 WEBSOCKSY_EXPORT uint64_t configure(char *key, char *value);
-WEBSOCKSY_EXPORT ws_peer_info query(char *endpoint, size_t protocols, char **protocol,
-	size_t headers, ws_http_header *header, websocket *ws);
+WEBSOCKSY_EXPORT ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t headers,
+	ws_http_header *header, websocket *ws);
+WEBSOCKSY_EXPORT const char *websocksy_check(void);
 WEBSOCKSY_EXPORT void cleanup(void);
 
 /* What the variables of an expression are taken from. */
@@ -589,6 +590,13 @@ uint64_t configure(char *key, char *value) {
 	}
 	complain("%s: there is no such option; there are path and expression", key);
 	return 1;
+}
+
+const char *websocksy_check(void) {
+	if(!state.path) {
+		return "path: is not set; every request is refused";
+	}
+	return state.expressions ? NULL : "expression: is not set; every request is refused";
 }
 
 ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t headers,
