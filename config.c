@@ -70,6 +70,10 @@ static void check_tls(struct reader *reader) {
 	} else if(settings->tls == SETTINGS_TLS_REQUIRED && settings->cert.count == 0) {
 		reader_blame(reader, "tls");
 		reader_error(reader, "\"required\" needs a certificate (cert)");
+	} else if(settings->listen_tls &&
+		(settings->cert.count == 0 || settings->tls == SETTINGS_TLS_OFF)) {
+		reader_blame(reader, "listen");
+		reader_error(reader, "\",tls\" needs a certificate (cert, tls)");
 	} else if(settings->client_verify != TLS_VERIFY_OFF && !settings->client_ca) {
 		reader_blame(reader, "client-verify");
 		reader_error(reader, "needs authorities to verify against (client-ca)");
@@ -78,7 +82,8 @@ static void check_tls(struct reader *reader) {
 		reader_blame(reader, "client-verify");
 		reader_error(reader, "has no effect without TLS (cert, tls)");
 	} else if(settings->client_verify == TLS_VERIFY_REQUIRED &&
-		settings->tls != SETTINGS_TLS_REQUIRED && !settings->redirect_https) {
+		(settings->tls != SETTINGS_TLS_REQUIRED || settings->listen_plain) &&
+		!settings->redirect_https) {
 		reader_blame(reader, "client-verify");
 		reader_error(reader,
 			"\"required\" while plain connections get in without any certificate "

@@ -208,7 +208,22 @@ void respond_health(struct connection *c, const struct request *request) {
 	response_begin(c, answer, (size_t)len, keep);
 }
 
-/* respond_redirect-https: the same request, but under TLS. */
+/* A port that takes no TLS is replaced by one that does, 443 if the service manager or a proxy has it. */
+static struct slice redirect_port(const struct connection *c, struct slice *host, char out[8]) {
+	uint16_t port = c->env->tls_port;
+	const char *end = host->at + host->len;
+	const char *colon = memrchr(host->at, ':', host->len);
+	if(c->tls != ADDRESS_TLS_NEVER) {
+		return (struct slice){end, 0};
+	}
+	if(colon && !memchr(colon, ']', (size_t)(end - colon))) {
+		host->len = (size_t)(colon - host->at);
+	}
+	int len = port > 0 && port != 443 ? snprintf(out, 8, ":%u", port) : 0;
+	return (struct slice){out, (size_t)len};
+}
+
+/* redirect-https: the same request, but under TLS. */
 void respond_redirect(struct connection *c, const struct request *request) {
 	char location[RESPOND_RESPONSE_MAX / 2];
 	struct slice host = header_value(request, "Host");
@@ -220,8 +235,10 @@ void respond_redirect(struct connection *c, const struct request *request) {
 		respond_status(c, 414, "the address is too long");
 		return;
 	}
-	snprintf(location, sizeof(location), "Location: https://%.*s%.*s\r\n", (int)host.len,
-		host.at, (int)request->target.len, request->target.at);
+	char text[8];
+	struct slice port = redirect_port(c, &host, text);
+	snprintf(location, sizeof(location), "Location: https://%.*s%.*s%.*s\r\n", (int)host.len,
+		host.at, (int)port.len, port.at, (int)request->target.len, request->target.at);
 	struct error_response response = {.status = 308,
 		.message = "this server is to be reached with https",
 		.extra = location};

@@ -343,20 +343,20 @@ static void test_plugin_path_stays(void **state) {
 	struct config new;
 
 	(void)state;
-	write_file("path.conf", "[core]\nplugin-path = /nonexistent/a\nport = 1\n");
+	write_file("path.conf", "[core]\nplugin-path = /proc\nport = 1\n");
 	struct config running = GOOD("path.conf");
 	struct capture capture = capture_start(STDERR_FILENO);
 	assert_int_equal(config_read_again(&new, &running, 2, argv), 0);
 	capture_stop(&capture);
 	assert_string_equal(output, "");
 	config_free(&new);
-	write_file("path.conf", "[core]\nplugin-path = /nonexistent/b\nport = 2\n");
+	write_file("path.conf", "[core]\nplugin-path = /sys\nport = 2\n");
 	capture = capture_start(STDERR_FILENO);
 	assert_int_equal(config_read_again(&new, &running, 2, argv), 0);
 	capture_stop(&capture);
 	assert_non_null(strstr(output, "notice: path.conf:2: plugin-path: changes only when"));
 	assert_int_equal(count_lines(output), 1);
-	assert_string_equal(new.settings.plugin_path, "/nonexistent/a");
+	assert_string_equal(new.settings.plugin_path, "/proc");
 	assert_int_equal(new.settings.port, 2);
 	config_free(&new);
 	config_free(&running);
