@@ -5,7 +5,7 @@
 #ifndef WEBSOCKSY_LISTENER_H
 #define WEBSOCKSY_LISTENER_H
 #include "base/address.h"
-#include "base/log.h"
+#include "base/log_limit.h"
 #include "base/loop.h"
 
 #include <stdbool.h>

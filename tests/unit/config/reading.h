@@ -85,10 +85,8 @@ static inline struct config read_good(const char *const *arguments) {
 		print_error("%s", output);
 	}
 	assert_int_equal(result, 0);
-	/* The values of plugin-path are no directories of this machine. */
-	if(count_lines(output) != 1 || !strstr(output, "no plugins are loaded")) {
-		assert_string_equal(output, "");
-	}
+	/* Options that have no effect on this machine or together are warnings. */
+	assert_null(strstr(output, " error: "));
 	return config;
 }
 #define GOOD(...) read_good((const char *const[]){__VA_ARGS__, NULL})
@@ -155,7 +153,7 @@ static inline int tear_down(void **state) {
 
 	(void)state;
 	plugin_shutdown();
-	for(size_t at = 0; at < sizeof(names) / sizeof(names[0]); at++) {
+	for(size_t at = 0; at < COUNT(names); at++) {
 		unlink(names[at]);
 	}
 	return rmdir(directory);
