@@ -85,7 +85,7 @@ static const struct broken broken[] = {
 	{"[core]\r\n\r\nport = x\r\n", 0, 1, "broken.conf:3: port: \"x\" is not a port number"},
 	{"[core]\nport = x\nping = y\nz\n[backend]\nno = 1\n", 0, 4, "broken.conf:6: no: "},
 	{"[backend]\nnope = 1\n", 0, 1,
-		"broken.conf:2: nope: \"1\" is refused by the backend (built in)"},
+		"broken.conf:2: nope: the backend (built in) has no such option"},
 	{"[backend]\nframing = nope\nhost = x\n", 0, 1, "broken.conf:2: framing: "},
 	{"[backend]\nframing=separator\nhost=x\nframing-config=\\xZZ\n", 0, 1,
 		"broken.conf:4: framing-config: "},
@@ -139,7 +139,7 @@ static void test_command_line_errors(void **state) {
 	BAD(1, "command line: -c: the value contains a line break", "-c", "host=a\nb");
 	BAD(1, "command line: --web: the value contains a line break", "--web", "a\n");
 	BAD(1, "command line: -c: the value contains a line break or is too long", "-c", huge);
-	BAD(1, "command line: -c nope: \"1\" is refused by the backend (built in)", "-cnope=1");
+	BAD(1, "command line: -c nope: the backend (built in) has no such option", "-cnope=1");
 	BAD(1, "command line: -c framing: ", "-c", "framing=nope");
 	BAD(1, "command line: --verbose: takes no value", "--verbose=1");
 	BAD(1, "command line: --: starting a program is not supported", "--", "cat");
@@ -286,7 +286,7 @@ static void test_dump(void **state) {
 	check_dump(first);
 	config = GOOD("dump.conf");
 	assert_string_equal(config.backend_option[0], "host=unix:///a:1 ");
-	assert_string_equal(config.backend_option[2], "framing-config=\"\"");
+	assert_string_equal(config.backend_option[3], "framing-config=\"\"");
 	assert_string_equal(config.settings.plugin_path, "/ x ");
 	config_free(&config);
 }
