@@ -34,8 +34,8 @@
 
 WEBSOCKSY_EXPORT uint64_t init(void);
 WEBSOCKSY_EXPORT uint64_t configure(char *key, char *value);
-WEBSOCKSY_EXPORT ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t headers,
-	ws_http_header *header, websocket *ws);
+WEBSOCKSY_EXPORT ws_peer_info query(char *endpoint, size_t protocols, char **protocol,
+	size_t headers, ws_http_header *header, websocket *ws);
 WEBSOCKSY_EXPORT const char *websocksy_check(void);
 WEBSOCKSY_EXPORT void cleanup(void);
 
