@@ -269,13 +269,22 @@ int network_listen(
 	return result;
 }
 
-ssize_t network_send(int fd, const struct iovec *iov, int count, int flags) {
+/* Not inlined: its structure on the stack would slow down the common case. */
+static ssize_t __attribute__((noinline))
+send_pieces(int fd, const struct iovec *iov, int count, int flags) {
 	/* sendmsg() takes the array as it is; it is not written to. */
 	struct msghdr message = {
 		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
+	ssize_t sent = RETRY_INTERRUPTED(sendmsg(fd, &message, MSG_NOSIGNAL | flags));
+	return sent < 0 ? -errno : sent;
+}
+
+ssize_t network_send(int fd, const struct iovec *iov, int count, int flags) {
 	/* One piece is the common case, and cheaper without a message header to be checked and copied. */
-	ssize_t sent = RETRY_INTERRUPTED(count == 1
-			? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | flags)
-			: sendmsg(fd, &message, MSG_NOSIGNAL | flags));
+	if(count != 1) {
+		return send_pieces(fd, iov, count, flags);
+	}
+	ssize_t sent =
+		RETRY_INTERRUPTED(send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | flags));
 	return sent < 0 ? -errno : sent;
 }

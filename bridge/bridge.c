@@ -37,18 +37,19 @@ struct bridge {
 };
 
 /* A connection above a limit is answered with 503; with too many of those it is closed. */
-static void admit(
-	struct listeners *listeners, int fd, const struct sockaddr *address, socklen_t len) {
+static void admit(struct listeners *listeners, const struct listener_client *client) {
 	struct bridge *bridge = container_of(listeners, struct bridge, listeners);
 	struct connection_env *env = &bridge->env;
 	if(admission_is_closed(&env->admission)) {
-		close(fd);
+		close(client->fd);
 		return;
 	}
-	struct connection *connection = connection_new(env, fd, address, len);
+	struct connection *connection =
+		connection_new(env, client->fd, client->address, client->len);
 	if(!connection) {
 		return;
 	}
+	connection->tls = (uint8_t)client->tls;
 	connection->proxied = cidr_list_contains(env->settings->trusted, &connection->address.any);
 	if(admission_enter(connection)) {
 		handshake_begin(connection);
@@ -90,6 +91,7 @@ static int open_auth(struct bridge *bridge, const struct config *config) {
 
 static void use_tls(struct bridge *bridge) {
 	bridge->env.tls = bridge->config.tls;
+	bridge->env.tls_port = listeners_tls_port(&bridge->listeners);
 	bridge->env.tls_detect = bridge->config.settings.tls == SETTINGS_TLS_AUTO;
 }
 

@@ -69,6 +69,7 @@ struct connection_env {
 	struct backend *backend;
 	struct tls_credentials *tls; /* NULL: no TLS */
 	bool tls_detect; /* the first byte of a connection decides */
+	uint16_t tls_port; /* of a socket for TLS alone; 0: none */
 	bool draining; /* the daemon stops: new requests are answered with 503 */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
@@ -117,6 +118,7 @@ struct connection {
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
 	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
+	uint8_t tls; /* enum address_tls of the listening socket */
 	bool over_limit; /* above the limit on connections: its request is answered with 503 */
 	bool counted; /* counts for its address, see admission.c */
 	bool proxied; /* accepted from a trusted proxy: counted when `address` is the real one */

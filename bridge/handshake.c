@@ -69,7 +69,11 @@ static void auth_wait(struct connection *c, const uint8_t *data, size_t len, siz
  */
 static bool start_tls(struct connection *c) {
 	const struct connection_env *env = c->env;
-	if(env->tls && tls_session_accept(&c->client, env->tls, env->tls_detect)) {
+	bool detect = c->tls == ADDRESS_TLS_DEFAULT && env->tls_detect;
+	if(c->tls == ADDRESS_TLS_NEVER || !env->tls) {
+		return true;
+	}
+	if(tls_session_accept(&c->client, env->tls, detect)) {
 		connection_close(c);
 		return false;
 	}

@@ -242,9 +242,17 @@ void respond_health(struct connection *c, const struct request *request) {
 }
 
 /*
- * The same request, but under TLS: on the same port, or on the default port of a trusted reverse
- * proxy, which has ports of its own for both.
+ * The port for TLS, 0: the default. Behind a trusted reverse proxy it is the proxy's; a socket that
+ * takes no TLS has another one beside it, or the service manager has.
  */
+static uint16_t redirect_port(const struct connection *c, const struct client_view *view) {
+	if(view->told) {
+		return 0;
+	}
+	return c->tls == ADDRESS_TLS_NEVER ? c->env->tls_port : view->port;
+}
+
+/* The same request, but under TLS. */
 void respond_redirect(struct connection *c, const struct request *request) {
 	char location[RESPOND_RESPONSE_MAX / 2];
 	char port[8] = "";
@@ -258,8 +266,9 @@ void respond_redirect(struct connection *c, const struct request *request) {
 		respond_status(c, 414, "the address is too long");
 		return;
 	}
-	if(view.port && !view.told) {
-		snprintf(port, sizeof(port), ":%u", view.port);
+	uint16_t number = redirect_port(c, &view);
+	if(number != 0 && (number != 443 || c->tls != ADDRESS_TLS_NEVER)) {
+		snprintf(port, sizeof(port), ":%u", number);
 	}
 	snprintf(location, sizeof(location), "Location: https://%.*s%s%.*s\r\n", (int)view.host.len,
 		view.host.at, port, (int)request->target.len, request->target.at);

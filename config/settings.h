@@ -30,6 +30,8 @@ enum settings_tls {
 #define SETTINGS_PONG_TWICE_PING UINT64_MAX
 
 struct settings {
+	bool listen_tls; /* one of `listen` is for TLS alone */
+	bool listen_plain; /* one of them never has TLS */
 	size_t listens; /* 0: every address of the machine */
 	char **listen;
 	uint64_t ping_ms;

@@ -38,10 +38,11 @@ static const struct option options[] = {
 	{.group = OPTION_CLIENTS, .name = "port", .letter = 'p', .argument = "PORT",
 		.type = &type_port, SETTING(port), .max = UINT16_MAX, .preset = "8001",
 		.help = "TCP port to listen on; 0: the kernel chooses, the log tells"},
-	{.group = OPTION_CLIENTS, .name = "listen", .letter = 'l', .argument = "ADDRESS",
+	{.group = OPTION_CLIENTS, .name = "listen", .letter = 'l', .argument = "ADDRESS[:PORT]",
 		.type = &type_listen, .key = true, .preset = TYPE_WORD_ALL,
-		.help = "address or host name to listen on, or unix:/path[,mode=0660]; repeatable; "
-			"*: all addresses, IPv6 and IPv4"},
+		.help = "address or host name to listen on, or unix:/path[,mode=0660]; *: all "
+			"addresses, IPv6 and IPv4; behind it ,tls or ,plain for TLS alone or none; "
+			"repeatable"},
 	{.group = OPTION_CLIENTS, .name = "origin", .argument = "ORIGIN", .type = &type_origin,
 		.key = true, .preset = TYPE_WORD_ORIGIN,
 		.help = "allowed Origin of requests: scheme://host[:port], *. for subdomains, "

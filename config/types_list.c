@@ -106,27 +106,30 @@ const struct option_type type_server_names = {.parse = parse_texts,
 static void release_listen(const struct option *option, struct config *config) {
 	(void)option;
 	free_texts(&config->settings.listen, &config->settings.listens);
+	config->settings.listen_tls = false;
+	config->settings.listen_plain = false;
 }
 
 static void parse_listen(struct reader *reader, const struct option *option, const char *text) {
 	struct settings *settings = &reader->config->settings;
-	size_t len = strlen(text);
-	bool brackets = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+	struct address_listen parsed;
+	const char *error = NULL;
 	if(strcmp(text, TYPE_WORD_ALL) == 0) {
 		release_listen(option, reader->config);
 		return;
 	}
-	char *address = brackets ? strndup(text + 1, len - 2) : strdup(text);
-	const char *error = address ? address_check_listen(address) : NULL;
-	if(brackets && address && !error && !address_is_ip6(address, true)) {
-		error = "is not an IPv6 address (only those may be in brackets)";
-	}
-	if(error) {
+	if(address_parse_listen(text, &parsed, &error)) {
 		reader_error(reader, "\"%.200s\" %s", text, error);
-		free(address);
 		return;
 	}
-	add_text(reader, &settings->listen, &settings->listens, address);
+	/* Brackets around an address without a port are dropped. */
+	size_t len = strlen(text);
+	bool bare = text[0] == '[' && text[len - 1] == ']';
+	char *address = bare ? strndup(text + 1, len - 2) : strdup(text);
+	if(add_text(reader, &settings->listen, &settings->listens, address)) {
+		settings->listen_tls |= parsed.tls == ADDRESS_TLS_ONLY;
+		settings->listen_plain |= parsed.tls == ADDRESS_TLS_NEVER;
+	}
 }
 
 static void print_listen(const struct option *option, const struct config *config) {

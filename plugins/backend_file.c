@@ -36,6 +36,7 @@ WEBSOCKSY_EXPORT uint64_t init(void);
 WEBSOCKSY_EXPORT uint64_t configure(char *key, char *value);
 WEBSOCKSY_EXPORT ws_peer_info query(char *endpoint, size_t protocols, char **protocol,
 	size_t headers, ws_http_header *header, websocket *ws);
+WEBSOCKSY_EXPORT const char *websocksy_check(void);
 WEBSOCKSY_EXPORT void cleanup(void);
 
 /* What the variables of an expression are taken from. */
@@ -412,6 +413,25 @@ static bool matches(const char *protocol, const struct request *request, size_t 
 	return false;
 }
 
+/* Subprotocols whose messages are binary, whatever their bytes look like. */
+static bool is_binary_protocol(const char *name) {
+	static const char *const binary[] = {"binary", "mqtt", "mqttv3.1"};
+	for(size_t i = 0; i < sizeof(binary) / sizeof(binary[0]); i++) {
+		if(!strcmp(name, binary[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Names the framing of a line that names none, if the subprotocol (NULL: none) needs one other than auto. */
+static void complete_line(struct line *line, const char *protocol) {
+	static char binary[] = "binary";
+	if(!line->framing && protocol && is_binary_protocol(protocol)) {
+		line->framing = binary;
+	}
+}
+
 static enum lookup fill_peer(
 	const struct line *line, size_t index, websocket *ws, ws_peer_info *peer) {
 	ws_framing framing = NULL;
@@ -455,6 +475,8 @@ static enum lookup search(struct text text, const char *name, const struct reque
 			continue;
 		}
 		if(matches(line.protocol, request, &index)) {
+			complete_line(&line,
+				index < request->protocols ? request->protocol[index] : NULL);
 			return fill_peer(&line, index, ws, peer);
 		}
 	}
@@ -543,6 +565,13 @@ uint64_t configure(char *key, char *value) {
 	core_log(ws_log_error,
 		"backend file: %s: there is no such option; there are path and expression", key);
 	return 1;
+}
+
+const char *websocksy_check(void) {
+	if(!state.path) {
+		return "path: is not set; every request is refused";
+	}
+	return state.expressions ? NULL : "expression: is not set; every request is refused";
 }
 
 ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t headers,
