@@ -125,6 +125,10 @@ bool admission_at_limit(const struct connection *connection) {
 	return limit > 0 && (*found)->count >= limit;
 }
 
+bool admission_serves_page(const struct connection *connection) {
+	return !admission_is_full(&connection->env->admission);
+}
+
 static bool set_over_limit(struct admission *admission, struct connection *connection) {
 	assert(!connection->over_limit);
 	connection->over_limit = true;

@@ -60,6 +60,16 @@ static void admit(struct listeners *listeners, const struct listener_client *cli
 
 /* ---- configuration ---- */
 
+static int configure_site(struct site *site, const struct settings *settings) {
+	const struct settings_texts *headers = &settings->web_header;
+	const struct settings_texts *sites = &settings->frame_ancestors;
+	int result = site_set_listing(site, settings->web_listing);
+	return result
+		? result
+		: site_set_fields(site, (struct page_fields_values){headers->at, headers->count},
+			  (struct page_fields_values){sites->at, sites->count});
+}
+
 static int open_site(const struct settings *settings, struct site **out) {
 	const char *error;
 	*out = NULL;
@@ -67,12 +77,16 @@ static int open_site(const struct settings *settings, struct site **out) {
 		return 0;
 	}
 	int result = site_open(settings->web, out, &error);
+	if(result == 0) {
+		result = configure_site(*out, settings);
+		error = "out of memory";
+	}
 	if(result) {
 		log_write(LOG_ERROR, "web: \"%s\": %s", settings->web, error);
-		return result;
+		site_close(*out);
+		*out = NULL;
 	}
-	site_set_listing(*out, settings->web_listing);
-	return 0;
+	return result;
 }
 
 /* Once there have been users the thread stays, idle without them. */

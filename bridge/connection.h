@@ -103,6 +103,12 @@ struct activity {
 	uint64_t ping_sent_ms; /* when the unanswered ping was sent; 0: none */
 };
 
+/*
+ * Bytes per second that a client has to take of a response at least. Not for open connections: a
+ * service may be as slow as a serial line.
+ */
+#define CONNECTION_RATE_MIN 1024
+
 /* One connection. Kept small: an idle one owns nothing else but its share of the peer's name. */
 struct connection {
 	struct stream client;
@@ -140,7 +146,10 @@ struct connection {
 	struct dynbuf partial;
 	struct to_peer to_peer;
 	struct to_client to_client;
-	struct activity activity;
+	union {
+		struct activity activity; /* from the upgrade on */
+		uint64_t taken_by_ms; /* CONNECTION_LINGER behind a response: it ends then */
+	};
 };
 
 /*
@@ -174,7 +183,8 @@ void connection_set_deadline(struct connection *connection, uint64_t due_ms);
 /*
  * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input
  * is thrown away until they end (so that no reset destroys what is in flight), then the connection
- * is closed. The deadline is `close-timeout` in which neither side takes anything. The client's
+ * is closed. The deadline is `close-timeout` in which neither side takes anything; behind a response
+ * the client also has to keep CONNECTION_RATE_MIN. The client's
  * side may be closed already.
  */
 void connection_linger(struct connection *connection);

@@ -10,6 +10,7 @@
 #include "bridge/handshake.h"
 
 #include "bridge/client_address.h"
+#include "bridge/early.h"
 #include "bridge/handshake_state.h"
 #include "bridge/login.h"
 #include "bridge/own_name.h"
@@ -105,8 +106,9 @@ static void handle_request(struct connection *c, const struct request *request) 
 }
 
 static bool check_admission(const struct connection *c, struct error_response *response) {
+	bool page = c->env->web && !c->handshake->upgrade && admission_serves_page(c);
 	const char *obstacle = c->env->draining ? "the server is shutting down"
-		: c->over_limit                 ? "too many connections"
+		: c->over_limit && !page        ? "too many connections"
 						: NULL;
 	return !obstacle || error_response_set(response, 503, obstacle, "Retry-After: 5\r\n");
 }
@@ -145,7 +147,8 @@ static bool head_admitted(struct connection *c, const struct request *request, c
 	if(!check_request(c, request)) {
 		return false;
 	}
-	enum login_decision decision = login_check(c, request, auth_done);
+	enum login_decision decision =
+		c->handshake->challenge ? LOGIN_GRANTED : login_check(c, request, auth_done);
 	if(decision == LOGIN_PENDING) {
 		auth_wait(c, data, len, head_len);
 	}
@@ -173,7 +176,8 @@ static void head_complete(struct connection *c, const struct request *request, c
 		respond_error(c, &response);
 		return;
 	}
-	if(!health && must_redirect(c, request)) {
+	h->challenge = respond_is_challenge(c, request);
+	if(!health && !h->challenge && must_redirect(c, request)) {
 		respond_redirect(c, request);
 		return;
 	}
@@ -202,6 +206,13 @@ static bool is_tls(const struct connection *c, uint8_t first) {
 		!tls_stream_is_active(&c->client);
 }
 
+/* RFC 9112, 3: 414 if it is the target that is too long. More than HANDSHAKE_HEAD_MAX is there. */
+static void refuse_long_head(struct connection *c, const char *data) {
+	bool is_head = request_line_is_complete(data, HANDSHAKE_HEAD_MAX);
+	respond_status(c, is_head ? 431 : 414,
+		is_head ? "the request head is too large" : "the request target is too long");
+}
+
 /*
  * `len` bytes of input at `data`, in the scratch buffer or in h->input: a complete head, or a part
  * of one. `request` points into them while it is handled. True: a request has been handled, and
@@ -220,7 +231,7 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		return true;
 	}
 	if((result == REQUEST_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
-		respond_status(c, 431, "the request head is too large");
+		refuse_long_head(c, (const char *)data);
 		return true;
 	}
 	if(result == REQUEST_DONE) {
@@ -252,7 +263,8 @@ static void head_next(struct connection *c) {
 	bool handled = true;
 	for(int i = 0; handled && c->phase == CONNECTION_HEAD && c->handshake->input.len > 0; i++) {
 		struct handshake *h = c->handshake;
-		if(i == HANDSHAKE_REQUESTS_TURN) {
+		if(i == HANDSHAKE_REQUESTS_TURN || h->costly) {
+			h->costly = false;
 			stream_want_read(&c->client, false);
 			handshake_yield(c);
 			return;
@@ -323,11 +335,8 @@ void handshake_head_client(struct connection *c, unsigned events) {
  * flight. But the kernel may still hold much of the last response.
  */
 static void head_idle(struct connection *c) {
-	uint64_t due_ms;
-	if(stream_outstanding(&c->client) > 0 &&
-		connection_progresses(
-			&c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
-		connection_set_deadline(c, due_ms);
+	if(stream_outstanding(&c->client) > 0 && respond_keeps_pace(c)) {
+		handshake_arm(c, c->env->settings->handshake_timeout_ms);
 	} else {
 		leave(c);
 	}
@@ -365,30 +374,8 @@ void handshake_head_shutdown(struct connection *c) {
 
 /* ---- while the password is verified or the peer is being connected ---- */
 
-/*
- * A client may send frames before it has the 101; they are kept, up to a bound. False: it is gone.
- */
-static bool early_bytes(struct connection *c, unsigned events) {
-	struct handshake *h = c->handshake;
-	uint8_t *scratch = c->env->loop->scratch;
-	if(!(events & STREAM_READABLE)) {
-		return true;
-	}
-	ssize_t got = stream_read(&c->client, scratch, HANDSHAKE_READ);
-	if(got == -EAGAIN) {
-		return true;
-	}
-	if(got <= 0 || memory_append(c->env, &h->input, scratch, (size_t)got)) {
-		return false;
-	}
-	if(h->input.len - h->head_len >= HANDSHAKE_EARLY_MAX) {
-		stream_want_read(&c->client, false);
-	}
-	return true;
-}
-
 void handshake_auth_client(struct connection *c, unsigned events) {
-	if(!early_bytes(c, events)) {
+	if(!early_read(c, events)) {
 		connection_log_limited(c, LOG_KIND_REQUEST, LOG_INFO,
 			"the client went away before its password was verified");
 		connection_close(c);
@@ -406,7 +393,7 @@ void handshake_auth_shutdown(struct connection *c) {
 }
 
 void handshake_connect_client(struct connection *c, unsigned events) {
-	if(!early_bytes(c, events)) {
+	if(!early_read(c, events)) {
 		connection_log_limited(c, LOG_KIND_REQUEST, LOG_INFO,
 			"the client went away before %s was connected", c->peer_name);
 		connection_close(c);

@@ -51,6 +51,8 @@ struct settings {
 	size_t origins; /* 0: any, or as any_origin says */
 	struct origin *origin;
 	char *web; /* NULL: no web pages */
+	struct settings_texts web_header; /* further header fields of pages */
+	struct settings_texts frame_ancestors; /* sites whose pages may frame pages; none: self */
 	char *health; /* path of requests for the state of the daemon; NULL: none */
 	char *auth_file; /* NULL: no authentication; its content is in struct config */
 	struct settings_texts

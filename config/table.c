@@ -60,6 +60,13 @@ static const struct option options[] = {
 	{.group = OPTION_CLIENTS, .name = "web-listing", .argument = "yes|no", .type = &type_switch,
 		SETTING(web_listing), .preset = "no",
 		.help = "list the names in directories that have no index.html"},
+	{.group = OPTION_CLIENTS, .name = "web-header", .argument = "NAME:VALUE",
+		.type = &type_web_header, SETTING(web_header), .preset = "",
+		.help = "header field that is added to pages, or replaces a default; repeatable"},
+	{.group = OPTION_CLIENTS, .name = "frame-ancestors", .argument = "SITE",
+		.type = &type_frame_ancestors, SETTING(frame_ancestors), .preset = "",
+		.help = "sites whose pages may show pages in a frame: scheme://host[:port], *. for "
+			"subdomains, self, none, or *; repeatable; empty: self"},
 	{.group = OPTION_CLIENTS, .name = "health", .argument = "PATH", .type = &type_url_path,
 		SETTING(health), .preset = "",
 		.help = "path that answers 200 while clients are taken and 503 otherwise, like "

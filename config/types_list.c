@@ -13,6 +13,7 @@
 #include "config/reader.h"
 #include "config/types.h"
 #include "http/origin.h"
+#include "http/page_fields.h"
 #include "network/server_name.h"
 
 #include <errno.h>
@@ -100,6 +101,40 @@ const struct option_type type_server_names = {.parse = parse_texts,
 	.print = print_all_texts,
 	.release = release_texts,
 	.check = server_name_check};
+
+/* ---- header fields of pages ---- */
+
+static size_t length_of(const struct settings_texts *texts) {
+	size_t len = 0;
+	for(size_t i = 0; i < texts->count; i++) {
+		len += strlen(texts->at[i]) + strlen("\r\n");
+	}
+	return len;
+}
+
+/* Texts that are checked one by one, and whose sum has a limit. */
+static void parse_page_texts(struct reader *reader, const struct option *option, const char *text) {
+	const struct settings_texts *texts = option_field(option, reader->config);
+	const char *error = text[0] != '\0' ? option->type->check(text) : NULL;
+	if(!error && length_of(texts) + strlen(text) + strlen("\r\n") > PAGE_FIELDS_MAX) {
+		error = "makes the values of this option too long (1024 bytes together)";
+	}
+	if(error) {
+		reader_error(reader, "\"%.200s\" %s", text, error);
+	} else {
+		parse_texts(reader, option, text);
+	}
+}
+
+const struct option_type type_web_header = {.parse = parse_page_texts,
+	.print = print_all_texts,
+	.release = release_texts,
+	.check = page_fields_check_header};
+
+const struct option_type type_frame_ancestors = {.parse = parse_page_texts,
+	.print = print_all_texts,
+	.release = release_texts,
+	.check = page_fields_check_site};
 
 /* ---- addresses to listen on ---- */
 

@@ -108,6 +108,12 @@ bool stream_readable(const struct stream *stream);
  */
 ssize_t stream_peek(struct stream *stream, void *data, size_t cap);
 
+/*
+ * Behind a stream_read() that returned 0: reading is stopped, and once it is resumed the end is
+ * found again, by its new owner for example.
+ */
+void stream_put_end_back(struct stream *stream);
+
 /* Stops or resumes telling STREAM_READABLE. No system call. */
 void stream_want_read(struct stream *stream, bool want);
 

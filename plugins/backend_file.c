@@ -127,16 +127,38 @@ static bool decode_percent(const char *in, size_t len, struct text *out) {
 }
 
 /*
- * The path of the request without its query string and its leading slashes. Only here
- * percent-encoding is undone: it belongs to URLs. Doing it to header fields would let two names
+ * The path of the request without its query string and the slashes at its ends. Here and in the
+ * query string percent-encoding is undone: it belongs to URLs. Doing it to header fields would let two names
  * that a proxy in front takes for different users become one.
  */
 static bool append_endpoint(struct text *name, const char *endpoint) {
 	char buffer[PATH_MAX];
 	struct text value = {buffer, 0, sizeof(buffer)};
 	endpoint += strspn(endpoint, "/");
-	return decode_percent(endpoint, strcspn(endpoint, "?#"), &value) &&
-		append_value(name, value.at, value.len);
+	size_t len = strcspn(endpoint, "?#");
+	while(len > 0 && endpoint[len - 1] == '/') {
+		len--;
+	}
+	return decode_percent(endpoint, len, &value) && append_value(name, value.at, value.len);
+}
+
+/* The value of the first parameter of this name in the query string. */
+static bool append_query(struct text *name, const char *endpoint, const char *parameter) {
+	char buffer[PATH_MAX];
+	struct text value = {buffer, 0, sizeof(buffer)};
+	size_t name_len = strlen(parameter);
+	const char *at = strchr(endpoint, '?');
+	while(at) {
+		at++;
+		size_t pair = strcspn(at, "&#");
+		if(pair > name_len && !memcmp(at, parameter, name_len) && at[name_len] == '=') {
+			at += name_len + 1;
+			return decode_percent(at, pair - name_len - 1, &value) &&
+				append_value(name, value.at, value.len);
+		}
+		at = at[pair] == '&' ? at + pair : NULL;
+	}
+	return false;
 }
 
 static bool append_header(struct text *name, const struct request *request, const char *tag) {
@@ -186,20 +208,47 @@ static bool append_cookie(struct text *name, const struct request *request, cons
 
 /* ---- expressions ---- */
 
-static bool append_variable(
-	struct text *name, const struct request *request, const char *variable) {
-	if(!strcmp(variable, "endpoint")) {
-		return append_endpoint(name, request->endpoint);
-	}
-	if(!strncmp(variable, "cookie:", 7)) {
-		return append_cookie(name, request, variable + 7);
-	}
-	return append_header(name, request, variable + strlen("header:"));
+static bool append_endpoint_of(
+	struct text *name, const struct request *request, const char *unused) {
+	(void)unused;
+	return append_endpoint(name, request->endpoint);
 }
 
-static bool is_variable(const char *name) {
-	bool prefixed = !strncmp(name, "cookie:", 7) || !strncmp(name, "header:", 7);
-	return prefixed ? name[7] != 0 : !strcmp(name, "endpoint");
+static bool append_query_of(
+	struct text *name, const struct request *request, const char *parameter) {
+	return append_query(name, request->endpoint, parameter);
+}
+
+/* Variables; a colon is followed by the NAME that the last argument is. */
+static const struct {
+	const char *prefix;
+	bool (*append)(struct text *name, const struct request *request, const char *argument);
+} variables[] = {
+	{"endpoint", append_endpoint_of},
+	{"query:", append_query_of},
+	{"cookie:", append_cookie},
+	{"header:", append_header},
+};
+#define VARIABLES (sizeof(variables) / sizeof(variables[0]))
+
+/* The index in `variables`; VARIABLES: there is no variable of that name. */
+static size_t find_variable(const char *variable) {
+	for(size_t i = 0; i < VARIABLES; i++) {
+		size_t len = strlen(variables[i].prefix);
+		bool takes_name = variables[i].prefix[len - 1] == ':';
+		if(!strncmp(variable, variables[i].prefix, len) &&
+			(variable[len] != 0) == takes_name) {
+			return i;
+		}
+	}
+	return VARIABLES;
+}
+
+static bool append_variable(
+	struct text *name, const struct request *request, const char *variable) {
+	size_t i = find_variable(variable);
+	return i < VARIABLES &&
+		variables[i].append(name, request, variable + strlen(variables[i].prefix));
 }
 
 /*
@@ -215,7 +264,7 @@ static bool take_variable(const char **at, char out[NAME_MAX]) {
 	memcpy(out, from, (size_t)(end - from));
 	out[end - from] = 0;
 	*at = end + 1;
-	return is_variable(out);
+	return find_variable(out) < VARIABLES;
 }
 
 /* The file name for this request; false: the expression does not match it. */
@@ -251,7 +300,8 @@ static const char *check_expression(const char *expression) {
 		if(*at != '%') {
 			at++;
 		} else if(!take_variable(&at, variable)) {
-			return "a % must begin one of %endpoint%, %cookie:NAME%, %header:NAME%";
+			return "a % must begin one of %endpoint%, %query:NAME%, %cookie:NAME%, "
+			       "%header:NAME%";
 		}
 	}
 	return NULL;

@@ -24,9 +24,10 @@ from tools.waiting import LONG, LONG_MS, eventually, observed
 
 DEFAULTS = {
     "port": "8001", "listen": "*", "origin": "auto", "server-name": "", "web": "", "web-listing": "no",
+    "web-header": "", "frame-ancestors": "",
     "health": "", "auth-file": "", "web-auth": "yes", "cert": "",
     "key": "", "tls": "auto", "tls-priority": "", "client-ca": "", "client-crl": "",
-    "client-verify": "off", "redirect-https": "no", "trusted-proxy": "", "proxy-protocol": "no", "backend": "", "resolver": "",
+    "client-verify": "off", "redirect-https": "no", "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-clients": "0", "max-clients-per-ip": "0", "buffer-high": "256K",
