@@ -26,8 +26,9 @@ DEFAULTS = {
     "port": "8001", "listen": "*", "origin": "auto", "server-name": "", "web": "", "web-listing": "no",
     "web-header": "", "frame-ancestors": "",
     "health": "", "auth-file": "", "web-auth": "yes", "cert": "",
-    "key": "", "tls": "auto", "tls-priority": "", "client-ca": "", "client-crl": "",
-    "client-verify": "off", "redirect-https": "no", "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "",
+    "key": "", "tls": "auto", "tls-priority": "", "client-ca": "", "client-crl": "", "client-verify": "off",
+    "redirect-https": "no", "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "",
+    "resolver": "",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-clients": "0", "max-clients-per-ip": "0", "buffer-high": "256K",
@@ -1009,20 +1010,21 @@ SIGNS = {
     "warning": r" warning: #\d+ .*cannot connect to tcp://127\.0\.0\.1:\d+",
     "notice": r" notice: listening on ",
     "info": r" info: #\d+ .*GET / answered 426",
-    "debug": r" debug: #\d+ .*connected to tcp://",
+    "debug": r" debug: #\d+ .*health is answered with 200",
 }
 
 
 def seen_levels(run, tmp_path, *args):
     path = tmp_path / "socket"
     peer = TcpPeer(echo)
-    daemon = run(Daemon("-l", f"unix:{path}", *args, defaults=False, listening=False, peer=peer.url))
+    daemon = run(Daemon(
+        "-l", f"unix:{path}", "--health=/health", *args, defaults=False, listening=False, peer=peer.url))
     eventually(lambda: is_open(str(path)), "the socket")
     with peer:
         daemon.open(address=path).close_handshake()
-    for plain, status in ((True, 426), (False, 502)):
+    for target, plain, status in (("/health", True, 200), ("/", True, 426), ("/", False, 502)):
         client = daemon.connect(path)
-        client.send_raw(build_request(plain=plain))
+        client.send_raw(build_request(target, plain=plain))
         assert client.recv_http().status == status
         client.expect_eof()
     daemon.stop()
@@ -1152,7 +1154,7 @@ EVERYTHING = (
     ("origin", "http://*.b.example:80"), ("origin", "same"), ("origin", "null"), ("web", "/"),
     ("web-listing", "yes"), ("health", "/healthz"),
     ("trusted-proxy", "10.0.0.0/8"), ("trusted-proxy", "2001:db8::1/128"), ("trusted-proxy", "unix"),
-    ("proxy-protocol", "yes"), ("resolver", "127.0.0.1:53,[::1]:5353"), ("ping", "1500ms"), ("pong-timeout", "90"),
+    ("real-ip-header", "X-Client"), ("proxy-protocol", "yes"), ("resolver", "127.0.0.1:53,[::1]:5353"), ("ping", "1500ms"), ("pong-timeout", "90"),
     ("handshake-timeout", "3"), ("connect-timeout", "250ms"), ("close-timeout", "1"),
     ("idle-timeout", "3600"), ("stall-timeout", "0"), ("grace", "60"), ("max-message", "1M"),
     ("max-clients", "17"), ("max-clients-per-ip", "3"), ("buffer-high", "1G"), ("buffer-low", "1"),
