@@ -112,6 +112,7 @@ struct connection {
 	struct connection_env *env;
 	struct handshake *handshake; /* until the connection is open, lingers or is dead */
 	uint64_t id;
+	uint64_t login; /* passwords_fingerprint() of the user; 0: not authenticated */
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
 	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;

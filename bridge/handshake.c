@@ -11,6 +11,7 @@
 
 #include "bridge/client_address.h"
 #include "bridge/handshake_state.h"
+#include "bridge/head_buffer.h"
 #include "bridge/login.h"
 #include "bridge/query.h"
 #include "bridge/respond.h"
@@ -163,7 +164,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	} else {
 		handle_request(c, request);
 	}
-	dynbuf_free(&head);
+	head_buffer_free(&head);
 }
 
 /*
@@ -187,7 +188,10 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		return true;
 	}
 	if(result == REQUEST_DONE) {
+		struct loop *loop = c->env->loop;
+		bool secret = c->env->auth && request_count_headers(&request, "Authorization") > 0;
 		head_complete(c, &request, data, len, head_len);
+		head_buffer_wipe(loop, data, secret ? head_len : 0);
 		return true;
 	}
 	if(data != h->input.data && dynbuf_append(&h->input, data, len)) {
@@ -239,7 +243,7 @@ static void head_readable(struct connection *c) {
 	uint8_t *into = c->env->loop->scratch;
 	size_t cap = LOOP_SCRATCH_SIZE;
 	if(h->input.len > 0) {
-		if(dynbuf_reserve(&h->input, HANDSHAKE_READ)) {
+		if(head_buffer_reserve(&h->input, HANDSHAKE_READ)) {
 			connection_close(c);
 			return;
 		}
@@ -434,7 +438,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	peer_address_free(&h->address);
 	free(h->user);
 	free(h->protocol);
-	dynbuf_free(&h->input);
+	head_buffer_free(&h->input);
 	respond_close_file(h);
 	free(h);
 }

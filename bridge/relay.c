@@ -10,6 +10,7 @@
 
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
+#include "bridge/login.h"
 #include "bridge/ping.h"
 #include "bridge/relay_state.h"
 #include "bridge/to_client.h"
@@ -99,6 +100,15 @@ void relay_closing_peer(struct connection *c, unsigned events) {
 void relay_shutdown(struct connection *c) {
 	closing_start(c, WEBSOCKET_CODE_GOING_AWAY, "the server is shutting down",
 		c->env->settings->grace_ms);
+}
+
+/* A user that has been removed keeps no session; one with a new password has to log in with it. */
+void relay_reload(struct connection *c) {
+	if(login_is_current(c)) {
+		deadlines_arm(c);
+	} else {
+		closing_fail(c, WEBSOCKET_CODE_POLICY, LOGIN_REVOKED);
+	}
 }
 
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {

@@ -10,6 +10,7 @@
 #include "bridge/respond.h"
 
 #include "bridge/handshake_state.h"
+#include "bridge/response_fields.h"
 #include "http/response.h"
 #include "http/site.h"
 
@@ -39,6 +40,7 @@ static void request_reset(struct handshake *h) {
 	h->user = NULL;
 	h->protocol = NULL;
 	h->granted = false;
+	h->connection->login = 0;
 	h->head_only = false;
 	h->scanned = 0;
 	h->head_len = 0;
@@ -94,6 +96,21 @@ void respond_pump(struct connection *c) {
 	}
 }
 
+/* The connection's own fields go behind the status line. 0 or negative errno. */
+static int write_head(struct connection *c, const char *head, size_t len) {
+	char start[128 + RESPONSE_FIELDS_MAX];
+	const char *line = memchr(head, '\n', len);
+	size_t line_len = line ? (size_t)(line - head) + 1 : 0;
+	assert(line_len > 0 && line_len <= sizeof(start) - RESPONSE_FIELDS_MAX);
+	size_t fields_len = response_fields_write(c, start + line_len);
+	if(fields_len == 0) {
+		return stream_write(&c->client, head, len);
+	}
+	memcpy(start, head, line_len);
+	int result = stream_write(&c->client, start, line_len + fields_len);
+	return result ? result : stream_write(&c->client, head + line_len, len - line_len);
+}
+
 /*
  * Sends the head and begins with the file. With `keep` what follows is the next request and stays
  * where it is; otherwise it is thrown away.
@@ -102,7 +119,7 @@ static void response_begin(struct connection *c, const char *head, size_t len, b
 	connection_enter(c, CONNECTION_RESPONSE);
 	c->handshake->keep = keep;
 	stream_want_read(&c->client, !keep);
-	if(stream_write(&c->client, head, len)) {
+	if(write_head(c, head, len)) {
 		connection_close(c);
 		return;
 	}

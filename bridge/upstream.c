@@ -8,6 +8,7 @@
 #include "bridge/upstream.h"
 
 #include "bridge/handshake_state.h"
+#include "bridge/login.h"
 #include "bridge/respond.h"
 #include "bridge/upgrade.h"
 #include "network/proxy_protocol.h"
@@ -161,4 +162,11 @@ void upstream_deadline(struct connection *c) {
 void upstream_shutdown(struct connection *c) {
 	connect_cancel(c);
 	respond_shutdown(c);
+}
+
+void upstream_reload(struct connection *c) {
+	if(!login_is_current(c)) {
+		connect_cancel(c);
+		login_revoke(c);
+	}
 }

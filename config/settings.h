@@ -40,6 +40,8 @@ struct settings {
 	uint64_t idle_timeout_ms;
 	uint64_t stall_timeout_ms;
 	uint64_t grace_ms;
+	uint64_t auth_cookie_ms; /* lifetime of login cookies; 0: none */
+	uint64_t hsts_ms; /* max-age of Strict-Transport-Security; 0: no such field */
 	size_t max_message;
 	size_t max_clients; /* 0: as many as the descriptor limit allows */
 	size_t max_clients_per_ip;
@@ -64,6 +66,8 @@ struct settings {
 	uint16_t port;
 	bool web_listing;
 	bool web_auth; /* pages require authentication too, if there is an auth_file */
+	bool insecure_auth; /* accept passwords without TLS although there is a certificate */
+	bool core_dump; /* allow core dumps and debuggers of the same user */
 	bool redirect_https; /* answer plain requests with 308 */
 	bool proxy_protocol; /* connections of trusted proxies begin with a PROXY header */
 };
