@@ -248,16 +248,18 @@ static void test_share_of_an_address(void **state) {
 	(void)state;
 	struct bench bench;
 	int result = -EINPROGRESS;
+	int waiting = 0;
 	bench_open(&bench, "slow:" SLOW "\nalice:" BCRYPT_Y);
-	for(int i = 0; result == -EINPROGRESS; i++) {
+	while(result == -EINPROGRESS) {
 		char password[16];
-		assert_true(i < LOGIN_QUEUE_PAIR + 2);
-		sprintf(password, "%d", i);
+		assert_true(waiting < LOGIN_QUEUE_PAIR + 2); /* one may be running */
+		sprintf(password, "%d", waiting);
 		result = ask_from(&bench, 1, "slow", password);
+		waiting += result == -EINPROGRESS;
 	}
 	assert_int_equal(result, -EDQUOT);
 	assert_int_equal(ask_from(&bench, 5, "alice", "secret"), -EINPROGRESS);
-	wait_calls(&bench, 4);
+	wait_calls(&bench, waiting + 1);
 	bench_close(&bench);
 }
 
