@@ -30,7 +30,7 @@ def test_flood_of_one_address_does_not_lock_users_out(run, tmp_path):
     users = write_users(tmp_path / "users", alice=("secret", SLOW))
     daemon = run(Daemon(f"--auth-file={users}", "--handshake-timeout=1h", PROXY, peer="echo://"))
     flood = [begin(daemon, f"user {number}", "wrong", extra=[("X-Forwarded-For", "192.0.2.1")]) for number in range(80)]
-    daemon.wait_log("answered 429: too many passwords of this address or user are being verified", count=60)
+    daemon.wait_log("answered 429: too many passwords of this address or user are being verified", count=5)
     check_open(daemon, headers=client_of("192.0.2.2", **basic("alice", "secret")))
     answer = flood[-1].recv_http()
     assert answer.status == 429 and int(answer.header("Retry-After")) > 0
@@ -126,7 +126,7 @@ def test_hsts(run):
     """Over TLS alone, with pages, errors and upgrades (RFC 6797, 7.2)."""
     daemon = run(secure("--hsts=1h", "--health=/healthz"))
     for path, plain in (("/none", True), ("/healthz", True), ("/", False)):
-        answer = over_tls(daemon, target=path, plain=plain).recv_http()
+        answer = over_tls(daemon, path=path, plain=plain).recv_http()
         assert answer.header("Strict-Transport-Security") == "max-age=3600"
         assert not daemon.http(path, plain=plain).header("Strict-Transport-Security")
 
@@ -183,7 +183,7 @@ def test_backend_does_not_get_the_cookie(run, users, tmp_path):
     daemon = run(Daemon(f"--auth-file={users}", f"--web={page}", "--auth-cookie=1h", "-b", "file", "-c",
                         f"path={routes}", "-c", "expression=%header:Cookie%"))
     value = take_cookie(daemon).split(";")[0]
-    assert daemon.http(headers={"Cookie": f"{value}; 1"}).status == 101
+    check_open(daemon, headers={"Cookie": f"{value}; 1"})
 
 
 # --- users that change --------------------------------------------------------------------------
