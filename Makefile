@@ -195,7 +195,7 @@ adapted := $(units) $(wildcard examples/*.conf)
 scripts := $(filter-out examples/quickstart.sh,$(wildcard examples/*.sh))
 texts := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE.txt index.html \
 	$(wildcard docs/*.md docs/*.svg docs/notes/*.md plugins/*.md examples/*.md examples/*.c) \
-	$(shell find examples/routes -type f 2>/dev/null)
+	$(shell find examples/routes examples/fail2ban -type f 2>/dev/null)
 installed := $(bindir)/websocksy $(includedir)/websocksy.h $(mandir)/man8/websocksy.8 \
 	$(mandir)/man5/websocksy.conf.5 $(plugins:$(plugin_out)/%=$(plugindir)/%) \
 	$(units:examples/%=$(unitdir)/%) $(addprefix $(docdir)/,$(texts) $(scripts) $(adapted))
@@ -225,7 +225,9 @@ install: install-paths $(install_binary) plugins
 # Directories are removed only if they are empty: they may hold plugins of others.
 uninstall: install-paths
 	rm -f $(installed:%='$(DESTDIR)%')
-	-for folder in '$(docdir)/examples/routes/users' '$(docdir)/examples/routes' '$(docdir)/examples' \
+	-for folder in '$(docdir)/examples/routes/users' '$(docdir)/examples/routes' \
+		'$(docdir)/examples/fail2ban/filter.d' '$(docdir)/examples/fail2ban/jail.d' \
+		'$(docdir)/examples/fail2ban' '$(docdir)/examples' \
 		'$(docdir)/docs/notes' '$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(plugindir)'; do \
 		[ ! -d '$(DESTDIR)'"$$folder" ] || \
 			rmdir --ignore-fail-on-non-empty '$(DESTDIR)'"$$folder"; done

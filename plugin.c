@@ -11,16 +11,21 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_limit.h"
 #include "base/text.h"
 #include "plugin/backend.h"
 #include "plugin/framing.h"
 #include "plugin/object.h"
 #include "websocksy.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#define PLUGIN_LOG_MAX 2048 /* a line of a plugin; longer ones are cut */
 
 /* A loaded framing plugin. */
 struct plugin {
@@ -35,6 +40,7 @@ struct plugin {
 static struct {
 	struct plugin *plugins; /* newest first */
 	struct log_limit limit;
+	struct log_limit_table lines; /* of core_log() */
 } registry;
 
 /* ---- loading ---- */
@@ -159,7 +165,7 @@ void plugin_shutdown(void) {
 
 ws_framing core_framing(char *name) {
 	const struct framing *framing = framing_find(name);
-	if(!framing && log_limit_pass(&registry.limit, clock_ms())) {
+	if(!framing && log_limit_pass(&registry.limit, "plugins", clock_ms())) {
 		log_write(LOG_WARNING, "framing function \"%s\": there is none of that name",
 			name ? name : "auto");
 	}
@@ -194,11 +200,29 @@ int core_register_framing_check(char *name, ws_framing_check check) {
 }
 
 void core_refuse(websocket *ws, unsigned status, const char *message) {
-	if(!backend_refuse(ws, status, message) && log_limit_pass(&registry.limit, clock_ms())) {
+	if(!backend_refuse(ws, status, message) &&
+		log_limit_pass(&registry.limit, "plugins", clock_ms())) {
 		log_write(LOG_WARNING,
 			"core_refuse: ignored, it was not called for the connection of the running "
 			"query");
 	}
+}
+
+static_assert((int)ws_log_debug == (int)LOG_DEBUG, "the levels are equal");
+
+void core_log(ws_log_level level, const char *format, ...) {
+	char text[PLUGIN_LOG_MAX];
+	enum log_level own = (unsigned)level < LOG_LEVELS ? (enum log_level)level : LOG_ERROR;
+	union address client = backend_client();
+	if(!log_enabled(own) ||
+		!log_limit_client(&registry.lines, LOG_KIND_PLUGIN, own, &client, clock_ms())) {
+		return;
+	}
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_write(own, "%s", text);
 }
 
 /* Not tolower(): the rule must not follow a locale. */

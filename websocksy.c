@@ -118,17 +118,12 @@ static int watchdog_begin(struct daemon *daemon) {
 	return result;
 }
 
-static sigset_t handled_signals(void) {
+static int signals_begin(struct daemon *daemon) {
 	sigset_t set;
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
-	return set;
-}
-
-static int signals_begin(struct daemon *daemon) {
-	sigset_t set = handled_signals();
 	/* Writing to a fifo without a reader is an error like any other, not the end. */
 	signal(SIGPIPE, SIG_IGN);
 	return loop_signals(&daemon->loop, &set, signal_received);
@@ -207,11 +202,13 @@ int main(int argc, char **argv) {
 	struct config config = {0};
 	struct daemon daemon = {.argc = argc, .argv = argv};
 	/*
-	 * First, so that a SIGHUP that comes early is handled when the loop runs, instead of ending
-	 * the process.
+	 * First, so that a SIGHUP that comes early is handled when the loop runs, instead of ending the process. The
+	 * signals that stop the daemon end a start at once, whatever it waits for.
 	 */
-	sigset_t signals = handled_signals();
-	sigprocmask(SIG_BLOCK, &signals, NULL);
+	sigset_t early;
+	sigemptyset(&early);
+	sigaddset(&early, SIGHUP);
+	sigprocmask(SIG_BLOCK, &early, NULL);
 	fill_standard_fds();
 	log_open();
 	notify_init(&daemon.notify);

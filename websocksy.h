@@ -207,6 +207,23 @@ WEBSOCKSY_API int core_register_framing_check(char *name, ws_framing_check check
  */
 WEBSOCKSY_API void core_refuse(websocket *ws, unsigned status, const char *message);
 
+/* Severity of a line in the log, as in syslog and in the option log-level. */
+typedef enum {
+	ws_log_error = 0,
+	ws_log_warning,
+	ws_log_notice,
+	ws_log_info,
+	ws_log_debug
+} ws_log_level;
+
+/*
+ * Writes a line to the daemon's log; `format` as in printf, without a line end. It never blocks, as writing
+ * to standard error may. Lines above log-level are not written, lines that a client causes too often are
+ * suppressed and counted, and control characters are replaced.
+ */
+WEBSOCKSY_API void core_log(ws_log_level level, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* Lower-cases ASCII letters in place; returns `in`. */
 WEBSOCKSY_API char *xstr_lower(char *in);
 

@@ -126,6 +126,92 @@ static void replace_controls(char *text, size_t len) {
 	}
 }
 
+/* ---- characters that change how others are shown ---- */
+
+/*
+ * Marks and overrides of direction, line separators of Unicode, and characters that are invisible or
+ * look like a space: a line with them is not read as it was written (CVE-2021-42574).
+ */
+static const struct {
+	uint32_t first;
+	uint32_t last;
+} hidden[] = {
+	{0xa0, 0xa0},
+	{0xad, 0xad},
+	{0x61c, 0x61c},
+	{0x115f, 0x1160},
+	{0x1680, 0x1680},
+	{0x17b4, 0x17b5},
+	{0x180b, 0x180f},
+	{0x2000, 0x200f},
+	{0x2028, 0x202f},
+	{0x205f, 0x206f},
+	{0x3000, 0x3000},
+	{0x3164, 0x3164},
+	{0xfe00, 0xfe0f},
+	{0xfeff, 0xfeff},
+	{0xffa0, 0xffa0},
+	{0xfff0, 0xfffb},
+	{0xe0000, 0xe0fff},
+};
+
+/* Decodes a character of valid UTF-8; returns its length. */
+static size_t decode(const char *text, uint32_t *out) {
+	const uint8_t *byte = (const uint8_t *)text;
+	size_t len = byte[0] < 0x80 ? 1 : byte[0] < 0xe0 ? 2 : byte[0] < 0xf0 ? 3 : 4;
+	*out = len == 1 ? byte[0] : byte[0] & (0xffu >> (len + 1));
+	for(size_t i = 1; i < len; i++) {
+		*out = *out << 6 | (byte[i] & 0x3fu);
+	}
+	return len;
+}
+
+static bool is_hidden(uint32_t character) {
+	for(size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+		if(character >= hidden[i].first && character <= hidden[i].last) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Writes such characters as "\\u{202e}". Returns the new length; the text is cut at `cap`. */
+static size_t escape_hidden(char *text, size_t len, size_t cap) {
+	char from[LOG_LINE_MAX];
+	size_t out = 0;
+	memcpy(from, text, len);
+	for(size_t i = 0; i < len;) {
+		char piece[16];
+		uint32_t character;
+		size_t used = decode(from + i, &character);
+		size_t size = used;
+		if(is_hidden(character)) {
+			size = (size_t)snprintf(
+				piece, sizeof(piece), "\\u{%" PRIx32 "}", character);
+		} else {
+			memcpy(piece, from + i, used);
+		}
+		if(size > cap - out) {
+			break;
+		}
+		memcpy(text + out, piece, size);
+		out += size;
+		i += used;
+	}
+	return out;
+}
+
+static bool is_ascii(const char *text, size_t len) {
+	for(size_t i = 0; i < len; i++) {
+		if((uint8_t)text[i] >= 0x80) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ---- writing ---- */
+
 /* Ready for one line? Not if the reader is gone: writing would raise SIGPIPE. */
 static bool is_writable(void) {
 	struct pollfd request = {.fd = state.fd, .events = POLLOUT};
@@ -167,6 +253,9 @@ static size_t finish_line(char line[LOG_LINE_MAX], size_t prefix, int printed) {
 	}
 	replace_invalid(line + prefix, len);
 	replace_controls(line + prefix, len);
+	if(!is_ascii(line + prefix, len)) {
+		len = escape_hidden(line + prefix, len, cap - 1);
+	}
 	line[prefix + len] = '\n';
 	return prefix + len + 1;
 }
@@ -265,21 +354,4 @@ void log_write(enum log_level level, const char *format, ...) {
 		state.lost++;
 	}
 	errno = saved_errno;
-}
-
-bool log_limit_pass(struct log_limit *limit, uint64_t now_ms) {
-	uint64_t second = now_ms / 1000;
-	if(limit->second != second) {
-		if(limit->dropped > 0) {
-			log_write(LOG_WARNING, "log: %" PRIu32 " lines of this kind suppressed",
-				limit->dropped);
-		}
-		*limit = (struct log_limit){.second = second};
-	}
-	if(limit->passed < LOG_LIMIT_LINES) {
-		limit->passed++;
-		return true;
-	}
-	limit->dropped++;
-	return false;
 }

@@ -19,17 +19,6 @@ enum log_level {
 };
 
 /*
- * Limits the lines that clients can cause: LOG_LIMIT_LINES each second, then their number.
- * Initialised by zero.
- */
-#define LOG_LIMIT_LINES 20
-struct log_limit {
-	uint64_t second;
-	uint32_t passed;
-	uint32_t dropped;
-};
-
-/*
  * Adapts to the present standard error: journal, terminal, or file. Called at the start, and again
  * if standard error is replaced; lines before that are written to standard error with a time stamp.
  */
@@ -50,12 +39,10 @@ int log_parse_level(const char *name);
 /* The name of `level`; static. */
 const char *log_level_name(enum log_level level);
 
-/* Writes one line; `format` as in printf, without a line end. Control characters become '?'. */
-void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
 /*
- * May the event be logged now (`now_ms`: a monotonic clock, milliseconds)? If lines were suppressed
- * before, their number is logged first.
+ * Writes one line; `format` as in printf, without a line end. Control characters and what is not
+ * UTF-8 become '?'; characters that are invisible or change the direction of text are written as
+ * "\u{202e}".
  */
-bool log_limit_pass(struct log_limit *limit, uint64_t now_ms);
+void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #endif

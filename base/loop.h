@@ -7,7 +7,7 @@
 #define WEBSOCKSY_LOOP_H
 #include "base/bufq.h"
 #include "base/list.h"
-#include "base/log.h"
+#include "base/log_limit.h"
 #include "base/loop_timer.h"
 
 #include <stdbool.h>

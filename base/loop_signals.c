@@ -37,7 +37,8 @@ static void signals_run(struct ev_io *io) {
 	int error = got < 0 ? errno : 0;
 	if(error && error != EAGAIN) {
 		/* A signal may be pending without a further event: the next turn tries again. */
-		if(error != EINTR && log_limit_pass(&loop->unread_signals, loop->now_ms)) {
+		if(error != EINTR &&
+			log_limit_pass(&loop->unread_signals, "signals", loop->now_ms)) {
 			log_write(LOG_ERROR, "cannot read signals: %s", strerror(error));
 		}
 		return;

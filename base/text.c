@@ -99,6 +99,34 @@ int text_copy(struct slice slice, char *out, size_t cap) {
 	return 0;
 }
 
+size_t text_quote(struct slice slice, char *out, size_t cap) {
+	static const char digits[] = "0123456789abcdef";
+	size_t used = 0;
+	out[used++] = '"';
+	for(size_t i = 0; i < slice.len; i++) {
+		char c = slice.at[i];
+		bool plain = c >= ' ' && c <= '~' && c != '"' && c != '\\';
+		/* Room for this one, the mark, the quote and NUL. */
+		if(cap - used < (plain ? 1 : 4) + 3 + 2) {
+			memcpy(out + used, "...", 3);
+			used += 3;
+			break;
+		}
+		if(plain) {
+			out[used++] = c;
+		} else {
+			uint8_t byte = (uint8_t)c;
+			out[used++] = '\\';
+			out[used++] = 'x';
+			out[used++] = digits[byte >> 4];
+			out[used++] = digits[byte & 15];
+		}
+	}
+	out[used++] = '"';
+	out[used] = '\0';
+	return used;
+}
+
 bool text_same_nocase(const char *a, const char *b, size_t len) {
 	for(size_t i = 0; i < len; i++) {
 		if(a[i] != b[i] && text_lower(a[i]) != text_lower(b[i])) {

@@ -43,6 +43,8 @@ static bool ip_counter_key(const union address *address, struct ip_counter *out)
 		memcpy(&out->key[1], &address->in6.sin6_addr.s6_addr[12], 4);
 	} else if(address->any.sa_family == AF_INET6) {
 		memcpy(&out->key[0], &address->in6.sin6_addr, 8);
+	} else if(address->any.sa_family == AF_UNSPEC) {
+		out->key[1] = UINT64_MAX; /* all clients that a trusted proxy hides */
 	} else {
 		return false;
 	}

@@ -171,6 +171,21 @@ static void tell_connections(struct bridge *bridge, bool stop) {
 	}
 }
 
+/* Who is connected to which peer, and how: at the start, and after a reload. */
+static void log_summary(const struct bridge *bridge) {
+	const struct settings *settings = &bridge->config.settings;
+	char peer[512];
+	backend_describe(bridge->env.backend, peer, sizeof(peer));
+	log_write(LOG_INFO, "peers: %s; TLS: %s; auth-file: %s; client certificates: %s", peer,
+		!bridge->env.tls                 ? "off"
+			: bridge->env.tls_detect ? "auto, beside plain HTTP"
+						 : "required",
+		settings->auth_file ? settings->auth_file : "none",
+		settings->client_verify == TLS_VERIFY_OFF                ? "not requested"
+			: settings->client_verify == TLS_VERIFY_REQUIRED ? "required"
+									 : "optional");
+}
+
 int bridge_reload(struct bridge *bridge, struct config *config) {
 	const struct settings *settings = &config->settings;
 	struct site *site;
@@ -194,6 +209,7 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 			strerror(-resolver_error));
 	}
 	bridge_adopt(bridge, config, site);
+	log_summary(bridge);
 	tell_connections(bridge, false);
 	return 0;
 }
@@ -222,6 +238,21 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	bridge->env.admission.fd_limit = fd_limit;
 	int result = listeners_init(&bridge->listeners, loop, admit);
 	return result ? result : loop_timer_open(loop, &bridge->grace, grace_over);
+}
+
+/* The defaults are meant for trying it out, but accept clients from everywhere. */
+static void warn_of_open_access(const struct bridge *bridge) {
+	const struct settings *settings = &bridge->config.settings;
+	char peer[512];
+	bool restricted = settings->listens > 0 || settings->auth_file ||
+		settings->client_verify == TLS_VERIFY_REQUIRED;
+	if(!restricted) {
+		backend_describe(bridge->env.backend, peer, sizeof(peer));
+		log_write(LOG_WARNING,
+			"all addresses of this machine accept clients without authentication (%s); "
+			"restrict that with listen, auth-file or client-verify",
+			peer);
+	}
 }
 
 int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
@@ -265,6 +296,10 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 	bridge_adopt(bridge, config, site);
 	log_write(LOG_INFO, "at most %zu connections at once",
 		admission_limit(&bridge->env.admission));
+	log_summary(bridge);
+	if(passed == 0) {
+		warn_of_open_access(bridge);
+	}
 	*out = bridge;
 	return 0;
 fail:
@@ -303,6 +338,7 @@ void bridge_close(struct bridge *bridge) {
 		return;
 	}
 	drop_all(bridge);
+	log_limit_report(&bridge->env.log_limits);
 	listeners_close(&bridge->listeners);
 	watch_close(bridge->watch);
 	loop_timer_close(bridge->env.loop, &bridge->grace);

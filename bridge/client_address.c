@@ -4,7 +4,7 @@
  *
  * Must not know: what the address is used for.
  * Invariants: only trusted proxies are believed; the address of a connection is decided once.
- * Implements RFC 7239 (through proxy.c).
+ * Implements RFC 7239 (through forwarded.c).
  */
 #include "bridge/client_address.h"
 
@@ -12,16 +12,18 @@
 #include "bridge/handshake_state.h"
 #include "http/forwarded.h"
 #include "network/proxy_protocol.h"
+#include "network/tls_stream.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #define CLIENT_ADDRESS_READ 512 /* of a PROXY header at once: mostly all of it */
 
-/* What one kind of field comes to. The lines of a request are one list. */
-static struct forwarded_chain read_proxy_field(
-	const struct request *request, enum forwarded_field field, struct cidr_list trusted) {
+/* What one field comes to. The lines of a request are one list. */
+static struct forwarded_chain read_proxy_field(const struct request *request,
+	enum forwarded_field field, const char *name, struct cidr_list trusted) {
 	struct forwarded_chain chain = {0};
-	const char *name = forwarded_field_name(field);
 	for(size_t i = request_count_headers(request, name); i > 0; i--) {
 		struct slice value = request_find_header(request, name, i - 1)->value;
 		forwarded_chain_add(&chain, field, value.at, value.len, trusted);
@@ -29,50 +31,98 @@ static struct forwarded_chain read_proxy_field(
 	return chain;
 }
 
-/* RFC 7239 and its predecessors; forwarded_chain_join() has the rule. */
-static void read_proxy_fields(struct connection *c, const struct request *request) {
-	struct cidr_list trusted = c->env->settings->trusted;
+/*
+ * The one field of real-ip-header, or all of RFC 7239 and its predecessors; forwarded_chain_join()
+ * has the rule. `*name` is the field that decides.
+ */
+static struct forwarded_chain read_proxy_fields(
+	const struct settings *settings, const struct request *request, const char **name) {
+	struct cidr_list trusted = settings->trusted;
 	struct forwarded_chain chain = {0};
-	const char *name = NULL;
-	for(int field = 0; field < FORWARDED_FIELDS; field++) {
+	*name = settings->real_ip_header;
+	if(*name) {
+		return read_proxy_field(request, forwarded_field_of(*name), *name, trusted);
+	}
+	for(int i = 0; i < FORWARDED_FIELDS; i++) {
+		enum forwarded_field field = (enum forwarded_field)i;
 		struct forwarded_chain told =
-			read_proxy_field(request, (enum forwarded_field)field, trusted);
+			read_proxy_field(request, field, forwarded_field_name(field), trusted);
 		if(forwarded_chain_join(&chain, &told, trusted)) {
-			name = forwarded_field_name((enum forwarded_field)field);
+			*name = forwarded_field_name(field);
 		}
 	}
-	if(chain.claim == FORWARDED_CLAIM_BAD || chain.claim == FORWARDED_CLAIM_DISPUTED) {
-		connection_log_limited(c, LOG_NOTICE, "the %s header of a trusted proxy %s", name,
-			chain.claim == FORWARDED_CLAIM_BAD
-				? "is malformed and ignored"
-				: "contradicts another one; both are ignored");
-	} else if(chain.claim == FORWARDED_CLAIM_ADDRESS) {
-		char proxy[ADDRESS_HOST_TEXT];
-		address_format_host(&c->address.any, proxy);
-		c->address = chain.address;
-		connection_log(
-			c, LOG_DEBUG, "the address is from the %s header of %s", name, proxy);
-	}
+	return chain;
+}
+
+static bool refuse_fields(struct connection *c, enum forwarded_claim claim, const char *name,
+	struct error_response *response) {
+	char *summary = c->handshake->summary;
+	size_t len = strlen(summary);
+	snprintf(summary + len, sizeof(c->handshake->summary) - len, ", header %.40s", name);
+	return error_response_set(response, 400,
+		claim == FORWARDED_CLAIM_BAD
+			? "a proxy's header with the client's address is malformed"
+			: "headers of a proxy with the client's address contradict each other "
+			  "(real-ip-header)",
+		NULL);
 }
 
 /*
- * A PROXY header may have named a client that is not a trusted proxy: its header fields do not
- * count.
+ * A client that the proxy does not name has no address. It must not have the proxy's, which may be
+ * trusted elsewhere, too.
  */
-bool client_address_identify(struct connection *c, const struct request *request) {
+static bool take_fields(
+	struct connection *c, const struct request *request, struct error_response *response) {
+	const char *name;
+	struct forwarded_chain chain = read_proxy_fields(c->env->settings, request, &name);
+	char proxy[ADDRESS_HOST_TEXT];
+	switch(chain.claim) {
+	case FORWARDED_CLAIM_NONE:
+		return true;
+	case FORWARDED_CLAIM_BAD:
+	case FORWARDED_CLAIM_DISPUTED:
+		return refuse_fields(c, chain.claim, name, response);
+	case FORWARDED_CLAIM_HIDDEN:
+		chain.address = (union address){0};
+		break;
+	case FORWARDED_CLAIM_ADDRESS:
+		break;
+	}
+	address_format_host(&c->address.any, proxy);
+	c->address = chain.address;
+	connection_log(c, LOG_DEBUG, "the address is from the %s header of %s", name, proxy);
+	return true;
+}
+
+/* A PROXY header may have named a client that is not a trusted proxy, or none. */
+static bool is_told_by_fields(const struct connection *c) {
+	return c->proxied && !c->handshake->unnamed &&
+		cidr_list_contains(c->env->settings->trusted, &c->address.any);
+}
+
+bool client_address_identify(
+	struct connection *c, const struct request *request, struct error_response *response) {
+	*response = (struct error_response){0};
 	if(!c->proxied || c->handshake->identified) {
 		return true;
 	}
-	if(cidr_list_contains(c->env->settings->trusted, &c->address.any)) {
-		c->handshake->shared = true;
-		read_proxy_fields(c, request);
+	c->handshake->shared = is_told_by_fields(c);
+	if(c->handshake->shared && !take_fields(c, request, response)) {
+		return false;
 	}
 	c->handshake->identified = true;
 	return admission_identify(c);
 }
 
+void client_address_view(
+	const struct connection *c, const struct request *request, struct client_view *view) {
+	client_view_read(view, request, tls_stream_is_active(&c->client),
+		c->handshake->shared ? &c->env->settings->trusted : NULL);
+}
+
 void client_address_header_failed(struct connection *c, const char *why) {
-	connection_log_limited(c, LOG_NOTICE, "closed, wrong PROXY header: %s", why);
+	connection_log_limited(
+		c, LOG_KIND_PROXY, LOG_NOTICE, "closed, wrong PROXY header: %s", why);
 	connection_close(c);
 }
 
@@ -80,7 +130,8 @@ static void proxy_header_done(struct connection *c, const struct proxy_protocol_
 	struct handshake *h = c->handshake;
 	h->proxy_header = false;
 	dynbuf_free(&h->input);
-	if(header->source.any.sa_family != AF_UNSPEC) {
+	h->unnamed = header->source.any.sa_family == AF_UNSPEC;
+	if(!h->unnamed) {
 		char proxy[ADDRESS_HOST_TEXT];
 		address_format_host(&c->address.any, proxy);
 		c->address = header->source;

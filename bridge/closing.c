@@ -97,7 +97,7 @@ void closing_client_broken(struct connection *c) {
 	if(c->phase == CONNECTION_OPEN) {
 		begin_closing(c, c->env->settings->close_timeout_ms);
 	}
-	if(c->echo) {
+	if(c->loopback) {
 		stream_want_read(&c->client, true);
 	}
 	loop_set_ready(c->env->loop, &c->client.io, LOOP_IN);
@@ -132,12 +132,12 @@ void closing_deadline(struct connection *c) {
 		return;
 	}
 	if(paused) {
-		connection_log(c, LOG_NOTICE,
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_NOTICE,
 			"%s did not take the client's data in time (close-timeout); closing "
 			"without the rest of it",
 			c->peer_name);
 	} else {
-		connection_log(c, LOG_INFO,
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_INFO,
 			"the client did not answer the close frame in time (close-timeout)");
 	}
 	bool rest = stream_is_open(&c->peer) && stream_backlog(&c->peer) > 0;

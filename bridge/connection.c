@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define LINGER_READS 4 /* reads thrown away in one turn */
+#define LINGER_CHECK_MS 50 /* while the daemon stops */
 
 /*
  * With what the C library and the loop's tables add, an idle connection has to stay below 600
@@ -138,12 +139,12 @@ static unsigned logged_code(const struct connection *connection) {
 	return connection->why ? 1005 : 1006;
 }
 
-static void log_end(const struct connection *connection) {
+static void log_end(struct connection *connection) {
 	if(!connection->upgraded || !log_enabled(LOG_INFO)) {
 		return;
 	}
 	uint64_t age_ms = connection->env->loop->now_ms - connection->since_ms;
-	connection_log(connection, LOG_INFO,
+	connection_log_limited(connection, LOG_KIND_CLOSED, LOG_INFO,
 		"closed after %llu.%03llu s: %s (%u); %llu bytes to and %llu bytes from %s",
 		(unsigned long long)(age_ms / 1000), (unsigned long long)(age_ms % 1000),
 		connection->why ? connection->why : "dropped", logged_code(connection),
@@ -275,6 +276,30 @@ bool connection_drains(struct stream *stream, uint64_t patience_ms, uint64_t *du
 		connection_progresses(stream, patience_ms, due_ms);
 }
 
+/* Has the other side acknowledged all that it was sent, so that nothing is lost by closing? */
+static bool has_all(struct stream *stream) {
+	return !stream_is_open(stream) || (stream->finished && stream_outstanding(stream) == 0);
+}
+
+/*
+ * The exit does not wait for clients that have their response and only do not close. An
+ * acknowledgement makes no event, so that it is looked for again.
+ */
+void connection_linger_shutdown(struct connection *connection) {
+	uint64_t patience_ms = connection->env->settings->close_timeout_ms;
+	uint64_t check_ms = connection->env->loop->now_ms + LINGER_CHECK_MS;
+	uint64_t due_ms;
+	bool done = has_all(&connection->client) && has_all(&connection->peer) &&
+		!connection_has_input(connection);
+	if(done ||
+		(!connection_progresses(&connection->client, patience_ms, &due_ms) &&
+			!connection_progresses(&connection->peer, patience_ms, &due_ms))) {
+		connection_close(connection);
+	} else {
+		connection_set_deadline(connection, due_ms < check_ms ? due_ms : check_ms);
+	}
+}
+
 /*
  * close-timeout: measures how long neither side has taken any of what is queued for it, here and in
  * the kernel. What they send is read and thrown away, so it moves nothing.
@@ -282,6 +307,10 @@ bool connection_drains(struct stream *stream, uint64_t patience_ms, uint64_t *du
 void connection_linger_deadline(struct connection *connection) {
 	uint64_t patience_ms = connection->env->settings->close_timeout_ms;
 	uint64_t due_ms;
+	if(connection->env->draining) {
+		connection_linger_shutdown(connection);
+		return;
+	}
 	if(connection_drains(&connection->client, patience_ms, &due_ms) ||
 		connection_drains(&connection->peer, patience_ms, &due_ms)) {
 		connection_set_deadline(connection, due_ms);
@@ -331,10 +360,12 @@ void connection_log(
 	}
 }
 
-void connection_log_limited(
-	struct connection *connection, enum log_level level, const char *format, ...) {
+void connection_log_limited(struct connection *connection, enum log_kind kind, enum log_level level,
+	const char *format, ...) {
 	struct connection_env *env = connection->env;
-	if(log_enabled(level) && log_limit_pass(&env->limit, env->loop->now_ms)) {
+	if(log_enabled(level) &&
+		log_limit_client(
+			&env->log_limits, kind, level, &connection->address, env->loop->now_ms)) {
 		va_list arguments;
 		va_start(arguments, format);
 		log_line(connection, level, format, arguments);

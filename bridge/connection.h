@@ -7,7 +7,7 @@
 #define WEBSOCKSY_CONNECTION_H
 #include "base/address.h"
 #include "base/dynbuf.h"
-#include "base/log.h"
+#include "base/log_limit.h"
 #include "base/loop.h"
 #include "bridge/admission.h"
 #include "config/settings.h"
@@ -76,7 +76,7 @@ struct connection_env {
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;
-	struct log_limit limit; /* of lines about requests that came to nothing */
+	struct log_limit_table log_limits; /* of lines that clients can cause */
 };
 
 /* The open connection's direction from the client to the peer, see to_peer.c and ping.c. */
@@ -120,7 +120,7 @@ struct connection {
 	bool counted; /* counts for its address, see admission.c */
 	bool proxied; /* accepted from a trusted proxy: counted when `address` is the real one */
 	bool upgraded; /* 101 has been sent */
-	bool echo;
+	bool loopback; /* echo://: there is no peer stream, messages go back to the client */
 	bool close_sent;
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
@@ -179,6 +179,7 @@ void connection_linger(struct connection *connection);
 void connection_linger_client(struct connection *connection, unsigned events);
 void connection_linger_peer(struct connection *connection, unsigned events);
 void connection_linger_deadline(struct connection *connection);
+void connection_linger_shutdown(struct connection *connection);
 
 /*
  * Has the other side of an open stream taken bytes of ours within the last `patience_ms`, so that a
@@ -203,8 +204,8 @@ void connection_reset_peer(struct connection *connection);
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
 	...) __attribute__((format(printf, 3, 4)));
 
-/* The same, rate-limited, for events that any client can cause: see log_limit_pass(). */
-void connection_log_limited(struct connection *connection, enum log_level level, const char *format,
-	...) __attribute__((format(printf, 3, 4)));
+/* The same, for events that clients can cause: limited by kind and address, see log_limit_client(). */
+void connection_log_limited(struct connection *connection, enum log_kind kind, enum log_level level,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

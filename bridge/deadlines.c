@@ -73,13 +73,14 @@ static bool is_stalled(struct stream *stream, uint64_t limit_ms) {
 static bool check_stall(struct connection *c) {
 	uint64_t limit_ms = c->env->settings->stall_timeout_ms;
 	if(limit_ms && is_stalled(&c->client, limit_ms)) {
-		connection_log(c, LOG_NOTICE, "the client takes no data (stall-timeout); closing");
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_NOTICE,
+			"the client takes no data (stall-timeout); closing");
 		closing_client_gone(c, "the client took no data");
 		return false;
 	}
 	if(limit_ms && is_stalled(&c->peer, limit_ms)) {
-		connection_log(c, LOG_NOTICE, "%s takes no data (stall-timeout); closing with 1011",
-			c->peer_name);
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_NOTICE,
+			"%s takes no data (stall-timeout); closing with 1011", c->peer_name);
 		connection_reset_peer(c);
 		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer takes no data");
 		return false;
@@ -113,8 +114,8 @@ static bool check_ping(struct connection *c) {
 	if(c->activity.ping_sent_ms && limit_ms && now >= c->activity.ping_sent_ms + limit_ms) {
 		excuse_pong(c);
 		if(now >= c->activity.ping_sent_ms + limit_ms) {
-			connection_log(
-				c, LOG_NOTICE, "no answer to a ping (pong-timeout); closing");
+			connection_log_limited(c, LOG_KIND_SESSION, LOG_NOTICE,
+				"no answer to a ping (pong-timeout); closing");
 			closing_client_gone(c, "no answer to a ping");
 			return false;
 		}

@@ -77,13 +77,19 @@ static bool start_tls(struct connection *c) {
 }
 
 static void tls_handshake_failed(struct connection *c, const char *why) {
-	connection_log_limited(c, LOG_INFO, "TLS handshake failed: %s", why);
+	connection_log_limited(c, LOG_KIND_TLS, LOG_INFO, "TLS handshake failed: %s", why);
 }
 
 /* ---- the request head ---- */
 
-static bool must_redirect(const struct connection *c) {
-	return c->env->settings->redirect_https && c->env->tls && !tls_stream_is_active(&c->client);
+/* Behind a proxy that ends TLS the scheme is the one that the proxy tells. */
+static bool must_redirect(const struct connection *c, const struct request *request) {
+	struct client_view view;
+	if(!c->env->settings->redirect_https) {
+		return false;
+	}
+	client_address_view(c, request, &view);
+	return !view.https && (c->env->tls || view.told);
 }
 
 static void handle_request(struct connection *c, const struct request *request) {
@@ -107,12 +113,26 @@ static bool check_admission(const struct connection *c, struct error_response *r
  */
 static bool check_request(struct connection *c, const struct request *request) {
 	struct error_response response;
-	bool fine = !c->handshake->upgrade || upgrade_check(c, request, &response);
+	bool fine = c->handshake->upgrade ? upgrade_check(c, request, &response)
+					  : upgrade_check_plain(request, &response);
 	fine = fine && check_admission(c, &response);
 	if(!fine) {
 		respond_error(c, &response);
 	}
 	return fine;
+}
+
+static bool is_identified(struct connection *c, const struct request *request) {
+	struct error_response response;
+	if(client_address_identify(c, request, &response)) {
+		return true;
+	}
+	if(response.status) {
+		respond_error(c, &response);
+	} else {
+		connection_close(c); /* far above the limit: without a response */
+	}
+	return false;
 }
 
 /* Whether `data` has been admitted: false, it has been refused, or waits in h->input. */
@@ -135,8 +155,8 @@ static void head_complete(struct connection *c, const struct request *request, c
 	struct dynbuf rest = {0};
 	h->head_only = request_method_is(request, "HEAD");
 	h->upgrade = request_has_token(request, "Upgrade", "websocket");
-	if(!client_address_identify(c, request)) {
-		connection_close(c); /* far above the limit: without a response */
+	respond_summarise(c, request);
+	if(!is_identified(c, request)) {
 		return;
 	}
 	/*
@@ -144,7 +164,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	 * balancers ask plainly.
 	 */
 	bool health = respond_is_health(c, request);
-	if(!health && must_redirect(c)) {
+	if(!health && must_redirect(c, request)) {
 		respond_redirect(c, request);
 		return;
 	}
@@ -234,7 +254,7 @@ static void log_tls_failure(struct connection *c) {
 	if(why && tls_stream_in_handshake(&c->client)) {
 		tls_handshake_failed(c, why);
 	} else if(why) {
-		connection_log_limited(c, LOG_INFO, "TLS failed: %s", why);
+		connection_log_limited(c, LOG_KIND_TLS, LOG_INFO, "TLS failed: %s", why);
 	}
 }
 
@@ -315,7 +335,11 @@ void handshake_head_deadline(struct connection *c) {
 		connection_close(c);
 		return;
 	}
-	respond_status(c, 408, "no complete request in time (handshake-timeout)");
+	struct error_response response = {.status = 408,
+		.message = "no complete request in time (handshake-timeout)",
+		/* Browsers open connections in advance. */
+		.minor = h->input.len == 0};
+	respond_error(c, &response);
 }
 
 void handshake_head_shutdown(struct connection *c) {
@@ -352,8 +376,8 @@ static bool early_bytes(struct connection *c, unsigned events) {
 
 void handshake_auth_client(struct connection *c, unsigned events) {
 	if(!early_bytes(c, events)) {
-		connection_log_limited(
-			c, LOG_INFO, "the client went away before its password was verified");
+		connection_log_limited(c, LOG_KIND_REQUEST, LOG_INFO,
+			"the client went away before its password was verified");
 		connection_close(c);
 	}
 }
@@ -370,8 +394,8 @@ void handshake_auth_shutdown(struct connection *c) {
 
 void handshake_connect_client(struct connection *c, unsigned events) {
 	if(!early_bytes(c, events)) {
-		connection_log_limited(
-			c, LOG_INFO, "the client went away before %s was connected", c->peer_name);
+		connection_log_limited(c, LOG_KIND_REQUEST, LOG_INFO,
+			"the client went away before %s was connected", c->peer_name);
 		connection_close(c);
 	}
 }

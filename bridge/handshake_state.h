@@ -16,6 +16,9 @@
 #include "network/tls_credentials.h"
 #include "websocket/key.h"
 
+/* A method, a path and an origin; longer ones are cut. */
+#define HANDSHAKE_SUMMARY_MAX 400
+
 struct handshake {
 	/*
 	 * An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what
@@ -30,6 +33,7 @@ struct handshake {
 	bool head_only; /* the request is HEAD */
 	bool upgrade; /* the request asks for WebSocket */
 	bool proxy_header; /* has to come first; `input` is what there is of it */
+	bool unnamed; /* the PROXY header names no client: header fields do not either */
 	bool identified; /* the client's address is final */
 	bool shared; /* by clients of a proxy: header fields tell which one a request is from */
 	union address destination; /* what the client connected to, as told by a PROXY header */
@@ -42,6 +46,7 @@ struct handshake {
 	int file; /* body of a response; -1: none */
 	uint64_t file_at;
 	uint64_t file_left;
+	char summary[HANDSHAKE_SUMMARY_MAX]; /* of the request, for the log: GET "/path" */
 	unsigned requests; /* so far */
 	bool keep; /* the response leaves the connection open for the next request */
 	struct loop_task task; /* goes on in the next turn, see handshake_yield() */

@@ -63,7 +63,8 @@ const struct phase phases[] = {
 		.next = TO(DEAD),
 		.client = connection_linger_client,
 		.peer = connection_linger_peer,
-		.deadline = connection_linger_deadline},
+		.deadline = connection_linger_deadline,
+		.shutdown = connection_linger_shutdown},
 	/* Descriptors and timer are closed: no event can come. */
 	[CONNECTION_DEAD] = {.name = "DEAD"},
 };

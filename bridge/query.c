@@ -215,6 +215,7 @@ static int copy_request(struct query *q) {
 	char *at = (char *)(protocols + q->c->handshake->protocols);
 	q->request = (struct backend_request){
 		.fd = q->c->client.io.fd,
+		.client = q->c->address,
 		.protocols = q->c->handshake->protocols,
 		.protocol = protocols,
 		.header = headers,
@@ -232,7 +233,7 @@ static bool take_framing(struct query *q, struct backend_answer *answer) {
 	char *config = answer->peer.framing_config;
 	const char *wrong = framing_check(framing, config);
 	if(wrong) {
-		connection_log_limited(c, LOG_ERROR,
+		connection_log_limited(c, LOG_KIND_PEER, LOG_ERROR,
 			"framing-config \"%s\" of framing function %s: %s", config ? config : "",
 			framing->name, wrong);
 		return refused(q, 500, "the framing of this peer is configured wrongly", NULL);
@@ -253,15 +254,16 @@ static bool take_peer(struct query *q, const ws_peer_info *peer) {
 		return refused(q, 503, "out of memory", NULL);
 	}
 	if(result) {
-		connection_log_limited(c, LOG_ERROR, "peer address \"%s\": %s", peer->host, why);
+		connection_log_limited(
+			c, LOG_KIND_PEER, LOG_ERROR, "peer address \"%s\": %s", peer->host, why);
 		return refused(q, 502, "the address of the peer is wrong", NULL);
 	}
 	if(h->address.guessed) {
-		connection_log_limited(c, LOG_NOTICE,
+		connection_log_limited(c, LOG_KIND_PEER, LOG_NOTICE,
 			"peer address \"%s\" names no transport, tcp:// is assumed", peer->host);
 	}
 	peer_address_format(&h->address, text, sizeof(text));
-	c->echo = h->address.kind->loopback;
+	c->loopback = h->address.kind->loopback;
 	return connection_name_peer(c, text) == 0 || refused(q, 503, "out of memory", NULL);
 }
 
@@ -305,8 +307,8 @@ void query_start(struct connection *c, const struct request *request) {
 	struct query q = {.c = c, .head = request};
 	struct backend_answer answer = {0};
 	if(c->handshake->granted) {
-		connection_log_limited(
-			c, LOG_INFO, "user \"%s\" authenticated", c->handshake->user);
+		connection_log_limited(c, LOG_KIND_PEER, LOG_INFO, "user \"%s\" authenticated",
+			c->handshake->user);
 	}
 	connection_enter(c, CONNECTION_QUERY);
 	if(ask_backend(&q, &answer)) {

@@ -32,7 +32,7 @@ static void resume_client(struct connection *c) {
 /* The client's backlog is down to the low mark. */
 static void client_drained(struct connection *c) {
 	ping_answer_kept(c);
-	if(c->echo) {
+	if(c->loopback) {
 		resume_client(c);
 		return;
 	}

@@ -15,6 +15,11 @@ static inline uint64_t relay_now(const struct connection *c) {
 
 /* Does the peer need whole messages? */
 static inline bool relay_is_whole(const struct connection *c) {
-	return c->echo || c->peer.datagram;
+	return c->loopback || c->peer.datagram;
+}
+
+/* Where the data for the client comes from: with a loopback peer it is the client itself. */
+static inline struct stream *relay_source(struct connection *c) {
+	return c->loopback ? &c->client : &c->peer;
 }
 #endif

@@ -9,6 +9,7 @@
  */
 #include "bridge/respond.h"
 
+#include "bridge/client_address.h"
 #include "bridge/handshake_state.h"
 #include "bridge/response_fields.h"
 #include "http/response.h"
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #define RESPOND_RESPONSE_MAX 8192 /* an error answer; half of it for where to ask instead */
+#define RESPOND_VALUE_MAX 160 /* of a path or an origin in the log */
 #define RESPOND_FILE_TURN (1024 * 1024) /* bytes of a file in one turn */
 #define RESPOND_REQUESTS_MAX 1000 /* of one connection */
 
@@ -45,6 +47,7 @@ static void request_reset(struct handshake *h) {
 	h->scanned = 0;
 	h->head_len = 0;
 	h->accept[0] = '\0';
+	h->summary[0] = '\0';
 }
 
 /*
@@ -126,13 +129,28 @@ static void response_begin(struct connection *c, const char *head, size_t len, b
 	respond_pump(c);
 }
 
+/* What clients may be banned for does not compete with other lines. */
+static enum log_kind log_kind_of(unsigned status) {
+	return status == 401 || status == 429 ? LOG_KIND_AUTHENTICATION : LOG_KIND_REQUEST;
+}
+
+/* In front of all that the client has chosen stands what the daemon says. */
+static void log_response(struct connection *c, const struct error_response *response) {
+	const char *summary = c->handshake->summary;
+	const char *user = response->user;
+	enum log_level level = response->status >= 500 ? LOG_NOTICE : LOG_INFO;
+	if(response->minor) {
+		level = LOG_DEBUG;
+	}
+	connection_log_limited(c, log_kind_of(response->status), level, "answered %u: %s%s%s%s%s%s",
+		response->status, response->message, user ? " (user \"" : "", user ? user : "",
+		user ? "\")" : "", summary[0] ? ", " : "", summary);
+}
+
 /* Answers with a status and one line, and says so in the log. */
 void respond_error(struct connection *c, const struct error_response *response) {
 	char answer[RESPOND_RESPONSE_MAX];
-	enum log_level level = response->status >= 500 ? LOG_NOTICE : LOG_INFO;
-	const char *user = response->user;
-	connection_log_limited(c, level, "answered %u: %s%s%s%s", response->status,
-		response->message, user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
+	log_response(c, response);
 	int len = response_format_error(answer, sizeof(answer), response->status, response->message,
 		response->extra, c->handshake->head_only ? RESPONSE_HEAD_ONLY : 0);
 	if(len < 0) {
@@ -174,15 +192,30 @@ static struct slice target_path(const struct request *request) {
 	return path;
 }
 
+void respond_summarise(struct connection *c, const struct request *request) {
+	char path[RESPOND_VALUE_MAX];
+	text_quote(target_path(request), path, sizeof(path));
+	snprintf(c->handshake->summary, sizeof(c->handshake->summary), "%.*s %s",
+		request->method.len > 16 ? 16 : (int)request->method.len, request->method.at, path);
+}
+
+void respond_summarise_origin(struct connection *c, struct slice origin) {
+	char value[RESPOND_VALUE_MAX];
+	char *summary = c->handshake->summary;
+	size_t len = strlen(summary);
+	text_quote(origin, value, sizeof(value));
+	snprintf(summary + len, sizeof(c->handshake->summary) - len, ", Origin %s", value);
+}
+
 void respond_web(struct connection *c, const struct request *request) {
 	struct site_response response;
 	struct slice path = target_path(request);
 	/* An idle connection must not take the place that the page's own WebSocket needs. */
 	site_respond(c->env->web, request, may_keep(c) && !admission_at_limit(c), &response);
 	const char *user = c->handshake->granted ? c->handshake->user : NULL;
-	connection_log_limited(c, LOG_INFO, "%.*s %.*s answered %u%s%s%s", (int)request->method.len,
-		request->method.at, (int)path.len, path.at, response.status,
-		user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
+	connection_log_limited(c, LOG_KIND_REQUEST, LOG_INFO, "%.*s %.*s answered %u%s%s%s",
+		(int)request->method.len, request->method.at, (int)path.len, path.at,
+		response.status, user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
 	c->handshake->file = response.fd;
 	c->handshake->file_at = response.offset;
 	c->handshake->file_left = response.body_len;
@@ -225,20 +258,28 @@ void respond_health(struct connection *c, const struct request *request) {
 	response_begin(c, answer, (size_t)len, keep);
 }
 
-/* respond_redirect-https: the same request, but under TLS. */
+/*
+ * The same request, but under TLS: on the same port, or on the default port of a trusted reverse
+ * proxy, which has ports of its own for both.
+ */
 void respond_redirect(struct connection *c, const struct request *request) {
 	char location[RESPOND_RESPONSE_MAX / 2];
-	struct slice host = header_value(request, "Host");
-	if(host.len == 0 || request->target.at[0] != '/') {
+	char port[8] = "";
+	struct client_view view;
+	client_address_view(c, request, &view);
+	if(view.host.len == 0 || request->target.at[0] != '/') {
 		respond_status(c, 400, "this server is to be reached with https");
 		return;
 	}
-	if(host.len + request->target.len + 32 > sizeof(location)) {
+	if(view.host.len + request->target.len + 40 > sizeof(location)) {
 		respond_status(c, 414, "the address is too long");
 		return;
 	}
-	snprintf(location, sizeof(location), "Location: https://%.*s%.*s\r\n", (int)host.len,
-		host.at, (int)request->target.len, request->target.at);
+	if(view.port && !view.told) {
+		snprintf(port, sizeof(port), ":%u", view.port);
+	}
+	snprintf(location, sizeof(location), "Location: https://%.*s%s%.*s\r\n", (int)view.host.len,
+		view.host.at, port, (int)request->target.len, request->target.at);
 	struct error_response response = {.status = 308,
 		.message = "this server is to be reached with https",
 		.extra = location};

@@ -15,6 +15,7 @@ struct error_response {
 	const char *message; /* one line for the client */
 	const char *extra; /* header lines, or NULL */
 	const char *user; /* for the log, or NULL */
+	bool minor; /* not worth a line of the normal log */
 };
 
 /* Fills `response`. Always false. */
@@ -23,6 +24,12 @@ static inline bool error_response_set(
 	*response = (struct error_response){.status = status, .message = message, .extra = extra};
 	return false;
 }
+
+/* Keeps method and path of the request for lines of the log; a query string may hold secrets. */
+void respond_summarise(struct connection *c, const struct request *request);
+
+/* Adds the origin to them. */
+void respond_summarise_origin(struct connection *c, struct slice origin);
 
 /*
  * Sends an error response and logs it; the connection ends behind it. CONNECTION_RESPONSE from any

@@ -34,7 +34,7 @@ static void check_client_backlog(struct connection *c) {
 		return;
 	}
 	if(backlog > c->env->settings->buffer_high) {
-		stream_want_read(c->echo ? &c->client : &c->peer, false);
+		stream_want_read(relay_source(c), false);
 	}
 	deadlines_arm(c);
 }
@@ -110,7 +110,7 @@ static ssize_t ask_framing(struct connection *c, const struct framing_input *inp
 	const struct framing *framing = c->to_client.framing.framing;
 	ssize_t result = framing->decode(&c->to_client.framing, input, text);
 	if(result < 0) {
-		connection_log_limited(c, LOG_ERROR,
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_ERROR,
 			"framing function %s %s (%zu bytes); the connection is closed with 1011",
 			framing->name, framing_reason(result), input->len);
 		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer's data cannot be framed");
@@ -202,7 +202,7 @@ static enum to_client_result check_partial(struct connection *c, const struct cu
 	if(cut->unseen > 0 || c->partial.len <= c->env->settings->max_message) {
 		return cut->many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
 	}
-	connection_log(c, LOG_WARNING,
+	connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
 		"framing function %s found no message in %zu bytes from %s (max-message); closed "
 		"with 1009",
 		c->to_client.framing.framing->name, c->partial.len, c->peer_name);
@@ -280,7 +280,8 @@ static void peer_ends(struct connection *c, int error) {
 		dynbuf_free(&c->partial);
 	}
 	if(error) {
-		connection_log(c, LOG_NOTICE, "%s failed: %s; closing with 1011", c->peer_name,
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_NOTICE,
+			"%s failed: %s; closing with 1011", c->peer_name,
 			stream_reason(&c->peer, error));
 		closing_start(c, WEBSOCKET_CODE_INTERNAL, "the peer failed",
 			env->settings->close_timeout_ms);
@@ -370,7 +371,7 @@ static enum to_client_result peer_read_datagram(struct connection *c) {
 	size_t cap = max < LOOP_SCRATCH_SIZE ? max : LOOP_SCRATCH_SIZE;
 	ssize_t got = stream_read(&c->peer, c->env->loop->scratch, cap);
 	if(got == -EMSGSIZE) {
-		connection_log_limited(c, LOG_WARNING,
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
 			"datagram from %s above %zu bytes; closed with 1009", c->peer_name, cap);
 		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "datagram from the peer too large");
 		return TO_CLIENT_ENDED;

@@ -68,7 +68,7 @@ static bool forward_bytes(struct connection *c, const uint8_t *data, size_t len)
 static bool forward_message(struct connection *c, uint8_t *data, size_t len) {
 	c->to_peer.bytes += len;
 	c->activity.data_ms = relay_now(c);
-	if(!c->echo) {
+	if(!c->loopback) {
 		return peer_write(c, data, len);
 	}
 	if(!c->close_sent) {
@@ -170,7 +170,7 @@ static bool client_frames(
 		case WEBSOCKET_MORE:
 			return forward_block(c, block, io);
 		case WEBSOCKET_MESSAGE:
-			if(c->echo && pongs->len > 0) {
+			if(c->loopback && pongs->len > 0) {
 				/*
 				 * A pong does not come behind the echo of what was sent after its
 				 * ping.

@@ -101,7 +101,15 @@ static bool check_origin(struct upgrade *u) {
 			}
 		}
 	}
+	respond_summarise_origin(u->c, value);
 	return refused(u, 403, "this Origin is not allowed", NULL);
+}
+
+bool upgrade_check_plain(const struct request *request, struct error_response *response) {
+	return request_count_headers(request, "Sec-WebSocket-Key") == 0 ||
+		error_response_set(response, 426,
+			"this WebSocket request has no Upgrade header, a proxy has dropped it",
+			RESPONSE_UPGRADE_FIELDS);
 }
 
 typedef bool upgrade_rule(struct upgrade *u);
@@ -140,7 +148,8 @@ void upgrade_accept(struct connection *c) {
 	end += response_fields_write(c, end);
 	end = stpcpy(end, "\r\n");
 	assert((size_t)(end - head) < sizeof(head));
-	connection_log(c, LOG_DEBUG, "connected to %s, subprotocol %s", c->peer_name,
+	connection_log_limited(c, LOG_KIND_CONNECTED, LOG_INFO,
+		"connected to %s, %s, subprotocol %s", c->peer_name, h->summary,
 		h->protocol ? h->protocol : "none");
 	/* A client that is gone meanwhile is met by the first read. */
 	stream_write(&c->client, head, (size_t)(end - head));

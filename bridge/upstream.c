@@ -24,7 +24,8 @@ static void connect_failed(struct connection *c, int error, const char *why) {
 	bool ours = error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
 	char message[256];
 	snprintf(message, sizeof(message), "the peer cannot be reached: %s", why);
-	connection_log_limited(c, LOG_WARNING, "cannot connect to %s: %s", c->peer_name, why);
+	connection_log_limited(
+		c, LOG_KIND_PEER, LOG_WARNING, "cannot connect to %s: %s", c->peer_name, why);
 	respond_status(c, ours ? 503 : 502, message);
 }
 
@@ -109,8 +110,8 @@ static bool find_credentials(struct connection *c) {
 	}
 	int result = tls_cache_find(c->env->tls_cache, &h->address.tls, &h->tls, error);
 	if(result) {
-		connection_log_limited(
-			c, LOG_ERROR, "cannot connect to %s: %s", c->peer_name, error);
+		connection_log_limited(c, LOG_KIND_PEER, LOG_ERROR, "cannot connect to %s: %s",
+			c->peer_name, error);
 		respond_status(c, result == -ENOMEM ? 503 : 502,
 			"the peer cannot be reached: the files for TLS cannot be used");
 	}
@@ -121,7 +122,7 @@ void upstream_connect(struct connection *c) {
 	struct handshake *h = c->handshake;
 	struct connection_env *env = c->env;
 	const char *why;
-	if(c->echo) {
+	if(c->loopback) {
 		upgrade_accept(c);
 		return;
 	}
@@ -152,8 +153,8 @@ static void connect_cancel(struct connection *c) {
 }
 
 void upstream_deadline(struct connection *c) {
-	connection_log_limited(c, LOG_WARNING, "cannot connect to %s: %s in time (connect-timeout)",
-		c->peer_name,
+	connection_log_limited(c, LOG_KIND_PEER, LOG_WARNING,
+		"cannot connect to %s: %s in time (connect-timeout)", c->peer_name,
 		stream_is_open(&c->peer) ? "TLS: the handshake has not ended" : "no answer");
 	connect_cancel(c);
 	respond_status(c, 504, "the peer did not answer in time");

@@ -58,6 +58,7 @@ struct settings {
 	char *tls_priority; /* GnuTLS priority string; NULL: TLS 1.2 and 1.3 */
 	char *client_ca; /* NULL: none */
 	struct cidr_list trusted; /* trusted reverse proxies */
+	char *real_ip_header; /* the field with the client's address; NULL: all known ones */
 	char *plugin_path; /* absolute */
 	char *resolver; /* name servers, comma-separated; NULL: as the system is configured */
 	int tls; /* enum settings_tls */

@@ -106,6 +106,10 @@ static const struct option options[] = {
 		SETTING(trusted), .preset = "",
 		.help = "network or address of proxies whose Forwarded, X-Forwarded-For or "
 			"X-Real-IP headers are believed; unix: those on Unix sockets; repeatable"},
+	{.group = OPTION_CLIENTS, .name = "real-ip-header", .argument = "NAME",
+		.type = &type_field_name, SETTING(real_ip_header), .preset = "",
+		.help = "the one header of trusted proxies with the client's address; empty: "
+			"Forwarded, X-Forwarded-For and X-Real-IP, which must agree"},
 	{.group = OPTION_CLIENTS, .name = "proxy-protocol", .argument = "yes|no",
 		.type = &type_switch, SETTING(proxy_protocol), .preset = "no",
 		.help = "connections from trusted proxies begin with a PROXY header, version 1 "

@@ -226,12 +226,19 @@ static void print_text(const struct option *option, const struct config *config)
 	ini_print(option->name, *field ? *field : "");
 }
 
+static const char *check_field_name(const char *text) {
+	return text[0] == '\0' || text_is_token(text_slice(text))
+		? NULL
+		: "must be the name of a header, such as X-Forwarded-For";
+}
+
 #define TYPE_OF_TEXT(function)                                                                     \
 	{ .parse = parse_text, .print = print_text, .release = release_text, .check = (function) }
 const struct option_type type_text = TYPE_OF_TEXT(NULL);
 const struct option_type type_directory = TYPE_OF_TEXT(file_check_absolute);
 const struct option_type type_web = TYPE_OF_TEXT(file_check_readable);
 const struct option_type type_url_path = TYPE_OF_TEXT(text_check_url_path);
+const struct option_type type_field_name = TYPE_OF_TEXT(check_field_name);
 const struct option_type type_resolver = TYPE_OF_TEXT(address_check_servers);
 
 /* ---- backends ---- */

@@ -24,6 +24,7 @@ extern const struct option_type type_text;
 extern const struct option_type type_directory;
 extern const struct option_type type_web;
 extern const struct option_type type_url_path;
+extern const struct option_type type_field_name;
 extern const struct option_type type_resolver;
 
 /* Lists: each value is added, an empty one or "*" begins anew. */

@@ -23,6 +23,16 @@ const char *forwarded_field_name(enum forwarded_field field) {
 	return names[field];
 }
 
+enum forwarded_field forwarded_field_of(const char *name) {
+	for(int i = 0; i < FORWARDED_FIELDS; i++) {
+		if(text_is_nocase(
+			   text_slice(name), forwarded_field_name((enum forwarded_field)i))) {
+			return (enum forwarded_field)i;
+		}
+	}
+	return FORWARDED_X_REAL_IP;
+}
+
 /* Takes the part in front of the first semicolon outside of quotes off the front of `*rest`. */
 static struct slice take_pair(struct slice *rest) {
 	struct slice pair = {rest->at, 0};
@@ -134,39 +144,73 @@ static bool read_value(struct slice text, struct slice *out) {
 	return text.at[text.len - 1] == '"' && !memchr(out->at, '"', out->len);
 }
 
-/* One element of Forwarded: parameters, of which only `for` is used (RFC 7239, section 4). */
-static enum forwarded_claim read_forwarded(struct slice element, union address *out) {
-	enum forwarded_claim claim = FORWARDED_CLAIM_HIDDEN;
+/* An element of a field, taken apart. */
+struct forwarded_element {
+	enum forwarded_claim claim;
+	union address address;
+	struct slice proto;
+	struct slice host;
+};
+
+/*
+ * A value of which only a use elsewhere decides whether it is valid: some proxies write a host with
+ * its port without quotes. False: there are two (RFC 7239, section 4).
+ */
+static bool keep_value(struct slice text, struct slice *out) {
+	struct slice value;
+	bool first = out->len == 0;
+	*out = read_value(text, &value) ? value : text;
+	return first;
+}
+
+/* One parameter of Forwarded. False: it is malformed. */
+static bool read_parameter(
+	struct slice name, struct slice text, struct forwarded_element *out, bool *found) {
+	struct slice node;
+	if(text_is_nocase(name, "proto")) {
+		return keep_value(text, &out->proto);
+	}
+	if(text_is_nocase(name, "host")) {
+		return keep_value(text, &out->host);
+	}
+	if(!text_is_nocase(name, "for")) {
+		return text_is_token(name);
+	}
+	if(*found || !read_value(text, &node)) {
+		return false;
+	}
+	*found = true;
+	out->claim = read_node(node, false, &out->address);
+	return out->claim != FORWARDED_CLAIM_BAD;
+}
+
+/* One element of Forwarded: parameters, in any order (RFC 7239, section 4). */
+static void read_forwarded(struct slice element, struct forwarded_element *out) {
 	bool found = false;
+	out->claim = FORWARDED_CLAIM_HIDDEN;
 	while(element.len > 0) {
-		struct slice value = take_pair(&element);
-		const char *equals = memchr(value.at, '=', value.len);
-		if(value.len == 0) {
+		struct slice pair = take_pair(&element);
+		const char *equals = memchr(pair.at, '=', pair.len);
+		if(pair.len == 0) {
 			continue;
 		}
-		struct slice name = {value.at, equals ? (size_t)(equals - value.at) : 0};
-		bool is_for = text_is_nocase(name, "for");
-		bool good = text_is_token(name);
-		if(good && is_for) {
-			struct slice node;
-			good = !found && read_value(text_skip(value, name.len + 1), &node);
-			claim = good ? read_node(node, false, out) : FORWARDED_CLAIM_BAD;
-			found = true;
-		}
-		if(!good || claim == FORWARDED_CLAIM_BAD) {
-			return FORWARDED_CLAIM_BAD;
+		struct slice name = {pair.at, equals ? (size_t)(equals - pair.at) : 0};
+		if(!equals || !read_parameter(name, text_skip(pair, name.len + 1), out, &found)) {
+			*out = (struct forwarded_element){.claim = FORWARDED_CLAIM_BAD};
+			return;
 		}
 	}
-	return claim;
 }
 
 /* Called for the elements from the last to the first, until one is not a trusted reverse proxy. */
-static void chain_take(struct forwarded_chain *chain, enum forwarded_claim claim,
-	const union address *address, struct cidr_list trusted) {
-	chain->claim = claim;
-	chain->address = *address;
-	chain->settled =
-		claim != FORWARDED_CLAIM_ADDRESS || !cidr_list_contains(trusted, &address->any);
+static void chain_take(struct forwarded_chain *chain, const struct forwarded_element *element,
+	struct cidr_list trusted) {
+	chain->claim = element->claim;
+	chain->address = element->address;
+	chain->proto = element->proto;
+	chain->host = element->host;
+	chain->settled = element->claim != FORWARDED_CLAIM_ADDRESS ||
+		!cidr_list_contains(trusted, &element->address.any);
 }
 
 void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field field,
@@ -178,18 +222,20 @@ void forwarded_chain_add(struct forwarded_chain *chain, enum forwarded_field fie
 		return;
 	}
 	while(rest.len > 0 && !chain->settled) {
-		union address address = {0};
-		struct slice element = take_last(&rest, field == FORWARDED_STANDARD);
-		if(element.len == 0) {
+		struct forwarded_element element = {0};
+		struct slice text = take_last(&rest, field == FORWARDED_STANDARD);
+		if(text.len == 0) {
 			continue;
 		}
-		enum forwarded_claim claim = field == FORWARDED_STANDARD
-			? read_forwarded(element, &address)
-			: read_node(element, true, &address);
-		if(field == FORWARDED_X_REAL_IP && text_trim(rest).len > 0) {
-			claim = FORWARDED_CLAIM_BAD;
+		if(field == FORWARDED_STANDARD) {
+			read_forwarded(text, &element);
+		} else {
+			element.claim = read_node(text, true, &element.address);
 		}
-		chain_take(chain, claim, &address, trusted);
+		if(field == FORWARDED_X_REAL_IP && text_trim(rest).len > 0) {
+			element.claim = FORWARDED_CLAIM_BAD;
+		}
+		chain_take(chain, &element, trusted);
 	}
 }
 

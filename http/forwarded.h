@@ -7,6 +7,7 @@
 #define WEBSOCKSY_FORWARDED_H
 #include "base/address.h"
 #include "base/cidr.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,9 @@ enum forwarded_field {
 /* The name of the header field, static. */
 const char *forwarded_field_name(enum forwarded_field field);
 
+/* How to read the field of this name: unknown ones hold a single address, like X-Real-IP. */
+enum forwarded_field forwarded_field_of(const char *name);
+
 enum forwarded_claim {
 	FORWARDED_CLAIM_NONE, /* no field, or only empty elements */
 	FORWARDED_CLAIM_ADDRESS,
@@ -33,6 +37,8 @@ enum forwarded_claim {
 struct forwarded_chain {
 	enum forwarded_claim claim;
 	union address address;
+	struct slice proto; /* of the same element of Forwarded; empty: not given */
+	struct slice host; /* the same */
 	bool settled; /* elements further left do not matter */
 };
 

@@ -56,7 +56,7 @@ static void accept_again(struct ev_timer *timer) {
 
 /* Trying again at once would only burn time: the kernel reports the socket in every turn. */
 static void accept_pause(struct listeners *set, int error) {
-	if(log_limit_pass(&set->full, set->loop->now_ms)) {
+	if(log_limit_pass(&set->full, "accepting connections", set->loop->now_ms)) {
 		log_write(LOG_WARNING, "cannot accept connections: %s; trying again in %d ms",
 			strerror(error), LISTENER_RETRY_MS);
 	}

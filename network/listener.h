@@ -4,7 +4,7 @@
  */
 #ifndef WEBSOCKSY_LISTENER_H
 #define WEBSOCKSY_LISTENER_H
-#include "base/log.h"
+#include "base/log_limit.h"
 #include "base/loop.h"
 
 #include <stdbool.h>

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_limit.h"
 #include "base/text.h"
 #include "plugin/object.h"
 
@@ -52,6 +53,7 @@ struct backend {
 static struct {
 	const struct backend_builtin *builtin;
 	struct query_view *view;
+	union address client; /* of the running query */
 	size_t backends;
 	struct log_limit limit;
 } registry;
@@ -231,6 +233,7 @@ static void fill_view(struct backend *backend, const struct backend_request *req
 static int ask(struct backend *backend, const struct backend_request *request, ws_peer_info *peer) {
 	int result = 0;
 	registry.view = &backend->view;
+	registry.client = request->client;
 	framing_set_owner(&backend->owner);
 	if(backend->builtin) {
 		result = backend->builtin->query(backend->state, request, &backend->view.ws, peer);
@@ -240,13 +243,14 @@ static int ask(struct backend *backend, const struct backend_request *request, w
 	}
 	framing_set_owner(NULL);
 	registry.view = NULL;
+	registry.client = (union address){0};
 	return result;
 }
 
 static void report_duration(const struct backend *backend, uint64_t start_ms) {
 	uint64_t end_ms = clock_ms();
 	uint64_t took_ms = end_ms - start_ms;
-	if(took_ms > SLOW_QUERY_MS && log_limit_pass(&registry.limit, end_ms)) {
+	if(took_ms > SLOW_QUERY_MS && log_limit_pass(&registry.limit, "slow queries", end_ms)) {
 		log_write(LOG_WARNING,
 			"backend %s: query took %llu ms, which delayed all connections",
 			backend->builtin ? backend->builtin->name : backend->name,
@@ -300,6 +304,18 @@ void backend_unref(struct backend *backend) {
 
 const char *backend_name(const struct backend *backend) {
 	return backend->name;
+}
+
+void backend_describe(const struct backend *backend, char *out, size_t cap) {
+	if(backend->builtin) {
+		backend->builtin->describe(backend->state, out, cap);
+	} else {
+		snprintf(out, cap, "those of backend %s", backend->name);
+	}
+}
+
+union address backend_client(void) {
+	return registry.client;
 }
 
 bool backend_refuse(websocket *ws, unsigned status, const char *message) {

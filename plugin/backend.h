@@ -5,6 +5,7 @@
  */
 #ifndef WEBSOCKSY_PLUGIN_BACKEND_H
 #define WEBSOCKSY_PLUGIN_BACKEND_H
+#include "base/address.h"
 #include "plugin/framing.h"
 #include "plugin/object.h"
 #include "websocksy.h"
@@ -21,6 +22,7 @@ struct backend;
 /* The request that a query is about. The backend may change the strings; valid during the call. */
 struct backend_request {
 	int fd;
+	union address client; /* for the log */
 	char *endpoint;
 	char *key;
 	size_t protocols;
@@ -45,6 +47,8 @@ struct backend_builtin {
 	/* As a plugin's query(): fills `peer` (zeroed before); host NULL: refused. 0 or -ENOMEM. */
 	int (*query)(void *state, const struct backend_request *request, websocket *ws,
 		ws_peer_info *peer);
+	/* Writes to which peer clients are connected, for the log. */
+	void (*describe)(const void *state, char *out, size_t cap);
 	void (*close)(void *state);
 };
 
@@ -90,6 +94,12 @@ void backend_unref(struct backend *backend);
 
 /* The name it was loaded under; "" for the built-in one. */
 const char *backend_name(const struct backend *backend);
+
+/* Writes for the log which backend it is, and which peer if that is always the same one. */
+void backend_describe(const struct backend *backend, char *out, size_t cap);
+
+/* The client of the running query; AF_UNSPEC: there is none. */
+union address backend_client(void);
 
 /* core_refuse() without its log line. False: `ws` is not the view of the running query. */
 bool backend_refuse(websocket *ws, unsigned status, const char *message);

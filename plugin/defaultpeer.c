@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_limit.h"
 #include "network/peer.h"
 #include "network/tls_cache.h"
 #include "plugin/framing.h"
@@ -169,7 +170,7 @@ static int64_t choose_protocol(const char *list, const struct backend_request *r
 }
 
 static void log_refused(struct defaultpeer *defaultpeer, const char *offer, bool configured) {
-	if(!log_limit_pass(&defaultpeer->limit, clock_ms())) {
+	if(!log_limit_pass(&defaultpeer->limit, "refused subprotocols", clock_ms())) {
 		return;
 	}
 	if(configured) {
@@ -235,11 +236,22 @@ static int defaultpeer_query(
 	return copied ? 0 : -ENOMEM;
 }
 
+/* As it is configured: what it means has been checked, or is reported for each client. */
+static void defaultpeer_describe(const void *state, char *out, size_t cap) {
+	const struct defaultpeer *defaultpeer = state;
+	const char *host = defaultpeer->value[OPTION_HOST];
+	const char *port = defaultpeer->value[OPTION_PORT];
+	const char *assumed = host ? NULL : DEFAULT_PORT;
+	port = port ? port : assumed;
+	snprintf(out, cap, "%s%s%s", host ? host : DEFAULT_HOST, port ? ":" : "", port ? port : "");
+}
+
 const struct backend_builtin defaultpeer_backend = {
 	.name = "defaultpeer",
 	.open = defaultpeer_open,
 	.configure = defaultpeer_configure,
 	.check = defaultpeer_check,
 	.query = defaultpeer_query,
+	.describe = defaultpeer_describe,
 	.close = defaultpeer_close,
 };

@@ -17,23 +17,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FILE_SIZE_MAX ((size_t)1 << 20)
 
 /* Resolving may collide with a rename elsewhere and is then to be repeated, see openat2(2). */
 #define OPEN_TRIES 8
-
-/* Lines on standard error each second at most: requests can cause them. */
-#define COMPLAINTS_PER_SECOND 10
 
 #define BLANK " \t"
 
@@ -70,33 +65,7 @@ static struct {
 	char *path;
 	size_t expressions;
 	char **expression;
-	time_t second;
-	unsigned complaints;
 } state;
-
-static void __attribute__((format(printf, 1, 2))) complain(const char *format, ...) {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if(now.tv_sec != state.second) {
-		state.second = now.tv_sec;
-		state.complaints = 0;
-	}
-	if(state.complaints++ >= COMPLAINTS_PER_SECOND) {
-		return;
-	}
-	char line[1024];
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(line, sizeof(line), format, arguments);
-	va_end(arguments);
-	/* Names come from clients: one complaint must stay one line. */
-	for(char *at = line; *at; at++) {
-		if((uint8_t)*at < ' ' || *at == 0x7f) {
-			*at = '?';
-		}
-	}
-	fprintf(stderr, "backend file: %s\n", line);
-}
 
 /* ---- values of variables ---- */
 
@@ -166,7 +135,7 @@ static bool append_endpoint(struct text *name, const char *endpoint) {
 	struct text value = {buffer, 0, sizeof(buffer)};
 	endpoint += strspn(endpoint, "/");
 	return decode_percent(endpoint, strcspn(endpoint, "?#"), &value) &&
-	       append_value(name, value.at, value.len);
+		append_value(name, value.at, value.len);
 }
 
 static bool append_header(struct text *name, const struct request *request, const char *tag) {
@@ -320,7 +289,7 @@ static int open_beneath(const char *path, const char *name) {
 /* Is this a failure that requests alone can cause, and that is no news for the operator? */
 static bool is_absence(int error) {
 	return error == ENOENT || error == ENOTDIR || error == EXDEV || error == ELOOP ||
-	       error == ENAMETOOLONG || error == EINVAL || error == EILSEQ;
+		error == ENAMETOOLONG || error == EINVAL || error == EILSEQ;
 }
 
 /* Reads the whole file into `out` with a NUL behind it. 0 or negative errno. */
@@ -375,7 +344,8 @@ static enum lookup read_file(const char *name, websocket *ws, struct text *out) 
 	if(is_absence(-result)) {
 		return LOOKUP_NONE;
 	}
-	complain("%s/%s: %s; the request is refused", state.path, name, strerror(-result));
+	core_log(ws_log_error, "backend file: %s/%s: %s; the request is refused", state.path, name,
+		strerror(-result));
 	return refuse(ws, 503, "the file with the peer of this request cannot be read");
 }
 
@@ -478,8 +448,9 @@ static enum lookup search(struct text text, const char *name, const struct reque
 			continue;
 		}
 		if(has_nul || !split_line(at, &line)) {
-			complain("%s/%s:%zu: must be <peer> <subprotocol> [<framing> "
-				 "[<framing-config>]]; skipped",
+			core_log(ws_log_error,
+				"backend file: %s/%s:%zu: must be <peer> <subprotocol> [<framing> "
+				"[<framing-config>]]; skipped",
 				state.path, name, number);
 			continue;
 		}
@@ -511,13 +482,16 @@ static enum lookup look_up(
 static uint64_t set_path(const char *value) {
 	struct stat directory;
 	if(stat(value, &directory) || !S_ISDIR(directory.st_mode)) {
-		complain("path: %s: must be an existing directory", value);
+		core_log(ws_log_error, "backend file: path: %s: must be an existing directory",
+			value);
 		return 1;
 	}
 	int probe = open_beneath(value, ".");
 	if(probe < 0 && (errno == ENOSYS || errno == EPERM)) {
-		complain("path: the system call openat2 is not there (%s), Linux 5.6 or later has "
-			 "it",
+		core_log(ws_log_error,
+			"backend file: path: the system call openat2 is not there (%s), Linux 5.6 "
+			"or later has "
+			"it",
 			strerror(errno));
 		return 1;
 	}
@@ -537,7 +511,7 @@ static uint64_t add_expression(const char *value) {
 	const char *name = value + strspn(value, "/");
 	const char *wrong = check_expression(name);
 	if(wrong) {
-		complain("expression: %s: %s", value, wrong);
+		core_log(ws_log_error, "backend file: expression: %s: %s", value, wrong);
 		return 1;
 	}
 	char **grown = realloc(state.expression, (state.expressions + 1) * sizeof(*grown));
@@ -566,7 +540,8 @@ uint64_t configure(char *key, char *value) {
 	if(!strcmp(key, "expression")) {
 		return add_expression(value);
 	}
-	complain("%s: there is no such option; there are path and expression", key);
+	core_log(ws_log_error,
+		"backend file: %s: there is no such option; there are path and expression", key);
 	return 1;
 }
 
@@ -578,7 +553,8 @@ ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t hea
 		const char *missing = state.path ? "expression" : "path";
 		char message[64];
 		snprintf(message, sizeof(message), "the file backend lacks its option %s", missing);
-		complain("option %s is not set; every request is refused", missing);
+		core_log(ws_log_error,
+			"backend file: option %s is not set; every request is refused", missing);
 		core_refuse(ws, 500, message);
 		return peer;
 	}

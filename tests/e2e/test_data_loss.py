@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Deadlines and data: a transfer that goes on is not cut, and a cut is never taken for an end.
 
-Each test sets the one deadline that it is about to a second, and a side that is slow moves data many times within
-that second. Nothing depends on how fast the machine is otherwise.
+A deadline that must expire is a second. One that must not is three, and a side that is slow moves data hundreds of
+times within them, for longer than they last. Data is made before the connection, so that no deadline waits for it.
 """
-import fcntl
-import struct
-import termios
 import threading
 import time
 
 import pytest
 
-from harness import BIN, CLOSE, Daemon, TcpPeer, close_payload, frame
-from test_flow import KIB, MIB, Flood, collect, numbers, same
+from tools.daemon import Daemon
+from tools.floods import KIB, MIB, Flood, collect, numbers, same
+from tools.frames import BIN, CLOSE, close_payload, frame
+from tools.peers import TcpPeer
+from tools.sockets import unsent
 
 PAUSE = 0.01  # between two reads of a side that is slow
 
@@ -48,45 +48,40 @@ def read_slowly(connection, step=16 * KIB):
     return bytes(data), False
 
 
-def untaken(sock):
-    """Bytes that the other side's kernel has not acknowledged."""
-    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
-
-
 @pytest.fixture
 def slow_peer(run):
     return run(TcpPeer(rcvbuf=16 * KIB))
 
 
-def upload(client, size, close=True):
-    """Sends `size` bytes and a close frame in the background. Returns the bytes."""
-    data = numbers(size)
+def frames_of(data, close=True):
+    """The frames of a client that sends `data` and then a close frame."""
     step = 64 * KIB
-    frames = [frame(BIN, data[at:at + step]) for at in range(0, size, step)]
+    frames = [frame(BIN, data[at:at + step]) for at in range(0, len(data), step)]
     if close:
         frames.append(frame(CLOSE, close_payload(1000)))
-    Sender(client.sock, b"".join(frames))
-    return data
+    return b"".join(frames)
 
 
 # --- idle-timeout -------------------------------------------------------------------------------
 
 
 def test_a_transfer_to_a_slow_client_is_not_idle(run):
+    data = numbers(10 * MIB)
     peer = run(TcpPeer())
-    daemon = run(Daemon("--idle-timeout=1s", "-c", "framing=binary", peer=peer.url))
+    daemon = run(Daemon("--idle-timeout=3s", "-c", "framing=binary", peer=peer.url))
     client = daemon.open(rcvbuf=8 * KIB)
     connection = peer.accept()
-    data = numbers(10 * MIB)
     Sender(connection.sock, data)
     same(collect(client, len(data), pause=PAUSE, step=16 * KIB), data)
 
 
 def test_a_transfer_to_a_slow_peer_is_not_idle(run, slow_peer):
-    daemon = run(Daemon("--idle-timeout=1s", peer=slow_peer.url))
+    data = numbers(8 * MIB)
+    frames = frames_of(data)
+    daemon = run(Daemon("--idle-timeout=3s", peer=slow_peer.url))
     client = daemon.open()
     connection = slow_peer.accept()
-    data = upload(client, 6 * MIB)
+    Sender(client.sock, frames)
     got, reset = read_slowly(connection)
     same(got, data)
     assert not reset
@@ -109,10 +104,12 @@ def test_a_connection_on_which_nothing_is_taken_is_idle(run):
 
 def test_a_slow_peer_gets_all_behind_its_own_end(run, slow_peer):
     """The client's close frame comes behind data that waits for the peer."""
-    daemon = run(Daemon("--close-timeout=1s", peer=slow_peer.url))
+    data = numbers(8 * MIB)
+    frames = frames_of(data)
+    daemon = run(Daemon("--close-timeout=3s", peer=slow_peer.url))
     client = daemon.open()
     connection = slow_peer.accept()
-    data = upload(client, 8 * MIB)
+    Sender(client.sock, frames)
     connection.finish()
     client.expect_close(1000)
     got, reset = read_slowly(connection)
@@ -121,10 +118,12 @@ def test_a_slow_peer_gets_all_behind_its_own_end(run, slow_peer):
 
 
 def test_a_peer_that_stops_reading_behind_its_own_end_is_reset(run, slow_peer):
+    data = numbers(24 * MIB)
+    frames = frames_of(data)
     daemon = run(Daemon("--close-timeout=1s", "--stall-timeout=0", peer=slow_peer.url))
     client = daemon.open()
     connection = slow_peer.accept()
-    data = upload(client, 24 * MIB)
+    Sender(client.sock, frames)
     connection.finish()
     daemon.wait_log(r"did not take the client's data in time \(close-timeout\)", timeout=60)
     got, reset = read_slowly(connection, MIB)
@@ -150,10 +149,12 @@ def test_a_client_that_does_not_answer_ends_the_peer_in_order(run):
 
 
 def test_a_peer_that_takes_nothing_is_reset(run, slow_peer):
+    data = numbers(24 * MIB)
+    frames = frames_of(data)
     daemon = run(Daemon("--stall-timeout=1s", peer=slow_peer.url))
     client = daemon.open()
     connection = slow_peer.accept()
-    data = upload(client, 24 * MIB)
+    Sender(client.sock, frames)
     client.expect_close(1011)
     got, reset = read_slowly(connection, MIB)
     assert reset and len(got) < len(data), "a part of the data looks like all of it"
@@ -161,11 +162,13 @@ def test_a_peer_that_takes_nothing_is_reset(run, slow_peer):
 
 def test_a_client_that_takes_nothing_leaves_a_reset_if_it_sent_more(run, slow_peer):
     """Neither side reads: the data of the client that is dropped with it has not all come to the peer."""
+    data = numbers(24 * MIB)
+    frames = frames_of(data)
     daemon = run(Daemon("--stall-timeout=2s", "-c", "framing=binary", peer=slow_peer.url))
     client = daemon.open(rcvbuf=8 * KIB)
     connection = slow_peer.accept()
     sender = Sender(connection.sock, numbers(24 * MIB))
-    data = upload(client, 24 * MIB)
+    Sender(client.sock, frames)
     daemon.wait_log(r"takes no data \(stall-timeout\)", timeout=60)
     got, reset = read_slowly(connection, MIB)
     sender.join()
@@ -193,7 +196,7 @@ def test_the_end_of_grace_resets_a_peer_that_has_not_got_all(run, slow_peer):
 
 def test_what_a_client_sent_before_its_reset_comes_to_the_peer(run, slow_peer):
     """Writing to the client fails while its data still waits to be read."""
-    daemon = run(Daemon("--stall-timeout=0", "-c", "framing=binary", peer=slow_peer.url))
+    daemon = run(Daemon("--stall-timeout=0", "--close-timeout=60s", "-c", "framing=binary", peer=slow_peer.url))
     client = daemon.open()
     connection = slow_peer.accept()
     data = numbers(24 * MIB)
@@ -201,7 +204,7 @@ def test_what_a_client_sent_before_its_reset_comes_to_the_peer(run, slow_peer):
     flood = Flood(client.sock, whole)
     flood.wait_stuck()
     flood.stop()
-    arrived = flood.sent - untaken(client.sock) - (len(whole) - len(data))
+    arrived = flood.sent - unsent(client.sock) - (len(whole) - len(data))
     client.abort()
     connection.send(b"this cannot be delivered")
     daemon.settle()

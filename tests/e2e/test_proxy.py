@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from tools.client import ConnectionEnded, RawClient, exchange
-from tools.daemon import Daemon
+from tools.daemon import Daemon, run_once
 from tools.frames import TEXT, bytewise, frame
 from tools.http import build_request
 from tools.peers import TcpPeer, UnixPeer, echo
@@ -108,12 +108,24 @@ def test_trusted_fields(watched, fields, expected):
 
 
 @pytest.mark.parametrize("fields", (
-    (), ("Forwarded: for=unknown",), ("Forwarded: for=_hidden, for=127.0.0.9",), ("X-Forwarded-For: unknown",),
-    ("Forwarded: for=unknown", "X-Forwarded-For: 6.6.6.6"),
+    ("Forwarded: for=unknown",), ("Forwarded: for=_hidden, for=127.0.0.9",), ("X-Forwarded-For: unknown",),
 ))
-def test_field_that_names_nobody(watched, fields):
-    assert watched.seen(fields=fields)[0] == PROXY
-    assert "malformed" not in watched.daemon.log()
+def test_field_that_hides_the_client(watched, fields):
+    """Its address is unknown, and not that of the proxy, which may be trusted by others."""
+    assert watched.seen(fields=fields) == "UNKNOWN"
+    watched.daemon.wait_log(r"#1 unknown: closed after")
+
+
+def test_request_without_fields_is_the_proxys_own(watched):
+    assert watched.seen()[0] == PROXY
+
+
+def test_hidden_clients_share_one_limit(run):
+    daemon = run(Daemon(TRUST, "--max-clients-per-ip=1", peer="echo://"))
+    first = status(daemon, headers=forwarded("unknown"))
+    assert first[0] == 101
+    assert status(daemon, headers=forwarded("unknown"))[0] == 503
+    assert status(daemon, headers=forwarded(CLIENT))[0] == 101
 
 
 @pytest.mark.parametrize("fields, name", (
@@ -125,9 +137,11 @@ def test_field_that_names_nobody(watched, fields):
     (("X-Real-IP: 203.0.113.9, 203.0.113.9",), "X-Real-IP"),
     (("X-Real-IP: 203.0.113.9", "X-Real-IP: 203.0.113.9"), "X-Real-IP"),
 ))
-def test_malformed_field_is_ignored_and_logged(watched, fields, name):
-    assert watched.seen(fields=fields)[0] == PROXY
-    watched.daemon.wait_log(rf"notice: #1 127\.0\.0\.9:\d+: the {name} header of a trusted proxy is malformed")
+def test_malformed_field_is_refused(watched, fields, name):
+    """A client must not have the address of the proxy because it has sent such a field."""
+    assert status(watched.daemon, fields=fields)[0] == 400
+    watched.daemon.wait_log(
+        rf"info: #1 127\.0\.0\.9:\d+: answered 400: a proxy's header .* is malformed, GET \"/\", header {name}$")
 
 
 @pytest.mark.parametrize("fields, name", (
@@ -138,8 +152,37 @@ def test_malformed_field_is_ignored_and_logged(watched, fields, name):
 ))
 def test_client_cannot_choose_the_field_that_counts(watched, fields, name):
     """Most proxies write one kind of field and pass on the others as the client has sent them."""
-    assert watched.seen(fields=fields)[0] == PROXY
-    watched.daemon.wait_log(rf"notice: #1 127\.0\.0\.9:\d+: the {name} header of a trusted proxy contradicts")
+    assert status(watched.daemon, fields=fields)[0] == 400
+    watched.daemon.wait_log(
+        rf"info: #1 127\.0\.0\.9:\d+: answered 400: headers .* contradict each other .* header {name}$")
+
+
+@pytest.mark.parametrize("name, fields, expected", (
+    ("X-Forwarded-For", ("Forwarded: for=6.6.6.6", "X-Forwarded-For: 7.7.7.7, 203.0.113.9", "X-Real-IP: x"), CLIENT),
+    ("forwarded", ("Forwarded: for=203.0.113.9", "X-Forwarded-For: 6.6.6.6"), CLIENT),
+    ("x-real-ip", ("X-Real-IP: 203.0.113.9", "X-Forwarded-For: 6.6.6.6"), CLIENT),
+    ("CF-Connecting-IP", ("CF-Connecting-IP: 203.0.113.9", "X-Forwarded-For: 6.6.6.6"), CLIENT),
+    ("X-Real-IP", ("X-Forwarded-For: 6.6.6.6",), PROXY),
+))
+def test_one_field_counts(run, name, fields, expected):
+    """The option real-ip-header: others may come from the client as they are."""
+    watched = Watched(run, TRUST, f"--real-ip-header={name}")
+    assert watched.seen(fields=fields)[0] == expected
+
+
+@pytest.mark.parametrize("value", ("nonsense", "203.0.113.9, 203.0.113.9", "for=203.0.113.9"))
+def test_malformed_value_of_the_one_field(run, value):
+    daemon = run(Daemon(TRUST, "--real-ip-header=True-Client-IP", peer="echo://"))
+    assert status(daemon, headers={"True-Client-IP": value})[0] == 400
+
+
+def test_one_field_from_a_file_and_its_error(configured):  # noqa: F811
+    daemon = configured(("trusted-proxy", PROXY), ("real-ip-header", "X-Client"))
+    assert status(daemon, headers={"X-Client": CLIENT})[0] == 101
+    daemon.wait_log(rf"#1 {CLIENT}: connected")
+    result = run_once("--real-ip-header=X Client", "-t")
+    assert result.returncode != 0
+    assert 'real-ip-header: "X Client" must be the name of a header' in result.stderr
 
 
 def test_chain_of_proxies(run):
@@ -151,7 +194,7 @@ def test_chain_of_proxies(run):
     assert watched.seen(fields=("X-Forwarded-For: 6.6.6.6, 203.0.113.9", *many))[0] == CLIENT
     quoted = ", ".join('for="[2001:db8:1::%x]:80";by=10.0.0.1' % n for n in range(200))
     assert watched.seen(fields=(f'Forwarded: for="[2001:db8::9]:1", {quoted}',))[0] == "2001:db8::9"
-    assert watched.seen(headers=forwarded("6.6.6.6, nonsense, " + chain))[0] == PROXY
+    assert status(watched.daemon, headers=forwarded("6.6.6.6, nonsense, " + chain))[0] == 400
     assert watched.seen(headers=forwarded(10000 * "," + CLIENT + 5000 * " ,"))[0] == CLIENT
 
 
@@ -160,7 +203,7 @@ def test_malformed_fields_are_logged_with_a_rate_limit(run):
     for _ in range(60):
         status(daemon, headers=forwarded("nonsense"))[1].close()
     daemon.settle()
-    assert 1 <= daemon.log().count("is malformed and ignored") < 60
+    assert 1 <= daemon.log().count("is malformed") < 60
 
 
 @pytest.mark.parametrize("name, value", (
@@ -195,7 +238,7 @@ def test_plain_requests_are_logged_with_it(run, tmp_path):
     daemon.wait_log(rf"#1 {CLIENT}: GET / answered 200")
 
 
-@pytest.mark.parametrize("fields", ({}, {"X-Forwarded-For": CLIENT}, {"X-Forwarded-For": "nonsense,"}))
+@pytest.mark.parametrize("fields", ({}, {"X-Forwarded-For": CLIENT}, {"X-Forwarded-For": "unknown,"}))
 def test_connection_whose_fields_tell_the_client_is_not_kept(run, tmp_path, fields):
     """The next request may be another client's."""
     page = tmp_path / "page"
@@ -490,7 +533,12 @@ def test_client_of_a_proxy_cannot_lie(proxied):
 def test_fields_count_when_the_proxy_header_names_a_proxy(proxied):
     first = v1(PROXY, "127.0.0.1")
     assert proxied.seen(first=first, headers=forwarded("6.6.6.6, 203.0.113.7")) == ("203.0.113.7", 0)
-    assert proxied.seen(first=b"PROXY UNKNOWN\r\n", headers=forwarded("203.0.113.7")) == ("203.0.113.7", 0)
+
+
+@pytest.mark.parametrize("first", (b"PROXY UNKNOWN\r\n", v2(command=0x20), SIGNATURE + b"\x21\0\0\0"))
+def test_fields_do_not_count_when_the_proxy_header_names_no_client(proxied, first):
+    """A proxy of this kind passes on header fields as the client has sent them."""
+    assert proxied.seen(first=first, headers=forwarded("203.0.113.7"))[0] == PROXY
 
 
 def test_file_with_both_options(configured):  # noqa: F811

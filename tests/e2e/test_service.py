@@ -153,6 +153,28 @@ def test_before_the_loop_runs(run, manager, config, tmp_path):
     daemon.open().close_handshake()
 
 
+# A start that never gets as far as the event loop.
+WAITING = r"""
+#include <stdio.h>
+#include <unistd.h>
+
+__attribute__((constructor)) static void begin(void){
+    fprintf(stderr, "waiting\n");
+    for(;;) pause();
+}
+"""
+
+
+def test_stop_while_starting(run, config, tmp_path):
+    """SIGTERM ends a daemon whose start waits for something."""
+    build_plugin(tmp_path, "waiting", WAITING)
+    path = config((*BASE, ("plugin-path", tmp_path)), ECHO)
+    daemon = run(Daemon(path, defaults=False, listening=False))
+    daemon.wait_log("waiting")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == -signal.SIGTERM
+
+
 def watchdog_times(manager, count):
     times = []
     while len(times) < count:

@@ -386,7 +386,7 @@ def test_framing_function_with_a_wrong_answer(run, bad_plugin, config):
         client.send_close(1011)
         client.expect_eof()
         connection.expect_eof()
-    daemon.wait_log("framing function bad answered")
+    daemon.wait_log("framing function bad (returned|set) ")
 
 
 # --- pings --------------------------------------------------------------------------------------

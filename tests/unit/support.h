@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 /* Memory whose last byte is followed by an unreadable page: reading past the end is a crash. */
 struct guard {
 	uint8_t *map;

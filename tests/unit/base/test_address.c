@@ -10,8 +10,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 /* Reads at the end of the readable memory. */
 static int parse(const char *text, union address *out) {
 	struct guard guard = guard_new(text, strlen(text));

@@ -20,7 +20,6 @@
 
 #define ORACLE_MAX (512 * 1024)
 #define STEPS 4000
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The queue under test and what it should hold. */
 struct pair {

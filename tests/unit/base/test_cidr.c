@@ -10,8 +10,6 @@
 
 #include <errno.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static void test_parse(void **state) {
 	(void)state;
 	static const char *const good[][2] = {{"0.0.0.0/0", "0.0.0.0/0"},

@@ -24,7 +24,7 @@ static size_t draw_size(void) {
 	static const size_t special[] = {0, 1, 2, DYNBUF_MIN - 1, DYNBUF_MIN, DYNBUF_MIN + 1};
 	switch(draw(3)) {
 	case 0:
-		return special[draw(sizeof(special) / sizeof(special[0]))];
+		return special[draw(COUNT(special))];
 	case 1:
 		return draw(300);
 	default:

@@ -14,8 +14,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 /*
  * A directory with `file` (5 bytes), `sub/file`, `fifo`, and links; the working directory of the
  * tests.

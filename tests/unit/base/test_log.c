@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The log: levels, form of a line in the journal and elsewhere, control characters, long lines, a
- * pipe, terminal or file as standard error, and the limit for lines that clients can cause.
+ * pipe, terminal or file as standard error.
  */
 #include "base/log.h"
 
+#include "log_capture.h"
 #include "support.h"
 
 #include <errno.h>
@@ -12,52 +13,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/stat.h>
-
-#define OUTPUT_MAX 65536
-
-/* Standard error replaced by one end of a pipe. */
-struct capture {
-	int saved;
-	int reader;
-	char text[OUTPUT_MAX];
-};
-
-static void capture_start(struct capture *capture) {
-	int ends[2];
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
-	capture->saved = dup(STDERR_FILENO);
-	capture->reader = ends[0];
-	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
-	close(ends[1]);
-	log_open();
-}
-
-/* Takes what is in the pipe. */
-static const char *capture_read(struct capture *capture) {
-	ssize_t len = read(capture->reader, capture->text, OUTPUT_MAX - 1);
-	capture->text[len > 0 ? len : 0] = '\0';
-	return capture->text;
-}
-
-static void capture_stop(struct capture *capture) {
-	log_close();
-	dup2(capture->saved, STDERR_FILENO);
-	close(capture->saved);
-	close(capture->reader);
-}
-
-/* Makes standard error look like the journal's stream. */
-static void pretend_journal(void) {
-	struct stat status;
-	char name[64];
-
-	assert_int_equal(fstat(STDERR_FILENO, &status), 0);
-	snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
-	setenv("JOURNAL_STREAM", name, 1);
-	log_open();
-}
 
 static int reset(void **state) {
 	(void)state;
@@ -132,10 +87,59 @@ static void test_controls(void **state) {
 	capture_start(&capture);
 	pretend_journal();
 	log_write(LOG_ERROR, "%s",
-		"a\nb\r\t\x1b[1m\x7f|\xc3\xa4|\xc2\x9b|\xc2\xa0|\x9b"
+		"a\nb\r\t\x1b[1m\x7f|\xc3\xa4|\xc2\x9b|\xc2\xa1|\x9b"
 		"1m|\xff\xc3|\xc0\xaf|\xe2\x82\xac\xe2\x82");
 	assert_string_equal(capture_read(&capture),
-		"<3>a?b???[1m?|\xc3\xa4|\?\?|\xc2\xa0|?1m|\?\?|\?\?|\xe2\x82\xac\?\?\n");
+		"<3>a?b???[1m?|\xc3\xa4|\?\?|\xc2\xa1|?1m|\?\?|\?\?|\xe2\x82\xac\?\?\n");
+	capture_stop(&capture);
+}
+
+/* Text that is shown in another order, or that tools split, must not forge a line. */
+static void test_hidden_characters(void **state) {
+	static const struct {
+		const char *text;
+		const char *shown;
+	} rows[] = {
+		{"a\u202eb", "a\\u{202e}b"},
+		{"\u2066x\u2069", "\\u{2066}x\\u{2069}"},
+		{"a\u2028b\u2029c", "a\\u{2028}b\\u{2029}c"},
+		{"a\u00a0b", "a\\u{a0}b"},
+		{"\u061c\u200b\u200f\ufeff", "\\u{61c}\\u{200b}\\u{200f}\\u{feff}"},
+		{"\U000e0041", "\\u{e0041}"},
+		{"gr\u00fc\u00df \u4e16 \U0001f600 \u2014",
+			"gr\u00fc\u00df \u4e16 \U0001f600 \u2014"},
+	};
+	static struct capture capture;
+
+	(void)state;
+	capture_start(&capture);
+	pretend_journal();
+	for(size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char expected[256];
+		log_write(LOG_INFO, "%s", rows[i].text);
+		snprintf(expected, sizeof(expected), "<6>%s\n", rows[i].shown);
+		assert_string_equal(capture_read(&capture), expected);
+	}
+	capture_stop(&capture);
+}
+
+/* Escaped characters take more room; the line is cut between two of them. */
+static void test_many_hidden_characters(void **state) {
+	static struct capture capture;
+	char text[3 * 1000 + 1];
+
+	(void)state;
+	for(size_t i = 0; i < 1000; i++) {
+		memcpy(text + 3 * i, "\u202e", 3);
+	}
+	text[3 * 1000] = 0;
+	capture_start(&capture);
+	pretend_journal();
+	log_write(LOG_INFO, "%s", text);
+	const char *line = capture_read(&capture);
+	size_t len = strlen(line);
+	assert_true(len <= 4096 && len > 4000);
+	assert_string_equal(line + len - 9, "\\u{202e}\n");
 	capture_stop(&capture);
 }
 
@@ -333,32 +337,14 @@ static void test_truncated_file(void **state) {
 	assert_int_equal(second, first);
 }
 
-static void test_limit(void **state) {
-	static struct capture capture;
-	struct log_limit limit = {0};
-
-	(void)state;
-	capture_start(&capture);
-	pretend_journal();
-	for(int at = 0; at < LOG_LIMIT_LINES; at++) {
-		assert_true(log_limit_pass(&limit, 5000));
-	}
-	assert_false(log_limit_pass(&limit, 5000));
-	assert_false(log_limit_pass(&limit, 5999));
-	assert_string_equal(capture_read(&capture), "");
-	assert_true(log_limit_pass(&limit, 6000));
-	assert_string_equal(capture_read(&capture), "<4>log: 2 lines of this kind suppressed\n");
-	assert_true(log_limit_pass(&limit, 900000));
-	assert_string_equal(capture_read(&capture), "");
-	capture_stop(&capture);
-}
-
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_names, reset),
 		cmocka_unit_test_setup(test_levels, reset),
 		cmocka_unit_test_setup(test_time_stamp, reset),
 		cmocka_unit_test_setup(test_controls, reset),
+		cmocka_unit_test_setup(test_hidden_characters, reset),
+		cmocka_unit_test_setup(test_many_hidden_characters, reset),
 		cmocka_unit_test_setup(test_long_lines, reset),
 		cmocka_unit_test_setup(test_errno, reset),
 		cmocka_unit_test_setup(test_full_pipe, reset),
@@ -366,7 +352,6 @@ int main(void) {
 		cmocka_unit_test_setup(test_closed_pipe, reset),
 		cmocka_unit_test_setup(test_unread_terminal, reset),
 		cmocka_unit_test_setup(test_truncated_file, reset),
-		cmocka_unit_test_setup(test_limit, reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static void test_counts(void **state) {
 	check_read(NUMBER_COUNT, "99999999999999999999999999", -ERANGE, 0);
 	static const char *const wrong[] = {
 		"", " 1", "1 ", "+1", "-1", "1s", "1k", "0x10", "1.0", "a"};
-	for(size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+	for(size_t i = 0; i < COUNT(wrong); i++) {
 		check_read(NUMBER_COUNT, wrong[i], -EINVAL, 0);
 	}
 }
@@ -43,7 +43,7 @@ static void test_times(void **state) {
 	check_read(NUMBER_TIME, "3m", 0, 180000);
 	static const char *const wrong[] = {"s", ".5", "1.", "1.0001", "0.5ms", "1,5", "1 s", "1S",
 		"1d", "1.5.5", "-1s", "1ms2"};
-	for(size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+	for(size_t i = 0; i < COUNT(wrong); i++) {
 		check_read(NUMBER_TIME, wrong[i], -EINVAL, 0);
 	}
 	check_read(NUMBER_TIME, "18446744073709551615", -ERANGE, 0);
@@ -58,7 +58,7 @@ static void test_sizes(void **state) {
 	check_read(NUMBER_SIZE, "1G", 0, 1u << 30);
 	check_read(NUMBER_SIZE, "17179869184G", -ERANGE, 0);
 	static const char *const wrong[] = {"K", "1.5K", "1KB", "1T", "1 K"};
-	for(size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+	for(size_t i = 0; i < COUNT(wrong); i++) {
 		check_read(NUMBER_SIZE, wrong[i], -EINVAL, 0);
 	}
 }
@@ -69,7 +69,7 @@ static void test_back_and_forth(void **state) {
 		1u << 20, 1u << 30, 5u << 20, UINT32_MAX, UINT64_MAX / 2 + 1, UINT64_MAX};
 	(void)state;
 	for(int kind = 0; kind < NUMBER_KINDS; kind++) {
-		for(size_t i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
+		for(size_t i = 0; i < COUNT(around); i++) {
 			for(uint64_t number = around[i] - 1; number != around[i] + 2; number++) {
 				char text[NUMBER_TEXT];
 				number_format((enum number_kind)kind, number, text);

@@ -9,7 +9,6 @@
 #include <errno.h>
 
 #define TEXT(literal) (literal), sizeof(literal) - 1
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A copy whose end is the end of the readable memory. */
 static struct slice guarded(struct guard *guard, const char *text) {

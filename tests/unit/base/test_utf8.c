@@ -253,9 +253,9 @@ static void test_samples_at_every_position(void **state) {
 	(void)state;
 	static const size_t afters[] = {0, 1, 2, 3, 15, 16, 17, 40, 64, 65};
 	struct guard guard = guard_new(NULL, 4096);
-	for(size_t sample = 0; sample < sizeof(samples) / sizeof(samples[0]); sample++) {
-		for(size_t filler = 0; filler < sizeof(fillers) / sizeof(fillers[0]); filler++) {
-			for(size_t i = 0; i < 85 * sizeof(afters) / sizeof(afters[0]); i++) {
+	for(size_t sample = 0; sample < COUNT(samples); sample++) {
+		for(size_t filler = 0; filler < COUNT(fillers); filler++) {
+			for(size_t i = 0; i < 85 * COUNT(afters); i++) {
 				check_sample(&guard, samples[sample], fillers[filler], i % 85,
 					afters[i / 85]);
 			}

@@ -152,7 +152,7 @@ static inline int tear_down(void **state) {
 
 	(void)state;
 	plugin_shutdown();
-	for(size_t at = 0; at < sizeof(names) / sizeof(names[0]); at++) {
+	for(size_t at = 0; at < COUNT(names); at++) {
 		unlink(names[at]);
 	}
 	return rmdir(directory);

@@ -96,7 +96,7 @@ static const struct broken broken[] = {
 
 static void test_broken_files(void **state) {
 	(void)state;
-	for(size_t at = 0; at < sizeof(broken) / sizeof(broken[0]); at++) {
+	for(size_t at = 0; at < COUNT(broken); at++) {
 		size_t len = broken[at].len ? broken[at].len : strlen(broken[at].text);
 		write_bytes("broken.conf", broken[at].text, len);
 		BAD(broken[at].errors, broken[at].part, "broken.conf");
@@ -160,7 +160,7 @@ static void test_flags(void **state) {
 		{"--dump-config", CONFIG_DUMP}, {"-vt", CONFIG_TEST}};
 
 	(void)state;
-	for(size_t at = 0; at < sizeof(flags) / sizeof(flags[0]); at++) {
+	for(size_t at = 0; at < COUNT(flags); at++) {
 		struct config config = GOOD(flags[at].argument, "-p1");
 		bool stops = flags[at].action == CONFIG_HELP || flags[at].action == CONFIG_VERSION;
 		assert_int_equal(config.action, flags[at].action);
@@ -184,7 +184,7 @@ static void test_levels(void **state) {
 		{{"--log-level=error", "-v"}, LOG_WARNING}, {{"-vp1", "-q"}, LOG_INFO}};
 
 	(void)state;
-	for(size_t at = 0; at < sizeof(rows) / sizeof(rows[0]); at++) {
+	for(size_t at = 0; at < COUNT(rows); at++) {
 		struct config config = read_good(rows[at].argument);
 		assert_int_equal(config.settings.log_level, rows[at].level);
 		config_free(&config);

@@ -88,7 +88,7 @@ static const struct example examples[] = {
 
 static void test_examples(void **state) {
 	(void)state;
-	for(size_t at = 0; at < sizeof(examples) / sizeof(examples[0]); at++) {
+	for(size_t at = 0; at < COUNT(examples); at++) {
 		struct trace trace;
 		size_t len = examples[at].len ? examples[at].len : strlen(examples[at].text);
 		read_text(examples[at].text, len, &trace);
@@ -151,7 +151,7 @@ static void test_quotes(void **state) {
 	struct ini_item item;
 
 	(void)state;
-	for(size_t at = 0; at < sizeof(values) / sizeof(values[0]); at++) {
+	for(size_t at = 0; at < COUNT(values); at++) {
 		size_t len = strlen(values[at]);
 		assert_int_equal(ini_needs_quotes((struct slice){values[at], len}), quotes[at]);
 		const char *quote = quotes[at] ? "\"" : "";

@@ -114,7 +114,7 @@ static void check_valid(const struct valid *row) {
 		{"-q", "-v", row->letter && row->value[0] ? attached : joined},
 	};
 
-	for(size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++) {
+	for(size_t way = 0; way < COUNT(ways); way++) {
 		struct config config = read_good(ways[way]);
 		dump(&config);
 		assert_line(row->line);
@@ -132,7 +132,7 @@ static void test_valid(void **state) {
 	(void)state;
 	write_file("file", "");
 	write_file("users", "alice:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n");
-	for(size_t at = 0; at < sizeof(valid) / sizeof(valid[0]); at++) {
+	for(size_t at = 0; at < COUNT(valid); at++) {
 		check_valid(&valid[at]);
 	}
 }
@@ -277,7 +277,7 @@ static void check_invalid(const struct invalid *row) {
 
 static void test_invalid(void **state) {
 	(void)state;
-	for(size_t at = 0; at < sizeof(invalid) / sizeof(invalid[0]); at++) {
+	for(size_t at = 0; at < COUNT(invalid); at++) {
 		check_invalid(&invalid[at]);
 	}
 }
@@ -287,7 +287,7 @@ static void test_help(void **state) {
 	struct capture capture = capture_start(STDOUT_FILENO);
 	print_help();
 	capture_stop(&capture);
-	for(size_t at = 0; at < sizeof(valid) / sizeof(valid[0]); at++) {
+	for(size_t at = 0; at < COUNT(valid); at++) {
 		char name[64];
 		snprintf(name, sizeof(name), "--%s=", valid[at].name);
 		assert_non_null(strstr(output, name));
@@ -295,7 +295,7 @@ static void test_help(void **state) {
 	static const char *const others[] = {"-c  KEY=VALUE", "--config=FILE", "-v, --verbose",
 		"-q, --quiet", "-t, --test-config", "--dump-config", "-V, --version", "-h, --help",
 		"(default: 8001)", "(default: 256K)"};
-	for(size_t at = 0; at < sizeof(others) / sizeof(others[0]); at++) {
+	for(size_t at = 0; at < COUNT(others); at++) {
 		assert_non_null(strstr(output, others[at]));
 	}
 	for(const char *line = output; *line != '\0'; line += strcspn(line, "\n") + 1) {

@@ -8,8 +8,6 @@
 
 #include <errno.h>
 
-#define COUNT(table) (sizeof(table) / sizeof(*(table)))
-
 static void test_dates(void **state) {
 	static const struct {
 		int64_t seconds;
@@ -58,7 +56,7 @@ static void test_read_dates(void **state) {
 		{"Sun, 06 Nov 1994 08:49:37 GMT                                        ", -1},
 	};
 	(void)state;
-	for(size_t i = 0; i < sizeof(dates) / sizeof(*dates); i++) {
+	for(size_t i = 0; i < COUNT(dates); i++) {
 		struct guard guard = guard_new(dates[i].text, strlen(dates[i].text));
 		struct slice text = {.at = (const char *)guard.data, .len = strlen(dates[i].text)};
 		int64_t seconds = -1;

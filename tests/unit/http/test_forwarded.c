@@ -7,8 +7,6 @@
 
 #include "http/forwarded.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 #define F FORWARDED_STANDARD
 #define X FORWARDED_X_FORWARDED_FOR
 #define R FORWARDED_X_REAL_IP

@@ -8,8 +8,6 @@
 
 #include <errno.h>
 
-#define COUNT(table) (sizeof(table) / sizeof(*(table)))
-
 static const struct {
 	const char *pattern;
 	const char *value;

@@ -9,8 +9,6 @@
 
 #include <errno.h>
 
-#define COUNT(table) (sizeof(table) / sizeof(*(table)))
-
 static int interruptions; /* so many reads end with EINTR (--wrap in the Makefile) */
 
 ssize_t __real_read(int fd, void *data, size_t cap);

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 
-#define COUNT(table) (sizeof(table) / sizeof(*(table)))
 #define TEXT(literal) (literal), sizeof(literal) - 1
 #define HOST "Host: example.com\r\n"
 #define SLICE(literal) ((struct slice){.at = (literal), .len = sizeof(literal) - 1})
@@ -533,7 +532,7 @@ static void test_persistence(void **state) {
 		{"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false},
 	};
 	(void)state;
-	for(size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
+	for(size_t i = 0; i < COUNT(heads); i++) {
 		struct request request;
 		struct request_error error;
 		size_t scanned = 0;

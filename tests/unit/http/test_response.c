@@ -9,8 +9,6 @@
 
 #include <errno.h>
 
-#define COUNT(table) (sizeof(table) / sizeof(*(table)))
-
 static void test_status_texts(void **state) {
 	static const unsigned used[] = {
 		101, 200, 301, 400, 403, 404, 405, 408, 414, 426, 431, 500, 502, 503, 504, 505};

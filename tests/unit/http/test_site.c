@@ -21,7 +21,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#define COUNT(table) (sizeof(table) / sizeof(*(table)))
 #define TEXT(literal) (literal), sizeof(literal) - 1
 
 /* A uid without any rights, for what root would be allowed to read. */

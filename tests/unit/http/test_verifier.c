@@ -12,8 +12,6 @@
 
 #include <errno.h>
 
-#define COUNT(table) (sizeof(table) / sizeof(*(table)))
-
 static struct passwords *parse(const char *text) {
 	struct passwords *users = NULL;
 	char error[PASSWORDS_ERROR_MAX] = "";

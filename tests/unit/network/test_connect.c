@@ -133,7 +133,7 @@ static void test_attempts_are_bounded(void **state) {
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	assert_int_equal(listen(fd, 0), 0);
 	/* Its queue is full then, and the kernel drops what asks for a connection. */
-	for(size_t i = 0; i < sizeof(waiting) / sizeof(waiting[0]); i++) {
+	for(size_t i = 0; i < COUNT(waiting); i++) {
 		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		__real_connect(waiting[i], (struct sockaddr *)&to, sizeof(to));
 	}
@@ -141,7 +141,7 @@ static void test_attempts_are_bounded(void **state) {
 	run_for(test, 2000); /* time for eight, one after the other */
 	assert_false(test->done);
 	assert_int_equal(connects, ATTEMPTS_MAX);
-	for(size_t i = 0; i < sizeof(waiting) / sizeof(waiting[0]); i++) {
+	for(size_t i = 0; i < COUNT(waiting); i++) {
 		close(waiting[i]);
 	}
 	close(fd);

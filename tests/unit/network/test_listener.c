@@ -111,7 +111,7 @@ static void test_accept_rests(void **state) {
 	struct test *test = *state;
 	static const int errors[] = {EMFILE, ENFILE, ENOMEM, ENOBUFS, EPERM, EACCES, EIO};
 	alarm(ACCEPT_SECONDS);
-	for(size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+	for(size_t i = 0; i < COUNT(errors); i++) {
 		fault.accept_error = errors[i];
 		fault.accepts = 0;
 		while(fault.accepts == 0) {
@@ -134,7 +134,7 @@ static void test_accept_rests(void **state) {
 static void test_accept_goes_on(void **state) {
 	struct test *test = *state;
 	static const int errors[] = {ECONNABORTED, EPROTO, EINTR};
-	for(size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+	for(size_t i = 0; i < COUNT(errors); i++) {
 		fault.accept_error = errors[i];
 		fault.accepts = 0;
 		run_turn(test);

@@ -8,8 +8,6 @@
 #include <assert.h>
 #include <errno.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 #define TEN "0123456789"
 #define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 #define PATH_107 "/" HUNDRED "abcdef"

@@ -7,8 +7,6 @@
 
 #include "network/proxy_protocol.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define ADDRESSES_4 "\xc0\x00\x02\x09\xc6\x33\x64\x01\x12\x67\x1f\x41"
 #define IP6(last) "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0" last

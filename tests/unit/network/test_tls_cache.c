@@ -13,8 +13,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 struct files {
 	char folder[128];
 	char cert[144];

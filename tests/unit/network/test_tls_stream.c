@@ -776,7 +776,7 @@ static void test_failures_that_are_not_repeated(void **state) {
 	static const int statuses[] = {GNUTLS_E_MEMORY_ERROR, GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS,
 		GNUTLS_E_DECRYPTION_FAILED, GNUTLS_E_UNEXPECTED_PACKET, GNUTLS_E_REHANDSHAKE,
 		GNUTLS_E_WARNING_ALERT_RECEIVED, GNUTLS_E_INTERRUPTED, GNUTLS_E_AGAIN};
-	for(size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+	for(size_t i = 0; i < COUNT(statuses); i++) {
 		for(unsigned calls = 0; calls < 2; calls++) {
 			expect_end_of_fault(*state, statuses[i], calls, false);
 			expect_end_of_fault(*state, statuses[i], calls, true);
@@ -827,7 +827,7 @@ static void test_option_errors(void **state) {
 		{{files->folder, files->key}, "cert", files->folder},
 		{{files->cert, files->folder}, "key", files->folder},
 	};
-	for(size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+	for(size_t i = 0; i < COUNT(pairs); i++) {
 		expect_error(files, none, &pairs[i].pair, pairs[i].option, pairs[i].word);
 	}
 	struct tls_server_options options = {.priority = "NORMAL:+NONSENSE"};

@@ -15,8 +15,6 @@
 #include <limits.h>
 #include <sys/stat.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 /* The source of a plugin that registers a function which always returns the same. */
 #define FRAMING(name, result)                                                                      \
 	"static int64_t f(uint8_t *d, size_t l, size_t r, ws_operation *o, void **p, const char "  \

@@ -133,7 +133,7 @@ static struct backend_answer ask(struct backend *backend) {
 	for(size_t i = 0; i < COUNT(header); i++) {
 		header[i] = (ws_http_header){tag, value};
 	}
-	struct backend_request request = {42, endpoint, key, 2, protocol, COUNT(header), header};
+	struct backend_request request = {42, {{0}}, endpoint, key, 2, protocol, COUNT(header), header};
 	struct backend_answer answer;
 	assert_int_equal(backend_query(backend, &request, &answer), 0);
 	return answer;

@@ -36,8 +36,6 @@ struct input {
 };
 #define INPUT(text)                                                                                \
 	{ text, sizeof(text) - 1 }
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 /* ---- oracles ---- */
 
 /* One character, by the table of RFC 3629, section 4; 0: none here. */

@@ -10,8 +10,6 @@
 
 #include <errno.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static struct backend *new_backend(const char *const *options) {
 	char error[BACKEND_ERROR_MAX] = "";
 	struct backend *backend;

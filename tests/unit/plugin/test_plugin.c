@@ -155,6 +155,31 @@ static void test_world_writable_directory(void **unused) {
 	assert_int_equal(call("one"), 1);
 }
 
+static void test_log_of_plugins(void **unused) {
+	(void)unused;
+	compile("one",
+		"static void __attribute__((constructor)) start(void) {"
+		"core_log(ws_log_error, \"error %d of %s\", 1, \"plugin\\n\"); }");
+	log_capture();
+	assert_int_equal(load_directory(test.root), 0);
+	assert_true(log_release("error: error 1 of plugin?\n"));
+	log_capture();
+	core_log((ws_log_level)99, "wrong level");
+	assert_true(log_release("error: wrong level\n"));
+	log_capture();
+	core_log(ws_log_debug, "too detailed");
+	assert_false(log_release("too detailed"));
+}
+
+static void test_log_of_plugins_is_limited(void **unused) {
+	(void)unused;
+	log_capture();
+	for(int i = 0; i < 1000; i++) {
+		core_log(ws_log_error, "line %d", i);
+	}
+	assert_false(log_release("line 999"));
+}
+
 static void test_lower(void **unused) {
 	(void)unused;
 	char text[] = "Ab-Z[@`\xc3\x84";
@@ -171,6 +196,8 @@ int main(void) {
 		TEST(test_plugin_that_cannot_be_unloaded),
 		TEST(test_directory_must_be_absolute),
 		TEST(test_directory_missing),
+		TEST(test_log_of_plugins),
+		TEST(test_log_of_plugins_is_limited),
 		TEST(test_world_writable_file),
 		TEST(test_world_writable_directory),
 	};

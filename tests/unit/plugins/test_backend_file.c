@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The file backend, included as source so that its functions and its state are at hand; the two
+ * The file backend, included as source so that its functions and its state are at hand; the
  * functions of the core that it calls are replaced by ones that remember, and openat2() by one that can fail.
  */
 #include "support.h"
@@ -15,9 +15,8 @@ static long fake_openat2(
 #define syscall fake_openat2
 #define core_framing fake_framing
 #define core_refuse fake_refuse
+#define core_log fake_log
 #include "plugins/backend_file.c"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static struct {
 	char root[256];
@@ -28,6 +27,7 @@ static struct {
 } fake;
 
 #undef syscall
+
 static long fake_openat2(
 	long number, int directory, const char *name, const struct open_how *how, size_t size) {
 	if(fake.failures > 0) {
@@ -50,6 +50,11 @@ static int64_t fake_decode(uint8_t *data, size_t length, size_t last_read, ws_op
 
 ws_framing fake_framing(char *name) {
 	return !name || !strcmp(name, "known") ? fake_decode : NULL;
+}
+
+void fake_log(ws_log_level level, const char *format, ...) {
+	(void)level;
+	(void)format;
 }
 
 void fake_refuse(websocket *ws, unsigned status, const char *message) {

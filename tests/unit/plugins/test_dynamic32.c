@@ -98,14 +98,14 @@ static const struct segment_case segment_cases[] = {
 static void test_segments(void **state) {
 	(void)state;
 	static const size_t bodies[] = {0, 1, 5, 0, 0, 17, 2};
-	for(size_t at = 0; at < sizeof(segment_cases) / sizeof(*segment_cases); at++) {
+	for(size_t at = 0; at < COUNT(segment_cases); at++) {
 		const struct segment_case *test = &segment_cases[at];
 		size_t base = test->offset + 4 + (size_t)(test->summand > 0 ? test->summand : 0);
 		size_t lengths[8] = {0};
 		uint8_t input[256], *to = input;
 		for(size_t segment = 0; segment < 7; segment++) {
 			int64_t value = (int64_t)(base + bodies[segment]) - (int64_t)test->offset -
-					4 - test->summand;
+				4 - test->summand;
 			lengths[segment] = base + bodies[segment];
 			to = put_segment(
 				to, lengths[segment], test->offset, (uint32_t)value, test->big);
@@ -162,7 +162,7 @@ static const struct sum_case sum_cases[] = {
 
 static void test_sums(void **state) {
 	(void)state;
-	for(size_t at = 0; at < sizeof(sum_cases) / sizeof(*sum_cases); at++) {
+	for(size_t at = 0; at < COUNT(sum_cases); at++) {
 		uint8_t input[8];
 		put_segment(input, 8, 0, sum_cases[at].value, false);
 		struct session session = {.input = input, .fed = 8, .config = sum_cases[at].config};
@@ -201,10 +201,10 @@ static const char *const rejected[] = {"offset", "offset=", "offset= ", "=1", "=
 
 static void test_configuration(void **state) {
 	(void)state;
-	for(size_t at = 0; at < sizeof(accepted) / sizeof(*accepted); at++) {
+	for(size_t at = 0; at < COUNT(accepted); at++) {
 		assert_null(dynamic32_check(accepted[at]));
 	}
-	for(size_t at = 0; at < sizeof(rejected) / sizeof(*rejected); at++) {
+	for(size_t at = 0; at < COUNT(rejected); at++) {
 		struct session session = {.input = (const uint8_t *)"12345678", .fed = 8};
 		session.config = rejected[at];
 		assert_non_null(dynamic32_check(rejected[at]));

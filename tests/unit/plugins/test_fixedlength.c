@@ -78,12 +78,12 @@ static const char *const rejected[] = {"", "0", "00", "-1", "+1", " 1", "1 ", "1
 static void test_configuration(void **state) {
 	(void)state;
 	struct session session = {.input = (const uint8_t *)"x", .fed = 1};
-	for(size_t at = 0; at < sizeof(accepted) / sizeof(*accepted); at++) {
+	for(size_t at = 0; at < COUNT(accepted); at++) {
 		session.config = accepted[at];
 		assert_null(fixedlength_check(accepted[at]));
 		assert_true(session_call(&session, 1) >= 0);
 	}
-	for(size_t at = 0; at < sizeof(rejected) / sizeof(*rejected); at++) {
+	for(size_t at = 0; at < COUNT(rejected); at++) {
 		session.config = rejected[at];
 		assert_non_null(fixedlength_check(rejected[at]));
 		assert_non_null(strstr(fixedlength_check(rejected[at]), "decimal number above 0"));

@@ -154,7 +154,7 @@ static bool oracle_value(struct oracle *oracle) {
 		fine = oracle_string(oracle);
 	} else {
 		fine = oracle_eat(oracle, "true") || oracle_eat(oracle, "false") ||
-		       oracle_eat(oracle, "null") || oracle_number(oracle);
+			oracle_eat(oracle, "null") || oracle_number(oracle);
 	}
 	oracle_space(oracle);
 	return fine;
@@ -388,7 +388,7 @@ static void with_line_feed(const char *text, char *out, size_t cap) {
 static void test_accepts(void **state) {
 	(void)state;
 	char input[256], expected[256];
-	for(size_t at = 0; at < sizeof(accepted) / sizeof(*accepted); at++) {
+	for(size_t at = 0; at < COUNT(accepted); at++) {
 		with_line_feed(accepted[at], input, sizeof(input));
 		assert_true(oracle_accepts(input, strlen(input)));
 		size_t blank = strspn(input, " \t\r\n"), len = strlen(accepted[at]);
@@ -404,7 +404,7 @@ static void test_accepts(void **state) {
 static void test_rejects(void **state) {
 	(void)state;
 	char input[256];
-	for(size_t at = 0; at < sizeof(rejected) / sizeof(*rejected); at++) {
+	for(size_t at = 0; at < COUNT(rejected); at++) {
 		with_line_feed(rejected[at], input, sizeof(input));
 		size_t len = strlen(input);
 		assert_false(oracle_accepts(input, len));
@@ -421,7 +421,7 @@ static void test_rejects(void **state) {
 /* Every prefix of what is accepted is waited for: nothing of it goes out before its last byte. */
 static void test_waits(void **state) {
 	(void)state;
-	for(size_t at = 0; at < sizeof(accepted) / sizeof(*accepted); at++) {
+	for(size_t at = 0; at < COUNT(accepted); at++) {
 		size_t len = strlen(accepted[at]);
 		while(strchr(" \t\r\n", accepted[at][len - 1])) {
 			len--;
@@ -537,7 +537,7 @@ static const struct stream_case streams[] = {
 
 static void test_streams(void **state) {
 	(void)state;
-	for(size_t at = 0; at < sizeof(streams) / sizeof(*streams); at++) {
+	for(size_t at = 0; at < COUNT(streams); at++) {
 		check_stream(streams[at].input, strlen(streams[at].input), streams[at].expected);
 	}
 }
@@ -743,8 +743,7 @@ static void test_random_streams(void **state) {
 		char input[256] = "";
 		size_t count = 1 + random_next(&seed) % 24;
 		for(size_t at = 0; at < count; at++) {
-			strcat(input,
-				pieces[random_next(&seed) % (sizeof(pieces) / sizeof(*pieces))]);
+			strcat(input, pieces[random_next(&seed) % COUNT(pieces)]);
 		}
 		struct session whole = session_run(input, strlen(input), 0, false);
 		char *text = session_text(&whole);

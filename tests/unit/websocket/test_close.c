@@ -42,7 +42,7 @@ static void test_close_payloads(void **state) {
 		{"\x03\xE8", 2, 0, 1000}, {"\x03\xE8\xC3\xA4", 4, 0, 1000},
 		{"\x03\xE8\xC3", 3, -EPROTO, 1007}, {"\x03\xE8\xFF", 3, -EPROTO, 1007},
 		{"\x03\xE8\xED\xA0\x80", 5, -EPROTO, 1007}, {"\x03\xEC\xFF", 3, -EPROTO, 1002}};
-	for(size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for(size_t i = 0; i < COUNT(cases); i++) {
 		struct guard guard = guard_new(cases[i].payload, cases[i].len);
 		uint16_t code = 77;
 		assert_int_equal(

@@ -19,7 +19,7 @@ static void test_keys(void **state) {
 		{"dGhlIHNhbXBs ZSBub25jZ==", false}, {"dGhlIHNhbXBsZSBub25jZ-==", false},
 		{"dGhlIHNhbXBsZSBub25jZ_==", false}, {"=Ghl IHNhbXBsZSBub25jZ==", false},
 		{"dGhlIHNhbXBsZSBub25jZQ=A", false}, {"dGhlIHNhbXBsZSBub25j=Q==", false}};
-	for(size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for(size_t i = 0; i < COUNT(cases); i++) {
 		struct guard guard = guard_new(cases[i].key, strlen(cases[i].key));
 		bool valid = websocket_key_valid((const char *)guard.data, strlen(cases[i].key));
 		assert_int_equal(valid, cases[i].valid);

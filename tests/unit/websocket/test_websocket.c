@@ -324,7 +324,7 @@ static void test_mask_that_looks_like_frames(void **state) {
 	(void)state;
 	static const uint8_t mask[4] = {0x82, 0x80, 0x81, 0x80};
 	static const size_t lengths[] = {0, 3, 100, 0x8180};
-	for(size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+	for(size_t i = 0; i < COUNT(lengths); i++) {
 		struct stream in = {0};
 		struct stream expected = {0};
 		add_header(&in, FIN | BINARY, shortest_form(lengths[i]), lengths[i], mask);
@@ -422,8 +422,8 @@ static void test_bad_lengths(void **state) {
 		{8, UINT64_C(0xFFFFFFFFFFFFFFF8), 3}, {8, UINT64_C(0x8000000000000005), 3},
 		{8, UINT64_C(0xFFFFFFFFFFFFFFF2), 3}};
 	static const unsigned firsts[] = {FIN | TEXT, TEXT, FIN | BINARY, BINARY};
-	for(size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		for(size_t first = 0; first < sizeof(firsts) / sizeof(firsts[0]); first++) {
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		for(size_t first = 0; first < COUNT(firsts); first++) {
 			struct stream in = {0};
 			add_text(&in, FIN | TEXT, "ok");
 			size_t before = in.len;
@@ -439,7 +439,7 @@ static void test_huge_lengths(void **state) {
 	(void)state;
 	static const uint64_t lengths[] = {65536, UINT64_C(0xFFFFFFFF), UINT64_C(0x100000000),
 		UINT64_C(0x7FFFFFFFFFFFFFF8), UINT64_C(0x7FFFFFFFFFFFFFFF)};
-	for(size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+	for(size_t i = 0; i < COUNT(lengths); i++) {
 		struct stream in = {0};
 		add_header(&in, FIN | BINARY, 8, lengths[i], (const uint8_t[4]){0});
 		stream_add(&in, "as it arrives", 13);
@@ -479,7 +479,7 @@ static void test_lengths(void **state) {
 	static const size_t lengths[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48,
 		49, 63, 64, 65, 125, 126, 127, 128, 255, 256, 8191, 8192, 8193, 65535, 65536, 65537,
 		200000};
-	for(size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+	for(size_t i = 0; i < COUNT(lengths); i++) {
 		check_length(lengths[i], BINARY);
 		check_length(lengths[i], TEXT);
 	}
@@ -545,7 +545,7 @@ static void test_invalid_text(void **state) {
 		{"\xE0\x80\x80", 1}, {"\xED\xA0\x80", 1}, {"\xF4\x90\x80\x80", 1}, {"\xF5", 0},
 		{"0123456789abcdef0123456789\xC3x", 27}, {"\xE2\x82", 2}, {"\xF0\x9F\x98", 3},
 		{"ok\xC3", 3}, {"\xF0\x9F\x98\x80\xF0", 5}};
-	for(size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for(size_t i = 0; i < COUNT(cases); i++) {
 		size_t len = strlen(cases[i].text);
 		/*
 		 * The last byte of the frame tells both that it is there and that nothing
@@ -876,7 +876,7 @@ static void test_put_header(void **state) {
 		{INT64_MAX, 10, "\x7F\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF"}};
 	static const enum websocket_opcode opcodes[] = {WEBSOCKET_CONTINUATION, WEBSOCKET_TEXT,
 		WEBSOCKET_BINARY, WEBSOCKET_CLOSE, WEBSOCKET_PING, WEBSOCKET_PONG};
-	for(size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for(size_t i = 0; i < COUNT(cases); i++) {
 		for(size_t opcode = 0; opcode < 12; opcode++) {
 			struct guard guard = guard_new(NULL, cases[i].size);
 			bool fin = opcode % 2;
