@@ -82,29 +82,12 @@ static void tls_handshake_failed(struct connection *c, const char *why) {
 
 /* ---- the request head ---- */
 
-/* Behind a proxy that ends TLS the scheme is the one that the proxy tells. */
-static bool must_redirect(const struct connection *c, const struct request *request) {
-	struct client_view view;
-	if(!c->env->settings->redirect_https) {
-		return false;
-	}
-	client_address_view(c, request, &view);
-	return !view.https && (c->env->tls || view.told);
-}
-
 static void handle_request(struct connection *c, const struct request *request) {
 	if(c->handshake->upgrade) {
 		query_start(c, request);
 	} else {
 		respond_web(c, request);
 	}
-}
-
-static bool check_admission(const struct connection *c, struct error_response *response) {
-	const char *obstacle = c->env->draining ? "the server is shutting down"
-		: c->over_limit                 ? "too many connections"
-						: NULL;
-	return !obstacle || error_response_set(response, 503, obstacle, "Retry-After: 5\r\n");
 }
 
 /*
@@ -115,7 +98,7 @@ static bool check_request(struct connection *c, const struct request *request) {
 	struct error_response response;
 	bool fine = c->handshake->upgrade ? upgrade_check(c, request, &response)
 					  : upgrade_check_plain(request, &response);
-	fine = fine && check_admission(c, &response);
+	fine = fine && respond_check_admission(c, &response);
 	if(!fine) {
 		respond_error(c, &response);
 	}
@@ -164,7 +147,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	 * balancers ask plainly.
 	 */
 	bool health = respond_is_health(c, request);
-	if(!health && must_redirect(c, request)) {
+	if(!health && respond_must_redirect(c, request)) {
 		respond_redirect(c, request);
 		return;
 	}
@@ -208,10 +191,9 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		return true;
 	}
 	if(result == REQUEST_DONE) {
-		struct loop *loop = c->env->loop;
 		bool secret = c->env->auth && request_count_headers(&request, "Authorization") > 0;
 		head_complete(c, &request, data, len, head_len);
-		head_buffer_wipe(loop, data, secret ? head_len : 0);
+		head_buffer_wipe(c->env->loop, data, secret ? head_len : 0);
 		return true;
 	}
 	if(data != h->input.data && dynbuf_append(&h->input, data, len)) {

@@ -10,10 +10,10 @@
  */
 #include "bridge/login.h"
 
+#include "bridge/client_address.h"
 #include "bridge/handshake_state.h"
 #include "bridge/respond.h"
 #include "http/login_cookie.h"
-#include "network/tls_stream.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -131,24 +131,27 @@ static void refuse_field(struct connection *c, int error) {
 }
 
 /*
- * A password in clear text, although there is TLS. How a trusted proxy is connected, and how its
- * clients are, is decided by its administrator.
+ * A password in clear text, although there is TLS. A trusted proxy may be connected without it,
+ * and its clients, too, unless it tells that they are.
  */
-static bool is_exposed(const struct connection *c) {
+static bool is_exposed(const struct connection *c, const struct client_view *view) {
 	const struct connection_env *env = c->env;
-	return env->tls && !env->settings->insecure_auth && !c->proxied &&
-		c->address.any.sa_family != AF_UNIX && !tls_stream_is_active(&c->client);
+	return env->tls && !env->settings->insecure_auth && !view->https &&
+		(view->told || !c->proxied) && c->address.any.sa_family != AF_UNIX;
 }
 
 enum login_decision login_check(
 	struct connection *c, const struct request *request, verifier_fn *done) {
 	const struct connection_env *env = c->env;
 	struct basic_credentials credentials;
+	struct client_view view;
 	bool concerned = c->handshake->upgrade || env->settings->web_auth;
 	if(!verifier_get_passwords(env->auth) || !concerned || c->handshake->granted) {
 		return LOGIN_GRANTED;
 	}
-	if(is_exposed(c)) {
+	client_address_view(c, request, &view);
+	c->handshake->https = view.https;
+	if(is_exposed(c, &view)) {
 		respond_status(c, 403, "passwords are accepted over https only (insecure-auth)");
 		return LOGIN_DENIED;
 	}

@@ -258,6 +258,23 @@ void respond_health(struct connection *c, const struct request *request) {
 	response_begin(c, answer, (size_t)len, keep);
 }
 
+bool respond_check_admission(const struct connection *c, struct error_response *response) {
+	const char *obstacle = c->env->draining ? "the server is shutting down"
+		: c->over_limit                 ? "too many connections"
+						: NULL;
+	return !obstacle || error_response_set(response, 503, obstacle, "Retry-After: 5\r\n");
+}
+
+/* Behind a proxy that ends TLS the scheme is the one that the proxy tells. */
+bool respond_must_redirect(const struct connection *c, const struct request *request) {
+	struct client_view view;
+	if(!c->env->settings->redirect_https) {
+		return false;
+	}
+	client_address_view(c, request, &view);
+	return !view.https && (c->env->tls || view.told);
+}
+
 /*
  * The same request, but under TLS: on the same port, or on the default port of a trusted reverse
  * proxy, which has ports of its own for both.

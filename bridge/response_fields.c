@@ -38,8 +38,8 @@ static size_t write_cookie(const struct connection *c, char out[LOGIN_COOKIE_FIE
 	login_cookie_name(env->settings->port, name);
 	const struct login_cookies cookies = {
 		.key = verifier_cookie_key(env->auth), .users = users, .now_ms = env->loop->now_ms};
-	return login_cookie_format(&cookies, name, h->user, env->settings->auth_cookie_ms,
-		tls_stream_is_active(&c->client), out);
+	return login_cookie_format(
+		&cookies, name, h->user, env->settings->auth_cookie_ms, h->https, out);
 }
 
 size_t response_fields_write(const struct connection *c, char out[RESPONSE_FIELDS_MAX]) {
