@@ -43,6 +43,10 @@ static size_t write_cookie(const struct connection *c, char out[LOGIN_COOKIE_FIE
 }
 
 size_t response_fields_write(const struct connection *c, char out[RESPONSE_FIELDS_MAX]) {
+	const struct settings *settings = c->env->settings;
+	if(settings->hsts_ms == 0 && settings->auth_cookie_ms == 0) {
+		return 0;
+	}
 	size_t len = write_hsts(c, out, RESPONSE_FIELDS_MAX - LOGIN_COOKIE_FIELD);
 	return len + write_cookie(c, out + len);
 }

@@ -263,8 +263,8 @@ static int task_new(struct verifier *verifier, struct verifier_request *request,
 		return -E2BIG;
 	}
 	uint64_t delay_ms = login_limits_delay(verifier->limits, source, now_ms);
-	request->retry_s = (unsigned)((delay_ms + 999) / 1000);
 	if(delay_ms > 0) {
+		request->retry_s = (unsigned)((delay_ms + 999) / 1000);
 		return -EAGAIN;
 	}
 	struct task *task = calloc(1, sizeof(*task));
