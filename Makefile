@@ -136,6 +136,7 @@ unit: $(unit_programs)
 $(out)/unit/network/test_tls_stream: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
 $(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=getsockname
 $(out)/unit/network/test_connect: ldflags += -Wl,--wrap=connect
+$(out)/unit/base/test_loop: ldflags += -Wl,--wrap=clock_gettime
 $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=clock_gettime
 $(out)/unit/http/test_passwords: ldflags += -Wl,--wrap=read
 $(out)/unit/http/test_site: ldflags += -Wl,--wrap=syscall

@@ -70,6 +70,9 @@ static void check_tls(struct reader *reader) {
 	} else if(settings->tls == SETTINGS_TLS_REQUIRED && settings->cert.count == 0) {
 		reader_blame(reader, "tls");
 		reader_error(reader, "\"required\" needs a certificate (cert)");
+	} else if(settings->client_crl.count > 0 && settings->client_verify == TLS_VERIFY_OFF) {
+		reader_blame_text(reader, "client-crl", 0);
+		reader_error(reader, "has no effect without client-verify");
 	} else if(settings->client_verify != TLS_VERIFY_OFF && !settings->client_ca) {
 		reader_blame(reader, "client-verify");
 		reader_error(reader, "needs authorities to verify against (client-ca)");
@@ -83,6 +86,16 @@ static void check_tls(struct reader *reader) {
 		reader_error(reader,
 			"\"required\" while plain connections get in without any certificate "
 			"(use tls = required or redirect-https = yes)");
+	}
+}
+
+static void warn_of_redirect(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	if(settings->redirect_https && settings->trusted.count == 0 &&
+		(settings->cert.count == 0 || settings->tls == SETTINGS_TLS_OFF)) {
+		reader_blame(reader, "redirect-https");
+		reader_log(reader, LOG_WARNING,
+			"has no effect without TLS (cert, tls) or a trusted-proxy");
 	}
 }
 
@@ -113,6 +126,7 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 	if(reader->errors == 0) {
 		check_marks(reader);
 		check_tls(reader);
+		warn_of_redirect(reader);
 		check_proxies(reader);
 	}
 	if(reader->errors == 0) {

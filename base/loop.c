@@ -162,13 +162,38 @@ static int turn_collect(struct loop *loop) {
 	return 0;
 }
 
-/* The first ones join the batch; the others keep their places. */
-static void take_low_priority(struct loop *loop, struct list *batch) {
-	for(int i = 0; i < LOOP_LOW_PER_TURN && !list_is_empty(&loop->low); i++) {
-		struct list *first = loop->low.next;
-		list_remove(first);
-		list_append(batch, first);
+/* Calls the function of the first entry. */
+static void run_first(struct loop *loop, struct list *batch) {
+	struct ev_io *io = container_of(batch->next, struct ev_io, run);
+	list_remove(&io->run);
+	io->fn(io);
+	/* Closed ios are still in memory (their free is deferred), and they want nothing. */
+	if(io->ready & LOOP_LEVEL) {
+		io->ready = LOOP_LEVEL;
 	}
+	io_update(loop, io);
+}
+
+/*
+ * Runs ios of low priority until their time in this turn is over, and one at least. The others keep
+ * their places, before those that become runnable meanwhile.
+ */
+static void turn_run_low(struct loop *loop) {
+	struct list batch;
+	if(list_is_empty(&loop->low)) {
+		return;
+	}
+	list_take(&batch, &loop->low);
+	uint64_t begin_us = clock_us();
+	do {
+		run_first(loop, &batch);
+	} while(!list_is_empty(&batch) && clock_us() - begin_us < LOOP_LOW_MS * 1000);
+	while(!list_is_empty(&loop->low)) {
+		struct list *later = loop->low.next;
+		list_remove(later);
+		list_append(&batch, later);
+	}
+	list_take(&loop->low, &batch);
 }
 
 /*
@@ -178,19 +203,10 @@ static void take_low_priority(struct loop *loop, struct list *batch) {
 static void turn_run(struct loop *loop) {
 	struct list batch;
 	list_take(&batch, &loop->run);
-	take_low_priority(loop, &batch);
 	while(!list_is_empty(&batch)) {
-		struct ev_io *io = container_of(batch.next, struct ev_io, run);
-		list_remove(&io->run);
-		io->fn(io);
-		/*
-		 * Closed ios are still in memory (their free is deferred), and they want nothing.
-		 */
-		if(io->ready & LOOP_LEVEL) {
-			io->ready = LOOP_LEVEL;
-		}
-		io_update(loop, io);
+		run_first(loop, &batch);
 	}
+	turn_run_low(loop);
 }
 
 /* Tasks that are scheduled meanwhile run in the turn after this one. */

@@ -61,7 +61,7 @@ struct deferred_free {
 	void (*free)(struct deferred_free *dead);
 };
 
-#define LOOP_LOW_PER_TURN 4 /* ios of low priority that run in one turn */
+#define LOOP_LOW_MS 4 /* time for ios of low priority in one turn; one runs in any case */
 
 /* The destination of reads: one buffer, which the function that runs may use until it returns. */
 #define LOOP_SCRATCH_HEAD 64 /* room in front, for a frame header */
@@ -139,8 +139,9 @@ void loop_used_up(struct ev_io *io, unsigned bits);
 void loop_set_ready(struct loop *loop, struct ev_io *io, unsigned bits);
 
 /*
- * Sets or ends low priority, for an io whose function may compute for long: only LOOP_LOW_PER_TURN
- * of these run in each turn, after the others, in the order in which they became runnable.
+ * Sets or ends low priority, for an io whose function may compute for long: these run after the
+ * others, in the order in which they became runnable, and those that do not begin within
+ * LOOP_LOW_MS wait for the next turn.
  */
 void loop_set_low_priority(struct loop *loop, struct ev_io *io, bool low);
 

@@ -134,7 +134,7 @@ static bool set_over_limit(struct admission *admission, struct connection *conne
 
 bool admission_enter(struct connection *connection) {
 	struct admission *admission = &connection->env->admission;
-	bool full = admission_is_full(admission);
+	bool full = admission_is_full(admission) || memory_is_exhausted(connection->env);
 	admission->count++;
 	if(!full && (connection->proxied || ip_counter_enter(admission, connection))) {
 		return true;

@@ -93,6 +93,18 @@ static void use_tls(struct bridge *bridge) {
 	bridge->env.tls_detect = bridge->config.settings.tls == SETTINGS_TLS_AUTO;
 }
 
+static void tell_connections(struct bridge *bridge, bool stop) {
+	for(struct list *at = bridge->env.connections.next; at != &bridge->env.connections;) {
+		struct connection *connection = container_of(at, struct connection, link);
+		const struct phase *phase = &bridge->env.phases[connection->phase];
+		void (*tell)(struct connection *) = stop ? phase->shutdown : phase->reload;
+		at = at->next;
+		if(tell) {
+			tell(connection);
+		}
+	}
+}
+
 /* The certificate files have changed. New connections get the new ones, if they are fine. */
 static void certificates_changed(void *ctx) {
 	struct bridge *bridge = ctx;
@@ -109,20 +121,23 @@ static void certificates_changed(void *ctx) {
 	tls_credentials_unref(bridge->config.tls);
 	bridge->config.tls = fresh;
 	use_tls(bridge);
+	tell_connections(bridge, false);
 	log_write(LOG_NOTICE, "the certificates have been read again");
 }
 
 /* Without a watch SIGHUP still reads them. */
 static void watch_certificates(struct bridge *bridge) {
 	const struct settings *settings = &bridge->config.settings;
-	const char **paths = calloc(settings->cert.count + settings->key.count + 1, sizeof(*paths));
+	const struct settings_texts *const lists[] = {
+		&settings->cert, &settings->key, &settings->client_crl};
+	size_t most = settings->cert.count + settings->key.count + settings->client_crl.count + 1;
+	const char **paths = calloc(most, sizeof(*paths));
 	size_t count = 0;
 	int result = paths ? 0 : -ENOMEM;
-	for(size_t i = 0; paths && i < settings->cert.count; i++) {
-		paths[count++] = settings->cert.at[i];
-	}
-	for(size_t i = 0; paths && i < settings->key.count; i++) {
-		paths[count++] = settings->key.at[i];
+	for(size_t list = 0; paths && list < sizeof(lists) / sizeof(lists[0]); list++) {
+		for(size_t i = 0; i < lists[list]->count; i++) {
+			paths[count++] = lists[list]->at[i];
+		}
 	}
 	if(paths && settings->client_ca) {
 		paths[count++] = settings->client_ca;
@@ -150,6 +165,7 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	bridge->env.web = site;
 	bridge->env.settings = &bridge->config.settings;
 	bridge->env.admission.settings = &bridge->config.settings;
+	bridge->env.memory.limit = memory_limit(bridge->config.settings.max_memory);
 	bridge->env.backend = bridge->config.backend;
 	if(bridge->env.auth) {
 		verifier_set_passwords(bridge->env.auth, bridge->config.users);
@@ -159,29 +175,17 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	watch_certificates(bridge);
 }
 
-static void tell_connections(struct bridge *bridge, bool stop) {
-	for(struct list *at = bridge->env.connections.next; at != &bridge->env.connections;) {
-		struct connection *connection = container_of(at, struct connection, link);
-		const struct phase *phase = &bridge->env.phases[connection->phase];
-		void (*tell)(struct connection *) = stop ? phase->shutdown : phase->reload;
-		at = at->next;
-		if(tell) {
-			tell(connection);
-		}
-	}
-}
-
 /* Who is connected to which peer, and how: at the start, and after a reload. */
 static void log_summary(const struct bridge *bridge) {
 	const struct settings *settings = &bridge->config.settings;
 	char peer[512];
 	backend_describe(bridge->env.backend, peer, sizeof(peer));
-	log_write(LOG_INFO, "peers: %s; TLS: %s; auth-file: %s; client certificates: %s", peer,
+	log_write(LOG_INFO, "peers: %s; TLS: %s; auth-file: %s; client-verify: %s", peer,
 		!bridge->env.tls                 ? "off"
 			: bridge->env.tls_detect ? "auto, beside plain HTTP"
 						 : "required",
 		settings->auth_file ? settings->auth_file : "none",
-		settings->client_verify == TLS_VERIFY_OFF                ? "not requested"
+		settings->client_verify == TLS_VERIFY_OFF                ? "off"
 			: settings->client_verify == TLS_VERIFY_REQUIRED ? "required"
 									 : "optional");
 }
@@ -294,8 +298,8 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 		goto fail;
 	}
 	bridge_adopt(bridge, config, site);
-	log_write(LOG_INFO, "at most %zu connections at once",
-		admission_limit(&bridge->env.admission));
+	log_write(LOG_INFO, "at most %zu connections at once, %zu MiB of queued data",
+		admission_limit(&bridge->env.admission), bridge->env.memory.limit >> 20);
 	log_summary(bridge);
 	if(passed == 0) {
 		warn_of_open_access(bridge);

@@ -188,7 +188,7 @@ void connection_close(struct connection *connection) {
 	framing_close(&connection->to_client.framing);
 	backend_unref(connection->backend);
 	websocket_parser_free(&connection->to_peer.parser);
-	dynbuf_free(&connection->partial);
+	memory_free(env, &connection->partial);
 	free(connection->to_peer.kept_ping);
 	free(connection->why);
 	drop_name(connection);

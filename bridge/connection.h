@@ -10,6 +10,7 @@
 #include "base/log_limit.h"
 #include "base/loop.h"
 #include "bridge/admission.h"
+#include "bridge/memory.h"
 #include "config/settings.h"
 #include "http/verifier.h"
 #include "network/resolve.h"
@@ -73,6 +74,7 @@ struct connection_env {
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
+	struct memory memory;
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;
@@ -110,9 +112,11 @@ struct connection {
 		struct deferred_free dead; /* once it is in there no longer */
 	};
 	struct connection_env *env;
-	struct handshake *handshake; /* until the connection is open, lingers or is dead */
+	union {
+		struct handshake *handshake; /* until the connection is open, lingers or is dead */
+		uint64_t login; /* once it is open: that of the handshake */
+	};
 	uint64_t id;
-	uint64_t login; /* passwords_fingerprint() of the user; 0: not authenticated */
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
 	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
@@ -123,6 +127,7 @@ struct connection {
 	bool loopback; /* echo://: there is no peer stream, messages go back to the client */
 	bool close_sent;
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
+	bool keepalive; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
 	uint16_t code; /* for the log: the close code that ended it */

@@ -13,6 +13,7 @@
 #include "bridge/handshake_state.h"
 #include "bridge/head_buffer.h"
 #include "bridge/login.h"
+#include "bridge/own_name.h"
 #include "bridge/query.h"
 #include "bridge/respond.h"
 #include "bridge/upgrade.h"
@@ -51,7 +52,7 @@ static void auth_done(void *ctx, enum verifier_result result) {
 /* Keeps the head and what came behind it; the former is read once more afterwards. */
 static void auth_wait(struct connection *c, const uint8_t *data, size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
-	if(data != h->input.data && dynbuf_append(&h->input, data, len)) {
+	if(data != h->input.data && memory_append(c->env, &h->input, data, len)) {
 		connection_close(c);
 		return;
 	}
@@ -136,6 +137,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
 	struct dynbuf rest = {0};
+	struct error_response response;
 	h->head_only = request_method_is(request, "HEAD");
 	h->upgrade = request_has_token(request, "Upgrade", "websocket");
 	respond_summarise(c, request);
@@ -147,6 +149,10 @@ static void head_complete(struct connection *c, const struct request *request, c
 	 * balancers ask plainly.
 	 */
 	bool health = respond_is_health(c, request);
+	if(!health && !own_name_check(c, request, &response)) {
+		respond_error(c, &response);
+		return;
+	}
 	if(!health && respond_must_redirect(c, request)) {
 		respond_redirect(c, request);
 		return;
@@ -154,7 +160,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	if(!health && !head_admitted(c, request, data, len, head_len)) {
 		return;
 	}
-	if(dynbuf_append(&rest, data + head_len, len - head_len)) {
+	if(memory_append(c->env, &rest, data + head_len, len - head_len)) {
 		connection_close(c);
 		return;
 	}
@@ -167,7 +173,13 @@ static void head_complete(struct connection *c, const struct request *request, c
 	} else {
 		handle_request(c, request);
 	}
-	head_buffer_free(&head);
+	head_buffer_free(c->env, &head);
+}
+
+/* TLS to a port that is for plain HTTP, which has refused this byte. */
+static bool is_tls(const struct connection *c, uint8_t first) {
+	return first == TLS_RECORD_HANDSHAKE && c->handshake->requests == 0 &&
+		!tls_stream_is_active(&c->client);
 }
 
 /*
@@ -183,7 +195,8 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	enum request_result result =
 		request_parse((const char *)data, len, &h->scanned, &request, &head_len, &error);
 	if(result == REQUEST_BAD) {
-		respond_status(c, error.status, error.message);
+		respond_status(c, error.status,
+			is_tls(c, data[0]) ? "TLS handshake on a port without TLS" : error.message);
 		return true;
 	}
 	if((result == REQUEST_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
@@ -196,7 +209,7 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		head_buffer_wipe(c->env->loop, data, secret ? head_len : 0);
 		return true;
 	}
-	if(data != h->input.data && dynbuf_append(&h->input, data, len)) {
+	if(data != h->input.data && memory_append(c->env, &h->input, data, len)) {
 		connection_close(c);
 	}
 	return false;
@@ -245,7 +258,7 @@ static void head_readable(struct connection *c) {
 	uint8_t *into = c->env->loop->scratch;
 	size_t cap = LOOP_SCRATCH_SIZE;
 	if(h->input.len > 0) {
-		if(head_buffer_reserve(&h->input, HANDSHAKE_READ)) {
+		if(head_buffer_reserve(c->env, &h->input, HANDSHAKE_READ)) {
 			connection_close(c);
 			return;
 		}
@@ -347,7 +360,7 @@ static bool early_bytes(struct connection *c, unsigned events) {
 	if(got == -EAGAIN) {
 		return true;
 	}
-	if(got <= 0 || dynbuf_append(&h->input, scratch, (size_t)got)) {
+	if(got <= 0 || memory_append(c->env, &h->input, scratch, (size_t)got)) {
 		return false;
 	}
 	if(h->input.len - h->head_len >= HANDSHAKE_EARLY_MAX) {
@@ -437,6 +450,9 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 		return;
 	}
 	c->handshake = NULL;
+	if(next == CONNECTION_OPEN) {
+		c->login = h->login;
+	}
 	loop_task_cancel(&h->task);
 	verifier_cancel(h->job);
 	connect_free(h->connect);
@@ -444,7 +460,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	peer_address_free(&h->address);
 	free(h->user);
 	free(h->protocol);
-	head_buffer_free(&h->input);
+	head_buffer_free(c->env, &h->input);
 	respond_close_file(h);
 	free(h);
 }

@@ -7,27 +7,29 @@
  */
 #include "bridge/head_buffer.h"
 
+#include "bridge/memory.h"
+
 #include <errno.h>
 #include <string.h>
 
-void head_buffer_free(struct dynbuf *input) {
+void head_buffer_free(struct connection_env *env, struct dynbuf *input) {
 	if(input->data) {
 		explicit_bzero(input->data, input->len);
 	}
-	dynbuf_free(input);
+	memory_free(env, input);
 }
 
-int head_buffer_reserve(struct dynbuf *input, size_t more) {
+int head_buffer_reserve(struct connection_env *env, struct dynbuf *input, size_t more) {
 	struct dynbuf grown = {0};
 	if(more <= input->cap - input->len) {
 		return 0;
 	}
-	if(dynbuf_reserve(&grown, input->len + more) ||
-		dynbuf_append(&grown, input->data, input->len)) {
-		dynbuf_free(&grown);
+	if(memory_reserve(env, &grown, input->len + more) ||
+		memory_append(env, &grown, input->data, input->len)) {
+		memory_free(env, &grown);
 		return -ENOMEM;
 	}
-	head_buffer_free(input);
+	head_buffer_free(env, input);
 	*input = grown;
 	return 0;
 }

@@ -10,9 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* dynbuf_free() and dynbuf_reserve(). */
-void head_buffer_free(struct dynbuf *input);
-int head_buffer_reserve(struct dynbuf *input, size_t more);
+struct connection_env;
+
+/* memory_free() and memory_reserve(). */
+void head_buffer_free(struct connection_env *env, struct dynbuf *input);
+int head_buffer_reserve(struct connection_env *env, struct dynbuf *input, size_t more);
 
 /* Wipes a head of `len` bytes if it is in the scratch buffer, where a shorter read would leave it. */
 void head_buffer_wipe(struct loop *loop, const uint8_t *head, size_t len);

@@ -42,7 +42,7 @@ static void refuse_user(struct connection *c, const char *message) {
 static void grant(struct connection *c) {
 	struct handshake *h = c->handshake;
 	h->granted = true;
-	c->login = passwords_fingerprint(verifier_get_passwords(c->env->auth), h->user);
+	h->login = passwords_fingerprint(verifier_get_passwords(c->env->auth), h->user);
 }
 
 /* The upgrade of a page that was let in, by a browser that sends no credentials with it. */
@@ -196,7 +196,8 @@ bool login_finish(struct connection *c, enum verifier_result result) {
 
 bool login_is_current(const struct connection *c) {
 	const struct passwords *users = verifier_get_passwords(c->env->auth);
-	return c->login == 0 || !users || passwords_has_fingerprint(users, c->login);
+	uint64_t login = c->phase == CONNECTION_OPEN ? c->login : c->handshake->login;
+	return login == 0 || !users || passwords_has_fingerprint(users, login);
 }
 
 void login_revoke(struct connection *c) {

@@ -27,7 +27,7 @@ enum login_decision login_check(
 bool login_finish(struct connection *c, enum verifier_result result);
 
 /*
- * Is the user that the connection belongs to still in the list, with the same password? True also
+ * CONNECTION_CONNECT and CONNECTION_OPEN: is the user that the connection belongs to still in the list, with the same password? True also
  * without authentication.
  */
 bool login_is_current(const struct connection *c);

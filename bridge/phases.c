@@ -6,6 +6,7 @@
  */
 #include "bridge/phases.h"
 
+#include "bridge/client_certificate.h"
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
 #include "bridge/handshake.h"
@@ -23,12 +24,14 @@ const struct phase phases[] = {
 		.client = handshake_head_client,
 		.deadline = handshake_head_deadline,
 		.shutdown = handshake_head_shutdown,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	[CONNECTION_AUTH] = {.name = "AUTH",
 		.next = TO(QUERY) | TO(RESPONSE) | TO(DEAD),
 		.client = handshake_auth_client,
 		.deadline = handshake_auth_deadline,
 		.shutdown = handshake_auth_shutdown,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	/* One synchronous call: no event can come. */
 	[CONNECTION_QUERY] = {.name = "QUERY",
@@ -46,6 +49,7 @@ const struct phase phases[] = {
 		.next = TO(HEAD) | TO(LINGER) | TO(DEAD),
 		.client = handshake_response_client,
 		.deadline = respond_deadline,
+		.reload = client_certificate_reload,
 		.leave = handshake_leave},
 	[CONNECTION_OPEN] = {.name = "OPEN",
 		.next = TO(CLOSING) | TO(LINGER) | TO(DEAD),

@@ -8,6 +8,7 @@
  */
 #include "bridge/relay.h"
 
+#include "bridge/client_certificate.h"
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
 #include "bridge/login.h"
@@ -104,11 +105,17 @@ void relay_shutdown(struct connection *c) {
 
 /* A user that has been removed keeps no session; one with a new password has to log in with it. */
 void relay_reload(struct connection *c) {
-	if(login_is_current(c)) {
-		deadlines_arm(c);
-	} else {
-		closing_fail(c, WEBSOCKET_CODE_POLICY, LOGIN_REVOKED);
+	if(!client_certificate_is_valid(c)) {
+		closing_start(c, WEBSOCKET_CODE_POLICY,
+			"the client certificate is not valid any more",
+			c->env->settings->close_timeout_ms);
+		return;
 	}
+	if(!login_is_current(c)) {
+		closing_fail(c, WEBSOCKET_CODE_POLICY, LOGIN_REVOKED);
+		return;
+	}
+	deadlines_arm(c);
 }
 
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {

@@ -22,4 +22,6 @@ void relay_reload(struct connection *c);
 
 /* CONNECTION_CLOSING: the peer's bytes are thrown away. */
 void relay_closing_peer(struct connection *c, unsigned events);
+/* The settings have changed: deadlines, and perhaps the client's certificate is not valid any more. */
+void relay_reload(struct connection *c);
 #endif

@@ -42,7 +42,7 @@ static void request_reset(struct handshake *h) {
 	h->user = NULL;
 	h->protocol = NULL;
 	h->granted = false;
-	h->connection->login = 0;
+	h->login = 0;
 	h->head_only = false;
 	h->scanned = 0;
 	h->head_len = 0;

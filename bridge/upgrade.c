@@ -9,12 +9,14 @@
  */
 #include "bridge/upgrade.h"
 
+#include "bridge/client_address.h"
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
 #include "bridge/relay.h"
 #include "bridge/response_fields.h"
 #include "http/origin.h"
 #include "http/response.h"
+#include "network/tls_credentials.h"
 #include "websocket/key.h"
 
 #include <assert.h>
@@ -86,20 +88,39 @@ static bool check_protocols(struct upgrade *u) {
 	return true;
 }
 
+/*
+ * Without `origin`, a browser that shows its user's password or certificate by itself may do so only
+ * for pages of this server. Other clients send no Origin.
+ */
+static bool matches_default(const struct settings *settings, const struct origin_self *self,
+	struct slice value, size_t count) {
+	static const struct origin same = {.kind = ORIGIN_SAME};
+	bool ambient = settings->auth_file || settings->client_verify != TLS_VERIFY_OFF;
+	return settings->any_origin || !ambient || count == 0 ||
+		(count == 1 && origin_matches(&same, value, self));
+}
+
+static bool matches_one(
+	const struct settings *settings, const struct origin_self *self, struct slice value) {
+	for(size_t i = 0; i < settings->origins; i++) {
+		if(origin_matches(&settings->origin[i], value, self)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool check_origin(struct upgrade *u) {
 	const struct settings *settings = u->c->env->settings;
-	struct slice host = header_value(u->request, "Host");
 	struct slice value = header_value(u->request, "Origin");
-	if(settings->origins == 0) {
+	size_t count = request_count_headers(u->request, "Origin");
+	struct client_view view;
+	client_address_view(u->c, u->request, &view);
+	struct origin_self self = {.host = view.host, .port = view.port, .https = view.https};
+	bool allowed = settings->origins == 0 ? matches_default(settings, &self, value, count)
+					      : count == 1 && matches_one(settings, &self, value);
+	if(allowed) {
 		return true;
-	}
-	if(request_count_headers(u->request, "Origin") == 1) {
-		for(size_t i = 0; i < settings->origins; i++) {
-			if(origin_matches(
-				   &settings->origin[i], value.at, value.len, host.at, host.len)) {
-				return true;
-			}
-		}
 	}
 	respond_summarise_origin(u->c, value);
 	return refused(u, 403, "this Origin is not allowed", NULL);
@@ -156,5 +177,5 @@ void upgrade_accept(struct connection *c) {
 	struct dynbuf early = h->input;
 	h->input = (struct dynbuf){0}; /* the handshake ends with its phases */
 	relay_open(c, early.data, early.len);
-	dynbuf_free(&early);
+	memory_free(c->env, &early);
 }

@@ -7,6 +7,7 @@
  */
 #include "bridge/upstream.h"
 
+#include "bridge/client_certificate.h"
 #include "bridge/handshake_state.h"
 #include "bridge/login.h"
 #include "bridge/respond.h"
@@ -166,7 +167,9 @@ void upstream_shutdown(struct connection *c) {
 }
 
 void upstream_reload(struct connection *c) {
-	if(!login_is_current(c)) {
+	if(!client_certificate_is_valid(c)) {
+		connection_close(c);
+	} else if(!login_is_current(c)) {
 		connect_cancel(c);
 		login_revoke(c);
 	}

@@ -27,6 +27,10 @@ int certificates_open(
 		.pair = pairs,
 		.priority = settings->tls_priority,
 		.client_ca = settings->client_ca,
+		.crls = settings->client_crl.count,
+		.crl = settings->client_crl.at,
+		.names = settings->server_name.count,
+		.name = settings->server_name.at,
 		.verify = (enum tls_verify)settings->client_verify,
 	};
 	int result = tls_credentials_open_server(out, &server, error);

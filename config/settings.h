@@ -43,11 +43,12 @@ struct settings {
 	uint64_t auth_cookie_ms; /* lifetime of login cookies; 0: none */
 	uint64_t hsts_ms; /* max-age of Strict-Transport-Security; 0: no such field */
 	size_t max_message;
+	size_t max_memory; /* 0: derived from the machine */
 	size_t max_clients; /* 0: as many as the descriptor limit allows */
 	size_t max_clients_per_ip;
 	size_t buffer_high;
 	size_t buffer_low;
-	size_t origins; /* 0: any */
+	size_t origins; /* 0: any, or as any_origin says */
 	struct origin *origin;
 	char *web; /* NULL: no web pages */
 	char *health; /* path of requests for the state of the daemon; NULL: none */
@@ -57,6 +58,8 @@ struct settings {
 	struct settings_texts key;
 	char *tls_priority; /* GnuTLS priority string; NULL: TLS 1.2 and 1.3 */
 	char *client_ca; /* NULL: none */
+	struct settings_texts client_crl; /* PEM files of revoked client certificates */
+	struct settings_texts server_name; /* names of this server; none: any */
 	struct cidr_list trusted; /* trusted reverse proxies */
 	char *real_ip_header; /* the field with the client's address; NULL: all known ones */
 	char *plugin_path; /* absolute */
@@ -65,6 +68,7 @@ struct settings {
 	int client_verify; /* enum tls_verify of tls.h */
 	enum log_level log_level;
 	uint16_t port;
+	bool any_origin; /* without origins: also if clients are authenticated */
 	bool web_listing;
 	bool web_auth; /* pages require authentication too, if there is an auth_file */
 	bool insecure_auth; /* accept passwords without TLS although there is a certificate */

@@ -16,6 +16,7 @@
 #endif
 
 #define TABLE_TIME_MAX_MS UINT64_C(31536000000) /* a year: sums of times stay far from wrapping */
+#define TABLE_MEMORY_MAX ((uint64_t)1 << 40)
 #define TABLE_SIZE_MAX ((uint64_t)1 << 30)
 #define TABLE_CLIENTS_MAX 10000000
 
@@ -42,9 +43,14 @@ static const struct option options[] = {
 		.help = "address or host name to listen on, or unix:/path[,mode=0660]; repeatable; "
 			"*: all addresses, IPv6 and IPv4"},
 	{.group = OPTION_CLIENTS, .name = "origin", .argument = "ORIGIN", .type = &type_origin,
-		.key = true, .preset = TYPE_WORD_ALL,
+		.key = true, .preset = TYPE_WORD_ORIGIN,
 		.help = "allowed Origin of requests: scheme://host[:port], *. for subdomains, "
-			"same, or null; repeatable; *: any"},
+			"same, null, or file://; repeatable; *: any; auto: same if there is an "
+			"auth-file or client-verify, otherwise any"},
+	{.group = OPTION_CLIENTS, .name = "server-name", .argument = "NAME",
+		.type = &type_server_names, SETTING(server_name), .preset = "",
+		.help = "name of this server, *. for all names below; requests for others get "
+			"421; repeatable; empty: any"},
 	{.group = OPTION_CLIENTS, .name = "web", .argument = "PATH",
 		.type = &type_web, SETTING(web),
 		.preset = "",
@@ -90,6 +96,9 @@ static const struct option options[] = {
 	{.group = OPTION_TLS, .name = "client-ca", .argument = "FILE", .type = &type_text,
 		SETTING(client_ca), .preset = "",
 		.help = "authorities that client certificates are verified against, PEM"},
+	{.group = OPTION_TLS, .name = "client-crl", .argument = "FILE", .type = &type_texts,
+		SETTING(client_crl), .preset = "",
+		.help = "list of revoked client certificates, PEM; repeatable; empty: none"},
 	{.group = OPTION_TLS, .name = "client-verify", .argument = "MODE", .type = &type_verify,
 		SETTING(client_verify), .preset = "off",
 		.help = "certificates of clients: off, optional (one that is sent must be valid), "
@@ -155,6 +164,10 @@ static const struct option options[] = {
 	{.group = OPTION_LIMITS, .name = "max-message", .argument = "SIZE", .type = &type_size,
 		SETTING(max_message), SIZE_LIMITS(1), .preset = "16M",
 		.help = "largest message that has to be held whole"},
+	{.group = OPTION_LIMITS, .name = "max-memory", .argument = "SIZE", .type = &type_size,
+		SETTING(max_memory), .max = TABLE_MEMORY_MAX, .preset = "0",
+		.help = "queued data and incomplete messages of all connections together; 0: half "
+			"of the memory that the machine or the control group has"},
 	{.group = OPTION_LIMITS, .name = "max-clients", .argument = "NUMBER", .type = &type_count,
 		SETTING(max_clients), .max = TABLE_CLIENTS_MAX, .preset = "0",
 		.help = "connections at once; 0: as many as the descriptor limit allows"},

@@ -29,6 +29,7 @@ extern const struct option_type type_resolver;
 
 /* Lists: each value is added, an empty one or "*" begins anew. */
 extern const struct option_type type_texts;
+extern const struct option_type type_server_names;
 extern const struct option_type type_listen;
 extern const struct option_type type_origin;
 extern const struct option_type type_network;
@@ -42,4 +43,5 @@ extern const struct option_type type_action;
 /* Words that are values. */
 #define TYPE_WORD_ALL "*" /* a list as if the option had not been given */
 #define TYPE_WORD_TWICE_PING "auto" /* of pong-timeout */
+#define TYPE_WORD_ORIGIN "auto" /* of origin: same if clients are authenticated, otherwise any */
 #endif

@@ -13,6 +13,7 @@
 #include "config/reader.h"
 #include "config/types.h"
 #include "http/origin.h"
+#include "network/server_name.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -77,6 +78,11 @@ static void parse_texts(struct reader *reader, const struct option *option, cons
 		reader_forget_texts(reader, option);
 		return;
 	}
+	const char *error = option->type->check ? option->type->check(text) : NULL;
+	if(error) {
+		reader_error(reader, "\"%.200s\" %s", text, error);
+		return;
+	}
 	if(add_text(reader, &texts->at, &texts->count, strdup(text)) &&
 		reader_note_text(reader, option)) {
 		reader_error_memory(reader);
@@ -90,6 +96,10 @@ static void print_all_texts(const struct option *option, const struct config *co
 
 const struct option_type type_texts = {
 	.parse = parse_texts, .print = print_all_texts, .release = release_texts};
+const struct option_type type_server_names = {.parse = parse_texts,
+	.print = print_all_texts,
+	.release = release_texts,
+	.check = server_name_check};
 
 /* ---- addresses to listen on ---- */
 
@@ -143,8 +153,9 @@ static void release_origins(const struct option *option, struct config *config) 
 static void parse_origin(struct reader *reader, const struct option *option, const char *text) {
 	struct settings *settings = &reader->config->settings;
 	const char *why = "";
-	if(strcmp(text, TYPE_WORD_ALL) == 0) {
+	if(strcmp(text, TYPE_WORD_ALL) == 0 || strcmp(text, TYPE_WORD_ORIGIN) == 0) {
 		release_origins(option, reader->config);
+		settings->any_origin = strcmp(text, TYPE_WORD_ALL) == 0;
 		return;
 	}
 	struct origin *grown = grow(reader, settings->origin, settings->origins, sizeof(*grown));
@@ -163,8 +174,9 @@ static void parse_origin(struct reader *reader, const struct option *option, con
 }
 
 static void print_origin(const char *name, const struct origin *origin) {
-	static const char *const words[] = {[ORIGIN_SAME] = "same", [ORIGIN_NULL] = "null"};
-	if(origin->kind == ORIGIN_SAME || origin->kind == ORIGIN_NULL) {
+	static const char *const words[] = {
+		[ORIGIN_SAME] = "same", [ORIGIN_NULL] = "null", [ORIGIN_FILE] = ORIGIN_FILE_TEXT};
+	if(origin->kind >= ORIGIN_SAME) {
 		ini_print(name, words[origin->kind]);
 		return;
 	}
@@ -178,7 +190,8 @@ static void print_origin(const char *name, const struct origin *origin) {
 
 static void print_origins(const struct option *option, const struct config *config) {
 	if(config->settings.origins == 0) {
-		ini_print(option->name, TYPE_WORD_ALL);
+		ini_print(option->name,
+			config->settings.any_origin ? TYPE_WORD_ALL : TYPE_WORD_ORIGIN);
 	}
 	for(size_t i = 0; i < config->settings.origins; i++) {
 		print_origin(option->name, &config->settings.origin[i]);

@@ -160,17 +160,15 @@ static bool is_below(struct slice host, struct slice parent) {
  * Are the origin's host and port those of the request itself? Only schemes with a default port can
  * be the origin of a web page; browser extensions may have any host name.
  */
-static bool is_own_host(const struct origin_parts *origin, struct slice host) {
-	struct origin_parts own;
+static bool is_own_host(const struct origin_parts *origin, const struct origin_self *self) {
 	unsigned assumed = default_port(origin->scheme);
-	if(host.len > 0 && host.at[host.len - 1] == ':') {
-		host.len--; /* an empty port is valid (RFC 3986, 3.2.3) */
-	}
-	if(assumed == 0 || !read_authority(host, &own)) {
+	bool https =
+		text_is_nocase(origin->scheme, "https") || text_is_nocase(origin->scheme, "wss");
+	if(assumed == 0 || self->host.len == 0 || (self->https && !https)) {
 		return false;
 	}
-	return is_same_host(origin->host, own.host) &&
-		origin->port == (own.port == 0 ? assumed : own.port);
+	return is_same_host(origin->host, self->host) &&
+		origin->port == (self->port == 0 ? assumed : self->port);
 }
 
 static char *copy_lower(struct slice text) {
@@ -241,9 +239,14 @@ int origin_parse(const char *text, struct origin *out, const char **error) {
 		out->kind = text[0] == 's' ? ORIGIN_SAME : ORIGIN_NULL;
 		return 0;
 	}
+	if(strcmp(text, ORIGIN_FILE_TEXT) == 0) {
+		out->kind = ORIGIN_FILE;
+		return 0;
+	}
 	if(!take_scheme(&rest, &parts.scheme)) {
 		return reject(error,
-			"expected scheme://host[:port], scheme://*.host[:port], same or null");
+			"expected scheme://host[:port], scheme://*.host[:port], same, null or "
+			"file://");
 	}
 	int result = parse_host(rest, &parts, &below, error);
 	if(result < 0) {
@@ -260,18 +263,17 @@ void origin_free(struct origin *origin) {
 	origin->host = NULL;
 }
 
-bool origin_matches(const struct origin *origin, const char *value, size_t value_len,
-	const char *host, size_t host_len) {
-	struct slice text = {.at = value, .len = value_len};
+bool origin_matches(
+	const struct origin *origin, struct slice value, const struct origin_self *self) {
 	struct origin_parts parts;
-	if(origin->kind == ORIGIN_NULL) {
-		return text_is(text, "null");
+	if(origin->kind == ORIGIN_NULL || origin->kind == ORIGIN_FILE) {
+		return text_is(value, origin->kind == ORIGIN_NULL ? "null" : ORIGIN_FILE_TEXT);
 	}
-	if(!read_origin(text, &parts)) {
+	if(!read_origin(value, &parts)) {
 		return false;
 	}
 	if(origin->kind == ORIGIN_SAME) {
-		return is_own_host(&parts, (struct slice){.at = host, .len = host_len});
+		return is_own_host(&parts, self);
 	}
 	if(!text_equal_nocase(parts.scheme, text_slice(origin->scheme)) ||
 		parts.port != origin->port) {

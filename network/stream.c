@@ -262,6 +262,13 @@ void stream_want_read(struct stream *stream, bool want) {
 	loop_want(stream->loop, &stream->io, bits);
 }
 
+size_t stream_message_max(const struct stream *stream) {
+	if(!stream_is_open(stream) || !stream->ops->message_max) {
+		return SIZE_MAX;
+	}
+	return stream->ops->message_max(stream->io.fd);
+}
+
 int stream_queue(struct stream *stream, const struct iovec *iov, int count, size_t skip) {
 	if(stream->out.len == 0) {
 		stream->progress_ms = stream->loop->now_ms;

@@ -3,7 +3,7 @@
  * Credentials for TLS: certificates, keys and authorities.
  *
  * Must not know: streams, sessions.
- * Invariants: credentials do not change once they have been opened.
+ * Invariants: once they have been opened, credentials do not change, but for the key of session tickets.
  */
 #include "network/tls_credentials.h"
 
@@ -41,6 +41,31 @@ static void free_choices(struct tls_credentials *credentials) {
 	free(credentials->choice);
 }
 
+static void free_ticket_key(gnutls_datum_t *key) {
+	if(key->data) {
+		gnutls_memset(key->data, 0, key->size);
+		gnutls_free(key->data);
+		*key = (gnutls_datum_t){0};
+	}
+}
+
+const gnutls_datum_t *tls_credentials_ticket_key(
+	struct tls_credentials *credentials, uint64_t now_ms) {
+	gnutls_datum_t *key = &credentials->ticket_key;
+	bool old = credentials->ticket_key_ms > 0 &&
+		now_ms - credentials->ticket_key_ms >= TLS_TICKET_KEY_MS;
+	if(credentials->ticket_key_ms == 0 || old) {
+		credentials->ticket_key_ms = now_ms;
+	}
+	if(old) {
+		free_ticket_key(key);
+		if(gnutls_session_ticket_key_generate(key) < 0) {
+			*key = (gnutls_datum_t){0};
+		}
+	}
+	return key->data ? key : NULL;
+}
+
 void tls_credentials_unref(struct tls_credentials *credentials) {
 	if(!credentials || --credentials->references > 0) {
 		return;
@@ -52,10 +77,11 @@ void tls_credentials_unref(struct tls_credentials *credentials) {
 	if(credentials->priority) {
 		gnutls_priority_deinit(credentials->priority);
 	}
-	if(credentials->ticket_key.data) {
-		gnutls_memset(credentials->ticket_key.data, 0, credentials->ticket_key.size);
-		gnutls_free(credentials->ticket_key.data);
+	free_ticket_key(&credentials->ticket_key);
+	for(size_t i = 0; i < credentials->names; i++) {
+		free(credentials->name[i]);
 	}
+	free(credentials->name);
 	free(credentials);
 }
 
@@ -72,7 +98,6 @@ static int credentials_new(
 		tls_credentials_unref(credentials);
 		return -ENOMEM;
 	}
-	priority = priority ? priority : TLS_PRIORITY_DEFAULT;
 	if(gnutls_priority_init(&credentials->priority, priority, &position) < 0) {
 		snprintf(error, TLS_ERROR_MAX, "priority string: error at \"%s\"", position);
 		tls_credentials_unref(credentials);
@@ -105,7 +130,10 @@ static void free_pem(gnutls_datum_t *pem) {
 
 /* What GnuTLS says of a pair that it cannot use. */
 static void explain_pair(int status, const char *cert, const char *key, char error[TLS_ERROR_MAX]) {
-	if(status == GNUTLS_E_CERTIFICATE_KEY_MISMATCH) {
+	if(status == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE && strcmp(cert, key) == 0) {
+		snprintf(error, TLS_ERROR_MAX,
+			"there is no private key in %s: name its file with key", cert);
+	} else if(status == GNUTLS_E_CERTIFICATE_KEY_MISMATCH) {
 		snprintf(error, TLS_ERROR_MAX,
 			"the certificate in %s does not belong to the key in %s", cert, key);
 	} else if(status == GNUTLS_E_DECRYPTION_FAILED) {
@@ -257,33 +285,98 @@ static int load_choice(struct tls_credentials *credentials,
 				options->pair[i].key, error);
 		}
 	}
-	if(result == 0 && options->client_ca) {
-		result = load_authorities(choice->credentials, options->client_ca, error);
+	return result;
+}
+
+/* Certificates of clients that have been revoked. */
+static int load_revoked(
+	gnutls_certificate_credentials_t into, const char *file, char error[TLS_ERROR_MAX]) {
+	gnutls_datum_t text;
+	int result = read_pem(file, &text, error);
+	if(result) {
+		return result;
+	}
+	int status = gnutls_certificate_set_x509_crl_mem(into, &text, GNUTLS_X509_FMT_PEM);
+	free_pem(&text);
+	if(status > 0) {
+		return 0;
+	}
+	snprintf(error, TLS_ERROR_MAX, "cannot read revoked certificates from %s: %s", file,
+		status == 0 ? "the file contains no list" : gnutls_strerror(status));
+	return -EINVAL;
+}
+
+/* All that certificates of clients are verified by. */
+static int load_client_verification(gnutls_certificate_credentials_t into,
+	const struct tls_server_options *options, struct tls_error *error) {
+	int result = 0;
+	if(options->client_ca) {
+		error->option = "client-ca";
+		result = load_authorities(into, options->client_ca, error->text);
+	}
+	for(size_t i = 0; i < options->crls && result == 0; i++) {
+		error->option = "client-crl";
+		error->pair = i;
+		result = load_revoked(into, options->crl[i], error->text);
 	}
 	return result;
+}
+
+static int copy_names(
+	struct tls_credentials *credentials, const struct tls_server_options *options) {
+	if(options->names == 0) {
+		return 0;
+	}
+	credentials->name = calloc(options->names, sizeof(*credentials->name));
+	if(!credentials->name) {
+		return -ENOMEM;
+	}
+	for(; credentials->names < options->names; credentials->names++) {
+		char *copy = strdup(options->name[credentials->names]);
+		if(!copy) {
+			return -ENOMEM;
+		}
+		credentials->name[credentials->names] = copy;
+	}
+	return 0;
+}
+
+static int load_server(struct tls_credentials *credentials,
+	const struct tls_server_options *options, struct tls_error *error) {
+	int result = load_pairs(credentials, options, error);
+	result = result ? result : load_client_verification(credentials->all, options, error);
+	for(size_t i = 0; i < options->pairs && options->pairs > 1 && result == 0; i++) {
+		struct tls_choice *choice = &credentials->choice[i];
+		result = load_choice(credentials, options, i, error->text);
+		if(result == 0) {
+			result = load_client_verification(choice->credentials, options, error);
+		}
+	}
+	if(result) {
+		return result;
+	}
+	if(copy_names(credentials, options)) {
+		snprintf(error->text, sizeof(error->text), "out of memory");
+		return -ENOMEM;
+	}
+	if(gnutls_session_ticket_key_generate(&credentials->ticket_key) < 0) {
+		snprintf(error->text, sizeof(error->text), "cannot make a key for session tickets");
+		return -EIO;
+	}
+	return 0;
 }
 
 int tls_credentials_open_server(struct tls_credentials **out,
 	const struct tls_server_options *options, struct tls_error *error) {
 	struct tls_credentials *credentials;
 	*error = (struct tls_error){.option = "tls-priority"};
-	int result = credentials_new(&credentials, options->priority, error->text);
+	int result = credentials_new(&credentials,
+		options->priority ? options->priority : TLS_PRIORITY_SERVER, error->text);
 	if(result) {
 		return result;
 	}
 	credentials->verify = options->verify;
-	result = load_pairs(credentials, options, error);
-	if(result == 0 && options->client_ca) {
-		error->option = "client-ca";
-		result = load_authorities(credentials->all, options->client_ca, error->text);
-	}
-	for(size_t i = 0; i < options->pairs && options->pairs > 1 && result == 0; i++) {
-		result = load_choice(credentials, options, i, error->text);
-	}
-	if(result == 0 && gnutls_session_ticket_key_generate(&credentials->ticket_key) < 0) {
-		snprintf(error->text, sizeof(error->text), "cannot make a key for session tickets");
-		result = -EIO;
-	}
+	result = load_server(credentials, options, error);
 	if(result) {
 		tls_credentials_unref(credentials);
 		return result;
@@ -295,7 +388,7 @@ int tls_credentials_open_server(struct tls_credentials **out,
 int tls_credentials_open_client(struct tls_credentials **out,
 	const struct tls_client_options *options, char error[TLS_ERROR_MAX]) {
 	struct tls_credentials *credentials;
-	int result = credentials_new(&credentials, NULL, error);
+	int result = credentials_new(&credentials, TLS_PRIORITY_CLIENT, error);
 	if(result) {
 		return result;
 	}

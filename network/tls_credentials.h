@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define TLS_ERROR_MAX 512
 
@@ -28,9 +29,13 @@ enum tls_verify {
 struct tls_server_options {
 	size_t pairs; /* which one is shown follows from the name that the client asks for (SNI) */
 	const struct tls_pair *pair;
-	const char *priority; /* GnuTLS priority string; NULL: TLS_PRIORITY_DEFAULT */
+	const char *priority; /* GnuTLS priority string; NULL: TLS_PRIORITY_SERVER */
 	const char *client_ca; /* PEM file of authorities; NULL: none */
+	size_t crls;
+	char *const *crl; /* PEM files of revoked client certificates */
 	enum tls_verify verify;
+	size_t names;
+	char *const *name; /* the server's names, see server_name.h; another SNI is refused */
 };
 
 struct tls_client_options {
@@ -42,13 +47,25 @@ struct tls_client_options {
 
 /* What is wrong with the options of a server. */
 struct tls_error {
-	const char *option; /* which: "cert", "key", "tls-priority", "client-ca"; static */
-	size_t pair; /* cert and key: which pair */
+	const char *
+		option; /* which: "cert", "key", "tls-priority", "client-ca", "client-crl"; static */
+	size_t pair; /* cert and key: which pair; client-crl: which file */
 	char text[TLS_ERROR_MAX]; /* one line that names the file */
 };
 
 /* TLS 1.2 and 1.3 and nothing older. */
-#define TLS_PRIORITY_DEFAULT "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define TLS_PRIORITY_CLIENT "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+
+/*
+ * Besides: no key exchange with finite fields, which costs a server a hundred times as much as one with elliptic
+ * curves and a client nothing; none without forward secrecy, and no CBC (RFC 9325, sections 4.1 and 4.2); and the
+ * server's order of preference.
+ */
+#define TLS_PRIORITY_SERVER                                                                        \
+	TLS_PRIORITY_CLIENT                                                                        \
+	":-GROUP-DH-ALL:-DHE-RSA:-RSA:-AES-256-CBC:-AES-128-CBC:%SERVER_PRECEDENCE"
+
+#define TLS_TICKET_KEY_MS UINT64_C(86400000) /* a day: then session tickets get a new key */
 
 /* Credentials and settings, shared by sessions through a reference count. */
 struct tls_credentials;

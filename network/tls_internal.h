@@ -27,6 +27,9 @@ struct tls_credentials {
 	size_t choices;
 	gnutls_priority_t priority;
 	gnutls_datum_t ticket_key; /* server: encrypts session tickets */
+	uint64_t ticket_key_ms; /* when it was made; 0: with the credentials, not used yet */
+	char **name; /* server: names that clients may ask for */
+	size_t names; /* 0: any */
 	enum tls_verify verify;
 	bool insecure; /* client: any certificate will do */
 	size_t references;
@@ -42,6 +45,7 @@ struct tls {
 	struct dynbuf rest; /* ciphertext that the reader had no room for; mostly empty */
 	bool in_ended; /* the transport has ended */
 	bool begun; /* there has been a byte */
+	bool answered; /* something has been sent */
 	bool established;
 	bool over; /* behind the last data there was an end or an error: the next read returns `verdict` */
 	int verdict; /* 0: the end; or negative errno */
@@ -63,6 +67,13 @@ void tls_stream_begin(struct stream *stream);
 
 /* Frees the session. */
 void tls_stream_drop(struct stream *stream);
+
+/*
+ * The key for session tickets. Each is used for a day at most: the keys of sessions cannot be computed from a later one.
+ * NULL: there is none.
+ */
+const gnutls_datum_t *tls_credentials_ticket_key(
+	struct tls_credentials *credentials, uint64_t now_ms);
 
 /* Is the certificate for this name? `flags`: of gnutls_x509_crt_check_hostname2(). */
 bool tls_credentials_cover(const struct tls_choice *choice, const char *name, unsigned flags);

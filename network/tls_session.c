@@ -1,122 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * TLS sessions: their beginning as server and as client, the choice of a certificate, and the verification of the
- * other side's.
+ * TLS sessions: their beginning as server and as client, and the choice of a certificate.
  *
  * Must not know: HTTP, WebSocket, connections.
  * Invariants: a session holds a reference to its credentials.
- * Implements RFC 7301 (ALPN http/1.1), RFC 6066 (server name), RFC 6125 through GnuTLS.
+ * Implements RFC 7301 (ALPN http/1.1), RFC 6066 (server name), through GnuTLS.
  */
 #include "network/tls_session.h"
 
+#include "network/server_name.h"
 #include "network/tls_internal.h"
 #include "network/tls_stream.h"
+#include "network/tls_verify.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TLS_RECORD_HANDSHAKE 0x16 /* first byte of a TLS connection, RFC 8446 section 5.1 */
-
-/* ---- verification ---- */
-
-/* Nobody else vouches for it: GnuTLS knows no such state, but people look for the word. */
-static bool is_self_signed(gnutls_session_t session) {
-	unsigned count;
-	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
-	gnutls_x509_crt_t certificate;
-	if(!chain || count == 0 || gnutls_x509_crt_init(&certificate) < 0) {
-		return false;
-	}
-	bool result = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
-		gnutls_x509_crt_check_issuer(certificate, certificate);
-	gnutls_x509_crt_deinit(certificate);
-	return result;
-}
-
-/* Why the other side's certificate was not accepted, in words: the first that holds says most. */
-static void explain_verification(struct tls *tls) {
-	static const struct {
-		unsigned status;
-		const char *text;
-	} flaws[] = {
-		{GNUTLS_CERT_REVOKED, "it has been revoked"},
-		{GNUTLS_CERT_EXPIRED, "it, or one above it, has expired"},
-		{GNUTLS_CERT_NOT_ACTIVATED, "it, or one above it, is not valid yet"},
-		{GNUTLS_CERT_SIGNER_NOT_FOUND, "its issuer is unknown"},
-		{GNUTLS_CERT_SIGNER_NOT_CA, "its issuer is no authority"},
-		{GNUTLS_CERT_UNEXPECTED_OWNER, "it is for another name"},
-		{GNUTLS_CERT_PURPOSE_MISMATCH, "it is for another purpose"},
-		{GNUTLS_CERT_INSECURE_ALGORITHM, "it is signed with an insecure algorithm"},
-		{GNUTLS_CERT_SIGNATURE_FAILURE, "its signature is wrong"},
-	};
-	const char *text = NULL;
-	for(size_t i = 0; i < sizeof(flaws) / sizeof(flaws[0]) && !text; i++) {
-		text = tls->verify_status & flaws[i].status ? flaws[i].text : NULL;
-	}
-	if((tls->verify_status & GNUTLS_CERT_SIGNER_NOT_FOUND) && is_self_signed(tls->session)) {
-		text = "it is self-signed, and unknown here";
-	}
-	snprintf(tls->reason, sizeof(tls->reason), "the certificate is not trusted: %s",
-		text ? text : "it is invalid");
-}
-
-/* Judges the other side's certificate by `data`. 0 or GnuTLS's error. */
-static int verify(struct tls *tls, gnutls_typed_vdata_st *data, unsigned count) {
-	int status =
-		gnutls_certificate_verify_peers(tls->session, data, count, &tls->verify_status);
-	if(status < 0) {
-		return status;
-	}
-	if(tls->verify_status == 0) {
-		return 0;
-	}
-	explain_verification(tls);
-	return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
-}
-
-/* A client's certificate. Whether one has to be there GnuTLS has looked at already. */
-static int verify_client(gnutls_session_t session) {
-	struct tls *tls = gnutls_transport_get_ptr(session);
-	gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
-		.data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
-	unsigned count = 0;
-	if(!gnutls_certificate_get_peers(session, &count) || count == 0) {
-		return tls->credentials->verify == TLS_VERIFY_OPTIONAL
-			? 0
-			: GNUTLS_E_CERTIFICATE_REQUIRED;
-	}
-	return verify(tls, &purpose, 1);
-}
-
-/* The bytes of a literal address: 4, 16, or 0 of a name. */
-static unsigned parse_literal(const char *name, unsigned char out[16]) {
-	if(inet_pton(AF_INET, name, out) == 1) {
-		return 4;
-	}
-	return inet_pton(AF_INET6, name, out) == 1 ? 16 : 0;
-}
-
-/* A server's certificate: RFC 6125 for names; an address has to be in it as an address. */
-static int verify_server(gnutls_session_t session) {
-	struct tls *tls = gnutls_transport_get_ptr(session);
-	unsigned char literal[16];
-	unsigned len = parse_literal(tls->name, literal);
-	gnutls_typed_vdata_st data[] = {
-		{.type = GNUTLS_DT_KEY_PURPOSE_OID,
-			.data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_SERVER},
-		{.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)tls->name},
-	};
-	if(len > 0) {
-		data[1] = (gnutls_typed_vdata_st){
-			.type = GNUTLS_DT_IP_ADDRESS, .data = literal, .size = len};
-	}
-	return verify(tls, data, 2);
-}
 
 /* ---- choice of a certificate ---- */
 
@@ -128,17 +30,9 @@ static bool has_capitals(const char *name) {
  * Which pair does the client ask for? GnuTLS compares names letter by letter, and chooses by the algorithms among
  * equal ones: that is left to it. What remains are patterns and capitals.
  */
-static int choose_pair(gnutls_session_t session) {
-	struct tls *tls = gnutls_transport_get_ptr(session);
+static int choose_pair(const struct tls *tls, const char *name, bool exact) {
 	const struct tls_credentials *credentials = tls->credentials;
-	char name[256];
-	size_t len = sizeof(name);
-	unsigned type;
-	/* Without a name, or with one that is none (RFC 6066, 3): as if nothing was asked for. */
-	if(gnutls_server_name_get(session, name, &len, &type, 0) < 0 || type != GNUTLS_NAME_DNS) {
-		return 0;
-	}
-	for(size_t i = 0; i < credentials->choices && !has_capitals(name); i++) {
+	for(size_t i = 0; i < credentials->choices && exact && !has_capitals(name); i++) {
 		if(tls_credentials_cover(
 			   &credentials->choice[i], name, GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS)) {
 			return 0;
@@ -146,11 +40,40 @@ static int choose_pair(gnutls_session_t session) {
 	}
 	for(size_t i = 0; i < credentials->choices; i++) {
 		if(tls_credentials_cover(&credentials->choice[i], name, 0)) {
-			return gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE,
+			return gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE,
 				credentials->choice[i].credentials);
 		}
 	}
 	return 0;
+}
+
+/* Another name than the server's is refused with the alert unrecognized_name (RFC 6066, 3). */
+static int check_name(struct tls *tls, const char *name, size_t len) {
+	const struct tls_credentials *credentials = tls->credentials;
+	if(server_name_is_own(credentials->name, credentials->names, (struct slice){name, len})) {
+		return 0;
+	}
+	snprintf(tls->reason, sizeof(tls->reason),
+		"the client asks for the server name \"%.80s\", which is not one of server-name",
+		name);
+	return GNUTLS_E_UNRECOGNIZED_NAME;
+}
+
+static int hello_received(gnutls_session_t session) {
+	struct tls *tls = gnutls_transport_get_ptr(session);
+	char name[256];
+	size_t len = sizeof(name);
+	unsigned type;
+	/* Without a name, or with one that is none (RFC 6066, 3): as if nothing was asked for. */
+	if(gnutls_server_name_get(session, name, &len, &type, 0) < 0 || type != GNUTLS_NAME_DNS) {
+		return 0;
+	}
+	len = strlen(name);
+	/* Browsers send the dot at the end of a name, against RFC 6066. */
+	bool dot = len > 1 && name[len - 1] == '.';
+	name[len - dot] = '\0';
+	int status = check_name(tls, name, len - dot);
+	return status < 0 || tls->credentials->choices < 2 ? status : choose_pair(tls, name, !dot);
 }
 
 /* ---- detection of TLS ---- */
@@ -229,13 +152,18 @@ int tls_session_accept(struct stream *stream, struct tls_credentials *credential
 	gnutls_session_t session = tls_of(stream)->session;
 	/* Who offers protocols and not this one would take our answers for something else (RFC 7301, 3.2). */
 	gnutls_alpn_set_protocols(session, &protocol, 1, GNUTLS_ALPN_MANDATORY);
-	gnutls_session_ticket_enable_server(session, &credentials->ticket_key);
+	const gnutls_datum_t *ticket_key =
+		tls_credentials_ticket_key(credentials, stream->loop->now_ms);
+	if(ticket_key) {
+		gnutls_session_ticket_enable_server(session, ticket_key);
+	}
 	gnutls_certificate_server_set_request(session, requests[credentials->verify]);
 	if(credentials->verify != TLS_VERIFY_OFF) {
-		gnutls_session_set_verify_function(session, verify_client);
+		gnutls_session_set_verify_function(session, tls_verify_client);
+		tls_verify_limit_keys(session);
 	}
-	if(credentials->choices > 1) {
-		gnutls_handshake_set_post_client_hello_function(session, choose_pair);
+	if(credentials->choices > 1 || credentials->names > 0) {
+		gnutls_handshake_set_post_client_hello_function(session, hello_received);
 	}
 	if(detect) {
 		stream->ops = &detect_ops;
@@ -257,7 +185,7 @@ static char *copy_name(const char *host) {
 /* Addresses are not sent, RFC 6066 section 3. Without the name another host could answer. */
 static int send_name(struct tls *tls) {
 	unsigned char literal[16];
-	if(parse_literal(tls->name, literal) > 0) {
+	if(tls_verify_parse_literal(tls->name, literal) > 0) {
 		return 0;
 	}
 	int status =
@@ -279,10 +207,19 @@ int tls_session_connect(
 		return result;
 	}
 	if(!credentials->insecure) {
-		gnutls_session_set_verify_function(tls->session, verify_server);
+		gnutls_session_set_verify_function(tls->session, tls_verify_server);
 	}
 	tls_stream_begin(stream);
 	return 0;
+}
+
+const char *tls_session_recheck_client(
+	const struct stream *stream, const struct tls_credentials *credentials) {
+	if(!credentials || credentials->verify == TLS_VERIFY_OFF || !tls_stream_is_active(stream) ||
+		tls_stream_in_handshake(stream)) {
+		return NULL;
+	}
+	return tls_verify_again(tls_of(stream)->session, credentials->all);
 }
 
 size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {

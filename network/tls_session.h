@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #define TLS_SUBJECT_MAX 512
+#define TLS_RECORD_HANDSHAKE 0x16 /* first byte of a TLS connection, RFC 8446 section 5.1 */
 
 /*
  * Makes a fresh accepted stream speak TLS. `detect`: its first byte decides between TLS and plain bytes,
@@ -27,6 +28,13 @@ int tls_session_accept(struct stream *stream, struct tls_credentials *credential
  */
 int tls_session_connect(
 	struct stream *stream, struct tls_credentials *credentials, const char *host);
+
+/*
+ * Would the certificate that the client has shown still be accepted with these credentials (NULL: no TLS any more)?
+ * NULL: yes, or there is none. Otherwise static text that describes the reason.
+ */
+const char *tls_session_recheck_client(
+	const struct stream *stream, const struct tls_credentials *credentials);
 
 /*
  * The subject of the client's verified certificate (RFC 4514) into `out`: its length; 0 without one, or if it does

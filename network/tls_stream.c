@@ -11,6 +11,7 @@
 #include "network/tls_stream.h"
 
 #include "base/passes.h"
+#include "network/tls_handshake.h"
 #include "network/tls_internal.h"
 
 #include <assert.h>
@@ -23,7 +24,6 @@
 
 #define TLS_READ LOOP_SCRATCH_SIZE /* ciphertext taken off a socket at once */
 #define TLS_GATHER (16 * 1024) /* small pieces are put together up to a record */
-#define TLS_IDLE_MAX 8 /* calls of GnuTLS in a row that consume nothing and are repeated */
 
 /* ---- memory transport ---- */
 
@@ -46,6 +46,7 @@ static ssize_t pull(gnutls_transport_ptr_t ptr, void *data, size_t cap) {
 static ssize_t push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int count) {
 	struct tls *tls = ptr;
 	ssize_t total = 0;
+	tls->answered = true;
 	for(int i = 0; i < count; i++) {
 		struct iovec piece = {iov[i].iov_base, iov[i].iov_len};
 		if(stream_queue(tls->stream, &piece, 1, 0)) {
@@ -67,82 +68,9 @@ void tls_stream_connect_session(struct tls *tls) {
 
 /* ---- stream operations ---- */
 
-static int fail(struct tls *tls, int status) {
-	if(!tls->reason[0]) {
-		if(tls->in_ended && tls->in_len == 0) {
-			/* GnuTLS calls a cut record one that it cannot decode. */
-			snprintf(tls->reason, sizeof(tls->reason), "the connection ended %s",
-				tls->established ? "without close_notify" : "within the handshake");
-		} else if(status == GNUTLS_E_FATAL_ALERT_RECEIVED) {
-			snprintf(tls->reason, sizeof(tls->reason),
-				"the other side sent the alert \"%s\"",
-				gnutls_alert_get_name(gnutls_alert_get(tls->session)));
-		} else {
-			snprintf(tls->reason, sizeof(tls->reason), "%s", gnutls_strerror(status));
-		}
-	}
-	return status == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EPROTO;
-}
-
-/* Alerts and handshake messages that were queued go out now. */
-static int flush_now(struct stream *stream) {
-	if(stream->out.len == 0 || !(stream->io.ready & LOOP_OUT)) {
-		return 0;
-	}
-	int result = stream_flush_bytes(stream);
-	stream_update(stream);
-	return result;
-}
-
 /* Input that GnuTLS can still work on: what it has not pulled, or plaintext that was not asked for. */
 static bool has_input(const struct tls *tls) {
 	return tls->in_len > 0 || gnutls_record_check_pending(tls->session) > 0;
-}
-
-/*
- * GnuTLS may report something that does not end the session, and is called again then. It need not have consumed input
- * each time (one record may hold two messages), but not for long: a loop without progress would stop the daemon.
- */
-static bool may_repeat(const struct tls *tls, size_t in_len_before, int *idle) {
-	*idle = tls->in_len < in_len_before ? 0 : *idle + 1;
-	return *idle < TLS_IDLE_MAX;
-}
-
-/* GnuTLS asks for more behind each record that holds only a part of a message, though there may be more. */
-static bool handshake_repeats(const struct tls *tls, int status, size_t in_len_before, int *idle) {
-	if(status == GNUTLS_E_AGAIN) {
-		return tls->in_len > 0 && tls->in_len < in_len_before;
-	}
-	return status < 0 && !gnutls_error_is_fatal(status) && may_repeat(tls, in_len_before, idle);
-}
-
-static int handshake_step(struct tls *tls) {
-	int idle = 0;
-	int status;
-	size_t before;
-	PASSES(calls, (tls->in_len + 1) * TLS_IDLE_MAX);
-	do {
-		PASS(calls);
-		before = tls->in_len;
-		status = gnutls_handshake(tls->session);
-	} while(handshake_repeats(tls, status, before, &idle));
-	if(status < 0 && status != GNUTLS_E_AGAIN) {
-		/* Tell the other side why, as far as the socket takes it. */
-		gnutls_alert_send_appropriate(tls->session, status);
-		flush_now(tls->stream);
-		return fail(tls, status);
-	}
-	int result = flush_now(tls->stream);
-	if(status == GNUTLS_E_AGAIN) {
-		/* If that failed, what has still to be read may say why: an alert. Else the next event tells. */
-		return -EAGAIN;
-	}
-	if(result) {
-		return result;
-	}
-	tls->established = true;
-	loop_set_low_priority(tls->stream->loop, &tls->stream->io, false);
-	return 0;
 }
 
 /* Takes ciphertext off the socket. 0: there is something, or the end; -EAGAIN; or negative errno. */
@@ -208,7 +136,7 @@ static int verdict_of(struct tls *tls, ssize_t status, bool repeat) {
 	if(status == GNUTLS_E_AGAIN || (repeat && may_ignore(tls, status))) {
 		return -EAGAIN;
 	}
-	return fail(tls, (int)status);
+	return tls_fail(tls, (int)status);
 }
 
 /*
@@ -223,7 +151,7 @@ static ssize_t decrypt_once(struct tls *tls, uint8_t *data, size_t cap, int *idl
 		*idle = 0;
 		return got;
 	}
-	bool repeat = may_repeat(tls, before, idle);
+	bool repeat = tls_may_repeat(tls, before, idle);
 	tls->verdict = verdict_of(tls, got, repeat);
 	tls->over = tls->verdict != -EAGAIN;
 	if(got == GNUTLS_E_AGAIN && *idle > 0) {
@@ -292,7 +220,7 @@ static ssize_t advance(struct stream *stream, uint8_t *data, size_t cap, bool *k
 	if(tls->in_ended && !tls->begun) {
 		return 0;
 	}
-	result = tls->established ? 0 : handshake_step(tls);
+	result = tls->established ? 0 : tls_handshake_step(tls);
 	ssize_t got = result ? result : decrypt(tls, data, cap);
 	return keep_rest(tls) ? -ENOMEM : got;
 }
@@ -307,7 +235,7 @@ static ssize_t tls_read(struct stream *stream, void *data, size_t cap) {
 	}
 	if(got == -EAGAIN && has_more(tls)) {
 		/* GnuTLS waits for input and does not take what there is: this would never change. */
-		got = fail(tls, GNUTLS_E_INTERNAL_ERROR);
+		got = tls_fail(tls, GNUTLS_E_INTERNAL_ERROR);
 	}
 	if(got == -EAGAIN && tls->in_ended) {
 		got = -ECONNRESET;
@@ -328,7 +256,7 @@ static int send_record(struct tls *tls, const uint8_t *data, size_t len) {
 		/* The push function takes everything, so there is no reason to be asked again. */
 		ssize_t sent = gnutls_record_send(tls->session, data, len);
 		if(sent <= 0) {
-			return fail(tls, sent < 0 ? (int)sent : GNUTLS_E_INTERNAL_ERROR);
+			return tls_fail(tls, sent < 0 ? (int)sent : GNUTLS_E_INTERNAL_ERROR);
 		}
 		data += sent;
 		len -= (size_t)sent;
@@ -365,7 +293,7 @@ static int tls_write(struct stream *stream, const struct iovec *iov, int count, 
 		}
 	}
 	int result = send_record(tls, small, len);
-	return result ? result : flush_now(stream);
+	return result ? result : tls_flush_now(stream);
 }
 
 /* The first call says goodbye (close_notify); the second, when that is out, shuts the socket down. */
@@ -375,7 +303,7 @@ static bool tls_finish(struct stream *stream) {
 		tls->close_notify_sent = true;
 		gnutls_bye(tls->session, GNUTLS_SHUT_WR);
 		/* A write that fails here is met again by the flush of the queue. */
-		flush_now(stream);
+		tls_flush_now(stream);
 	}
 	if(stream->out.len > 0) {
 		return false;
@@ -423,16 +351,16 @@ int tls_stream_handshake(struct stream *stream) {
 		return 0;
 	}
 	/* What is wrong, if writing failed, is read: an alert may have come before. */
-	int result = stream->error ? -EAGAIN : handshake_step(tls);
+	int result = stream->error ? -EAGAIN : tls_handshake_step(tls);
 	if(result == -EAGAIN && (tls->rest.len > 0 || stream_readable(stream))) {
 		result = supply(stream);
-		result = result < 0 ? result : handshake_step(tls);
+		result = result < 0 ? result : tls_handshake_step(tls);
 		if(keep_rest(tls)) {
 			return -ENOMEM;
 		}
 	}
 	if(result == -EAGAIN && tls->rest.len > 0) {
-		return fail(tls, GNUTLS_E_INTERNAL_ERROR); /* as in tls_read() */
+		return tls_fail(tls, GNUTLS_E_INTERNAL_ERROR); /* as in tls_read() */
 	}
 	if(result == -EAGAIN && stream->error) {
 		return -stream->error;

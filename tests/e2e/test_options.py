@@ -23,11 +23,10 @@ from tools.sockets import HAS_IPV6, is_open, kernel_holds, needs_ipv6
 from tools.waiting import LONG, LONG_MS, eventually, observed
 
 DEFAULTS = {
-    "port": "8001", "listen": "*", "origin": "*", "web": "", "web-listing": "no",
+    "port": "8001", "listen": "*", "origin": "auto", "server-name": "", "web": "", "web-listing": "no",
     "health": "", "auth-file": "", "web-auth": "yes", "auth-cookie": "0", "insecure-auth": "no", "cert": "",
-    "key": "", "tls": "auto", "tls-priority": "", "client-ca": "", "client-verify": "off", "redirect-https": "no",
-    "hsts": "0", "core-dump": "no",
-    "trusted-proxy": "", "proxy-protocol": "no", "backend": "", "resolver": "",
+    "key": "", "tls": "auto", "tls-priority": "", "client-ca": "", "client-crl": "",
+    "client-verify": "off", "redirect-https": "no", "hsts": "0", "core-dump": "no", "trusted-proxy": "", "proxy-protocol": "no", "backend": "", "resolver": "",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-clients": "0", "max-clients-per-ip": "0", "buffer-high": "256K",

@@ -953,7 +953,7 @@ def test_sigterm_while_connecting(run, where):
         client = daemon.connect()
         client.send_raw(build_request())
         clients.append(client)
-    eventually(lambda: dns.count("peer.test", "A") >= 3, "the questions")
+    eventually(lambda: dns.count("peer.test", "A") >= 1, "the question that they share")
     if where == "connect":
         time.sleep(0.1)  # the resolution delay; in either phase the outcome has to be the same
     daemon.settle()

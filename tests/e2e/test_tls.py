@@ -684,7 +684,7 @@ def test_resumption_with_a_client_certificate(serve, authority, people, version)
 
 @each_version
 def test_other_authority_after_reload(run, authority, pair, people, tmp_path, version):
-    """Whom a reload locks out cannot come in with an old ticket; who is in stays."""
+    """A client whose authority a reload removes cannot resume its session, and its open connection ends."""
     ca, pairs = people
     path = tmp_path / "websocksy.conf"
 
@@ -703,11 +703,12 @@ def test_other_authority_after_reload(run, authority, pair, people, tmp_path, ve
     configure(authority.cert)
     daemon.signal(signal.SIGHUP)
     daemon.wait_log("(?i)reload|read again")
-    first.round_trip()
+    first.expect_close(1008)
     with pytest.raises((ssl.SSLError, ConnectionResetError, BrokenPipeError)):
         open_tls(daemon, context, session=first.sock.tls.session).sock.recv(1)
     daemon.wait_log(FAILED)
-    first.close_handshake()
+    first.send_close(1008)
+    first.expect_eof()
 
 
 def test_subject_reaches_the_backend(run, serve, authority, people, tmp_path):
@@ -788,9 +789,7 @@ def test_stalled_handshake(serve, sent):
     # Whoever has not said a word may be one for plain HTTP.
     assert (b"HTTP/1.1 408 " in answer) == (sent == "nothing")
     assert answer[:1] == {"nothing": b"H", "hello": b"\x16"}.get(sent, b"")
-    if sent == "nothing":
-        daemon.wait_log("answered 408: ")
-    else:
+    if sent != "nothing":
         daemon.wait_log(NOT_DONE + r"it is not done in time \(handshake-timeout\)")
         assert "answered" not in daemon.log()
 
@@ -827,8 +826,8 @@ def test_timeout_behind_the_handshake(serve):
 
 @pytest.mark.skipif(SANITIZED, reason="the leak check does not work under strace")
 def test_burst_of_handshakes_delays_nobody(run, pair, tmp_path):
-    """Signatures take long: few are made in a turn, and who has a connection has his turn each time. What
-    counts is the order in which the daemon sends."""
+    """Signatures take long: they are made after all that is ready of other connections. What counts is the order in
+    which the daemon sends; the time for signatures in a turn is tested with the event loop."""
     if not can_trace():
         pytest.skip("strace is not installed, or tracing is not allowed here")
     record = tmp_path / "record"
@@ -854,8 +853,7 @@ def test_burst_of_handshakes_delays_nobody(run, pair, tmp_path):
                       "the end of strace's record").group()
     turns = [turn.count(r'"\26\3\3') for turn in text.split("epoll_")]
     assert sum(turns) == 40
-    assert max(turns) == 4
-    assert text.split("behind the burst")[0].count(r'"\26\3\3') <= 4
+    assert text.split("behind the burst")[0].count(r'"\26\3\3') == 0
 
 
 @each_version
@@ -1010,7 +1008,7 @@ def test_failures_do_not_fill_the_log(serve):
     def counted():
         rubbish()  # what was suppressed is told with the next line
         text = daemon.log()
-        suppressed = sum(map(int, re.findall(r"log: (\d+) lines of this kind suppressed", text)))
+        suppressed = sum(map(int, re.findall(r"TLS: (\d+) more lines? for 127\.0\.0\.1 suppressed", text)))
         return suppressed and suppressed + len(re.findall(FAILED, text)) >= total
 
     for _ in range(total):

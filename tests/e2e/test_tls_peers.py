@@ -391,7 +391,7 @@ def make_trouble(kind, authority, pair, folder):
         "no cert": ({"cert": missing, "key": pair.key}, missing, "No such file"),
         "no key": ({"cert": pair.cert, "key": missing}, missing, "No such file"),
         "rubbish as key": ({"cert": pair.cert, "key": rubbish}, rubbish, "cannot use"),
-        "no key in cert": ({"cert": pair.cert}, pair.cert, "cannot use"),
+        "no key in cert": ({"cert": pair.cert}, pair.cert, "there is no private key"),
         "mismatch": ({"cert": pair.cert, "key": other.key}, other.key, "does not belong"),
     }[kind]
 

@@ -12,11 +12,26 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define TIMERS 300
 #define PROBES 8
 #define TRACE_MAX 64
 #define ENDLESS 1000 /* so often something goes on by itself that must not be let */
+
+/* What the clock shows; NULL: the time. */
+static struct timespec *shown;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now) {
+	if(!shown) {
+		return __real_clock_gettime(clock, now);
+	}
+	*now = *shown;
+	return 0;
+}
 
 struct test;
 
@@ -118,6 +133,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
 	struct test *test = *state;
+	shown = NULL;
 	for(size_t i = 0; i < test->probes; i++) {
 		loop_close_io(&test->loop, &test->probe[i].io);
 		if(test->probe[i].other >= 0) {
@@ -419,16 +435,29 @@ static void test_ready_ios_take_turns(void **state) {
 	assert_int_equal(b->calls, 5);
 }
 
+/* Computes for a quarter of the time that low priority has in one turn. */
+static void compute(struct probe *probe) {
+	(void)probe;
+	shown->tv_nsec += LOOP_LOW_MS * 1000000 / 4;
+}
+
+/* Computes for longer than that. */
+static void compute_long(struct probe *probe) {
+	(void)probe;
+	shown->tv_sec++;
+}
+
 /*
- * Of those that take long a few run in each turn, behind the others and in turn among themselves;
- * who is not heavy any more is one of the others.
+ * Ios of low priority run after the others and in turn among themselves, until their time in the
+ * turn is over; without low priority they run with the others.
  */
-static void test_heavy_ios_share_a_turn(void **state) {
+static void test_low_priority_shares_a_turn(void **state) {
 	struct test *test = *state;
 	struct probe *probe[PROBES];
-	assert_int_equal(LOOP_LOW_PER_TURN, 4);
+	struct timespec time = {.tv_sec = 1000};
+	shown = &time;
 	for(size_t i = 0; i < PROBES; i++) {
-		probe[i] = probe_new(test, NULL);
+		probe[i] = probe_new(test, compute);
 		say(probe[i], "x");
 		loop_set_low_priority(&test->loop, &probe[i]->io, i < 6); /* a to f */
 	}
@@ -447,6 +476,22 @@ static void test_heavy_ios_share_a_turn(void **state) {
 	loop_close_io(&test->loop, &probe[4]->io);
 	run_turn(test);
 	assert_string_equal(test->trace, "hcgfab");
+}
+
+/* One io of low priority that computes for long leaves no time for a second one in that turn. */
+static void test_low_priority_is_limited_by_time(void **state) {
+	struct test *test = *state;
+	struct timespec time = {.tv_sec = 1000};
+	shown = &time;
+	for(size_t i = 0; i < 4; i++) {
+		struct probe *probe = probe_new(test, i < 3 ? compute_long : NULL);
+		say(probe, "x");
+		loop_set_low_priority(&test->loop, &probe->io, i < 3); /* a to c */
+	}
+	for(size_t i = 0; i < 4; i++) {
+		run_turn(test);
+	}
+	assert_string_equal(test->trace, "dadbdcda");
 }
 
 /*
@@ -1012,7 +1057,8 @@ int main(void) {
 		LOOP_TEST(test_arming_allocates_nothing),
 		LOOP_TEST(test_tasks_run_once_in_the_next_turn),
 		LOOP_TEST(test_ready_ios_take_turns),
-		LOOP_TEST(test_heavy_ios_share_a_turn),
+		LOOP_TEST(test_low_priority_shares_a_turn),
+		LOOP_TEST(test_low_priority_is_limited_by_time),
 		LOOP_TEST(test_heavy_until_it_has_run),
 		LOOP_TEST(test_used_up_until_something_new_comes),
 		LOOP_TEST(test_pause_and_resume),

@@ -297,7 +297,7 @@ static void test_prefixes(void **state) {
 		"# x\n[core]\r\nport = 80\nlisten = ::1\nlisten = unix:/a,mode=0600\n"
 		"origin = https://*.a.org:1\nping = 1.5m\nresolver = 1.1.1.1,[::1]:2\n"
 		"buffer-low = 4K\nplugin-path = /nonexistent\nlog-level = debug\n"
-		"[backend]\nhost = \" a\"\nframing = newline\nframing-config = lf";
+		"[backend]\nhost = a\nframing = newline\nframing-config = \"lf\"";
 	struct config config;
 
 	(void)state;

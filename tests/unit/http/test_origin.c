@@ -141,6 +141,11 @@ static const struct {
 	{"null", "nullx", false},
 	{"null", "", false},
 	{"null", "https://null", false},
+	/* Pages of files in embedded browsers, literally. */
+	{"file://", "file://", true},
+	{"file://", "file:///", false},
+	{"file://", "null", false},
+	{"null", "file://", false},
 };
 
 static void parse(struct origin *origin, const char *pattern) {
@@ -152,14 +157,27 @@ static void parse(struct origin *origin, const char *pattern) {
 }
 
 /* Both texts end at an unreadable page, and each may be the empty one. */
-static bool matches(const struct origin *origin, const char *value, const char *host) {
+static bool matches_at(const struct origin *origin, const char *value, const char *host,
+	unsigned port, bool https) {
 	struct guard first = guard_new(value, strlen(value));
 	struct guard second = guard_new(host, strlen(host));
-	bool match = origin_matches(origin, (const char *)first.data, strlen(value),
-		(const char *)second.data, strlen(host));
+	struct origin_self self = {
+		.host = {(const char *)second.data, strlen(host)}, .port = port, .https = https};
+	struct slice text = {(const char *)first.data, strlen(value)};
+	bool match = origin_matches(origin, text, &self);
 	guard_free(&first);
 	guard_free(&second);
 	return match;
+}
+
+static bool matches(const struct origin *origin, const char *value, const char *host) {
+	return matches_at(origin, value, host, 0, false);
+}
+
+/* A value that need not end at its NUL, of a request without Host. */
+static bool matches_bytes(const struct origin *origin, const char *value, size_t len) {
+	struct origin_self self = {0};
+	return origin_matches(origin, (struct slice){value, len}, &self);
 }
 
 static void test_matches(void **state) {
@@ -180,43 +198,48 @@ static void test_matches(void **state) {
 static const struct {
 	const char *value;
 	const char *host;
+	unsigned port; /* 0: none in Host */
+	bool https;
 	bool match;
 } same[] = {
-	{"http://example.com", "example.com", true},
-	{"https://example.com", "example.com", true},
-	{"https://EXAMPLE.com", "Example.COM", true},
-	{"http://example.com", "example.com:80", true},
-	{"https://example.com", "example.com:443", true},
-	{"https://example.com:443", "example.com", true},
-	{"http://example.com:8001", "example.com:8001", true},
-	{"http://example.com", "example.com:", true},
-	{"http://[::1]:8001", "[::1]:8001", true},
-	{"http://[::1]", "[0::1]", true},
-	{"http://a_b.example", "a_b.example", true},
-	{"https://example.com", "example.com:80", false},
-	{"http://example.com", "example.com:443", false},
-	{"http://example.com:8001", "example.com", false},
-	{"http://example.com", "example.com:8001", false},
-	{"http://example.com:8001", "example.com:8002", false},
-	{"http://example.com", "www.example.com", false},
-	{"http://www.example.com", "example.com", false},
-	{"http://evilexample.com", "example.com", false},
-	{"http://example.com", "example.com.", false},
-	{"http://example.com", "", false},
-	{"http://example.com", ":", false},
-	{"http://example.com", "example.com/", false},
-	{"http://example.com", "u@example.com", false},
-	{"http://example.com", "example.com::", false},
-	{"http://example.com", "example.com,example.com", false},
-	{"http://u@example.com", "example.com", false},
-	{"http://example.com/", "example.com", false},
-	{"http://[::1]", "::1", false},
-	{"http://[::1]", "[::2]", false},
-	{"app://example.com", "example.com", false},
-	{"app://example.com:80", "example.com:80", false},
-	{"null", "null", false},
-	{"", "", false},
-	{"same", "same", false},
+	{"http://example.com", "example.com", 0, false, true},
+	{"https://example.com", "example.com", 0, false, true},
+	{"https://EXAMPLE.com", "Example.COM", 0, false, true},
+	{"http://example.com", "example.com", 80, false, true},
+	{"https://example.com", "example.com", 443, false, true},
+	{"https://example.com:443", "example.com", 0, false, true},
+	{"http://example.com:8001", "example.com", 8001, false, true},
+	{"http://[::1]:8001", "[::1]", 8001, false, true},
+	{"http://[::1]", "[0::1]", 0, false, true},
+	{"http://a_b.example", "a_b.example", 0, false, true},
+	{"https://example.com", "example.com", 80, false, false},
+	{"http://example.com", "example.com", 443, false, false},
+	{"http://example.com:8001", "example.com", 0, false, false},
+	{"http://example.com", "example.com", 8001, false, false},
+	{"http://example.com:8001", "example.com", 8002, false, false},
+	{"http://example.com", "www.example.com", 0, false, false},
+	{"http://www.example.com", "example.com", 0, false, false},
+	{"http://evilexample.com", "example.com", 0, false, false},
+	{"http://example.com", "example.com.", 0, false, false},
+	{"http://example.com", "", 0, false, false},
+	{"http://example.com", "example.com/", 0, false, false},
+	{"http://example.com", "u@example.com", 0, false, false},
+	{"http://example.com", "example.com,example.com", 0, false, false},
+	{"http://u@example.com", "example.com", 0, false, false},
+	{"http://example.com/", "example.com", 0, false, false},
+	{"http://[::1]", "::1", 0, false, false},
+	{"http://[::1]", "[::2]", 0, false, false},
+	{"app://example.com", "example.com", 0, false, false},
+	{"app://example.com:80", "example.com", 80, false, false},
+	{"null", "null", 0, false, false},
+	{"", "", 0, false, false},
+	{"same", "same", 0, false, false},
+	/* Where the client uses TLS, a page that was not loaded with TLS is another origin. */
+	{"https://example.com", "example.com", 0, true, true},
+	{"wss://example.com:8001", "example.com", 8001, true, true},
+	{"http://example.com", "example.com", 0, true, false},
+	{"http://example.com:443", "example.com", 443, true, false},
+	{"ws://example.com:8001", "example.com", 8001, true, false},
 };
 
 static void test_same(void **state) {
@@ -225,12 +248,13 @@ static void test_same(void **state) {
 	parse(&origin, "same");
 	assert_int_equal(origin.kind, ORIGIN_SAME);
 	for(size_t i = 0; i < COUNT(same); i++) {
-		if(matches(&origin, same[i].value, same[i].host) != same[i].match) {
+		if(matches_at(&origin, same[i].value, same[i].host, same[i].port, same[i].https) !=
+			same[i].match) {
 			fail_msg("%s at %s: expected %d", same[i].value, same[i].host,
 				same[i].match);
 		}
 	}
-	assert_false(origin_matches(&origin, "http://a", 8, NULL, 0));
+	assert_false(matches_bytes(&origin, "http://a", 8));
 	origin_free(&origin);
 }
 
@@ -240,15 +264,15 @@ static void test_nul_in_value(void **state) {
 	struct origin origin;
 	(void)state;
 	parse(&origin, "https://example.com");
-	assert_true(origin_matches(&origin, value, strlen(value), "", 0));
-	assert_false(origin_matches(&origin, value, strlen(value) + 1, "", 0));
-	assert_false(origin_matches(&origin, value, sizeof(value) - 1, "", 0));
+	assert_true(matches_bytes(&origin, value, strlen(value)));
+	assert_false(matches_bytes(&origin, value, strlen(value) + 1));
+	assert_false(matches_bytes(&origin, value, sizeof(value) - 1));
 	origin_free(&origin);
 	parse(&origin, "http://[::1]");
-	assert_false(origin_matches(&origin, "http://[::1\0]", 13, "", 0));
+	assert_false(matches_bytes(&origin, "http://[::1\0]", 13));
 	origin_free(&origin);
 	parse(&origin, "null");
-	assert_false(origin_matches(&origin, "null\0", 5, "", 0));
+	assert_false(matches_bytes(&origin, "null\0", 5));
 	origin_free(&origin);
 }
 
@@ -260,7 +284,7 @@ static void test_near_misses(void **state) {
 	(void)state;
 	parse(&origin, value);
 	for(size_t len = 0; len < sizeof(value) - 1; len++) {
-		assert_false(origin_matches(&origin, value, len, "", 0));
+		assert_false(matches_bytes(&origin, value, len));
 		memcpy(changed, value, sizeof(value));
 		for(unsigned c = 0; c < 256; c++) {
 			changed[len] = (char)c;

@@ -207,11 +207,11 @@ static void test_trouble(void **state) {
 	expect_trouble(&(struct peer_tls){.cert = nowhere}, nowhere, "No such file");
 	expect_trouble(
 		&(struct peer_tls){.cert = files->cert, .key = nowhere}, nowhere, "No such file");
-	expect_trouble(&(struct peer_tls){.cert = files->cert}, files->cert, "cannot use");
+	expect_trouble(&(struct peer_tls){.cert = files->cert}, files->cert, "no private key");
 	expect_trouble(&(struct peer_tls){.cert = files->cert, .key = files->other}, files->other,
 		"does not belong");
 	expect_trouble(&(struct peer_tls){.cert = files->copy, .insecure = true}, files->copy,
-		"cannot use");
+		"no private key");
 	char error[TLS_ERROR_MAX];
 	assert_int_equal(tls_cache_check(&(struct peer_tls){.ca = files->cert}, error), 0);
 	/* Without verification no authorities are read. */

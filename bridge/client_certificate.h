@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The certificate of a client after it has been accepted.
+ */
+#ifndef WEBSOCKSY_CLIENT_CERTIFICATE_H
+#define WEBSOCKSY_CLIENT_CERTIFICATE_H
+#include "bridge/connection.h"
+
+#include <stdbool.h>
+
+/* Is it still valid, with the settings of now? False: the log has the reason. */
+bool client_certificate_is_valid(const struct connection *c);
+
+/* The settings have changed, before the connection is open: closes it if the certificate is not valid. */
+void client_certificate_reload(struct connection *c);
+#endif
