@@ -14,6 +14,7 @@
 #include "config.h"
 #include "config/print.h"
 #include "plugin.h"
+#include "service/hardening.h"
 #include "service/notify.h"
 
 #include <errno.h>
@@ -51,6 +52,13 @@ static size_t raise_fd_limit(void) {
 		}
 	}
 	return (size_t)limit.rlim_cur;
+}
+
+static void hide_memory(const struct settings *settings) {
+	int result = settings->core_dump ? 0 : hardening_hide_memory();
+	if(result) {
+		log_write(LOG_WARNING, "core-dump: cannot be switched off: %s", strerror(-result));
+	}
 }
 
 static void notify_reloading(struct daemon *daemon) {
@@ -123,6 +131,7 @@ static int signals_begin(struct daemon *daemon) {
 
 static int serve(struct daemon *daemon, struct config *config) {
 	size_t fd_limit = raise_fd_limit();
+	hide_memory(&config->settings);
 	log_set_level(config->settings.log_level);
 	int result = loop_open(&daemon->loop);
 	if(result == 0) {

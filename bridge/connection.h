@@ -119,7 +119,10 @@ struct connection {
 		struct deferred_free dead; /* once it is in there no longer */
 	};
 	struct connection_env *env;
-	struct handshake *handshake; /* until the connection is open, lingers or is dead */
+	union {
+		struct handshake *handshake; /* until the connection is open, lingers or is dead */
+		uint64_t login; /* once it is open: that of the handshake */
+	};
 	uint64_t id;
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
 	union address address; /* the client's; once a trusted proxy has told it, the real one */

@@ -12,6 +12,7 @@
 #include "bridge/client_address.h"
 #include "bridge/early.h"
 #include "bridge/handshake_state.h"
+#include "bridge/head_buffer.h"
 #include "bridge/login.h"
 #include "bridge/own_name.h"
 #include "bridge/query.h"
@@ -87,30 +88,12 @@ static void tls_handshake_failed(struct connection *c, const char *why) {
 
 /* ---- the request head ---- */
 
-/* Behind a proxy that ends TLS the scheme is the one that the proxy tells. */
-static bool must_redirect(const struct connection *c, const struct request *request) {
-	struct client_view view;
-	if(!c->env->settings->redirect_https) {
-		return false;
-	}
-	client_address_view(c, request, &view);
-	return !view.https && (c->env->tls || view.told);
-}
-
 static void handle_request(struct connection *c, const struct request *request) {
 	if(c->handshake->upgrade) {
 		query_start(c, request);
 	} else {
 		respond_web(c, request);
 	}
-}
-
-static bool check_admission(const struct connection *c, struct error_response *response) {
-	bool page = c->env->web && !c->handshake->upgrade && admission_serves_page(c);
-	const char *obstacle = c->env->draining ? "the server is shutting down"
-		: c->over_limit && !page        ? "too many connections"
-						: NULL;
-	return !obstacle || error_response_set(response, 503, obstacle, "Retry-After: 5\r\n");
 }
 
 /*
@@ -121,7 +104,7 @@ static bool check_request(struct connection *c, const struct request *request) {
 	struct error_response response;
 	bool fine = c->handshake->upgrade ? upgrade_check(c, request, &response)
 					  : upgrade_check_plain(request, &response);
-	fine = fine && check_admission(c, &response);
+	fine = fine && respond_check_admission(c, &response);
 	if(!fine) {
 		respond_error(c, &response);
 	}
@@ -177,7 +160,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 		return;
 	}
 	h->challenge = respond_is_challenge(c, request);
-	if(!health && !h->challenge && must_redirect(c, request)) {
+	if(!health && !h->challenge && respond_must_redirect(c, request)) {
 		respond_redirect(c, request);
 		return;
 	}
@@ -197,7 +180,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	} else {
 		handle_request(c, request);
 	}
-	memory_free(c->env, &head);
+	head_buffer_free(c->env, &head);
 }
 
 /* TLS to a port that is for plain HTTP, which has refused this byte. */
@@ -235,7 +218,9 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		return true;
 	}
 	if(result == REQUEST_DONE) {
+		bool secret = c->env->auth && request_count_headers(&request, "Authorization") > 0;
 		head_complete(c, &request, data, len, head_len);
+		head_buffer_wipe(c->env->loop, data, secret ? head_len : 0);
 		return true;
 	}
 	if(data != h->input.data && memory_append(c->env, &h->input, data, len)) {
@@ -288,7 +273,7 @@ static void head_readable(struct connection *c) {
 	uint8_t *into = c->env->loop->scratch;
 	size_t cap = LOOP_SCRATCH_SIZE;
 	if(h->input.len > 0) {
-		if(memory_reserve(c->env, &h->input, HANDSHAKE_READ)) {
+		if(head_buffer_reserve(c->env, &h->input, HANDSHAKE_READ)) {
 			connection_close(c);
 			return;
 		}
@@ -455,6 +440,9 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 		return;
 	}
 	c->handshake = NULL;
+	if(next == CONNECTION_OPEN) {
+		c->login = h->login;
+	}
 	loop_task_cancel(&h->task);
 	verifier_cancel(h->job);
 	connect_free(h->connect);
@@ -462,7 +450,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	peer_address_free(&h->address);
 	free(h->user);
 	free(h->protocol);
-	memory_free(c->env, &h->input);
+	head_buffer_free(c->env, &h->input);
 	respond_close_file(h);
 	free(h);
 }

@@ -30,6 +30,8 @@ struct handshake {
 	struct verifier_job *job; /* CONNECTION_AUTH: the password is being verified */
 	char *user; /* the name in the credentials; NULL: no authentication so far */
 	bool granted; /* authenticated */
+	uint64_t login; /* passwords_fingerprint() of the user; 0: not authenticated */
+	bool https; /* the client's own connection uses TLS; set by login_check() */
 	bool head_only; /* the request is HEAD */
 	bool upgrade; /* the request asks for WebSocket */
 	bool proxy_header; /* has to come first; `input` is what there is of it */

@@ -25,5 +25,16 @@ enum login_decision login_check(
 
 /* To be called by `done`. True: the request is to be handled again; false: it has been answered. */
 bool login_finish(struct connection *c, enum verifier_result result);
+
+/*
+ * CONNECTION_CONNECT and CONNECTION_OPEN: is the user that the connection belongs to still in the list, with the same password? True also
+ * without authentication.
+ */
+bool login_is_current(const struct connection *c);
+#define LOGIN_REVOKED "the user has been removed or the password has changed"
+
+/* Answers a request whose user is no longer in the list. */
+void login_revoke(struct connection *c);
+
 void login_cancel(struct connection *c);
 #endif

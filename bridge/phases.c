@@ -43,7 +43,7 @@ const struct phase phases[] = {
 		.peer = upstream_event,
 		.deadline = upstream_deadline,
 		.shutdown = upstream_shutdown,
-		.reload = client_certificate_reload,
+		.reload = upstream_reload,
 		.leave = handshake_leave},
 	[CONNECTION_RESPONSE] = {.name = "RESPONSE",
 		.next = TO(HEAD) | TO(LINGER) | TO(DEAD),

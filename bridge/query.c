@@ -11,6 +11,7 @@
 #include "bridge/handshake_state.h"
 #include "bridge/respond.h"
 #include "bridge/upstream.h"
+#include "http/login_cookie.h"
 #include "network/peer.h"
 #include "network/peer_address.h"
 #include "network/tls_session.h"
@@ -148,7 +149,7 @@ static size_t copies_size(const struct query *q, const struct injected_values *i
 		q->c->handshake->protocols * sizeof(char *);
 	size += request->target.len + 2;
 	for(size_t i = 0; i < request->headers; i++) {
-		/* Subprotocols and the key are copied a second time out of their fields. */
+		/* Subprotocols and the key are copied a second time; a cookie may get spaces. */
 		size += request->header[i].name.len + 2 * request->header[i].value.len + 4;
 	}
 	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
@@ -176,13 +177,28 @@ static char *copy_text(char **at, const char *text) {
 	return copy_slice(at, (struct slice){.at = text, .len = strlen(text)});
 }
 
+/* A login cookie is as good as a password for its lifetime. */
+static char *copy_value(
+	const struct connection *c, const struct request_header *header, char **at) {
+	char name[LOGIN_COOKIE_NAME];
+	if(c->env->settings->auth_cookie_ms == 0 || !text_is_nocase(header->name, "Cookie")) {
+		return copy_slice(at, header->value);
+	}
+	char *start = *at;
+	login_cookie_name(c->env->settings->port, name);
+	size_t len = login_cookie_strip(header->value, name, start);
+	start[len] = '\0';
+	*at += len + 1;
+	return start;
+}
+
 static void copy_headers(struct query *q, const struct injected_values *injected, char **at) {
 	ws_http_header *next = q->request.header;
 	for(size_t i = 0; i < q->head->headers; i++) {
 		const struct request_header *header = &q->head->header[i];
 		if(is_passed_on(q->c, header)) {
 			next->tag = copy_slice(at, header->name);
-			next++->value = copy_slice(at, header->value);
+			next++->value = copy_value(q->c, header, at);
 		}
 	}
 	for(size_t i = 0; i < INJECTED_HEADERS; i++) {

@@ -11,6 +11,7 @@
 #include "bridge/client_certificate.h"
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
+#include "bridge/login.h"
 #include "bridge/ping.h"
 #include "bridge/relay_state.h"
 #include "bridge/to_client.h"
@@ -102,11 +103,16 @@ void relay_shutdown(struct connection *c) {
 		c->env->settings->grace_ms);
 }
 
+/* A user that has been removed keeps no session; one with a new password has to log in with it. */
 void relay_reload(struct connection *c) {
 	if(!client_certificate_is_valid(c)) {
 		closing_start(c, WEBSOCKET_CODE_POLICY,
 			"the client certificate is not valid any more",
 			c->env->settings->close_timeout_ms);
+		return;
+	}
+	if(!login_is_current(c)) {
+		closing_fail(c, WEBSOCKET_CODE_POLICY, LOGIN_REVOKED);
 		return;
 	}
 	deadlines_arm(c);

@@ -18,6 +18,7 @@ void relay_open(struct connection *connection, uint8_t *early, size_t early_len)
 void relay_client(struct connection *c, unsigned events);
 void relay_peer(struct connection *c, unsigned events);
 void relay_shutdown(struct connection *c);
+void relay_reload(struct connection *c);
 
 /* CONNECTION_CLOSING: the peer's bytes are thrown away. */
 void relay_closing_peer(struct connection *c, unsigned events);

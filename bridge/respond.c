@@ -11,6 +11,7 @@
 
 #include "bridge/client_address.h"
 #include "bridge/handshake_state.h"
+#include "bridge/response_fields.h"
 #include "http/response.h"
 #include "http/site.h"
 
@@ -41,6 +42,7 @@ static void request_reset(struct handshake *h) {
 	h->user = NULL;
 	h->protocol = NULL;
 	h->granted = false;
+	h->login = 0;
 	h->head_only = false;
 	h->scanned = 0;
 	h->head_len = 0;
@@ -123,6 +125,21 @@ void respond_pump(struct connection *c) {
 	}
 }
 
+/* The connection's own fields go behind the status line. 0 or negative errno. */
+static int write_head(struct connection *c, const char *head, size_t len) {
+	char start[128 + RESPONSE_FIELDS_MAX];
+	const char *line = memchr(head, '\n', len);
+	size_t line_len = line ? (size_t)(line - head) + 1 : 0;
+	assert(line_len > 0 && line_len <= sizeof(start) - RESPONSE_FIELDS_MAX);
+	size_t fields_len = response_fields_write(c, start + line_len);
+	if(fields_len == 0) {
+		return stream_write(&c->client, head, len);
+	}
+	memcpy(start, head, line_len);
+	int result = stream_write(&c->client, start, line_len + fields_len);
+	return result ? result : stream_write(&c->client, head + line_len, len - line_len);
+}
+
 /*
  * Sends the head and begins with the file. With `keep` what follows is the next request and stays
  * where it is; otherwise it is thrown away.
@@ -131,7 +148,7 @@ static void response_begin(struct connection *c, const char *head, size_t len, b
 	connection_enter(c, CONNECTION_RESPONSE);
 	c->handshake->keep = keep;
 	stream_want_read(&c->client, !keep);
-	if(stream_write(&c->client, head, len)) {
+	if(write_head(c, head, len)) {
 		connection_close(c);
 		return;
 	}
@@ -267,6 +284,24 @@ void respond_health(struct connection *c, const struct request *request) {
 	assert(len > 0);
 	connection_log(c, LOG_DEBUG, "health is answered with %u", status);
 	response_begin(c, answer, (size_t)len, keep);
+}
+
+bool respond_check_admission(const struct connection *c, struct error_response *response) {
+	bool page = c->env->web && !c->handshake->upgrade && admission_serves_page(c);
+	const char *obstacle = c->env->draining ? "the server is shutting down"
+		: c->over_limit && !page        ? "too many connections"
+						: NULL;
+	return !obstacle || error_response_set(response, 503, obstacle, "Retry-After: 5\r\n");
+}
+
+/* Behind a proxy that ends TLS the scheme is the one that the proxy tells. */
+bool respond_must_redirect(const struct connection *c, const struct request *request) {
+	struct client_view view;
+	if(!c->env->settings->redirect_https) {
+		return false;
+	}
+	client_address_view(c, request, &view);
+	return !view.https && (c->env->tls || view.told);
 }
 
 /*

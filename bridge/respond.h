@@ -44,6 +44,12 @@ void respond_busy(struct connection *c, const char *message);
 /* 503 to a request that is being handled when the daemon stops. */
 void respond_shutdown(struct connection *c);
 
+/* False: the daemon stops or is above a limit; `response` is a 503. */
+bool respond_check_admission(const struct connection *c, struct error_response *response);
+
+/* Does redirect-https apply to the request? */
+bool respond_must_redirect(const struct connection *c, const struct request *request);
+
 /* 308 to the same target under https, or the reason why there is none. */
 void respond_redirect(struct connection *c, const struct request *request);
 

@@ -13,6 +13,7 @@
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
 #include "bridge/relay.h"
+#include "bridge/response_fields.h"
 #include "http/extensions.h"
 #include "http/origin.h"
 #include "http/response.h"
@@ -171,7 +172,7 @@ bool upgrade_check(
 /* Sends the 101 and hands the connection on. RFC 6455, section 4.2.2. */
 void upgrade_accept(struct connection *c) {
 	struct handshake *h = c->handshake;
-	char head[512 + HANDSHAKE_HEAD_MAX];
+	char head[512 + RESPONSE_FIELDS_MAX + HANDSHAKE_HEAD_MAX];
 	char *end = stpcpy(head,
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 		"Sec-WebSocket-Accept: ");
@@ -181,7 +182,9 @@ void upgrade_accept(struct connection *c) {
 		end = stpcpy(end, "\r\nSec-WebSocket-Protocol: ");
 		end = stpcpy(end, h->protocol);
 	}
-	end = stpcpy(end, "\r\n\r\n");
+	end = stpcpy(end, "\r\n");
+	end += response_fields_write(c, end);
+	end = stpcpy(end, "\r\n");
 	assert((size_t)(end - head) < sizeof(head));
 	connection_log_limited(c, LOG_KIND_CONNECTED, LOG_INFO,
 		"connected to %s, %s, subprotocol %s", c->peer_name, h->summary,

@@ -7,7 +7,9 @@
  */
 #include "bridge/upstream.h"
 
+#include "bridge/client_certificate.h"
 #include "bridge/handshake_state.h"
+#include "bridge/login.h"
 #include "bridge/respond.h"
 #include "bridge/upgrade.h"
 #include "network/proxy_protocol.h"
@@ -160,4 +162,13 @@ void upstream_deadline(struct connection *c) {
 void upstream_shutdown(struct connection *c) {
 	connect_cancel(c);
 	respond_shutdown(c);
+}
+
+void upstream_reload(struct connection *c) {
+	if(!client_certificate_is_valid(c)) {
+		connection_close(c);
+	} else if(!login_is_current(c)) {
+		connect_cancel(c);
+		login_revoke(c);
+	}
 }

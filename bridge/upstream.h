@@ -16,4 +16,5 @@ void upstream_connect(struct connection *c);
 void upstream_event(struct connection *c, unsigned events);
 void upstream_deadline(struct connection *c);
 void upstream_shutdown(struct connection *c);
+void upstream_reload(struct connection *c);
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "config/certificates.h"
+#include "config/file_mode.h"
 #include "http/passwords.h"
 #include "network/tls_credentials.h"
 #include "plugin.h"
@@ -34,9 +35,33 @@ void build_passwords(struct reader *reader) {
 	if(passwords_read(config->settings.auth_file, &config->users, error)) {
 		config->users = NULL;
 		reader_error(reader, "%s", error);
-	} else if(passwords_count(config->users) == 0) {
+		return;
+	}
+	if(passwords_count(config->users) == 0) {
 		reader_log(reader, LOG_WARNING,
 			"there is no user in this file, so all requests are refused");
+	}
+	file_mode_check(reader, config->settings.auth_file, true);
+}
+
+/* The private keys; without `key` they are in the files of `cert`. */
+static void check_key_modes(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	bool has_keys = settings->key.count > 0;
+	const struct settings_texts *files = has_keys ? &settings->key : &settings->cert;
+	for(size_t i = 0; i < files->count; i++) {
+		reader_blame_text(reader, has_keys ? "key" : "cert", i);
+		file_mode_check(reader, files->at[i], true);
+	}
+}
+
+static void warn_insecure_auth(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	if(settings->insecure_auth && settings->auth_file && settings->tls == SETTINGS_TLS_AUTO &&
+		!settings->redirect_https) {
+		reader_blame(reader, "insecure-auth");
+		reader_log(reader, LOG_WARNING,
+			"passwords are accepted over plain HTTP, where others can read them");
 	}
 }
 
@@ -45,6 +70,9 @@ void build_tls(struct reader *reader) {
 	if(certificates_open(&reader->config->settings, &reader->config->tls, &error)) {
 		reader_blame_text(reader, error.option, error.pair);
 		reader_error(reader, "%s", error.text);
+	} else if(reader->config->tls) {
+		check_key_modes(reader);
+		warn_insecure_auth(reader);
 	}
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "config/file_mode.h"
 #include "config/ini.h"
 #include "config/reader.h"
 
@@ -97,6 +98,7 @@ static void parse_file(struct reader *reader, const struct option *option, const
 		reader_error(reader, "cannot read \"%.200s\": %s", path, file_error(error));
 		return;
 	}
+	file_mode_check(reader, path, false);
 	read_text(reader, path, content, len);
 	place.order = reader->place.order;
 	reader->place = place;

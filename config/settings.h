@@ -42,6 +42,8 @@ struct settings {
 	uint64_t idle_timeout_ms;
 	uint64_t stall_timeout_ms;
 	uint64_t grace_ms;
+	uint64_t auth_cookie_ms; /* lifetime of login cookies; 0: none */
+	uint64_t hsts_ms; /* max-age of Strict-Transport-Security; 0: no such field */
 	size_t max_message;
 	size_t max_memory; /* 0: derived from the machine */
 	size_t max_clients; /* 0: as many as the descriptor limit allows */
@@ -73,6 +75,8 @@ struct settings {
 	bool any_origin; /* without origins: also if clients are authenticated */
 	bool web_listing;
 	bool web_auth; /* pages require authentication too, if there is an auth_file */
+	bool insecure_auth; /* accept passwords without TLS although there is a certificate */
+	bool core_dump; /* allow core dumps and debuggers of the same user */
 	bool redirect_https; /* answer plain requests with 308 */
 	bool proxy_protocol; /* connections of trusted proxies begin with a PROXY header */
 };

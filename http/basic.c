@@ -17,13 +17,17 @@
 
 #include <nettle/base64.h>
 
-bool basic_is_text(const char *text, size_t len) {
+static bool has_controls(const char *text, size_t len) {
 	for(size_t i = 0; i < len; i++) {
 		if(text_is_control(text[i])) {
-			return false;
+			return true;
 		}
 	}
-	return utf8_valid((const uint8_t *)text, len);
+	return false;
+}
+
+bool basic_is_text(const char *text, size_t len) {
+	return !has_controls(text, len) && utf8_valid((const uint8_t *)text, len);
 }
 
 /* The decoder would ignore white space, which the grammar (token68) does not allow. */
@@ -48,8 +52,13 @@ static int split_credentials(const char *text, size_t len, struct basic_credenti
 	}
 	size_t user = (size_t)(colon - text);
 	size_t password = len - user - 1;
-	if(user > BASIC_USER_MAX || password > BASIC_PASSWORD_MAX || !basic_is_text(text, user) ||
-		!basic_is_text(colon + 1, password)) {
+	if(user > BASIC_USER_MAX || password > BASIC_PASSWORD_MAX) {
+		return -E2BIG;
+	}
+	if(!utf8_valid((const uint8_t *)text, len)) {
+		return -EILSEQ;
+	}
+	if(has_controls(text, len)) {
 		return -EINVAL;
 	}
 	memcpy(out->user, text, user);
@@ -72,8 +81,11 @@ int basic_parse(const char *value, size_t len, struct basic_credentials *out) {
 	while(i < len && value[i] == ' ') {
 		i++;
 	}
-	if(len - i > BASE64_ENCODE_RAW_LENGTH(sizeof(*out)) || !is_base64(value + i, len - i)) {
+	if(!is_base64(value + i, len - i)) {
 		return -EINVAL;
+	}
+	if(len - i > BASE64_ENCODE_RAW_LENGTH(sizeof(*out))) {
+		return -E2BIG;
 	}
 	base64_decode_init(&ctx);
 	int result = -EINVAL;

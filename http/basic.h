@@ -8,7 +8,11 @@
 #include <stddef.h>
 
 #define BASIC_USER_MAX 255 /* bytes of a user name */
-#define BASIC_PASSWORD_MAX 511 /* bytes of a password: the limit of crypt(3) */
+/*
+ * Bytes of a password. crypt(3) takes 511, but hashes of the SHA kinds cost up to eight times as
+ * much with those, which is paid by the daemon for each guess.
+ */
+#define BASIC_PASSWORD_MAX 128
 
 struct basic_credentials {
 	char user[BASIC_USER_MAX + 1];
@@ -17,8 +21,9 @@ struct basic_credentials {
 
 /*
  * Parses the value of an Authorization field (RFC 7617, section 2). 0, -EPROTONOSUPPORT for another
- * scheme, -EINVAL if it is malformed: invalid base64, a missing colon, invalid UTF-8, control
- * characters, too long. basic_wipe() afterwards in any case.
+ * scheme, -EILSEQ for other encodings than UTF-8, -E2BIG if user or password are too long, -EINVAL
+ * if it is malformed: invalid base64, a missing colon, control characters. basic_wipe() afterwards
+ * in any case.
  */
 int basic_parse(const char *value, size_t len, struct basic_credentials *out);
 void basic_wipe(struct basic_credentials *credentials);

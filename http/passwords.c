@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <nettle/sha2.h>
+
 /* crypt(5): with fewer rounds or a longer salt, no password would match. */
 #define SHA_ROUNDS_MIN 1000
 #define SHA_SALT_MAX 16
@@ -28,18 +30,21 @@
  */
 #define BCRYPT_COST_MAX 15
 #define SHA_ROUNDS_MAX 10000000
+#define BCRYPT_PASSWORD_MAX 72 /* crypt(5): further bytes do not matter */
 #define YESCRYPT_COST_MAX 'C' /* 8 for mkpasswd(1) */
 
 struct user {
 	const char *name; /* in the text of the file */
 	const char *hash;
 	size_t line;
+	uint64_t fingerprint;
 };
 
 struct passwords {
 	char *text;
 	size_t count;
 	struct user *user; /* sorted by name */
+	uint64_t *fingerprint; /* sorted */
 };
 
 /* ---- hashes ---- */
@@ -157,6 +162,19 @@ static const char *check_hash(const char *hash) {
 
 /* ---- the file ---- */
 
+/* Of name and hash, neither of which contains a NUL. Never 0. */
+static uint64_t make_fingerprint(const char *name, const char *hash) {
+	struct sha256_ctx sha;
+	uint8_t digest[SHA256_DIGEST_SIZE];
+	uint64_t fingerprint;
+	sha256_init(&sha);
+	sha256_update(&sha, strlen(name) + 1, (const uint8_t *)name);
+	sha256_update(&sha, strlen(hash), (const uint8_t *)hash);
+	sha256_digest(&sha, sizeof(digest), digest);
+	memcpy(&fingerprint, digest, sizeof(fingerprint));
+	return fingerprint | 1;
+}
+
 /* Splits a line, without its end, into `user`. NULL, or the error. */
 static const char *read_user(char *line, struct user *user) {
 	char *colon = strchr(line, ':');
@@ -178,6 +196,12 @@ static int compare_users(const void *a, const void *b) {
 	const struct user *right = b;
 	int order = strcmp(left->name, right->name);
 	return order ? order : (left->line > right->line) - (left->line < right->line);
+}
+
+static int compare_fingerprints(const void *a, const void *b) {
+	const uint64_t *left = a;
+	const uint64_t *right = b;
+	return (*left > *right) - (*left < *right);
 }
 
 static const struct user *find_user(const struct passwords *users, const char *name) {
@@ -236,6 +260,12 @@ static int split_lines(struct passwords *users, const char *path, char error[PAS
 		users->count++;
 	}
 	qsort(users->user, users->count, sizeof(*users->user), compare_users);
+	for(size_t i = 0; i < users->count; i++) {
+		struct user *user = &users->user[i];
+		user->fingerprint = make_fingerprint(user->name, user->hash);
+		users->fingerprint[i] = user->fingerprint;
+	}
+	qsort(users->fingerprint, users->count, sizeof(uint64_t), compare_fingerprints);
 	return check_duplicates(users, path, error);
 }
 
@@ -255,7 +285,8 @@ int passwords_parse(const char *path, const char *text, size_t len, struct passw
 	}
 	users->text = strndup(text, len);
 	users->user = calloc(lines, sizeof(*users->user));
-	if(!users->text || !users->user) {
+	users->fingerprint = calloc(lines, sizeof(*users->fingerprint));
+	if(!users->text || !users->user || !users->fingerprint) {
 		goto fail;
 	}
 	result = split_lines(users, path, error);
@@ -281,6 +312,7 @@ int passwords_read(const char *path, struct passwords **out, char error[PASSWORD
 		return result;
 	}
 	result = passwords_parse(path, text, len, out, error);
+	explicit_bzero(text, len);
 	free(text);
 	return result;
 }
@@ -303,10 +335,30 @@ const char *passwords_hash_at(const struct passwords *users, size_t index) {
 	return users->user[index].hash;
 }
 
+size_t passwords_hash_limit(const char *hash) {
+	return hash[0] == '$' && hash[1] == '2' ? BCRYPT_PASSWORD_MAX : BASIC_PASSWORD_MAX;
+}
+
+uint64_t passwords_fingerprint(const struct passwords *users, const char *name) {
+	const struct user *user = find_user(users, name);
+	return user ? user->fingerprint : 0;
+}
+
+bool passwords_has_fingerprint(const struct passwords *users, uint64_t fingerprint) {
+	return bsearch(&fingerprint, users->fingerprint, users->count, sizeof(fingerprint),
+		       compare_fingerprints) != NULL;
+}
+
 void passwords_free(struct passwords *users) {
 	if(users) {
+		/* Splitting has put NULs into the text. */
+		for(size_t i = 0; users->user && i < users->count; i++) {
+			explicit_bzero((char *)(uintptr_t)users->user[i].hash,
+				strlen(users->user[i].hash));
+		}
 		free(users->text);
 		free(users->user);
+		free(users->fingerprint);
 		free(users);
 	}
 }

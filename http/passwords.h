@@ -6,6 +6,7 @@
 #define WEBSOCKSY_PASSWORDS_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define PASSWORDS_FILE_MAX ((size_t)1 << 20) /* bytes of a password file */
 #define PASSWORDS_HASH_MAX 256 /* bytes of a hash, parameters and NUL included */
@@ -34,6 +35,16 @@ const char *passwords_find_hash(const struct passwords *users, const char *name)
 
 /* The hash of the user at `index`, which is below passwords_count(). */
 const char *passwords_hash_at(const struct passwords *users, size_t index);
+
+/* How many bytes of a password a hash depends on: passwords that are longer must be refused. */
+size_t passwords_hash_limit(const char *hash);
+
+/*
+ * A number that stands for a user with the present hash: it changes with either. 0: there is no such
+ * user. And whether there still is a user with that number.
+ */
+uint64_t passwords_fingerprint(const struct passwords *users, const char *name);
+bool passwords_has_fingerprint(const struct passwords *users, uint64_t fingerprint);
 
 /* NULL: nothing. */
 void passwords_free(struct passwords *users);

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The thread that hashes passwords, its queue, and the cache of verified credentials.
+ * The thread that hashes passwords, and the requests that wait for it.
  *
  * Must not know: connections, requests, the format of the password file.
- * Invariants: the thread accesses only the lists, under the lock, and the job it has taken; it
- * never logs, calls back or reads the users; callbacks run in the loop. Jobs are wiped before they
- * are freed. At most VERIFIER_QUEUE_MAX of them wait, so the delay that a flood of requests causes
- * is bounded; further ones are rejected.
+ * Invariants: the thread accesses only the queue and the list of results, under the lock, and the
+ * task it has taken; it never logs, calls back or reads the users; callbacks run in the loop. Tasks
+ * are wiped before they are freed. The queue is bounded and shared between addresses, see
+ * login_queue.c.
  */
 #include "http/verifier.h"
 
 #include "base/list.h"
 #include "base/passes.h"
+#include "http/login_cache.h"
+#include "http/login_cookie.h"
+#include "http/login_limits.h"
+#include "http/login_queue.h"
 
 #include <assert.h>
 #include <crypt.h>
@@ -28,17 +32,18 @@
 #include <nettle/hmac.h>
 #include <nettle/memops.h>
 
-#define KEY_SIZE SHA256_DIGEST_SIZE
+#define KEY_SIZE LOGIN_CACHE_KEY
 
 /* ---- the thread ---- */
 
-struct verifier_job {
-	struct list link; /* in `queue` or `done` */
+/* One hash to be computed, for all requests with the same credentials. */
+struct task {
+	struct login_ticket ticket; /* in `queue` until the thread takes it */
+	struct list done; /* in verifier->done */
+	struct list link; /* in verifier->tasks; only for the loop, as `jobs` */
+	struct list jobs; /* requests that wait for it; none: all have been cancelled */
 	struct verifier *verifier;
-	verifier_fn *fn; /* only for the loop; NULL: cancelled */
-	void *ctx;
 	uint64_t generation; /* of the users */
-	bool queued; /* the thread has not taken it yet */
 	bool known; /* the user exists; otherwise `hash` is of another user and the result DENIED */
 	enum verifier_result result;
 	uint8_t key[KEY_SIZE]; /* of the credentials */
@@ -46,79 +51,53 @@ struct verifier_job {
 	char password[BASIC_PASSWORD_MAX + 1];
 };
 
-struct cached {
-	uint64_t until_ms; /* 0: empty */
-	uint8_t key[KEY_SIZE];
+/* A request that waits. */
+struct verifier_job {
+	struct list link; /* in task->jobs */
+	struct task *task;
+	struct login_source source;
+	verifier_fn *fn;
+	void *ctx;
 };
 
 struct verifier {
 	struct loop *loop;
 	const struct passwords *users;
+	struct login_limits *limits;
 	uint64_t generation;
-	struct cached cache[VERIFIER_CACHE_MAX];
+	struct login_cache cache;
 	uint8_t secret[KEY_SIZE]; /* random; keys are HMACs under it */
+	uint8_t cookie_key[LOGIN_COOKIE_KEY]; /* random */
+	struct list tasks; /* all that have not been reported */
 	struct ev_io io; /* an eventfd, signalled by the thread for `done` */
 	pthread_t thread;
-	pthread_mutex_t lock; /* of the fields below, and of the links of the jobs */
+	pthread_mutex_t lock; /* of the fields below, and of the links of tasks in them */
 	pthread_cond_t work;
-	struct list queue;
+	struct login_queue queue;
 	struct list done;
-	size_t queued;
 	bool stop;
 	struct crypt_data data; /* only for the thread */
 };
 
-static struct verifier_job *job_of(struct list *link) {
-	return container_of(link, struct verifier_job, link);
-}
-
-static void job_free(struct verifier_job *job) {
-	explicit_bzero(job, sizeof(*job));
-	free(job);
-}
-
-/* Under the lock: removes and returns the first job of a list, or NULL. */
-static struct verifier_job *take_first(struct list *list) {
-	if(list->next == list) {
-		return NULL;
-	}
-	struct verifier_job *job = job_of(list->next);
-	list_remove(&job->link);
-	return job;
+static void task_free(struct task *task) {
+	list_remove(&task->link);
+	explicit_bzero(task, sizeof(*task));
+	free(task);
 }
 
 /* Without the lock. Compares in constant time. */
-static enum verifier_result verify(struct crypt_data *data, const struct verifier_job *job) {
-	size_t len = strlen(job->hash);
-	const char *hash = crypt_r(job->password, job->hash, data);
+static enum verifier_result verify(struct crypt_data *data, const struct task *task) {
+	size_t len = strlen(task->hash);
+	const char *hash = crypt_r(task->password, task->hash, data);
 	enum verifier_result result = VERIFIER_DENIED;
 	if(!hash || hash[0] == '*') {
 		result = VERIFIER_BROKEN;
 	} else {
-		bool equal = strlen(hash) == len && memeql_sec(hash, job->hash, len);
-		result = equal && job->known ? VERIFIER_GRANTED : VERIFIER_DENIED;
+		bool equal = strlen(hash) == len && memeql_sec(hash, task->hash, len);
+		result = equal && task->known ? VERIFIER_GRANTED : VERIFIER_DENIED;
 	}
 	explicit_bzero(data, sizeof(*data));
 	return result;
-}
-
-/*
- * Under the lock. A browser that opens several connections at once queues the same credentials
- * repeatedly.
- */
-static void finish_equal(struct verifier *verifier, const struct verifier_job *job) {
-	for(struct list *at = verifier->queue.next; at != &verifier->queue;) {
-		struct verifier_job *other = job_of(at);
-		at = at->next;
-		if(other->generation == job->generation &&
-			memeql_sec(other->key, job->key, sizeof(job->key))) {
-			list_remove(&other->link);
-			other->queued = false;
-			other->result = job->result;
-			verifier->queued--;
-			list_append(&verifier->done, &other->link);
-		}
-	}
 }
 
 static void *thread_main(void *ctx) {
@@ -126,19 +105,17 @@ static void *thread_main(void *ctx) {
 	static const uint64_t one = 1;
 	pthread_mutex_lock(&verifier->lock);
 	while(!verifier->stop) {
-		struct verifier_job *job = take_first(&verifier->queue);
-		if(!job) {
+		struct login_ticket *ticket = login_queue_take(&verifier->queue);
+		if(!ticket) {
 			pthread_cond_wait(&verifier->work, &verifier->lock);
 			continue;
 		}
-		verifier->queued--;
-		job->queued = false;
+		struct task *task = container_of(ticket, struct task, ticket);
 		pthread_mutex_unlock(&verifier->lock);
-		enum verifier_result result = verify(&verifier->data, job);
+		enum verifier_result result = verify(&verifier->data, task);
 		pthread_mutex_lock(&verifier->lock);
-		job->result = result;
-		list_append(&verifier->done, &job->link);
-		finish_equal(verifier, job);
+		task->result = result;
+		list_append(&verifier->done, &task->done);
 		/* Fails only if the counter is at its maximum; the loop is woken then anyway. */
 		ssize_t written = write(verifier->io.fd, &one, sizeof(one));
 		(void)written;
@@ -147,7 +124,7 @@ static void *thread_main(void *ctx) {
 	return NULL;
 }
 
-/* ---- cache ---- */
+/* ---- the loop's side ---- */
 
 /* Neither part contains a NUL, so different credentials are different input. */
 static void make_key(const struct verifier *verifier, const struct basic_credentials *credentials,
@@ -162,67 +139,71 @@ static void make_key(const struct verifier *verifier, const struct basic_credent
 	explicit_bzero(&hmac, sizeof(hmac));
 }
 
-static bool cache_has(const struct verifier *verifier, const uint8_t key[KEY_SIZE]) {
-	bool found = false;
-	for(size_t i = 0; i < VERIFIER_CACHE_MAX; i++) {
-		const struct cached *at = &verifier->cache[i];
-		found |=
-			at->until_ms > verifier->loop->now_ms && memeql_sec(at->key, key, KEY_SIZE);
+/*
+ * Failures count even if the client has left before the answer. Equal guesses from one address are
+ * one failure.
+ */
+static void note_result(struct verifier *verifier, const struct task *task) {
+	const struct login_source *first = &task->ticket.source;
+	uint64_t now_ms = verifier->loop->now_ms;
+	if(task->result == VERIFIER_DENIED) {
+		login_limits_failed(verifier->limits, first, now_ms);
 	}
-	return found;
-}
-
-/* Replaces the entry with the same key, or the one that expires first. */
-static void cache_put(struct verifier *verifier, const uint8_t key[KEY_SIZE]) {
-	struct cached *place = &verifier->cache[0];
-	for(size_t i = 0; i < VERIFIER_CACHE_MAX; i++) {
-		struct cached *at = &verifier->cache[i];
-		if(memeql_sec(at->key, key, KEY_SIZE)) {
-			place = at;
-			break;
-		}
-		if(at->until_ms < place->until_ms) {
-			place = at;
-		}
+	if(task->result != VERIFIER_GRANTED) {
+		return;
 	}
-	memcpy(place->key, key, KEY_SIZE);
-	place->until_ms = verifier->loop->now_ms + VERIFIER_CACHE_MS;
-}
-
-/* ---- the loop's side ---- */
-
-static void job_finished(struct verifier *verifier, struct verifier_job *job) {
-	verifier_fn *fn = job->fn;
-	void *ctx = job->ctx;
-	enum verifier_result result =
-		job->generation == verifier->generation ? job->result : VERIFIER_STALE;
-	if(result == VERIFIER_GRANTED) {
-		cache_put(verifier, job->key);
-	}
-	job_free(job);
-	if(fn) {
-		fn(ctx, result);
+	login_cache_put(&verifier->cache, task->key, now_ms);
+	for(const struct list *at = task->jobs.next; at != &task->jobs; at = at->next) {
+		const struct verifier_job *job =
+			container_of((uintptr_t)at, struct verifier_job, link);
+		login_limits_succeeded(verifier->limits, &job->source, now_ms);
 	}
 }
 
-/* The jobs that are done now. The thread wakes the loop again for those it finishes meanwhile. */
+/* The first of the waiting requests leaves the list. NULL: there is none. */
+static struct verifier_job *take_job(struct list *jobs) {
+	if(list_is_empty(jobs)) {
+		return NULL;
+	}
+	struct verifier_job *job = container_of(jobs->next, struct verifier_job, link);
+	list_remove(&job->link);
+	return job;
+}
+
+/* Callbacks may cancel other jobs of the task and start new ones, which get a task of their own. */
+static void task_finished(struct verifier *verifier, struct task *task) {
+	struct verifier_job *job;
+	bool stale = task->generation != verifier->generation;
+	if(stale) {
+		task->result = VERIFIER_STALE;
+	}
+	note_result(verifier, task);
+	task->generation = 0; /* none: no further request joins it */
+	while((job = take_job(&task->jobs))) {
+		verifier_fn *fn = job->fn;
+		void *ctx = job->ctx;
+		free(job);
+		fn(ctx, task->result);
+	}
+	task_free(task);
+}
+
+/* The tasks that are done now. The thread wakes the loop again for those it finishes meanwhile. */
 static void collect(struct ev_io *io) {
 	struct verifier *verifier = container_of(io, struct verifier, io);
-	struct verifier_job *job;
 	struct list batch;
 	uint64_t count;
 	/* Resets the counter, whose value does not matter. */
 	ssize_t got = RETRY_INTERRUPTED(read(io->fd, &count, sizeof(count)));
 	(void)got;
 	loop_used_up(io, LOOP_IN);
-	list_init(&batch);
 	pthread_mutex_lock(&verifier->lock);
-	while((job = take_first(&verifier->done))) {
-		list_append(&batch, &job->link);
-	}
+	list_take(&batch, &verifier->done);
 	pthread_mutex_unlock(&verifier->lock);
-	while((job = take_first(&batch))) {
-		job_finished(verifier, job);
+	while(!list_is_empty(&batch)) {
+		struct task *task = container_of(batch.next, struct task, done);
+		list_remove(&task->done);
+		task_finished(verifier, task);
 	}
 }
 
@@ -230,70 +211,110 @@ static void collect(struct ev_io *io) {
  * An unknown user gets the hash of another user, always the same one, so that the time does not
  * tell.
  */
-static void job_set_hash(struct verifier_job *job, const char *name) {
-	const struct passwords *users = job->verifier->users;
+static const char *choose_hash(struct verifier *verifier, const char *name, bool *known) {
+	const struct passwords *users = verifier->users;
 	const char *hash = passwords_find_hash(users, name);
 	struct basic_credentials nameless = {0};
 	uint8_t digest[KEY_SIZE];
 	uint64_t number;
+	*known = hash != NULL;
+	if(hash) {
+		return hash;
+	}
 	snprintf(nameless.user, sizeof(nameless.user), "%s", name);
-	make_key(job->verifier, &nameless, digest);
+	make_key(verifier, &nameless, digest);
 	memcpy(&number, digest, sizeof(number));
-	job->known = hash != NULL;
-	if(!hash) {
-		hash = passwords_hash_at(users, number % passwords_count(users));
-	}
-	snprintf(job->hash, sizeof(job->hash), "%s", hash);
+	return passwords_hash_at(users, number % passwords_count(users));
 }
 
-static struct verifier_job *job_new(
-	struct verifier *verifier, const struct basic_credentials *credentials) {
-	struct verifier_job *job = calloc(1, sizeof(*job));
-	if(job) {
-		job->verifier = verifier;
-		job->generation = verifier->generation;
-		job->queued = true;
-		job_set_hash(job, credentials->user);
-		memcpy(job->password, credentials->password, sizeof(job->password));
+/* A browser that opens several connections at once sends the same credentials repeatedly. */
+static struct task *find_equal(struct verifier *verifier, const uint8_t key[KEY_SIZE]) {
+	for(struct list *at = verifier->tasks.next; at != &verifier->tasks; at = at->next) {
+		struct task *task = container_of(at, struct task, link);
+		if(task->generation == verifier->generation &&
+			memeql_sec(task->key, key, KEY_SIZE)) {
+			return task;
+		}
 	}
-	return job;
+	return NULL;
 }
 
-/* False: the queue is full. */
-static bool job_enqueue(struct verifier *verifier, struct verifier_job *job) {
+/* Queues a task, which is freed on failure. 0, -EDQUOT or -EBUSY. */
+static int task_enqueue(struct verifier *verifier, struct task *task) {
 	pthread_mutex_lock(&verifier->lock);
-	bool room = verifier->queued < VERIFIER_QUEUE_MAX;
-	if(room) {
-		list_append(&verifier->queue, &job->link);
-		verifier->queued++;
+	int result = login_queue_put(&verifier->queue, &task->ticket);
+	if(result == 0) {
 		pthread_cond_signal(&verifier->work);
 	}
 	pthread_mutex_unlock(&verifier->lock);
-	return room;
+	if(result) {
+		task_free(task);
+	}
+	return result;
 }
 
-int verifier_check(struct verifier *verifier, const struct basic_credentials *credentials,
-	verifier_fn *fn, void *ctx, struct verifier_job **out) {
+static int task_new(struct verifier *verifier, struct verifier_request *request,
+	const struct login_source *source, struct task **out) {
+	const struct basic_credentials *credentials = request->credentials;
+	uint64_t now_ms = verifier->loop->now_ms;
+	bool known;
+	const char *hash = choose_hash(verifier, credentials->user, &known);
+	if(strlen(credentials->password) > passwords_hash_limit(hash)) {
+		return -E2BIG;
+	}
+	uint64_t delay_ms = login_limits_delay(verifier->limits, source, now_ms);
+	if(delay_ms > 0) {
+		request->retry_s = (unsigned)((delay_ms + 999) / 1000);
+		return -EAGAIN;
+	}
+	struct task *task = calloc(1, sizeof(*task));
+	if(!task) {
+		return -ENOMEM;
+	}
+	task->verifier = verifier;
+	task->generation = verifier->generation;
+	task->known = known;
+	task->ticket.source = *source;
+	task->ticket.known = login_limits_known(verifier->limits, source, now_ms);
+	list_init(&task->jobs);
+	list_append(&verifier->tasks, &task->link);
+	snprintf(task->hash, sizeof(task->hash), "%s", hash);
+	memcpy(task->password, credentials->password, sizeof(task->password));
+	make_key(verifier, credentials, task->key);
+	*out = task;
+	return task_enqueue(verifier, task);
+}
+
+int verifier_check(
+	struct verifier *verifier, struct verifier_request *request, struct verifier_job **out) {
 	uint8_t key[KEY_SIZE];
+	int result = 0;
 	assert(verifier->users);
+	request->retry_s = VERIFIER_RETRY_S;
 	if(passwords_count(verifier->users) == 0) {
 		return -EACCES;
 	}
-	make_key(verifier, credentials, key);
-	if(cache_has(verifier, key)) {
+	make_key(verifier, request->credentials, key);
+	if(login_cache_has(&verifier->cache, key, verifier->loop->now_ms)) {
 		return 0;
 	}
-	struct verifier_job *job = job_new(verifier, credentials);
+	struct verifier_job *job = calloc(1, sizeof(*job));
 	if(!job) {
 		return -ENOMEM;
 	}
-	memcpy(job->key, key, sizeof(key));
-	job->fn = fn;
-	job->ctx = ctx;
-	if(!job_enqueue(verifier, job)) {
-		job_free(job);
-		return -EBUSY;
+	login_limits_identify(
+		verifier->limits, request->address, request->credentials->user, &job->source);
+	job->fn = request->fn;
+	job->ctx = request->ctx;
+	job->task = find_equal(verifier, key);
+	if(!job->task) {
+		result = task_new(verifier, request, &job->source, &job->task);
 	}
+	if(result) {
+		free(job);
+		return result;
+	}
+	list_append(&job->task->jobs, &job->link);
 	*out = job;
 	return -EINPROGRESS;
 }
@@ -302,28 +323,36 @@ void verifier_cancel(struct verifier_job *job) {
 	if(!job) {
 		return;
 	}
-	struct verifier *verifier = job->verifier;
+	struct task *task = job->task;
+	struct verifier *verifier = task->verifier;
+	list_remove(&job->link);
+	free(job);
+	if(!list_is_empty(&task->jobs)) {
+		return;
+	}
 	pthread_mutex_lock(&verifier->lock);
-	bool queued = job->queued;
+	bool queued = list_is_linked(&task->ticket.link);
 	if(queued) {
-		list_remove(&job->link);
-		verifier->queued--;
+		login_queue_remove(&verifier->queue, &task->ticket);
 	}
 	pthread_mutex_unlock(&verifier->lock);
-	job->fn = NULL;
 	if(queued) {
-		job_free(job);
+		task_free(task);
 	}
 }
 
 void verifier_set_passwords(struct verifier *verifier, const struct passwords *users) {
 	verifier->users = users;
 	verifier->generation++;
-	explicit_bzero(verifier->cache, sizeof(verifier->cache));
+	explicit_bzero(&verifier->cache, sizeof(verifier->cache));
 }
 
 const struct passwords *verifier_get_passwords(const struct verifier *verifier) {
 	return verifier ? verifier->users : NULL;
+}
+
+const uint8_t *verifier_cookie_key(const struct verifier *verifier) {
+	return verifier->cookie_key;
 }
 
 /* Signals are handled by the loop, so the thread inherits a mask that blocks all. */
@@ -337,17 +366,27 @@ static int start_thread(struct verifier *verifier) {
 	return -error;
 }
 
+static int draw_keys(struct verifier *verifier) {
+	bool drawn = getentropy(verifier->secret, sizeof(verifier->secret)) == 0 &&
+		getentropy(verifier->cookie_key, sizeof(verifier->cookie_key)) == 0;
+	return drawn ? 0 : -errno;
+}
+
 int verifier_open(struct verifier **out, struct loop *loop) {
 	struct verifier *verifier = calloc(1, sizeof(*verifier));
 	if(!verifier) {
 		return -ENOMEM;
 	}
 	verifier->loop = loop;
-	list_init(&verifier->queue);
+	login_queue_init(&verifier->queue);
 	list_init(&verifier->done);
+	list_init(&verifier->tasks);
 	pthread_mutex_init(&verifier->lock, NULL);
 	pthread_cond_init(&verifier->work, NULL);
-	int result = getentropy(verifier->secret, sizeof(verifier->secret)) < 0 ? -errno : 0;
+	int result = draw_keys(verifier);
+	if(result == 0) {
+		result = login_limits_open(&verifier->limits);
+	}
 	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if(result == 0 && fd < 0) {
 		result = -errno;
@@ -370,19 +409,11 @@ fail:
 	if(fd >= 0) {
 		close(fd);
 	}
+	login_limits_close(verifier->limits);
 	pthread_cond_destroy(&verifier->work);
 	pthread_mutex_destroy(&verifier->lock);
 	free(verifier);
 	return result;
-}
-
-static void free_all(struct list *list) {
-	for(struct list *at = list->next; at != list;) {
-		struct verifier_job *job = job_of(at);
-		at = at->next;
-		job_free(job);
-	}
-	list_init(list);
 }
 
 void verifier_close(struct verifier *verifier) {
@@ -394,8 +425,10 @@ void verifier_close(struct verifier *verifier) {
 	pthread_cond_signal(&verifier->work);
 	pthread_mutex_unlock(&verifier->lock);
 	pthread_join(verifier->thread, NULL);
-	free_all(&verifier->queue);
-	free_all(&verifier->done);
+	while(!list_is_empty(&verifier->tasks)) {
+		task_free(container_of(verifier->tasks.next, struct task, link));
+	}
+	login_limits_close(verifier->limits);
 	loop_close_io(verifier->loop, &verifier->io);
 	pthread_cond_destroy(&verifier->work);
 	pthread_mutex_destroy(&verifier->lock);

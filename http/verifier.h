@@ -5,13 +5,12 @@
  */
 #ifndef WEBSOCKSY_VERIFIER_H
 #define WEBSOCKSY_VERIFIER_H
+#include "base/address.h"
 #include "base/loop.h"
 #include "http/basic.h"
 #include "http/passwords.h"
 
-#define VERIFIER_QUEUE_MAX 64 /* verifications that wait for the thread */
-#define VERIFIER_CACHE_MAX 256 /* verified credentials in the cache */
-#define VERIFIER_CACHE_MS 60000 /* their lifetime */
+#define VERIFIER_RETRY_S 5 /* Retry-After while the queue, or a share of it, is full */
 
 /* The thread, its queue, and the cache of verified credentials. */
 struct verifier;
@@ -34,6 +33,9 @@ void verifier_set_passwords(struct verifier *verifier, const struct passwords *u
 /* The current users; NULL: no authentication. `verifier` may be NULL. */
 const struct passwords *verifier_get_passwords(const struct verifier *verifier);
 
+/* A random key for login_cookie.h, drawn at the start. */
+const uint8_t *verifier_cookie_key(const struct verifier *verifier);
+
 enum verifier_result {
 	VERIFIER_GRANTED,
 	VERIFIER_DENIED,
@@ -46,14 +48,23 @@ typedef void verifier_fn(void *ctx, enum verifier_result result);
 
 struct verifier_job;
 
+struct verifier_request {
+	const struct basic_credentials *credentials;
+	const union address *address; /* of the client */
+	verifier_fn *fn;
+	void *ctx;
+	unsigned retry_s; /* result: seconds after which another attempt has better prospects */
+};
+
 /*
  * Verifies credentials. 0: valid, from the cache; -EACCES: invalid, as the list of users is empty;
  * -EINPROGRESS: `fn` is called once, never from within this function, unless verifier_cancel(*out)
- * is called before; -EBUSY: the queue is full; -ENOMEM. Unknown users take the same time as known
- * ones.
+ * is called before; -EAGAIN: too many failures, a later attempt is verified; -EDQUOT: too many of
+ * this address or user are waiting; -EBUSY: the queue is full; -E2BIG: the password is longer than
+ * what its hash takes into account; -ENOMEM. Unknown users take the same time as known ones.
  */
-int verifier_check(struct verifier *verifier, const struct basic_credentials *credentials,
-	verifier_fn *fn, void *ctx, struct verifier_job **out);
+int verifier_check(
+	struct verifier *verifier, struct verifier_request *request, struct verifier_job **out);
 
 /* Cancels the job: its function will not be called. NULL: nothing. */
 void verifier_cancel(struct verifier_job *job);

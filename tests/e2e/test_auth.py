@@ -328,7 +328,8 @@ def test_routes_by_user(run, tmp_path, users):
 @pytest.fixture
 def slow(run, tmp_path):
     """A daemon with slow users, and a client that was let in by a fast one."""
-    path = write_users(tmp_path / "users", slow=("secret", SLOW), slower=("secret", SLOWER), fast="secret")
+    path = write_users(tmp_path / "users", slow=("secret", SLOW), slower=("secret", SLOWER), fast="secret",
+                       **{f"slow{number}": ("secret", SLOW) for number in range(6)})
     daemon = run(Daemon(f"--auth-file={path}", "--handshake-timeout=1h", peer="echo://"))
     return daemon, daemon.open(headers=basic("fast", "secret"))
 
@@ -342,16 +343,16 @@ def begin(daemon, user, password, **request):
 @pytest.mark.measures
 @pytest.mark.latency
 def test_slow_hashes_delay_nobody_else(slow):
-    """Forty round trips are done before ten hashes are."""
+    """Forty round trips are done before six hashes are."""
     daemon, other = slow
     with observed("slow hash"):
         LIBCRYPT.crypt(b"x", SLOW.encode())
-    waiting = [begin(daemon, "slow", f"wrong {number}") for number in range(10)]
+    waiting = [begin(daemon, f"slow{number}", "wrong") for number in range(6)]
     waiting.append(begin(daemon, "slow", "secret"))
     for number in range(40):
         with observed("round trip beside slow hashes"):
             other.round_trip(b"%d" % number)
-    assert daemon.log().count("answered 401") < 10
+    assert daemon.log().count("answered 401") < 6
     for client in waiting[:-1]:
         check_challenge(client.recv_http())
     waiting[-1].recv_upgrade()
@@ -386,9 +387,12 @@ def test_unknown_name_costs_a_hash(run, tmp_path):
 
 @pytest.mark.measures
 @pytest.mark.latency
-def test_too_many_at_once(slow):
-    daemon, other = slow
-    waiting = [begin(daemon, "slow", f"wrong {number}") for number in range(80)]
+def test_too_many_at_once(run, tmp_path):
+    path = write_users(tmp_path / "users", slow=("secret", SLOW))
+    daemon = run(Daemon(f"--auth-file={path}", "--handshake-timeout=1h", "--trusted-proxy=127.0.0.1", peer="echo://"))
+    other = daemon.open(headers=basic("slow", "secret"))
+    waiting = [begin(daemon, f"user {number}", "wrong", extra=[("X-Forwarded-For", f"192.0.2.{number}")])
+               for number in range(80)]
     daemon.wait_log("answered 503: too many passwords are being verified", count=5)
     answer = waiting[-1].recv_http()
     assert answer.status == 503 and answer.header("Retry-After") == "5"
@@ -397,7 +401,7 @@ def test_too_many_at_once(slow):
         client.abort()
     # Who has left costs nothing: this one does not wait for sixty hashes.
     before = daemon.cpu_ns()
-    client = begin(daemon, "fast", "another")
+    client = begin(daemon, "slow", "another")
     with observed("answer behind clients that have left"):
         check_challenge(client.recv_http())
     begun = time.thread_time_ns()
@@ -429,7 +433,7 @@ def test_timeout(run, tmp_path):
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT))
 def test_stop_while_it_waits(slow, number):
     daemon, other = slow
-    waiting = [begin(daemon, "slower", f"wrong {n}", plain=n == 2) for n in range(3)]
+    waiting = [begin(daemon, name, "wrong", plain=name == "slow0") for name in ("slower", "slow", "slow0")]
     daemon.open(headers=basic("fast", "secret")).close_handshake()  # the requests before have been read
     daemon.signal(number)
     for client in waiting:
@@ -445,11 +449,11 @@ def test_stop_while_it_waits(slow, number):
 
 
 def test_reload_changes_the_users(run, tmp_path, config):
-    path = write_users(tmp_path / "users", alice="old", bob="secret")
+    path = write_users(tmp_path / "users", alice="old", bob="secret", dave="secret")
     daemon = run(Daemon(config((*BASE, ("auth-file", path)), ECHO), defaults=False))
-    kept = daemon.open(headers=basic("bob", "secret"))
+    kept = daemon.open(headers=basic("dave", "secret"))
     check_open(daemon, headers=basic("alice", "old"))
-    write_users(path, alice="new", carl="secret")
+    write_users(path, alice="new", carl="secret", dave="secret")
     check_open(daemon, headers=basic("alice", "old"))  # not read before it is told to
     reload(daemon)
     check_challenge(daemon.http(headers=basic("alice", "old")))

@@ -25,10 +25,10 @@ from tools.waiting import LONG, LONG_MS, eventually, observed
 DEFAULTS = {
     "port": "8001", "listen": "*", "origin": "auto", "server-name": "", "web": "", "web-listing": "no",
     "web-header": "", "frame-ancestors": "",
-    "health": "", "auth-file": "", "web-auth": "yes", "cert": "",
+    "health": "", "auth-file": "", "web-auth": "yes", "auth-cookie": "0", "insecure-auth": "no", "cert": "",
     "key": "", "tls": "auto", "tls-priority": "", "client-ca": "", "client-crl": "", "client-verify": "off",
-    "redirect-https": "no", "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "",
-    "resolver": "",
+    "redirect-https": "no", "hsts": "0", "core-dump": "no", "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no",
+    "backend": "", "resolver": "",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-clients": "0", "max-clients-per-ip": "0", "buffer-high": "256K",
@@ -1160,7 +1160,7 @@ EVERYTHING = (
     ("max-clients", "17"), ("max-clients-per-ip", "3"), ("buffer-high", "1G"), ("buffer-low", "1"),
     ("log-level", "debug"), ("cert", "/a b/1.pem"), ("cert", "2.pem"), ("key", "1.key"), ("key", "2.key"),
     ("tls", "off"), ("tls-priority", "SECURE256:%SERVER_PRECEDENCE"), ("client-ca", "ca.pem"),
-    ("redirect-https", "yes"),
+    ("redirect-https", "yes"), ("hsts", "8760h"), ("auth-cookie", "10m"), ("insecure-auth", "yes"), ("core-dump", "yes"),
 )
 
 

@@ -28,7 +28,7 @@ static const struct {
 	{"Basic YTo", -EINVAL, NULL, NULL}, /* no padding */
 	{"Basic YTo=x", -EINVAL, NULL, NULL}, {"Basic YTo= ", -EINVAL, NULL, NULL},
 	{"Basic Y To=", -EINVAL, NULL, NULL}, {"Basic a:b", -EINVAL, NULL, NULL},
-	{"Basic dGVzdDoxMjOj", -EINVAL, NULL, NULL}, /* ISO 8859-1 */
+	{"Basic dGVzdDoxMjOj", -EILSEQ, NULL, NULL}, /* ISO 8859-1 */
 	{"Basic YTpiAGM=", -EINVAL, NULL, NULL}, /* NUL */
 	{"Basic YQo6Yg==", -EINVAL, NULL, NULL}, /* line feed in the name */
 };
@@ -85,8 +85,16 @@ static void test_long_basic(void **state) {
 	assert_int_equal(parse_long(85, "OkFB", &credentials), 0); /* 255 * A, ":AA" */
 	assert_int_equal(strlen(credentials.user), 255);
 	assert_string_equal(credentials.password, "AA");
-	assert_int_equal(parse_long(85, "QTpB", &credentials), -EINVAL); /* 256 */
-	assert_int_equal(parse_long(400, "OkFB", &credentials), -EINVAL);
+	assert_int_equal(parse_long(85, "QTpB", &credentials), -E2BIG); /* 256 */
+	assert_int_equal(parse_long(400, "OkFB", &credentials), -E2BIG);
+	char tail[BASIC_PASSWORD_MAX * 2] = "OkFB"; /* ":AA" and more of them */
+	for(size_t i = 0; i < BASIC_PASSWORD_MAX / 3; i++) {
+		strcat(tail, "QUFB");
+	}
+	assert_int_equal(parse_long(1, tail, &credentials), 0);
+	assert_int_equal(strlen(credentials.password), BASIC_PASSWORD_MAX);
+	strcat(tail, "QQ==");
+	assert_int_equal(parse_long(1, tail, &credentials), -E2BIG);
 }
 
 int main(void) {

@@ -5,6 +5,9 @@
 #include "hashes.h"
 #include "support.h"
 
+#include "http/login_cache.h"
+#include "http/login_limits.h"
+#include "http/login_queue.h"
 #include "http/verifier.h"
 
 #include <errno.h>
@@ -25,6 +28,7 @@ struct bench {
 	struct verifier_job *job;
 	struct ev_timer watchdog;
 	int calls;
+	unsigned net; /* of the address that ask() uses */
 	enum verifier_result result;
 };
 
@@ -57,18 +61,27 @@ static void bench_close(struct bench *bench) {
 	passwords_free(bench->users);
 }
 
-static int ask(struct bench *bench, const char *user, const char *password) {
+/* From the address 192.0.`net`.1, with a function of its own. */
+static int ask_from(struct bench *bench, unsigned net, const char *user, const char *password) {
 	struct basic_credentials credentials = {0};
+	union address address = {.in = {.sin_family = AF_INET}};
+	struct verifier_request request = {
+		.credentials = &credentials, .address = &address, .fn = answered, .ctx = bench};
+	address.in.sin_addr.s_addr = htonl(0xc0000001 + (net << 8));
 	strcpy(credentials.user, user);
 	strcpy(credentials.password, password);
-	return verifier_check(bench->auth, &credentials, answered, bench, &bench->job);
+	return verifier_check(bench->auth, &request, &bench->job);
+}
+
+static int ask(struct bench *bench, const char *user, const char *password) {
+	return ask_from(bench, bench->net, user, password);
 }
 
 static void wait_calls(struct bench *bench, int calls) {
 	while(bench->calls < calls) {
 		bench->loop.stop = false;
-		loop_timer_set(&bench->loop, &bench->watchdog,
-			bench->loop.now_ms + VERIFIER_CACHE_MS * 100);
+		loop_timer_set(
+			&bench->loop, &bench->watchdog, bench->loop.now_ms + LOGIN_CACHE_MS * 1000);
 		assert_int_equal(loop_run(&bench->loop), 0);
 	}
 }
@@ -89,6 +102,7 @@ static void test_kinds(void **state) {
 		"2a:" BCRYPT_A "\n2y:" BCRYPT_Y "\n2b:" BCRYPT_B "\n6:" SHA512 "\n6p:" SHA512_PLAIN
 		"\n5:" SHA256 "\ny:" YESCRYPT "\ncolons:" BCRYPT_COLONS);
 	for(size_t i = 0; i < COUNT(names); i++) {
+		bench.net = (unsigned)i; /* not to be delayed */
 		assert_int_equal(verify(&bench, names[i], "secret2"), VERIFIER_DENIED);
 		assert_int_equal(verify(&bench, names[i], "Secret"), VERIFIER_DENIED);
 		assert_int_equal(verify(&bench, names[i], ""), VERIFIER_DENIED);
@@ -96,6 +110,7 @@ static void test_kinds(void **state) {
 		assert_int_equal(ask(&bench, names[i], "secret"), 0);
 		assert_int_equal(verify(&bench, names[i], "secret2"), VERIFIER_DENIED);
 	}
+	bench.net = 100;
 	assert_int_equal(verify(&bench, "colons", "p:a:ß€"), VERIFIER_GRANTED);
 	assert_int_equal(verify(&bench, "colons", "p:a"), VERIFIER_DENIED);
 	bench_close(&bench);
@@ -126,10 +141,16 @@ static void test_cache_expires(void **state) {
 	bench_open(&bench, "alice:" BCRYPT_Y "\nbob:" BCRYPT_Y);
 	assert_int_equal(verify(&bench, "alice", "secret"), VERIFIER_GRANTED);
 	uint64_t verified_ms = bench.loop.now_ms;
-	bench.loop.now_ms = verified_ms + VERIFIER_CACHE_MS - 1;
-	assert_int_equal(ask(&bench, "alice", "secret"), 0);
-	bench.loop.now_ms = verified_ms + VERIFIER_CACHE_MS;
+	uint64_t last_ms = verified_ms + LOGIN_CACHE_LAST_MS;
+	/* Use renews it, but only for so long. */
+	for(uint64_t at = verified_ms; at < last_ms; at += LOGIN_CACHE_MS - 1) {
+		bench.loop.now_ms = at;
+		assert_int_equal(ask(&bench, "alice", "secret"), 0);
+	}
+	bench.loop.now_ms = last_ms;
 	assert_int_equal(verify(&bench, "alice", "secret"), VERIFIER_GRANTED);
+	bench.loop.now_ms = last_ms + LOGIN_CACHE_MS;
+	assert_int_equal(verify(&bench, "alice", "secret"), VERIFIER_GRANTED); /* was not used */
 	assert_int_equal(ask(&bench, "alice", "secret"), 0);
 	assert_int_equal(verify(&bench, "bob", "secret"), VERIFIER_GRANTED); /* another key */
 	verifier_set_passwords(bench.auth, bench.users);
@@ -141,13 +162,13 @@ static void test_cache_expires(void **state) {
 static void test_cache_is_bounded(void **state) {
 	(void)state;
 	struct bench bench;
-	char *text = malloc(VERIFIER_CACHE_MAX * 80 + 80);
+	char *text = malloc(LOGIN_CACHE_MAX * 80 + 80);
 	size_t len = 0;
-	for(int i = 0; i <= VERIFIER_CACHE_MAX; i++) {
+	for(int i = 0; i <= LOGIN_CACHE_MAX; i++) {
 		len += (size_t)sprintf(text + len, "user%d:" BCRYPT_Y "\n", i);
 	}
 	bench_open(&bench, text);
-	for(int i = 0; i <= VERIFIER_CACHE_MAX; i++) {
+	for(int i = 0; i <= LOGIN_CACHE_MAX; i++) {
 		char name[32];
 		sprintf(name, "user%d", i);
 		assert_int_equal(verify(&bench, name, "secret"), VERIFIER_GRANTED);
@@ -180,7 +201,7 @@ static void test_cancel(void **state) {
 	for(size_t i = 0; i < COUNT(jobs); i++) { /* one may be running, the others wait */
 		char password[16];
 		sprintf(password, "%zu", i);
-		assert_int_equal(ask(&bench, "alice", password), -EINPROGRESS);
+		assert_int_equal(ask_from(&bench, (unsigned)i, "alice", password), -EINPROGRESS);
 		jobs[i] = bench.job;
 	}
 	for(size_t i = 0; i < COUNT(jobs); i++) {
@@ -191,26 +212,28 @@ static void test_cancel(void **state) {
 	bench_close(&bench);
 }
 
+#define SLOW "$2y$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/IJhW"
+
 /* The thread may take some meanwhile, so more than the limit are needed to reach it. */
 static void test_queue_is_bounded(void **state) {
 	(void)state;
 	struct bench bench;
-	int taken = 0;
+	unsigned taken = 0;
 	int result = -EINPROGRESS;
-	bench_open(&bench, "alice:$2y$10$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW");
-	struct verifier_job *jobs[VERIFIER_QUEUE_MAX * 2];
+	bench_open(&bench, "alice:" SLOW);
+	struct verifier_job *jobs[LOGIN_QUEUE_MAX * 2];
 	while(result == -EINPROGRESS) {
-		char password[16];
-		assert_true(taken < VERIFIER_QUEUE_MAX * 2);
-		sprintf(password, "%d", taken);
-		result = ask(&bench, "alice", password);
+		char user[16];
+		assert_true(taken < COUNT(jobs));
+		sprintf(user, "user%u", taken);
+		result = ask_from(&bench, taken, user, "x");
 		if(result == -EINPROGRESS) {
 			jobs[taken++] = bench.job;
 		}
 	}
 	assert_int_equal(result, -EBUSY);
-	assert_true(taken >= VERIFIER_QUEUE_MAX);
-	for(int i = 0; i < taken; i++) {
+	assert_true(taken >= LOGIN_QUEUE_MAX - LOGIN_QUEUE_KNOWN);
+	for(unsigned i = 0; i < taken; i++) {
 		verifier_cancel(jobs[i]);
 	}
 	assert_int_equal(ask(&bench, "alice", "again"), -EINPROGRESS);
@@ -218,33 +241,76 @@ static void test_queue_is_bounded(void **state) {
 	bench_close(&bench);
 }
 
-/* Equal credentials in the queue cost one hash; they overtake others between them. */
-static void note(void *ctx, enum verifier_result result) {
-	char **order = ctx;
-	*(*order)++ = result == VERIFIER_GRANTED ? 'y' : 'n';
-	**order = '\0';
+/* One address fills its share; others do not notice. */
+static void test_share_of_an_address(void **state) {
+	(void)state;
+	struct bench bench;
+	int result = -EINPROGRESS;
+	int waiting = 0;
+	bench_open(&bench, "slow:" SLOW "\nalice:" BCRYPT_Y);
+	while(result == -EINPROGRESS) {
+		char password[16];
+		assert_true(waiting < LOGIN_QUEUE_PAIR + 2); /* one may be running */
+		sprintf(password, "%d", waiting);
+		result = ask_from(&bench, 1, "slow", password);
+		waiting += result == -EINPROGRESS;
+	}
+	assert_int_equal(result, -EDQUOT);
+	assert_int_equal(ask_from(&bench, 5, "alice", "secret"), -EINPROGRESS);
+	wait_calls(&bench, waiting + 1);
+	bench_close(&bench);
 }
 
-static void test_alike(void **state) {
+/* After failures the same address has to wait; another one, and credentials in the cache, not. */
+static void test_delay_after_failures(void **state) {
 	(void)state;
-	static const char *const passwords[] = {
-		"x", "secret", "other", "secret", "another", "secret"};
 	struct bench bench;
-	char answers[COUNT(passwords) + 1];
-	char *order = answers;
-	/* The first is slow, so that the others are in the queue when it is done. */
-	bench_open(&bench,
-		"slow:$2y$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/"
-		"IJhW\nalice:" BCRYPT_Y);
-	for(size_t i = 0; i < COUNT(passwords); i++) {
-		struct basic_credentials credentials = {0};
-		strcpy(credentials.user, i == 0 ? "slow" : "alice");
-		strcpy(credentials.password, passwords[i]);
-		assert_int_equal(verifier_check(bench.auth, &credentials, note, &order, &bench.job),
-			-EINPROGRESS);
+	bench_open(&bench, "alice:" BCRYPT_Y);
+	assert_int_equal(verify(&bench, "alice", "secret"), VERIFIER_GRANTED);
+	for(int i = 0; i <= LOGIN_LIMITS_FREE_USER; i++) {
+		assert_int_equal(verify(&bench, "alice", "wrong"), VERIFIER_DENIED);
 	}
-	assert_int_equal(verify(&bench, "alice", "the last"), VERIFIER_DENIED);
-	assert_string_equal(answers, "nyyynn");
+	assert_int_equal(ask(&bench, "alice", "wrong"), -EAGAIN);
+	assert_int_equal(ask(&bench, "alice", "secret"), 0);
+	assert_int_equal(ask_from(&bench, 3, "alice", "other"), -EINPROGRESS);
+	wait_calls(&bench, LOGIN_LIMITS_FREE_USER + 3);
+	bench.loop.now_ms += LOGIN_LIMITS_FIRST_MS;
+	assert_int_equal(verify(&bench, "alice", "wrong"), VERIFIER_DENIED);
+	bench_close(&bench);
+}
+
+/* bcrypt ignores what follows 72 bytes: another password with the same beginning would be valid. */
+static void test_password_longer_than_its_hash(void **state) {
+	(void)state;
+	struct bench bench;
+	char password[BASIC_PASSWORD_MAX + 1] = {0};
+	bench_open(&bench, "alice:" BCRYPT_Y "\nbob:" SHA256);
+	memset(password, 'x', 72);
+	assert_int_equal(verify(&bench, "alice", password), VERIFIER_DENIED);
+	memset(password, 'x', 73);
+	assert_int_equal(ask(&bench, "alice", password), -E2BIG);
+	memset(password, 'x', BASIC_PASSWORD_MAX);
+	assert_int_equal(verify(&bench, "bob", password), VERIFIER_DENIED);
+	bench_close(&bench);
+}
+
+/* Equal credentials cost one hash, from wherever they come. */
+static void test_equal_credentials(void **state) {
+	(void)state;
+	struct bench bench;
+	struct verifier_job *jobs[LOGIN_QUEUE_MAX * 2];
+	bench_open(&bench, "slow:" SLOW "\nalice:" BCRYPT_Y);
+	assert_int_equal(ask(&bench, "slow", "x"), -EINPROGRESS);
+	for(unsigned i = 0; i < COUNT(jobs); i++) {
+		assert_int_equal(ask_from(&bench, i % 3, "alice", "secret"), -EINPROGRESS);
+		jobs[i] = bench.job;
+	}
+	for(unsigned i = 0; i < COUNT(jobs); i += 2) { /* the first, too */
+		verifier_cancel(jobs[i]);
+	}
+	wait_calls(&bench, 1 + COUNT(jobs) / 2);
+	assert_int_equal(bench.calls, 1 + COUNT(jobs) / 2);
+	assert_int_equal(bench.result, VERIFIER_GRANTED);
 	bench_close(&bench);
 }
 
@@ -258,7 +324,10 @@ int main(void) {
 		cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_queue_is_bounded),
-		cmocka_unit_test(test_alike),
+		cmocka_unit_test(test_share_of_an_address),
+		cmocka_unit_test(test_delay_after_failures),
+		cmocka_unit_test(test_password_longer_than_its_hash),
+		cmocka_unit_test(test_equal_credentials),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
