@@ -61,15 +61,18 @@ static ssize_t text_decode(
 
 static const struct framing auto_framing = {
 	.name = "auto",
+	.never_waits = true,
 	.validates_text = true,
 	.decode = auto_decode,
 };
 static const struct framing binary_framing = {
 	.name = "binary",
+	.never_waits = true,
 	.decode = binary_decode,
 };
 static const struct framing text_framing = {
 	.name = "text",
+	.never_waits = true,
 	.validates_text = true,
 	.decode = text_decode,
 };

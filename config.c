@@ -73,6 +73,10 @@ static void check_tls(struct reader *reader) {
 	} else if(settings->client_crl.count > 0 && settings->client_verify == TLS_VERIFY_OFF) {
 		reader_blame_text(reader, "client-crl", 0);
 		reader_error(reader, "has no effect without client-verify");
+	} else if(settings->listen_tls &&
+		(settings->cert.count == 0 || settings->tls == SETTINGS_TLS_OFF)) {
+		reader_blame(reader, "listen");
+		reader_error(reader, "\",tls\" needs a certificate (cert, tls)");
 	} else if(settings->client_verify != TLS_VERIFY_OFF && !settings->client_ca) {
 		reader_blame(reader, "client-verify");
 		reader_error(reader, "needs authorities to verify against (client-ca)");
@@ -81,7 +85,8 @@ static void check_tls(struct reader *reader) {
 		reader_blame(reader, "client-verify");
 		reader_error(reader, "has no effect without TLS (cert, tls)");
 	} else if(settings->client_verify == TLS_VERIFY_REQUIRED &&
-		settings->tls != SETTINGS_TLS_REQUIRED && !settings->redirect_https) {
+		(settings->tls != SETTINGS_TLS_REQUIRED || settings->listen_plain) &&
+		!settings->redirect_https) {
 		reader_blame(reader, "client-verify");
 		reader_error(reader,
 			"\"required\" while plain connections get in without any certificate "

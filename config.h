@@ -28,6 +28,7 @@ struct config {
 	char *backend_name; /* NULL: built in */
 	size_t backend_options;
 	char **backend_option; /* "key=value", in order */
+	bool refuses_all; /* with these options the backend refuses every client */
 	size_t plugins; /* framing plugins that were loaded for it and were not loaded before */
 };
 

@@ -12,6 +12,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,9 +25,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define NETWORK_KEEPALIVE_PROBES 3
+#define NETWORK_KEEPALIVE_MAX_S 32767 /* the kernel's limit */
+
 int network_socket(int family, int type) {
 	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	return fd < 0 ? -errno : fd;
+}
+
+uint32_t network_zone(struct slice zone) {
+	char name[IF_NAMESIZE];
+	uint64_t number;
+	if(text_read_decimal(zone, UINT32_MAX, &number) == 0) {
+		return (uint32_t)number;
+	}
+	return text_copy(zone, name, sizeof(name)) ? 0 : if_nametoindex(name);
 }
 
 int network_connect(int fd, const struct sockaddr *address, socklen_t len) {
@@ -48,6 +62,31 @@ int network_connect_result(int fd) {
 void network_tune(int fd) {
 	int on = 1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static int seconds(uint64_t ms, uint64_t max) {
+	uint64_t s = (ms + 999) / 1000;
+	return (int)(s > max ? max : s < 1 ? 1 : s);
+}
+
+void network_keepalive(int fd, const struct network_keepalive *keepalive) {
+	int on = 1;
+	int probes = NETWORK_KEEPALIVE_PROBES;
+	int idle_s = seconds(keepalive->idle_ms, NETWORK_KEEPALIVE_MAX_S);
+	int interval_s =
+		seconds(keepalive->lost_ms / NETWORK_KEEPALIVE_PROBES, NETWORK_KEEPALIVE_MAX_S);
+	if(setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s)) < 0) {
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	if(keepalive->unacknowledged_ms > 0) {
+		unsigned limit_ms = keepalive->unacknowledged_ms > INT_MAX
+			? INT_MAX
+			: (unsigned)keepalive->unacknowledged_ms;
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit_ms, sizeof(limit_ms));
+	}
 }
 
 void network_share_port(int fd, bool share) {
@@ -230,13 +269,22 @@ int network_listen(
 	return result;
 }
 
-ssize_t network_send(int fd, const struct iovec *iov, int count, int flags) {
+/* Not inlined: its structure on the stack would slow down the common case. */
+static ssize_t __attribute__((noinline))
+send_pieces(int fd, const struct iovec *iov, int count, int flags) {
 	/* sendmsg() takes the array as it is; it is not written to. */
 	struct msghdr message = {
 		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
+	ssize_t sent = RETRY_INTERRUPTED(sendmsg(fd, &message, MSG_NOSIGNAL | flags));
+	return sent < 0 ? -errno : sent;
+}
+
+ssize_t network_send(int fd, const struct iovec *iov, int count, int flags) {
 	/* One piece is the common case, and cheaper without a message header to be checked and copied. */
-	ssize_t sent = RETRY_INTERRUPTED(count == 1
-			? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | flags)
-			: sendmsg(fd, &message, MSG_NOSIGNAL | flags));
+	if(count != 1) {
+		return send_pieces(fd, iov, count, flags);
+	}
+	ssize_t sent =
+		RETRY_INTERRUPTED(send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | flags));
 	return sent < 0 ? -errno : sent;
 }

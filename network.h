@@ -4,6 +4,8 @@
  */
 #ifndef WEBSOCKSY_NETWORK_H
 #define WEBSOCKSY_NETWORK_H
+#include "base/text.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +16,9 @@
 /* Non-blocking, close-on-exec socket; 0 or more, or negative errno. */
 int network_socket(int family, int type);
 
+/* The interface of a zone, by name or number (RFC 4007, 11.2). 0: there is none of that name. */
+uint32_t network_zone(struct slice zone);
+
 /* Starts connecting. 0: connected; -EINPROGRESS: wait for LOOP_OUT, then network_connect_result(). */
 int network_connect(int fd, const struct sockaddr *address, socklen_t len);
 
@@ -22,6 +27,16 @@ int network_connect_result(int fd);
 
 /* Options of a connected TCP socket: TCP_NODELAY. Errors do not matter (it may be no TCP). */
 void network_tune(int fd);
+
+/* When a connection to a peer is given up because the other machine does not answer. */
+struct network_keepalive {
+	uint64_t idle_ms; /* probed after this time without a segment */
+	uint64_t lost_ms; /* given up after this time without an answer to a probe */
+	uint64_t unacknowledged_ms; /* the same for data; 0: the kernel's limit */
+};
+
+/* Sets it for a TCP socket, rounded up to seconds. No effect on other descriptors. */
+void network_keepalive(int fd, const struct network_keepalive *keepalive);
 
 /* The one write primitive: send() or sendmsg() without SIGPIPE. `flags`: 0 or MSG_MORE. Bytes sent, or negative errno. */
 ssize_t network_send(int fd, const struct iovec *iov, int count, int flags);

@@ -16,6 +16,7 @@
 #include "plugin/backend.h"
 #include "plugin/framing.h"
 #include "plugin/object.h"
+#include "plugin/trust.h"
 #include "websocksy.h"
 
 #include <assert.h>
@@ -62,11 +63,11 @@ static void free_plugin(struct plugin *plugin) {
 }
 
 /* 1; 0 for a plugin that is skipped; -ENOMEM. */
-static int load_plugin(const char *directory, const char *path) {
-	const char *why;
+static int load_plugin(const char *path) {
 	struct stat file;
 	char error[OBJECT_ERROR_MAX];
-	if(object_check_permissions(directory, path, &file, &why)) {
+	char why[TRUST_ERROR_MAX];
+	if(trust_check(path, &file, why)) {
 		log_write(LOG_ERROR, "plugin %s: %s; not loaded", path, why);
 		return 0;
 	}
@@ -100,7 +101,7 @@ static int load_name(const char *directory, const char *name) {
 	if(asprintf(&path, "%s/%s", directory, name) < 0) {
 		return -ENOMEM;
 	}
-	int result = load_plugin(directory, path);
+	int result = load_plugin(path);
 	free(path);
 	return result;
 }

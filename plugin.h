@@ -10,7 +10,8 @@
 /*
  * Loads every *.so in `directory` (absolute) whose name does not begin with "backend_" or a dot, in
  * sorted order; files that are loaded already are skipped. A file that cannot be loaded, or that
- * every user may write to, is logged and skipped; a missing directory is a debug line only.
+ * another user could change (plugin/trust.h), is logged and skipped; a missing directory is a debug
+ * line only.
  * `*loaded` becomes the number of plugins that were loaded. 0, -EINVAL for a relative path,
  * -ENOMEM.
  */

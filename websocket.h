@@ -30,7 +30,8 @@ enum websocket_code {
 	WEBSOCKET_CODE_INVALID_DATA = 1007,
 	WEBSOCKET_CODE_POLICY = 1008,
 	WEBSOCKET_CODE_TOO_BIG = 1009,
-	WEBSOCKET_CODE_INTERNAL = 1011
+	WEBSOCKET_CODE_INTERNAL = 1011,
+	WEBSOCKET_CODE_TRY_AGAIN = 1013 /* registered with IANA: a temporary overload */
 };
 
 #define WEBSOCKET_HEADER_MAX 10 /* header that a server sends: no mask */

@@ -166,6 +166,12 @@ static int act(struct daemon *daemon, struct config *config) {
 			WEBSOCKSY_API_VERSION);
 		return 0;
 	case CONFIG_TEST:
+		if(config->refuses_all) {
+			log_write(LOG_ERROR,
+				"the configuration is not usable: every client would "
+				"be refused");
+			return -EINVAL;
+		}
 		log_write(LOG_NOTICE, "the configuration is fine");
 		return 0;
 	case CONFIG_DUMP:

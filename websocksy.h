@@ -171,6 +171,13 @@ typedef uint64_t (*ws_backend_configure)(char *key, char *value);
 typedef ws_peer_info (*ws_backend_query)(char *endpoint, size_t protocols, char **protocol,
 	size_t headers, ws_http_header *header, websocket *ws);
 
+/*
+ * Optional, exported as `websocksy_check`: called after the last option. NULL, or a static text if every
+ * client would be refused with these options; it begins with the option that it is about. The start
+ * reports it as a warning, and `websocksy -t` fails.
+ */
+typedef const char *(*ws_backend_check)(void);
+
 /* Called once when the backend is no longer needed. */
 typedef void (*ws_backend_cleanup)(void);
 

@@ -320,21 +320,90 @@ const char *address_check_servers(const char *text) {
 	return NULL;
 }
 
-const char *address_check_listen(const char *text) {
+/* Takes ",tls" or ",plain" off the end. */
+static enum address_tls take_tls(struct slice *text) {
+	static const char *const words[] = {
+		[ADDRESS_TLS_ONLY] = ",tls", [ADDRESS_TLS_NEVER] = ",plain"};
+	for(size_t i = ADDRESS_TLS_ONLY; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t len = strlen(words[i]);
+		if(text->len > len && memcmp(text->at + text->len - len, words[i], len) == 0) {
+			text->len -= len;
+			return (enum address_tls)i;
+		}
+	}
+	return ADDRESS_TLS_DEFAULT;
+}
+
+/* Takes ":PORT" off the end: behind brackets, or behind the only colon. 0 or -EINVAL. */
+static int take_port(struct slice *text, struct address_listen *out) {
+	const char *colon = memrchr(text->at, ':', text->len);
+	bool brackets = text->at[0] == '[' && colon > text->at && colon[-1] == ']';
+	if(!colon || (!brackets && memchr(text->at, ':', text->len) != colon)) {
+		return 0;
+	}
+	struct slice port = {colon + 1, text->len - (size_t)(colon + 1 - text->at)};
+	text->len = (size_t)(colon - text->at);
+	out->has_port = true;
+	return address_parse_port(port, &out->port);
+}
+
+static int parse_listen_unix(const struct slice *text, const char **why) {
+	char copy[ADDRESS_UNIX_MAX + 32]; /* with "unix:" and a mode */
 	struct address_unix local;
+	if(text->len >= sizeof(copy)) {
+		*why = "is too long for the path of a socket (at most 107 bytes)";
+		return -EINVAL;
+	}
+	memcpy(copy, text->at, text->len);
+	copy[text->len] = '\0';
+	return address_parse_unix(copy, &local, why);
+}
+
+static int parse_listen_host(struct slice text, struct address_listen *out, const char **why) {
 	union address address;
 	struct slice zone;
+	size_t colons = 0;
+	bool brackets = text.len >= 2 && text.at[0] == '[' && text.at[text.len - 1] == ']';
+	if(brackets) {
+		text = (struct slice){text.at + 1, text.len - 2};
+	}
+	out->host = text;
+	out->is_every = text_is(text, "*") && !brackets;
+	bool is_literal = address_parse_zone(text, &address, &zone) == 0;
+	if(brackets && (!is_literal || address.any.sa_family != AF_INET6)) {
+		*why = "is not an IPv6 address (only those may be in brackets)";
+		return -EINVAL;
+	}
+	for(size_t i = 0; i < text.len; i++) {
+		colons += text.at[i] == ':';
+	}
+	if(is_literal || out->is_every || text_is_host_name(text)) {
+		return 0;
+	}
+	*why = colons > 1
+		? "is not an address (a port goes behind brackets, as in [::1]:443)"
+		: "is not an address (use an IPv4 or IPv6 address, a host name, or unix:/path)";
+	return -EINVAL;
+}
+
+int address_parse_listen(const char *text, struct address_listen *out, const char **why) {
+	struct slice rest = text_slice(text);
+	*out = (struct address_listen){.is_unix = address_is_unix(text)};
+	out->tls = take_tls(&rest);
+	if(out->is_unix) {
+		out->host = rest;
+		return parse_listen_unix(&rest, why);
+	}
+	if(rest.len > 0 && take_port(&rest, out)) {
+		*why = "has an invalid port (use 0 to 65535)";
+		return -EINVAL;
+	}
+	return parse_listen_host(rest, out, why);
+}
+
+const char *address_check_listen(const char *text) {
+	struct address_listen listen;
 	const char *why = NULL;
-	if(address_is_unix(text)) {
-		address_parse_unix(text, &local, &why);
-		return why;
-	}
-	if(address_parse_zone(text_slice(text), &address, &zone) == 0 ||
-		text_is_host_name(text_slice(text))) {
-		return NULL;
-	}
-	if(strchr(text, ':') == strrchr(text, ':') && strchr(text, ':')) {
-		return "is not an address (the port is a separate option)";
-	}
-	return "is not an address (use an IPv4 or IPv6 address, a host name, or unix:/path)";
+	address_parse_listen(text, &listen, &why);
+	return why;
 }

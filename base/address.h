@@ -90,6 +90,32 @@ int address_parse_unix(const char *text, struct address_unix *out, const char **
  */
 int address_of_path(struct slice path, struct socket_address *out);
 
+/* ---- addresses to listen on ---- */
+
+/* Which connections a listening socket accepts. */
+enum address_tls {
+	ADDRESS_TLS_DEFAULT, /* as the option `tls` says */
+	ADDRESS_TLS_ONLY,
+	ADDRESS_TLS_NEVER
+};
+
+/* "ADDRESS[:PORT][,tls|plain]", with brackets around IPv6 if a port follows; "*": every address. */
+struct address_listen {
+	struct slice
+		host; /* within the text, without brackets; a Unix socket with its "unix:" and mode */
+	bool is_unix;
+	bool is_every; /* "*" */
+	bool has_port;
+	uint16_t port; /* 0: the kernel chooses */
+	enum address_tls tls;
+};
+
+/*
+ * Reads an address to listen on. 0; -EINVAL with `*why`: static text that continues a sentence which
+ * begins with the quoted text.
+ */
+int address_parse_listen(const char *text, struct address_listen *out, const char **why);
+
 /* ---- IP addresses ---- */
 
 /*

@@ -26,6 +26,7 @@ static struct bufq_chunk *pool_take(struct bufq_pool *pool) {
 			return NULL;
 		}
 	}
+	pool->used++;
 	chunk->next = NULL;
 	chunk->start = 0;
 	chunk->end = 0;
@@ -33,6 +34,8 @@ static struct bufq_chunk *pool_take(struct bufq_pool *pool) {
 }
 
 static void pool_give(struct bufq_pool *pool, struct bufq_chunk *chunk) {
+	assert(pool->used > 0);
+	pool->used--;
 	if(pool->count >= BUFQ_POOL_KEEP) {
 		free(chunk);
 		return;

@@ -25,6 +25,7 @@ struct bufq_chunk {
 struct bufq_pool {
 	struct bufq_chunk *free;
 	size_t count;
+	size_t used; /* chunks that queues own */
 };
 
 /* Frees the free chunks. */

@@ -125,6 +125,10 @@ bool admission_at_limit(const struct connection *connection) {
 	return limit > 0 && (*found)->count >= limit;
 }
 
+bool admission_serves_page(const struct connection *connection) {
+	return !admission_is_full(&connection->env->admission);
+}
+
 static bool set_over_limit(struct admission *admission, struct connection *connection) {
 	assert(!connection->over_limit);
 	connection->over_limit = true;
@@ -134,7 +138,7 @@ static bool set_over_limit(struct admission *admission, struct connection *conne
 
 bool admission_enter(struct connection *connection) {
 	struct admission *admission = &connection->env->admission;
-	bool full = admission_is_full(admission);
+	bool full = admission_is_full(admission) || memory_is_exhausted(connection->env);
 	admission->count++;
 	if(!full && (connection->proxied || ip_counter_enter(admission, connection))) {
 		return true;

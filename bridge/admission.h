@@ -48,4 +48,11 @@ bool admission_at_limit(const struct connection *connection);
 
 /* The connection ends. */
 void admission_leave(const struct connection *connection);
+
+/*
+ * May a connection above a limit have a page? A page loads its files over several connections at
+ * once, which must not fail for those that exceed max-clients-per-ip only; they are closed behind
+ * their response. All connections above the limits are bounded by ADMISSION_OVER_LIMIT.
+ */
+bool admission_serves_page(const struct connection *connection);
 #endif

@@ -37,18 +37,19 @@ struct bridge {
 };
 
 /* A connection above a limit is answered with 503; with too many of those it is closed. */
-static void admit(
-	struct listeners *listeners, int fd, const struct sockaddr *address, socklen_t len) {
+static void admit(struct listeners *listeners, const struct listener_client *client) {
 	struct bridge *bridge = container_of(listeners, struct bridge, listeners);
 	struct connection_env *env = &bridge->env;
 	if(admission_is_closed(&env->admission)) {
-		close(fd);
+		close(client->fd);
 		return;
 	}
-	struct connection *connection = connection_new(env, fd, address, len);
+	struct connection *connection =
+		connection_new(env, client->fd, client->address, client->len);
 	if(!connection) {
 		return;
 	}
+	connection->tls = (uint8_t)client->tls;
 	connection->proxied = cidr_list_contains(env->settings->trusted, &connection->address.any);
 	if(admission_enter(connection)) {
 		handshake_begin(connection);
@@ -59,6 +60,16 @@ static void admit(
 
 /* ---- configuration ---- */
 
+static int configure_site(struct site *site, const struct settings *settings) {
+	const struct settings_texts *headers = &settings->web_header;
+	const struct settings_texts *sites = &settings->frame_ancestors;
+	int result = site_set_listing(site, settings->web_listing);
+	return result
+		? result
+		: site_set_fields(site, (struct page_fields_values){headers->at, headers->count},
+			  (struct page_fields_values){sites->at, sites->count});
+}
+
 static int open_site(const struct settings *settings, struct site **out) {
 	const char *error;
 	*out = NULL;
@@ -66,12 +77,16 @@ static int open_site(const struct settings *settings, struct site **out) {
 		return 0;
 	}
 	int result = site_open(settings->web, out, &error);
+	if(result == 0) {
+		result = configure_site(*out, settings);
+		error = "out of memory";
+	}
 	if(result) {
 		log_write(LOG_ERROR, "web: \"%s\": %s", settings->web, error);
-		return result;
+		site_close(*out);
+		*out = NULL;
 	}
-	site_set_listing(*out, settings->web_listing);
-	return 0;
+	return result;
 }
 
 /* Once there have been users the thread stays, idle without them. */
@@ -90,6 +105,7 @@ static int open_auth(struct bridge *bridge, const struct config *config) {
 
 static void use_tls(struct bridge *bridge) {
 	bridge->env.tls = bridge->config.tls;
+	bridge->env.tls_port = listeners_tls_port(&bridge->listeners);
 	bridge->env.tls_detect = bridge->config.settings.tls == SETTINGS_TLS_AUTO;
 }
 
@@ -165,6 +181,7 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	bridge->env.web = site;
 	bridge->env.settings = &bridge->config.settings;
 	bridge->env.admission.settings = &bridge->config.settings;
+	bridge->env.memory.limit = memory_limit(bridge->config.settings.max_memory);
 	bridge->env.backend = bridge->config.backend;
 	if(bridge->env.auth) {
 		verifier_set_passwords(bridge->env.auth, bridge->config.users);
@@ -179,12 +196,12 @@ static void log_summary(const struct bridge *bridge) {
 	const struct settings *settings = &bridge->config.settings;
 	char peer[512];
 	backend_describe(bridge->env.backend, peer, sizeof(peer));
-	log_write(LOG_INFO, "peers: %s; TLS: %s; auth-file: %s; client certificates: %s", peer,
+	log_write(LOG_INFO, "peers: %s; TLS: %s; auth-file: %s; client-verify: %s", peer,
 		!bridge->env.tls                 ? "off"
 			: bridge->env.tls_detect ? "auto, beside plain HTTP"
 						 : "required",
 		settings->auth_file ? settings->auth_file : "none",
-		settings->client_verify == TLS_VERIFY_OFF                ? "not requested"
+		settings->client_verify == TLS_VERIFY_OFF                ? "off"
 			: settings->client_verify == TLS_VERIFY_REQUIRED ? "required"
 									 : "optional");
 }
@@ -297,8 +314,8 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config, i
 		goto fail;
 	}
 	bridge_adopt(bridge, config, site);
-	log_write(LOG_INFO, "at most %zu connections at once",
-		admission_limit(&bridge->env.admission));
+	log_write(LOG_INFO, "at most %zu connections at once, %zu MiB of queued data",
+		admission_limit(&bridge->env.admission), bridge->env.memory.limit >> 20);
 	log_summary(bridge);
 	if(passed == 0) {
 		warn_of_open_access(bridge);

@@ -129,7 +129,7 @@ void client_address_header_failed(struct connection *c, const char *why) {
 static void proxy_header_done(struct connection *c, const struct proxy_protocol_header *header) {
 	struct handshake *h = c->handshake;
 	h->proxy_header = false;
-	dynbuf_free(&h->input);
+	memory_free(c->env, &h->input);
 	h->unnamed = header->source.any.sa_family == AF_UNSPEC;
 	if(!h->unnamed) {
 		char proxy[ADDRESS_HOST_TEXT];
@@ -149,7 +149,7 @@ bool client_address_read_header(struct connection *c) {
 	struct proxy_protocol_header header;
 	const char *why;
 	size_t used;
-	if(dynbuf_reserve(&h->input, CLIENT_ADDRESS_READ)) {
+	if(memory_reserve(c->env, &h->input, CLIENT_ADDRESS_READ)) {
 		connection_close(c);
 		return false;
 	}

@@ -74,6 +74,17 @@ void closing_fail(struct connection *c, uint16_t code, const char *why) {
 	connection_linger(c);
 }
 
+void closing_no_memory(struct connection *c, int error) {
+	if(error != -EDQUOT) {
+		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
+		return;
+	}
+	connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
+		"an incomplete message would exceed the memory limit (max-memory); closed with "
+		"1013");
+	closing_fail(c, WEBSOCKET_CODE_TRY_AGAIN, "the server has reached its memory limit");
+}
+
 /*
  * The client is gone without a close frame: the peer gets what is queued and an end, or a reset if
  * the client had sent more.

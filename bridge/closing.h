@@ -26,6 +26,9 @@ void closing_start(struct connection *c, uint16_t code, const char *why, uint64_
  */
 void closing_fail(struct connection *c, uint16_t code, const char *why);
 
+/* closing_fail() after an error of memory_reserve() or memory_append(). */
+void closing_no_memory(struct connection *c, int error);
+
 /*
  * The client is gone without a close frame, or is given up: the peer gets what is queued and an
  * end; a reset if bytes of the client are dropped. May end it.

@@ -188,7 +188,7 @@ void connection_close(struct connection *connection) {
 	framing_close(&connection->to_client.framing);
 	backend_unref(connection->backend);
 	websocket_parser_free(&connection->to_peer.parser);
-	dynbuf_free(&connection->partial);
+	memory_free(env, &connection->partial);
 	free(connection->to_peer.kept_ping);
 	free(connection->why);
 	drop_name(connection);
@@ -307,6 +307,11 @@ void connection_linger_shutdown(struct connection *connection) {
 void connection_linger_deadline(struct connection *connection) {
 	uint64_t patience_ms = connection->env->settings->close_timeout_ms;
 	uint64_t due_ms;
+	uint64_t now_ms = connection->env->loop->now_ms;
+	if(!connection->upgraded && now_ms >= connection->taken_by_ms) {
+		connection_close(connection);
+		return;
+	}
 	if(connection->env->draining) {
 		connection_linger_shutdown(connection);
 		return;
@@ -336,7 +341,12 @@ void connection_linger(struct connection *connection) {
 		connection_close(connection);
 		return;
 	}
-	connection_set_deadline(connection, env->loop->now_ms + env->settings->close_timeout_ms);
+	uint64_t due_ms = env->loop->now_ms + env->settings->close_timeout_ms;
+	if(!connection->upgraded) {
+		size_t left = stream_outstanding(&connection->client);
+		connection->taken_by_ms = due_ms + (uint64_t)left * 1000 / CONNECTION_RATE_MIN;
+	}
+	connection_set_deadline(connection, due_ms);
 }
 
 /* ---- log ---- */

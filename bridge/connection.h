@@ -10,6 +10,7 @@
 #include "base/log_limit.h"
 #include "base/loop.h"
 #include "bridge/admission.h"
+#include "bridge/memory.h"
 #include "config/settings.h"
 #include "http/verifier.h"
 #include "network/resolve.h"
@@ -68,11 +69,13 @@ struct connection_env {
 	struct backend *backend;
 	struct tls_credentials *tls; /* NULL: no TLS */
 	bool tls_detect; /* the first byte of a connection decides */
+	uint16_t tls_port; /* of a socket for TLS alone; 0: none */
 	bool draining; /* the daemon stops: new requests are answered with 503 */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
+	struct memory memory;
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;
@@ -100,6 +103,12 @@ struct activity {
 	uint64_t ping_sent_ms; /* when the unanswered ping was sent; 0: none */
 };
 
+/*
+ * Bytes per second that a client has to take of a response at least. Not for open connections: a
+ * service may be as slow as a serial line.
+ */
+#define CONNECTION_RATE_MIN 1024
+
 /* One connection. Kept small: an idle one owns nothing else but its share of the peer's name. */
 struct connection {
 	struct stream client;
@@ -115,6 +124,7 @@ struct connection {
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
 	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
+	uint8_t tls; /* enum address_tls of the listening socket */
 	bool over_limit; /* above the limit on connections: its request is answered with 503 */
 	bool counted; /* counts for its address, see admission.c */
 	bool proxied; /* accepted from a trusted proxy: counted when `address` is the real one */
@@ -122,6 +132,7 @@ struct connection {
 	bool loopback; /* echo://: there is no peer stream, messages go back to the client */
 	bool close_sent;
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
+	bool keepalive; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
 	uint16_t code; /* for the log: the close code that ended it */
@@ -135,7 +146,10 @@ struct connection {
 	struct dynbuf partial;
 	struct to_peer to_peer;
 	struct to_client to_client;
-	struct activity activity;
+	union {
+		struct activity activity; /* from the upgrade on */
+		uint64_t taken_by_ms; /* CONNECTION_LINGER behind a response: it ends then */
+	};
 };
 
 /*
@@ -169,7 +183,8 @@ void connection_set_deadline(struct connection *connection, uint64_t due_ms);
 /*
  * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input
  * is thrown away until they end (so that no reset destroys what is in flight), then the connection
- * is closed. The deadline is `close-timeout` in which neither side takes anything. The client's
+ * is closed. The deadline is `close-timeout` in which neither side takes anything; behind a response
+ * the client also has to keep CONNECTION_RATE_MIN. The client's
  * side may be closed already.
  */
 void connection_linger(struct connection *connection);

@@ -10,6 +10,7 @@
 #include "bridge/closing.h"
 #include "bridge/ping.h"
 #include "bridge/relay_state.h"
+#include "network.h"
 
 static void earlier(uint64_t *due, uint64_t candidate) {
 	if(candidate < *due) {
@@ -147,7 +148,29 @@ static bool is_idle(struct connection *c) {
 	return true;
 }
 
+/*
+ * A connection that has lasted for `ping`: from now on the kernel asks the machine of the peer, as
+ * pings ask the client, and the connection to it fails when there is no answer. Short connections
+ * do without the calls.
+ */
+static void keep_peer_alive(struct connection *c) {
+	const struct settings *settings = c->env->settings;
+	uint64_t lost_ms = pong_timeout(settings);
+	if(c->keepalive || !settings->ping_ms || !lost_ms || !stream_is_open(&c->peer)) {
+		return;
+	}
+	/* A peer that is alive but does not read is stall-timeout's. */
+	uint64_t stall_ms = settings->stall_timeout_ms;
+	struct network_keepalive keepalive = {settings->ping_ms, lost_ms,
+		stall_ms == 0                ? 0
+			: stall_ms > lost_ms ? stall_ms
+					     : lost_ms};
+	c->keepalive = true;
+	network_keepalive(c->peer.io.fd, &keepalive);
+}
+
 void deadlines_due(struct connection *c) {
+	keep_peer_alive(c);
 	if(!check_stall(c) || !check_ping(c)) {
 		return;
 	}

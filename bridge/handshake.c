@@ -10,6 +10,7 @@
 #include "bridge/handshake.h"
 
 #include "bridge/client_address.h"
+#include "bridge/early.h"
 #include "bridge/handshake_state.h"
 #include "bridge/login.h"
 #include "bridge/own_name.h"
@@ -51,7 +52,7 @@ static void auth_done(void *ctx, enum verifier_result result) {
 /* Keeps the head and what came behind it; the former is read once more afterwards. */
 static void auth_wait(struct connection *c, const uint8_t *data, size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
-	if(data != h->input.data && dynbuf_append(&h->input, data, len)) {
+	if(data != h->input.data && memory_append(c->env, &h->input, data, len)) {
 		connection_close(c);
 		return;
 	}
@@ -69,7 +70,11 @@ static void auth_wait(struct connection *c, const uint8_t *data, size_t len, siz
  */
 static bool start_tls(struct connection *c) {
 	const struct connection_env *env = c->env;
-	if(env->tls && tls_session_accept(&c->client, env->tls, env->tls_detect)) {
+	bool detect = c->tls == ADDRESS_TLS_DEFAULT && env->tls_detect;
+	if(c->tls == ADDRESS_TLS_NEVER || !env->tls) {
+		return true;
+	}
+	if(tls_session_accept(&c->client, env->tls, detect)) {
 		connection_close(c);
 		return false;
 	}
@@ -101,8 +106,9 @@ static void handle_request(struct connection *c, const struct request *request) 
 }
 
 static bool check_admission(const struct connection *c, struct error_response *response) {
+	bool page = c->env->web && !c->handshake->upgrade && admission_serves_page(c);
 	const char *obstacle = c->env->draining ? "the server is shutting down"
-		: c->over_limit                 ? "too many connections"
+		: c->over_limit && !page        ? "too many connections"
 						: NULL;
 	return !obstacle || error_response_set(response, 503, obstacle, "Retry-After: 5\r\n");
 }
@@ -141,7 +147,8 @@ static bool head_admitted(struct connection *c, const struct request *request, c
 	if(!check_request(c, request)) {
 		return false;
 	}
-	enum login_decision decision = login_check(c, request, auth_done);
+	enum login_decision decision =
+		c->handshake->challenge ? LOGIN_GRANTED : login_check(c, request, auth_done);
 	if(decision == LOGIN_PENDING) {
 		auth_wait(c, data, len, head_len);
 	}
@@ -169,14 +176,15 @@ static void head_complete(struct connection *c, const struct request *request, c
 		respond_error(c, &response);
 		return;
 	}
-	if(!health && must_redirect(c, request)) {
+	h->challenge = respond_is_challenge(c, request);
+	if(!health && !h->challenge && must_redirect(c, request)) {
 		respond_redirect(c, request);
 		return;
 	}
 	if(!health && !head_admitted(c, request, data, len, head_len)) {
 		return;
 	}
-	if(dynbuf_append(&rest, data + head_len, len - head_len)) {
+	if(memory_append(c->env, &rest, data + head_len, len - head_len)) {
 		connection_close(c);
 		return;
 	}
@@ -189,13 +197,20 @@ static void head_complete(struct connection *c, const struct request *request, c
 	} else {
 		handle_request(c, request);
 	}
-	dynbuf_free(&head);
+	memory_free(c->env, &head);
 }
 
 /* TLS to a port that is for plain HTTP, which has refused this byte. */
 static bool is_tls(const struct connection *c, uint8_t first) {
 	return first == TLS_RECORD_HANDSHAKE && c->handshake->requests == 0 &&
 		!tls_stream_is_active(&c->client);
+}
+
+/* RFC 9112, 3: 414 if it is the target that is too long. More than HANDSHAKE_HEAD_MAX is there. */
+static void refuse_long_head(struct connection *c, const char *data) {
+	bool is_head = request_line_is_complete(data, HANDSHAKE_HEAD_MAX);
+	respond_status(c, is_head ? 431 : 414,
+		is_head ? "the request head is too large" : "the request target is too long");
 }
 
 /*
@@ -216,14 +231,14 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		return true;
 	}
 	if((result == REQUEST_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
-		respond_status(c, 431, "the request head is too large");
+		refuse_long_head(c, (const char *)data);
 		return true;
 	}
 	if(result == REQUEST_DONE) {
 		head_complete(c, &request, data, len, head_len);
 		return true;
 	}
-	if(data != h->input.data && dynbuf_append(&h->input, data, len)) {
+	if(data != h->input.data && memory_append(c->env, &h->input, data, len)) {
 		connection_close(c);
 	}
 	return false;
@@ -248,7 +263,8 @@ static void head_next(struct connection *c) {
 	bool handled = true;
 	for(int i = 0; handled && c->phase == CONNECTION_HEAD && c->handshake->input.len > 0; i++) {
 		struct handshake *h = c->handshake;
-		if(i == HANDSHAKE_REQUESTS_TURN) {
+		if(i == HANDSHAKE_REQUESTS_TURN || h->costly) {
+			h->costly = false;
 			stream_want_read(&c->client, false);
 			handshake_yield(c);
 			return;
@@ -272,7 +288,7 @@ static void head_readable(struct connection *c) {
 	uint8_t *into = c->env->loop->scratch;
 	size_t cap = LOOP_SCRATCH_SIZE;
 	if(h->input.len > 0) {
-		if(dynbuf_reserve(&h->input, HANDSHAKE_READ)) {
+		if(memory_reserve(c->env, &h->input, HANDSHAKE_READ)) {
 			connection_close(c);
 			return;
 		}
@@ -319,11 +335,8 @@ void handshake_head_client(struct connection *c, unsigned events) {
  * flight. But the kernel may still hold much of the last response.
  */
 static void head_idle(struct connection *c) {
-	uint64_t due_ms;
-	if(stream_outstanding(&c->client) > 0 &&
-		connection_progresses(
-			&c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
-		connection_set_deadline(c, due_ms);
+	if(stream_outstanding(&c->client) > 0 && respond_keeps_pace(c)) {
+		handshake_arm(c, c->env->settings->handshake_timeout_ms);
 	} else {
 		leave(c);
 	}
@@ -361,30 +374,8 @@ void handshake_head_shutdown(struct connection *c) {
 
 /* ---- while the password is verified or the peer is being connected ---- */
 
-/*
- * A client may send frames before it has the 101; they are kept, up to a bound. False: it is gone.
- */
-static bool early_bytes(struct connection *c, unsigned events) {
-	struct handshake *h = c->handshake;
-	uint8_t *scratch = c->env->loop->scratch;
-	if(!(events & STREAM_READABLE)) {
-		return true;
-	}
-	ssize_t got = stream_read(&c->client, scratch, HANDSHAKE_READ);
-	if(got == -EAGAIN) {
-		return true;
-	}
-	if(got <= 0 || dynbuf_append(&h->input, scratch, (size_t)got)) {
-		return false;
-	}
-	if(h->input.len - h->head_len >= HANDSHAKE_EARLY_MAX) {
-		stream_want_read(&c->client, false);
-	}
-	return true;
-}
-
 void handshake_auth_client(struct connection *c, unsigned events) {
-	if(!early_bytes(c, events)) {
+	if(!early_read(c, events)) {
 		connection_log_limited(c, LOG_KIND_REQUEST, LOG_INFO,
 			"the client went away before its password was verified");
 		connection_close(c);
@@ -402,7 +393,7 @@ void handshake_auth_shutdown(struct connection *c) {
 }
 
 void handshake_connect_client(struct connection *c, unsigned events) {
-	if(!early_bytes(c, events)) {
+	if(!early_read(c, events)) {
 		connection_log_limited(c, LOG_KIND_REQUEST, LOG_INFO,
 			"the client went away before %s was connected", c->peer_name);
 		connection_close(c);
@@ -471,7 +462,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	peer_address_free(&h->address);
 	free(h->user);
 	free(h->protocol);
-	dynbuf_free(&h->input);
+	memory_free(c->env, &h->input);
 	respond_close_file(h);
 	free(h);
 }

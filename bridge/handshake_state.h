@@ -48,6 +48,10 @@ struct handshake {
 	uint64_t file_left;
 	char summary[HANDSHAKE_SUMMARY_MAX]; /* of the request, for the log: GET "/path" */
 	unsigned requests; /* so far */
+	bool challenge; /* the request is for a challenge of a certificate authority */
+	uint32_t taken; /* bytes of responses that the client had taken at `measured_ms` */
+	uint64_t measured_ms;
+	bool costly; /* the last response took long to make: others have their turn */
 	bool keep; /* the response leaves the connection open for the next request */
 	struct loop_task task; /* goes on in the next turn, see handshake_yield() */
 	struct connection *connection;

@@ -133,11 +133,20 @@ static char *copy_slice(char **at, struct slice slice) {
 	return start;
 }
 
+/* The path of an absolute form may be empty (RFC 9110, 4.2.3). */
+static char *copy_target(char **at, const struct request *request) {
+	char *target = *at;
+	copy_slice(at, request_path(request));
+	(*at)--; /* the query follows in place of the NUL */
+	copy_slice(at, request_query(request));
+	return target;
+}
+
 static size_t copies_size(const struct query *q, const struct injected_values *injected) {
 	const struct request *request = q->head;
 	size_t size = (request->headers + INJECTED_HEADERS) * sizeof(ws_http_header) +
 		q->c->handshake->protocols * sizeof(char *);
-	size += request->target.len + 1;
+	size += request->target.len + 2;
 	for(size_t i = 0; i < request->headers; i++) {
 		/* Subprotocols and the key are copied a second time out of their fields. */
 		size += request->header[i].name.len + 2 * request->header[i].value.len + 4;
@@ -204,7 +213,7 @@ static int copy_request(struct query *q) {
 		.protocol = protocols,
 		.header = headers,
 	};
-	q->request.endpoint = copy_slice(&at, request->target);
+	q->request.endpoint = copy_target(&at, request);
 	q->request.key = copy_slice(&at, header_value(request, "Sec-WebSocket-Key"));
 	copy_headers(q, &injected, &at);
 	copy_protocols(q, &at);

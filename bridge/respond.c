@@ -65,6 +65,32 @@ static void response_end(struct connection *c) {
 	handshake_arm(c, c->env->settings->handshake_timeout_ms);
 }
 
+/* ---- least rate ---- */
+
+static void measure(struct connection *c) {
+	stream_outstanding(&c->client);
+	c->handshake->taken = c->client.taken;
+	c->handshake->measured_ms = c->env->loop->now_ms;
+}
+
+bool respond_keeps_pace(struct connection *c) {
+	const struct handshake *h = c->handshake;
+	stream_outstanding(&c->client);
+	uint64_t passed_ms = c->env->loop->now_ms - h->measured_ms;
+	uint32_t taken = c->client.taken - h->taken;
+	if((uint64_t)taken * 1000 < passed_ms * CONNECTION_RATE_MIN) {
+		return false;
+	}
+	measure(c);
+	return true;
+}
+
+/* handshake-timeout measures how fast the client takes the response, not whether it takes any. */
+static void arm_response(struct connection *c) {
+	connection_set_deadline(
+		c, c->handshake->measured_ms + c->env->settings->handshake_timeout_ms);
+}
+
 /* Sends of the file what the client takes, but not all of a large one while others wait. */
 void respond_pump(struct connection *c) {
 	struct handshake *h = c->handshake;
@@ -91,7 +117,7 @@ void respond_pump(struct connection *c) {
 		handshake_yield(c);
 	} else if(h->file_left > 0 || (h->keep && stream_backlog(&c->client) > 0)) {
 		/* A client that asks without reading is not answered further. */
-		handshake_arm(c, c->env->settings->handshake_timeout_ms);
+		arm_response(c);
 	} else {
 		response_end(c);
 	}
@@ -109,6 +135,7 @@ static void response_begin(struct connection *c, const char *head, size_t len, b
 		connection_close(c);
 		return;
 	}
+	measure(c);
 	respond_pump(c);
 }
 
@@ -167,17 +194,9 @@ static bool may_keep(const struct connection *c) {
 		c->handshake->requests < RESPOND_REQUESTS_MAX;
 }
 
-/* The path of a request's target: a query string may hold what does not belong into a log. */
-static struct slice target_path(const struct request *request) {
-	struct slice path = request->target;
-	const char *query = memchr(path.at, '?', path.len);
-	path.len = query ? (size_t)(query - path.at) : path.len;
-	return path;
-}
-
 void respond_summarise(struct connection *c, const struct request *request) {
 	char path[RESPOND_VALUE_MAX];
-	text_quote(target_path(request), path, sizeof(path));
+	text_quote(request_path(request), path, sizeof(path));
 	snprintf(c->handshake->summary, sizeof(c->handshake->summary), "%.*s %s",
 		request->method.len > 16 ? 16 : (int)request->method.len, request->method.at, path);
 }
@@ -192,13 +211,15 @@ void respond_summarise_origin(struct connection *c, struct slice origin) {
 
 void respond_web(struct connection *c, const struct request *request) {
 	struct site_response response;
-	struct slice path = target_path(request);
+	/* A query string may hold secrets, which do not belong into a log. */
+	struct slice path = request_path(request);
 	/* An idle connection must not take the place that the page's own WebSocket needs. */
 	site_respond(c->env->web, request, may_keep(c) && !admission_at_limit(c), &response);
 	const char *user = c->handshake->granted ? c->handshake->user : NULL;
 	connection_log_limited(c, LOG_KIND_REQUEST, LOG_INFO, "%.*s %.*s answered %u%s%s%s",
 		(int)request->method.len, request->method.at, (int)path.len, path.at,
 		response.status, user ? " (user \"" : "", user ? user : "", user ? "\")" : "");
+	c->handshake->costly = response.costly;
 	c->handshake->file = response.fd;
 	c->handshake->file_at = response.offset;
 	c->handshake->file_left = response.body_len;
@@ -208,10 +229,16 @@ void respond_web(struct connection *c, const struct request *request) {
 /* Is this for the option `health`? */
 bool respond_is_health(const struct connection *c, const struct request *request) {
 	const char *health = c->env->settings->health;
-	struct slice path = target_path(request);
-	bool is_read = request_method_is(request, "GET") || request_method_is(request, "HEAD");
-	return health && is_read && !c->handshake->upgrade && path.len == strlen(health) &&
+	struct slice path = request_path(request);
+	bool is_allowed = request_method_is(request, "GET") || request_method_is(request, "HEAD") ||
+		request_method_is(request, "OPTIONS");
+	return health && is_allowed && !c->handshake->upgrade && path.len == strlen(health) &&
 		memcmp(path.at, health, path.len) == 0;
+}
+
+bool respond_is_challenge(const struct connection *c, const struct request *request) {
+	return c->env->web && !c->handshake->upgrade &&
+		text_begins(request_path(request), "/.well-known/acme-challenge/");
 }
 
 /*
@@ -234,23 +261,32 @@ void respond_health(struct connection *c, const struct request *request) {
 	bool keep = may_keep(c) && request_is_persistent(request);
 	unsigned flags = keep ? RESPONSE_PERSISTENT : 0;
 	flags |= c->handshake->head_only ? RESPONSE_HEAD_ONLY : 0;
-	int len = response_format_error(
-		answer, sizeof(answer), status, obstacle ? obstacle : "ok", NULL, flags);
+	int len = response_format_error(answer, sizeof(answer), status, obstacle ? obstacle : "ok",
+		request_method_is(request, "OPTIONS") ? "Allow: GET, HEAD, OPTIONS\r\n" : NULL,
+		flags);
 	assert(len > 0);
 	connection_log(c, LOG_DEBUG, "health is answered with %u", status);
 	response_begin(c, answer, (size_t)len, keep);
 }
 
 /*
- * The same request, but under TLS: on the same port, or on the default port of a trusted reverse
- * proxy, which has ports of its own for both.
+ * The port for TLS, 0: the default. Behind a trusted reverse proxy it is the proxy's; a socket that
+ * takes no TLS has another one beside it, or the service manager has.
  */
+static uint16_t redirect_port(const struct connection *c, const struct client_view *view) {
+	if(view->told) {
+		return 0;
+	}
+	return c->tls == ADDRESS_TLS_NEVER ? c->env->tls_port : view->port;
+}
+
+/* The same request, but under TLS. */
 void respond_redirect(struct connection *c, const struct request *request) {
 	char location[RESPOND_RESPONSE_MAX / 2];
 	char port[8] = "";
 	struct client_view view;
 	client_address_view(c, request, &view);
-	if(view.host.len == 0 || request->target.at[0] != '/') {
+	if(view.host.len == 0 || text_is(request->target, "*")) {
 		respond_status(c, 400, "this server is to be reached with https");
 		return;
 	}
@@ -258,8 +294,9 @@ void respond_redirect(struct connection *c, const struct request *request) {
 		respond_status(c, 414, "the address is too long");
 		return;
 	}
-	if(view.port && !view.told) {
-		snprintf(port, sizeof(port), ":%u", view.port);
+	uint16_t number = redirect_port(c, &view);
+	if(number != 0 && (number != 443 || c->tls != ADDRESS_TLS_NEVER)) {
+		snprintf(port, sizeof(port), ":%u", number);
 	}
 	snprintf(location, sizeof(location), "Location: https://%.*s%s%.*s\r\n", (int)view.host.len,
 		view.host.at, port, (int)request->target.len, request->target.at);
@@ -270,10 +307,11 @@ void respond_redirect(struct connection *c, const struct request *request) {
 }
 
 void respond_deadline(struct connection *c) {
-	uint64_t due_ms;
-	if(connection_progresses(&c->client, c->env->settings->handshake_timeout_ms, &due_ms)) {
-		connection_set_deadline(c, due_ms);
-	} else {
-		connection_close(c);
+	if(respond_keeps_pace(c)) {
+		arm_response(c);
+		return;
 	}
+	connection_log_limited(
+		c, LOG_KIND_REQUEST, LOG_INFO, "closed: the client takes the response too slowly");
+	connection_close(c);
 }

@@ -55,6 +55,18 @@ bool respond_is_health(const struct connection *c, const struct request *request
 void respond_health(struct connection *c, const struct request *request);
 
 /*
+ * Is it for a file of an ACME challenge (RFC 8555, 8.3)? Certificate authorities ask for these
+ * without TLS and without credentials.
+ */
+bool respond_is_challenge(const struct connection *c, const struct request *request);
+
+/*
+ * Has the client taken at least CONNECTION_RATE_MIN of its response on average since this was last
+ * asked, or since the response began?
+ */
+bool respond_keeps_pace(struct connection *c);
+
+/*
  * CONNECTION_RESPONSE: sends more of the file; at its end the connection lingers, or is in
  * CONNECTION_HEAD again for the next request.
  */

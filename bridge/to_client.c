@@ -33,7 +33,7 @@ static void check_client_backlog(struct connection *c) {
 	if(backlog == 0) {
 		return;
 	}
-	if(backlog > c->env->settings->buffer_high) {
+	if(backlog > c->env->settings->buffer_high || memory_is_exhausted(c->env)) {
 		stream_want_read(relay_source(c), false);
 	}
 	deadlines_arm(c);
@@ -104,18 +104,33 @@ void to_client_send(
 }
 
 /*
- * Asks for the first message. Negative: the framing has failed and the connection has been ended.
+ * Asks for the first message. Negative: the framing has failed or the message is too large
+ * (-EMSGSIZE), and framing_failed() is due.
  */
 static ssize_t ask_framing(struct connection *c, const struct framing_input *input, bool *text) {
 	const struct framing *framing = c->to_client.framing.framing;
 	ssize_t result = framing->decode(&c->to_client.framing, input, text);
-	if(result < 0) {
-		connection_log_limited(c, LOG_KIND_SESSION, LOG_ERROR,
-			"framing function %s %s (%zu bytes); the connection is closed with 1011",
-			framing->name, framing_reason(result), input->len);
-		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer's data cannot be framed");
+	/* However the bytes came: had it had to wait for the end, it would have been too large. */
+	if(result > 0 && (size_t)result > c->env->settings->max_message && !framing->never_waits) {
+		return -EMSGSIZE;
 	}
 	return result;
+}
+
+/* Ends the connection. `len`: the bytes that the framing had. */
+static void framing_failed(struct connection *c, ssize_t result, size_t len) {
+	const char *name = c->to_client.framing.framing->name;
+	if(result == -EMSGSIZE) {
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
+			"message from %s larger than max-message; closed with 1009", c->peer_name);
+		closing_fail(
+			c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
+		return;
+	}
+	connection_log_limited(c, LOG_KIND_SESSION, LOG_ERROR,
+		"framing function %s %s (%zu bytes); the connection is closed with 1011", name,
+		framing_reason(result), len);
+	closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer's data cannot be framed");
 }
 
 /*
@@ -157,6 +172,8 @@ static bool send_frames(
 		bool text = false;
 		ssize_t size = ask_framing(c, &input, &text);
 		if(size < 0) {
+			batch_send(c, &batch);
+			framing_failed(c, size, input.len);
 			return false;
 		}
 		if(size == 0) {
@@ -189,7 +206,7 @@ static bool send_frames(
 /* Keeps the rest of `partial` after `used` bytes of it have gone. */
 static void partial_drop(struct connection *c, size_t used) {
 	if(used == c->partial.len) {
-		dynbuf_free(&c->partial);
+		memory_free(c->env, &c->partial);
 	} else if(used > 0) {
 		memmove(c->partial.data, c->partial.data + used, c->partial.len - used);
 		c->partial.len -= used;
@@ -231,15 +248,17 @@ static enum to_client_result scratch_frames(struct connection *c, size_t len, si
 	}
 	size_t left = len - cut.used;
 	if(left == 0) {
-		dynbuf_free(&c->partial);
+		memory_free(c->env, &c->partial);
 		c->to_client.unseen = 0;
 		return cut.many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
 	}
-	if(dynbuf_reserve(&c->partial, left + 1) || /* one byte more: its NUL */
-		dynbuf_append(&c->partial, c->env->loop->scratch + cut.used, left)) {
-		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
+	/* One byte more: its NUL. */
+	int result = memory_reserve(c->env, &c->partial, left + 1);
+	if(result) {
+		closing_no_memory(c, result);
 		return TO_CLIENT_ENDED;
 	}
+	memory_append(c->env, &c->partial, c->env->loop->scratch + cut.used, left);
 	return check_partial(c, &cut);
 }
 
@@ -257,6 +276,7 @@ static bool send_tail(struct connection *c) {
 		data[len] = '\0';
 		ssize_t size = ask_framing(c, &input, &text);
 		if(size < 0) {
+			framing_failed(c, size, len);
 			return false;
 		}
 		size_t take = size > 0 ? (size_t)size : len;
@@ -277,7 +297,7 @@ static void peer_ends(struct connection *c, int error) {
 		return;
 	}
 	if(!relay_is_whole(c)) {
-		dynbuf_free(&c->partial);
+		memory_free(c->env, &c->partial);
 	}
 	if(error) {
 		connection_log_limited(c, LOG_KIND_SESSION, LOG_NOTICE,
@@ -316,9 +336,10 @@ static size_t peer_read_into(struct connection *c, uint8_t *into, size_t cap) {
 
 /* A large incomplete message stays where it is and is read behind; its room doubles. */
 static enum to_client_result peer_read_behind(struct connection *c) {
-	if(c->partial.cap - c->partial.len < TO_CLIENT_PARTIAL_SMALL &&
-		dynbuf_reserve(&c->partial, c->partial.len)) {
-		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
+	bool full = c->partial.cap - c->partial.len < TO_CLIENT_PARTIAL_SMALL;
+	int result = full ? memory_reserve(c->env, &c->partial, c->partial.len) : 0;
+	if(result) {
+		closing_no_memory(c, result);
 		return TO_CLIENT_ENDED;
 	}
 	size_t cap = c->partial.cap - c->partial.len - 1;
@@ -359,7 +380,9 @@ static enum to_client_result send_datagram(struct connection *c, size_t len) {
 	bool text = false;
 	scratch[len] = '\0';
 	struct framing_input input = {scratch, len, len, true};
-	if(len > 0 && ask_framing(c, &input, &text) < 0) {
+	ssize_t size = len > 0 ? ask_framing(c, &input, &text) : 0;
+	if(size < 0) {
+		framing_failed(c, size, len);
 		return TO_CLIENT_ENDED;
 	}
 	to_client_send(c, checked_opcode(text, scratch, len), scratch, len, true);

@@ -29,7 +29,7 @@ static void check_peer_backlog(struct connection *c) {
 	if(backlog == 0) {
 		return;
 	}
-	if(backlog > c->env->settings->buffer_high) {
+	if(backlog > c->env->settings->buffer_high || memory_is_exhausted(c->env)) {
 		stream_want_read(&c->client, false);
 	}
 	deadlines_arm(c);
@@ -78,15 +78,26 @@ static bool forward_message(struct connection *c, uint8_t *data, size_t len) {
 	return true;
 }
 
+/* Can the peer take the message that is collected if `len` bytes are added? */
+static bool fits_peer(const struct connection *c, size_t len) {
+	size_t total = c->partial.len + len;
+	return total <= STREAM_MESSAGE_MIN || total <= stream_message_max(&c->peer);
+}
+
 /* Adds to the message that is collected. False: the connection ends. */
 static bool collect(struct connection *c, const uint8_t *data, size_t len) {
 	size_t max = c->env->settings->max_message;
+	if(!fits_peer(c, len)) {
+		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than a datagram can be");
+		return false;
+	}
 	if(c->partial.len > max || len > max - c->partial.len) {
 		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than max-message");
 		return false;
 	}
-	if(dynbuf_append(&c->partial, data, len)) {
-		closing_fail(c, WEBSOCKET_CODE_INTERNAL, "out of memory");
+	int result = memory_append(c->env, &c->partial, data, len);
+	if(result) {
+		closing_no_memory(c, result);
 		return false;
 	}
 	return true;
@@ -104,7 +115,7 @@ static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
 		return false;
 	}
 	bool goes_on = forward_message(c, c->partial.data, c->partial.len);
-	dynbuf_free(&c->partial);
+	memory_free(c->env, &c->partial);
 	return goes_on;
 }
 

@@ -5,7 +5,7 @@
  * Must not know: backends, peers.
  * Invariants: 101 is sent only when the peer is connected, so every failure before is an HTTP
  * response.
- * Implements RFC 6455 section 4.2, and RFC 6454 (through origin.c).
+ * Implements RFC 6455 sections 4.2 and 9.1, and RFC 6454 (through origin.c).
  */
 #include "bridge/upgrade.h"
 
@@ -13,6 +13,7 @@
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
 #include "bridge/relay.h"
+#include "http/extensions.h"
 #include "http/origin.h"
 #include "http/response.h"
 #include "network/tls_credentials.h"
@@ -20,6 +21,9 @@
 
 #include <assert.h>
 #include <string.h>
+
+/* Backends compare each of them with each of theirs. */
+#define UPGRADE_PROTOCOLS_MAX 64
 
 struct upgrade {
 	struct connection *c;
@@ -70,6 +74,16 @@ static bool check_key(struct upgrade *u) {
 	return true;
 }
 
+/* All extensions are declined, but their list has to be well formed (RFC 6455, 9.1). */
+static bool check_extensions(struct upgrade *u) {
+	return extensions_are_valid(u->request) ||
+		refused(u, 400, "the Sec-WebSocket-Extensions header is malformed", NULL);
+}
+
+/*
+ * A field without any name is no offer, although the grammar asks for one (RFC 6455, 4.3): some
+ * clients send it if they have nothing to offer.
+ */
 static bool check_protocols(struct upgrade *u) {
 	const struct request_header *header;
 	u->c->handshake->protocols = 0;
@@ -81,7 +95,9 @@ static bool check_protocols(struct upgrade *u) {
 			if(!text_is_token(name)) {
 				return refused(u, 400, "a subprotocol name is not a token", NULL);
 			}
-			u->c->handshake->protocols++;
+			if(++u->c->handshake->protocols > UPGRADE_PROTOCOLS_MAX) {
+				return refused(u, 400, "too many subprotocols are offered", NULL);
+			}
 		}
 	}
 	return true;
@@ -140,6 +156,7 @@ static upgrade_rule *const rules[] = {
 	check_request_line,
 	check_version,
 	check_key,
+	check_extensions,
 	check_protocols,
 	check_origin,
 };
@@ -177,5 +194,5 @@ void upgrade_accept(struct connection *c) {
 	struct dynbuf early = h->input;
 	h->input = (struct dynbuf){0}; /* the handshake ends with its phases */
 	relay_open(c, early.data, early.len);
-	dynbuf_free(&early);
+	memory_free(c->env, &early);
 }

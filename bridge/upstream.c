@@ -21,11 +21,10 @@
 
 static void connect_failed(struct connection *c, int error, const char *why) {
 	bool ours = error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
-	char message[256];
-	snprintf(message, sizeof(message), "the peer cannot be reached: %s", why);
 	connection_log_limited(
 		c, LOG_KIND_PEER, LOG_WARNING, "cannot connect to %s: %s", c->peer_name, why);
-	respond_status(c, ours ? 503 : 502, message);
+	/* The reason is for the log: it would tell clients about the network behind the daemon. */
+	respond_status(c, ours ? 503 : 502, "the peer cannot be reached");
 }
 
 /* `?proxy=`: who is calling, and where, in front of everything else. */
@@ -111,8 +110,7 @@ static bool find_credentials(struct connection *c) {
 	if(result) {
 		connection_log_limited(c, LOG_KIND_PEER, LOG_ERROR, "cannot connect to %s: %s",
 			c->peer_name, error);
-		respond_status(c, result == -ENOMEM ? 503 : 502,
-			"the peer cannot be reached: the files for TLS cannot be used");
+		respond_status(c, result == -ENOMEM ? 503 : 502, "the peer cannot be reached");
 	}
 	return result == 0;
 }

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- passwords and certificates ---- */
 
@@ -109,12 +110,37 @@ static int keep_option(struct config *config, const struct reader_action *action
 	return 0;
 }
 
+/* The names of the backend's options. */
+static const char *list_options(const struct backend *backend, char out[BACKEND_ERROR_MAX]) {
+	const char *name, *value;
+	size_t len = 0;
+	out[0] = '\0';
+	for(size_t i = 0; backend_option(backend, i, &name, &value) && len < BACKEND_ERROR_MAX;
+		i++) {
+		len += (size_t)snprintf(
+			out + len, BACKEND_ERROR_MAX - len, "%s%s", i > 0 ? ", " : "", name);
+	}
+	return out;
+}
+
+static bool is_core_key(const struct reader *reader, const char *key) {
+	const struct option *option = reader_find(reader, text_slice(key));
+	return option && option->key;
+}
+
 static void pass_option(struct reader *reader, const struct reader_action *action) {
 	struct config *config = reader->config;
 	const char *name = config->backend_name ? config->backend_name : "built in";
 	int error = backend_configure(config->backend, action->key, action->value);
 
-	if(error == -ENOTSUP) {
+	if(error && error != -ENOMEM && is_core_key(reader, action->key)) {
+		reader_error(
+			reader, "the backend (%s) has no such option; it belongs to [core]", name);
+	} else if(error == -ENOENT) {
+		char known[BACKEND_ERROR_MAX];
+		reader_error(reader, "the backend (%s) has no such option (options: %s)", name,
+			list_options(config->backend, known));
+	} else if(error == -ENOTSUP) {
 		reader_error(reader, "the backend (%s) takes no options", name);
 	} else if(error && error != -ENOMEM) {
 		reader_error(reader,
@@ -169,7 +195,22 @@ static void check_backend(struct reader *reader) {
 			break;
 		}
 	}
-	reader_error(reader, "%s", text[0] ? text : strerror(-result));
+	if(result == BACKEND_REFUSES_ALL) {
+		reader_log(reader, LOG_WARNING, "%s", text);
+		reader->config->refuses_all = true;
+	} else {
+		reader_error(reader, "%s", text[0] ? text : strerror(-result));
+	}
+}
+
+/* The default directory need not exist: without plugins it is not installed. */
+static void check_directory(struct reader *reader, const char *directory) {
+	struct stat status;
+	reader_blame(reader, "plugin-path");
+	if(reader->place.order > 0 && stat(directory, &status) < 0) {
+		reader_log(reader, LOG_WARNING, "\"%.200s\": %s; no plugins are loaded", directory,
+			strerror(errno));
+	}
 }
 
 void build_backend(struct reader *reader) {
@@ -178,6 +219,7 @@ void build_backend(struct reader *reader) {
 	if(!directory) { /* reported */
 		return;
 	}
+	check_directory(reader, directory);
 	int error = plugin_load_directory(directory, &reader->config->plugins);
 	if(error) {
 		reader_blame(reader, "plugin-path");

@@ -6,9 +6,11 @@
  */
 #include "config/cmdline.h"
 
+#include "base/address.h"
 #include "base/text.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* The arguments that are left; the first is the one in hand. */
 struct arguments {
@@ -78,6 +80,14 @@ static void read_short(struct reader *reader, struct arguments *arguments) {
 	}
 }
 
+/* As in "websocksy 6080 localhost:5900" or "websocksy localhost:5900". */
+static bool looks_like_port(const char *argument) {
+	const char *colon = strrchr(argument, ':');
+	uint16_t port;
+	return address_parse_port(text_slice(colon ? colon + 1 : argument), &port) == 0 &&
+		access(argument, F_OK) < 0;
+}
+
 /* One argument may be a configuration file without an option in front of it. */
 static void read_file_argument(struct reader *reader, const char *argument) {
 	if(reader->has_file) {
@@ -89,6 +99,14 @@ static void read_file_argument(struct reader *reader, const char *argument) {
 	}
 	reader->has_file = true;
 	reader_name(reader, "", text_slice("FILE"));
+	if(looks_like_port(argument)) {
+		reader_error(reader,
+			"cannot read \"%.80s\" (to listen on a port and connect to a peer use -p "
+			"PORT "
+			"-c host=tcp://HOST:PORT)",
+			argument);
+		return;
+	}
 	reader_set(reader, reader_find(reader, text_slice("config")), argument);
 }
 

@@ -79,6 +79,14 @@ void print_config(const struct config *config) {
 		}
 	}
 	printf("\n[backend]\n");
+	const char *name, *effective;
+	size_t known = 0;
+	for(; backend_option(config->backend, known, &name, &effective); known++) {
+		ini_print(name, effective);
+	}
+	if(known > 0) {
+		return;
+	}
 	for(size_t i = 0; i < config->backend_options; i++) {
 		struct slice value = text_slice(config->backend_option[i]);
 		struct slice key = text_take(&value, '=');

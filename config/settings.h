@@ -30,6 +30,8 @@ enum settings_tls {
 #define SETTINGS_PONG_TWICE_PING UINT64_MAX
 
 struct settings {
+	bool listen_tls; /* one of `listen` is for TLS alone */
+	bool listen_plain; /* one of them never has TLS */
 	size_t listens; /* 0: every address of the machine */
 	char **listen;
 	uint64_t ping_ms;
@@ -41,6 +43,7 @@ struct settings {
 	uint64_t stall_timeout_ms;
 	uint64_t grace_ms;
 	size_t max_message;
+	size_t max_memory; /* 0: derived from the machine */
 	size_t max_clients; /* 0: as many as the descriptor limit allows */
 	size_t max_clients_per_ip;
 	size_t buffer_high;
@@ -48,6 +51,8 @@ struct settings {
 	size_t origins; /* 0: any, or as any_origin says */
 	struct origin *origin;
 	char *web; /* NULL: no web pages */
+	struct settings_texts web_header; /* further header fields of pages */
+	struct settings_texts frame_ancestors; /* sites whose pages may frame pages; none: self */
 	char *health; /* path of requests for the state of the daemon; NULL: none */
 	char *auth_file; /* NULL: no authentication; its content is in struct config */
 	struct settings_texts

@@ -16,6 +16,7 @@
 #endif
 
 #define TABLE_TIME_MAX_MS UINT64_C(31536000000) /* a year: sums of times stay far from wrapping */
+#define TABLE_MEMORY_MAX ((uint64_t)1 << 40)
 #define TABLE_SIZE_MAX ((uint64_t)1 << 30)
 #define TABLE_CLIENTS_MAX 10000000
 
@@ -37,10 +38,11 @@ static const struct option options[] = {
 	{.group = OPTION_CLIENTS, .name = "port", .letter = 'p', .argument = "PORT",
 		.type = &type_port, SETTING(port), .max = UINT16_MAX, .preset = "8001",
 		.help = "TCP port to listen on; 0: the kernel chooses, the log tells"},
-	{.group = OPTION_CLIENTS, .name = "listen", .letter = 'l', .argument = "ADDRESS",
+	{.group = OPTION_CLIENTS, .name = "listen", .letter = 'l', .argument = "ADDRESS[:PORT]",
 		.type = &type_listen, .key = true, .preset = TYPE_WORD_ALL,
-		.help = "address or host name to listen on, or unix:/path[,mode=0660]; repeatable; "
-			"*: all addresses, IPv6 and IPv4"},
+		.help = "address or host name to listen on, or unix:/path[,mode=0660]; *: all "
+			"addresses, IPv6 and IPv4; behind it ,tls or ,plain for TLS alone or none; "
+			"repeatable"},
 	{.group = OPTION_CLIENTS, .name = "origin", .argument = "ORIGIN", .type = &type_origin,
 		.key = true, .preset = TYPE_WORD_ORIGIN,
 		.help = "allowed Origin of requests: scheme://host[:port], *. for subdomains, "
@@ -58,6 +60,13 @@ static const struct option options[] = {
 	{.group = OPTION_CLIENTS, .name = "web-listing", .argument = "yes|no", .type = &type_switch,
 		SETTING(web_listing), .preset = "no",
 		.help = "list the names in directories that have no index.html"},
+	{.group = OPTION_CLIENTS, .name = "web-header", .argument = "NAME:VALUE",
+		.type = &type_web_header, SETTING(web_header), .preset = "",
+		.help = "header field that is added to pages, or replaces a default; repeatable"},
+	{.group = OPTION_CLIENTS, .name = "frame-ancestors", .argument = "SITE",
+		.type = &type_frame_ancestors, SETTING(frame_ancestors), .preset = "",
+		.help = "sites whose pages may show pages in a frame: scheme://host[:port], *. for "
+			"subdomains, self, none, or *; repeatable; empty: self"},
 	{.group = OPTION_CLIENTS, .name = "health", .argument = "PATH", .type = &type_url_path,
 		SETTING(health), .preset = "",
 		.help = "path that answers 200 while clients are taken and 503 otherwise, like "
@@ -152,6 +161,10 @@ static const struct option options[] = {
 	{.group = OPTION_LIMITS, .name = "max-message", .argument = "SIZE", .type = &type_size,
 		SETTING(max_message), SIZE_LIMITS(1), .preset = "16M",
 		.help = "largest message that has to be held whole"},
+	{.group = OPTION_LIMITS, .name = "max-memory", .argument = "SIZE", .type = &type_size,
+		SETTING(max_memory), .max = TABLE_MEMORY_MAX, .preset = "0",
+		.help = "queued data and incomplete messages of all connections together; 0: half "
+			"of the memory that the machine or the control group has"},
 	{.group = OPTION_LIMITS, .name = "max-clients", .argument = "NUMBER", .type = &type_count,
 		SETTING(max_clients), .max = TABLE_CLIENTS_MAX, .preset = "0",
 		.help = "connections at once; 0: as many as the descriptor limit allows"},

@@ -30,6 +30,8 @@ extern const struct option_type type_resolver;
 /* Lists: each value is added, an empty one or "*" begins anew. */
 extern const struct option_type type_texts;
 extern const struct option_type type_server_names;
+extern const struct option_type type_web_header;
+extern const struct option_type type_frame_ancestors;
 extern const struct option_type type_listen;
 extern const struct option_type type_origin;
 extern const struct option_type type_network;

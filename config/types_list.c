@@ -13,6 +13,7 @@
 #include "config/reader.h"
 #include "config/types.h"
 #include "http/origin.h"
+#include "http/page_fields.h"
 #include "network/server_name.h"
 
 #include <errno.h>
@@ -101,32 +102,69 @@ const struct option_type type_server_names = {.parse = parse_texts,
 	.release = release_texts,
 	.check = server_name_check};
 
+/* ---- header fields of pages ---- */
+
+static size_t length_of(const struct settings_texts *texts) {
+	size_t len = 0;
+	for(size_t i = 0; i < texts->count; i++) {
+		len += strlen(texts->at[i]) + strlen("\r\n");
+	}
+	return len;
+}
+
+/* Texts that are checked one by one, and whose sum has a limit. */
+static void parse_page_texts(struct reader *reader, const struct option *option, const char *text) {
+	const struct settings_texts *texts = option_field(option, reader->config);
+	const char *error = text[0] != '\0' ? option->type->check(text) : NULL;
+	if(!error && length_of(texts) + strlen(text) + strlen("\r\n") > PAGE_FIELDS_MAX) {
+		error = "makes the values of this option too long (1024 bytes together)";
+	}
+	if(error) {
+		reader_error(reader, "\"%.200s\" %s", text, error);
+	} else {
+		parse_texts(reader, option, text);
+	}
+}
+
+const struct option_type type_web_header = {.parse = parse_page_texts,
+	.print = print_all_texts,
+	.release = release_texts,
+	.check = page_fields_check_header};
+
+const struct option_type type_frame_ancestors = {.parse = parse_page_texts,
+	.print = print_all_texts,
+	.release = release_texts,
+	.check = page_fields_check_site};
+
 /* ---- addresses to listen on ---- */
 
 static void release_listen(const struct option *option, struct config *config) {
 	(void)option;
 	free_texts(&config->settings.listen, &config->settings.listens);
+	config->settings.listen_tls = false;
+	config->settings.listen_plain = false;
 }
 
 static void parse_listen(struct reader *reader, const struct option *option, const char *text) {
 	struct settings *settings = &reader->config->settings;
-	size_t len = strlen(text);
-	bool brackets = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+	struct address_listen parsed;
+	const char *error = NULL;
 	if(strcmp(text, TYPE_WORD_ALL) == 0) {
 		release_listen(option, reader->config);
 		return;
 	}
-	char *address = brackets ? strndup(text + 1, len - 2) : strdup(text);
-	const char *error = address ? address_check_listen(address) : NULL;
-	if(brackets && address && !error && !address_is_ip6(address, true)) {
-		error = "is not an IPv6 address (only those may be in brackets)";
-	}
-	if(error) {
+	if(address_parse_listen(text, &parsed, &error)) {
 		reader_error(reader, "\"%.200s\" %s", text, error);
-		free(address);
 		return;
 	}
-	add_text(reader, &settings->listen, &settings->listens, address);
+	/* Brackets around an address without a port are dropped. */
+	size_t len = strlen(text);
+	bool bare = text[0] == '[' && text[len - 1] == ']';
+	char *address = bare ? strndup(text + 1, len - 2) : strdup(text);
+	if(add_text(reader, &settings->listen, &settings->listens, address)) {
+		settings->listen_tls |= parsed.tls == ADDRESS_TLS_ONLY;
+		settings->listen_plain |= parsed.tls == ADDRESS_TLS_NEVER;
+	}
 }
 
 static void print_listen(const struct option *option, const struct config *config) {

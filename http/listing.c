@@ -9,19 +9,22 @@
  */
 #include "http/listing.h"
 
+#include "base/dynbuf.h"
 #include "base/text.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define LISTING_ENTRIES_MAX (16 * LISTING_NAMES_MAX) /* with hidden names and special files */
+
+#define TEXT_OF_TOKEN(token) #token
+#define TEXT_OF(macro) TEXT_OF_TOKEN(macro)
 
 struct entry {
 	char *name;
@@ -85,74 +88,72 @@ static int read_names(DIR *directory, struct names *names) {
 	return result ? result : -errno;
 }
 
-static void put_text(FILE *page, const char *text) {
-	for(const char *at = text; *at; at++) {
-		switch(*at) {
-		case '&':
-			fputs("&amp;", page);
-			break;
-		case '<':
-			fputs("&lt;", page);
-			break;
-		case '>':
-			fputs("&gt;", page);
-			break;
-		default:
-			fputc(*at, page);
-			break;
+/* ---- the page ---- */
+
+/* The text of a page; after an allocation has failed, nothing is appended any more. */
+struct page {
+	struct dynbuf text;
+	bool failed;
+};
+
+static void put_bytes(struct page *page, const char *bytes, size_t len) {
+	page->failed = page->failed || dynbuf_append(&page->text, bytes, len) < 0;
+}
+
+static void put(struct page *page, const char *text) {
+	put_bytes(page, text, strlen(text));
+}
+
+static void put_text(struct page *page, const char *text) {
+	while(*text) {
+		size_t plain = strcspn(text, "&<>");
+		put_bytes(page, text, plain);
+		text += plain;
+		if(*text) {
+			put(page, *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : "&gt;");
+			text++;
 		}
 	}
 }
 
-static void put_entry(FILE *page, const struct entry *entry) {
+static void put_entry(struct page *page, const struct entry *entry) {
 	char link[3 * NAME_MAX + 2];
 	if(text_percent_encode(entry->name, link, sizeof(link)) < 0) {
 		return;
 	}
 	const char *end = entry->is_directory ? "/" : "";
-	fprintf(page, "<li><a href=\"./%s%s\">", link, end);
+	put(page, "<li><a href=\"./");
+	put(page, link);
+	put(page, end);
+	put(page, "\">");
 	put_text(page, entry->name);
-	fprintf(page, "%s</a></li>\n", end);
+	put(page, end);
+	put(page, "</a></li>\n");
 }
 
-static void put_page(FILE *page, const char *path, const struct names *names) {
-	fputs("<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
-	      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>",
-		page);
+static void put_page(struct page *page, const char *path, const struct names *names) {
+	put(page,
+		"<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
+		"<meta name=\"viewport\" content=\"width=device-width\">\n<title>");
 	put_text(page, path);
-	fputs("</title>\n<h1>", page);
+	put(page, "</title>\n<h1>");
 	put_text(page, path);
-	fputs("</h1>\n<ul>\n", page);
+	put(page, "</h1>\n<ul>\n");
 	if(strcmp(path, "/") != 0) {
-		fputs("<li><a href=\"../\">../</a></li>\n", page);
+		put(page, "<li><a href=\"../\">../</a></li>\n");
 	}
 	for(size_t i = 0; i < names->count; i++) {
 		put_entry(page, &names->entry[i]);
 	}
-	fputs("</ul>\n", page);
+	put(page, "</ul>\n");
 	if(names->more) {
-		fprintf(page, "<p>There are more than %d names; the others are left out.</p>\n",
-			LISTING_NAMES_MAX);
+		put(page,
+			"<p>There are more than " TEXT_OF(LISTING_NAMES_MAX) " names; the others "
+									     "are left out.</p>\n");
 	}
 }
 
-static int write_page(const char *path, const struct names *names, char **out, size_t *len) {
-	FILE *page = open_memstream(out, len);
-	if(!page) {
-		return -ENOMEM;
-	}
-	put_page(page, path, names);
-	bool failed = ferror(page);
-	failed |= fclose(page) != 0;
-	if(failed) {
-		free(*out);
-		*out = NULL;
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static int make_page(int fd, const char *path, char **out, size_t *len) {
+static int make_page(int fd, const char *path, struct page *page) {
 	struct names names = {0};
 	DIR *directory = fdopendir(fd);
 	if(!directory) {
@@ -164,7 +165,8 @@ static int make_page(int fd, const char *path, char **out, size_t *len) {
 	int result = names.entry ? read_names(directory, &names) : -ENOMEM;
 	if(result == 0) {
 		qsort(names.entry, names.count, sizeof(*names.entry), compare_entries);
-		result = write_page(path, &names, out, len);
+		put_page(page, path, &names);
+		result = page->failed ? -ENOMEM : 0;
 	}
 	for(size_t i = 0; i < names.count; i++) {
 		free(names.entry[i].name);
@@ -175,12 +177,12 @@ static int make_page(int fd, const char *path, char **out, size_t *len) {
 }
 
 /* A response body is always an open file. */
-static int file_of_text(const char *text, size_t len) {
+static int file_of_text(const struct dynbuf *text) {
 	int fd = memfd_create("websocksy-listing", MFD_CLOEXEC);
 	if(fd < 0) {
 		return -errno;
 	}
-	if(write(fd, text, len) != (ssize_t)len) {
+	if(write(fd, text->data, text->len) != (ssize_t)text->len) {
 		close(fd);
 		return -ENOMEM;
 	}
@@ -188,11 +190,12 @@ static int file_of_text(const char *text, size_t len) {
 }
 
 int listing_open(int fd, const char *path, size_t *len) {
-	char *text = NULL;
-	int result = make_page(fd, path, &text, len);
+	struct page page = {0};
+	int result = make_page(fd, path, &page);
 	if(result == 0) {
-		result = file_of_text(text, *len);
+		*len = page.text.len;
+		result = file_of_text(&page.text);
 	}
-	free(text);
+	dynbuf_free(&page.text);
 	return result;
 }

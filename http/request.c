@@ -14,7 +14,7 @@
  */
 #include "http/request.h"
 
-#include "base/address.h"
+#include "http/target.h"
 
 #include <assert.h>
 #include <string.h>
@@ -22,86 +22,9 @@
 /* RFC 9112, 2.2: at least one empty line before the request line should be ignored. */
 #define EMPTY_LINES_MAX 4
 
-static const char *const absolute_schemes[] = {"http://", "https://", "ws://", "wss://"};
-
 static enum request_result fail(struct request_error *error, unsigned status, const char *message) {
 	*error = (struct request_error){.status = status, .message = message};
 	return REQUEST_BAD;
-}
-
-/*
- * reg-name of RFC 3986, 3.2.2, but without the comma: a proxy may have joined two Host fields with
- * it.
- */
-static bool take_name(struct slice host, struct slice *rest) {
-	size_t len = 0;
-	while(len < host.len &&
-		(text_is_alphanumeric(host.at[len]) ||
-			text_is_one_of(host.at[len], "-._~%!$&'()*+;="))) {
-		len++;
-	}
-	*rest = (struct slice){.at = host.at + len, .len = host.len - len};
-	return len > 0;
-}
-
-static bool take_host(struct slice text, struct slice *rest) {
-	union address address;
-	if(text.len == 0 || text.at[0] != '[') {
-		return take_name(text, rest);
-	}
-	*rest = text;
-	return address_take_ip6(rest, &address) == 0;
-}
-
-/* Does this have the form host[:port]? */
-static bool is_authority(struct slice text) {
-	struct slice rest;
-	uint64_t port;
-	if(!take_host(text, &rest)) {
-		return false;
-	}
-	/* The empty port ("host:") is allowed by RFC 3986, 3.2.3. */
-	return rest.len == 0 || text_is(rest, ":") ||
-		(text_take_char(&rest, ':') && text_read_decimal(rest, UINT16_MAX, &port) == 0);
-}
-
-/* Cuts "scheme://authority" off the front of `*target` (RFC 9112, 3.2.2). */
-static bool reduce_absolute(struct slice *target, struct slice *authority) {
-	size_t skip = 0;
-	for(size_t i = 0; skip == 0 && i < sizeof(absolute_schemes) / sizeof(*absolute_schemes);
-		i++) {
-		size_t len = strlen(absolute_schemes[i]);
-		if(target->len > len && strncasecmp(target->at, absolute_schemes[i], len) == 0) {
-			skip = len;
-		}
-	}
-	if(skip == 0) {
-		return false;
-	}
-	struct slice rest = {.at = target->at + skip, .len = target->len - skip};
-	const char *slash = memchr(rest.at, '/', rest.len);
-	authority->at = rest.at;
-	authority->len = slash ? (size_t)(slash - rest.at) : rest.len;
-	target->at = slash ? slash : "/";
-	target->len = slash ? rest.len - authority->len : 1;
-	return is_authority(*authority); /* no '?' either: "http://host?query" is refused */
-}
-
-/*
- * Bytes above 0x7f are accepted, although RFC 3986 does not allow them: some clients send file
- * names in UTF-8 without percent-encoding. A '#' is not: fragments are never sent (RFC 9112, 3.2).
- */
-static bool reduce_target(struct slice *target, struct slice *authority) {
-	for(size_t i = 0; i < target->len; i++) {
-		if(text_is_control(target->at[i]) || text_is_one_of(target->at[i], " #")) {
-			return false;
-		}
-	}
-	*authority = (struct slice){.at = NULL, .len = 0};
-	if(target->len > 0 && (target->at[0] == '/' || text_is_nocase(*target, "*"))) {
-		return true;
-	}
-	return reduce_absolute(target, authority);
 }
 
 static enum request_result parse_version(
@@ -132,7 +55,7 @@ static enum request_result parse_request_line(struct slice line, struct request 
 	if(parse_version(line, request, error) != REQUEST_DONE) {
 		return REQUEST_BAD;
 	}
-	if(!reduce_target(&request->target, authority)) {
+	if(!target_reduce(&request->target, request_method_is(request, "OPTIONS"), authority)) {
 		return fail(error, 400, "the request target is malformed");
 	}
 	return REQUEST_DONE;
@@ -273,7 +196,7 @@ static enum request_result check_host(
 		if(!text_is_nocase(header->name, "Host")) {
 			continue;
 		}
-		if(!is_authority(header->value)) {
+		if(!target_is_authority(header->value)) {
 			return fail(error, 400, "the Host field is malformed");
 		}
 		if(authority.len > 0) {
@@ -346,8 +269,23 @@ enum request_result request_parse(const char *data, size_t len, size_t *scanned,
 	return result;
 }
 
+bool request_line_is_complete(const char *data, size_t len) {
+	struct slice rest =
+		text_skip((struct slice){.at = data, .len = len}, empty_lines(data, len));
+	return text_find(rest, '\n') < rest.len;
+}
+
 bool request_method_is(const struct request *request, const char *method) {
 	return text_is(request->method, method);
+}
+
+struct slice request_path(const struct request *request) {
+	size_t len = text_find(request->target, '?');
+	return len > 0 ? (struct slice){.at = request->target.at, .len = len} : text_slice("/");
+}
+
+struct slice request_query(const struct request *request) {
+	return text_skip(request->target, text_find(request->target, '?'));
 }
 
 const struct request_header *request_find_header(

@@ -21,7 +21,11 @@ struct request_header {
 
 struct request {
 	struct slice method;
-	struct slice target; /* begins with '/' or is "*"; of an absolute form, the path */
+	/*
+	 * Path and query (request_path, request_query), also of an absolute form; "*" with OPTIONS.
+	 * Begins with '/', or with '?' if an absolute form has a query but no path.
+	 */
+	struct slice target;
 	int minor; /* HTTP/1.<minor>; above 1 like 1 (RFC 9110, 2.5) */
 	size_t headers;
 	struct request_header header[REQUEST_HEADERS_MAX];
@@ -57,6 +61,18 @@ struct request_error {
  */
 enum request_result request_parse(const char *data, size_t len, size_t *scanned,
 	struct request *request, size_t *head_len, struct request_error *error);
+
+/*
+ * Has the request line at the start of `data` been received to its end? The response to a head that
+ * is too long depends on it: 414 if not, otherwise 431 (RFC 9112, 3; RFC 6585, 5).
+ */
+bool request_line_is_complete(const char *data, size_t len);
+
+/* The path of the target, never empty; "*" with OPTIONS. */
+struct slice request_path(const struct request *request);
+
+/* The query of the target with its '?'; empty if there is none. */
+struct slice request_query(const struct request *request);
 
 /* Is this the method? Methods are case-sensitive (RFC 9110, 9.1). */
 bool request_method_is(const struct request *request, const char *method);

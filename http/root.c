@@ -3,18 +3,21 @@
  * The document root: opening it, and opening regular files in it.
  *
  * Must not know: requests, which paths are public.
- * Invariants: every file is opened relative to a directory descriptor that is held from the start,
- * and the kernel (openat2) keeps the lookup beneath it. A file that is opened for reading has been
+ * Invariants: every file is opened relative to a directory descriptor that is held, until its name
+ * leads to another directory, and the kernel (openat2) keeps the lookup beneath it. A file that is opened for reading has been
  * seen to be a regular file, so a fifo or a device in the tree can neither block the caller nor be
  * disturbed.
  */
 #include "http/root.h"
 
 #include "base/file.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -84,8 +87,22 @@ const char *root_error(int error) {
 	}
 }
 
+static void release(struct root *root) {
+	if(root->fd >= 0) {
+		close(root->fd);
+	}
+	free(root->path);
+	free(root->directory);
+	free(root->file);
+	*root = (struct root){.fd = -1};
+}
+
 /* Has to be readable and searchable; looking up "." needs search permission. */
 static int open_directory(const char *path, struct root *root) {
+	root->directory = strdup(path);
+	if(!root->directory) {
+		return -ENOMEM;
+	}
 	root->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if(root->fd < 0) {
 		return -errno;
@@ -101,24 +118,23 @@ static int open_directory(const char *path, struct root *root) {
 /* Opens the directory that holds the file, and the file once to check that it can be read. */
 static int open_single(const char *path, struct root *root) {
 	const char *slash = strrchr(path, '/');
-	char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 	struct root_file probe = {.fd = -1};
 	int result = -ENOMEM;
+	root->directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 	root->file = strdup(slash ? slash + 1 : path);
-	if(directory && root->file) {
-		root->fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if(root->directory && root->file) {
+		root->fd = open(root->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		result = root->fd < 0 ? -errno : root_open_file(root, NULL, &probe);
 	}
 	if(probe.fd >= 0) {
 		close(probe.fd);
 	}
-	free(directory);
 	return result;
 }
 
-int root_open(struct root *root, const char *path) {
+/* Opens what is at `path` now. 0 or negative errno. */
+static int open_path(const char *path, struct root *root) {
 	struct stat info;
-	*root = (struct root){.fd = -1};
 	if(stat(path, &info) < 0) {
 		return -errno;
 	}
@@ -128,20 +144,78 @@ int root_open(struct root *root, const char *path) {
 	} else if(S_ISREG(info.st_mode)) {
 		result = open_single(path, root);
 	}
-	if(result < 0) {
-		root_close(root);
+	if(result == 0 && fstat(root->fd, &root->info) < 0) {
+		result = -errno;
 	}
 	return result;
+}
+
+/* The current working directory may change. NULL: no memory. */
+static char *absolute_path(const char *path) {
+	char *directory = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	char *absolute = NULL;
+	if(!directory) {
+		return strdup(path);
+	}
+	if(asprintf(&absolute, "%s/%s", directory, path) < 0) {
+		absolute = NULL;
+	}
+	free(directory);
+	return absolute;
+}
+
+int root_open(const char *path, struct root **out) {
+	struct root *root = calloc(1, sizeof(*root));
+	int result = -ENOMEM;
+	*out = NULL;
+	if(!root) {
+		return result;
+	}
+	root->fd = -1;
+	root->path = absolute_path(path);
+	if(root->path) {
+		result = path[0] != '\0' ? open_path(root->path, root) : -ENOENT;
+	}
+	if(result < 0) {
+		root_close(root);
+		return result;
+	}
+	*out = root;
+	return 0;
 }
 
 int root_open_directory(const struct root *root, const char *path) {
 	return file_open_beneath(root->fd, path, O_RDONLY | O_DIRECTORY);
 }
 
-void root_close(struct root *root) {
-	if(root->fd >= 0) {
-		close(root->fd);
+/* ---- replacement ---- */
+
+/* Does the name of the directory still lead to the one that is open? */
+static bool is_current(const struct root *root) {
+	struct stat info;
+	return stat(root->directory, &info) < 0 ||
+		(info.st_dev == root->info.st_dev && info.st_ino == root->info.st_ino);
+}
+
+void root_follow(struct root *root) {
+	struct root fresh = {.fd = -1};
+	if(is_current(root)) {
+		return;
 	}
-	free(root->file);
-	*root = (struct root){.fd = -1};
+	if(open_path(root->path, &fresh) < 0) {
+		release(&fresh);
+		return;
+	}
+	fresh.path = root->path;
+	root->path = NULL;
+	release(root);
+	*root = fresh;
+	log_write(LOG_NOTICE, "web: %s has been replaced; the new files are served", root->path);
+}
+
+void root_close(struct root *root) {
+	if(root) {
+		release(root);
+		free(root);
+	}
 }

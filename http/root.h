@@ -9,6 +9,9 @@
 struct root {
 	int fd; /* the directory, or the one that holds `file` */
 	char *file; /* name in the directory; NULL: the whole directory is served */
+	char *path; /* as it was opened */
+	char *directory; /* the path of `fd` */
+	struct stat info; /* of `fd` */
 };
 
 /* A regular file that is open for reading; fd -1: none. */
@@ -18,10 +21,18 @@ struct root_file {
 };
 
 /*
- * Opens the document root at `path`, relative to the current working directory of this moment. 0,
- * or negative errno (root_error); -EINVAL: neither a directory nor a regular file.
+ * Opens the document root at `path`, relative to the current working directory. 0 and `*out`, which
+ * the caller gives to root_close(), or negative errno (root_error); -EINVAL: neither a directory
+ * nor a regular file.
  */
-int root_open(struct root *root, const char *path);
+int root_open(const char *path, struct root **out);
+
+/*
+ * Opens the root anew, with a line in the log, if the name of its directory leads to another one by
+ * now: a symbolic link was switched, or the directory was replaced. While nothing can be opened
+ * there, the root stays.
+ */
+void root_follow(struct root *root);
 
 /* The text for an error of root_open(), static. */
 const char *root_error(int error);
@@ -36,5 +47,6 @@ int root_open_file(const struct root *root, const char *path, struct root_file *
 /* Opens the directory at `path`, as above, to read its names. A descriptor or negative errno. */
 int root_open_directory(const struct root *root, const char *path);
 
+/* NULL: nothing. */
 void root_close(struct root *root);
 #endif

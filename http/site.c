@@ -11,15 +11,16 @@
 #include "http/site.h"
 
 #include "http/date.h"
-#include "http/listing.h"
+#include "http/listing_cache.h"
 #include "http/mime.h"
 #include "http/negotiate.h"
+#include "http/page_fields.h"
 #include "http/response.h"
 #include "http/root.h"
+#include "http/site_head.h"
+#include "http/target.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,15 +34,15 @@
 #define INDEX_NAME "index.html"
 #define SUFFIX_MAX 3 /* ".br" */
 
-#define ETAG_CAP 64
+#define ETAG_CAP 80
 
-/* Pages may be framed only by pages of the same origin; listings load and execute nothing. */
-#define PAGE_POLICY "frame-ancestors 'self'"
-#define LISTING_POLICY "default-src 'none'; frame-ancestors 'self'"
+/* Of a redirect; in the encoded path, and in the field Location. */
+#define REDIRECT_MAX 1024
 
 struct site {
-	struct root root;
-	bool lists; /* directories without index.html are listed */
+	struct root *root;
+	struct page_fields fields;
+	struct listing_cache *listings; /* NULL: directories without index.html are not listed */
 };
 
 /* The file for a request, as far as it is known. */
@@ -95,26 +96,12 @@ static void respond_errno(
 	}
 }
 
-/*
- * May this path be served? Not with hidden names, of which ".." is one, nor with empty segments:
- * "//host/dir" in a redirect would refer to another server.
- */
-static bool is_public(const char *path) {
-	for(const char *at = path; *at; at++) {
-		if(*at == '/' && (at[1] == '.' || at[1] == '/')) {
-			return false;
-		}
-	}
-	return path[0] == '/';
-}
-
 /* Splits and decodes the target. 0, or the status and message of the error response. */
 static unsigned read_target(
 	const struct request *request, struct lookup *lookup, const char **message) {
-	struct slice target = request->target;
-	struct slice path = {.at = target.at, .len = text_find(target, '?')};
-	int decoded = text_percent_decode(path, lookup->path, PATH_CAP - sizeof(INDEX_NAME));
-	lookup->query = text_skip(target, path.len);
+	int decoded = text_percent_decode(
+		request_path(request), lookup->path, PATH_CAP - sizeof(INDEX_NAME));
+	lookup->query = request_query(request);
 	if(decoded == -ENOSPC) {
 		*message = "the path is too long";
 		return 414;
@@ -123,22 +110,40 @@ static unsigned read_target(
 		*message = "the path is malformed";
 		return 400;
 	}
-	if(strlen(lookup->path) != (size_t)decoded || !is_public(lookup->path)) {
+	if(strlen(lookup->path) != (size_t)decoded || !target_path_is_public(lookup->path)) {
 		*message = "file not found";
 		return 404;
 	}
 	return 0;
 }
 
-/* A directory without its slash at the end, to which relative links would not be resolved. */
+/*
+ * The last segment of the request's path, normalized. Slashes that were percent-encoded belong to
+ * it: clients do not take them for separators. Its length, or -ENOSPC.
+ */
+static int encode_last_segment(const struct request *request, char out[REDIRECT_MAX]) {
+	char decoded[REDIRECT_MAX];
+	struct slice path = request_path(request);
+	const char *slash = memrchr(path.at, '/', path.len);
+	struct slice segment = text_skip(path, slash ? (size_t)(slash - path.at) + 1 : 0);
+	int len = text_percent_decode(segment, decoded, sizeof(decoded));
+	return len < 0 ? len : text_percent_encode(decoded, out, REDIRECT_MAX);
+}
+
+/*
+ * A directory without its slash at the end, to which relative links would not be resolved. Location
+ * is relative to the request (RFC 9110, 10.2.2), so that it is right behind a reverse proxy that
+ * removes a prefix of the path.
+ */
 static void respond_redirect(const struct request *request, const struct lookup *lookup,
 	struct site_response *response) {
-	char path[SITE_HEAD_MAX / 2];
-	char extra[SITE_HEAD_MAX / 2 + 64];
-	int len = text_percent_encode(lookup->path, path, sizeof(path));
+	char name[REDIRECT_MAX];
+	char extra[REDIRECT_MAX + 64];
+	int len = encode_last_segment(request, name);
 	if(len >= 0) {
-		len = snprintf(extra, sizeof(extra), "Location: %s/%.*s\r\n", path,
-			lookup->query.len > SITE_HEAD_MAX ? SITE_HEAD_MAX : (int)lookup->query.len,
+		len = snprintf(extra, sizeof(extra), "Location: %s/%.*s\r\n", name,
+			lookup->query.len > sizeof(extra) ? (int)sizeof(extra)
+							  : (int)lookup->query.len,
 			lookup->query.at);
 	}
 	if(len < 0 || (size_t)len >= sizeof(extra)) {
@@ -148,63 +153,26 @@ static void respond_redirect(const struct request *request, const struct lookup 
 	respond_error(request, response, 301, "the path of a directory ends in a slash", extra);
 }
 
-/* ---- heads ---- */
-
-/* All parts of a head are bounded, and their sum is below SITE_HEAD_MAX. */
-__attribute__((format(printf, 2, 3))) static void add(
-	struct site_response *response, const char *format, ...) {
-	size_t room = sizeof(response->head) - response->head_len;
-	va_list arguments;
-	va_start(arguments, format);
-	int len = vsnprintf(response->head + response->head_len, room, format, arguments);
-	va_end(arguments);
-	assert(len >= 0 && (size_t)len < room);
-	response->head_len += (size_t)len;
-}
-
-static void begin_head(struct site_response *response, unsigned status, int64_t now) {
-	char date[DATE_CAP];
-	date_format(date, now);
-	response->status = status;
-	response->head_len = 0;
-	add(response, "HTTP/1.1 %u %s\r\nDate: %s\r\n", status, response_status_text(status), date);
-}
-
-static void end_head(struct site_response *response, const char *policy) {
-	add(response,
-		"X-Content-Type-Options: nosniff\r\n"
-		"Referrer-Policy: no-referrer\r\n"
-		"Content-Security-Policy: %s\r\n"
-		"Connection: %s\r\n"
-		"\r\n",
-		policy, response->keep ? "keep-alive" : "close");
-}
-
-static void add_content(struct site_response *response, const char *type, uint64_t len) {
-	add(response, "Content-Type: %s\r\nContent-Length: %llu\r\n", type,
-		(unsigned long long)len);
-}
+/* ---- files ---- */
 
 /* The fields that a 304 needs as well (RFC 9110, 15.4.5), and the coding. */
 static void add_validators(struct site_response *response, const struct lookup *lookup,
 	const struct negotiate_file *file) {
 	char date[DATE_CAP];
 	date_format(date, file->modified);
-	add(response,
+	site_head_add(response,
 		"Last-Modified: %s\r\n"
 		"ETag: %s\r\n"
-		"Cache-Control: no-cache\r\n"
 		"Accept-Ranges: bytes\r\n",
 		date, file->etag);
-	if(!lookup->site->root.file) {
-		add(response, "Vary: Accept-Encoding\r\n");
+	site_head_add_default(response, &lookup->site->fields, "Cache-Control", "no-cache");
+	if(!lookup->site->root->file) {
+		site_head_add(response, "Vary: Accept-Encoding\r\n");
 	}
 	if(lookup->coding) {
-		add(response, "Content-Encoding: %s\r\n", lookup->coding);
+		site_head_add(response, "Content-Encoding: %s\r\n", lookup->coding);
 	}
 }
-
-/* ---- files ---- */
 
 /* Hands `fd` over, or closes it if the response has no body. */
 static void give_body(const struct request *request, struct site_response *response, int fd,
@@ -232,14 +200,19 @@ static void respond_unsatisfiable(const struct request *request, struct lookup *
 }
 
 /*
- * The entity tag is made of inode, size and modification time: it changes when the file is replaced
- * or written, and differs for each precompressed variant.
+ * The entity tag is made of the size and both times, to the nanosecond: it changes when the file is
+ * replaced, even by one with the same modification time, or written. The coding tells variants
+ * apart. The inode is no part of it, as it would tell clients about the file system.
  */
-static void describe(const struct stat *info, char etag[ETAG_CAP], struct negotiate_file *file) {
+static void describe(
+	const struct lookup *lookup, char etag[ETAG_CAP], struct negotiate_file *file) {
+	const struct stat *info = &lookup->file.info;
 	int64_t modified = (int64_t)info->st_mtim.tv_sec;
-	snprintf(etag, ETAG_CAP, "\"%llx-%llx-%llx.%lx\"", (unsigned long long)info->st_ino,
+	snprintf(etag, ETAG_CAP, "\"%llx-%llx.%lx-%llx.%lx%s%s\"",
 		(unsigned long long)info->st_size, (unsigned long long)modified,
-		(unsigned long)info->st_mtim.tv_nsec);
+		(unsigned long)info->st_mtim.tv_nsec, (unsigned long long)info->st_ctim.tv_sec,
+		(unsigned long)info->st_ctim.tv_nsec, lookup->coding ? "-" : "",
+		lookup->coding ? lookup->coding : "");
 	file->etag = etag;
 	file->now = (int64_t)time(NULL);
 	/* Last-Modified is never in the future (RFC 9110, 8.8.2.1). */
@@ -252,16 +225,16 @@ static void respond_file(const struct request *request, struct lookup *lookup, c
 	char etag[ETAG_CAP];
 	struct negotiate_file file;
 	struct negotiate_range range;
-	describe(&lookup->file.info, etag, &file);
+	describe(lookup, etag, &file);
 	unsigned status = negotiate_status(request, &file, &range);
 	if(status == 416 || status == 412) {
 		respond_unsatisfiable(request, lookup, status, response);
 		return;
 	}
-	begin_head(response, status, file.now);
+	site_head_begin(response, status, file.now);
 	add_validators(response, lookup, &file);
 	if(status == 206) {
-		add(response, "Content-Range: bytes %llu-%llu/%llu\r\n",
+		site_head_add(response, "Content-Range: bytes %llu-%llu/%llu\r\n",
 			(unsigned long long)range.first,
 			(unsigned long long)(range.first + range.len - 1),
 			(unsigned long long)file.size);
@@ -269,9 +242,9 @@ static void respond_file(const struct request *request, struct lookup *lookup, c
 	if(status == 304) {
 		range.len = 0;
 	} else {
-		add_content(response, mime_type(name), range.len);
+		site_head_add_content(response, mime_type(name), range.len);
 	}
-	end_head(response, PAGE_POLICY);
+	site_head_end(response, &lookup->site->fields, false);
 	give_body(request, response, lookup->file.fd, range.first, range.len);
 }
 
@@ -288,7 +261,7 @@ static bool take_variant(struct lookup *lookup, const char *suffix, struct times
 	struct root_file variant;
 	/* read_target() has left the room. */
 	memcpy(lookup->path + len, suffix, strlen(suffix) + 1);
-	int result = root_open_file(&lookup->site->root, lookup->path + 1, &variant);
+	int result = root_open_file(lookup->site->root, lookup->path + 1, &variant);
 	lookup->path[len] = '\0';
 	if(result < 0) {
 		return false;
@@ -320,30 +293,41 @@ static void choose_coding(const struct request *request, struct lookup *lookup) 
 
 /* ---- directories ---- */
 
-/* A descriptor of the page and its length in `*len`, or negative errno. */
-static int open_listing(const struct lookup *lookup, size_t *len) {
+/* A descriptor of the directory that is to be listed, or negative errno. */
+static int open_directory(const struct lookup *lookup) {
 	char name[PATH_CAP];
 	size_t path_len = strlen(lookup->path);
 	/* Without the slashes at both ends; the root is ".". */
 	int name_len = path_len > 2 ? (int)path_len - 2 : 0;
 	snprintf(name, sizeof(name), "%.*s", name_len ? name_len : 1,
 		name_len ? lookup->path + 1 : ".");
-	int fd = root_open_directory(&lookup->site->root, name);
-	return fd < 0 ? fd : listing_open(fd, lookup->path, len);
+	return root_open_directory(lookup->site->root, name);
 }
 
+/*
+ * The page is not made for HEAD: Content-Length may be left out if it takes work to know it
+ * (RFC 9110, 9.3.2).
+ */
 static void respond_listing(
 	const struct request *request, struct lookup *lookup, struct site_response *response) {
+	bool is_head = request_method_is(request, "HEAD");
 	size_t len = 0;
-	int fd = open_listing(lookup, &len);
+	int fd = open_directory(lookup);
+	if(fd >= 0 && !is_head) {
+		fd = listing_cache_open(
+			lookup->site->listings, fd, lookup->path, &len, &response->costly);
+	}
 	if(fd < 0) {
 		respond_errno(request, response, -fd);
 		return;
 	}
-	begin_head(response, 200, (int64_t)time(NULL));
-	add_content(response, "text/html; charset=utf-8", len);
-	add(response, "Cache-Control: no-store\r\n");
-	end_head(response, LISTING_POLICY);
+	site_head_begin(response, 200, (int64_t)time(NULL));
+	site_head_add(response, "Content-Type: text/html; charset=utf-8\r\n");
+	if(!is_head) {
+		site_head_add(response, "Content-Length: %zu\r\n", len);
+	}
+	site_head_add_default(response, &lookup->site->fields, "Cache-Control", "no-store");
+	site_head_end(response, &lookup->site->fields, true);
 	give_body(request, response, fd, 0, len);
 }
 
@@ -354,8 +338,8 @@ static void respond_from_directory(
 	if(is_directory) { /* read_target() has left the room */
 		memcpy(lookup->path + len, INDEX_NAME, sizeof(INDEX_NAME));
 	}
-	int result = root_open_file(&lookup->site->root, lookup->path + 1, &lookup->file);
-	if(result == -ENOENT && is_directory && lookup->site->lists) {
+	int result = root_open_file(lookup->site->root, lookup->path + 1, &lookup->file);
+	if(result == -ENOENT && is_directory && lookup->site->listings) {
 		lookup->path[len] = '\0';
 		respond_listing(request, lookup, response);
 	} else if(result == -EISDIR && !is_directory) {
@@ -371,11 +355,11 @@ static void respond_from_directory(
 static void respond_from_file(
 	const struct request *request, struct lookup *lookup, struct site_response *response) {
 	bool is_root = strcmp(lookup->path, "/") == 0;
-	int result = is_root ? root_open_file(&lookup->site->root, NULL, &lookup->file) : -ENOENT;
+	int result = is_root ? root_open_file(lookup->site->root, NULL, &lookup->file) : -ENOENT;
 	if(result < 0) {
 		respond_errno(request, response, -result);
 	} else {
-		respond_file(request, lookup, lookup->site->root.file, response);
+		respond_file(request, lookup, lookup->site->root->file, response);
 	}
 }
 
@@ -385,6 +369,7 @@ void site_respond(const struct site *site, const struct request *request, bool k
 	response->offset = 0;
 	response->body_len = 0;
 	response->keep = false;
+	response->costly = false;
 	if(!request_method_is(request, "GET") && !request_method_is(request, "HEAD")) {
 		respond_error(request, response, 405, "only GET and HEAD are supported",
 			"Allow: GET, HEAD\r\n");
@@ -397,12 +382,13 @@ void site_respond(const struct site *site, const struct request *request, bool k
 		return;
 	}
 	response->keep = keep && request_is_persistent(request);
+	root_follow(site->root);
 	struct lookup lookup = {.site = site, .file.fd = -1};
 	const char *message;
 	unsigned refused = read_target(request, &lookup, &message);
 	if(refused != 0) {
 		respond_error(request, response, refused, message, NULL);
-	} else if(site->root.file) {
+	} else if(site->root->file) {
 		respond_from_file(request, &lookup, response);
 	} else {
 		respond_from_directory(request, &lookup, response);
@@ -411,7 +397,7 @@ void site_respond(const struct site *site, const struct request *request, bool k
 
 int site_open(const char *path, struct site **out, const char **error) {
 	struct site *site = calloc(1, sizeof(*site));
-	int result = site ? root_open(&site->root, path) : -ENOMEM;
+	int result = site ? root_open(path, &site->root) : -ENOMEM;
 	*out = NULL;
 	if(result < 0) {
 		*error = root_error(result);
@@ -422,13 +408,22 @@ int site_open(const char *path, struct site **out, const char **error) {
 	return 0;
 }
 
-void site_set_listing(struct site *site, bool lists) {
-	site->lists = lists;
+int site_set_listing(struct site *site, bool lists) {
+	listing_cache_free(site->listings);
+	site->listings = lists ? listing_cache_new() : NULL;
+	return !lists || site->listings ? 0 : -ENOMEM;
+}
+
+int site_set_fields(
+	struct site *site, struct page_fields_values headers, struct page_fields_values sites) {
+	return page_fields_set(&site->fields, headers, sites);
 }
 
 void site_close(struct site *site) {
 	if(site) {
-		root_close(&site->root);
+		root_close(site->root);
+		listing_cache_free(site->listings);
+		page_fields_free(&site->fields);
 		free(site);
 	}
 }

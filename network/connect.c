@@ -13,12 +13,12 @@
 #include "base/address.h"
 #include "base/passes.h"
 #include "network.h"
+#include "network/datagram.h"
 #include "network/fifo.h"
 #include "network/peer.h"
 #include "network/resolve.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -245,7 +245,10 @@ static void attempt_run(struct ev_io *io) {
 	connect_done(connect, 0);
 }
 
-/* IPv6 begins at once; IPv4 gives a slower IPv6 answer a moment (RFC 8305, section 3). */
+/*
+ * IPv6 begins at once; IPv4 gives a slower IPv6 answer a moment (RFC 8305, section 3). Datagrams wait for either: a
+ * socket that is connected without a packet does not show that the first address works.
+ */
 static void connect_answered(struct connect *connect, const struct candidates *family) {
 	bool other_runs = connect->family[FAMILY_6].query || connect->family[FAMILY_4].query;
 	bool idle = connect->under_way == 0;
@@ -258,7 +261,7 @@ static void connect_answered(struct connect *connect, const struct candidates *f
 		if(!other_runs || connect->timer.slot) {
 			connect_go_on(connect);
 		}
-	} else if(family == &connect->family[FAMILY_4] && other_runs) {
+	} else if(other_runs && (family == &connect->family[FAMILY_4] || connect->kind->messages)) {
 		uint64_t due_ms = connect->owner.loop->now_ms + CONNECT_RESOLUTION_DELAY_MS;
 		loop_timer_set(connect->owner.loop, &connect->timer, due_ms);
 	} else {
@@ -301,16 +304,6 @@ static int lookup_start(struct connect *connect, const struct peer_address *addr
 	return -EINPROGRESS;
 }
 
-/* The interface of a zone, by name or number (RFC 4007, 11.2). 0: there is none of that name. */
-static uint32_t zone_index(struct slice zone) {
-	char name[IF_NAMESIZE];
-	uint64_t number;
-	if(text_read_decimal(zone, UINT32_MAX, &number) == 0) {
-		return (uint32_t)number;
-	}
-	return text_copy(zone, name, sizeof(name)) ? 0 : if_nametoindex(name);
-}
-
 int connect_network(struct connect *connect, const struct peer_address *address, const char **why) {
 	union address literal;
 	struct slice zone;
@@ -318,7 +311,7 @@ int connect_network(struct connect *connect, const struct peer_address *address,
 		return lookup_start(connect, address);
 	}
 	if(zone.len > 0) {
-		literal.in6.sin6_scope_id = zone_index(zone);
+		literal.in6.sin6_scope_id = network_zone(zone);
 		if(literal.in6.sin6_scope_id == 0) {
 			*why = "no network interface has the name of the zone behind the %";
 			return -ENODEV;
@@ -416,6 +409,17 @@ int connect_start(struct connect **out, const struct peer_address *address,
 	return result;
 }
 
+/* The addresses that have not been tried, for a service that refuses the first datagrams. */
+static void keep_others(struct connect *connect, struct stream *stream) {
+	union address others[CONNECT_ADDRESSES_MAX];
+	const union address *address;
+	size_t count = 0;
+	while((address = next_address(connect))) {
+		others[count++] = *address;
+	}
+	datagram_set_others(stream, others, count);
+}
+
 int connect_take(struct connect *connect, struct stream *stream, stream_fn *fn) {
 	const struct stream_ops *ops = connect->kind->ops;
 	int result = 0;
@@ -428,6 +432,9 @@ int connect_take(struct connect *connect, struct stream *stream, stream_fn *fn) 
 		connect->fd = -1;
 	}
 	stream->datagram = connect->kind->messages;
+	if(result == 0 && stream->datagram) {
+		keep_others(connect, stream);
+	}
 	return result;
 }
 

@@ -24,13 +24,21 @@
 #define SOCKET_ADDRESS_SIZE sizeof(((struct socket_address *)NULL)->un) /* the largest */
 #define LISTENER_ADDRESSES 16 /* sockets that one `listen` may come to */
 
+/* One address of the configuration. */
+struct target {
+	char *spec; /* owned; NULL: every address */
+	uint16_t port;
+	enum address_tls tls;
+};
+
 struct listener {
 	struct ev_io io;
 	struct deferred_free dead;
 	struct list link;
 	struct listeners *set;
-	char *spec; /* as configured; NULL: every address, or the service manager's */
+	char *spec; /* as configured, without port; NULL: every address, or the service manager's */
 	uint16_t port; /* as configured */
+	enum address_tls tls;
 	dev_t device; /* of a socket file that was made here */
 	ino_t inode; /* 0: none */
 	bool wanted; /* by the configuration that is being taken over */
@@ -127,7 +135,8 @@ static void accept_run(struct ev_io *io) {
 		struct socket_address from = {.len = SOCKET_ADDRESS_SIZE};
 		int fd = accept4(io->fd, &from.any, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if(fd >= 0) {
-			set->fn(set, fd, &from.any, from.len);
+			struct listener_client client = {fd, &from.any, from.len, listener->tls};
+			set->fn(set, &client);
 		} else if(!accept_failed(listener, errno)) {
 			return;
 		}
@@ -203,17 +212,18 @@ static void listener_log(const struct listener *listener) {
 
 /* Makes a listener of a listening socket, which it owns from here on. */
 static int listener_new(
-	struct listeners *set, struct list *list, int fd, const char *spec, uint16_t port) {
+	struct listeners *set, struct list *list, int fd, const struct target *target) {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	int result = -ENOMEM;
 	if(!listener) {
 		goto fail_fd;
 	}
 	listener->set = set;
-	listener->port = port;
+	listener->port = target->port;
+	listener->tls = target->tls;
 	listener->wanted = true;
-	if(spec) {
-		listener->spec = strdup(spec);
+	if(target->spec) {
+		listener->spec = strdup(target->spec);
 		if(!listener->spec) {
 			goto fail_listener;
 		}
@@ -246,7 +256,9 @@ static size_t spec_base(const char *spec) {
 }
 
 /* The mode of a Unix socket does not matter here. */
-static bool listener_is(const struct listener *listener, const char *spec, uint16_t port) {
+static bool listener_is(const struct listener *listener, const struct target *target) {
+	const char *spec = target->spec;
+	uint16_t port = target->port;
 	if(!spec || !listener->spec) {
 		return spec == listener->spec && listener->port == port;
 	}
@@ -256,10 +268,10 @@ static bool listener_is(const struct listener *listener, const char *spec, uint1
 }
 
 /* Marks all sockets that the name came to. False: it is not open. */
-static bool want_open(struct listeners *set, const char *spec, uint16_t port) {
+static bool want_open(struct listeners *set, const struct target *target) {
 	bool found = false;
 	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
-		if(listener_is(listener_of(at), spec, port)) {
+		if(listener_is(listener_of(at), target)) {
 			listener_of(at)->wanted = true;
 			found = true;
 		}
@@ -282,16 +294,16 @@ static bool share_unwanted(struct listeners *set, uint16_t port, bool share) {
 	return found;
 }
 
-/* Opens one `listen` into `list`. 0, or negative errno after a line in the log. */
-static int open_spec(struct listeners *set, struct list *list, const char *spec, uint16_t port) {
+/* Opens one address into `list`. 0, or negative errno after a line in the log. */
+static int open_target(struct listeners *set, struct list *list, const struct target *target) {
 	int fds[LISTENER_ADDRESSES];
 	char error[NETWORK_ERROR_MAX];
-	struct network_listener where = {.spec = spec, .port = port};
+	struct network_listener where = {.spec = target->spec, .port = target->port};
 	int count = network_listen(&where, fds, LISTENER_ADDRESSES, error);
-	if(count == -EADDRINUSE && share_unwanted(set, port, true)) {
+	if(count == -EADDRINUSE && share_unwanted(set, target->port, true)) {
 		where.share = true;
 		count = network_listen(&where, fds, LISTENER_ADDRESSES, error);
-		share_unwanted(set, port, false);
+		share_unwanted(set, target->port, false);
 	}
 	if(count < 0) {
 		log_write(LOG_ERROR, "%s", error);
@@ -303,7 +315,7 @@ static int open_spec(struct listeners *set, struct list *list, const char *spec,
 			close(fds[i]);
 			continue;
 		}
-		result = listener_new(set, list, fds[i], spec, port);
+		result = listener_new(set, list, fds[i], target);
 		if(result == 0) {
 			listener_remember_file(listener_of(list->prev));
 		}
@@ -352,13 +364,16 @@ static void change_mode(struct listener *listener, const char *spec) {
 	}
 }
 
-static void change_modes(struct listeners *set, size_t count, char *const *specs) {
+static void change_modes(struct listeners *set, size_t count, const struct target *targets) {
 	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
 		struct listener *listener = listener_of(at);
-		for(size_t i = 0; i < count && listener->spec; i++) {
-			if(specs[i] && listener_is(listener, specs[i], listener->port) &&
-				strcmp(specs[i], listener->spec) != 0) {
-				change_mode(listener, specs[i]);
+		for(size_t i = 0; i < count; i++) {
+			if(!listener_is(listener, &targets[i])) {
+				continue;
+			}
+			listener->tls = targets[i].tls;
+			if(listener->spec && strcmp(targets[i].spec, listener->spec) != 0) {
+				change_mode(listener, targets[i].spec);
 			}
 		}
 	}
@@ -380,10 +395,63 @@ int listeners_init(struct listeners *listeners, struct loop *loop, listeners_acc
 	return loop_timer_open(loop, &listeners->retry, accept_again);
 }
 
-int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port) {
-	static char *const every[] = {NULL};
+static void free_targets(struct target *targets, size_t count) {
+	for(size_t i = 0; targets && i < count; i++) {
+		free(targets[i].spec);
+	}
+	free(targets);
+}
+
+/* The addresses of valid specs. NULL: no memory. */
+static struct target *make_targets(size_t count, char *const *specs, uint16_t port) {
+	struct target *targets = calloc(count, sizeof(*targets));
+	for(size_t i = 0; targets && i < count; i++) {
+		struct address_listen listen = {.is_every = true};
+		const char *why;
+		if(specs[i] && address_parse_listen(specs[i], &listen, &why)) {
+			listen.host = text_slice(specs[i]); /* reported when it is opened */
+		}
+		targets[i].port = listen.has_port ? listen.port : port;
+		targets[i].tls = listen.tls;
+		if(!listen.is_every) {
+			targets[i].spec = strndup(listen.host.at, listen.host.len);
+			if(!targets[i].spec) {
+				free_targets(targets, count);
+				return NULL;
+			}
+		}
+	}
+	return targets;
+}
+
+static int open_targets(struct listeners *set, size_t count, const struct target *targets) {
 	struct list fresh;
 	int result = 0;
+	list_init(&fresh);
+	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
+		listener_of(at)->wanted = false;
+	}
+	/* Marked before the first is opened: those that stay share their ports with none. */
+	for(size_t i = 0; i < count; i++) {
+		want_open(set, &targets[i]);
+	}
+	for(size_t i = 0; i < count && result == 0; i++) {
+		if(!want_open(set, &targets[i])) {
+			result = open_target(set, &fresh, &targets[i]);
+		}
+	}
+	if(result) {
+		end_all(&fresh);
+		return result;
+	}
+	end_unwanted(set);
+	change_modes(set, count, targets);
+	adopt_all(set, &fresh);
+	return 0;
+}
+
+int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port) {
+	static char *const every[] = {NULL};
 	if(listeners->passed) {
 		return 0;
 	}
@@ -391,26 +459,25 @@ int listeners_open(struct listeners *listeners, size_t count, char *const *specs
 		specs = every;
 		count = 1;
 	}
-	list_init(&fresh);
-	for(struct list *at = listeners->list.next; at != &listeners->list; at = at->next) {
-		listener_of(at)->wanted = false;
+	struct target *targets = make_targets(count, specs, port);
+	if(!targets) {
+		log_write(LOG_ERROR, "cannot listen: out of memory");
+		return -ENOMEM;
 	}
-	/* Marked before the first is opened: those that stay share their ports with none. */
-	for(size_t i = 0; i < count; i++) {
-		want_open(listeners, specs[i], port);
-	}
-	for(size_t i = 0; i < count && result == 0; i++) {
-		if(!want_open(listeners, specs[i], port)) {
-			result = open_spec(listeners, &fresh, specs[i], port);
+	int result = open_targets(listeners, count, targets);
+	free_targets(targets, count);
+	return result;
+}
+
+uint16_t listeners_tls_port(const struct listeners *listeners) {
+	const struct list *list = &listeners->list;
+	for(struct list *at = list->next; at != list; at = at->next) {
+		struct socket_address own;
+		if(listener_of(at)->tls == ADDRESS_TLS_ONLY &&
+			own_address(listener_of(at), &own) == 0 && address_port(&own.ip) > 0) {
+			return address_port(&own.ip);
 		}
 	}
-	if(result) {
-		end_all(&fresh);
-		return result;
-	}
-	end_unwanted(listeners);
-	change_modes(listeners, count, specs);
-	adopt_all(listeners, &fresh);
 	return 0;
 }
 
@@ -427,7 +494,8 @@ int listeners_take(struct listeners *listeners, int first_fd, int count) {
 			return -EINVAL;
 		}
 		network_tune(fd);
-		int result = listener_new(listeners, &listeners->list, fd, NULL, 0);
+		static const struct target passed = {.spec = NULL};
+		int result = listener_new(listeners, &listeners->list, fd, &passed);
 		if(result) {
 			return result;
 		}

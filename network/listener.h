@@ -4,6 +4,7 @@
  */
 #ifndef WEBSOCKSY_LISTENER_H
 #define WEBSOCKSY_LISTENER_H
+#include "base/address.h"
 #include "base/log_limit.h"
 #include "base/loop.h"
 
@@ -14,9 +15,14 @@
 
 struct listeners;
 
-/* Takes an accepted, non-blocking socket; its own from here on. */
-typedef void listeners_accept_fn(
-	struct listeners *listeners, int fd, const struct sockaddr *address, socklen_t len);
+/* An accepted, non-blocking socket, which is the receiver's from here on. */
+struct listener_client {
+	int fd;
+	const struct sockaddr *address;
+	socklen_t len;
+	enum address_tls tls; /* of the listening socket */
+};
+typedef void listeners_accept_fn(struct listeners *listeners, const struct listener_client *client);
 
 /* All listening sockets, embedded in their owner. Fields are listener.c's. */
 struct listeners {
@@ -38,6 +44,11 @@ int listeners_init(struct listeners *listeners, struct loop *loop, listeners_acc
  * manager: nothing to do.
  */
 int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port);
+
+/*
+ * The port of the first socket that takes TLS alone, in host byte order; 0: none. Other sockets may take TLS, too.
+ */
+uint16_t listeners_tls_port(const struct listeners *listeners);
 
 /*
  * Takes `count` listening sockets numbered from `first_fd` on from the service manager, for good. 0; -EINVAL after

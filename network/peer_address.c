@@ -49,11 +49,19 @@ static int check_host(const char *host, bool brackets, const char **why) {
 		*why = "the host is missing";
 		return -EINVAL;
 	}
-	if((brackets || strchr(host, ':')) && !address_is_ip6(host, true)) {
+	if(brackets || strchr(host, ':')) {
 		*why = "the host is not a valid IPv6 address, but has brackets or colons";
+		return address_is_ip6(host, true) ? 0 : -EINVAL;
+	}
+	if(host[0] == '/') {
+		*why = "the host is a path (a Unix socket is unix:///path)";
 		return -EINVAL;
 	}
-	return 0;
+	union address literal;
+	*why = "the host is neither a host name nor an address";
+	bool valid = text_is_host_name(text_slice(host)) ||
+		address_parse(text_slice(host), &literal) == 0;
+	return valid ? 0 : -EINVAL;
 }
 
 static int take_port(struct peer_address *out, const char *port, const char **why) {

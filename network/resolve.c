@@ -1,342 +1,219 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Asynchronous name lookup.
+ * Lookups: one for each host, however many wait for it, and the cache of their answers.
  *
- * Must not know: what the addresses are for.
- * Invariants: every query gets exactly one callback from c-ares, also when the channel is destroyed, and is
- * freed there or, if it was answered before resolve_start() returned, when that answer has been delivered;
- * c-ares closes its sockets itself, after it has said so; a channel is destroyed outside of c-ares and after its last
- * query.
+ * Must not know: the addresses' purpose, the resolver library.
+ * Invariants: both families of a host come from the same source: the hosts file or one name of the
+ * search list; a lookup is in the table while it runs, while queries wait for it, or until its TTL
+ * is over; one that can be removed at any time (nothing runs or waits) is in the ring of kept
+ * ones, which is bounded; a query gets one answer.
+ * Implements RFC 6761 section 6.3 (localhost).
  */
 #include "network/resolve.h"
 
-#include "base/log.h"
+#include "network/resolve_channel.h"
+#include "network/resolve_system.h"
+#include "network/resolve_walk.h"
 
-#include <ares.h>
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
+#include <strings.h>
 
-#define RESOLVE_TIMEOUT_MS 2000 /* for the first try of a server; c-ares backs off from there */
-#define RESOLVE_TRIES 3
+#define RESOLVE_BUCKETS 64
+#define RESOLVE_KEPT_MAX 256 /* hosts whose answers are kept */
+#define RESOLVE_TTL_MAX_S 3600 /* an answer is kept no longer, whatever its TTL */
 
-/* What c-ares keeps together: settings, sockets and running queries. */
-struct channel {
+struct lookup {
 	struct resolver *resolver;
-	ares_channel ares;
-	struct ev_timer timer;
-	struct list sockets;
-	struct list link; /* in the resolver's list of old channels */
-	size_t running; /* queries that c-ares has not called back for */
-	bool old; /* a reload has put another in its place: ends with its last query */
+	struct list link; /* in its bucket */
+	struct list kept; /* in the ring, oldest first */
+	struct list waiting; /* queries */
+	struct loop_task task; /* answers queries that began when the answer was known */
+	struct deferred_free dead;
+	struct resolve_walk walk;
+	bool answering;
+	uint64_t expires_ms;
+	char host[];
 };
 
 struct resolver {
 	struct loop *loop;
-	struct channel *channel; /* for new queries */
-	struct list old;
-};
-
-struct resolve_socket {
-	struct ev_io io;
-	struct deferred_free dead;
-	struct list link;
-	struct channel *channel;
-	int fd;
+	struct resolve_channel *channel;
+	struct resolve_system system;
+	char *servers; /* NULL: those of the system */
+	struct list bucket[RESOLVE_BUCKETS];
+	struct list kept;
+	size_t kept_count;
 };
 
 struct resolve_query {
-	struct resolver *resolver;
-	struct channel *channel;
-	resolve_fn *fn; /* NULL: cancelled */
+	struct list link; /* in the lookup's */
+	struct lookup *lookup;
+	resolve_fn *fn;
 	void *ctx;
-	struct loop_task task; /* delivers an answer that came at once */
-	struct deferred_free dead;
-	bool starting;
-	bool answered;
+	int family;
 	uint16_t port;
-	int error;
-	const char *why;
-	size_t count;
-	union address *address;
 };
 
-static void socket_free(struct deferred_free *dead) {
-	free(container_of(dead, struct resolve_socket, dead));
-}
+/* ---- lookups in the table ---- */
 
-static void query_free(struct deferred_free *dead) {
-	struct resolve_query *query = container_of(dead, struct resolve_query, dead);
-	free(query->address);
-	free(query);
-}
-
-/* After every call into c-ares: when does it want to be called without an event? */
-static void channel_arm(struct channel *channel) {
-	struct loop *loop = channel->resolver->loop;
-	struct timeval room;
-	struct timeval *next = ares_timeout(channel->ares, NULL, &room);
-	if(!next) {
-		loop_timer_cancel(loop, &channel->timer);
-		return;
+static struct list *bucket_of(struct resolver *resolver, const char *host) {
+	uint32_t hash = 0;
+	for(; *host; host++) {
+		hash = hash * 31 + ((uint8_t)*host | 0x20u);
 	}
-	uint64_t wait_ms = (uint64_t)next->tv_sec * 1000 + (uint64_t)next->tv_usec / 1000 + 1;
-	loop_timer_set(loop, &channel->timer, loop->now_ms + wait_ms);
+	return &resolver->bucket[hash % RESOLVE_BUCKETS];
 }
 
-/* Calls back for every running query. */
-static void channel_close(struct channel *channel) {
-	ares_destroy(channel->ares);
-	assert(channel->running == 0);
-	loop_timer_close(channel->resolver->loop, &channel->timer);
-	if(channel->old) {
-		list_remove(&channel->link);
-	}
-	free(channel);
-}
-
-/* Lets c-ares work. An old channel may end with that, never within c-ares. */
-static void channel_process(struct channel *channel, ares_socket_t in, ares_socket_t out) {
-	ares_process_fd(channel->ares, in, out);
-	if(channel->old && channel->running == 0) {
-		channel_close(channel);
-	} else {
-		channel_arm(channel);
-	}
-}
-
-static void channel_due(struct ev_timer *timer) {
-	channel_process(
-		container_of(timer, struct channel, timer), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-}
-
-static void socket_run(struct ev_io *io) {
-	struct resolve_socket *sock = container_of(io, struct resolve_socket, io);
-	ares_socket_t in = io->ready & LOOP_IN ? sock->fd : ARES_SOCKET_BAD;
-	ares_socket_t out = io->ready & LOOP_OUT ? sock->fd : ARES_SOCKET_BAD;
-	channel_process(sock->channel, in, out);
-}
-
-static struct resolve_socket *socket_find(struct channel *channel, int fd) {
-	for(struct list *at = channel->sockets.next; at != &channel->sockets; at = at->next) {
-		struct resolve_socket *sock = container_of(at, struct resolve_socket, link);
-		if(sock->fd == fd) {
-			return sock;
+static struct lookup *lookup_find(struct resolver *resolver, const char *host) {
+	struct list *bucket = bucket_of(resolver, host);
+	for(struct list *at = bucket->next; at != bucket; at = at->next) {
+		struct lookup *lookup = container_of(at, struct lookup, link);
+		if(strcasecmp(lookup->host, host) == 0) {
+			return lookup;
 		}
 	}
 	return NULL;
 }
 
-static void socket_add(struct channel *channel, int fd, unsigned want) {
-	struct loop *loop = channel->resolver->loop;
-	struct resolve_socket *sock = calloc(1, sizeof(*sock));
-	if(!sock || loop_add_level(loop, &sock->io, fd, want, socket_run)) {
-		/* The query ends with its timeout. */
-		log_write(LOG_ERROR, "name lookup: cannot wait for a socket");
-		free(sock);
+static void lookup_due(struct loop_task *task);
+static void lookup_replied(struct resolve_walk *walk);
+
+static struct lookup *lookup_open(struct resolver *resolver, const char *host) {
+	size_t size = strlen(host) + 1;
+	struct lookup *lookup = calloc(1, sizeof(*lookup) + size);
+	if(!lookup) {
+		return NULL;
+	}
+	lookup->resolver = resolver;
+	lookup->task.fn = lookup_due;
+	list_init(&lookup->waiting);
+	memcpy(lookup->host, host, size);
+	lookup->walk.host = lookup->host;
+	lookup->walk.fn = lookup_replied;
+	list_append(bucket_of(resolver, host), &lookup->link);
+	return lookup;
+}
+
+static void lookup_free(struct deferred_free *dead) {
+	free(container_of(dead, struct lookup, dead));
+}
+
+static void lookup_unkeep(struct lookup *lookup) {
+	if(list_is_linked(&lookup->kept)) {
+		list_remove(&lookup->kept);
+		lookup->resolver->kept_count--;
+	}
+}
+
+static void lookup_close(struct lookup *lookup) {
+	lookup_unkeep(lookup);
+	list_remove(&lookup->link);
+	loop_task_cancel(&lookup->task);
+	lookup->dead.free = lookup_free;
+	loop_defer_free(lookup->resolver->loop, &lookup->dead);
+}
+
+/*
+ * After each event: a lookup that has no more to do is kept, at the expense of the oldest, or
+ * removed.
+ */
+static void lookup_settle(struct lookup *lookup) {
+	struct resolver *resolver = lookup->resolver;
+	if(resolve_walk_runs(&lookup->walk) || lookup->answering ||
+		!list_is_empty(&lookup->waiting)) {
 		return;
 	}
-	sock->channel = channel;
-	sock->fd = fd;
-	list_append(&channel->sockets, &sock->link);
-}
-
-/* c-ares says what it waits for. Nothing at all: it is about to close the socket. */
-static void socket_changed(void *ctx, ares_socket_t fd, int readable, int writable) {
-	struct channel *channel = ctx;
-	struct loop *loop = channel->resolver->loop;
-	struct resolve_socket *sock = socket_find(channel, fd);
-	unsigned want = (readable ? LOOP_IN : 0) | (writable ? LOOP_OUT : 0);
-	if(!sock) {
-		if(want) {
-			socket_add(channel, fd, want);
-		}
+	if(lookup->expires_ms <= resolver->loop->now_ms) {
+		lookup_close(lookup);
 		return;
 	}
-	if(want) {
-		loop_want(loop, &sock->io, want);
-		return;
+	lookup_unkeep(lookup);
+	list_append(&resolver->kept, &lookup->kept);
+	resolver->kept_count++;
+	if(resolver->kept_count > RESOLVE_KEPT_MAX) {
+		lookup_close(container_of(resolver->kept.next, struct lookup, kept));
 	}
-	loop_remove(loop, &sock->io);
-	list_remove(&sock->link);
-	sock->dead.free = socket_free;
-	loop_defer_free(loop, &sock->dead);
 }
 
-static int errno_of(int status) {
-	return status == ARES_ENOMEM ? -ENOMEM : -EIO;
-}
+/* ---- answers ---- */
 
-static int channel_start(struct channel *channel, const char *servers) {
-	struct ares_options options = {
-		.timeout = RESOLVE_TIMEOUT_MS,
-		.tries = RESOLVE_TRIES,
-		.sock_state_cb = socket_changed,
-		.sock_state_cb_data = channel,
-	};
-	int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
-	int status = ares_init_options(&channel->ares, &options, mask);
-	if(status != ARES_SUCCESS) {
-		return errno_of(status);
-	}
-	status = servers ? ares_set_servers_ports_csv(channel->ares, servers) : ARES_SUCCESS;
-	if(status == ARES_SUCCESS) {
-		return 0;
-	}
-	ares_destroy(channel->ares);
-	return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
-}
-
-static int channel_open(struct channel **out, struct resolver *resolver, const char *servers) {
-	struct channel *channel = calloc(1, sizeof(*channel));
-	if(!channel) {
-		return -ENOMEM;
-	}
-	channel->resolver = resolver;
-	list_init(&channel->sockets);
-	int result = loop_timer_open(resolver->loop, &channel->timer, channel_due);
-	if(result == 0) {
-		result = channel_start(channel, servers);
-	}
-	if(result) {
-		loop_timer_close(resolver->loop, &channel->timer);
-		free(channel);
-		return result;
-	}
-	*out = channel;
-	return 0;
-}
-
-static void query_deliver(struct resolve_query *query) {
-	if(query->fn) {
-		struct resolve_answer answer = {
-			.error = query->error,
-			.why = query->why,
-			.count = query->count,
-			.address = query->address,
-		};
-		query->fn(query->ctx, &answer);
-	}
-	query->dead.free = query_free;
-	loop_defer_free(query->resolver->loop, &query->dead);
-}
-
-static void query_due(struct loop_task *task) {
-	query_deliver(container_of(task, struct resolve_query, task));
-}
-
-static void query_fail(struct resolve_query *query, int status) {
-	query->error = -EIO;
-	query->why = ares_strerror(status);
-	switch(status) {
-	case ARES_ENOTFOUND:
-	case ARES_ENODATA:
-		query->error = -ENOENT;
-		query->why = "no such host name";
+static void answer_of(const struct resolve_reply *reply, struct resolve_answer *answer) {
+	*answer = (struct resolve_answer){.count = reply->count};
+	switch(reply->status) {
+	case RESOLVE_FOUND:
 		break;
-	case ARES_ENOMEM:
-		query->error = -ENOMEM;
+	case RESOLVE_NO_ADDRESS:
+	case RESOLVE_NO_NAME:
+		answer->error = -ENOENT;
+		answer->why = "no such host name";
 		break;
-	case ARES_ETIMEOUT:
-		query->error = -ETIMEDOUT;
-		query->why = "no name server answered";
-		break;
-	default:
+	case RESOLVE_FAILED:
+		answer->error = reply->error;
+		answer->why = reply->why;
 		break;
 	}
 }
 
-static void query_collect(struct resolve_query *query, const struct ares_addrinfo *info) {
-	size_t count = 0;
-	for(const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next) {
-		count++;
+/* Answers one query, which has been taken off its ring. */
+static void query_answer(struct resolve_query *query, const struct resolve_reply *reply) {
+	union address address[RESOLVE_ADDRESSES_MAX];
+	struct resolve_answer answer;
+	resolve_fn *fn = query->fn;
+	void *ctx = query->ctx;
+	answer_of(reply, &answer);
+	for(size_t i = 0; i < reply->count; i++) {
+		address[i] = reply->address[i];
+		address_set_port(&address[i], query->port);
 	}
-	if(count == 0) {
-		query_fail(query, ARES_ENODATA);
-		return;
-	}
-	query->address = calloc(count, sizeof(*query->address));
-	if(!query->address) {
-		query_fail(query, ARES_ENOMEM);
-		return;
-	}
-	for(const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next) {
-		union address *address = &query->address[query->count];
-		*address = address_of(node->ai_addr);
-		if(address_is_ip(address)) {
-			address_set_port(address, query->port);
-			query->count++;
+	answer.address = address;
+	free(query);
+	fn(ctx, &answer);
+}
+
+/*
+ * Answers the queries for families whose answer is known; queries that begin meanwhile wait for
+ * the next turn.
+ */
+static void lookup_answer(struct lookup *lookup) {
+	struct list queries;
+	lookup->answering = true;
+	list_take(&queries, &lookup->waiting);
+	while(!list_is_empty(&queries)) {
+		struct resolve_query *query =
+			container_of(queries.next, struct resolve_query, link);
+		const struct resolve_reply *reply =
+			resolve_walk_answer(&lookup->walk, query->family);
+		list_remove(&query->link);
+		if(reply) {
+			query_answer(query, reply);
+		} else {
+			list_append(&lookup->waiting, &query->link);
 		}
 	}
+	lookup->answering = false;
+	lookup_settle(lookup);
 }
 
-static void query_done(void *ctx, int status, int timeouts, struct ares_addrinfo *info) {
-	struct resolve_query *query = ctx;
-	(void)timeouts;
-	query->channel->running--;
-	query->answered = true;
-	if(status == ARES_SUCCESS) {
-		query_collect(query, info);
-	} else {
-		query_fail(query, status);
-	}
-	if(info) {
-		ares_freeaddrinfo(info);
-	}
-	if(!query->starting) {
-		query_deliver(query);
-	}
+static void lookup_due(struct loop_task *task) {
+	lookup_answer(container_of(task, struct lookup, task));
 }
 
-int resolver_open(struct resolver **out, struct loop *loop, const char *servers) {
-	if(ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS) {
-		return -ENOMEM;
+static void lookup_replied(struct resolve_walk *walk) {
+	struct lookup *lookup = container_of(walk, struct lookup, walk);
+	struct loop *loop = lookup->resolver->loop;
+	if(resolve_walk_is_complete(walk)) {
+		uint32_t ttl_s = resolve_walk_ttl_s(walk);
+		ttl_s = ttl_s > RESOLVE_TTL_MAX_S ? RESOLVE_TTL_MAX_S : ttl_s;
+		lookup->expires_ms = loop->now_ms + (uint64_t)ttl_s * 1000;
 	}
-	struct resolver *resolver = calloc(1, sizeof(*resolver));
-	int result = -ENOMEM;
-	if(resolver) {
-		resolver->loop = loop;
-		list_init(&resolver->old);
-		result = channel_open(&resolver->channel, resolver, servers);
-	}
-	if(result) {
-		free(resolver);
-		ares_library_cleanup();
-		return result;
-	}
-	*out = resolver;
-	return 0;
+	/* Never from within the library: an answer may lead to anything, such as another lookup. */
+	loop_next_turn(loop, &lookup->task);
 }
 
-void resolver_close(struct resolver *resolver) {
-	if(!resolver) {
-		return;
-	}
-	channel_close(resolver->channel);
-	while(resolver->old.next != &resolver->old) {
-		channel_close(container_of(resolver->old.next, struct channel, link));
-	}
-	free(resolver);
-	ares_library_cleanup();
-}
-
-int resolver_reload(struct resolver *resolver, const char *servers) {
-	struct channel *before = resolver->channel;
-	int result = channel_open(&resolver->channel, resolver, servers);
-	if(result) {
-		return result;
-	}
-	before->old = true;
-	list_append(&resolver->old, &before->link);
-	if(before->running == 0) {
-		channel_close(before);
-	}
-	return 0;
-}
+/* ---- answers without a question ---- */
 
 /* "localhost" and what is below it, RFC 6761, section 6.3. */
 static bool is_localhost(const char *host) {
@@ -352,34 +229,46 @@ static bool is_localhost(const char *host) {
 	return len == name_len || host[len - name_len - 1] == '.';
 }
 
-/* No server and no file is asked for these. (c-ares 1.18 leaks memory with each such question.) */
-static void query_loopback(struct resolve_query *query, int family) {
-	query->answered = true;
-	query->address = calloc(1, sizeof(*query->address));
-	if(!query->address) {
-		query_fail(query, ARES_ENOMEM);
-		return;
-	}
-	query->count = 1;
-	if(family == AF_INET6) {
-		query->address->in6 = (struct sockaddr_in6){
-			.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	} else {
-		query->address->in = (struct sockaddr_in){
-			.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	}
-	address_set_port(query->address, query->port);
+static void reply_loopback(struct resolve_reply *reply) {
+	*reply = (struct resolve_reply){.status = RESOLVE_FOUND, .count = 2};
+	reply->address[0].in6 =
+		(struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	reply->address[1].in = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-static void query_ask(struct resolve_query *query, const char *host, int family) {
-	struct channel *channel = query->resolver->channel;
-	struct ares_addrinfo_hints hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
-	query->channel = channel;
-	channel->running++;
-	query->starting = true;
-	ares_getaddrinfo(channel->ares, host, NULL, &hints, query_done, query);
-	query->starting = false;
-	channel_arm(channel);
+/* ---- queries ---- */
+
+/*
+ * A lookup that can take a query: under way, of the file, remembered, or new. NULL: out of memory.
+ */
+static struct lookup *lookup_for(struct resolver *resolver, const char *host) {
+	struct resolve_reply reply;
+	struct lookup *lookup = lookup_find(resolver, host);
+	if(lookup && !list_is_linked(&lookup->kept)) {
+		return lookup;
+	}
+	/* localhost is not looked up: c-ares 1.18 leaks memory with each such question. */
+	if(is_localhost(host)) {
+		reply_loopback(&reply);
+	} else {
+		resolve_channel_ask_file(resolver->channel, host, &reply);
+	}
+	bool known = reply.status == RESOLVE_FOUND;
+	if(lookup && !known && lookup->expires_ms > resolver->loop->now_ms) {
+		lookup_unkeep(lookup);
+		return lookup;
+	}
+	if(lookup) {
+		lookup_close(lookup);
+	}
+	lookup = lookup_open(resolver, host);
+	if(lookup && known) {
+		resolve_walk_set(&lookup->walk, &reply);
+	} else if(lookup) {
+		resolve_walk_begin(&lookup->walk, resolver->channel);
+	}
+	return lookup;
 }
 
 int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family,
@@ -388,30 +277,117 @@ int resolve_start(struct resolver *resolver, const char *host, uint16_t port, in
 	if(!query) {
 		return -ENOMEM;
 	}
-	*query = (struct resolve_query){
-		.resolver = resolver,
-		.fn = fn,
-		.ctx = ctx,
-		.task.fn = query_due,
-		.port = port,
-	};
-	if(is_localhost(host)) {
-		query_loopback(query, family);
-	} else {
-		query_ask(query, host, family);
+	if(resolve_system_changed(&resolver->system)) {
+		resolver_reload(resolver, resolver->servers);
 	}
-	if(query->answered) {
-		loop_next_turn(resolver->loop, &query->task);
+	struct lookup *lookup = lookup_for(resolver, host);
+	if(!lookup) {
+		free(query);
+		return -ENOMEM;
+	}
+	*query = (struct resolve_query){
+		.lookup = lookup, .fn = fn, .ctx = ctx, .family = family, .port = port};
+	list_append(&lookup->waiting, &query->link);
+	if(resolve_walk_answer(&lookup->walk, family)) {
+		loop_next_turn(resolver->loop, &lookup->task);
 	}
 	*out = query;
 	return 0;
 }
 
 void resolve_cancel(struct resolve_query *query) {
-	query->fn = NULL;
-	if(list_is_linked(&query->task.link)) {
-		/* Answered already: nothing else would free it. */
-		loop_task_cancel(&query->task);
-		query_deliver(query);
+	struct lookup *lookup = query->lookup;
+	list_remove(&query->link);
+	free(query);
+	lookup_settle(lookup);
+}
+
+/* ---- resolvers ---- */
+
+int resolver_open(struct resolver **out, struct loop *loop, const char *servers) {
+	struct resolver *resolver = calloc(1, sizeof(*resolver));
+	int result = -ENOMEM;
+	if(resolver) {
+		resolver->loop = loop;
+		list_init(&resolver->kept);
+		for(size_t i = 0; i < RESOLVE_BUCKETS; i++) {
+			list_init(&resolver->bucket[i]);
+		}
+		result = resolver_reload(resolver, servers);
 	}
+	if(result) {
+		free(resolver);
+		return result;
+	}
+	*out = resolver;
+	return 0;
+}
+
+static void lookup_cancel(struct lookup *lookup) {
+	static const struct resolve_reply canceled = {
+		.status = RESOLVE_FAILED, .error = -ECANCELED, .why = "name lookup has ended"};
+	while(!list_is_empty(&lookup->waiting)) {
+		struct list *first = lookup->waiting.next;
+		list_remove(first);
+		query_answer(container_of(first, struct resolve_query, link), &canceled);
+	}
+	lookup_close(lookup);
+}
+
+void resolver_close(struct resolver *resolver) {
+	if(!resolver) {
+		return;
+	}
+	resolve_channel_close(resolver->channel);
+	for(size_t i = 0; i < RESOLVE_BUCKETS; i++) {
+		struct list *bucket = &resolver->bucket[i];
+		while(!list_is_empty(bucket)) {
+			lookup_cancel(container_of(bucket->next, struct lookup, link));
+		}
+	}
+	free(resolver->servers);
+	free(resolver);
+}
+
+/* After an exchange of the channel. */
+static void lookup_renew(struct lookup *lookup) {
+	lookup->expires_ms = 0;
+	if(list_is_empty(&lookup->waiting) && !lookup->answering) {
+		lookup_close(lookup);
+	} else if(!resolve_walk_is_complete(&lookup->walk)) {
+		resolve_walk_begin(&lookup->walk, lookup->resolver->channel);
+	}
+}
+
+static void resolver_renew(struct resolver *resolver) {
+	for(size_t i = 0; i < RESOLVE_BUCKETS; i++) {
+		struct list *bucket = &resolver->bucket[i];
+		for(struct list *at = bucket->next; at != bucket;) {
+			struct lookup *lookup = container_of(at, struct lookup, link);
+			at = at->next;
+			lookup_renew(lookup);
+		}
+	}
+}
+
+int resolver_reload(struct resolver *resolver, const char *servers) {
+	struct resolve_channel *before = resolver->channel;
+	struct resolve_channel *channel = NULL;
+	char *copy = servers ? strdup(servers) : NULL;
+	resolve_system_changed(&resolver->system);
+	int result = servers && !copy ? -ENOMEM
+				      : resolve_channel_open(&channel, resolver->loop, servers);
+	if(result) {
+		free(copy);
+		return result;
+	}
+	free(resolver->servers);
+	resolver->servers = copy;
+	resolver->channel = channel;
+	resolve_channel_close(before);
+	resolver_renew(resolver);
+	if(!servers) {
+		resolve_system_warn(channel);
+	}
+	return 0;
 }

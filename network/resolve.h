@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Name lookup that never blocks: c-ares driven by the event loop.
+ * Name lookup that never blocks: the hosts file, the search list, and answers that are shared and
+ * kept.
  */
 #ifndef WEBSOCKSY_RESOLVE_H
 #define WEBSOCKSY_RESOLVE_H
@@ -13,35 +14,42 @@
 struct resolver;
 struct resolve_query;
 
-/* What a lookup came to; valid during the callback. */
+/* The result of a lookup; valid during the callback. */
 struct resolve_answer {
 	int error; /* 0, or negative errno: -ENOENT no such name or no address of the family */
 	const char *why; /* with an error: one piece of text; static */
-	size_t count;
+	size_t count; /* at most RESOLVE_ADDRESSES_MAX */
 	const union address *address; /* in order of preference (RFC 6724) */
 };
 
 typedef void resolve_fn(void *ctx, const struct resolve_answer *answer);
 
 /*
- * Opens a resolver. `servers`: comma-separated ADDRESS[:PORT], or NULL for what the system is configured
- * with (/etc/resolv.conf, /etc/hosts). 0, -EINVAL for servers that cannot be read, or other negative errno.
+ * Opens a resolver. `servers`: comma-separated ADDRESS[:PORT], or NULL for those of
+ * /etc/resolv.conf. The search list of that file and /etc/hosts are used in either case. 0,
+ * -EINVAL for servers that cannot be read, or other negative errno.
  */
 int resolver_open(struct resolver **out, struct loop *loop, const char *servers);
 
-/* Cancels all lookups and frees it. NULL: nothing. */
+/* Ends all lookups with -ECANCELED and frees it. NULL: nothing. */
 void resolver_close(struct resolver *resolver);
 
 /*
- * Reads the system's files again and asks `servers` from now on; lookups that are running end with the old settings.
- * 0; or negative errno as resolver_open(), and the old settings stay.
+ * Reads the system's files again and asks `servers` from now on, also for lookups that are
+ * running; forgets all answers. 0; or negative errno as resolver_open(), and the old settings
+ * stay. Not from within a callback.
  */
 int resolver_reload(struct resolver *resolver, const char *servers);
 
 /*
- * Looks `host` up for one family (AF_INET or AF_INET6); answers carry `port`. Calls `fn` once, never from
- * within this function; afterwards the query is gone. 0 or -ENOMEM. "localhost" and names below it are the
- * loopback addresses without asking anybody (RFC 6761, section 6.3).
+ * Looks `host` up for one family (AF_INET or AF_INET6); answers carry `port`. Calls `fn` once,
+ * never from within this function; afterwards the query is gone. 0 or -ENOMEM.
+ *
+ * A host that /etc/hosts has is found there and nowhere else, whatever the families of its
+ * addresses; "localhost" and names below it are the loopback addresses (RFC 6761, section 6.3).
+ * Other names are asked of the name servers, along the search list until a name exists. Queries
+ * for one host share one lookup, and its answer is kept for its TTL. A resolv.conf that has
+ * changed is read before.
  */
 int resolve_start(struct resolver *resolver, const char *host, uint16_t port, int family,
 	resolve_fn *fn, void *ctx, struct resolve_query **out);

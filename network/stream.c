@@ -241,6 +241,13 @@ ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 	return got;
 }
 
+void stream_put_end_back(struct stream *stream) {
+	assert(stream->ended);
+	stream->ended = false;
+	stream_want_read(stream, false);
+	loop_set_ready(stream->loop, &stream->io, LOOP_IN);
+}
+
 ssize_t stream_peek(struct stream *stream, void *data, size_t cap) {
 	ssize_t got = RETRY_INTERRUPTED(recv(stream->io.fd, data, cap, MSG_PEEK));
 	if(got < 0 && errno == EAGAIN) {
@@ -260,6 +267,13 @@ void stream_want_read(struct stream *stream, bool want) {
 		bits |= LOOP_IN;
 	}
 	loop_want(stream->loop, &stream->io, bits);
+}
+
+size_t stream_message_max(const struct stream *stream) {
+	if(!stream_is_open(stream) || !stream->ops->message_max) {
+		return SIZE_MAX;
+	}
+	return stream->ops->message_max(stream->io.fd);
 }
 
 int stream_queue(struct stream *stream, const struct iovec *iov, int count, size_t skip) {

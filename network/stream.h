@@ -16,6 +16,8 @@
 
 struct stream;
 
+#define STREAM_MESSAGE_MIN 65507 /* a datagram over UDP and IPv4; every kind can take as much */
+
 /* What the owner is told; several at once. */
 #define STREAM_READABLE 1u /* stream_read() is worth a try */
 #define STREAM_PROGRESS 2u /* the backlog has shrunk, or there is room for stream_send_file() */
@@ -39,6 +41,8 @@ struct stream_ops {
 	/* The queue is empty and nothing more will be written: ends this direction. False: it has queued more,
 	 * and is to be called again when that is out. NULL: nothing to be done */
 	bool (*finish)(struct stream *stream);
+	/* the largest message that can be written, with a descriptor of this kind; NULL: any */
+	size_t (*message_max)(int fd);
 	/* the other side ends its direction visibly (a byte stream does, datagrams and fifos do not) */
 	bool has_end;
 	/* a read that brings less than asked for proves that nothing is left */
@@ -104,6 +108,12 @@ bool stream_readable(const struct stream *stream);
  */
 ssize_t stream_peek(struct stream *stream, void *data, size_t cap);
 
+/*
+ * Behind a stream_read() that returned 0: reading is stopped, and once it is resumed the end is
+ * found again, by its new owner for example.
+ */
+void stream_put_end_back(struct stream *stream);
+
 /* Stops or resumes telling STREAM_READABLE. No system call. */
 void stream_want_read(struct stream *stream, bool want);
 
@@ -128,6 +138,9 @@ ssize_t stream_send_file(struct stream *stream, int file, uint64_t offset, size_
 
 /* What `error` (negative errno) of a call of this stream means: text for a log, valid until the next call. */
 const char *stream_reason(const struct stream *stream, int error);
+
+/* The largest message that can be written to a stream of messages, at least STREAM_MESSAGE_MIN. */
+size_t stream_message_max(const struct stream *stream);
 
 /* Bytes queued and not taken by the kernel. */
 size_t stream_backlog(const struct stream *stream);

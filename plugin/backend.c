@@ -18,6 +18,7 @@
 #include "base/log_limit.h"
 #include "base/text.h"
 #include "plugin/object.h"
+#include "plugin/trust.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -46,6 +47,7 @@ struct backend {
 	void *state; /* of the built-in one */
 	struct object object;
 	ws_backend api;
+	ws_backend_check check; /* NULL: none */
 	bool initialised; /* cleanup() is due */
 	struct query_view view;
 };
@@ -77,6 +79,7 @@ static int start_object(struct backend *backend, const char *path, char error[BA
 	}
 	object_find(&backend->object, "configure", &api->config);
 	object_find(&backend->object, "cleanup", &api->cleanup);
+	object_find(&backend->object, "websocksy_check", &backend->check);
 	uint64_t version = api->init();
 	if(version != WEBSOCKSY_API_VERSION) {
 		return fail(error, -ENOEXEC,
@@ -102,9 +105,9 @@ static int load_backend(
 	if(asprintf(&path, "%s/backend_%s.so", directory, backend->name) < 0) {
 		return fail(error, -ENOMEM, "out of memory");
 	}
-	const char *why;
+	char why[TRUST_ERROR_MAX];
 	struct stat file;
-	int result = object_check_permissions(directory, path, &file, &why);
+	int result = trust_check(path, &file, why);
 	if(result < 0) {
 		fail(error, result, "backend \"%s\": %s: %s", backend->name, path, why);
 	} else {
@@ -198,8 +201,19 @@ int backend_configure(struct backend *backend, const char *key, const char *valu
 	return configure_object(backend, key, value);
 }
 
+bool backend_option(
+	const struct backend *backend, size_t i, const char **name, const char **value) {
+	return backend->builtin && backend->builtin->option(backend->state, i, name, value);
+}
+
 int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
-	return backend->builtin ? backend->builtin->check(backend->state, error) : 0;
+	if(backend->builtin) {
+		return backend->builtin->check(backend->state, error);
+	}
+	framing_set_owner(&backend->owner);
+	const char *wrong = backend->check ? backend->check() : NULL;
+	framing_set_owner(NULL);
+	return wrong ? fail(error, BACKEND_REFUSES_ALL, "%s", wrong) : 0;
 }
 
 /*

@@ -39,10 +39,12 @@ struct backend_builtin {
 	const char *name;
 	/* A new state with the defaults; NULL: out of memory. */
 	void *(*open)(void);
-	/* 0; -EINVAL for an unknown option or an invalid value; -ENOMEM. */
+	/* The option `i` (from 0) in effect: its name, and its value, which is the default if it was not
+	 * given. False: there are no more. */
+	bool (*option)(const void *state, size_t i, const char **name, const char **value);
+	/* 0; -ENOENT for an unknown option; -EINVAL for an invalid value; -ENOMEM. */
 	int (*configure)(void *state, const char *key, const char *value);
-	/* All options are given: 0, or -EINVAL with one line in `error` naming the option and the
-	 * correct form. */
+	/* All options are given: as backend_check(). */
 	int (*check)(void *state, char error[BACKEND_ERROR_MAX]);
 	/* As a plugin's query(): fills `peer` (zeroed before); host NULL: refused. 0 or -ENOMEM. */
 	int (*query)(void *state, const struct backend_request *request, websocket *ws,
@@ -73,10 +75,23 @@ void backend_set_builtin(const struct backend_builtin *builtin);
 int backend_load(const char *directory, const char *name, struct backend **out,
 	char error[BACKEND_ERROR_MAX]);
 
-/* Passes an option. 0; -EINVAL if the backend refuses it; -ENOTSUP if it takes no options. */
+/*
+ * Passes an option. 0; -ENOENT if there is none of that name, as far as the backend tells; -EINVAL
+ * if it refuses it; -ENOTSUP if it takes no options.
+ */
 int backend_configure(struct backend *backend, const char *key, const char *value);
 
-/* All options have been passed: is the result usable? 0, or -EINVAL with one line in `error`. */
+/* The option `i` in effect of the built-in backend; see struct backend_builtin. False: no more, or
+ * the backend does not tell. */
+bool backend_option(const struct backend *backend, size_t i, const char **name, const char **value);
+
+/* A result of backend_check(): usable, but every client would be refused. */
+#define BACKEND_REFUSES_ALL 1
+
+/*
+ * All options have been passed: is the result usable? 0; BACKEND_REFUSES_ALL or -EINVAL with one
+ * line in `error` that names the option and the correct form.
+ */
 int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]);
 
 /*

@@ -69,7 +69,21 @@ static int defaultpeer_configure(void *state, const char *key, const char *value
 			return 0;
 		}
 	}
-	return -EINVAL;
+	return -ENOENT;
+}
+
+/* An empty framing is the default, which depends on the subprotocol. */
+static bool defaultpeer_option(const void *state, size_t i, const char **name, const char **value) {
+	static const char *const presets[OPTIONS] = {
+		[OPTION_HOST] = DEFAULT_HOST, [OPTION_PORT] = DEFAULT_PORT};
+	const struct defaultpeer *defaultpeer = state;
+	if(i >= OPTIONS) {
+		return false;
+	}
+	const char *preset = presets[i] ? presets[i] : "";
+	*name = option_names[i];
+	*value = defaultpeer->value[i] ? defaultpeer->value[i] : preset;
+	return true;
 }
 
 /* The files of a TLS peer. 0, or negative errno with `*why` in `error`. */
@@ -79,10 +93,7 @@ static int check_files(
 	return address->kind->tls ? tls_cache_check(&address->tls, error) : 0;
 }
 
-/*
- * With an unusable host each client gets 502, as with that of any backend; the warning comes
- * earlier.
- */
+/* With an unusable host each client gets 502, as with that of any backend; this tells earlier. */
 static int check_peer(const char *host, const char *port, char error[BACKEND_ERROR_MAX]) {
 	struct peer_address address;
 	const char *why;
@@ -99,14 +110,20 @@ static int check_peer(const char *host, const char *port, char error[BACKEND_ERR
 	}
 	peer_address_free(&address);
 	if(result && result != -ENOMEM) {
-		log_write(LOG_WARNING, "host: \"%s\": %s; clients will get 502", host, why);
-		return 0;
+		snprintf(error, BACKEND_ERROR_MAX, "host: \"%s\": %s; clients will get 502", host,
+			why);
+		return BACKEND_REFUSES_ALL;
 	}
 	return result;
 }
 
+/* NULL: the default. */
+static const char *framing_name(char *const *value) {
+	return value[OPTION_FRAMING] && value[OPTION_FRAMING][0] ? value[OPTION_FRAMING] : NULL;
+}
+
 static int check_framing(char *const *value, char error[BACKEND_ERROR_MAX]) {
-	const char *name = value[OPTION_FRAMING];
+	const char *name = framing_name(value);
 	const char *config = value[OPTION_FRAMING_CONFIG];
 	const struct framing *framing = framing_find(name);
 	if(!framing) {
@@ -126,6 +143,21 @@ static int check_framing(char *const *value, char error[BACKEND_ERROR_MAX]) {
 	return 0;
 }
 
+/* Names that no client can offer, such as "a b", which looks like two. */
+static void check_protocols(const char *list) {
+	while(*list) {
+		size_t len = strcspn(list, ",");
+		struct slice name = text_trim((struct slice){list, len});
+		if(name.len > 0 && !text_is_token(name)) {
+			log_write(LOG_WARNING,
+				"protocol: \"%.*s\" is not the name of a subprotocol (names are "
+				"separated by commas)",
+				(int)name.len, name.at);
+		}
+		list += len + (list[len] == ',');
+	}
+}
+
 static int defaultpeer_check(void *state, char error[BACKEND_ERROR_MAX]) {
 	const struct defaultpeer *defaultpeer = state;
 	char *const *value = defaultpeer->value;
@@ -136,8 +168,15 @@ static int defaultpeer_check(void *state, char error[BACKEND_ERROR_MAX]) {
 			DEFAULT_HOST, DEFAULT_PORT);
 		return -EINVAL;
 	}
+	check_protocols(value[OPTION_PROTOCOL] ? value[OPTION_PROTOCOL] : "");
+	char unusable[BACKEND_ERROR_MAX];
+	int framing = check_framing(value, unusable);
 	int result = check_peer(host, port, error);
-	return result ? result : check_framing(value, error);
+	if(framing && result >= 0) {
+		memcpy(error, unusable, sizeof(unusable));
+		return framing;
+	}
+	return result;
 }
 
 /* Takes the next name off the front of a list such as "binary, base64"; false: there is none. */
@@ -208,6 +247,28 @@ static int64_t negotiate(
 	return index;
 }
 
+/* Subprotocols whose messages are binary, whatever their bytes look like. */
+static bool is_binary_protocol(const char *name) {
+	static const char *const binary[] = {"binary", "mqtt", "mqttv3.1"};
+	for(size_t i = 0; i < sizeof(binary) / sizeof(binary[0]); i++) {
+		if(!strcmp(name, binary[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The framing of a connection: as configured, otherwise by the subprotocol at `index`. */
+static const struct framing *choose_framing(const struct defaultpeer *defaultpeer,
+	const struct backend_request *request, size_t index) {
+	const char *name = framing_name(defaultpeer->value);
+	bool negotiated = index < request->protocols;
+	if(!name && negotiated && is_binary_protocol(request->protocol[index])) {
+		name = "binary";
+	}
+	return framing_find(name);
+}
+
 /* A copy of the value, or of `preset` (NULL: none). False: out of memory. */
 static bool copy_value(char **out, const char *value, const char *preset) {
 	const char *from = value ? value : preset;
@@ -223,7 +284,7 @@ static int defaultpeer_query(
 	if(index < 0) {
 		return 0;
 	}
-	const struct framing *framing = framing_find(value[OPTION_FRAMING]);
+	const struct framing *framing = choose_framing(defaultpeer, request, (size_t)index);
 	if(!framing) {
 		core_refuse(ws, 500, "the framing function of this service is not there");
 		return 0;
@@ -249,6 +310,7 @@ static void defaultpeer_describe(const void *state, char *out, size_t cap) {
 const struct backend_builtin defaultpeer_backend = {
 	.name = "defaultpeer",
 	.open = defaultpeer_open,
+	.option = defaultpeer_option,
 	.configure = defaultpeer_configure,
 	.check = defaultpeer_check,
 	.query = defaultpeer_query,

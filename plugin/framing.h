@@ -34,6 +34,8 @@ struct framing {
 	const char *name;
 	/* Messages that decode() returns as text have been validated as UTF-8. */
 	bool validates_text;
+	/* It never waits for more than the next character: a read of any size is a message. */
+	bool never_waits;
 	/* Is `config` usable? NULL, or a static text that describes the correct form. NULL here:
 	 * every configuration is. */
 	const char *(*check)(const struct framing *framing, const char *config);

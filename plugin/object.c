@@ -14,28 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-int object_check_permissions(
-	const char *directory, const char *path, struct stat *file, const char **why) {
-	struct stat parent;
-	if(stat(path, file) || stat(directory, &parent)) {
-		int result = -errno;
-		*why = strerror(-result);
-		return result;
-	}
-	*why = NULL;
-	if(!S_ISREG(file->st_mode)) {
-		*why = "not a regular file";
-	} else if(file->st_mode & S_IWOTH) {
-		*why = "refused, because every user may write to it (chmod o-w)";
-	} else if((parent.st_mode & S_IWOTH) && !(parent.st_mode & S_ISVTX)) {
-		*why = "refused, because every user may write to its directory (chmod o-w)";
-	} else if((parent.st_mode & S_IWOTH) && file->st_uid != 0 && file->st_uid != geteuid()) {
-		*why = "refused, because every user may write to its directory and it is owned "
-		       "neither by root nor by the user of this process";
-	}
-	return *why ? -EPERM : 0;
-}
-
 int object_open(struct object *object, const char *path, char error[OBJECT_ERROR_MAX]) {
 	char copy[RESIDENT_PATH_MAX];
 	*object = (struct object){.copy_fd = -1};

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Shared objects: may a file be loaded as code, loading it, and finding functions in it.
+ * Shared objects: loading them and finding functions in them.
  */
 #ifndef WEBSOCKSY_PLUGIN_OBJECT_H
 #define WEBSOCKSY_PLUGIN_OBJECT_H
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/stat.h>
 
 #define OBJECT_ERROR_MAX 512
 
@@ -15,14 +14,6 @@ struct object {
 	void *handle;
 	int copy_fd; /* if `handle`: the copy in memory that it was loaded from, or -1 */
 };
-
-/*
- * May the file `path` in `directory` be loaded? Not if every user may write to it; in a directory
- * where every user may create files (a sticky one, such as /tmp) only files of root and of this
- * process's user. 0 and its status in `*file`, or negative errno and a static text in `*why`.
- */
-int object_check_permissions(
-	const char *directory, const char *path, struct stat *file, const char **why);
 
 /*
  * Loads `path` into `*object`. A file that is loaded already is loaded from a copy, with globals of

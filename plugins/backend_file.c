@@ -36,6 +36,7 @@ WEBSOCKSY_EXPORT uint64_t init(void);
 WEBSOCKSY_EXPORT uint64_t configure(char *key, char *value);
 WEBSOCKSY_EXPORT ws_peer_info query(char *endpoint, size_t protocols, char **protocol,
 	size_t headers, ws_http_header *header, websocket *ws);
+WEBSOCKSY_EXPORT const char *websocksy_check(void);
 WEBSOCKSY_EXPORT void cleanup(void);
 
 /* What the variables of an expression are taken from. */
@@ -126,16 +127,38 @@ static bool decode_percent(const char *in, size_t len, struct text *out) {
 }
 
 /*
- * The path of the request without its query string and its leading slashes. Only here
- * percent-encoding is undone: it belongs to URLs. Doing it to header fields would let two names
+ * The path of the request without its query string and the slashes at its ends. Here and in the
+ * query string percent-encoding is undone: it belongs to URLs. Doing it to header fields would let two names
  * that a proxy in front takes for different users become one.
  */
 static bool append_endpoint(struct text *name, const char *endpoint) {
 	char buffer[PATH_MAX];
 	struct text value = {buffer, 0, sizeof(buffer)};
 	endpoint += strspn(endpoint, "/");
-	return decode_percent(endpoint, strcspn(endpoint, "?#"), &value) &&
-		append_value(name, value.at, value.len);
+	size_t len = strcspn(endpoint, "?#");
+	while(len > 0 && endpoint[len - 1] == '/') {
+		len--;
+	}
+	return decode_percent(endpoint, len, &value) && append_value(name, value.at, value.len);
+}
+
+/* The value of the first parameter of this name in the query string. */
+static bool append_query(struct text *name, const char *endpoint, const char *parameter) {
+	char buffer[PATH_MAX];
+	struct text value = {buffer, 0, sizeof(buffer)};
+	size_t name_len = strlen(parameter);
+	const char *at = strchr(endpoint, '?');
+	while(at) {
+		at++;
+		size_t pair = strcspn(at, "&#");
+		if(pair > name_len && !memcmp(at, parameter, name_len) && at[name_len] == '=') {
+			at += name_len + 1;
+			return decode_percent(at, pair - name_len - 1, &value) &&
+				append_value(name, value.at, value.len);
+		}
+		at = at[pair] == '&' ? at + pair : NULL;
+	}
+	return false;
 }
 
 static bool append_header(struct text *name, const struct request *request, const char *tag) {
@@ -185,20 +208,47 @@ static bool append_cookie(struct text *name, const struct request *request, cons
 
 /* ---- expressions ---- */
 
-static bool append_variable(
-	struct text *name, const struct request *request, const char *variable) {
-	if(!strcmp(variable, "endpoint")) {
-		return append_endpoint(name, request->endpoint);
-	}
-	if(!strncmp(variable, "cookie:", 7)) {
-		return append_cookie(name, request, variable + 7);
-	}
-	return append_header(name, request, variable + strlen("header:"));
+static bool append_endpoint_of(
+	struct text *name, const struct request *request, const char *unused) {
+	(void)unused;
+	return append_endpoint(name, request->endpoint);
 }
 
-static bool is_variable(const char *name) {
-	bool prefixed = !strncmp(name, "cookie:", 7) || !strncmp(name, "header:", 7);
-	return prefixed ? name[7] != 0 : !strcmp(name, "endpoint");
+static bool append_query_of(
+	struct text *name, const struct request *request, const char *parameter) {
+	return append_query(name, request->endpoint, parameter);
+}
+
+/* Variables; a colon is followed by the NAME that the last argument is. */
+static const struct {
+	const char *prefix;
+	bool (*append)(struct text *name, const struct request *request, const char *argument);
+} variables[] = {
+	{"endpoint", append_endpoint_of},
+	{"query:", append_query_of},
+	{"cookie:", append_cookie},
+	{"header:", append_header},
+};
+#define VARIABLES (sizeof(variables) / sizeof(variables[0]))
+
+/* The index in `variables`; VARIABLES: there is no variable of that name. */
+static size_t find_variable(const char *variable) {
+	for(size_t i = 0; i < VARIABLES; i++) {
+		size_t len = strlen(variables[i].prefix);
+		bool takes_name = variables[i].prefix[len - 1] == ':';
+		if(!strncmp(variable, variables[i].prefix, len) &&
+			(variable[len] != 0) == takes_name) {
+			return i;
+		}
+	}
+	return VARIABLES;
+}
+
+static bool append_variable(
+	struct text *name, const struct request *request, const char *variable) {
+	size_t i = find_variable(variable);
+	return i < VARIABLES &&
+		variables[i].append(name, request, variable + strlen(variables[i].prefix));
 }
 
 /*
@@ -214,7 +264,7 @@ static bool take_variable(const char **at, char out[NAME_MAX]) {
 	memcpy(out, from, (size_t)(end - from));
 	out[end - from] = 0;
 	*at = end + 1;
-	return is_variable(out);
+	return find_variable(out) < VARIABLES;
 }
 
 /* The file name for this request; false: the expression does not match it. */
@@ -250,7 +300,8 @@ static const char *check_expression(const char *expression) {
 		if(*at != '%') {
 			at++;
 		} else if(!take_variable(&at, variable)) {
-			return "a % must begin one of %endpoint%, %cookie:NAME%, %header:NAME%";
+			return "a % must begin one of %endpoint%, %query:NAME%, %cookie:NAME%, "
+			       "%header:NAME%";
 		}
 	}
 	return NULL;
@@ -412,6 +463,25 @@ static bool matches(const char *protocol, const struct request *request, size_t 
 	return false;
 }
 
+/* Subprotocols whose messages are binary, whatever their bytes look like. */
+static bool is_binary_protocol(const char *name) {
+	static const char *const binary[] = {"binary", "mqtt", "mqttv3.1"};
+	for(size_t i = 0; i < sizeof(binary) / sizeof(binary[0]); i++) {
+		if(!strcmp(name, binary[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Names the framing of a line that names none, if the subprotocol (NULL: none) needs one other than auto. */
+static void complete_line(struct line *line, const char *protocol) {
+	static char binary[] = "binary";
+	if(!line->framing && protocol && is_binary_protocol(protocol)) {
+		line->framing = binary;
+	}
+}
+
 static enum lookup fill_peer(
 	const struct line *line, size_t index, websocket *ws, ws_peer_info *peer) {
 	ws_framing framing = NULL;
@@ -455,6 +525,8 @@ static enum lookup search(struct text text, const char *name, const struct reque
 			continue;
 		}
 		if(matches(line.protocol, request, &index)) {
+			complete_line(&line,
+				index < request->protocols ? request->protocol[index] : NULL);
 			return fill_peer(&line, index, ws, peer);
 		}
 	}
@@ -543,6 +615,13 @@ uint64_t configure(char *key, char *value) {
 	core_log(ws_log_error,
 		"backend file: %s: there is no such option; there are path and expression", key);
 	return 1;
+}
+
+const char *websocksy_check(void) {
+	if(!state.path) {
+		return "path: is not set; every request is refused";
+	}
+	return state.expressions ? NULL : "expression: is not set; every request is refused";
 }
 
 ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t headers,

@@ -15,7 +15,7 @@
 #define DYNAMIC32_FIELD 4 /* bytes of the length field */
 
 struct dynamic32 {
-	int64_t header;  /* bytes up to the end of the length field */
+	int64_t header; /* bytes up to the end of the length field */
 	int64_t summand; /* `static`: what the value does not count, or counts too much */
 	bool big_endian;
 };

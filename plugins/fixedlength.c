@@ -10,8 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define FIXEDLENGTH_USAGE \
-	"fixedlength takes the segment length in bytes as a decimal number above 0, for example 512"
+#define FIXEDLENGTH_USAGE                                                                          \
+	"fixedlength takes the segment length in bytes as a decimal number above 0, for example "  \
+	"512"
 
 /* Digits only: strtoull would also take signs, white space and, unless told otherwise, octal. */
 static bool fixedlength_parse(const char *config, int64_t *out) {

@@ -26,8 +26,8 @@ enum json_state {
 	JSON_START, /* in front of an entity */
 	JSON_VALUE,
 	JSON_ELEMENT_OR_END, /* behind `[` */
-	JSON_KEY_OR_END,     /* behind `{` */
-	JSON_KEY,            /* behind `,` in an object */
+	JSON_KEY_OR_END, /* behind `{` */
+	JSON_KEY, /* behind `,` in an object */
 	JSON_COLON,
 	JSON_COMMA_OR_END,
 	JSON_LITERAL,
@@ -53,24 +53,24 @@ enum json_state {
 
 /* What a state makes of a byte. */
 enum json_verdict {
-	JSON_TAKE,   /* part of the message */
-	JSON_LAST,   /* its last byte */
+	JSON_TAKE, /* part of the message */
+	JSON_LAST, /* its last byte */
 	JSON_BEFORE, /* the message ends in front of it */
 	/* From here on there is no decision yet. */
-	JSON_AGAIN,  /* the state has changed: ask that one */
-	JSON_FAIL    /* no JSON */
+	JSON_AGAIN, /* the state has changed: ask that one */
+	JSON_FAIL /* no JSON */
 };
 
 struct json {
-	size_t seen;         /* bytes of the message that have been taken */
-	size_t depth;        /* open objects and arrays */
-	size_t skipped;      /* bytes since the entity broke */
+	size_t seen; /* bytes of the message that have been taken */
+	size_t depth; /* open objects and arrays */
+	size_t skipped; /* bytes since the entity broke */
 	const char *literal; /* what must follow of a literal */
 	uint8_t state;
-	uint8_t pending;   /* hexadecimal digits or UTF-8 bytes that must follow */
+	uint8_t pending; /* hexadecimal digits or UTF-8 bytes that must follow */
 	uint8_t low, high; /* range of the next UTF-8 byte */
-	bool key;          /* the string is the name of a member */
-	bool blank;        /* the message is nothing but white space up to now */
+	bool key; /* the string is the name of a member */
+	bool blank; /* the message is nothing but white space up to now */
 	uint8_t objects[JSON_DEPTH_MAX / 8]; /* a bit per level: is it an object? */
 };
 

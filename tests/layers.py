@@ -32,8 +32,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 WITHOUT_DESCRIPTORS = (
     "base/text", "base/address", "base/cidr", "base/number", "base/utf8", "base/utf8_block", "base/utf8_avx2",
     "base/bufq", "base/dynbuf", "websocket", "websocket/unmask_avx2", "websocket/close", "websocket/key",
-    "network/proxy_protocol", "network/server_name", "http/basic", "http/client_view", "http/date", "http/forwarded",
-    "http/mime", "http/negotiate", "http/origin", "http/request", "http/response", "config/ini")
+    "network/proxy_protocol", "network/server_name", "http/basic", "http/client_view", "http/date", "http/extensions",
+    "http/forwarded", "http/mime", "http/negotiate", "http/origin", "http/page_fields", "http/request",
+    "http/response", "http/target", "config/ini")
 INPUT_OUTPUT = set(
     "accept accept4 bind close connect creat epoll_create1 epoll_ctl epoll_wait fclose fdopen fopen "
     "fopen64 fread fwrite getsockname ioctl listen mkfifo open open64 openat openat64 pipe pipe2 poll "

@@ -394,7 +394,7 @@ def test_too_many_at_once(slow):
     assert answer.status == 503 and answer.header("Retry-After") == "5"
     other.round_trip()
     for client in waiting:
-        client.close()
+        client.abort()
     # Who has left costs nothing: this one does not wait for sixty hashes.
     before = daemon.cpu_ns()
     client = begin(daemon, "fast", "another")
@@ -411,7 +411,7 @@ def test_client_leaves_while_it_waits(slow):
     first, second = begin(daemon, "slower", "secret"), begin(daemon, "slower", "wrong")
     check_challenge(daemon.http())  # the requests before have been read
     first.abort()
-    second.close()
+    second.abort()
     daemon.wait_log("the client went away before its password was verified", count=2)
     other.round_trip()
     check_open(daemon, headers=basic("fast", "secret"))

@@ -166,9 +166,31 @@ def test_percent_is_undone_once(routes):
     assert reached(routes.daemon("%endpoint%"), "/a%252Fb") == "right"
 
 
+@pytest.mark.parametrize("path", ("/chat/", "//chat//", "/chat/?x"))
+def test_slashes_at_the_ends_do_not_count(routes, path):
+    """A path with a slash at its end selects the same peer as the one without."""
+    routes.write("chat", "right *")
+    assert reached(routes.daemon("%endpoint%"), path) == "right"
+
+
+@pytest.mark.parametrize("path, peer", (
+    ("/websockify?token=vm1", "right"), ("/?a=b&token=%76m1", "right"), ("/?token=vm1&token=vm2", "right"),
+    ("/websockify?token=", None), ("/websockify", None), ("/?token=../routes/vm1", None), ("/?token=.vm1", None),
+    ("/?token=vm1%00", None)))
+def test_query_parameter(routes, path, peer):
+    """The query string can choose a peer, as websockify's token files do."""
+    routes.write("vm1", "right *")
+    routes.write("vm2", "wrong *")
+    daemon = routes.daemon("%query:token%")
+    if peer:
+        assert reached(daemon, path) == peer
+    else:
+        check_refusal(daemon, 404, "no peer for this request", path=path)
+
+
 @pytest.mark.parametrize("path", (
     "/", "/?chat", "/..", "/../secret", "/.hidden", "/%2e%2e/secret", "/%2E%2E%2Fsecret", "/..%2fsecret",
-    "/chat%00", "/%00chat", "/chat%", "/chat%2", "/chat%zz", "/nosuch", "/Chat", "/chat/", "/folder", "/link-out",
+    "/chat%00", "/%00chat", "/chat%", "/chat%2", "/chat%zz", "/nosuch", "/Chat", "/folder", "/link-out",
     "/absolute", "/fifo", "/" + "x" * 300, "/" + "x" * 5000, "/chat%0a", "/%ff"))
 def test_no_peer_for_this_path(run, routes, path):
     """404, and nothing outside of the folder is ever read, whatever the path says."""
@@ -251,7 +273,7 @@ def test_first_line_that_matches_an_offer_counts(routes, offer, peer, protocol):
     client = routes.daemon("route").open(protocols=offer)
     assert client.response.header("Sec-WebSocket-Protocol") == protocol
     if peer != "second":
-        assert client.recv_message() == (TEXT, peer.encode())
+        assert client.recv_message() == (BIN if protocol == "binary" else TEXT, peer.encode())
 
 
 def test_no_line_matches(routes):

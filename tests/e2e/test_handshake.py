@@ -373,7 +373,7 @@ def test_head_without_end_is_431(echo_daemon):
 def test_request_line_without_end_is_refused(echo_daemon):
     client = echo_daemon.connect()
     sender = client.send_in_background(b"GET /" + b"x" * 100000)
-    assert client.recv_http().status in (414, 431)
+    assert client.recv_http().status == 414
     client.close()
     sender.join()
 
@@ -394,7 +394,7 @@ def test_cookie_as_the_fiftieth_header_is_there(run, tmp_path):
 # --- no upgrade ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ("/", "/path", "/?query", "*"))
+@pytest.mark.parametrize("path", ("/", "/path", "/?query"))
 def test_plain_request_without_pages_is_426(echo_daemon, path):
     answer = expect_error(echo_daemon, build_request(path, plain=True), 426)
     assert answer.header("Upgrade") == "websocket"
@@ -486,8 +486,8 @@ def test_no_offer_no_answer(echo_daemon):
     assert accepted(echo_daemon, build_request()).header("Sec-WebSocket-Protocol") is None
 
 
-def test_a_thousand_offers(echo_daemon):
-    offer = ",".join(f"p{number}" for number in range(1000))
+def test_many_offers(echo_daemon):
+    offer = ",".join(f"p{number}" for number in range(64))
     assert accepted(echo_daemon, build_request(protocols=offer)).header("Sec-WebSocket-Protocol") == "p0"
 
 
@@ -692,8 +692,8 @@ def test_peer_that_refuses_is_502(run):
     port = run(ClosedPort())
     daemon = run(Daemon(peer=port.url))
     answer = expect_error(daemon, build_request(), 502)
-    assert b"refused" in answer.body.lower()
-    daemon.wait_log(r"cannot connect to .*%d" % port.port)
+    assert answer.body == b"the peer cannot be reached\n"  # why is not for the client
+    daemon.wait_log(r"cannot connect to .*%d: Connection refused" % port.port)
 
 
 def test_peer_name_that_does_not_exist_is_502(run):
@@ -734,7 +734,7 @@ def test_client_that_leaves_while_the_peer_is_connected(run):
     client = daemon.connect()
     client.send_raw(build_request())
     eventually(lambda: daemon.fds() >= before + 2, "the connection attempt")
-    client.close()
+    client.abort()
     eventually(lambda: daemon.fds() == before, "the descriptors to be closed")
 
 

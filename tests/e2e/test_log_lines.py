@@ -117,7 +117,7 @@ def get(port, path):
 
 def test_start_says_what_it_does(run, users):
     daemon = run(Daemon(f"--auth-file={users}", peer="tcp://127.0.0.1:5999"))
-    daemon.wait_log(rf"info: peers: tcp://127\.0\.0\.1:5999; TLS: \S+.*; auth-file: {users}; client certificates: ")
+    daemon.wait_log(rf"info: peers: tcp://127\.0\.0\.1:5999; TLS: \S+.*; auth-file: {users}; client-verify: ")
     assert "without authentication" not in daemon.log()
 
 

@@ -3,10 +3,11 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tools.daemon import ROOT, environment
+from tools.daemon import BINARY, ROOT, environment
 from tools.waiting import TIMEOUT
 
 # What stands for the compiler: each object file is the command that would have made it.
@@ -58,6 +59,32 @@ def test_variables_of_packagers_are_used(tree):
     assert len(found) > 5
     assert all("-D_FORTIFY_SOURCE=2" in command and "-O1" in command for command in found.values())
     assert "-Wl,-O1" in (tree / "websocksy").read_text()
+
+
+def test_protections_are_the_default(tree):
+    """The default build had neither a stack protector nor checked library calls."""
+    build(tree)
+    for path, command in commands(tree).items():
+        assert "-fstack-protector" in command and "-D_FORTIFY_SOURCE=2" in command, path
+    for path in (tree / "websocksy", *tree.glob("plugins/*.so")):
+        assert "-Wl,-z,relro,-z,now" in path.read_text(), path
+
+
+@pytest.mark.parametrize("setting", ("CFLAGS=-O0", "SANITIZE=address", "CPPFLAGS=-D_FORTIFY_SOURCE=3"))
+def test_checked_library_calls_give_way(tree, setting):
+    """They need optimization, exclude sanitizers, and a value of the packager counts."""
+    build(tree, setting)
+    assert not any("-D_FORTIFY_SOURCE=2" in command for command in commands(tree).values())
+
+
+@pytest.mark.skipif(not shutil.which("readelf"), reason="no binutils")
+def test_plugins_bind_all_symbols_at_once():
+    """They had lazy binding, so their table of functions stayed writable."""
+    plugins = list(Path(BINARY).parent.glob("plugins/*.so"))
+    for path in (Path(BINARY), *plugins):
+        dynamic = subprocess.run(["readelf", "-Wdl", path], capture_output=True, text=True, check=True).stdout
+        assert "BIND_NOW" in dynamic and "GNU_RELRO" in dynamic, path
+    assert plugins
 
 
 def test_nothing_is_built_twice(tree):

@@ -24,9 +24,10 @@ from tools.waiting import LONG, LONG_MS, eventually, observed
 
 DEFAULTS = {
     "port": "8001", "listen": "*", "origin": "auto", "server-name": "", "web": "", "web-listing": "no",
+    "web-header": "", "frame-ancestors": "",
     "health": "", "auth-file": "", "web-auth": "yes", "cert": "",
     "key": "", "tls": "auto", "tls-priority": "", "client-ca": "", "client-crl": "",
-    "client-verify": "off", "redirect-https": "no", "trusted-proxy": "", "proxy-protocol": "no", "backend": "", "resolver": "",
+    "client-verify": "off", "redirect-https": "no", "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-clients": "0", "max-clients-per-ip": "0", "buffer-high": "256K",
@@ -380,7 +381,7 @@ def test_backend_name_that_could_lead_elsewhere(name):
 def test_option_that_the_backend_does_not_know():
     lines = failed_start("-c", "hots=echo://")
     assert len(lines) == 1
-    assert lines[0].startswith("command line: -c hots: ") and "echo://" in lines[0]
+    assert lines[0].startswith("command line: -c hots: ") and "no such option" in lines[0]
 
 
 def test_backend_option_without_equals():
@@ -1134,11 +1135,15 @@ def test_test_config_and_file_name(tmp_path):
     assert "only one argument may be a configuration file" in failed_start("-t", write_config(tmp_path), "x")[0]
 
 
+BACKEND_DEFAULTS = {
+    "host": ["tcp://localhost"], "port": ["5900"], "framing": [""], "framing-config": [""], "protocol": [""]}
+
+
 def test_dump_of_the_defaults():
     dump = dumped()
     path = dump["core"].pop("plugin-path")
     assert len(path) == 1 and path[0].startswith("/")
-    assert dump == {"core": {key: [value] for key, value in DEFAULTS.items()}, "backend": {}}
+    assert dump == {"core": {key: [value] for key, value in DEFAULTS.items()}, "backend": BACKEND_DEFAULTS}
 
 
 EVERYTHING = (
@@ -1200,7 +1205,7 @@ def test_units():
     (("-vx",), "command line: -x: unknown option (--help lists all)"),
     (("-p",), "command line: -p: a value is missing (PORT)"),
     (("-c",), "command line: -c: a value is missing (KEY=VALUE)"),
-    (("--listen",), "command line: --listen: a value is missing (ADDRESS)"),
+    (("--listen",), "command line: --listen: a value is missing (ADDRESS[:PORT])"),
     (("--config",), "command line: --config: a value is missing (FILE)"),
     (("--verbose=2",), "command line: --verbose: takes no value"),
     (("-p", "65536"), 'command line: -p: "65536" is out of range (0 to 65535)'),
@@ -1213,7 +1218,7 @@ def test_units():
     (("--max-message=16MB",), 'command line: --max-message: "16MB" is not a size (use bytes, or a number with K, '
                               'M or G)'),
     (("--max-clients=many",), 'command line: --max-clients: "many" is not a number (use digits only)'),
-    (("-l", "127.0.0.1:80"), 'command line: -l: "127.0.0.1:80" is not an address (the port is a separate option)'),
+    (("-l", "127.0.0.1:x"), 'command line: -l: "127.0.0.1:x" has an invalid port (use 0 to 65535)'),
     (("-l", "unix:relative"), 'command line: -l: "unix:relative" is not an absolute path (use '
                               'unix:/path[,mode=0660] or unix:@name)'),
     (("-l", "unix:/a,mode=999"), 'command line: -l: "unix:/a,mode=999" has an invalid mode (use octal digits, 0 '
@@ -1251,7 +1256,7 @@ def test_mistake_on_the_command_line(args, line):
     ("[core]\nping = -1\n", 2, 'ping: "-1" is not a time'),
     ("[core]\nmax-message = 1T\n", 2, 'max-message: "1T" is not a size'),
     ("[core]\nmax-message = 2G\n", 2, 'max-message: "2G" is out of range'),
-    ("[core]\nlisten = nowhere:80\n", 2, 'listen: "nowhere:80" is not an address'),
+    ("[core]\nlisten = nowhere:x\n", 2, 'listen: "nowhere:x" has an invalid port'),
     ("[core]\norigin = nowhere\n", 2, 'origin: "nowhere": '),
     ("[core]\ntrusted-proxy = 10.0.0.0/33\n", 2, 'trusted-proxy: "10.0.0.0/33" has an invalid prefix length'),
     ("[core]\n\ntrusted-proxy = 10.0.0.1/8\n", 3, 'trusted-proxy: "10.0.0.1/8" has bits behind its prefix'),
@@ -1302,7 +1307,7 @@ def test_file_with_everything_that_is_allowed(tmp_path):
                      b"[backend]\r\nhost = \"echo://\"\r\n[core]\r\nping=7")
     dump = dumped("--config", path)
     assert (dump["core"]["port"], dump["core"]["ping"]) == (["2"], ["7"])
-    assert dump["backend"] == {"host": ["echo://"]}
+    assert dump["backend"] == {**BACKEND_DEFAULTS, "host": ["echo://"]}
 
 
 def test_options_apply_in_order(tmp_path):

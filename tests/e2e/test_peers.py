@@ -342,7 +342,7 @@ def test_fifotx_reader_goes(run, tmp_path, busy):
 def test_fifotx_without_reader(run, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     daemon = run(Daemon(peer=f"fifotx://{tmp_path}/fifo"))
-    check_unreachable(daemon, 502, "no process has the fifo open for reading",
+    check_unreachable(daemon, 502, "cannot be reached",
             r"cannot connect to fifotx://\S+: no process has the fifo open for reading")
 
 
@@ -395,7 +395,7 @@ def test_fifo_that_is_none(run, tmp_path, kind, what):
     else:
         path = "/dev/null"
     daemon = run(Daemon(peer=f"{kind}://{path}"))
-    check_unreachable(daemon, 502, "the path is not a fifo", rf"cannot connect to {kind}://\S+: the path is not a fifo")
+    check_unreachable(daemon, 502, "cannot be reached", rf"cannot connect to {kind}://\S+: the path is not a fifo")
     if what == "file":
         assert path.read_text() == "content"
 
@@ -538,7 +538,7 @@ def test_host_without_scheme(run, classic):
 def test_refused_port(run, host):
     closed = run(ClosedPort(host))
     daemon = run(Daemon(peer=closed.url))
-    check_unreachable(daemon, 502, "Connection refused", r"cannot connect to tcp://\S+: Connection refused")
+    check_unreachable(daemon, 502, "cannot be reached", r"cannot connect to tcp://\S+: Connection refused")
 
 
 @pytest.mark.latency
@@ -554,7 +554,7 @@ def test_port_that_does_not_answer(run):
 @pytest.mark.parametrize("kind", ("unix", "unix-dgram", "fifotx", "fiforx"))
 def test_path_that_does_not_exist(run, tmp_path, kind):
     daemon = run(Daemon(peer=f"{kind}://{tmp_path}/nothing"))
-    check_unreachable(daemon, 502, "No such file", rf"cannot connect to {kind}://\S+: No such file or directory")
+    check_unreachable(daemon, 502, "cannot be reached", rf"cannot connect to {kind}://\S+: No such file or directory")
 
 
 @pytest.mark.parametrize("kind", ("unix", "unix-dgram"))
@@ -562,7 +562,7 @@ def test_path_where_nobody_listens(run, tmp_path, kind):
     peer = UnixPeer(tmp_path / "stale") if kind == "unix" else UnixDgramPeer(tmp_path / "stale")
     peer.sock.close()
     daemon = run(Daemon(peer=peer.url))
-    check_unreachable(daemon, 502, "Connection refused", r"cannot connect to \S+: Connection refused")
+    check_unreachable(daemon, 502, "cannot be reached", r"cannot connect to \S+: Connection refused")
 
 
 def full_queue(run, path):
@@ -598,7 +598,7 @@ def test_unix_service_whose_queue_gets_room(run, tmp_path):
     client = daemon.connect()
     client.send_raw(build_request())
     daemon.settle()
-    gone.close()
+    gone.abort()
     daemon.wait_log(r"the client went away before")
     run(service.accept()[0])
     client.recv_upgrade()
@@ -610,7 +610,7 @@ def test_unix_service_whose_queue_gets_room(run, tmp_path):
 def test_unix_socket_of_the_other_type(run, tmp_path):
     peer = run(UnixDgramPeer(tmp_path / "service"))
     daemon = run(Daemon(peer=f"unix://{peer.path}"))
-    check_unreachable(daemon, 502, "wrong type", r"cannot connect to \S+: Protocol wrong type for socket")
+    check_unreachable(daemon, 502, "cannot be reached", r"cannot connect to \S+: Protocol wrong type for socket")
 
 
 # --- lookup -------------------------------------------------------------------------------------
@@ -716,7 +716,7 @@ def test_refused_address_is_followed_by_the_next(run, script):
 def test_all_addresses_refuse(run):
     closed = run(ClosedPort())
     dns = run(NameServer({"peer.test": {"A": ["127.0.0.1", "127.0.0.2"]}}))
-    check_unreachable(lookup_daemon(run, dns, closed.port), 502, "Connection refused",
+    check_unreachable(lookup_daemon(run, dns, closed.port), 502, "cannot be reached",
             r"cannot connect to tcp://peer.test:\d+: Connection refused")
 
 
@@ -815,7 +815,7 @@ def test_ipv4_answer_that_is_late(run):
 def test_name_without_addresses(run, script, body):
     dns = run(NameServer({"peer.test": script} if script is not None else {}))
     daemon = lookup_daemon(run, dns, 80)
-    check_unreachable(daemon, 502, f"the peer cannot be reached: {body}", rf"cannot connect to tcp://peer.test:80: {body}")
+    check_unreachable(daemon, 502, "the peer cannot be reached", rf"cannot connect to tcp://peer.test:80: {body}")
 
 
 @pytest.mark.latency
@@ -914,12 +914,12 @@ def test_client_goes_away_during_a_lookup(run, tmp_path):
     daemon.settle()
     before = daemon.fds()
     for path in ("/slow", "/mute"):
-        for how in ("close", "abort", "finish"):
+        for _ in range(3):
             client = daemon.connect()
             client.send_raw(build_request(path))
             eventually(lambda: dns.count() > 0, "a question")
             daemon.settle()
-            getattr(client, how)()
+            client.abort()
     daemon.wait_log(r"the client went away before", count=6)
     # The resolver may keep its sockets for the next questions: UDP only, two for two families at most.
     eventually(lambda: daemon.fds() <= before + 2, "the descriptors of the clients")
@@ -953,7 +953,7 @@ def test_sigterm_while_connecting(run, where):
         client = daemon.connect()
         client.send_raw(build_request())
         clients.append(client)
-    eventually(lambda: dns.count("peer.test", "A") >= 3, "the questions")
+    eventually(lambda: dns.count("peer.test", "A") >= 1, "the question that they share")
     if where == "connect":
         time.sleep(0.1)  # the resolution delay; in either phase the outcome has to be the same
     daemon.settle()

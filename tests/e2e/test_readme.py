@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The commands in README.md, as they stand there, against real services.
+"""The commands in README.md and the manual pages, as they stand there, against real services.
 
 Only ports, passwords that a person would type and the folder of noVNC are replaced; websocksy is the binary under test.
 """
@@ -36,6 +36,13 @@ def commands(section):
     return [line for block in blocks(section) for line in block.replace("\\\n", " ").splitlines()]
 
 
+def manual(page, beginning):
+    """The example of a manual page whose introduction begins so, as it is displayed."""
+    text = (ROOT / "man" / page).read_text().partition("\n.Sh EXAMPLES\n")[2]
+    block = re.search(rf"^{re.escape(beginning)}.*?^\.Bd [^\n]*\n(.*?)^\.Ed$", text, re.MULTILINE | re.DOTALL)[1]
+    return block.replace("\\e", "\\").replace("\\&", "")
+
+
 class Shell:
     """Runs commands in a folder that has what they name; `websocksy` becomes a Daemon on a port of its own."""
 
@@ -46,8 +53,16 @@ class Shell:
 
     def execute(self, section, replace=(), keyboard=""):
         """Runs all commands of a section; the result is what the last one printed."""
+        return self.run_commands(commands(section), replace, keyboard)
+
+    def execute_manual(self, beginning, replace=()):
+        """Runs the command of an example in websocksy(8)."""
+        text = manual("websocksy.8", beginning).replace("\\\n", " ")
+        self.run_commands([line.removeprefix("$ ") for line in text.splitlines()], replace)
+
+    def run_commands(self, lines, replace, keyboard=""):
         output = ""
-        for command in commands(section):
+        for command in lines:
             for old, new in replace:
                 command = command.replace(old, new)
             if command.startswith("websocksy "):
@@ -137,16 +152,57 @@ def test_novnc(shell, request, tmp_path, offered):
     check_vnc(client)
 
 
-def test_mqtt(shell, tmp_path):
-    broker = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
-    if not broker:
+@pytest.mark.parametrize("offered", ([], ["binary"]), ids=("new", "old"))
+def test_novnc_in_the_manual(shell, request, tmp_path, offered):
+    shell.execute_manual("A VNC server for noVNC", [
+        ("/usr/share/novnc", str(tmp_path)), ("localhost:5900", serve(rfb, request))])
+    check_vnc(shell.connect("/websockify", subprotocols=offered))
+
+
+def test_novnc_in_the_manual_of_the_file(tmp_path, shell, request, run):
+    text = manual("websocksy.conf.5", "A VNC server for the pages of one site")
+    for old, new in (("tcp://[::1]:5900", f"tcp://{serve(rfb, request)}"), ("/run/websocksy", str(tmp_path))):
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "vnc.conf"
+    path.write_text(text)
+    shell.daemon = run(Daemon("-p", "0", path, defaults=False, tls=False))
+    check_vnc(shell.connect(origin="https://pages.example.org"))
+
+
+@pytest.fixture
+def broker(shell, tmp_path):
+    """The port of an MQTT broker."""
+    program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    if not program:
         pytest.skip("no mosquitto")
     port = free_port()
     log = tmp_path / "broker.log"
     with open(log, "wb") as output:
-        shell.servers.append(subprocess.Popen([broker, "-v", "-p", str(port)], stdout=output, stderr=output))
+        shell.servers.append(subprocess.Popen([program, "-v", "-p", str(port)], stdout=output, stderr=output))
     eventually(lambda: "running" in log.read_text(), "the broker to start")
-    shell.execute("MQTT", [("localhost:1883", f"localhost:{port}")])
+    return port
+
+
+def test_mqtt(shell, broker):
+    shell.execute("MQTT", [("localhost:1883", f"localhost:{broker}")])
+    check_mqtt(shell)
+
+
+def test_mqtt_in_the_manual(shell, broker):
+    shell.execute_manual("An MQTT broker:", [("localhost:1883", f"localhost:{broker}")])
+    check_mqtt(shell)
+
+
+def test_mqtt_in_the_manual_of_the_file(tmp_path, shell, broker, run):
+    text = manual("websocksy.conf.5", "An MQTT broker:")
+    path = tmp_path / "mqtt.conf"
+    path.write_text(text.replace("port = 9001", "port = 0").replace("localhost:1883", f"localhost:{broker}"))
+    shell.daemon = run(Daemon(path, defaults=False, tls=False))
+    check_mqtt(shell)
+
+
+def check_mqtt(shell):
     client = shell.connect(subprotocols=["mqtt"])
     assert client.getsubprotocol() == "mqtt"
     body = b"\x00\x04MQTT\x04\x02\x00\x3c" + struct.pack("!H", 4) + b"test"

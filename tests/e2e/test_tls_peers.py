@@ -239,7 +239,7 @@ def test_bad_certificate(serve, run, authority, tmp_path, kind):
         "strict": f"{address(peer, authority)} *", "lax": f"{address(peer, authority, verify='off')} *"})
     answer = daemon.http("/strict")
     assert answer.status == 502
-    assert UNREACHABLE in answer.body.decode() and BAD[kind] in answer.body.decode()
+    assert UNREACHABLE in answer.body.decode() and BAD[kind] not in answer.body.decode()
     daemon.wait_log(r"warning: #1 .*cannot connect to tls://127\.0\.0\.1:\d+\?ca=\S+: "
                     f"TLS failed: the certificate is not trusted: .*{BAD[kind]}")
     assert isinstance(peer.failed.get(timeout=TIMEOUT).error, ssl.SSLError)
@@ -250,7 +250,7 @@ def test_address_of_the_certificate(serve, bridge, authority):
     """For an address the certificate has to have just this address; a common name is not looked at."""
     chat(bridge(serve(echo, pair=authority.issue("some.example", "127.0.0.1"))).connect())
     peer = serve(echo, pair=authority.issue("some.example", "127.0.0.3"))
-    check_unreachable(bridge(peer), 502, BAD["wrong name"], "is for another name")
+    check_unreachable(bridge(peer), 502, UNREACHABLE, "is for another name")
 
 
 def test_self_signed_certificate_that_is_known(serve, run, tmp_path):
@@ -261,12 +261,13 @@ def test_self_signed_certificate_that_is_known(serve, run, tmp_path):
         "right": f"{peer.url}?ca={one.cert} *", "wrong": f"{peer.url}?ca={one.cert}&sni=localhost *"})
     chat(daemon.connect(), "/right")
     answer = daemon.http("/wrong")
-    assert answer.status == 502 and BAD["wrong name"] in answer.body.decode()
+    assert answer.status == 502
+    daemon.wait_log(BAD["wrong name"])
 
 
 def test_system_authorities_are_the_default(serve, bridge):
     """Which do not know ours."""
-    check_unreachable(bridge(serve(echo), ca=None), 502, "unknown", "its issuer is unknown")
+    check_unreachable(bridge(serve(echo), ca=None), 502, UNREACHABLE, "its issuer is unknown")
 
 
 def may_mount():
@@ -298,7 +299,7 @@ def test_system_authorities_are_read_once(serve, run, tmp_path):
     daemon = run(Daemon("-D", "-f", "-e", "trace=open,openat", "-o", record, BINARY,
                         "-p", "0", "-l", "127.0.0.1", peer=serve(echo).url, defaults=False,
                         executable=shutil.which("strace")))
-    check_unreachable(daemon, 502, "unknown", "its issuer is unknown")
+    check_unreachable(daemon, 502, UNREACHABLE, "its issuer is unknown")
     before = record.read_text().count("ca-certificates")
     assert before <= 2
     for _ in range(5):
@@ -361,7 +362,7 @@ def test_client_certificate(serve, bridge, authority, tmp_path, version):
 def test_client_certificate_is_missing(serve, bridge, authority):
     """TLS 1.2: the handshake fails. With 1.3 a server says so after it, so the client has its 101."""
     daemon = bridge(serve(echo, ca=authority, version=VERSIONS[0]))
-    check_unreachable(daemon, 502, "alert", r"TLS failed: the other side sent the alert ")
+    check_unreachable(daemon, 502, UNREACHABLE, r"TLS failed: the other side sent the alert ")
     daemon = bridge(serve(echo, ca=authority, version=VERSIONS[1]))
     client = daemon.open()
     client.expect_close(1011)
@@ -406,7 +407,7 @@ def test_unusable_files(serve, bridge, authority, pair, tmp_path, kind):
     line = f".*{re.escape(str(file))}.*"
     daemon.wait_log(f"warning: host: .*{line}{why}.*; clients will get 502" if kind != "mismatch" else
                     f"warning: host: .*{why}{line}; clients will get 502")
-    answer = check_unreachable(daemon, 502, "files for TLS", f"error: #1 .*cannot connect to tls://.*{why}")
+    answer = check_unreachable(daemon, 502, UNREACHABLE, f"error: #1 .*cannot connect to tls://.*{why}")
     assert str(tmp_path) not in answer.body.decode()
     assert not peer.connections  # nobody was bothered
 
@@ -435,7 +436,7 @@ def test_files_are_read_once_and_again_on_reload(serve, bridge, authority, tmp_p
     """What was read stays in use, whatever becomes of the files, until SIGHUP."""
     ca = tmp_path / "ca.pem"
     daemon = bridge(serve(echo), ca=ca)
-    check_unreachable(daemon, 502, "files", f"cannot connect .*{ca}: No such file")
+    check_unreachable(daemon, 502, UNREACHABLE, f"cannot connect .*{ca}: No such file")
     shutil.copy(authority.cert, ca)
     chat(daemon.connect())  # trouble is not remembered
     client = daemon.open()
@@ -443,7 +444,7 @@ def test_files_are_read_once_and_again_on_reload(serve, bridge, authority, tmp_p
     chat(daemon.connect())
     daemon.signal(signal.SIGHUP)
     daemon.wait_log("configuration has been read again")
-    check_unreachable(daemon, 502, "unknown", "its issuer is unknown")
+    check_unreachable(daemon, 502, UNREACHABLE, "its issuer is unknown")
     client.send_text("still here")
     assert client.recv_bytes(10) == b"still here"
     ca.unlink()
@@ -778,8 +779,7 @@ def test_cut_handshake(run, bridge, pair, version):
     for server.at in (0, 1, 4, 5, 6, 50, 90, 100, 127, 128, 300, 500):
         answer = daemon.http()
         assert answer.status == 502, server.at
-        assert "the connection ended within the handshake" in answer.body.decode(), server.at
-    daemon.wait_log(r"cannot connect to tls://.*: TLS failed: the connection ended within the handshake")
+    daemon.wait_log(r"cannot connect to tls://.*: TLS failed: the connection ended within the handshake", count=12)
 
 
 @each_version
@@ -805,11 +805,11 @@ def test_reset_in_the_handshake(run, bridge):
         connection.abort()
 
     daemon = bridge(run(TcpPeer(reset)).url.replace("tcp", "tls"), "--connect-timeout=1h")
-    check_unreachable(daemon, 502, "reset", "cannot connect to tls://.*Connection reset by peer")
+    check_unreachable(daemon, 502, UNREACHABLE, "cannot connect to tls://.*Connection reset by peer")
 
 
 def test_nobody_listens(run, bridge):
-    check_unreachable(bridge(f"tls://127.0.0.1:{free_port()}"), 502, "refused", "Connection refused")
+    check_unreachable(bridge(f"tls://127.0.0.1:{free_port()}"), 502, UNREACHABLE, "Connection refused")
 
 
 def test_slow_handshake_delays_nobody(run, serve, authority, tmp_path):
@@ -836,7 +836,7 @@ def test_client_leaves_during_the_handshake(run, bridge):
     client = daemon.connect()
     client.send_raw(build_request())
     connection = peer.accept()
-    client.close()
+    client.abort()
     peer.wait_handled(connection)
     daemon.wait_log("the client went away before tls://.* was connected")
 

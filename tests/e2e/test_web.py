@@ -171,8 +171,7 @@ def test_no_listing(daemon):
 
 
 @pytest.mark.parametrize("target, location", (
-    ("/sub", "/sub/"), ("/sub?x=1", "/sub/?x=1"), ("/sub/deep", "/sub/deep/"), ("/%73ub", "/sub/"),
-    ("/empty", "/empty/")))
+    ("/sub", "sub/"), ("/sub?x=1", "sub/?x=1"), ("/sub/deep", "deep/"), ("/%73ub", "sub/"), ("/empty", "empty/")))
 def test_directory_without_its_slash(daemon, target, location):
     answer = ask(daemon, target)
     assert (answer.status, answer.header("Location")) == (301, location)
@@ -321,12 +320,12 @@ def test_relative_path_is_that_of_the_start(run, tmp_path):
     assert ask(run(Daemon("--web=.", cwd=tmp_path)), "/page.html").body == b"page"
 
 
-@pytest.mark.parametrize("target", ("/", "/index.html", "/../secret", "*"))
+@pytest.mark.parametrize("target", ("/", "/index.html", "/../secret"))
 def test_without_web_a_plain_request_gets_426(run, target):
     daemon = run(Daemon(peer="echo://"))
     for method in ("GET", "HEAD"):
         answer = ask(daemon, target, method=method)
-        assert answer.status in ((426,) if target.startswith("/") else (400, 426))
+        assert answer.status == 426
         if answer.status == 426:
             assert answer.header("Sec-WebSocket-Version") == "13"
             assert "websocket" in answer.tokens("Upgrade")
@@ -1052,7 +1051,7 @@ def test_listing(run, evil):
     assert exchange(client, "/").body.count(b"<li>") == 1
     assert exchange(client, "/evil%20%3Cb%3E").status == 301
     head = exchange(client, "/", "HEAD")
-    assert int(head.header("Content-Length")) == len(exchange(client, "/").body)
+    assert head.status == 200 and head.header("Content-Length") is None  # it would cost as much as GET
 
 
 def test_long_listing(run, tmp_path):

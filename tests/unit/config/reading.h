@@ -67,6 +67,15 @@ static inline int read_arguments(struct config *config, const char *const *argum
 }
 #define READ(config, ...) read_arguments(config, (const char *const[]){__VA_ARGS__, NULL})
 
+static inline size_t count_lines(const char *text) {
+	size_t lines = 0;
+
+	for(; *text != '\0'; text++) {
+		lines += *text == '\n';
+	}
+	return lines;
+}
+
 /* Reads what has to be right. */
 static inline struct config read_good(const char *const *arguments) {
 	struct config config;
@@ -76,19 +85,11 @@ static inline struct config read_good(const char *const *arguments) {
 		print_error("%s", output);
 	}
 	assert_int_equal(result, 0);
-	assert_string_equal(output, "");
+	/* Options that have no effect on this machine or together are warnings. */
+	assert_null(strstr(output, " error: "));
 	return config;
 }
 #define GOOD(...) read_good((const char *const[]){__VA_ARGS__, NULL})
-
-static inline size_t count_lines(const char *text) {
-	size_t lines = 0;
-
-	for(; *text != '\0'; text++) {
-		lines += *text == '\n';
-	}
-	return lines;
-}
 
 /* Reads what has to be wrong, with one line for each error; this must be part of one of them. */
 static inline void read_bad(const char *const *arguments, size_t errors, const char *part) {

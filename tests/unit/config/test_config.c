@@ -85,7 +85,7 @@ static const struct broken broken[] = {
 	{"[core]\r\n\r\nport = x\r\n", 0, 1, "broken.conf:3: port: \"x\" is not a port number"},
 	{"[core]\nport = x\nping = y\nz\n[backend]\nno = 1\n", 0, 4, "broken.conf:6: no: "},
 	{"[backend]\nnope = 1\n", 0, 1,
-		"broken.conf:2: nope: \"1\" is refused by the backend (built in)"},
+		"broken.conf:2: nope: the backend (built in) has no such option"},
 	{"[backend]\nframing = nope\nhost = x\n", 0, 1, "broken.conf:2: framing: "},
 	{"[backend]\nframing=separator\nhost=x\nframing-config=\\xZZ\n", 0, 1,
 		"broken.conf:4: framing-config: "},
@@ -139,7 +139,7 @@ static void test_command_line_errors(void **state) {
 	BAD(1, "command line: -c: the value contains a line break", "-c", "host=a\nb");
 	BAD(1, "command line: --web: the value contains a line break", "--web", "a\n");
 	BAD(1, "command line: -c: the value contains a line break or is too long", "-c", huge);
-	BAD(1, "command line: -c nope: \"1\" is refused by the backend (built in)", "-cnope=1");
+	BAD(1, "command line: -c nope: the backend (built in) has no such option", "-cnope=1");
 	BAD(1, "command line: -c framing: ", "-c", "framing=nope");
 	BAD(1, "command line: --verbose: takes no value", "--verbose=1");
 	BAD(1, "command line: --: starting a program is not supported", "--", "cat");
@@ -286,7 +286,7 @@ static void test_dump(void **state) {
 	check_dump(first);
 	config = GOOD("dump.conf");
 	assert_string_equal(config.backend_option[0], "host=unix:///a:1 ");
-	assert_string_equal(config.backend_option[2], "framing-config=\"\"");
+	assert_string_equal(config.backend_option[3], "framing-config=\"\"");
 	assert_string_equal(config.settings.plugin_path, "/ x ");
 	config_free(&config);
 }
@@ -296,8 +296,8 @@ static void test_prefixes(void **state) {
 	static const char text[] =
 		"# x\n[core]\r\nport = 80\nlisten = ::1\nlisten = unix:/a,mode=0600\n"
 		"origin = https://*.a.org:1\nping = 1.5m\nresolver = 1.1.1.1,[::1]:2\n"
-		"buffer-low = 4K\nplugin-path = /nonexistent\nlog-level = debug\n"
-		"[backend]\nhost = \" a\"\nframing = newline\nframing-config = lf";
+		"buffer-low = 4K\nplugin-path = /proc\nlog-level = debug\n"
+		"[backend]\nhost = a\nframing = newline\nframing-config = \"lf\"";
 	struct config config;
 
 	(void)state;
@@ -305,7 +305,7 @@ static void test_prefixes(void **state) {
 		write_bytes("prefix.conf", text, len);
 		int result = READ(&config, "prefix.conf");
 		assert_true(result == 0 || result == -EINVAL);
-		assert_int_equal(result != 0, output[0] != '\0');
+		assert_int_equal(result != 0, strstr(output, " error: ") != NULL);
 		config_free(&config);
 	}
 	write_file("prefix.conf", text);
@@ -343,20 +343,20 @@ static void test_plugin_path_stays(void **state) {
 	struct config new;
 
 	(void)state;
-	write_file("path.conf", "[core]\nplugin-path = /nonexistent/a\nport = 1\n");
+	write_file("path.conf", "[core]\nplugin-path = /proc\nport = 1\n");
 	struct config running = GOOD("path.conf");
 	struct capture capture = capture_start(STDERR_FILENO);
 	assert_int_equal(config_read_again(&new, &running, 2, argv), 0);
 	capture_stop(&capture);
 	assert_string_equal(output, "");
 	config_free(&new);
-	write_file("path.conf", "[core]\nplugin-path = /nonexistent/b\nport = 2\n");
+	write_file("path.conf", "[core]\nplugin-path = /sys\nport = 2\n");
 	capture = capture_start(STDERR_FILENO);
 	assert_int_equal(config_read_again(&new, &running, 2, argv), 0);
 	capture_stop(&capture);
 	assert_non_null(strstr(output, "notice: path.conf:2: plugin-path: changes only when"));
 	assert_int_equal(count_lines(output), 1);
-	assert_string_equal(new.settings.plugin_path, "/nonexistent/a");
+	assert_string_equal(new.settings.plugin_path, "/proc");
 	assert_int_equal(new.settings.port, 2);
 	config_free(&new);
 	config_free(&running);

@@ -86,6 +86,10 @@ static const struct {
 	{TEXT("GET HTTPS://example.com:443/ HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
 	{TEXT("GET ws://example.com HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
 	{TEXT("GET wss://[::1]:8001 HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
+	{TEXT("GET http://example.com?x=1 HTTP/1.1\r\n" HOST "\r\n"), "?x=1", 1, 0},
+	{TEXT("GET ws://example.com:81?a/b HTTP/1.1\r\n" HOST "\r\n"), "?a/b", 1, 0},
+	{TEXT("GET http://ex%C3%a4mple/ HTTP/1.1\r\n" HOST "\r\n"), "/", 1, 0},
+	{TEXT("GET / HTTP/1.1\r\nHost: exa%2Dmple:1\r\n\r\n"), "/", 1, 0},
 	{TEXT("GET / HTTP/1.1\r\nhost:example.com\r\n\r\n"), "/", 1, 0},
 	{TEXT("GET / HTTP/1.1\r\nHOST: \t example.com:8001\t \r\n\r\n"), "/", 1, 0},
 	{TEXT("GET / HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n"), "/", 1, 0},
@@ -182,7 +186,8 @@ static const struct {
 	{TEXT("GET http:// HTTP/1.1\r\n"), 400, 22},
 	{TEXT("GET http:///x HTTP/1.1\r\n"), 400, 24},
 	{TEXT("GET http:/x HTTP/1.1\r\n"), 400, 22},
-	{TEXT("GET http://a?b HTTP/1.1\r\n"), 400, 25},
+	{TEXT("GET * HTTP/1.1\r\n"), 400, 16},
+	{TEXT("HEAD * HTTP/1.1\r\n"), 400, 17},
 	{TEXT("GET http://u@a/ HTTP/1.1\r\n"), 400, 26},
 	{TEXT("GET http://a:b/ HTTP/1.1\r\n"), 400, 26},
 	{TEXT("GET ws://[::1/ HTTP/1.1\r\n"), 400, 25},
@@ -233,6 +238,9 @@ static const struct {
 	{TEXT("GET / HTTP/1.1\r\nHost: [::g]\r\n\r\n"), 400, 31},
 	{TEXT("GET / HTTP/1.1\r\nHost: []\r\n\r\n"), 400, 28},
 	{TEXT("GET / HTTP/1.1\r\nHost: \xc3\xa4\r\n\r\n"), 400, 28},
+	{TEXT("GET / HTTP/1.1\r\nHost: a%zz\r\n\r\n"), 400, 30},
+	{TEXT("GET / HTTP/1.1\r\nHost: a%2\r\n\r\n"), 400, 29},
+	{TEXT("GET / HTTP/1.1\r\nHost: %\r\n\r\n"), 400, 27},
 	/* Bodies. */
 	{TEXT("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"), 400, 46},
 	{TEXT("HEAD / HTTP/1.1\r\nHost: a\r\ncontent-length: 5\r\n\r\n"), 400, 47},
@@ -378,6 +386,49 @@ static void test_absolute_target_replaces_host(void **state) {
 		assert_slice(
 			request_find_header(&reading.request, "Host", 0)->value, "real.example:81");
 		guard_free(&reading.guard);
+	}
+}
+
+static void test_path_and_query(void **state) {
+	static const struct {
+		const char *input;
+		const char *path;
+		const char *query;
+	} cases[] = {
+		{"GET /a?b?c HTTP/1.1\r\n" HOST "\r\n", "/a", "?b?c"},
+		{"GET /a HTTP/1.1\r\n" HOST "\r\n", "/a", ""},
+		{"GET /? HTTP/1.1\r\n" HOST "\r\n", "/", "?"},
+		{"GET http://h HTTP/1.1\r\n" HOST "\r\n", "/", ""},
+		{"GET http://h?x=1 HTTP/1.1\r\n" HOST "\r\n", "/", "?x=1"},
+		{"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "*", ""},
+	};
+	(void)state;
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		struct reading reading = read_whole(cases[i].input, strlen(cases[i].input));
+		assert_int_equal(reading.result, REQUEST_DONE);
+		assert_slice(request_path(&reading.request), cases[i].path);
+		assert_slice(request_query(&reading.request), cases[i].query);
+		guard_free(&reading.guard);
+	}
+}
+
+/* It decides between 414 and 431. Empty lines in front are not the request line. */
+static void test_end_of_request_line(void **state) {
+	static const struct {
+		const char *input;
+		bool complete;
+	} cases[] = {
+		{"", false},
+		{"GET /", false},
+		{"GET / HTTP/1.1\r", false},
+		{"GET / HTTP/1.1\r\n", true},
+		{"\r\n\r\nGET /", false},
+		{"\r\n\r\nGET / HTTP/1.1\r\nX", true},
+	};
+	(void)state;
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(request_line_is_complete(cases[i].input, strlen(cases[i].input)),
+			cases[i].complete);
 	}
 }
 
@@ -553,6 +604,8 @@ int main(void) {
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_connection_tokens),
 		cmocka_unit_test(test_absolute_target_replaces_host),
+		cmocka_unit_test(test_path_and_query),
+		cmocka_unit_test(test_end_of_request_line),
 		cmocka_unit_test(test_many_fields),
 		cmocka_unit_test(test_too_many_fields),
 		cmocka_unit_test(test_linear_time),

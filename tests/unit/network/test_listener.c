@@ -61,13 +61,10 @@ static void run_turn(struct test *test) {
 	assert_int_equal(loop_run(&test->loop), 0);
 }
 
-static void accepted(
-	struct listeners *listeners, int fd, const struct sockaddr *address, socklen_t len) {
+static void accepted(struct listeners *listeners, const struct listener_client *client) {
 	struct test *test = container_of(listeners, struct test, listeners);
-	(void)address;
-	(void)len;
 	test->accepted++;
-	close(fd);
+	close(client->fd);
 }
 
 static int connect_to(const char *name) {

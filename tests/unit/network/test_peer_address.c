@@ -54,6 +54,15 @@ static const struct address_case cases[] = {
 	{DETECT, "tcp://localhost", "no-such-service", NULL, "port", false},
 	{DETECT, "tcp://localhost:80/path", NULL, NULL, "port", false},
 	{DETECT, "tcp://:80", NULL, NULL, "host is missing", false},
+	{DETECT, "tcp://db/path:80", NULL, NULL, "neither a host name nor an address", false},
+	{DETECT, "tcp://user@db:80", NULL, NULL, "neither a host name nor an address", false},
+	{DETECT, "tcp://a b:80", NULL, NULL, "neither a host name nor an address", false},
+	{DETECT, "tcp://d..b:80", NULL, NULL, "neither a host name nor an address", false},
+	{DETECT, "tcp://127.0.0.256:80", NULL, NULL, "neither a host name nor an address", false},
+	{DETECT, "udp://b\303\274cher:80", NULL, NULL, "neither a host name nor an address", false},
+	{DETECT, "tcp:////db:80", NULL, NULL, "unix:///path", false},
+	{DETECT, "/run/service.sock", "80", NULL, "unix:///path", true},
+	{DETECT, "tcp://my_db.example.:80", NULL, "tcp://my_db.example.:80", NULL, false},
 	{DETECT, "tcp://", "80", NULL, "host is missing", false},
 	{DETECT, "tcp:///", "80", NULL, "host is missing", false},
 	{DETECT, "", "80", NULL, "host is missing", true},
@@ -328,8 +337,12 @@ static void test_long_host(void **unused) {
 	memset(host, 'x', sizeof(host));
 	memcpy(host, prefix, sizeof(prefix) - 1);
 	host[sizeof(host) - 1] = '\0';
+	assert_int_equal(peer_parse(DETECT, host, "80", &address, &why), -EINVAL);
+	assert_non_null(strstr(why, "neither a host name nor an address"));
+	peer_address_free(&address);
+	host[sizeof(prefix) - 1 + 200] = '\0';
 	assert_int_equal(peer_parse(DETECT, host, "80", &address, &why), 0);
-	assert_int_equal(strlen(address.host), sizeof(host) - sizeof(prefix));
+	assert_int_equal(strlen(address.host), 200);
 	struct guard room = guard_new(NULL, sizeof(text));
 	peer_address_format(&address, (char *)room.data, sizeof(text));
 	assert_int_equal(strlen((char *)room.data), sizeof(text) - 1);

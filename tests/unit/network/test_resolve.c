@@ -114,25 +114,91 @@ static void test_silent_server_is_asked_again(void **state) {
 	resolve_cancel(lookup.query);
 }
 
-/* New lookups use the new server although one still waits for the old server. */
+/* New lookups use the new server, and one that still waits for the old server asks the new one. */
 static void test_reload_takes_effect_at_once(void **state) {
 	struct test *test = *state;
 	struct lookup old;
 	struct lookup fresh;
 	assert_int_equal(resolver_open(&test->resolver, &test->loop, test->silent.text), 0);
 	start(test, &old, "peer.test", AF_INET);
-	run_until(test, &test->silent.questions, 1);
+	run_until(test, &test->silent.questions, 2);
 	assert_int_equal(resolver_reload(test->resolver, test->fast.text), 0);
 	start(test, &fresh, "peer.test", AF_INET);
 	run_until(test, &fresh.answers, 1);
 	assert_int_equal(fresh.error, 0);
-	assert_int_equal(old.answers, 0);
-	assert_int_equal(test->silent.questions, 1);
-	/* The old lookup ends with the old server's answer. */
-	test->silent.addresses = 1;
-	run_until(test, &old.answers, 1);
-	assert_int_equal(old.error, 0);
-	assert_int_equal(old.count, 1);
+	assert_int_equal(old.answers, 1);
+	assert_int_equal(old.count, 2);
+	assert_int_equal(test->silent.questions, 2);
+	assert_int_equal(test->fast.questions, 2);
+}
+
+/* One question for each family, however many wait, and none while the TTL lasts; a reload asks again. */
+static void test_questions_are_shared_and_answers_kept(void **state) {
+	struct test *test = *state;
+	struct lookup lookups[20];
+	assert_int_equal(resolver_open(&test->resolver, &test->loop, test->fast.text), 0);
+	for(int i = 0; i < 20; i++) {
+		start(test, &lookups[i], i % 4 < 2 ? "peer.test" : "PEER.test",
+			i % 2 ? AF_INET : AF_INET6);
+	}
+	run_until(test, &lookups[18].answers, 1);
+	run_until(test, &lookups[19].answers, 1);
+	assert_int_equal(lookups[18].error, -ENOENT);
+	assert_int_equal(lookups[19].count, 2);
+	start(test, &lookups[0], "peer.test", AF_INET);
+	run_until(test, &lookups[0].answers, 1);
+	assert_int_equal(lookups[0].count, 2);
+	assert_int_equal(test->fast.questions, 2);
+	assert_int_equal(resolver_reload(test->resolver, test->fast.text), 0);
+	start(test, &lookups[0], "peer.test", AF_INET);
+	run_until(test, &lookups[0].answers, 1);
+	assert_int_equal(test->fast.questions, 4);
+}
+
+/* More hosts than are kept: the first one has been forgotten, and nothing is lost or leaks. */
+static void test_kept_answers_are_bounded(void **state) {
+	struct test *test = *state;
+	struct lookup lookup;
+	char host[32];
+	assert_int_equal(resolver_open(&test->resolver, &test->loop, test->fast.text), 0);
+	for(unsigned i = 0; i <= 256; i++) {
+		snprintf(host, sizeof(host), "peer%u.test", i);
+		start(test, &lookup, host, AF_INET);
+		run_until(test, &lookup.answers, 1);
+		run_until(test, &test->fast.questions, 2 * i + 2);
+	}
+	unsigned questions = test->fast.questions;
+	start(test, &lookup, "peer256.test", AF_INET);
+	run_until(test, &lookup.answers, 1);
+	assert_int_equal(test->fast.questions, questions);
+	start(test, &lookup, "peer0.test", AF_INET);
+	run_until(test, &lookup.answers, 1);
+	assert_true(test->fast.questions > questions);
+}
+
+/* A query that is cancelled by the callback of another for the same host. */
+static void cancel_other(void *ctx, const struct resolve_answer *answer) {
+	struct lookup *other = ctx;
+	(void)answer;
+	resolve_cancel(other->query);
+	other->error = -ECANCELED;
+}
+
+static void test_callback_may_cancel(void **state) {
+	struct test *test = *state;
+	struct lookup other = {0};
+	struct lookup last;
+	struct resolve_query *query;
+	assert_int_equal(resolver_open(&test->resolver, &test->loop, test->fast.text), 0);
+	assert_int_equal(resolve_start(test->resolver, "localhost", 1, AF_INET, cancel_other,
+				 &other, &query),
+		0);
+	start(test, &other, "localhost", AF_INET);
+	start(test, &last, "localhost", AF_INET6);
+	run_until(test, &last.answers, 1);
+	assert_int_equal(other.answers, 0);
+	assert_int_equal(other.error, -ECANCELED);
+	assert_int_equal(address_port(&last.first), 5900);
 }
 
 static void test_bad_servers_change_nothing(void **state) {
@@ -168,6 +234,10 @@ int main(void) {
 			test_silent_server_is_asked_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_reload_takes_effect_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_questions_are_shared_and_answers_kept, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_kept_answers_are_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_callback_may_cancel, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_servers_change_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_close_while_looking_up, set_up, tear_down),
 	};

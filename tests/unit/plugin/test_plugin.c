@@ -131,7 +131,7 @@ static void test_world_writable_file(void **unused) {
 	assert_true(log_release("every user may write"));
 	assert_int_equal(result, 0);
 	assert_int_equal(call("one"), -99);
-	assert_int_equal(chmod(path, 0775), 0);
+	assert_int_equal(chmod(path, 0755), 0);
 	assert_int_equal(load_directory(test.root), 0);
 	assert_int_equal(call("one"), 1);
 }

@@ -192,8 +192,8 @@ static void test_options(void **unused) {
 static void test_expressions_are_checked(void **unused) {
 	(void)unused;
 	static const char *const bad[] = {"", "/", "%", "a%", "100%x", "%%", "%foo%", "%endpoint",
-		"%Endpoint%", "%cookie:%", "%header:%", "%cookie%", "%endpoint%%", "..", "../x",
-		"a/..", "a/../b", "%endpoint%/../x"};
+		"%Endpoint%", "%cookie:%", "%header:%", "%query:%", "%query%", "%cookie%",
+		"%endpoint%%", "..", "../x", "a/..", "a/../b", "%endpoint%/../x"};
 	static const char *const good[] = {"a", "/a/b", "%endpoint%", "x-%endpoint%-y/z",
 		"%cookie:a%%header:B%", "a..b/..c", "%header:X-Y%/%endpoint%/d"};
 	for(size_t i = 0; i < COUNT(bad); i++) {
@@ -238,7 +238,9 @@ static void test_endpoint(void **unused) {
 	expect_endpoint("/a%2fb", "tcp://ab");
 	expect_endpoint("/%2Fb", "tcp://b");
 	expect_endpoint("/a%2562", "tcp://twice");
-	expect_endpoint("/chat/", NULL);
+	expect_endpoint("/chat/", "tcp://chat");
+	expect_endpoint("/chat//?room=1", "tcp://chat");
+	expect_endpoint("//a//", NULL);
 	expect_endpoint("/Chat", NULL);
 	expect_endpoint("/none", NULL);
 	expect_endpoint("/", NULL);
@@ -249,6 +251,32 @@ static void test_endpoint(void **unused) {
 	expect_endpoint("/chat%zz", NULL);
 	expect_endpoint("/chat%00", NULL);
 	expect_endpoint("/chat%00.txt", NULL);
+}
+
+static void test_query(void **unused) {
+	(void)unused;
+	set_expression("%query:token%");
+	write_text("routes/vm1", "tcp://vm1 *\n");
+	write_text("routes/a_b", "tcp://ab *\n");
+	write_text("routes/a%62", "tcp://twice *\n");
+	write_text("routes/a+b", "tcp://plus *\n");
+	expect_endpoint("/websockify?token=vm1", "tcp://vm1");
+	expect_endpoint("/?token=vm1", "tcp://vm1");
+	expect_endpoint("/?a=b&token=vm1&c", "tcp://vm1");
+	expect_endpoint("/?xtoken=a&token=vm1", "tcp://vm1");
+	expect_endpoint("/?token=vm1&token=a_b", "tcp://vm1");
+	expect_endpoint("/?token=%76m1", "tcp://vm1");
+	expect_endpoint("/?token=a%2fb", "tcp://ab");
+	expect_endpoint("/?token=a/b", "tcp://ab");
+	expect_endpoint("/?token=a%2562", "tcp://twice");
+	expect_endpoint("/?token=a+b", "tcp://plus");
+	static const char *const none[] = {"/", "/vm1", "/?", "/?token",
+		"/?token=", "/?token=&token=vm1", "/?Token=vm1", "/?tok%65n=vm1", "/?token=vm2",
+		"/?token=vm1%00", "/?token=%2e./vm1", "/?token=../routes/vm1", "/?token=.vm1",
+		"/?token=vm1%", "/?token=%zz", "/?token=/vm1", "/?vm1", "/?&&", "/?token=vm1?"};
+	for(size_t i = 0; i < COUNT(none); i++) {
+		expect_endpoint(none[i], NULL);
+	}
 }
 
 /* Each of these would find a file if a rule were missing. */
@@ -596,6 +624,7 @@ int main(void) {
 		TEST(test_expressions_are_checked),
 		TEST(test_missing_options_are_named),
 		TEST(test_endpoint),
+		TEST(test_query),
 		TEST(test_traversal),
 		TEST(test_links_inside),
 		TEST(test_headers),

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The global limit on memory.
+ *
+ * Must not know: what the buffers are for.
+ * Invariants: `held` is the sum of the capacities of all buffers that were made here and not freed.
+ */
+#include "bridge/memory.h"
+
+#include "base/machine.h"
+#include "bridge/connection.h"
+
+#include <assert.h>
+#include <errno.h>
+
+size_t memory_limit(size_t max_memory) {
+	return max_memory > 0 ? max_memory : machine_memory() / MEMORY_DEFAULT_DIVISOR;
+}
+
+static size_t memory_used(const struct connection_env *env) {
+	return env->memory.held + env->loop->pool.used * sizeof(struct bufq_chunk);
+}
+
+bool memory_is_exhausted(const struct connection_env *env) {
+	return env->memory.limit > 0 && memory_used(env) >= env->memory.limit;
+}
+
+/* May the buffer grow? Its capacity will at least double. */
+static bool memory_allows(const struct connection_env *env, const struct dynbuf *buf, size_t more) {
+	size_t need = buf->len + more;
+	size_t limit = env->memory.limit;
+	if(limit == 0 || need <= buf->cap || need <= MEMORY_SPARED) {
+		return true;
+	}
+	size_t used = memory_used(env);
+	size_t growth = more > buf->cap ? more : buf->cap;
+	return used < limit && growth <= limit - used;
+}
+
+int memory_reserve(struct connection_env *env, struct dynbuf *buf, size_t more) {
+	size_t before = buf->cap;
+	if(!memory_allows(env, buf, more)) {
+		return -EDQUOT;
+	}
+	int result = dynbuf_reserve(buf, more);
+	env->memory.held += buf->cap - before;
+	return result;
+}
+
+int memory_append(struct connection_env *env, struct dynbuf *buf, const void *data, size_t len) {
+	int result = len > 0 ? memory_reserve(env, buf, len) : 0;
+	return result ? result : dynbuf_append(buf, data, len);
+}
+
+void memory_free(struct connection_env *env, struct dynbuf *buf) {
+	if(!buf->data) {
+		return;
+	}
+	assert(env->memory.held >= buf->cap);
+	env->memory.held -= buf->cap;
+	dynbuf_free(buf);
+}

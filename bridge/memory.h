@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The limit on the memory that all connections together make the daemon hold: queues of data that
+ * the other side has not taken, incomplete messages, and the input of handshakes.
+ */
+#ifndef WEBSOCKSY_MEMORY_H
+#define WEBSOCKSY_MEMORY_H
+#include "base/dynbuf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * A buffer up to this is granted above the limit, too: small messages go on, and requests can be
+ * refused.
+ */
+#define MEMORY_SPARED (64 * 1024)
+
+/* Part of the machine's memory that is the limit if max-memory is 0. */
+#define MEMORY_DEFAULT_DIVISOR 2
+
+struct connection_env;
+
+struct memory {
+	size_t limit; /* 0: none */
+	size_t held; /* capacity of the buffers below */
+};
+
+/* The limit for a value of max-memory. */
+size_t memory_limit(size_t max_memory);
+
+/* Is the limit reached? */
+bool memory_is_exhausted(const struct connection_env *env);
+
+/*
+ * Buffers of connections, as dynbuf.h has them. 0, -ENOMEM, or -EDQUOT if that would exceed the
+ * limit. The buffers may be moved, and are freed with memory_free().
+ */
+int memory_reserve(struct connection_env *env, struct dynbuf *buf, size_t more);
+int memory_append(struct connection_env *env, struct dynbuf *buf, const void *data, size_t len);
+void memory_free(struct connection_env *env, struct dynbuf *buf);
+#endif

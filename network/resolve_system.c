@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * resolv.conf.
+ *
+ * Must not know: lookups, name servers given as an option.
+ * Invariants: the file is read by the resolver library; here it is only compared.
+ */
+#include "network/resolve_system.h"
+
+#include "base/address.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RESOLVE_SYSTEM_SIZE_MAX (64 * 1024)
+
+static bool same_time(struct timespec a, struct timespec b) {
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool same_status(const struct stat *a, const struct stat *b) {
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+		same_time(a->st_mtim, b->st_mtim) && same_time(a->st_ctim, b->st_ctim);
+}
+
+bool resolve_system_changed(struct resolve_system *system) {
+	struct stat status = {0};
+	int error = stat(RESOLVE_SYSTEM_FILE, &status) < 0 ? errno : 0;
+	bool changed = error != system->error || !same_status(&status, &system->status);
+	system->error = error;
+	system->status = status;
+	return changed;
+}
+
+/* The value of a line "nameserver ADDRESS". False: another line. */
+static bool read_server(struct slice line, struct slice *server) {
+	static const char keyword[] = "nameserver";
+	if(!text_begins(line, keyword)) {
+		return false;
+	}
+	struct slice rest = text_skip(line, sizeof(keyword) - 1);
+	*server = text_trim(rest);
+	server->len = strcspn(server->at, " \t\r\n;#");
+	return server->len > 0 && text_is_blank(rest.at[0]);
+}
+
+static void check_server(const struct resolve_channel *channel, struct slice server) {
+	union address address;
+	struct slice zone;
+	bool valid = address_parse_zone(server, &address, &zone) == 0;
+	if(valid && resolve_channel_has_server(channel, &address)) {
+		return;
+	}
+	log_write(LOG_WARNING,
+		"name lookup: the name server %.*s of " RESOLVE_SYSTEM_FILE
+		" is not used: %s (the option `resolver` names others)",
+		(int)server.len, server.at,
+		valid ? "this version of c-ares does not support such an address"
+		      : "it is not an address");
+}
+
+void resolve_system_warn(const struct resolve_channel *channel) {
+	char *text;
+	size_t len;
+	if(file_read(RESOLVE_SYSTEM_FILE, RESOLVE_SYSTEM_SIZE_MAX, &text, &len)) {
+		return;
+	}
+	struct slice rest = {text, len};
+	struct slice server;
+	while(rest.len > 0) {
+		if(read_server(text_take(&rest, '\n'), &server)) {
+			check_server(channel, server);
+		}
+	}
+	free(text);
+}
