@@ -104,16 +104,16 @@ static bool check_protocols(struct upgrade *u) {
 	return true;
 }
 
-/*
- * Without `origin`, a browser that shows its user's password or certificate by itself may do so only
- * for pages of this server. Other clients send no Origin.
- */
-static bool matches_default(const struct settings *settings, const struct origin_self *self,
-	struct slice value, size_t count) {
-	static const struct origin same = {.kind = ORIGIN_SAME};
+/* Without `origin`: may the pages of any site connect? Not if browsers prove by themselves who their users are. */
+static bool allows_any(const struct settings *settings) {
 	bool ambient = settings->auth_file || settings->client_verify != TLS_VERIFY_OFF;
-	return settings->any_origin || !ambient || count == 0 ||
-		(count == 1 && origin_matches(&same, value, self));
+	return settings->origins == 0 && (settings->any_origin || !ambient);
+}
+
+/* Other clients than browsers send no Origin; without `origin` they are accepted. */
+static bool matches_default(const struct origin_self *self, struct slice value, size_t count) {
+	static const struct origin same = {.kind = ORIGIN_SAME};
+	return count == 0 || (count == 1 && origin_matches(&same, value, self));
 }
 
 static bool matches_one(
@@ -131,9 +131,12 @@ static bool check_origin(struct upgrade *u) {
 	struct slice value = header_value(u->request, "Origin");
 	size_t count = request_count_headers(u->request, "Origin");
 	struct client_view view;
+	if(allows_any(settings)) {
+		return true;
+	}
 	client_address_view(u->c, u->request, &view);
 	struct origin_self self = {.host = view.host, .port = view.port, .https = view.https};
-	bool allowed = settings->origins == 0 ? matches_default(settings, &self, value, count)
+	bool allowed = settings->origins == 0 ? matches_default(&self, value, count)
 					      : count == 1 && matches_one(settings, &self, value);
 	if(allowed) {
 		return true;

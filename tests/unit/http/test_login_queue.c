@@ -8,7 +8,6 @@
 
 #include <errno.h>
 
-
 static void set_source(struct login_ticket *ticket, unsigned address, unsigned user) {
 	*ticket = (struct login_ticket){0};
 	ticket->source.address[0] = (uint8_t)address;
