@@ -26,7 +26,6 @@ static const struct {
 	[LOG_KIND_PEER] = {"peers", LOG_LIMIT_LINES, 1},
 	[LOG_KIND_SESSION] = {"connections", LOG_LIMIT_LINES, 1},
 	[LOG_KIND_PLUGIN] = {"plugins", LOG_LIMIT_LINES, 1},
-	[LOG_KIND_CONNECTED] = {"new connections", LOG_LIMIT_CONNECTION_LINES, 1},
 	[LOG_KIND_CLOSED] = {"closed connections", LOG_LIMIT_CONNECTION_LINES, 1},
 };
 static_assert(sizeof(kinds) / sizeof(kinds[0]) == LOG_KINDS, "one row for each kind");
@@ -56,8 +55,14 @@ bool log_limit_pass(struct log_limit *limit, const char *subject, uint64_t now_m
 
 /* An IPv4 address, or the network of an IPv6 address: one customer has a /64. */
 static void set_key(struct log_limit_entry *entry, const union address *address) {
-	union address plain = *address;
+	union address plain;
 	size_t len;
+	if(address->any.sa_family == AF_INET) { /* most often */
+		*entry = (struct log_limit_entry){.family = AF_INET};
+		memcpy(&entry->key, &address->in.sin_addr, sizeof(address->in.sin_addr));
+		return;
+	}
+	plain = *address;
 	address_unmap(&plain);
 	const uint8_t *bytes = address_bytes(&plain, &len);
 	*entry = (struct log_limit_entry){.family = plain.any.sa_family};

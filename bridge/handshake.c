@@ -417,11 +417,13 @@ static void next_turn(struct loop_task *task) {
 }
 
 void handshake_begin(struct connection *c) {
-	c->handshake = calloc(1, sizeof(*c->handshake));
+	c->handshake = malloc(sizeof(*c->handshake));
 	if(!c->handshake) {
 		connection_close(c);
 		return;
 	}
+	memset(c->handshake, 0, offsetof(struct handshake, summary));
+	c->handshake->summary[0] = '\0';
 	c->handshake->file = -1;
 	c->handshake->connection = c;
 	c->handshake->task.fn = next_turn;

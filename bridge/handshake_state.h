@@ -48,7 +48,6 @@ struct handshake {
 	int file; /* body of a response; -1: none */
 	uint64_t file_at;
 	uint64_t file_left;
-	char summary[HANDSHAKE_SUMMARY_MAX]; /* of the request, for the log: GET "/path" */
 	unsigned requests; /* so far */
 	bool challenge; /* the request is for a challenge of a certificate authority */
 	uint32_t taken; /* bytes of responses that the client had taken at `measured_ms` */
@@ -57,6 +56,8 @@ struct handshake {
 	bool keep; /* the response leaves the connection open for the next request */
 	struct loop_task task; /* goes on in the next turn, see handshake_yield() */
 	struct connection *connection;
+	/* Of the request, for the log: GET "/path". The last member: it is not cleared as a whole. */
+	char summary[HANDSHAKE_SUMMARY_MAX];
 };
 
 /* The deadline of a phase; 0: none. */

@@ -24,6 +24,7 @@
 #define RESPOND_RESPONSE_MAX 8192 /* an error answer; half of it for where to ask instead */
 #define RESPOND_VALUE_MAX 160 /* of a path or an origin in the log */
 #define RESPOND_FILE_TURN (1024 * 1024) /* bytes of a file in one turn */
+#define RESPOND_METHOD_MAX 16 /* of a method in the log */
 #define RESPOND_REQUESTS_MAX 1000 /* of one connection */
 
 void respond_close_file(struct handshake *h) {
@@ -212,10 +213,13 @@ static bool may_keep(const struct connection *c) {
 }
 
 void respond_summarise(struct connection *c, const struct request *request) {
-	char path[RESPOND_VALUE_MAX];
-	text_quote(request_path(request), path, sizeof(path));
-	snprintf(c->handshake->summary, sizeof(c->handshake->summary), "%.*s %s",
-		request->method.len > 16 ? 16 : (int)request->method.len, request->method.at, path);
+	/* For each request, mostly for no line at all: without snprintf(). */
+	char *summary = c->handshake->summary;
+	size_t len =
+		request->method.len < RESPOND_METHOD_MAX ? request->method.len : RESPOND_METHOD_MAX;
+	memcpy(summary, request->method.at, len);
+	summary[len++] = ' ';
+	text_quote(request_path(request), summary + len, RESPOND_VALUE_MAX);
 }
 
 void respond_summarise_origin(struct connection *c, struct slice origin) {

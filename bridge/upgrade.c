@@ -189,9 +189,8 @@ void upgrade_accept(struct connection *c) {
 	end += response_fields_write(c, end);
 	end = stpcpy(end, "\r\n");
 	assert((size_t)(end - head) < sizeof(head));
-	connection_log_limited(c, LOG_KIND_CONNECTED, LOG_INFO,
-		"connected to %s, %s, subprotocol %s", c->peer_name, h->summary,
-		h->protocol ? h->protocol : "none");
+	connection_log(c, LOG_DEBUG, "connected to %s, %s, subprotocol %s", c->peer_name,
+		h->summary, h->protocol ? h->protocol : "none");
 	/* A client that is gone meanwhile is met by the first read. */
 	stream_write(&c->client, head, (size_t)(end - head));
 	struct dynbuf early = h->input;

@@ -57,10 +57,11 @@ static int check_host(const char *host, bool brackets, const char **why) {
 		*why = "the host is a path (a Unix socket is unix:///path)";
 		return -EINVAL;
 	}
-	union address literal;
 	*why = "the host is neither a host name nor an address";
-	bool valid = text_is_host_name(text_slice(host)) ||
-		address_parse(text_slice(host), &literal) == 0;
+	union address literal;
+	bool numeric = host[strspn(host, "0123456789.")] == '\0';
+	bool valid = numeric ? address_parse(text_slice(host), &literal) == 0
+			     : text_is_host_name(text_slice(host));
 	return valid ? 0 : -EINVAL;
 }
 

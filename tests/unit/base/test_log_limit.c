@@ -70,7 +70,7 @@ static void test_simple_limit(void **state) {
 static void test_kinds_do_not_share(void **state) {
 	(void)state;
 	for(int kind = 0; kind < LOG_KINDS; kind++) {
-		bool often = kind == LOG_KIND_CONNECTED || kind == LOG_KIND_CLOSED;
+		bool often = kind == LOG_KIND_CLOSED;
 		int few = kind == LOG_KIND_PROXY ? LOG_LIMIT_PROXY_LINES : LOG_LIMIT_LINES;
 		int limit = often ? LOG_LIMIT_CONNECTION_LINES : few;
 		assert_int_equal(count_passes((enum log_kind)kind, "192.0.2.1", 1000, 5000), limit);
