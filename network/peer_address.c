@@ -44,7 +44,7 @@ static int split_port(char *text, char **host, char **port, const char **why) {
 }
 
 /* In brackets or with a colon it cannot be a name, and is not looked up as one. */
-static int check_host(const char *host, bool brackets, const char **why) {
+static int check_host(struct peer_address *out, const char *host, bool brackets, const char **why) {
 	if(host[0] == '\0') {
 		*why = "the host is missing";
 		return -EINVAL;
@@ -58,9 +58,8 @@ static int check_host(const char *host, bool brackets, const char **why) {
 		return -EINVAL;
 	}
 	*why = "the host is neither a host name nor an address";
-	union address literal;
 	bool numeric = host[strspn(host, "0123456789.")] == '\0';
-	bool valid = numeric ? address_parse(text_slice(host), &literal) == 0
+	bool valid = numeric ? address_parse(text_slice(host), &out->ip4) == 0
 			     : text_is_host_name(text_slice(host));
 	return valid ? 0 : -EINVAL;
 }
@@ -92,7 +91,7 @@ int peer_address_network(struct peer_address *out, char *rest, const char *port,
 	char *own_port;
 	int result = split_port(rest, &host, &own_port, why);
 	if(result == 0) {
-		result = check_host(host, brackets, why);
+		result = check_host(out, host, brackets, why);
 	}
 	if(result == 0) {
 		result = take_port(out, own_port ? own_port : port, why);

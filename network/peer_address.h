@@ -28,6 +28,7 @@ struct peer_address {
 	enum proxy_protocol_version
 		proxy; /* PROXY header that the peer expects first, before TLS */
 	struct peer_tls tls;
+	union address ip4; /* `host`, if that is an IPv4 address; otherwise no family */
 	char *host; /* name or literal without brackets; path; "@name" of an abstract socket; NULL */
 };
 

@@ -351,7 +351,8 @@ def instructions(enter, folder, framing, work, times):
     # glibc chooses its routines by processor; these are chosen on every one of this kind.
     tunables = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX2,-AVX_Fast_Unaligned_Load,-ERMS,-FSRM"
     with contextlib.ExitStack() as stack:
-        daemon = under(Callgrind.wrapper(findings), peer, *arguments(framing))
+        # How many lines about connections are written depends on the time: they are limited per second.
+        daemon = under(Callgrind.wrapper(findings), peer, "--log-level=notice", *arguments(framing))
         daemon.env["GLIBC_TUNABLES"] = tunables
         session = Session(stack.enter_context, daemon, peer)
         for _ in range(times):
