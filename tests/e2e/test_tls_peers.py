@@ -461,7 +461,7 @@ def test_files_are_read_once_and_again_on_reload(serve, bridge, authority, tmp_p
 def test_wrong_parameters(run, parameters, why):
     daemon = run(Daemon(peer=f"tls://localhost:443?{parameters}"))
     daemon.wait_log(f"warning: command line: -c host: .*{why}.*clients will get 502")
-    check_unreachable(daemon, 502, UNREACHABLE, f"error: #1 .*{why}")
+    check_unreachable(daemon, 502, "the address of the peer is wrong", f"error: #1 .*{why}")
 
 
 # --- PROXY headers ------------------------------------------------------------------------------
