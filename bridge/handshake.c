@@ -189,10 +189,17 @@ static bool is_tls(const struct connection *c, uint8_t first) {
 		!tls_stream_is_active(&c->client);
 }
 
+/* For a head that is not handled as a request; the response to HEAD has no content even so. */
+static void refuse_head(
+	struct connection *c, struct slice head, unsigned status, const char *message) {
+	c->handshake->head_only = request_begins_with_method(head.at, head.len, "HEAD");
+	respond_status(c, status, message);
+}
+
 /* RFC 9112, 3: 414 if it is the target that is too long. More than HANDSHAKE_HEAD_MAX is there. */
-static void refuse_long_head(struct connection *c, const char *data) {
-	bool is_head = request_line_is_complete(data, HANDSHAKE_HEAD_MAX);
-	respond_status(c, is_head ? 431 : 414,
+static void refuse_long_head(struct connection *c, struct slice head) {
+	bool is_head = request_line_is_complete(head.at, HANDSHAKE_HEAD_MAX);
+	refuse_head(c, head, is_head ? 431 : 414,
 		is_head ? "the request head is too large" : "the request target is too long");
 }
 
@@ -206,15 +213,16 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	struct request request;
 	struct request_error error;
 	size_t head_len = 0;
+	struct slice input = {.at = (const char *)data, .len = len};
 	enum request_result result =
-		request_parse((const char *)data, len, &h->scanned, &request, &head_len, &error);
+		request_parse(input.at, len, &h->scanned, &request, &head_len, &error);
 	if(result == REQUEST_BAD) {
-		respond_status(c, error.status,
+		refuse_head(c, input, error.status,
 			is_tls(c, data[0]) ? "TLS handshake on a port without TLS" : error.message);
 		return true;
 	}
 	if((result == REQUEST_MORE ? len : head_len) > HANDSHAKE_HEAD_MAX) {
-		refuse_long_head(c, (const char *)data);
+		refuse_long_head(c, input);
 		return true;
 	}
 	if(result == REQUEST_DONE) {

@@ -269,10 +269,20 @@ enum request_result request_parse(const char *data, size_t len, size_t *scanned,
 	return result;
 }
 
+/* What is behind the empty lines in front of the request line. */
+static struct slice skip_empty_lines(const char *data, size_t len) {
+	return text_skip((struct slice){.at = data, .len = len}, empty_lines(data, len));
+}
+
 bool request_line_is_complete(const char *data, size_t len) {
-	struct slice rest =
-		text_skip((struct slice){.at = data, .len = len}, empty_lines(data, len));
+	struct slice rest = skip_empty_lines(data, len);
 	return text_find(rest, '\n') < rest.len;
+}
+
+bool request_begins_with_method(const char *data, size_t len, const char *method) {
+	struct slice rest = skip_empty_lines(data, len);
+	struct slice found;
+	return text_split(&rest, ' ', &found) && text_is(found, method);
 }
 
 bool request_method_is(const struct request *request, const char *method) {

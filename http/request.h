@@ -68,6 +68,12 @@ enum request_result request_parse(const char *data, size_t len, size_t *scanned,
  */
 bool request_line_is_complete(const char *data, size_t len);
 
+/*
+ * Is this the method of the request at the start of `data`, which is too long or malformed? The
+ * response to HEAD has no content, whatever its status (RFC 9110, 9.3.2).
+ */
+bool request_begins_with_method(const char *data, size_t len, const char *method);
+
 /* The path of the target, never empty; "*" with OPTIONS. */
 struct slice request_path(const struct request *request);
 

@@ -856,18 +856,20 @@ def test_second_server_answers(run):
 
 @pytest.mark.latency
 def test_slow_lookup_and_connect_delay_nobody(run, tmp_path):
-    dns = run(NameServer({"mute.test": {"A": SILENCE, "AAAA": SILENCE}}))
+    """Each lookup is for a name of its own, as clients that wait for the same name share a question."""
+    mute = [f"mute{number}" for number in range(5)]
+    dns = run(NameServer({f"{name}.test": {"A": SILENCE, "AAAA": SILENCE} for name in mute}))
     stuck = run(StuckPort())
     daemon = routes_daemon(
         run, tmp_path,
-        {"mute": "tcp://mute.test:80 *", "stuck": f"{stuck.url} *", "echo": "echo:// *"},
+        {"stuck": f"{stuck.url} *", "echo": "echo:// *", **{name: f"tcp://{name}.test:80 *" for name in mute}},
         f"--resolver={dns.address}", "--connect-timeout=1500ms")
     begun, waiting = time.monotonic(), []
-    for path in ("/mute", "/stuck") * 5:
+    for path in [path for name in mute for path in ("/" + name, "/stuck")]:
         client = daemon.connect()
         client.send_raw(build_request(path))
         waiting.append(client)
-    eventually(lambda: dns.count("mute.test") >= 10, "the questions")
+    eventually(lambda: all(dns.count(f"{name}.test") >= 2 for name in mute), "the questions")
     with observed("twenty connections beside those that wait"):
         for _ in range(20):
             client = daemon.open("/echo")

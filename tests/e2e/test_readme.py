@@ -233,11 +233,15 @@ def test_tls_and_a_password(shell, request, tmp_path):
     # Firefox refuses the certificate of an authority as that of a server.
     assert "CA:FALSE" in shell.shell("openssl x509 -in cert.pem -noout -ext basicConstraints")
     trust = {"ca_certs": str(tmp_path / "cert.pem"), "cert_reqs": ssl.CERT_REQUIRED}
-    credentials = base64.b64encode(b"alice:secret").decode()
-    check_chat(shell.connect(scheme="wss", sslopt=trust, header=[f"Authorization: Basic {credentials}"]))
-    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
-        shell.connect(scheme="wss", sslopt=trust)
-    assert refused.value.status_code == 401
+    credentials = [f"Authorization: Basic {base64.b64encode(b'alice:secret').decode()}"]
+    own = f"https://localhost:{shell.daemon.port}"  # the console's, in a browser
+    check_chat(shell.connect(scheme="wss", sslopt=trust, header=credentials, origin=own))
+    check_chat(shell.connect(scheme="wss", sslopt=trust, header=credentials, suppress_origin=True))
+    for origin, header, status in (
+            (own, [], 401), ("https://other.example", credentials, 403)):
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            shell.connect(scheme="wss", sslopt=trust, header=header, origin=origin)
+        assert refused.value.status_code == status
     shell.shell("! curl -s http://localhost:8001/")
 
 

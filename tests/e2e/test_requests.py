@@ -74,6 +74,17 @@ def test_long_target_is_414(daemon):
     assert answer_to(daemon, b"GET / HTTP/1.1\r\nX: " + b"x" * 33000).status == 431
 
 
+@pytest.mark.parametrize("head, status", (
+    (b"* HTTP/1.1\r\nHost: x\r\n\r\n", 400), (b"/ HTTP/2.0\r\n\r\n", 505),
+    (b"/ HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 33000 + b"\r\n\r\n", 431)), ids=("400", "505", "431"))
+def test_refused_head_has_no_content(daemon, head, status):
+    """The response to HEAD has none, also if the request cannot be read (RFC 9110, 9.3.2)."""
+    client = daemon.connect()
+    client.send_raw(b"HEAD " + head)
+    assert client.recv_http(head_only=True).status == status
+    client.expect_eof()
+
+
 def test_absolute_form_with_query_and_without_path(run, tmp_path):
     """The path of an absolute target may be empty before a query; the backend sees a slash (RFC 9110, 4.2.3)."""
     (tmp_path / "right").write_text("echo:// *\n")

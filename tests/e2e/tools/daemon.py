@@ -142,6 +142,8 @@ class Daemon:
         Daemon.running.append(self)
         if self.listening:
             self.wait_log(r"listening on ")
+            # Files are read behind that line, which a test must not count among the descriptors.
+            eventually(lambda: self.state() not in "RD", "the end of the start")
 
     def stop(self, how=signal.SIGTERM, timeout=None, close_clients=True, patience=None):
         """Ends the daemon by a signal, and checks that it ended well: status 0, nothing bad in the log.

@@ -432,6 +432,30 @@ static void test_end_of_request_line(void **state) {
 	}
 }
 
+/* Of heads that are refused, too. */
+static void test_method_of_a_beginning(void **state) {
+	static const struct {
+		const char *input;
+		bool is_head;
+	} cases[] = {
+		{"", false},
+		{"HEAD", false},
+		{"HEAD ", true},
+		{"HEAD * HTTP/1.1\r\n", true},
+		{"\r\n\r\nHEAD /", true},
+		{" HEAD /", false},
+		{"HEADS /", false},
+		{"head /", false},
+		{"GET HEAD ", false},
+	};
+	(void)state;
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		size_t len = strlen(cases[i].input);
+		assert_int_equal(
+			request_begins_with_method(cases[i].input, len, "HEAD"), cases[i].is_head);
+	}
+}
+
 /* Writes a head with `fields` fields, Host first and Cookie last. */
 static size_t write_fields(char *out, size_t cap, size_t fields) {
 	size_t len = (size_t)snprintf(out, cap, "GET / HTTP/1.1\r\n" HOST);
@@ -606,6 +630,7 @@ int main(void) {
 		cmocka_unit_test(test_absolute_target_replaces_host),
 		cmocka_unit_test(test_path_and_query),
 		cmocka_unit_test(test_end_of_request_line),
+		cmocka_unit_test(test_method_of_a_beginning),
 		cmocka_unit_test(test_many_fields),
 		cmocka_unit_test(test_too_many_fields),
 		cmocka_unit_test(test_linear_time),
