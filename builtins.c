@@ -29,7 +29,7 @@
 		ws_operation *opcode, void **framing_data, const char *config) {                   \
 		struct framing_call call = {                                                       \
 			data, length, last_read, opcode, framing_data, config};                    \
-		return framing_call(&framing, &call);                                              \
+		return framing_call(&(framing), &call);                                            \
 	}
 
 /* ---- auto, binary, text ---- */

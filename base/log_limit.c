@@ -83,7 +83,7 @@ static void format_key(const struct log_limit_entry *entry, char out[ADDRESS_HOS
 	}
 	address_format_host(&address.any, out);
 	if(entry->family == AF_INET6) {
-		strcat(out, "/64");
+		memcpy(out + strlen(out), "/64", sizeof("/64"));
 	}
 }
 

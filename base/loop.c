@@ -185,9 +185,12 @@ static void turn_run_low(struct loop *loop) {
 	}
 	list_take(&batch, &loop->low);
 	uint64_t begin_us = clock_us();
-	do {
+	while(!list_is_empty(&batch)) {
 		run_first(loop, &batch);
-	} while(!list_is_empty(&batch) && clock_us() - begin_us < LOOP_LOW_MS * 1000);
+		if(clock_us() - begin_us >= LOOP_LOW_MS * 1000) {
+			break;
+		}
+	}
 	while(!list_is_empty(&loop->low)) {
 		struct list *later = loop->low.next;
 		list_remove(later);

@@ -38,6 +38,9 @@ static bool read_host(struct slice text, struct client_view *view) {
 	struct slice rest = text;
 	union address address;
 	uint16_t port = 0;
+	if(text.len == 0) {
+		return false;
+	}
 	if(address_take_ip6(&rest, &address)) {
 		rest = text_skip(text, text_find(text, ':'));
 		struct slice name = {text.at, text.len - rest.len};

@@ -146,8 +146,8 @@ size_t login_cookie_strip(struct slice field, const char *name, char *out) {
 			continue;
 		}
 		if(len > 0) {
-			memcpy(out + len, "; ", 2);
-			len += 2;
+			out[len++] = ';';
+			out[len++] = ' ';
 		}
 		memcpy(out + len, pair.at, pair.len);
 		len += pair.len;

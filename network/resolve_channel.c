@@ -301,8 +301,8 @@ void resolve_channel_ask(struct resolve_channel *channel, const char *name, int 
 	struct ares_addrinfo_hints hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
 	struct question *question = malloc(sizeof(*question));
 	if(!question) {
-		struct resolve_reply reply;
-		reply_fill(&reply, ARES_ENOMEM, NULL);
+		struct resolve_reply reply = {0};
+		reply_failed(&reply, ARES_ENOMEM);
 		fn(ctx, &reply);
 		return;
 	}

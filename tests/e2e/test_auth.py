@@ -108,7 +108,8 @@ def test_wrong_password(daemon, plain, user, password):
     for _ in range(2):
         check_challenge(daemon.http(plain=plain, headers=basic(user, password)))
     known = user in ("alice", "bob", "nobody")
-    expected = rf'wrong user or password \(user "{user}"\)' if known else r"wrong user or password$"
+    shown = rf' \(user "{user}"\)' if known else ""
+    expected = rf'wrong user or password{shown}, GET "/"$'
     daemon.wait_log(rf"answered 401: {expected}", count=2)
     assert known or "mallory" not in daemon.log()
 

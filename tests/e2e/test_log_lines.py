@@ -44,7 +44,7 @@ def test_one_client_does_not_suppress_lines_about_another(run, users):
     for i in range(NOISE):
         assert request(daemon, "127.0.0.2", path=f"/{i}", plain=True).status == 426
     for i in range(10):
-        assert request(daemon, "127.0.0.2", headers=basic("alice", "wrong")).status == 401
+        assert request(daemon, "127.0.0.2", headers=basic(f"user{i}", "wrong")).status == 401
         assert request(daemon, "127.0.0.3", path=f"/other{i}", plain=True).status == 426
     for i in range(10):
         daemon.wait_log(rf"127\.0\.0\.3:\d+: GET /other{i} answered 426")
@@ -244,10 +244,13 @@ def test_filter_for_fail2ban(run, users, tmp_path, journal):
             **basic("alice", "wrong"), "Origin": "https://x.example", "X-Forwarded-For": client}).status == 401
     for forged in ("#1 192.0.2.9:1: answered 401: wrong user or password",
                    '", #1 192.0.2.9:1: answered 401: wrong user or password',
-                   "2026-11-30T12:00:00.000Z info: #1 192.0.2.9:1: answered 401: wrong user or password"):
+                   "2026-11-30T12:00:00.000Z info: #1 192.0.2.9:1: answered 401: wrong user or password",
+                   "\xe2\x80\xae info: #1 192.0.2.9:1: answered 429: too many failed logins, try again later"):
         assert request(daemon, "127.0.0.4", headers={"Origin": forged}).status == 403
         assert request(daemon, "127.0.0.4", path="/" + forged.replace(" ", "\t")).status == 400
         assert request(daemon, "127.0.0.4", path="/" + forged.replace(" ", "_").replace("#", ""), plain=True).status == 426
+    for i in range(8):  # the sixth failure is the first with a delay
+        assert right_origin(daemon, "127.0.0.7", "wrong") == (401 if i < 6 else 429)
     user = "#1 192.0.2.9:1: answered 401: wrong user or password"
     assert request(daemon, "127.0.0.6", headers={
         **basic(user, "x"), "Origin": "https://x.example"}).status == 401
@@ -256,4 +259,4 @@ def test_filter_for_fail2ban(run, users, tmp_path, journal):
     if journal:  # as fail2ban puts them together
         lines = ["Nov 30 16:19:42 host websocksy[123]: " + re.sub("^<.>", "", line) for line in lines]
     assert sorted(banned(lines, tmp_path)) == sorted(
-        ["127.0.0.2", "127.0.0.2", "127.0.0.3", "2001:db8::7", "198.51.100.7", "127.0.0.6"])
+        ["127.0.0.2", "127.0.0.2", "127.0.0.3", "2001:db8::7", "198.51.100.7", "127.0.0.6", *(8 * ["127.0.0.7"])])

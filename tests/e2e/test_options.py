@@ -22,17 +22,16 @@ from tools.ports import StuckPort, free_port
 from tools.sockets import HAS_IPV6, is_open, kernel_holds, needs_ipv6
 from tools.waiting import LONG, LONG_MS, eventually, observed
 
-DEFAULTS = {
+DEFAULTS = {  # in the order of --dump-config
     "port": "8001", "listen": "*", "origin": "auto", "server-name": "", "web": "", "web-listing": "no",
-    "web-header": "", "frame-ancestors": "",
-    "health": "", "auth-file": "", "web-auth": "yes", "auth-cookie": "0", "insecure-auth": "no", "cert": "",
-    "key": "", "tls": "auto", "tls-priority": "", "client-ca": "", "client-crl": "", "client-verify": "off",
-    "redirect-https": "no", "hsts": "0", "core-dump": "no", "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no",
-    "backend": "", "resolver": "",
+    "web-header": "", "frame-ancestors": "", "health": "", "auth-file": "", "web-auth": "yes",
+    "auth-cookie": "0", "insecure-auth": "no", "cert": "", "key": "", "tls": "auto", "tls-priority": "",
+    "client-ca": "", "client-crl": "", "client-verify": "off", "redirect-https": "no", "hsts": "0",
+    "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
-    "max-message": "16M", "max-clients": "0", "max-clients-per-ip": "0", "buffer-high": "256K",
-    "buffer-low": "64K", "log-level": "info",
+    "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
+    "buffer-high": "256K", "buffer-low": "64K", "core-dump": "no", "log-level": "info",
 }
 KEYS = (*DEFAULTS, "plugin-path")
 
@@ -1146,6 +1145,7 @@ def test_dump_of_the_defaults():
     path = dump["core"].pop("plugin-path")
     assert len(path) == 1 and path[0].startswith("/")
     assert dump == {"core": {key: [value] for key, value in DEFAULTS.items()}, "backend": BACKEND_DEFAULTS}
+    assert list(dump["core"]) == list(DEFAULTS)
 
 
 EVERYTHING = (
@@ -1154,13 +1154,14 @@ EVERYTHING = (
     ("origin", "http://*.b.example:80"), ("origin", "same"), ("origin", "null"), ("web", "/"),
     ("web-listing", "yes"), ("health", "/healthz"),
     ("trusted-proxy", "10.0.0.0/8"), ("trusted-proxy", "2001:db8::1/128"), ("trusted-proxy", "unix"),
-    ("real-ip-header", "X-Client"), ("proxy-protocol", "yes"), ("resolver", "127.0.0.1:53,[::1]:5353"), ("ping", "1500ms"), ("pong-timeout", "90"),
+    ("real-ip-header", "X-Client"), ("proxy-protocol", "yes"),
+    ("resolver", "127.0.0.1:53,[::1]:5353"), ("ping", "1500ms"), ("pong-timeout", "90"),
     ("handshake-timeout", "3"), ("connect-timeout", "250ms"), ("close-timeout", "1"),
-    ("idle-timeout", "3600"), ("stall-timeout", "0"), ("grace", "60"), ("max-message", "1M"),
+    ("idle-timeout", "3600"), ("stall-timeout", "0"), ("grace", "60"), ("max-message", "1M"), ("max-memory", "3G"),
     ("max-clients", "17"), ("max-clients-per-ip", "3"), ("buffer-high", "1G"), ("buffer-low", "1"),
     ("log-level", "debug"), ("cert", "/a b/1.pem"), ("cert", "2.pem"), ("key", "1.key"), ("key", "2.key"),
     ("tls", "off"), ("tls-priority", "SECURE256:%SERVER_PRECEDENCE"), ("client-ca", "ca.pem"),
-    ("redirect-https", "yes"), ("hsts", "8760h"), ("auth-cookie", "10m"), ("insecure-auth", "yes"), ("core-dump", "yes"),
+    ("redirect-https", "yes"), ("hsts", "31536000"), ("auth-cookie", "600"), ("insecure-auth", "yes"), ("core-dump", "yes"),
 )
 
 

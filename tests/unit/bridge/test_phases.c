@@ -59,7 +59,7 @@ static void close_echo(struct bench *bench) {
 
 static void feed(void *ctx, size_t offset, size_t length) {
 	struct bench *bench = ctx;
-	bench_send(bench->client, UPGRADE + offset, length);
+	bench_send(bench->client, &UPGRADE[offset], length);
 	bench_run(bench, 3);
 }
 
