@@ -29,8 +29,23 @@ struct handshake {
 	size_t head_len; /* CONNECTION_AUTH: of the head in `input`; otherwise 0 */
 	struct verifier_job *job; /* CONNECTION_AUTH: the password is being verified */
 	char *user; /* the name in the credentials; NULL: no authentication so far */
-	bool granted; /* authenticated */
 	uint64_t login; /* passwords_fingerprint() of the user; 0: not authenticated */
+	struct connect *connect;
+	struct tls_credentials *tls; /* for a TLS peer; one reference */
+	struct peer_address address;
+	size_t protocols; /* subprotocols that the client offers */
+	char *protocol; /* the chosen one, or NULL */
+	uint64_t file_at;
+	uint64_t file_left;
+	uint64_t measured_ms;
+	struct loop_task task; /* goes on in the next turn, see handshake_yield() */
+	struct connection *connection;
+	union address destination; /* what the client connected to, as told by a PROXY header */
+	int file; /* body of a response; -1: none */
+	unsigned requests; /* so far */
+	uint32_t taken; /* bytes of responses that the client had taken at `measured_ms` */
+	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];
+	bool granted; /* authenticated */
 	bool https; /* the client's own connection uses TLS; set by login_check() */
 	bool head_only; /* the request is HEAD */
 	bool upgrade; /* the request asks for WebSocket */
@@ -38,24 +53,9 @@ struct handshake {
 	bool unnamed; /* the PROXY header names no client: header fields do not either */
 	bool identified; /* the client's address is final */
 	bool shared; /* by clients of a proxy: header fields tell which one a request is from */
-	union address destination; /* what the client connected to, as told by a PROXY header */
-	struct connect *connect;
-	struct tls_credentials *tls; /* for a TLS peer; one reference */
-	struct peer_address address;
-	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];
-	size_t protocols; /* subprotocols that the client offers */
-	char *protocol; /* the chosen one, or NULL */
-	int file; /* body of a response; -1: none */
-	uint64_t file_at;
-	uint64_t file_left;
-	unsigned requests; /* so far */
 	bool challenge; /* the request is for a challenge of a certificate authority */
-	uint32_t taken; /* bytes of responses that the client had taken at `measured_ms` */
-	uint64_t measured_ms;
 	bool costly; /* the last response took long to make: others have their turn */
 	bool keep; /* the response leaves the connection open for the next request */
-	struct loop_task task; /* goes on in the next turn, see handshake_yield() */
-	struct connection *connection;
 	/* Of the request, for the log: GET "/path". The last member: it is not cleared as a whole. */
 	char summary[HANDSHAKE_SUMMARY_MAX];
 };

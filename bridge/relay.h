@@ -18,10 +18,10 @@ void relay_open(struct connection *connection, uint8_t *early, size_t early_len)
 void relay_client(struct connection *c, unsigned events);
 void relay_peer(struct connection *c, unsigned events);
 void relay_shutdown(struct connection *c);
-void relay_reload(struct connection *c);
 
 /* CONNECTION_CLOSING: the peer's bytes are thrown away. */
 void relay_closing_peer(struct connection *c, unsigned events);
-/* The settings have changed: deadlines, and perhaps the client's certificate is not valid any more. */
+
+/* The settings have changed: deadlines; the client's certificate or login may not be valid any more. */
 void relay_reload(struct connection *c);
 #endif

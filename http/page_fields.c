@@ -88,15 +88,18 @@ const char *page_fields_check_site(const char *text) {
 /* Appends `parts`, NULL at the end, to `*text`, which grows. False: no memory. */
 static bool append(char **text, const char *const *parts) {
 	size_t len = *text ? strlen(*text) : 0;
+	size_t more = 1;
 	for(size_t i = 0; parts[i]; i++) {
-		size_t part = strlen(parts[i]);
-		char *grown = realloc(*text, len + part + 1);
-		if(!grown) {
-			return false;
-		}
-		memcpy(grown + len, parts[i], part + 1);
-		len += part;
-		*text = grown;
+		more += strlen(parts[i]);
+	}
+	char *grown = realloc(*text, len + more);
+	if(!grown) {
+		return false;
+	}
+	*text = grown;
+	char *end = grown + len;
+	for(size_t i = 0; parts[i]; i++) {
+		end = stpcpy(end, parts[i]);
 	}
 	return true;
 }
@@ -137,5 +140,6 @@ bool page_fields_has(const struct page_fields *fields, const char *name) {
 void page_fields_free(struct page_fields *fields) {
 	free(fields->fields);
 	free(fields->ancestors);
-	*fields = (struct page_fields){0};
+	fields->fields = NULL;
+	fields->ancestors = NULL;
 }

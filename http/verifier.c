@@ -79,10 +79,14 @@ struct verifier {
 	struct crypt_data data; /* only for the thread */
 };
 
-static void task_free(struct task *task) {
-	list_remove(&task->link);
+static void task_wipe(struct task *task) {
 	explicit_bzero(task, sizeof(*task));
 	free(task);
+}
+
+static void task_free(struct task *task) {
+	list_remove(&task->link);
+	task_wipe(task);
 }
 
 /* Without the lock. Compares in constant time. */
@@ -425,8 +429,10 @@ void verifier_close(struct verifier *verifier) {
 	pthread_cond_signal(&verifier->work);
 	pthread_mutex_unlock(&verifier->lock);
 	pthread_join(verifier->thread, NULL);
-	while(!list_is_empty(&verifier->tasks)) {
-		task_free(container_of(verifier->tasks.next, struct task, link));
+	for(struct list *link = verifier->tasks.next; link != &verifier->tasks;) {
+		struct task *task = container_of(link, struct task, link);
+		link = link->next;
+		task_wipe(task); /* the list ends with it */
 	}
 	login_limits_close(verifier->limits);
 	loop_close_io(verifier->loop, &verifier->io);

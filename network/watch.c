@@ -9,6 +9,7 @@
  */
 #include "network/watch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ static bool same_status(const struct stat *a, const struct stat *b) {
 /* Takes the status of a file. Does it differ from the last? */
 static bool file_changed(struct watch_file *file) {
 	struct stat status = {0};
+	assert(file->path);
 	int error = stat(file->path, &status) < 0 ? errno : 0;
 	bool changed = error != file->error || !same_status(&status, &file->status);
 	file->error = error;
@@ -55,8 +57,11 @@ static bool file_changed(struct watch_file *file) {
 
 static bool any_changed(struct watch *watch) {
 	bool changed = false;
-	for(size_t i = 0; i < watch->files; i++) {
-		changed = file_changed(&watch->file[i]) || changed;
+	struct watch_file *file = watch->file;
+	assert(file || watch->files == 0);
+	for(size_t left = watch->files; left > 0; left--) {
+		changed = file_changed(file) || changed;
+		file++;
 	}
 	return changed;
 }

@@ -95,9 +95,10 @@ static int step(struct walk *walk, struct stat *status, char error[TRUST_ERROR_M
 int trust_check(const char *path, struct stat *file, char error[TRUST_ERROR_MAX]) {
 	struct walk walk = {.done = ""};
 	error[0] = '\0';
-	int result = strlen(path) < sizeof(walk.rest) ? 0 : -ENAMETOOLONG;
+	size_t len = strlen(path);
+	int result = len < sizeof(walk.rest) ? 0 : -ENAMETOOLONG;
 	if(result == 0) {
-		strcpy(walk.rest, path);
+		memcpy(walk.rest, path, len + 1);
 		result = step(&walk, file, error);
 	}
 	while(result == 0 && walk.rest[strspn(walk.rest, "/")] != '\0') {
