@@ -177,7 +177,7 @@ def test_malformed_value_of_the_one_field(run, value):
 
 
 def test_one_field_from_a_file_and_its_error(configured):  # noqa: F811
-    daemon = configured(("trusted-proxy", PROXY), ("real-ip-header", "X-Client"))
+    daemon = configured(("trusted-proxy", PROXY), ("real-ip-header", "X-Client"), ("log-level", "debug"))
     assert status(daemon, headers={"X-Client": CLIENT})[0] == 101
     daemon.wait_log(rf"#1 {CLIENT}: connected")
     result = run_once("--real-ip-header=X Client", "-t")
