@@ -306,10 +306,9 @@ static int lookup_start(struct connect *connect, const struct peer_address *addr
 
 int connect_network(struct connect *connect, const struct peer_address *address, const char **why) {
 	union address literal;
-	struct slice zone;
+	struct slice zone = {0};
 	if(address->ip4.any.sa_family == AF_INET) {
 		literal = address->ip4;
-		zone.len = 0;
 	} else if(address_parse_zone(text_slice(address->host), &literal, &zone)) {
 		return lookup_start(connect, address);
 	}
