@@ -296,7 +296,7 @@ static int tls_write(struct stream *stream, const struct iovec *iov, int count, 
 	return result ? result : tls_flush_now(stream);
 }
 
-/* The first call says goodbye (close_notify); the second, when that is out, shuts the socket down. */
+/* The first call sends close_notify; the second, when that is out, shuts the socket down. */
 static bool tls_finish(struct stream *stream) {
 	struct tls *tls = tls_of(stream);
 	if(tls->established && !tls->close_notify_sent) {

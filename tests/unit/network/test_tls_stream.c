@@ -435,7 +435,7 @@ size_t __wrap_gnutls_record_check_pending(gnutls_session_t session) {
 static const char *const versions[] = {
 	"NORMAL:-VERS-ALL:+VERS-TLS1.2", "NORMAL:-VERS-ALL:+VERS-TLS1.3"};
 
-/* A handshake, a word each way, and a goodbye, with both directions cut. Returns what has passed. */
+/* A handshake, data each way, and close_notify, with both directions cut. Returns what has passed. */
 static void exchange(
 	const struct files *files, const char *priority, size_t up, size_t down, size_t passed[2]) {
 	struct test test;
@@ -677,7 +677,7 @@ static void test_hosts(void **state) {
 }
 
 /* Of two pairs, the first of which is fine. */
-/* Java's way to say goodbye: a warning and then close_notify, here behind data and alone. */
+/* How Java ends a session: a warning and then close_notify, here behind data and alone. */
 static void test_warning_before_the_goodbye(void **state) {
 	for(size_t i = 0; i < 4; i++) {
 		struct test test;
