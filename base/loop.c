@@ -154,7 +154,7 @@ static int turn_collect(struct loop *loop) {
 		 * itself.
 		 */
 		if(got & (EPOLLHUP | EPOLLERR)) {
-			ready |= LOOP_IN | LOOP_OUT | LOOP_HUP;
+			ready |= LOOP_IN | LOOP_OUT | LOOP_HUP | LOOP_LOST;
 		}
 		io->ready |= (uint8_t)ready;
 		io_update(loop, io);

@@ -18,6 +18,8 @@
 #define LOOP_OUT 2u /* writing is worth a try */
 /* The other side has hung up or there is an error: reading will not block any more. Stays set. */
 #define LOOP_HUP 4u
+/* Both directions are shut down, or there is an error: nothing can be sent any more. Stays set. */
+#define LOOP_LOST 8u
 /* Marks in `ready` that cannot be wanted; see loop_add_level() and loop_set_low_priority(). */
 #define LOOP_LEVEL 128u
 #define LOOP_LOW 64u

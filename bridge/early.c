@@ -18,6 +18,9 @@
 bool early_read(struct connection *c, unsigned events) {
 	struct handshake *h = c->handshake;
 	uint8_t *scratch = c->env->loop->scratch;
+	if(events & STREAM_BROKEN) {
+		return false;
+	}
 	if(!(events & STREAM_READABLE)) {
 		return true;
 	}

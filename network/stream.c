@@ -118,7 +118,7 @@ const struct stream_ops stream_unix_ops = {
 
 /* Keeps the invariant: LOOP_OUT is wanted while there is a backlog. */
 void stream_update(struct stream *stream) {
-	unsigned want = stream->io.want & LOOP_IN;
+	unsigned want = stream->io.want & (LOOP_IN | LOOP_LOST);
 	if(stream->out.len > 0 || stream->starved) {
 		want |= LOOP_OUT;
 	}
@@ -168,6 +168,10 @@ static void stream_run(struct ev_io *io) {
 	}
 	if(io->ready & io->want & LOOP_IN) {
 		events |= STREAM_READABLE;
+	}
+	if(io->ready & io->want & LOOP_LOST) {
+		events |= STREAM_BROKEN;
+		stream_want_read(stream, false); /* told once */
 	}
 	if(events) {
 		stream->fn(stream, events);
@@ -244,7 +248,7 @@ ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 void stream_put_end_back(struct stream *stream) {
 	assert(stream->ended);
 	stream->ended = false;
-	stream_want_read(stream, false);
+	loop_want(stream->loop, &stream->io, (stream->io.want & ~LOOP_IN) | LOOP_LOST);
 	loop_set_ready(stream->loop, &stream->io, LOOP_IN);
 }
 
@@ -262,7 +266,7 @@ bool stream_readable(const struct stream *stream) {
 }
 
 void stream_want_read(struct stream *stream, bool want) {
-	unsigned bits = stream->io.want & ~LOOP_IN;
+	unsigned bits = stream->io.want & ~(LOOP_IN | LOOP_LOST);
 	if(want && !stream->ended) {
 		bits |= LOOP_IN;
 	}

@@ -21,8 +21,8 @@ struct stream;
 /* What the owner is told; several at once. */
 #define STREAM_READABLE 1u /* stream_read() is worth a try */
 #define STREAM_PROGRESS 2u /* the backlog has shrunk, or there is room for stream_send_file() */
-#define STREAM_BROKEN                                                                              \
-	4u /* queued bytes could not be written and are gone; stream->error says why */
+/* queued bytes could not be written and are gone, stream->error says why; or see stream_put_end_back() */
+#define STREAM_BROKEN 4u
 
 /* May close the stream: the caller touches nothing after it. */
 typedef void stream_fn(struct stream *stream, unsigned events);
@@ -109,8 +109,8 @@ bool stream_readable(const struct stream *stream);
 ssize_t stream_peek(struct stream *stream, void *data, size_t cap);
 
 /*
- * Behind a stream_read() that returned 0: reading is stopped, and once it is resumed the end is
- * found again, by its new owner for example.
+ * Behind a stream_read() that returned 0: reading is stopped, and once it is resumed the end is found again, by its
+ * new owner for example. Until then STREAM_BROKEN tells that the other side takes nothing any more, either.
  */
 void stream_put_end_back(struct stream *stream);
 

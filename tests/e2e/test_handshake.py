@@ -726,7 +726,8 @@ def test_name_server_that_does_not_answer_is_504(run):
     expect_error(daemon, build_request(), 504)
 
 
-def test_client_that_leaves_while_the_peer_is_connected(run):
+@pytest.mark.parametrize("half_closed", (False, True), ids=("at-once", "half-closed-before"))
+def test_client_that_leaves_while_the_peer_is_connected(run, half_closed):
     """Nothing is left to answer; the attempt ends and its descriptors are closed."""
     port = run(StuckPort())
     daemon = run(Daemon("--connect-timeout=1h", peer=port.url))
@@ -734,6 +735,10 @@ def test_client_that_leaves_while_the_peer_is_connected(run):
     client = daemon.connect()
     client.send_raw(build_request())
     eventually(lambda: daemon.fds() >= before + 2, "the connection attempt")
+    if half_closed:
+        client.finish()
+        daemon.settle()
+        assert daemon.fds() >= before + 2, "it may still wait for the response"
     client.abort()
     eventually(lambda: daemon.fds() == before, "the descriptors to be closed")
 

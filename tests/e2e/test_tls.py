@@ -22,7 +22,7 @@ import pytest
 import websockets
 
 from tools import tls_files
-from tools.client import RawClient, chat, exchange, receive
+from tools.client import ConnectionEnded, RawClient, chat, exchange, receive
 from tools.counting import can_trace
 from tools.daemon import BINARY, SANITIZED, Daemon, Unprivileged, run_once, standing_still
 from tools.frames import BIN, PING, PONG, Frame, frame
@@ -1405,7 +1405,7 @@ def test_new_authorities_without_signal(serve, authority, people, tmp_path):
     def is_welcome():
         try:
             chat(open_tls(daemon, context))
-        except (ssl.SSLError, ConnectionResetError, BrokenPipeError):
+        except (ssl.SSLError, ConnectionEnded, ConnectionResetError, BrokenPipeError):
             return False
         return True
 
