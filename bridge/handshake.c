@@ -276,26 +276,22 @@ static void log_tls_failure(struct connection *c) {
 	}
 }
 
-static void head_readable(struct connection *c) {
+/* False: the client has ended its side, or reading has failed. */
+static bool head_read(struct connection *c) {
 	struct handshake *h = c->handshake;
 	uint8_t *into = c->env->loop->scratch;
 	size_t cap = LOOP_SCRATCH_SIZE;
 	if(h->input.len > 0) {
 		if(head_buffer_reserve(c->env, &h->input, HANDSHAKE_READ)) {
 			connection_close(c);
-			return;
+			return true;
 		}
 		into = h->input.data + h->input.len;
 		cap = h->input.cap - h->input.len;
 	}
 	ssize_t got = stream_read(&c->client, into, cap);
-	if(got == -EAGAIN) {
-		return;
-	}
 	if(got <= 0) {
-		log_tls_failure(c);
-		leave(c);
-		return;
+		return got == -EAGAIN;
 	}
 	if(h->input.len > 0) {
 		h->input.len += (size_t)got;
@@ -308,6 +304,7 @@ static void head_readable(struct connection *c) {
 	if(head_bytes(c, into, (size_t)got)) {
 		head_next(c);
 	}
+	return true;
 }
 
 void handshake_head_client(struct connection *c, unsigned events) {
@@ -318,8 +315,9 @@ void handshake_head_client(struct connection *c, unsigned events) {
 		if(client_address_read_header(c)) {
 			start_tls(c);
 		}
-	} else {
-		head_readable(c);
+	} else if(!head_read(c)) {
+		log_tls_failure(c);
+		leave(c);
 	}
 }
 
