@@ -5,8 +5,8 @@
 #ifndef WEBSOCKSY_CONNECT_INTERNAL_H
 #define WEBSOCKSY_CONNECT_INTERNAL_H
 #include "base/address.h"
+#include "network/candidates.h"
 #include "network/connect.h"
-#include "network/resolve.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,21 +20,6 @@ struct attempt {
 	struct connect *connect;
 };
 
-enum family {
-	FAMILY_6,
-	FAMILY_4,
-	FAMILIES
-};
-
-/* What is known of one address family. */
-struct candidates {
-	struct connect *connect;
-	struct resolve_query *query; /* running, or NULL */
-	union address *address;
-	size_t count;
-	size_t next; /* the first that has not been tried */
-};
-
 struct connect {
 	struct connect_owner owner;
 	const struct peer_kind *kind;
@@ -42,11 +27,9 @@ struct connect {
 	struct attempt *winner;
 	struct list attempts;
 	size_t under_way; /* attempts in the list */
-	size_t tried; /* addresses of names */
-	struct candidates family[FAMILIES];
-	enum family turn; /* whose address is next */
+	struct candidates candidates;
 	struct ev_timer timer; /* the next attempt may begin */
-	void (*again)(struct connect *connect); /* the timer is for this one; NULL: see above */
+	void (*again)(struct connect *connect); /* for which the timer is; NULL: see above */
 	const struct peer_address *local; /* to be tried again: the caller's */
 	uint64_t retry_ms; /* how long that waited last */
 	struct exec *exec; /* the program behind `fd`; NULL: there is none */
