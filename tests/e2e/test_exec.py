@@ -57,6 +57,11 @@ def children_of(pid):
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
+def foreground_group(pid):
+    """That of its terminal."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[5]
+
+
 def is_alive(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
@@ -363,16 +368,17 @@ def test_bash_in_a_terminal(run):
 
     def wait_for(pattern):
         nonlocal seen
-        while not re.search(pattern, seen):
+        while not (match := re.search(pattern, seen)):
             seen += client.recv_message()[1].decode()
-        seen = ""
+        seen = seen[match.end():]
 
     wait_for("ready> ")
     client.send_text("echo $((6*7))\n")
     wait_for(r"\b42\r\n")
     client.send_text("sleep 1000\n")
     wait_for(r"sleep 1000\r\n")
-    eventually(lambda: children_of(daemon.children()[0]), "the start of sleep")
+    bash = daemon.children()[0]
+    eventually(lambda: foreground_group(bash) in children_of(bash), "sleep in the foreground")
     client.send_text("\x03")  # the terminal makes a signal of it
     wait_for("ready> ")
     client.send_text("exit 0\n")
