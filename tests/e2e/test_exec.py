@@ -374,7 +374,7 @@ def test_bash_in_a_terminal(run):
 
     wait_for("ready> ")
     client.send_text("echo $((6*7))\n")
-    wait_for(r"\b42\r\n")
+    wait_for(r"\b42\r\n(.*\n)*.*ready> ")
     client.send_text("sleep 1000\n")
     wait_for(r"sleep 1000\r\n")
     bash = daemon.children()[0]
