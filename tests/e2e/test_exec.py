@@ -53,13 +53,10 @@ def no_children(daemon):
     eventually(lambda: not daemon.children(), "the end of all programs")
 
 
-def children_of(pid):
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
-def foreground_group(pid):
-    """That of its terminal."""
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[5]
+def foreground_name(pid):
+    """Of the process that gets the signals of its terminal, as soon as it has been executed."""
+    group = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[5]
+    return Path(f"/proc/{group}/comm").read_text().strip()
 
 
 def is_alive(pid):
@@ -378,7 +375,7 @@ def test_bash_in_a_terminal(run):
     client.send_text("sleep 1000\n")
     wait_for(r"sleep 1000\r\n")
     bash = daemon.children()[0]
-    eventually(lambda: foreground_group(bash) in children_of(bash), "sleep in the foreground")
+    eventually(lambda: foreground_name(bash) == "sleep", "sleep in the foreground")
     client.send_text("\x03")  # the terminal makes a signal of it
     wait_for("ready> ")
     client.send_text("exit 0\n")
