@@ -113,7 +113,7 @@ static void encodes_like_the_plain_codec(void **state) {
 	(void)state;
 	for(size_t len = 0; len <= LENGTH_MAX; len++) {
 		for(unsigned seed = 0; seed < 4; seed++) {
-			uint8_t data[LENGTH_MAX];
+			uint8_t data[LENGTH_MAX] = {0};
 			uint8_t expected[TEXT_MAX];
 			fill(data, len, seed);
 			struct guard in = guard_new(data, len);
@@ -132,7 +132,7 @@ static void decodes_inside_its_buffers(void **state) {
 	(void)state;
 	for(size_t len = 0; len <= LENGTH_MAX; len++) {
 		for(size_t held = 0; held < 4 && held <= len; held++) {
-			uint8_t data[LENGTH_MAX];
+			uint8_t data[LENGTH_MAX] = {0};
 			uint8_t text[TEXT_MAX];
 			struct decoding decoding = {.text = text};
 			fill(data, len, 2);
@@ -152,7 +152,7 @@ static void decodes_what_it_encodes_however_it_is_cut(void **state) {
 	struct decoding decoding;
 	(void)state;
 	for(size_t len = 0; len <= LENGTH_MAX; len += len < 64 ? 1 : 17) {
-		uint8_t data[LENGTH_MAX];
+		uint8_t data[LENGTH_MAX] = {0};
 		uint8_t text[TEXT_MAX];
 		fill(data, len, 2);
 		size_t text_len = base64_encode(text, data, len);
@@ -191,7 +191,7 @@ static void tells_every_byte(void **state) {
 	uint8_t text[TEXT_MAX];
 	(void)state;
 	for(size_t i = 0; i < COUNT(lengths); i++) {
-		uint8_t data[LENGTH_MAX];
+		uint8_t data[LENGTH_MAX] = {0};
 		fill(data, lengths[i], 2);
 		size_t len = base64_encode(text, data, lengths[i]);
 		for(size_t at = 0; at < len; at++) {
