@@ -152,13 +152,13 @@ $(eval $(call unit_program,plugin,plugins/test_*))
 .PHONY: unit
 unit: $(unit_programs)
 # Library calls that a test makes fail, counts, or answers itself.
-$(out)/unit/network/test_tls_stream: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
+$(out)/unit/network/test_tls_stream_failures: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
 $(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=getsockname
 $(out)/unit/network/test_connect: ldflags += -Wl,--wrap=connect
-$(out)/unit/base/test_loop: ldflags += -Wl,--wrap=clock_gettime
+$(out)/unit/base/test_loop $(out)/unit/base/test_loop_%: ldflags += -Wl,--wrap=clock_gettime
 $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=clock_gettime
 $(out)/unit/http/test_passwords: ldflags += -Wl,--wrap=read
-$(out)/unit/http/test_site: ldflags += -Wl,--wrap=syscall
+$(out)/unit/http/test_site_traps: ldflags += -Wl,--wrap=syscall
 -include $(unit_programs:=.d)
 
 # The fast checks. These targets are never made, so that each `make check` runs all programs.
