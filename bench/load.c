@@ -7,7 +7,7 @@
  *
  * Must not know: which bridge it talks to.
  * Invariants: every payload byte that comes back is compared with the pattern; a message that was begun is
- * waited for, so what is missing at the end was lost; setting up is no part of what is measured.
+ * waited for, so what is missing at the end was lost; setting up is not measured.
  * wire_recv(), wire_send() and wire_finish() are the only places that touch a socket's bytes.
  */
 #include "histogram.h"

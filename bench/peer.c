@@ -110,7 +110,7 @@ static bool request_begin(struct client *client) {
 	client->bytes = 0;
 	client->wrong = 0;
 	if(request->magic != PATTERN_MAGIC) {
-		fprintf(stderr, "peer: bytes that are no request\n");
+		fprintf(stderr, "peer: bytes that are not a request\n");
 		return false;
 	}
 	switch(request->mode) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * TLS as a client, with OpenSSL: not the library of the bridge under test, so that a mistake of one is not
+ * TLS as a client, with OpenSSL: not the library of the bridge under test, so that an error in one is not
  * made by both.
  */
 #ifndef BENCH_SECURE_H
@@ -13,7 +13,7 @@
 /*
  * What every connection offers, and nothing else, so that all bridges do the same work: TLS 1.3, X25519,
  * one cipher, one kind of key. `rsa`: the server is to prove itself with an RSA key instead of P-256. Nothing
- * is resumed, nobody's certificate is verified. Ends the program if OpenSSL does not know the cipher.
+ * is resumed, certificates are not verified. Ends the program if OpenSSL does not know the cipher.
  */
 SSL_CTX *secure_offer(const char *cipher, bool rsa);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The client's half of RFC 6455 for the load generator: opening request, masked headers, and a parser for
- * what servers send. Written apart from the daemon's codec, so that neither hides a mistake of the other.
+ * what servers send. Written apart from the daemon's codec, so that an error in one is not hidden by the same error in the other.
  */
 #ifndef BENCH_WSCLIENT_H
 #define BENCH_WSCLIENT_H

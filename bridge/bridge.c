@@ -367,6 +367,6 @@ void bridge_close(struct bridge *bridge) {
 	site_close(bridge->env.web);
 	tls_cache_clear(&bridge->tls_cache);
 	config_free(&bridge->config);
-	/* Listeners and connections that were buried here have no pointer back into it. */
+	/* Listeners and connections whose free is deferred have no pointer to the bridge. */
 	free(bridge);
 }

@@ -82,7 +82,7 @@ static bool check_extensions(struct upgrade *u) {
 }
 
 /*
- * A field without any name is no offer, although the grammar asks for one (RFC 6455, 4.3): some
+ * A field without any name is not an offer, although the grammar asks for one (RFC 6455, 4.3): some
  * clients send it if they have nothing to offer.
  */
 static bool check_protocols(struct upgrade *u) {

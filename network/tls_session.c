@@ -96,7 +96,7 @@ static ssize_t detect_read(struct stream *stream, void *data, size_t cap) {
 }
 
 static int detect_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
-	/* Whoever writes before the client has said a word gets plain bytes: there is no session yet. */
+	/* Data that is written before the first byte of the client is sent unencrypted: there is no session yet. */
 	return tls_of(stream)->plain->write(stream, iov, count, total);
 }
 

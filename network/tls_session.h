@@ -24,7 +24,7 @@ int tls_session_accept(struct stream *stream, struct tls_credentials *credential
  * Makes a connected stream speak TLS as client, behind what has been written to it. `host` (copied): the name to ask
  * for (RFC 6066) and to verify (RFC 6125); of a literal address, with or without zone, only the latter. The owner
  * makes the stream readable (loop_set_ready()) and calls tls_stream_handshake() with each of its events until that no longer
- * answers -EAGAIN. 0, -ENOMEM, or -EINVAL: nobody can have that name.
+ * answers -EAGAIN. 0, -ENOMEM, or -EINVAL: not a valid name.
  */
 int tls_session_connect(
 	struct stream *stream, struct tls_credentials *credentials, const char *host);
@@ -38,7 +38,7 @@ const char *tls_session_recheck_client(
 
 /*
  * The subject of the client's verified certificate (RFC 4514) into `out`: its length; 0 without one, or if it does
- * not fit: half a name could be somebody else's.
+ * not fit: a truncated name could be that of another host.
  */
 size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
 #endif

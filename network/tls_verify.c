@@ -42,7 +42,7 @@ static const char *describe_flaws(unsigned status) {
 		{GNUTLS_CERT_EXPIRED, "it, or one above it, has expired"},
 		{GNUTLS_CERT_NOT_ACTIVATED, "it, or one above it, is not valid yet"},
 		{GNUTLS_CERT_SIGNER_NOT_FOUND, "its issuer is unknown"},
-		{GNUTLS_CERT_SIGNER_NOT_CA, "its issuer is no authority"},
+		{GNUTLS_CERT_SIGNER_NOT_CA, "its issuer is not a certificate authority"},
 		{GNUTLS_CERT_UNEXPECTED_OWNER, "it is for another name"},
 		{GNUTLS_CERT_PURPOSE_MISMATCH, "it is for another purpose"},
 		{GNUTLS_CERT_INSECURE_ALGORITHM, "it is signed with an insecure algorithm"},

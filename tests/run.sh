@@ -73,7 +73,7 @@ show_packages() {
 install_packages() {
 	local missing=() package installed
 	command -v dpkg-query >/dev/null || {
-		echo "      this is no Debian; needed are: ${packages[*]}" | tee /dev/fd/3
+		echo "      this is not Debian; required: ${packages[*]}" | tee /dev/fd/3
 		return 0
 	}
 	installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null)

@@ -10,7 +10,7 @@
 
 #define BLANK " \t"
 
-/* Takes the next word off the front of `*rest`, with a NUL behind it; NULL: there is none. */
+/* Cuts the next word off the front of `*rest`, with a NUL behind it; NULL: there are no more. */
 static char *take_word(char **rest) {
 	char *word = *rest + strspn(*rest, BLANK);
 	char *end = word + strcspn(word, BLANK);
@@ -58,7 +58,7 @@ bool line_matches(const char *protocol, const struct request *request, size_t *i
 	return false;
 }
 
-/* Subprotocols whose messages are binary, whatever their bytes look like. */
+/* Subprotocols whose messages are always binary. */
 static bool is_binary_protocol(const char *name) {
 	static const char *const binary[] = {"binary", "mqtt", "mqttv3.1"};
 	for(size_t i = 0; i < sizeof(binary) / sizeof(binary[0]); i++) {

@@ -87,6 +87,16 @@ def pair():
     return tls_files.shared()[1]
 
 
+@pytest.fixture
+def serve(run, pair):
+    """Starts a daemon for `echo://` with the certificates of `pairs`; its clients choose TLS themselves."""
+    def start(*args, pairs=(pair,), **kwargs):
+        files = [f"--cert={one.cert}" for one in pairs] + [f"--key={one.key}" for one in pairs]
+        return run(Daemon(*files, "-c", "protocol=*", *args, peer="echo://", tls=False, **kwargs))
+
+    return start
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """A failed test shows the end of the log of every daemon that was running."""

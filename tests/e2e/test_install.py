@@ -195,7 +195,7 @@ def test_uninstall_leaves_nothing(tmp_path):
     assert files_in(tmp_path) == []
     own = [path for path, _, _ in os.walk(tmp_path) if path.endswith("/websocksy")]
     assert own == []
-    make("uninstall", f"DESTDIR={tmp_path}", f"PREFIX={PREFIX}")  # again: nothing to do is no mistake
+    make("uninstall", f"DESTDIR={tmp_path}", f"PREFIX={PREFIX}")  # again: nothing to do is not an error
 
 
 def test_uninstall_leaves_what_is_not_ours(tmp_path):

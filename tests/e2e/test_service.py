@@ -300,7 +300,7 @@ def test_no_passed_sockets(run, count):
 
 @pytest.mark.parametrize("kind", (socket.SOCK_STREAM, socket.SOCK_DGRAM), ids=("not listening", "datagram"))
 def test_passed_socket_that_takes_no_connections_is_refused(run, kind):
-    """Waiting for clients there would use up a processor: it is ready for ever and has nobody."""
+    """Waiting for clients there would use up a processor: a socket without clients is writable for ever."""
     with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind(("127.0.0.1", 0))
         daemon = activated(run, [sock], "-c", "host=echo://", listening=False)
@@ -407,7 +407,7 @@ def test_broken_configuration_changes_nothing(run, config, broken, tmp_path):
     fresh_client = daemon.open(address=("127.0.0.1", port), protocols="one")
     assert fresh_client.response.header("Sec-WebSocket-Protocol") == "one"
     assert fresh_client.recv_frame().opcode == PING
-    # And it is no dead end.
+    # And the daemon goes on.
     config((*BASE, ("ping", "0")), good)
     reload(daemon)
     assert daemon.open(protocols="two").response.header("Sec-WebSocket-Protocol") == "two"
@@ -779,7 +779,7 @@ def test_journal_of_somebody_else(run):
 
 
 class PipedDaemon:
-    """A daemon whose standard error is a pipe that nobody reads."""
+    """A daemon whose standard error is a pipe that is not read."""
 
     def __init__(self, *args):
         self.args = args
@@ -809,7 +809,7 @@ def test_full_pipe_for_the_log_does_not_block(run, tmp_path):
             client.send_text("x")
             client.recv_message()
             client.close_handshake()
-    # Once somebody reads, lines come again, and the first says how many are missing.
+    # Once the pipe is read, lines come again, and the first says how many are missing.
     assert select.select([piped.read], [], [], 0)[0]
     os.read(piped.read, 1 << 16)
     text = ""
