@@ -76,7 +76,7 @@ typedef struct /*_ws_http_header*/ {
  * It is called after each successful read from the peer, and again after each message that it cut
  * off while bytes remain. It is never called from two threads.
  *
- *   data          `length` bytes (at least one), contiguous and writable, with a NUL behind the last;
+ *   data          `length` bytes (at least one), contiguous and writable, with a NUL behind them;
  *                 the core's, valid during the call. NULL: see below.
  *   last_read     how many bytes at the end of `data` are new since this message was looked at the
  *                 last time. `length - last_read` bytes need not be searched again.
@@ -88,8 +88,8 @@ typedef struct /*_ws_http_header*/ {
  *                 with `data` NULL, `length` and `last_read` 0, and frees it.
  *   config        the configuration string of this connection, "" if there is none; the core's.
  *
- * Returns the length of the message (1 to `length`), 0 if more bytes are needed. A negative number, or
- * one above `length`, is an error: the connection is closed with 1011.
+ * Returns the length of the message (1 to `length`), 0 if more bytes are needed. A negative number,
+ * or one above `length`, is an error: the connection is closed with 1011.
  */
 typedef int64_t (*ws_framing)(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
 	void **framing_data, const char *config);
@@ -98,7 +98,8 @@ typedef int64_t (*ws_framing)(uint8_t *data, size_t length, size_t last_read, ws
  * Optional companion of a framing function: is this configuration usable?
  *
  * Returns NULL if it is, otherwise a static string that says what would be right. Called before any
- * connection uses the configuration, so that an error is a message at start and not a broken session.
+ * connection uses the configuration, so that an error is a message at start and not a broken
+ * session.
  */
 typedef const char *(*ws_framing_check)(const char *config);
 
@@ -117,12 +118,13 @@ typedef enum {
 } peer_transport;
 
 /*
- * A backend's answer. `host`, `port` and `framing_config` are NULL or come from malloc; the core frees
- * them.
+ * A backend's answer. `host`, `port` and `framing_config` are NULL or come from malloc; the core
+ * frees them.
  */
 typedef struct /*_ws_peer_info*/ {
 	peer_transport transport;
-	char *host; /* address, or path for the Unix and fifo transports; NULL: the connection is refused */
+	/* address, or path for the Unix and fifo transports; NULL: the connection is refused */
+	char *host;
 	char *port; /* NULL where the host names it or the transport has none */
 	ws_framing framing; /* NULL: auto */
 	char *framing_config; /* NULL: "" */
@@ -213,7 +215,10 @@ WEBSOCKSY_API ws_framing core_framing(char *name);
  */
 WEBSOCKSY_API int core_register_framing(char *name, ws_framing func);
 
-/* Adds a check of configurations to a registered framing function. Returns 0, or 1 for an unknown name. */
+/*
+ * Adds a check of configurations to a registered framing function. Returns 0, or 1 for an unknown
+ * name.
+ */
 WEBSOCKSY_API int core_register_framing_check(char *name, ws_framing_check check);
 
 /*
@@ -232,9 +237,9 @@ typedef enum {
 } ws_log_level;
 
 /*
- * Writes a line to the daemon's log; `format` as in printf, without a line end. It never blocks, as writing
- * to standard error may. Lines above log-level are not written, lines that a client causes too often are
- * suppressed and counted, and control characters are replaced.
+ * Writes a line to the daemon's log; `format` as in printf, without a line end. It never blocks, as
+ * writing to standard error may. Lines above log-level are not written, lines that a client causes
+ * too often are suppressed and counted, and control characters are replaced.
  */
 WEBSOCKSY_API void core_log(ws_log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

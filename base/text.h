@@ -102,9 +102,9 @@ bool text_take_char(struct slice *rest, char c);
 int text_copy(struct slice slice, char *out, size_t cap);
 
 /*
- * Writes the slice in quotes and terminated with NUL, for a line of the log: quotes, backslashes and
- * what is not printable ASCII become "\xNN". What does not fit into `cap` bytes (at least 6) is cut and
- * marked by "..." before the closing quote. Returns the length.
+ * Writes the slice in quotes and terminated with NUL, for a line of the log: quotes, backslashes
+ * and what is not printable ASCII become "\xNN". What does not fit into `cap` bytes (at least 6) is
+ * cut and marked by "..." before the closing quote. Returns the length.
  */
 size_t text_quote(struct slice slice, char *out, size_t cap);
 
@@ -172,8 +172,8 @@ const char *text_check_url_path(const char *text);
 int text_percent_decode(struct slice slice, char *out, size_t cap);
 
 /*
- * Encodes a path for a header field or a link in HTML (RFC 3986, 2.1 and 3.3) into `out` and terminates it with NUL;
- * slashes stay. The length; -ENOSPC: `cap` is too small.
+ * Encodes a path for a header field or a link in HTML (RFC 3986, 2.1 and 3.3) into `out` and
+ * terminates it with NUL; slashes stay. The length; -ENOSPC: `cap` is too small.
  */
 int text_percent_encode(const char *path, char *out, size_t cap);
 #endif

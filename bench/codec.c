@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * How fast the daemon unmasks, parses and validates, without any system call: the figures of the routines
- * in docs/performance.md.
+ * How fast the daemon unmasks, parses and validates, without any system call: the figures of the
+ * routines in docs/performance.md.
  *
  *   codec
  *
- * Must not know: how the routines work. They are linked from the daemon's sources.
- * Each figure is the best of several rounds, in CPU time, so other work on the machine does little to it.
- * All of the data is in the caches, as it is when the kernel has just copied it.
+ * Must not know: how the routines work. They are linked from the daemon's sources. Each figure is
+ * the best of several rounds, in CPU time, so other work on the machine does little to it. All of
+ * the data is in the caches, as it is when the kernel has just copied it.
  */
 #include "../base/utf8.h"
 #include "../websocket.h"
@@ -71,7 +71,9 @@ static void run_moves(uint8_t *data) {
 	}
 }
 
-/* Writes masked binary frames of `len` bytes as long as they fit into `cap`; returns their length. */
+/*
+ * Writes masked binary frames of `len` bytes as long as they fit into `cap`; returns their length.
+ */
 static size_t put_frames(uint8_t *data, size_t cap, size_t len, size_t *count) {
 	size_t used = 0;
 	*count = 0;

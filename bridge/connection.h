@@ -186,9 +186,9 @@ void connection_set_deadline(struct connection *connection, uint64_t due_ms);
 /*
  * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input
  * is thrown away until they end (so that no reset destroys what is in flight), then the connection
- * is closed. The deadline is `close-timeout` in which neither side takes anything; behind a response
- * the client also has to keep CONNECTION_RATE_MIN. The client's
- * side may be closed already.
+ * is closed. The deadline is `close-timeout` in which neither side takes anything; behind a
+ * response the client also has to keep CONNECTION_RATE_MIN. The client's side may be closed
+ * already.
  */
 void connection_linger(struct connection *connection);
 
@@ -221,7 +221,9 @@ void connection_reset_peer(struct connection *connection);
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
 	...) __attribute__((format(printf, 3, 4)));
 
-/* The same, for events that clients can cause: limited by kind and address, see log_limit_client(). */
+/*
+ * The same, for events that clients can cause: limited by kind and address, see log_limit_client().
+ */
 void connection_log_limited(struct connection *connection, enum log_kind kind, enum log_level level,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -56,7 +56,9 @@ struct handshake {
 	bool challenge; /* the request is for a challenge of a certificate authority */
 	bool costly; /* the last response took long to make: others have their turn */
 	bool keep; /* the response leaves the connection open for the next request */
-	/* Of the request, for the log: GET "/path". The last member: it is not cleared as a whole. */
+	/*
+	 * Of the request, for the log: GET "/path". The last member: it is not cleared as a whole.
+	 */
 	char summary[HANDSHAKE_SUMMARY_MAX];
 };
 

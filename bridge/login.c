@@ -3,9 +3,9 @@
  * Authentication.
  *
  * Must not know: what the request is for.
- * Invariants: every request is authenticated anew; a password that TLS could protect is not accepted
- * without it; a user's name is logged only if it exists,
- * because a password may have been typed in its place.
+ * Invariants: every request is authenticated anew; a password that TLS could protect is not
+ * accepted without it; a user's name is logged only if it exists, because a password may have been
+ * typed in its place.
  * Implements RFC 9110 section 11.6, RFC 7617 section 2.
  */
 #include "bridge/login.h"

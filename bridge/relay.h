@@ -22,6 +22,9 @@ void relay_shutdown(struct connection *c);
 /* CONNECTION_CLOSING: the peer's bytes are thrown away. */
 void relay_closing_peer(struct connection *c, unsigned events);
 
-/* The settings have changed: deadlines; the client's certificate or login may not be valid any more. */
+/*
+ * The settings have changed: deadlines; the client's certificate or login may not be valid any
+ * more.
+ */
 void relay_reload(struct connection *c);
 #endif

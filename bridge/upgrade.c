@@ -104,7 +104,10 @@ static bool check_protocols(struct upgrade *u) {
 	return true;
 }
 
-/* Without `origin`: may the pages of any site connect? Not if browsers prove by themselves who their users are. */
+/*
+ * Without `origin`: may the pages of any site connect? Not if browsers prove by themselves who
+ * their users are.
+ */
 static bool allows_any(const struct settings *settings) {
 	bool ambient = settings->auth_file || settings->client_verify != TLS_VERIFY_OFF;
 	return settings->origins == 0 && (settings->any_origin || !ambient);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Signed cookies that stand for a login for some minutes: for browsers that send no credentials with
- * a WebSocket upgrade.
+ * Signed cookies that stand for a login for some minutes: for browsers that send no credentials
+ * with a WebSocket upgrade.
  */
 #ifndef WEBSOCKSY_LOGIN_COOKIE_H
 #define WEBSOCKSY_LOGIN_COOKIE_H
@@ -42,8 +42,8 @@ bool login_cookie_check(const struct login_cookies *cookies, struct slice field,
 	char user[BASIC_USER_MAX + 1]);
 
 /*
- * Copies a Cookie field without the cookie `name` to `out`, which has room for twice its length. The
- * length of the copy.
+ * Copies a Cookie field without the cookie `name` to `out`, which has room for twice its length.
+ * The length of the copy.
  */
 size_t login_cookie_strip(struct slice field, const char *name, char *out);
 #endif

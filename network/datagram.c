@@ -139,7 +139,10 @@ static ssize_t datagram_read(struct stream *stream, void *data, size_t cap) {
 		errno = EAGAIN;
 	}
 	if(got < 0) {
-		/* The call that failed to send took the error with it, and a datagram socket has no end. */
+		/*
+		 * The call that failed to send took the error with it, and a datagram socket has no
+		 * end.
+		 */
 		return errno == EAGAIN && stream->error ? -stream->error : -errno;
 	}
 	return (size_t)got > cap ? -EMSGSIZE : got;
@@ -162,7 +165,10 @@ static int datagram_write(struct stream *stream, const struct iovec *iov, int co
 		do {
 			sent = network_send(stream->io.fd, iov, count, 0);
 		} while(sent < 0 && others_next(stream, (int)sent));
-		/* No room on a device's queue: datagrams may be lost, and nothing would tell when to retry. */
+		/*
+		 * No room on a device's queue: datagrams may be lost, and nothing would tell when
+		 * to retry.
+		 */
 		if(sent >= 0 || sent == -ENOBUFS) {
 			others_keep(stream, iov, count, total);
 			return 0;

@@ -101,7 +101,10 @@ const struct stream_ops fifo_rx_ops = {
 
 int fifo_open(const char *path, int access, const char **why) {
 	struct stat status;
-	/* Before it is opened, as opening a device may have effects; and after, as it may have been replaced. */
+	/*
+	 * Before it is opened, as opening a device may have effects; and after, as it may have been
+	 * replaced.
+	 */
 	if(stat(path, &status) < 0) {
 		return -errno;
 	}

@@ -18,8 +18,8 @@
 /* ---- hosts, ports, paths ---- */
 
 /*
- * "host", "host:port", "[v6]", "[v6]:port", and an IPv6 literal without brackets. Cuts `text` into host and port; NULL:
- * there is no port.
+ * "host", "host:port", "[v6]", "[v6]:port", and an IPv6 literal without brackets. Cuts `text` into
+ * host and port; NULL: there is no port.
  */
 static int split_port(char *text, char **host, char **port, const char **why) {
 	*host = text;
@@ -99,7 +99,9 @@ int peer_address_network(struct peer_address *out, char *rest, const char *port,
 	return result ? result : take_host(out, host);
 }
 
-/* The byte whose code `text` begins with, of those that are reserved in paths and values; 0: none. */
+/*
+ * The byte whose code `text` begins with, of those that are reserved in paths and values; 0: none.
+ */
 static char coded_byte(const char *text) {
 	static const struct {
 		const char *code;

@@ -328,7 +328,9 @@ static void lookup_cancel(struct lookup *lookup) {
 		.status = RESOLVE_FAILED, .error = -ECANCELED, .why = "name lookup has ended"};
 	while(!list_is_empty(&lookup->waiting)) {
 		struct list *first = lookup->waiting.next;
-		/* The list no longer has what was freed. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+		/*
+		 * The list no longer has what was freed. NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
+		 */
 		list_remove(first);
 		query_answer(container_of(first, struct resolve_query, link), &canceled);
 	}

@@ -3,9 +3,9 @@
  * Streams, and the kinds for connected TCP and Unix sockets.
  *
  * Must not know: WebSocket, HTTP, connections.
- * Invariants: while bytes are queued or a file waits for room a stream wants LOOP_OUT, and only then; a
- * stream whose write failed has an empty queue and refuses further writes; the descriptor is closed in
- * stream_close() and nowhere else.
+ * Invariants: while bytes are queued or a file waits for room a stream wants LOOP_OUT, and only
+ * then; a stream whose write failed has an empty queue and refuses further writes; the descriptor
+ * is closed in stream_close() and nowhere else.
  */
 #include "network/stream.h"
 
@@ -41,7 +41,10 @@ static ssize_t plain_read(struct stream *stream, void *data, size_t cap) {
 int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count, size_t total) {
 	size_t sent = 0;
 	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
-		/* Held back until the end joins it; should that not come at once, the kernel waits for 200 ms. */
+		/*
+		 * Held back until the end joins it; should that not come at once, the kernel waits
+		 * for 200 ms.
+		 */
 		int flags = stream->ending ? MSG_MORE : 0;
 		ssize_t result = network_send(stream->io.fd, iov, count, flags);
 		if(result < 0 && result != -EAGAIN) {
@@ -106,7 +109,10 @@ const struct stream_ops stream_tcp_ops = {
 	.short_read_is_all = true,
 };
 
-/* A read stops in front of a message that carries descriptors, so only EAGAIN proves anything (unix(7)). */
+/*
+ * A read stops in front of a message that carries descriptors, so only EAGAIN proves anything
+ * (unix(7)).
+ */
 const struct stream_ops stream_unix_ops = {
 	.read = plain_read,
 	.write = stream_write_bytes,
@@ -235,7 +241,10 @@ ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 		return got;
 	}
 	if(got != -EAGAIN || !stream->state) {
-		/* A kind that takes more off the socket than it hands on knows itself when that is empty. */
+		/*
+		 * A kind that takes more off the socket than it hands on knows itself when that is
+		 * empty.
+		 */
 		loop_used_up(&stream->io, LOOP_IN);
 	}
 	if(got != -EAGAIN) {

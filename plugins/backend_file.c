@@ -276,8 +276,7 @@ uint64_t configure(char *key, char *value) {
 	if(!strcmp(key, "expression")) {
 		return add_expression(value);
 	}
-	core_log(ws_log_error,
-		"backend file: %s: unknown option (known: path, expression)", key);
+	core_log(ws_log_error, "backend file: %s: unknown option (known: path, expression)", key);
 	return 1;
 }
 
@@ -295,7 +294,8 @@ ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t hea
 	if(!state.path || !state.expressions) {
 		const char *missing = state.path ? "expression" : "path";
 		char message[64];
-		snprintf(message, sizeof(message), "the option %s of the file backend is not set", missing);
+		snprintf(message, sizeof(message), "the option %s of the file backend is not set",
+			missing);
 		core_log(ws_log_error,
 			"backend file: option %s is not set; every request is refused", missing);
 		core_refuse(ws, 500, message);

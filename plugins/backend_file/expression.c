@@ -244,7 +244,8 @@ const char *expression_check(const char *expression) {
 		if(*at != '%') {
 			at++;
 		} else if(!take_variable(&at, variable)) {
-			return "a % must begin a variable: %endpoint%, %query:NAME%, %cookie:NAME%, "
+			return "a % must begin a variable: %endpoint%, %query:NAME%, "
+			       "%cookie:NAME%, "
 			       "%header:NAME%";
 		}
 	}

@@ -47,8 +47,8 @@ static inline void guard_free(struct guard *guard) {
 }
 
 /*
- * One way to cut `len` bytes: calls feed(ctx, offset, length) for each piece, in order. `way` 0 is whole,
- * 1 byte by byte, 2 + n cut once behind byte n. There are cut_ways(len) of them.
+ * One way to cut `len` bytes: calls feed(ctx, offset, length) for each piece, in order. `way` 0 is
+ * whole, 1 byte by byte, 2 + n cut once behind byte n. There are cut_ways(len) of them.
  */
 static inline size_t cut_ways(size_t len) {
 	return len < 2 ? 1 : 2 + len - 1;

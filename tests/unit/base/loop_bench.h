@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A loop with the sides of socket pairs in it, which count and note how often and in which order they
- * run. The clock is the test's (the linker puts its function in front, see the Makefile).
+ * A loop with the sides of socket pairs in it, which count and note how often and in which order
+ * they run. The clock is the test's (the linker puts its function in front, see the Makefile).
  */
 #ifndef WEBSOCKSY_TESTS_LOOP_BENCH_H
 #define WEBSOCKSY_TESTS_LOOP_BENCH_H

@@ -103,7 +103,10 @@ static void test_move(void **state) {
 	loop_close_io(&test->loop, &moved.io);
 }
 
-/* Another process has a copy of the descriptor, so closing ours does not end what the kernel reports. */
+/*
+ * Another process has a copy of the descriptor, so closing ours does not end what the kernel
+ * reports.
+ */
 static void test_copy_of_a_closed_descriptor(void **state) {
 	struct test *test = *state;
 	struct probe *a = probe_new(test, drain);

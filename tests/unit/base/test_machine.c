@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The memory limits of control groups, versions 1 and 2, in directories that look like the kernel's.
+ * The memory limits of control groups, versions 1 and 2, in directories that look like the
+ * kernel's.
  */
 #include "base/machine.h"
 #include "support.h"

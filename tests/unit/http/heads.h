@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Request heads that are read whole, byte by byte and cut at every offset, each time in memory that moves
- * between the reads and ends at an unreadable page.
+ * Request heads that are read whole, byte by byte and cut at every offset, each time in memory that
+ * moves between the reads and ends at an unreadable page.
  */
 #ifndef WEBSOCKSY_TESTS_HEADS_H
 #define WEBSOCKSY_TESTS_HEADS_H
@@ -60,9 +60,9 @@ static inline void assert_slice(struct slice slice, const char *text) {
 }
 
 /*
- * Feeds `len` bytes one by one. Bytes that were examined more than a page ago are unreadable, except for
- * the first ones of the request, until a long line or the request is complete: a parser whose work is not
- * linear crashes.
+ * Feeds `len` bytes one by one. Bytes that were examined more than a page ago are unreadable,
+ * except for the first ones of the request, until a long line or the request is complete: a parser
+ * whose work is not linear crashes.
  */
 static inline enum request_result read_slowly(
 	const char *input, size_t len, struct request *request) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Credentials for TLS peers: what is read when, what is the same, what is forgotten, and what is said of files
- * that cannot be used.
+ * Credentials for TLS peers: what is read when, what is the same, what is forgotten, and what is
+ * said of files that cannot be used.
  */
 #include "network/tls_cache.h"
 
@@ -115,7 +115,9 @@ static void test_same_files(void **state) {
 	assert_int_equal(cache.count, 0);
 }
 
-/* Files are read once, and again after tls_cache_clear(); a session's own reference outlives that. */
+/*
+ * Files are read once, and again after tls_cache_clear(); a session's own reference outlives that.
+ */
 static void test_read_once(void **state) {
 	struct files *files = *state;
 	struct peer_tls tls = {.ca = files->copy};

@@ -42,8 +42,8 @@ static time_t show_time(time_t *out) {
 }
 
 /*
- * Both sides show the certificate of `files`. The client resumes the session in `data`, if there is one, and the new
- * one is there afterwards. True: the server has accepted both.
+ * Both sides show the certificate of `files`. The client resumes the session in `data`, if there is
+ * one, and the new one is there afterwards. True: the server has accepted both.
  */
 static bool connect_again(
 	const struct files *files, struct tls_credentials *server, gnutls_datum_t *data) {

@@ -4,7 +4,9 @@
  */
 #include "network/tls_bench.h"
 
-/* A handshake, data each way, and close_notify, with both directions cut. Returns what has passed. */
+/*
+ * A handshake, data each way, and close_notify, with both directions cut. Returns what has passed.
+ */
 static void exchange(
 	const struct files *files, const char *priority, size_t up, size_t down, size_t passed[2]) {
 	struct test test;
@@ -134,7 +136,9 @@ static void test_plain_is_refused_where_tls_is_required(void **state) {
 	end(&test);
 }
 
-/* An end without close_notify is an error, as bytes may be missing; those before it are delivered. */
+/*
+ * An end without close_notify is an error, as bytes may be missing; those before it are delivered.
+ */
 static void test_end_without_goodbye(void **state) {
 	for(size_t v = 0; v < 2; v++) {
 		struct test test;

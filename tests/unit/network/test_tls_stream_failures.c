@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * TLS streams: failures that GnuTLS reports once, late, or not at all. Sessions
- * of GnuTLS send data that a stream never sends, and GnuTLS itself is made to fail (the linker puts the
- * functions of the test in front, see the Makefile).
+ * TLS streams: failures that GnuTLS reports once, late, or not at all. Sessions of GnuTLS send data
+ * that a stream never sends, and GnuTLS itself is made to fail (the linker puts the functions of
+ * the test in front, see the Makefile).
  */
 #include "network/tls_bench.h"
 
@@ -117,8 +117,8 @@ static void expect_verdict(struct test *test, struct side *side, size_t len) {
 }
 
 /*
- * One read brings data and then more new keys than GnuTLS takes. It reports that once, and then waits for input as if
- * nothing had happened.
+ * One read brings data and then more new keys than GnuTLS takes. It reports that once, and then
+ * waits for input as if nothing had happened.
  */
 static void test_too_many_keys_behind_data(void **state) {
 	for(int client = 0; client < 2; client++) {

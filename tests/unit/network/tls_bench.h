@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Two TLS streams in one loop, or a stream and a session of GnuTLS, and the wire between them, which
- * passes on as much as the test lets it.
+ * Two TLS streams in one loop, or a stream and a session of GnuTLS, and the wire between them,
+ * which passes on as much as the test lets it.
  */
 #ifndef WEBSOCKSY_TESTS_TLS_BENCH_H
 #define WEBSOCKSY_TESTS_TLS_BENCH_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Calls a framing of the registry as the core does: a growing buffer with a NUL behind its end (and an
- * unreadable page behind that), the count of new bytes, and the rule for data that is left over.
+ * Calls a framing of the registry as the core does: a growing buffer with a NUL behind its end (and
+ * an unreadable page behind that), the count of new bytes, and the rule for data that is left over.
  */
 #ifndef WEBSOCKSY_TESTS_FRAMING_BENCH_H
 #define WEBSOCKSY_TESTS_FRAMING_BENCH_H

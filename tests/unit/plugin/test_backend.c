@@ -175,7 +175,8 @@ static void test_refusals(void **unused) {
 	expect_rejection("core_refuse(ws, 200, \"low\");", 403, "low");
 	expect_rejection("core_refuse(ws, 600, \"high\");", 403, "high");
 	expect_rejection("core_refuse(ws, 500, 0);", 500, "refused by the backend");
-	expect_rejection("core_refuse(ws, 400, \"a\\r\\nX: y\\x7f\\xc3\\xa4\");", 400, "a??X: y???");
+	expect_rejection(
+		"core_refuse(ws, 400, \"a\\r\\nX: y\\x7f\\xc3\\xa4\");", 400, "a??X: y???");
 }
 
 static void test_long_message_is_cut(void **unused) {

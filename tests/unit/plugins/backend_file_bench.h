@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The file backend, included as source, and a directory with files for it. The functions of the core that
- * it calls are replaced by ones that keep their arguments, and openat2() by one that can fail.
+ * The file backend, included as source, and a directory with files for it. The functions of the
+ * core that it calls are replaced by ones that keep their arguments, and openat2() by one that can
+ * fail.
  */
 #ifndef WEBSOCKSY_TESTS_BACKEND_FILE_BENCH_H
 #define WEBSOCKSY_TESTS_BACKEND_FILE_BENCH_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The framing function `json`, included as source, and streams that are fed to it whole, byte by byte
- * and cut at every offset, in memory that ends behind the NUL.
+ * The framing function `json`, included as source, and streams that are fed to it whole, byte by
+ * byte and cut at every offset, in memory that ends behind the NUL.
  */
 #ifndef WEBSOCKSY_TESTS_JSON_BENCH_H
 #define WEBSOCKSY_TESTS_JSON_BENCH_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Streams of frames as a client sends them, and the parser fed with them whole, byte by byte and cut at
- * every offset.
+ * Streams of frames as a client sends them, and the parser fed with them whole, byte by byte and
+ * cut at every offset.
  */
 #ifndef WEBSOCKSY_TESTS_FRAMES_H
 #define WEBSOCKSY_TESTS_FRAMES_H
