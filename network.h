@@ -56,12 +56,11 @@ void network_share_port(int fd, bool share);
 
 /* What to listen on. */
 struct network_listener {
-	const char *
-		/*
-		 * see `listen` in websocksy.conf(5), without brackets; NULL: every address of the
-		 * machine, dual stack, IPv4 alone where there is no IPv6
-		 */
-		spec;
+	/*
+	 * see `listen` in websocksy.conf(5), without brackets; NULL: every address of the
+	 * machine, dual stack, IPv4 alone where there is no IPv6
+	 */
+	const char *spec;
 	uint16_t port;
 	bool share; /* share the port while it is bound */
 };

@@ -101,9 +101,8 @@ enum address_tls {
 
 /* "ADDRESS[:PORT][,tls|plain]", with brackets around IPv6 if a port follows; "*": every address. */
 struct address_listen {
-	struct slice
-		/* within the text, without brackets; a Unix socket with its "unix:" and mode */
-		host;
+	/* within the text, without brackets; a Unix socket with its "unix:" and mode */
+	struct slice host;
 	bool is_unix;
 	bool is_every; /* "*" */
 	bool has_port;

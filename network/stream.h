@@ -71,13 +71,11 @@ struct stream {
 	stream_fn *fn;
 	void *state; /* what the kind keeps for itself */
 	struct bufq out; /* what the kernel has not taken yet */
-	uint64_t
-		/* when the backlog last shrank or began, or the other side took bytes */
-		progress_ms;
+	/* when the backlog last shrank or began, or the other side took bytes */
+	uint64_t progress_ms;
 	uint32_t sent; /* bytes that the kernel has taken, modulo 2^32 */
-	uint32_t
-		/* of those, how many the other side had taken when that was last looked at */
-		taken;
+	/* of those, how many the other side had taken when that was last looked at */
+	uint32_t taken;
 	uint16_t error; /* positive errno of the write that failed; 0: none */
 	bool finishing; /* shut the write side down when the queue is empty */
 	bool finished; /* done */

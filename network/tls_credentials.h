@@ -47,9 +47,8 @@ struct tls_client_options {
 
 /* What is wrong with the options of a server. */
 struct tls_error {
-	const char *
-		/* which: "cert", "key", "tls-priority", "client-ca", "client-crl"; static */
-		option;
+	/* which: "cert", "key", "tls-priority", "client-ca", "client-crl"; static */
+	const char *option;
 	size_t pair; /* cert and key: which pair; client-crl: which file */
 	char text[TLS_ERROR_MAX]; /* one line that names the file */
 };

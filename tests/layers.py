@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks the layers of the source tree.
 
-    layers.py                    the #include lines, and the table of files
+    layers.py                    the #include lines, the table of files, and the imports of tests
     layers.py OBJECT_FOLDER      the object files as well
 
 Layers, lowest first: base, websocket, network, http, plugin and builtins, service, config, bridge, websocksy.c. A layer
 is the directory of that name and the file of that name at the top level. A file includes, and calls, only what is in
 its own layer or in one below. Three further rules are read off the object files: the calls between files form no cycle,
 files that must not touch descriptors call nothing that does, and no file has writable variables but those listed.
-The table of files in docs/design.md has one row for each source file, and for each header without one.
+The table of files in docs/design.md has one row for each source file, and for each header without one. No test module
+imports another.
 
 Prints one line for each violation; the exit status is 0 if there is none.
 """
@@ -31,6 +32,7 @@ INTERFACE = "websocksy.h"
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 # | `base/text.c` | its subject |
 TABLE_ROW = re.compile(r"^\| `([\w/]+\.[ch])` \| [^|]+ \|$", re.MULTILINE)
+TEST_IMPORT = re.compile(r"^\s*(?:from|import) (test_\w+)", re.MULTILINE)
 # Parsers and codecs: their tests feed them bytes, so they never see a descriptor.
 WITHOUT_DESCRIPTORS = (
     "base/text", "base/address", "base/cidr", "base/number", "base/utf8", "base/utf8_block", "base/utf8_avx2",
@@ -85,6 +87,13 @@ def check_table(files):
         yield f"docs/design.md: the table of files has a row for {name}, which does not exist"
     for name in sorted({name for name in rows if rows.count(name) > 1}):
         yield f"docs/design.md: the table of files has several rows for {name}"
+
+
+def check_tests():
+    """Tools that several test modules use are in tests/e2e/tools/."""
+    for path in sorted((ROOT / "tests/e2e").rglob("*.py")):
+        for module in TEST_IMPORT.findall(path.read_text()):
+            yield f"{path.relative_to(ROOT)} imports {module}, which is a test module"
 
 
 def run(*command):
@@ -166,7 +175,7 @@ def check_objects(folder, files):
 
 def main(folder=None):
     files = source_files()
-    found = [*check_includes(files), *check_table(files)]
+    found = [*check_includes(files), *check_table(files), *check_tests()]
     if folder:
         found += check_objects(Path(folder), files)
     for line in found:

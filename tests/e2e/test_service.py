@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 
 import pytest
@@ -23,7 +22,7 @@ from tools.http import build_request
 from tools.peers import TcpPeer, echo, source
 from tools.plugin_builder import build_plugin
 from tools.ports import free_port
-from tools.service import Manager, Spawned, activated
+from tools.service import JournalDaemon, Manager, Spawned, activated
 from tools.sockets import is_open
 from tools.tls_files import self_signed
 from tools.waiting import TIMEOUT, eventually, observed
@@ -733,29 +732,6 @@ def test_working_directory_does_not_matter_later(run, tmp_path):
 
 
 # --- the log ------------------------------------------------------------------------------------
-
-
-def journal_stream(path):
-    status = os.stat(path)
-    return f"{status.st_dev}:{status.st_ino}"
-
-
-class JournalDaemon(Daemon):
-    """JOURNAL_STREAM names the log file (or something else), as the service manager does it."""
-
-    def __init__(self, *args, right=True, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.right = right
-
-    def start(self):
-        self.folder = tempfile.mkdtemp(prefix="websocksy-test-")
-        self.log_path = os.path.join(self.folder, "log")
-        with open(self.log_path, "wb") as log:
-            env = dict(self.env, JOURNAL_STREAM=journal_stream(self.log_path if self.right else "/"))
-            self.process = subprocess.Popen([BINARY, *self.args], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env=env)
-        Daemon.running.append(self)
-        self.wait_log(r"listening on ")
 
 
 def test_journal_gets_priorities_in_place_of_times(run):
