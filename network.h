@@ -54,7 +54,7 @@ void network_share_port(int fd, bool share);
 
 #define NETWORK_ERROR_MAX 512
 
-/* What to listen on. */
+/* An address to listen on. */
 struct network_listener {
 	/*
 	 * see `listen` in websocksy.conf(5), without brackets; NULL: every address of the

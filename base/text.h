@@ -103,8 +103,8 @@ int text_copy(struct slice slice, char *out, size_t cap);
 
 /*
  * Writes the slice in quotes and terminated with NUL, for a line of the log: quotes, backslashes
- * and what is not printable ASCII become "\xNN". What does not fit into `cap` bytes (at least 6) is
- * cut and marked by "..." before the closing quote. Returns the length.
+ * and bytes that are not printable ASCII become "\xNN". A text that does not fit into `cap` bytes
+ * (at least 6) is cut and marked by "..." before the closing quote. Returns the length.
  */
 size_t text_quote(struct slice slice, char *out, size_t cap);
 

@@ -172,7 +172,7 @@ static void watch_certificates(struct bridge *bridge) {
 	}
 }
 
-/* The point of no return: what the new configuration needs is there. */
+/* From here on the reload cannot fail: everything that the new configuration needs is open. */
 static void bridge_adopt(struct bridge *bridge, struct config *config, struct site *site) {
 	config_free(&bridge->config);
 	bridge->config = *config;

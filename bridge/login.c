@@ -2,7 +2,7 @@
  *
  * Authentication.
  *
- * Must not know: what the request is for.
+ * Must not know: the target of the request.
  * Invariants: every request is authenticated anew; a password that TLS could protect is not
  * accepted without it; a user's name is logged only if it exists, because a password may have been
  * typed in its place.

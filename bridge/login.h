@@ -17,8 +17,8 @@ enum login_decision {
 };
 
 /*
- * May the client have what it asks for? With LOGIN_PENDING `done` is called later with the
- * connection as its context, unless login_cancel() comes first.
+ * Is the request permitted? With LOGIN_PENDING `done` is called later with the connection as its
+ * context, unless login_cancel() is called before.
  */
 enum login_decision login_check(
 	struct connection *c, const struct request *request, verifier_fn *done);

@@ -9,8 +9,8 @@
 
 /*
  * Takes over a connection whose 101 is out and whose peer is connected (or echo), from
- * CONNECTION_QUERY or CONNECTION_CONNECT. `early`: what the client sent behind its request;
- * writable, valid during the call. May end the connection.
+ * CONNECTION_QUERY or CONNECTION_CONNECT. `early`: the data that the client sent behind its
+ * request; writable, valid during the call. May end the connection.
  */
 void relay_open(struct connection *connection, uint8_t *early, size_t early_len);
 

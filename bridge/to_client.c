@@ -2,7 +2,7 @@
  *
  * From the peer to the client.
  *
- * Must not know: HTTP, what kind of stream the two sides are.
+ * Must not know: HTTP, the kinds of the two streams.
  * Invariants: the peer is read only while the framing has seen all that is kept of it; the peer is
  * paused exactly while the client's backlog is above the high mark and has not yet fallen to the
  * low one.
@@ -148,7 +148,7 @@ static enum websocket_opcode message_opcode(
 	return valid ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
 }
 
-/* What cutting some bytes into messages came to. */
+/* The result of cutting bytes into messages. */
 struct cut {
 	size_t used; /* bytes that have been sent */
 	size_t unseen; /* bytes at the end that the framing has not seen, because of the backlog */

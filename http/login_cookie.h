@@ -17,7 +17,7 @@
 #define LOGIN_COOKIE_NAME 32
 #define LOGIN_COOKIE_FIELD 768 /* a Set-Cookie field with its line end */
 
-/* What cookies are made and checked with. */
+/* The parameters of cookies. */
 struct login_cookies {
 	const uint8_t *key; /* LOGIN_COOKIE_KEY random bytes */
 	const struct passwords *users;

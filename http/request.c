@@ -269,7 +269,7 @@ enum request_result request_parse(const char *data, size_t len, size_t *scanned,
 	return result;
 }
 
-/* What is behind the empty lines in front of the request line. */
+/* The input behind the empty lines in front of the request line. */
 static struct slice skip_empty_lines(const char *data, size_t len) {
 	return text_skip((struct slice){.at = data, .len = len}, empty_lines(data, len));
 }

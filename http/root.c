@@ -132,7 +132,7 @@ static int open_single(const char *path, struct root *root) {
 	return result;
 }
 
-/* Opens what is at `path` now. 0 or negative errno. */
+/* Opens the file or directory that `path` names now. 0 or negative errno. */
 static int open_path(const char *path, struct root *root) {
 	struct stat info;
 	if(stat(path, &info) < 0) {

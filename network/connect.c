@@ -53,7 +53,7 @@ struct connect {
 	const struct peer_address *unix_address; /* to be tried again: the caller's */
 	uint64_t retry_ms; /* how long that waited last */
 	bool begun; /* attempts have begun: no more waiting for the other family */
-	int error; /* of what failed last */
+	int error; /* of the last failure */
 	const char *why;
 	struct deferred_free dead;
 };

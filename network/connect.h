@@ -43,6 +43,6 @@ int connect_start(struct connect **out, const struct peer_address *address,
 /* The connected peer becomes `stream`, as stream_open(). 0 or negative errno. */
 int connect_take(struct connect *connect, struct stream *stream, stream_fn *fn);
 
-/* Cancels whatever runs. NULL: nothing. */
+/* Cancels lookups and attempts. NULL: nothing. */
 void connect_free(struct connect *connect);
 #endif

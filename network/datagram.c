@@ -2,7 +2,7 @@
  *
  * Streams of datagrams: UDP and Unix datagram sockets.
  *
- * Must not know: what is in the datagrams.
+ * Must not know: the contents of datagrams.
  * Invariants: a datagram is sent whole or queued whole, with its length in front of it; addresses
  * are kept until the first datagram comes back or DATAGRAM_KEPT_MAX bytes have been sent.
  */
@@ -28,7 +28,7 @@
 /* ---- other addresses of the service ---- */
 
 struct others {
-	struct bufq kept; /* what has been sent: lengths and bytes, as in the queue */
+	struct bufq kept; /* sent datagrams: lengths and bytes, as in the queue */
 	size_t count;
 	size_t next;
 	union address address[];
@@ -84,7 +84,7 @@ static uint32_t read_len(const struct bufq *queue, size_t offset) {
 	return len;
 }
 
-/* Sends what has been kept to the address that is connected now; what does not fit is lost. */
+/* Sends the kept datagrams to the address that is connected now; those that do not fit are lost. */
 static void others_send(struct stream *stream, const struct others *others) {
 	struct iovec iov[DATAGRAM_KEPT_IOV];
 	for(size_t at = 0; at < others->kept.len;) {

@@ -2,8 +2,9 @@
  *
  * Streams over named pipes (fifo(7)), each in one direction.
  *
- * Must not know: what goes through them.
- * Invariants: nothing here waits for the other end of a fifo; what is not a fifo is not kept open.
+ * Must not know: the data.
+ * Invariants: nothing here waits for the other end of a fifo; other kinds of files are not kept
+ * open.
  */
 #include "network/fifo.h"
 

@@ -53,9 +53,9 @@ static bool is_fatal(int error) {
 }
 
 /*
- * How many connections to take now. Asking until there are no more costs the kernel a socket, made
- * and thrown away again. So one that comes alone is taken alone; what else waits is reported again
- * in the next turn, and more is taken the longer that goes on.
+ * How many connections to accept now. A call that finds none costs the kernel a socket that it
+ * makes and frees again. So one connection is accepted first; if more wait, the socket is reported
+ * again in the next turn, and the number doubles.
  */
 static int accept_batch(struct listener *listener) {
 	uint64_t turn = listener->set->loop->turns;

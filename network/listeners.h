@@ -40,10 +40,10 @@ struct listeners {
 int listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn);
 
 /*
- * Listens on what `specs` name (`count` of them, see `listen` in websocksy.conf(5); none: every
- * address) and on nothing else: what is open already stays open, the rest is closed. 0; or negative
- * errno after a line in the log, and nothing has changed. Blocks for name lookup: only for start
- * and reload. With sockets of the service manager: nothing to do.
+ * Listens on the addresses of `specs` (`count` of them, see `listen` in websocksy.conf(5); none:
+ * every address) and on nothing else: sockets that are open already stay open, the others are
+ * closed. 0; or negative errno after a line in the log, and nothing has changed. Blocks for name
+ * lookup: only for start and reload. With sockets of the service manager: nothing to do.
  */
 int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port);
 

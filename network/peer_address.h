@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The addresses of peers: what they consist of, their syntax, and their form in the log.
+ * The addresses of peers: their parts, their syntax, and their form in the log.
  */
 #ifndef WEBSOCKSY_PEER_ADDRESS_H
 #define WEBSOCKSY_PEER_ADDRESS_H

@@ -215,7 +215,7 @@ static void lookup_replied(struct resolve_walk *walk) {
 
 /* ---- answers without a question ---- */
 
-/* "localhost" and what is below it, RFC 6761, section 6.3. */
+/* "localhost" and names below it, RFC 6761, section 6.3. */
 static bool is_localhost(const char *host) {
 	static const char name[] = "localhost";
 	const size_t name_len = sizeof(name) - 1;

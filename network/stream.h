@@ -18,7 +18,7 @@ struct stream;
 
 #define STREAM_MESSAGE_MIN 65507 /* a datagram over UDP and IPv4; every kind can take as much */
 
-/* What the owner is told; several at once. */
+/* Events for the owner; several at once. */
 #define STREAM_READABLE 1u /* stream_read() is worth a try */
 #define STREAM_PROGRESS 2u /* the backlog has shrunk, or there is room for stream_send_file() */
 /*
@@ -34,7 +34,7 @@ typedef void stream_fn(struct stream *stream, unsigned events);
 struct stream_ops {
 	/* see stream_read() */
 	ssize_t (*read)(struct stream *stream, void *data, size_t cap);
-	/* sends what goes at once and queues the rest; 0 or negative errno */
+	/* sends as much as possible at once and queues the rest; 0 or negative errno */
 	int (*write)(struct stream *stream, const struct iovec *iov, int count, size_t total);
 	/*
 	 * hands up to `max` bytes of a file from `offset` on to the kernel: see stream_send_file(),
@@ -59,7 +59,7 @@ struct stream_ops {
 	bool short_read_is_all;
 	/* why the last call failed, if the kind knows more than an errno: its own text, or NULL */
 	const char *(*reason)(const struct stream *stream);
-	/* frees what the kind holds beyond the descriptor; NULL: nothing */
+	/* frees the resources of the kind beyond the descriptor; NULL: there are none */
 	void (*destroy)(struct stream *stream);
 };
 
@@ -69,8 +69,8 @@ struct stream {
 	const struct stream_ops *ops;
 	struct loop *loop;
 	stream_fn *fn;
-	void *state; /* what the kind keeps for itself */
-	struct bufq out; /* what the kernel has not taken yet */
+	void *state; /* state of the kind */
+	struct bufq out; /* bytes that the kernel has not taken yet */
 	/* when the backlog last shrank or began, or the other side took bytes */
 	uint64_t progress_ms;
 	uint32_t sent; /* bytes that the kernel has taken, modulo 2^32 */
@@ -79,7 +79,7 @@ struct stream {
 	uint16_t error; /* positive errno of the write that failed; 0: none */
 	bool finishing; /* shut the write side down when the queue is empty */
 	bool finished; /* done */
-	bool ending; /* what is being written is the last, see stream_write_last() */
+	bool ending; /* the current write is the last, see stream_write_last() */
 	bool datagram; /* reads and writes are messages; a read of 0 bytes is an empty one */
 	bool ended; /* a read has returned the end or an error */
 	bool starved; /* stream_send_file() waits for room */
@@ -132,10 +132,10 @@ void stream_put_end_back(struct stream *stream);
 void stream_want_read(struct stream *stream, bool want);
 
 /*
- * Writes everything: what the kernel does not take now is copied to the queue. Up to 128 entries.
- * Datagram: one message. 0; -EMSGSIZE: a datagram larger than the transport takes (nothing sent);
- * other negative errno: the stream is broken, its queue dropped. After stream_finish() nothing may
- * be written.
+ * Writes everything: bytes that the kernel does not take now are copied to the queue. Up to 128
+ * entries. Datagram: one message. 0; -EMSGSIZE: a datagram larger than the transport takes (nothing
+ * sent); other negative errno: the stream is broken, its queue dropped. After stream_finish()
+ * nothing may be written.
  */
 int stream_write(struct stream *stream, const void *data, size_t len);
 int stream_writev(struct stream *stream, const struct iovec *iov, int count);

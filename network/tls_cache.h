@@ -35,6 +35,6 @@ int tls_cache_find(struct tls_cache *cache, const struct peer_tls *tls,
 /* Would tls_cache_find() find usable files? 0, or as there. */
 int tls_cache_check(const struct peer_tls *tls, char error[TLS_ERROR_MAX]);
 
-/* Forgets everything: files are read anew. Sessions keep what they have. */
+/* Forgets everything: files are read anew. Sessions keep their credentials. */
 void tls_cache_clear(struct tls_cache *cache);
 #endif

@@ -129,7 +129,7 @@ static void free_pem(gnutls_datum_t *pem) {
 	*pem = (gnutls_datum_t){0};
 }
 
-/* What GnuTLS says of a pair that it cannot use. */
+/* The error of GnuTLS for a pair that it cannot use. */
 static void explain_pair(int status, const char *cert, const char *key, char error[TLS_ERROR_MAX]) {
 	if(status == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE && strcmp(cert, key) == 0) {
 		snprintf(error, TLS_ERROR_MAX,

@@ -19,7 +19,7 @@ struct tls_pair {
 	const char *key; /* NULL: in the same file */
 };
 
-/* What a client's certificate is asked for. */
+/* Requirements for the certificate of a client. */
 enum tls_verify {
 	TLS_VERIFY_OFF,
 	TLS_VERIFY_OPTIONAL, /* one that is sent must be valid */
@@ -45,7 +45,7 @@ struct tls_client_options {
 	bool insecure; /* accept any certificate; `ca` is not read then */
 };
 
-/* What is wrong with the options of a server. */
+/* An error in the options of a server. */
 struct tls_error {
 	/* which: "cert", "key", "tls-priority", "client-ca", "client-crl"; static */
 	const char *option;

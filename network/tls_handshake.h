@@ -12,8 +12,8 @@
 #define TLS_IDLE_MAX 8 /* calls of GnuTLS in a row that consume nothing and are repeated */
 
 /*
- * Goes on with what pull() has. 0: done; -EAGAIN: more has to come; other negative errno: it has
- * failed, and the other side has been told.
+ * Continues with the input of pull(). 0: done; -EAGAIN: more has to come; other negative errno: it
+ * has failed, and the other side has been told.
  */
 int tls_handshake_step(struct tls *tls);
 

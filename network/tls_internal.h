@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What the files of TLS share; not for others.
+ * Shared by the files of TLS; not for others.
  */
 #ifndef WEBSOCKSY_TLS_INTERNAL_H
 #define WEBSOCKSY_TLS_INTERNAL_H

@@ -179,7 +179,7 @@ int tls_session_accept(struct stream *stream, struct tls_credentials *credential
 	return 0;
 }
 
-/* What certificates call this host: without the root's dot, or the zone of an IPv6 address. */
+/* The name of this host in certificates: without the root's dot, or the zone of an IPv6 address. */
 static char *copy_name(const char *host) {
 	size_t len = strchr(host, ':') ? strcspn(host, "%") : strlen(host);
 	if(len > 1 && host[len - 1] == '.') {

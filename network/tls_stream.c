@@ -69,7 +69,8 @@ void tls_stream_connect_session(struct tls *tls) {
 /* ---- stream operations ---- */
 
 /*
- * Input that GnuTLS can still work on: what it has not pulled, or plaintext that was not asked for.
+ * Input that GnuTLS can still process: bytes that it has not pulled, or plaintext that has not been
+ * read.
  */
 static bool has_input(const struct tls *tls) {
 	return tls->in_len > 0 || gnutls_record_check_pending(tls->session) > 0;
@@ -100,7 +101,7 @@ static int fill(struct stream *stream) {
 	return 0;
 }
 
-/* The shared buffer belongs to the next stream: what was not used is copied. */
+/* The shared buffer belongs to the next stream: unused bytes are copied. */
 static int keep_rest(struct tls *tls) {
 	size_t len = tls->in_len;
 	const uint8_t *from = tls->in;
@@ -242,14 +243,15 @@ static ssize_t tls_read(struct stream *stream, void *data, size_t cap) {
 	ssize_t got = advance(stream, data, cap, &kept);
 	if(got == -EAGAIN && kept) {
 		/*
-		 * What had been kept made no data. The socket may have more, and no event would
-		 * tell.
+		 * The kept bytes were not a complete record. The socket may have more, and no event
+		 * would tell.
 		 */
 		got = advance(stream, data, cap, &kept);
 	}
 	if(got == -EAGAIN && has_more(tls)) {
 		/*
-		 * GnuTLS waits for input and does not take what there is: this would never change.
+		 * GnuTLS waits for input and does not take the input that it has: this would never
+		 * change.
 		 */
 		got = tls_fail(tls, GNUTLS_E_INTERNAL_ERROR);
 	}

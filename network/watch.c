@@ -2,7 +2,7 @@
  *
  * Watching files.
  *
- * Must not know: what is in them.
+ * Must not know: their contents.
  * Invariants: the status of every file is taken before a change is told, so a change that comes
  * while the files are read is told as the next one. Comparing works on network file systems too,
  * where inotify(7) sees nothing of other machines.

@@ -297,7 +297,7 @@ static int defaultpeer_query(
 	return copied ? 0 : -ENOMEM;
 }
 
-/* As it is configured: what it means has been checked, or is reported for each client. */
+/* As it is configured: it has been checked, or the error is reported for each client. */
 static void defaultpeer_describe(const void *state, char *out, size_t cap) {
 	const struct defaultpeer *defaultpeer = state;
 	const char *host = defaultpeer->value[OPTION_HOST];
