@@ -1404,7 +1404,9 @@ def test_new_authorities_without_signal(serve, authority, people, tmp_path):
 
     def is_welcome():
         try:
-            chat(open_tls(daemon, context))
+            client = open_tls(daemon, context)
+            client.upgrade()  # the change can also close the connection behind it, with 1008
+            client.close()
         except (ssl.SSLError, ConnectionEnded, ConnectionResetError, BrokenPipeError):
             return False
         return True
