@@ -78,6 +78,7 @@ config_sources := config.c $(wildcard config/*.c)
 bridge_sources := $(wildcard bridge/*.c)
 sources := $(foreach layer,$(layers),$($(layer)_sources)) websocksy.c
 objects := $(sources:%.c=$(obj)/%.o)
+folders := $(sort $(obj) $(patsubst %/,%,$(dir $(objects))))
 plugins := $(patsubst plugins/%.c,$(plugin_out)/%.so,$(wildcard plugins/*.c))
 
 .PHONY: all plugins clean install uninstall debug test check format
@@ -100,8 +101,7 @@ $(obj)/settings: FORCE | $(obj)
 $(binary): $(objects) $(obj)/settings
 	$(CC) $(cflags) $(ldflags) -o $@ $(objects) $(ldlibs)
 
-$(obj)/%.o: %.c Makefile $(obj)/settings | $(obj)
-	@mkdir -p $(@D)
+$(obj)/%.o: %.c Makefile $(obj)/settings | $(folders)
 	$(CC) $(protector) $(cflags) -MMD -MP $(defines) -c -o $@ $<
 
 # In the code that runs for each message only functions with buffers are protected: the rest would cost 5 % more
@@ -124,7 +124,7 @@ $(foreach name,$(plugins:$(plugin_out)/%.so=%), \
 $(plugin_out)/%.so: plugins/%.c websocksy.h Makefile $(obj)/settings | $(plugin_out)
 	$(CC) $(protector) $(cflags) -fPIC -shared -I. -o $@ $(filter %.c,$^) $(relro) $(LDFLAGS)
 
-$(obj) $(plugin_out):
+$(folders) $(plugin_out):
 	mkdir -p $@
 
 clean:

@@ -101,28 +101,34 @@ def run(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def read_symbols(path):
-    """(defined, undefined) global symbols of an object file"""
-    defined, undefined = set(), set()
-    for line in run("nm", "-g", "-P", str(path)).splitlines():
-        name, kind = line.split()[:2]
-        (undefined if kind in "Uvw" else defined).add(name)
-    return defined, undefined
-
-
-def writable_objects(path):
-    """Names of the variables in .data and .bss."""
-    found = []
-    for line in run("objdump", "-t", str(path)).splitlines():
-        match = re.match(r"[0-9a-f]+ .{6}O (\.data|\.bss)\s+[0-9a-f]+ +(?:\.hidden )?(\S+)$", line)
-        if match:
-            found.append(match.group(2))
+def read_symbols(paths):
+    """{path: (defined, undefined)}: the global symbols of object files"""
+    found = {str(path): (set(), set()) for path in paths}
+    for line in run("nm", "-g", "-P", "-A", *found).splitlines():
+        path, symbol = line.split(": ", 1)
+        name, kind = symbol.split()[:2]
+        found[path][kind in "Uvw"].add(name)
     return found
 
 
+def writable_objects(paths):
+    """(path, name) of the variables in .data and .bss."""
+    path = None
+    for line in run("objdump", "-t", *(str(path) for path in paths)).splitlines():
+        header = re.match(r"(.*):     file format ", line)
+        if header:
+            path = header.group(1)
+        match = re.match(r"[0-9a-f]+ .{6}O (\.data|\.bss)\s+[0-9a-f]+ +(?:\.hidden )?(\S+)$", line)
+        if match:
+            yield path, match.group(2)
+
+
 def read_objects(folder, files):
-    names = [name[:-2] for name in files if name.endswith(".c")]
-    return {name: read_symbols(folder / f"{name}.o") for name in names if (folder / f"{name}.o").exists()}
+    """{name: (defined, undefined)} of the files that have been compiled"""
+    paths = {name[:-2]: folder / f"{name[:-2]}.o" for name in files if name.endswith(".c")}
+    paths = {name: path for name, path in paths.items() if path.exists()}
+    symbols = read_symbols(paths.values()) if paths else {}
+    return {name: symbols[str(path)] for name, path in paths.items()}
 
 
 def check_calls(objects):
@@ -157,9 +163,9 @@ def check_descriptors(objects):
 
 
 def check_data(folder, objects):
-    for name in sorted(set(objects) - WRITABLE):
-        for variable in writable_objects(folder / f"{name}.o"):
-            yield f"{name}.c has a writable variable outside of its functions' arguments: {variable}"
+    names = {str(folder / f"{name}.o"): name for name in sorted(set(objects) - WRITABLE)}
+    for path, variable in writable_objects(names) if names else ():
+        yield f"{names[path]}.c has a writable variable outside of its functions' arguments: {variable}"
 
 
 def check_objects(folder, files):

@@ -13,6 +13,7 @@ from tools.floods import Flood
 
 MARKERS = (
     "measures: needs the machine for itself, because it compares processor time or counts events",
+    "once: does not depend on how the daemon was built, so one build is enough",
     "latency: takes a time that bench/latency.py has a limit for",
     "xdist_group(name): tests that one process has to run",
 )

@@ -68,7 +68,8 @@ static inline enum request_result read_slowly(
 	const char *input, size_t len, struct request *request) {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct guard guard = guard_new(input, len);
-	const size_t offset = (size_t)(guard.data - guard.map);
+	const size_t offset = (uintptr_t)guard.data % page;
+	uint8_t *const pages = guard.data - offset;
 	size_t hidden =
 		2 * page; /* end of the unreadable pages; the first two are not among them */
 	size_t scanned = 0;
@@ -78,15 +79,16 @@ static inline enum request_result read_slowly(
 	for(size_t have = 1, line = 0; have <= len && result == REQUEST_MORE; have++) {
 		bool line_ends = input[have - 1] == '\n';
 		if(have == len || (line_ends && have - line > page)) {
-			assert_int_equal(mprotect(guard.map, guard.map_len - page, PROT_READ), 0);
+			assert_int_equal(mprotect(pages, offset + len, PROT_READ), 0);
 		} else if(offset + scanned >= hidden + 2 * page) {
-			assert_int_equal(mprotect(guard.map + hidden, page, PROT_NONE), 0);
+			assert_int_equal(mprotect(pages + hidden, page, PROT_NONE), 0);
 			hidden += page;
 		}
 		line = line_ends ? have : line;
 		result = request_parse(
 			(const char *)guard.data, have, &scanned, request, &head_len, &error);
 	}
+	assert_int_equal(mprotect(pages, offset + len, PROT_READ | PROT_WRITE), 0);
 	guard_free(&guard);
 	return result;
 }

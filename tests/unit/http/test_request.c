@@ -337,9 +337,16 @@ static void test_too_many_fields(void **state) {
 	}
 }
 
+/* The functions of AddressSanitizer that stand in for memrchr() look at all of it for each byte. */
+#ifdef __SANITIZE_ADDRESS__
+#define LONG_HEAD ((size_t)1 << 20)
+#else
+#define LONG_HEAD ((size_t)4 << 20)
+#endif
+
 static void test_linear_time(void **state) {
 	static const char head[] = "GET / HTTP/1.1\r\n" HOST "X: ";
-	const size_t len = (size_t)4 << 20;
+	const size_t len = LONG_HEAD;
 	char *input = malloc(len);
 	struct request request;
 	(void)state;
@@ -355,7 +362,7 @@ static void test_linear_time(void **state) {
 /* As many short lines as fit: no line is checked twice while they arrive. */
 static void test_linear_time_lines(void **state) {
 	static const char head[] = "GET / HTTP/1.1\r\n" HOST;
-	const size_t lines = (size_t)1 << 20;
+	const size_t lines = LONG_HEAD / 4;
 	const size_t len = sizeof(head) - 1 + lines * 4 + 2;
 	char *input = malloc(len);
 	struct request request;

@@ -177,6 +177,7 @@ static void check_never_looks_back(const char *name, const char *config, const c
 	}
 	assert_true(locked >= size - 2 * page);
 	framing_close(&stream);
+	assert_int_equal(mprotect(guard.data, size, PROT_READ | PROT_WRITE), 0);
 	guard_free(&guard);
 }
 

@@ -93,7 +93,7 @@ struct run {
 	const struct stream *in;
 	struct websocket_parser parser;
 	struct guard guard;
-	uint8_t *other; /* output goes here; NULL: in place */
+	struct guard other; /* output goes here; without data: in place */
 	struct stream out;
 	size_t data; /* data bytes in `out` */
 	size_t bad_at; /* with BAD: how many bytes were fed until then */
@@ -127,7 +127,7 @@ static inline void feed(void *ctx, size_t offset, size_t length) {
 	uint8_t *piece = run->guard.data + run->in->len - length;
 	memcpy(piece, run->in->data + offset, length);
 	struct websocket_io io = {.in = piece, .in_len = length};
-	io.out = run->other ? run->other : piece;
+	io.out = run->other.data ? run->other.data : piece;
 	do {
 		uint8_t *out = io.out;
 		run->result = websocket_parse(&run->parser, &io);
@@ -151,11 +151,15 @@ static inline void feed(void *ctx, size_t offset, size_t length) {
 	}
 }
 
+/* The memory for the output of the last run, for the next one. */
+static struct stream spare_out;
+
 static inline struct run run_new(const struct stream *in, bool whole, bool in_place) {
 	struct run run = {.in = in, .parser = {.whole = whole}, .guard = guard_new(NULL, in->len)};
+	run.out = spare_out;
+	spare_out = (struct stream){0};
 	if(!in_place) {
-		run.other = malloc(in->len + 1);
-		assert_non_null(run.other);
+		run.other = guard_new(NULL, in->len);
 	}
 	return run;
 }
@@ -163,9 +167,13 @@ static inline struct run run_new(const struct stream *in, bool whole, bool in_pl
 static inline void run_free(struct run *run) {
 	websocket_parser_free(&run->parser);
 	assert_null(run->parser.control);
-	stream_free(&run->out);
+	stream_free(&spare_out);
+	spare_out = run->out;
+	spare_out.len = 0;
 	guard_free(&run->guard);
-	free(run->other);
+	if(run->other.data) {
+		guard_free(&run->other);
+	}
 }
 
 static inline void check_out(const struct run *run, const void *expected, size_t len, size_t way) {
