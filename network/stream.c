@@ -163,6 +163,10 @@ static unsigned stream_flush(struct stream *stream) {
 static void stream_run(struct ev_io *io) {
 	struct stream *stream = container_of(io, struct stream, io);
 	unsigned events = 0;
+	if((io->ready & io->want) == LOOP_IN) { /* most often */
+		stream->fn(stream, STREAM_READABLE);
+		return;
+	}
 	if(io->ready & io->want & LOOP_OUT) {
 		events |= stream_flush(stream);
 	}
