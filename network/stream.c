@@ -229,10 +229,6 @@ void stream_close(struct stream *stream) {
 	loop_close_io(stream->loop, &stream->io);
 }
 
-bool stream_is_open(const struct stream *stream) {
-	return stream->io.fd >= 0;
-}
-
 ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 	ssize_t got = stream->ops->read(stream, data, cap);
 	if(got > 0 || got == -EMSGSIZE || (got == 0 && stream->datagram)) {
@@ -263,10 +259,6 @@ ssize_t stream_peek(struct stream *stream, void *data, size_t cap) {
 		return -EAGAIN;
 	}
 	return got < 0 ? -errno : got;
-}
-
-bool stream_readable(const struct stream *stream) {
-	return stream->io.ready & stream->io.want & LOOP_IN;
 }
 
 void stream_want_read(struct stream *stream, bool want) {
@@ -391,10 +383,6 @@ ssize_t stream_send_file(struct stream *stream, int file, uint64_t offset, size_
 const char *stream_reason(const struct stream *stream, int error) {
 	const char *reason = stream->ops->reason ? stream->ops->reason(stream) : NULL;
 	return reason ? reason : strerror(-error);
-}
-
-size_t stream_backlog(const struct stream *stream) {
-	return stream->out.len;
 }
 
 size_t stream_outstanding(struct stream *stream) {
