@@ -367,6 +367,7 @@ void bridge_close(struct bridge *bridge) {
 	site_close(bridge->env.web);
 	tls_cache_clear(&bridge->tls_cache);
 	config_free(&bridge->config);
+	dynbuf_free(&bridge->env.room);
 	/* Listeners and connections that were buried here have no pointer back into it. */
 	free(bridge);
 }
