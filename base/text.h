@@ -141,6 +141,9 @@ static inline bool text_begins_nocase(struct slice slice, const char *prefix) {
 
 /* ---- kinds of text ---- */
 
+/* Number of characters of a token (RFC 9110, 5.6.2) at the front. */
+size_t text_token_len(struct slice slice);
+
 /* A token of RFC 9110, 5.6.2: at least one character, all of them tchar. */
 bool text_is_token(struct slice slice);
 

@@ -131,12 +131,12 @@ static bool matches_one(
 
 static bool check_origin(struct upgrade *u) {
 	const struct settings *settings = u->c->env->settings;
-	struct slice value = header_value(u->request, "Origin");
-	size_t count = request_count_headers(u->request, "Origin");
 	struct client_view view;
 	if(allows_any(settings)) {
 		return true;
 	}
+	struct slice value = header_value(u->request, "Origin");
+	size_t count = request_count_headers(u->request, "Origin");
 	client_address_view(u->c, u->request, &view);
 	struct origin_self self = {.host = view.host, .port = view.port, .https = view.https};
 	bool allowed = settings->origins == 0 ? matches_default(&self, value, count)

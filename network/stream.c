@@ -169,6 +169,10 @@ static unsigned stream_flush(struct stream *stream) {
 static void stream_run(struct ev_io *io) {
 	struct stream *stream = container_of(io, struct stream, io);
 	unsigned events = 0;
+	if((io->ready & io->want) == LOOP_IN) { /* most often */
+		stream->fn(stream, STREAM_READABLE);
+		return;
+	}
 	if(io->ready & io->want & LOOP_OUT) {
 		events |= stream_flush(stream);
 	}
@@ -231,10 +235,6 @@ void stream_close(struct stream *stream) {
 	loop_close_io(stream->loop, &stream->io);
 }
 
-bool stream_is_open(const struct stream *stream) {
-	return stream->io.fd >= 0;
-}
-
 ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 	ssize_t got = stream->ops->read(stream, data, cap);
 	if(got > 0 || got == -EMSGSIZE || (got == 0 && stream->datagram)) {
@@ -268,10 +268,6 @@ ssize_t stream_peek(struct stream *stream, void *data, size_t cap) {
 		return -EAGAIN;
 	}
 	return got < 0 ? -errno : got;
-}
-
-bool stream_readable(const struct stream *stream) {
-	return stream->io.ready & stream->io.want & LOOP_IN;
 }
 
 void stream_want_read(struct stream *stream, bool want) {
@@ -396,10 +392,6 @@ ssize_t stream_send_file(struct stream *stream, int file, uint64_t offset, size_
 const char *stream_reason(const struct stream *stream, int error) {
 	const char *reason = stream->ops->reason ? stream->ops->reason(stream) : NULL;
 	return reason ? reason : strerror(-error);
-}
-
-size_t stream_backlog(const struct stream *stream) {
-	return stream->out.len;
 }
 
 size_t stream_outstanding(struct stream *stream) {

@@ -104,7 +104,10 @@ void stream_adopt(struct stream *stream, struct loop *loop, struct ev_io *io,
 
 /* Closes the descriptor and drops the queue. Nothing on a stream without descriptor. */
 void stream_close(struct stream *stream);
-bool stream_is_open(const struct stream *stream);
+
+static inline bool stream_is_open(const struct stream *stream) {
+	return stream->io.fd >= 0;
+}
 
 /*
  * Reads up to `cap` bytes: their number; 0 at the end of the stream (datagram: an empty message);
@@ -113,7 +116,10 @@ bool stream_is_open(const struct stream *stream);
  * loops look at stream_readable().
  */
 ssize_t stream_read(struct stream *stream, void *data, size_t cap);
-bool stream_readable(const struct stream *stream);
+
+static inline bool stream_readable(const struct stream *stream) {
+	return stream->io.ready & stream->io.want & LOOP_IN;
+}
 
 /*
  * The same for a plain socket, but what was read stays where it is: for what comes in front of the
@@ -165,7 +171,9 @@ const char *stream_reason(const struct stream *stream, int error);
 size_t stream_message_max(const struct stream *stream);
 
 /* Bytes queued and not taken by the kernel. */
-size_t stream_backlog(const struct stream *stream);
+static inline size_t stream_backlog(const struct stream *stream) {
+	return stream->out.len;
+}
 
 /*
  * How many bytes the other side has not taken yet, here and in the kernel? If it has taken some
