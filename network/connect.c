@@ -107,7 +107,9 @@ int connect_attempt(struct connect *connect, const struct sockaddr *address, soc
 	return result;
 }
 
-/* Tries addresses until one is under way. 0: connected; -EINPROGRESS: wait; else: all have failed. */
+/*
+ * Tries addresses until one is under way. 0: connected; -EINPROGRESS: wait; else: all have failed.
+ */
 static int connect_next(struct connect *connect) {
 	const union address *address;
 	if(connect->under_way == CONNECT_ATTEMPTS_MAX) {
@@ -164,14 +166,18 @@ static void attempt_run(struct ev_io *io) {
 }
 
 /*
- * IPv6 begins at once; IPv4 gives a slower IPv6 answer a moment (RFC 8305, section 3). Datagrams wait for either: a
- * socket that is connected without a packet does not show that the first address works.
+ * IPv6 begins at once; IPv4 gives a slower IPv6 answer a moment (RFC 8305, section 3). Datagrams
+ * wait for either: a socket that is connected without a packet does not show that the first address
+ * works.
  */
 static void connect_answered(struct connect *connect, const struct candidates_answer *answer) {
 	bool other_runs = candidates_is_waiting(&connect->candidates);
 	bool idle = connect->under_way == 0;
 	if(connect->begun) {
-		/* Late addresses join the queue, and begin at once if nothing is under way or it had its time. */
+		/*
+		 * Late addresses join the queue, and begin at once if nothing is under way or it
+		 * had its time.
+		 */
 		if(idle || !connect->timer.slot) {
 			connect_go_on(connect);
 		}

@@ -21,7 +21,8 @@
 
 static void unix_again(struct connect *connect);
 
-/* A full queue: TCP would wait in the kernel; for a Unix socket no event tells that there is room. */
+/*
+ * A full queue: TCP would wait in the kernel; for a Unix socket no event tells that there is room.
 static void retry_later(struct connect *connect, const struct peer_address *address) {
 	uint64_t wait_ms = connect->retry_ms * 2;
 	wait_ms = wait_ms > CONNECT_UNIX_RETRY_MAX_MS ? CONNECT_UNIX_RETRY_MAX_MS : wait_ms;
@@ -45,12 +46,12 @@ int connect_unix(struct connect *connect, const struct peer_address *address, co
 	}
 	if(result == 0 && connect->kind->socket_type == SOCK_DGRAM) {
 		/* A local address, chosen by the kernel, so that the service can answer (unix(7)). */
-		struct sockaddr_un local = {.sun_family = AF_UNIX};
-		if(bind(connect->fd, (const struct sockaddr *)&local, sizeof(sa_family_t)) < 0) {
-			return -errno;
-		}
-	}
-	return result;
+struct sockaddr_un local = {.sun_family = AF_UNIX};
+if(bind(connect->fd, (const struct sockaddr *)&local, sizeof(sa_family_t)) < 0) {
+	return -errno;
+}
+}
+return result;
 }
 
 static void unix_again(struct connect *connect) {
