@@ -23,6 +23,7 @@ static void unix_again(struct connect *connect);
 
 /*
  * A full queue: TCP would wait in the kernel; for a Unix socket no event tells that there is room.
+ */
 static void retry_later(struct connect *connect, const struct peer_address *address) {
 	uint64_t wait_ms = connect->retry_ms * 2;
 	wait_ms = wait_ms > CONNECT_UNIX_RETRY_MAX_MS ? CONNECT_UNIX_RETRY_MAX_MS : wait_ms;
