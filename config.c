@@ -17,6 +17,7 @@
 #include "config/cmdline.h"
 #include "config/reader.h"
 #include "config/table.h"
+#include "config/wrap.h"
 #include "http/passwords.h"
 #include "network/tls_credentials.h"
 #include "plugin.h"
@@ -138,6 +139,7 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 		build_tls(reader);
 	}
 	keep_plugin_path(reader);
+	wrap_check(reader);
 	build_backend(reader);
 }
 
@@ -162,6 +164,7 @@ int config_read(struct config *config, int argc, char **argv) {
 
 void config_free(struct config *config) {
 	build_drop_backend(config);
+	free(config->program_path);
 	passwords_free(config->users);
 	tls_credentials_unref(config->tls);
 	for(size_t i = 0; i < table.count; i++) {

@@ -29,6 +29,8 @@ struct config {
 	size_t backend_options;
 	char **backend_option; /* "key=value", in order */
 	bool refuses_all; /* with these options the backend refuses every client */
+	char *const *program; /* behind `--`, the caller's; NULL: none */
+	char *program_path; /* its file */
 	size_t plugins; /* framing plugins that were loaded for it and were not loaded before */
 };
 
