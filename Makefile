@@ -174,7 +174,7 @@ $(out)/unit/http/test_site_traps: ldflags += -Wl,--wrap=syscall
 unit_runs := $(unit_programs:=.run)
 $(unit_runs): %.run: %
 	@echo '$(<:$(out)/%=%)'; $< >$<.log 2>&1 || { cat $<.log; exit 1; }
-formatted := $(sort $(wildcard $(sources) $(sources:.c=.h) $(addsuffix /*.h,$(layers)) websocksy.h plugins/*.[ch] \
+formatted := $(sort $(wildcard $(sources) $(sources:.c=.h) $(addsuffix /*.h,$(layers)) websocksy.h preload/*.c plugins/*.[ch] \
 	plugins/*/*.[ch] examples/*.c))
 .PHONY: check-layers check-format $(unit_runs)
 check-layers: $(objects)
