@@ -16,9 +16,6 @@
 #include "network/tls_credentials.h"
 #include "websocket/key.h"
 
-/* A method, a path and an origin; longer ones are cut. */
-#define HANDSHAKE_SUMMARY_MAX 400
-
 struct handshake {
 	/*
 	 * An incomplete head; in CONNECTION_AUTH a complete one with what follows; later what
@@ -57,10 +54,7 @@ struct handshake {
 	bool challenge; /* the request is for a challenge of a certificate authority */
 	bool costly; /* the last response took long to make: others have their turn */
 	bool keep; /* the response leaves the connection open for the next request */
-	/*
-	 * Of the request, for the log: GET "/path". The last member: it is not cleared as a whole.
-	 */
-	char summary[HANDSHAKE_SUMMARY_MAX];
+	char *summary; /* of the request, for the log: GET "/path"; NULL: there is none yet */
 };
 
 /* The deadline of a phase; 0: none. */

@@ -48,7 +48,8 @@ static void request_reset(struct handshake *h) {
 	h->scanned = 0;
 	h->head_len = 0;
 	h->accept[0] = '\0';
-	h->summary[0] = '\0';
+	free(h->summary);
+	h->summary = NULL;
 }
 
 /*
@@ -175,7 +176,7 @@ static void log_response(struct connection *c, const struct error_response *resp
 	}
 	connection_log_limited(c, log_kind_of(response->status), level, "answered %u: %s%s%s%s%s%s",
 		response->status, response->message, user ? " (user \"" : "", user ? user : "",
-		user ? "\")" : "", summary[0] ? ", " : "", summary);
+		user ? "\")" : "", summary ? ", " : "", summary ? summary : "");
 }
 
 /* Answers with a status and one line, and says so in the log. */
@@ -217,20 +218,29 @@ static bool may_keep(const struct connection *c) {
 
 void respond_summarise(struct connection *c, const struct request *request) {
 	/* For each request, mostly for no line at all: without snprintf(). */
-	char *summary = c->handshake->summary;
+	char summary[RESPOND_METHOD_MAX + 1 + RESPOND_VALUE_MAX];
 	size_t len =
 		request->method.len < RESPOND_METHOD_MAX ? request->method.len : RESPOND_METHOD_MAX;
 	memcpy(summary, request->method.at, len);
 	summary[len++] = ' ';
 	text_quote(request_path(request), summary + len, RESPOND_VALUE_MAX);
+	free(c->handshake->summary);
+	c->handshake->summary = strdup(summary);
+}
+
+void respond_summarise_more(struct connection *c, const char *name, const char *value) {
+	struct handshake *h = c->handshake;
+	char *summary;
+	if(h->summary && asprintf(&summary, "%s, %s %s", h->summary, name, value) >= 0) {
+		free(h->summary);
+		h->summary = summary;
+	}
 }
 
 void respond_summarise_origin(struct connection *c, struct slice origin) {
 	char value[RESPOND_VALUE_MAX];
-	char *summary = c->handshake->summary;
-	size_t len = strlen(summary);
 	text_quote(origin, value, sizeof(value));
-	snprintf(summary + len, sizeof(c->handshake->summary) - len, ", Origin %s", value);
+	respond_summarise_more(c, "Origin", value);
 }
 
 void respond_web(struct connection *c, const struct request *request) {

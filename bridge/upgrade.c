@@ -193,7 +193,7 @@ void upgrade_accept(struct connection *c) {
 	end = stpcpy(end, "\r\n");
 	assert((size_t)(end - head) < sizeof(head));
 	connection_log(c, LOG_DEBUG, "connected to %s, %s, subprotocol %s", c->peer_name,
-		h->summary, h->protocol ? h->protocol : "none");
+		h->summary ? h->summary : "", h->protocol ? h->protocol : "none");
 	/* A client that is gone meanwhile is met by the first read. */
 	stream_write(&c->client, head, (size_t)(end - head));
 	struct dynbuf early = h->input;
