@@ -137,14 +137,16 @@ struct connection {
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
 	bool keepalive; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
-	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
+	bool partial_is_input;
+	uint8_t partial_type; /* of `partial` if the peer ended now, from the framing; 0: not asked */
 	uint16_t code; /* for the log: the close code that ended it */
 	char *why; /* for the log: the reason, owned; NULL: none */
 	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
 	struct backend *backend; /* the framing may be its code */
 	/*
 	 * Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an
-	 * incomplete message from the client. Never both.
+	 * incomplete message from the client, or with `partial_is_input` frames of the client that
+	 * have not been parsed. Never two of them.
 	 */
 	struct dynbuf partial;
 	struct to_peer to_peer;

@@ -107,9 +107,10 @@ void to_client_send(
  * Asks for the first message. Negative: the framing has failed or the message is too large
  * (-EMSGSIZE), and framing_failed() is due.
  */
-static ssize_t ask_framing(struct connection *c, const struct framing_input *input, bool *text) {
+static ssize_t ask_framing(
+	struct connection *c, const struct framing_input *input, ws_operation *type) {
 	const struct framing *framing = c->to_client.framing.framing;
-	ssize_t result = framing->decode(&c->to_client.framing, input, text);
+	ssize_t result = framing->decode(&c->to_client.framing, input, type);
 	/* However the bytes came: had it had to wait for the end, it would have been too large. */
 	if(result > 0 && (size_t)result > c->env->settings->max_message && !framing->never_waits) {
 		return -EMSGSIZE;
@@ -137,15 +138,15 @@ static void framing_failed(struct connection *c, ssize_t result, size_t len) {
  * Text that is not valid UTF-8 would make the client fail the connection (RFC 6455, 8.1): it is
  * sent as binary.
  */
-static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size_t len) {
-	return text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
+static enum websocket_opcode checked_opcode(ws_operation type, const uint8_t *data, size_t len) {
+	return type == ws_frame_text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }
 
 /* Some framings have validated their text already. */
 static enum websocket_opcode message_opcode(
-	const struct connection *c, bool text, const uint8_t *data, size_t len) {
-	bool valid = text && c->to_client.framing.framing->validates_text;
-	return valid ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
+	const struct connection *c, ws_operation type, const uint8_t *data, size_t len) {
+	bool valid = type == ws_frame_text && c->to_client.framing.framing->validates_text;
+	return valid ? WEBSOCKET_TEXT : checked_opcode(type, data, len);
 }
 
 /* What cutting some bytes into messages came to. */
@@ -169,21 +170,25 @@ static bool send_frames(
 	PASSES(messages, total);
 	while(input.len > 0) {
 		PASS(messages);
-		bool text = false;
-		ssize_t size = ask_framing(c, &input, &text);
+		ws_operation type = ws_frame_binary;
+		ssize_t size = ask_framing(c, &input, &type);
 		if(size < 0) {
 			batch_send(c, &batch);
 			framing_failed(c, size, input.len);
 			return false;
 		}
 		if(size == 0) {
-			c->partial_is_text = text;
+			c->partial_type = (uint8_t)type;
 			input.fresh = 0;
 			break;
 		}
 		size_t take = (size_t)size;
-		batch_add(&batch, message_opcode(c, text, input.data, take), input.data, take,
-			room && input.len == total);
+		if(type == ws_frame_discard) {
+			c->to_client.bytes -= take; /* with all that is used they are added below */
+		} else {
+			batch_add(&batch, message_opcode(c, type, input.data, take), input.data,
+				take, room && input.len == total);
+		}
 		input.data += take;
 		input.len -= take;
 		input.fresh = input.len;
@@ -272,15 +277,18 @@ static bool send_tail(struct connection *c) {
 		uint8_t *data = c->partial.data + used;
 		size_t len = c->partial.len - used;
 		struct framing_input input = {data, len, used > 0 ? len : 0, true};
-		bool text = used == 0 && c->partial_is_text;
+		ws_operation type =
+			used == 0 && c->partial_type ? c->partial_type : ws_frame_binary;
 		data[len] = '\0';
-		ssize_t size = ask_framing(c, &input, &text);
+		ssize_t size = ask_framing(c, &input, &type);
 		if(size < 0) {
 			framing_failed(c, size, len);
 			return false;
 		}
 		size_t take = size > 0 ? (size_t)size : len;
-		to_client_send(c, checked_opcode(text, data, take), data, take, false);
+		if(type != ws_frame_discard) {
+			to_client_send(c, checked_opcode(type, data, take), data, take, false);
+		}
 		used += take;
 	}
 	return true;
@@ -377,15 +385,17 @@ static enum to_client_result peer_read_bytes(struct connection *c) {
  */
 static enum to_client_result send_datagram(struct connection *c, size_t len) {
 	uint8_t *scratch = c->env->loop->scratch;
-	bool text = false;
+	ws_operation type = ws_frame_binary;
 	scratch[len] = '\0';
 	struct framing_input input = {scratch, len, len, true};
-	ssize_t size = len > 0 ? ask_framing(c, &input, &text) : 0;
+	ssize_t size = len > 0 ? ask_framing(c, &input, &type) : 0;
 	if(size < 0) {
 		framing_failed(c, size, len);
 		return TO_CLIENT_ENDED;
 	}
-	to_client_send(c, checked_opcode(text, scratch, len), scratch, len, true);
+	if(type != ws_frame_discard) {
+		to_client_send(c, checked_opcode(type, scratch, len), scratch, len, true);
+	}
 	return TO_CLIENT_MORE;
 }
 

@@ -99,15 +99,12 @@ static void stream_record(struct stream *stream, ws_operation type, size_t len) 
 
 static int64_t stream_decode(
 	struct stream *stream, const struct framing_input *input, ws_operation *opcode) {
-	bool text = false;
 	struct framing_stream *framing = &stream->framing;
 	if(stream->version1) {
 		return framing_function(framing->framing)(input->data, input->len, input->fresh,
 			opcode, &framing->state, framing_config(framing));
 	}
-	ssize_t result = framing->framing->decode(framing, input, &text);
-	*opcode = text ? ws_frame_text : ws_frame_binary;
-	return result;
+	return framing->framing->decode(framing, input, opcode);
 }
 
 static int64_t stream_call(struct stream *stream, size_t last_read, ws_operation *opcode) {
@@ -474,11 +471,11 @@ static void check_never_looks_back(const char *name, const char *config, const c
 	size_t locked = 0;
 	assert_int_equal(framing_open(&stream, framing, strdup(config)), 0);
 	for(size_t len = 1; len < size; len++) {
-		bool text = false;
+		ws_operation type = ws_frame_binary;
 		guard.data[len - 1] = (uint8_t)pattern[(len - 1) % strlen(pattern)];
 		guard.data[len] = 0;
 		struct framing_input input = {guard.data, len, 1, false};
-		assert_int_equal(framing->decode(&stream, &input, &text), 0);
+		assert_int_equal(framing->decode(&stream, &input, &type), 0);
 		if(len >= locked + page + keep) {
 			assert_int_equal(mprotect(guard.data + locked, page, PROT_NONE), 0);
 			locked += page;
