@@ -94,6 +94,7 @@ struct connection *connection_new(
 		free(connection);
 		return NULL;
 	}
+	connection->reloads = env->reloads;
 	list_append(&env->connections, &connection->link);
 	return connection;
 }

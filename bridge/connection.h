@@ -71,6 +71,7 @@ struct connection_env {
 	bool tls_detect; /* the first byte of a connection decides */
 	uint16_t tls_port; /* of a socket for TLS alone; 0: none */
 	bool draining; /* the daemon stops: new requests are answered with 503 */
+	uint8_t reloads; /* how many there have been, see reload.h */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
@@ -138,6 +139,7 @@ struct connection {
 	bool keepalive; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool partial_is_input;
+	uint8_t reloads; /* env->reloads, unless it has to be told about the last one */
 	uint8_t partial_type; /* of `partial` if the peer ended now, from the framing; 0: not asked */
 	uint16_t code; /* for the log: the close code that ended it */
 	char *why; /* for the log: the reason, owned; NULL: none */
