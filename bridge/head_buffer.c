@@ -40,8 +40,8 @@ int head_buffer_append(
 	return result ? result : memory_append(env, input, data, len);
 }
 
-void head_buffer_wipe(struct loop *loop, const uint8_t *data, size_t head_len) {
+void head_buffer_wipe(struct loop *loop, const uint8_t *data, size_t len) {
 	if(data == loop->scratch) {
-		explicit_bzero(loop->scratch, head_len);
+		explicit_bzero(loop->scratch, len);
 	}
 }

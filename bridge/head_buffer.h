@@ -18,6 +18,6 @@ int head_buffer_reserve(struct connection_env *env, struct dynbuf *input, size_t
 int head_buffer_append(
 	struct connection_env *env, struct dynbuf *input, const void *data, size_t len);
 
-/* Wipes a head of `len` bytes if it is in the scratch buffer, where a shorter read would leave it. */
-void head_buffer_wipe(struct loop *loop, const uint8_t *head, size_t len);
+/* Wipes `len` bytes if they are in the scratch buffer, where a shorter read would leave them. */
+void head_buffer_wipe(struct loop *loop, const uint8_t *data, size_t len);
 #endif
