@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The framings auto, binary, text, separator and newline.
+ * The framings auto, binary, text, separator, newline and base64.
  *
- * It must not know connections or sockets.
- *
- * Invariants: every framing takes time linear in the bytes, however the stream is cut into
- * reads: bytes seen by an earlier call are not looked at again, but for the few that a separator
- * may straddle. The type of a message does not depend on how it was cut either, except where a
- * framing sends all bytes at once. Text is UTF-8 as RFC 3629 defines it (RFC 6455,
- * section 5.6).
+ * Must not know: connections, sockets.
+ * Invariants: the time is linear in the number of bytes, however they arrive: bytes that an earlier
+ * call has examined are not examined again, except the few that a separator may straddle. The type
+ * of a message does not depend on the reads, except for framings that send all bytes at once. Text
+ * is UTF-8 as defined by RFC 3629 (RFC 6455, section 5.6), base64 that of RFC 4648, section 4.
  */
 #include "builtins.h"
 
+#include "base/base64.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "plugin/defaultpeer.h"
@@ -21,8 +20,8 @@
 #include <string.h>
 
 /*
- * The function by which plugins of API version 1 call a framing. They have no argument for the
- * object, so there is one for each.
+ * The functions by which plugins of API version 1 call these framings. Version 1 has no argument
+ * for the object, so each framing has its own function.
  */
 #define VERSION1(function, framing)                                                                \
 	static int64_t function(uint8_t *data, size_t length, size_t last_read,                    \
@@ -34,7 +33,7 @@
 
 /* ---- auto, binary, text ---- */
 
-/* Everything at once. It never holds a byte back, or a binary protocol could stall for ever. */
+/* Sends all bytes at once. It never holds a byte back, because a binary protocol could stall. */
 static ssize_t auto_decode(
 	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
 	(void)stream;
@@ -49,7 +48,7 @@ static ssize_t binary_decode(
 	return (ssize_t)input->len;
 }
 
-/* At most three bytes are ever held back, so looking at the whole buffer is linear. */
+/* At most three bytes are held back, so validating the whole buffer again is linear. */
 static ssize_t text_decode(
 	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
 	bool cut = false;
@@ -89,7 +88,7 @@ struct separator {
 	uint8_t bytes[];
 };
 
-/* Takes one byte, escaped or not, off the front of `*at`; -1: no such escape. */
+/* Reads one byte, escaped or not, at `*at`; -1: an invalid escape. */
 static int take_byte(const char **at) {
 	static const char letters[] = "rtnf0\\";
 	static const char bytes[] = "\r\t\n\f\0\\";
@@ -149,8 +148,8 @@ static const char *separator_check(const struct framing *framing, const char *co
 }
 
 /*
- * `binary` up to and including the separator. The search goes on where the last one ended, but a
- * separator may straddle that point.
+ * Binary messages, up to and including the separator. The search continues where the last one
+ * ended; a separator may straddle that point.
  */
 static ssize_t separator_decode(
 	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
@@ -228,8 +227,8 @@ static int newline_open(struct framing_stream *stream) {
 }
 
 /*
- * The end of the line (behind its newline), or 0. A newline that was complete before would have
- * been found before: so its last byte is a new one, and finding that by memchr() is fast.
+ * The end of the line (behind its newline), or 0. A newline that was complete would have been found
+ * by the call before: so its last byte is new, and memchr() finds that fast.
  */
 static size_t find_line_end(const char *newline, const uint8_t *data, size_t length, size_t seen) {
 	bool pair = newline[1] != 0;
@@ -254,7 +253,7 @@ static ssize_t newline_decode(
 	}
 	size_t end = find_line_end(line->newline, input->data, input->len, seen);
 	line->utf8 = utf8_feed(line->utf8, input->data + seen, (end ? end : input->len) - seen);
-	/* Without an end this is the type of the rest if the peer closes now. */
+	/* Without the end of a line: the type of the rest if the peer closes now. */
 	*type = line->utf8 == UTF8_ACCEPT ? ws_frame_text : ws_frame_binary;
 	return (ssize_t)end;
 }
@@ -270,6 +269,69 @@ static const struct framing newline_framing = {
 
 VERSION1(frame_newline, newline_framing)
 
+/* ---- base64 ---- */
+
+/*
+ * The most bytes in a message, whose characters then have a length of 16 bits: old clients expect
+ * no more.
+ */
+#define BASE64_MESSAGE_MAX 49149
+
+/* As binary, but what comes at once may be several messages. */
+static ssize_t base64_framing_decode(
+	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
+	(void)stream;
+	*type = ws_frame_text;
+	return (ssize_t)(input->len < BASE64_MESSAGE_MAX ? input->len : BASE64_MESSAGE_MAX);
+}
+
+static int base64_framing_payload(
+	struct framing_stream *stream, struct framing_message *message, struct dynbuf *room) {
+	(void)stream;
+	if(dynbuf_reserve(room, BASE64_ENCODED_LEN(message->len))) {
+		return -ENOMEM;
+	}
+	uint8_t *text = room->data + room->len;
+	message->len = base64_encode(text, message->data, message->len);
+	message->data = text;
+	message->text = true;
+	room->len += message->len;
+	return 0;
+}
+
+static int base64_framing_open(struct framing_stream *stream) {
+	stream->state = calloc(1, sizeof(struct base64_decoder));
+	return stream->state ? 0 : -ENOMEM;
+}
+
+/* Each message of the client is one text, whatever its type. */
+static int base64_framing_encode(
+	struct framing_stream *stream, const struct framing_message *part, struct dynbuf *out) {
+	struct base64_decoder *decoder = stream->state;
+	if(dynbuf_reserve(out, BASE64_DECODED_MAX(part->len))) {
+		return -ENOMEM;
+	}
+	ssize_t len = base64_decode(decoder, out->data + out->len, part->data, part->len);
+	if(len < 0) {
+		return (int)len;
+	}
+	out->len += (size_t)len;
+	return part->last ? base64_decode_end(decoder) : 0;
+}
+
+static const struct framing base64_framing = {
+	.name = "base64",
+	.never_waits = true,
+	.validates_text = true,
+	.open = base64_framing_open,
+	.decode = base64_framing_decode,
+	.payload = base64_framing_payload,
+	.encode = base64_framing_encode,
+	.close = free_state,
+};
+
+VERSION1(frame_base64, base64_framing)
+
 /* ---- registration ---- */
 
 struct builtin {
@@ -283,6 +345,7 @@ static const struct builtin builtins[] = {
 	{&text_framing, frame_text},
 	{&separator_framing, frame_separator},
 	{&newline_framing, frame_newline},
+	{&base64_framing, frame_base64},
 };
 
 int builtins_register(void) {

@@ -169,7 +169,10 @@ void handshake_response_client(struct connection *c, unsigned events) {
 	}
 }
 
-/* Goes on with what handshake_yield() has put off: requests that have arrived, or a large file. */
+/*
+ * Continues with the work that handshake_yield() has put off: requests that have arrived, or a
+ * large file.
+ */
 static void next_turn(struct loop_task *task) {
 	struct connection *c = container_of(task, struct handshake, task)->connection;
 	if(c->phase == CONNECTION_RESPONSE) {
@@ -215,6 +218,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	connect_free(h->connect);
 	tls_credentials_unref(h->tls);
 	peer_address_free(&h->address);
+	free(h->environment);
 	free(h->user);
 	free(h->protocol);
 	head_buffer_free(c->env, &h->input);

@@ -2,7 +2,7 @@
  *
  * The open connection: events, flow control, the beginning.
  *
- * Must not know: HTTP, how the peer was found, what kind of stream the two sides are.
+ * Must not know: HTTP, how the peer was found, the kinds of the two streams.
  * Invariants: a side is paused exactly while the other side's backlog is above the high mark and
  * has not yet fallen to the low one.
  */
@@ -75,7 +75,7 @@ static void peer_progress(struct connection *c, unsigned events) {
 		resume_client(c);
 	}
 	if(events & STREAM_BROKEN) {
-		/* Its reader delivers what came before and then meets the end. */
+		/* Its reader delivers the data before the end, and then finds the end. */
 		loop_set_ready(c->env->loop, &c->peer.io, LOOP_IN);
 		resume_client(c);
 	}
@@ -118,10 +118,18 @@ void relay_reload(struct connection *c) {
 	deadlines_arm(c);
 }
 
+/* The messages of a loopback peer go back as they came. */
+static void begin_framing(struct connection *c) {
+	const struct framing *framing = c->to_client.framing.framing;
+	c->converts = !c->loopback && framing->payload;
+	c->encodes = !c->loopback && framing->encode;
+	c->to_peer.parser.whole = relay_is_whole(c) || c->encodes;
+}
+
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {
 	connection_enter(c, CONNECTION_OPEN);
 	c->upgraded = true;
-	c->to_peer.parser.whole = relay_is_whole(c);
+	begin_framing(c);
 	c->since_ms = relay_now(c);
 	c->activity.client_ms = c->since_ms;
 	c->activity.data_ms = c->since_ms;

@@ -2,7 +2,7 @@
  *
  * From the peer to the client.
  *
- * Must not know: HTTP, what kind of stream the two sides are.
+ * Must not know: HTTP, the kinds of the two streams.
  * Invariants: the peer is read only while the framing has seen all that is kept of it; the peer is
  * paused exactly while the client's backlog is above the high mark and has not yet fallen to the
  * low one.
@@ -143,18 +143,83 @@ static enum websocket_opcode checked_opcode(ws_operation type, const uint8_t *da
 }
 
 /* Some framings have validated their text already. */
+static bool validates_text(const struct connection *c) {
+	return c->to_client.framing.framing->validates_text;
+}
+
 static enum websocket_opcode message_opcode(
 	const struct connection *c, ws_operation type, const uint8_t *data, size_t len) {
-	bool valid = type == ws_frame_text && c->to_client.framing.framing->validates_text;
+	bool valid = type == ws_frame_text && validates_text(c);
 	return valid ? WEBSOCKET_TEXT : checked_opcode(type, data, len);
 }
 
-/* What cutting some bytes into messages came to. */
+/*
+ * Adds a message that the framing makes of the bytes of the peer. `valid`: what it calls text is
+ * valid. A negative result of the framing: framing_failed() is due.
+ */
+static int add_converted(
+	struct connection *c, struct batch *batch, struct framing_message *message, bool valid) {
+	struct framing_stream *framing = &c->to_client.framing;
+	struct dynbuf *room = &c->env->room;
+	if(dynbuf_reserve(room, WEBSOCKET_HEADER_MAX)) {
+		return -ENOMEM;
+	}
+	room->len = WEBSOCKET_HEADER_MAX;
+	int result = framing->framing->payload(framing, message, room);
+	if(result == 0) {
+		enum websocket_opcode opcode = message->text && valid
+			? WEBSOCKET_TEXT
+			: checked_opcode(message->text ? ws_frame_text : ws_frame_binary,
+				  message->data, message->len);
+		bool is_short = message->len <= TO_CLIENT_BATCH_COPY;
+		bool in_front = !is_short && message->data == room->data + WEBSOCKET_HEADER_MAX;
+		batch_add(batch, opcode, message->data, message->len, in_front);
+		if(!is_short) {
+			batch_send(c, batch); /* the room is used again */
+		}
+	}
+	memory_empty_room(c->env);
+	return result;
+}
+
+/* Sends a message that has not been validated, if it is text. False: the framing has failed. */
+static bool send_checked(
+	struct connection *c, ws_operation type, uint8_t *data, size_t len, bool room) {
+	struct framing_message message = {data, len, type == ws_frame_text, true, true};
+	struct batch batch;
+	if(type == ws_frame_discard) {
+		return true;
+	}
+	if(!c->converts) {
+		to_client_send(c, checked_opcode(type, data, len), data, len, room);
+		return true;
+	}
+	batch.count = 0;
+	batch.used = 0;
+	int result = add_converted(c, &batch, &message, false);
+	if(result) {
+		framing_failed(c, result, len);
+		return false;
+	}
+	c->to_client.bytes += len;
+	batch_send(c, &batch);
+	check_client_backlog(c);
+	return true;
+}
+
+/* The result of cutting bytes into messages. */
 struct cut {
 	size_t used; /* bytes that have been sent */
 	size_t unseen; /* bytes at the end that the framing has not seen, because of the backlog */
 	bool many; /* so many messages that other connections should have a turn */
 };
+
+/* The messages before the one that the framing could not make are sent. Always false. */
+static bool frames_failed(struct connection *c, struct batch *batch, ssize_t result, size_t len) {
+	batch_send(c, batch);
+	framing_failed(c, result, len);
+	return false;
+}
 
 /*
  * Cuts `input` into messages and sends them. `room`: there is room for a header in front. False:
@@ -173,9 +238,7 @@ static bool send_frames(
 		ws_operation type = ws_frame_binary;
 		ssize_t size = ask_framing(c, &input, &type);
 		if(size < 0) {
-			batch_send(c, &batch);
-			framing_failed(c, size, input.len);
-			return false;
+			return frames_failed(c, &batch, size, input.len);
 		}
 		if(size == 0) {
 			c->partial_type = (uint8_t)type;
@@ -185,6 +248,13 @@ static bool send_frames(
 		size_t take = (size_t)size;
 		if(type == ws_frame_discard) {
 			c->to_client.bytes -= take; /* with all that is used they are added below */
+		} else if(c->converts) {
+			struct framing_message message = {
+				input.data, take, type == ws_frame_text, true, true};
+			int result = add_converted(c, &batch, &message, validates_text(c));
+			if(result) {
+				return frames_failed(c, &batch, result, input.len);
+			}
 		} else {
 			batch_add(&batch, message_opcode(c, type, input.data, take), input.data,
 				take, room && input.len == total);
@@ -286,8 +356,8 @@ static bool send_tail(struct connection *c) {
 			return false;
 		}
 		size_t take = size > 0 ? (size_t)size : len;
-		if(type != ws_frame_discard) {
-			to_client_send(c, checked_opcode(type, data, take), data, take, false);
+		if(!send_checked(c, type, data, take, false)) {
+			return false;
 		}
 		used += take;
 	}
@@ -393,10 +463,7 @@ static enum to_client_result send_datagram(struct connection *c, size_t len) {
 		framing_failed(c, size, len);
 		return TO_CLIENT_ENDED;
 	}
-	if(type != ws_frame_discard) {
-		to_client_send(c, checked_opcode(type, scratch, len), scratch, len, true);
-	}
-	return TO_CLIENT_MORE;
+	return send_checked(c, type, scratch, len, true) ? TO_CLIENT_MORE : TO_CLIENT_ENDED;
 }
 
 static enum to_client_result peer_read_datagram(struct connection *c) {

@@ -81,7 +81,7 @@ static void peer_begin(struct connection *c) {
 			result == -EINVAL ? "TLS cannot ask for that name" : strerror(-result));
 		return;
 	}
-	/* Not at once: what is set up here counts as one of the turn's handshakes. */
+	/* Not at once: the session that is set up here counts as one of the turn's handshakes. */
 	loop_set_ready(c->env->loop, &c->peer.io, LOOP_IN);
 }
 
@@ -130,7 +130,13 @@ void upstream_connect(struct connection *c) {
 	if(!find_credentials(c)) {
 		return;
 	}
-	struct connect_owner owner = {env->loop, env->resolver, peer_connected, c};
+	struct connect_owner owner = {
+		.loop = env->loop,
+		.resolver = env->resolver,
+		.fn = peer_connected,
+		.ctx = c,
+		.exec = {&env->processes, h->environment, env->settings->pty},
+	};
 	int result = connect_start(&h->connect, &h->address, &owner, &why);
 	if(result == 0) {
 		peer_connected(c, 0, NULL);

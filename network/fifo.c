@@ -2,8 +2,9 @@
  *
  * Streams over named pipes (fifo(7)), each in one direction.
  *
- * Must not know: what goes through them.
- * Invariants: nothing here waits for the other end of a fifo; what is not a fifo is not kept open.
+ * Must not know: the data.
+ * Invariants: nothing here waits for the other end of a fifo; other kinds of files are not kept
+ * open.
  */
 #include "network/fifo.h"
 
@@ -33,10 +34,12 @@ static ssize_t fifo_send(struct stream *stream, const struct iovec *iov, int cou
 	if(sent < 0 && errno != EAGAIN) {
 		return -errno;
 	}
-	return sent < 0 ? 0 : sent;
+	sent = sent < 0 ? 0 : sent;
+	stream->sent += (uint32_t)sent;
+	return sent;
 }
 
-static int fifo_tx_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
+int fifo_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
 	ssize_t sent = 0;
 	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
 		sent = fifo_send(stream, iov, count);
@@ -48,7 +51,7 @@ static int fifo_tx_write(struct stream *stream, const struct iovec *iov, int cou
 	return stream_queue(stream, iov, count, (size_t)sent);
 }
 
-static int fifo_tx_flush(struct stream *stream) {
+int fifo_flush(struct stream *stream) {
 	PASSES(writes, stream->out.len);
 	while(stream->out.len > 0) {
 		PASS(writes);
@@ -89,8 +92,8 @@ static int flush_nothing(struct stream *stream) {
 
 const struct stream_ops fifo_tx_ops = {
 	.read = fifo_tx_read,
-	.write = fifo_tx_write,
-	.flush = fifo_tx_flush,
+	.write = fifo_write,
+	.flush = fifo_flush,
 };
 
 const struct stream_ops fifo_rx_ops = {
@@ -101,7 +104,10 @@ const struct stream_ops fifo_rx_ops = {
 
 int fifo_open(const char *path, int access, const char **why) {
 	struct stat status;
-	/* Before it is opened, as opening a device may have effects; and after, as it may have been replaced. */
+	/*
+	 * Before it is opened, as opening a device may have effects; and after, as it may have been
+	 * replaced.
+	 */
 	if(stat(path, &status) < 0) {
 		return -errno;
 	}

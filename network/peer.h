@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PEER_KINDS 8
+#define PEER_KINDS 9
 
 /* Groups of parameters behind the `?` of an address. */
 #define PEER_PARAMETERS_PROXY 1u /* the PROXY header */
@@ -26,21 +26,25 @@ struct peer_kind {
 	connect_begin_fn *connect; /* NULL: a loopback */
 	int socket_type; /* SOCK_STREAM or SOCK_DGRAM */
 	int access; /* fifos: O_RDONLY or O_WRONLY */
-	const struct stream_ops *ops; /* of the connected stream */
+	const struct stream_ops *ops; /* of the connected stream; NULL: exec_ops() */
 	bool messages; /* preserves message boundaries: a read or write is one message */
 	bool tls; /* the caller does the TLS handshake on the connected stream */
+	bool program; /* a program is started for each connection; only with `exec` */
 	bool loopback; /* without a stream: messages come back as they went */
 };
 
 extern const struct peer_kind peer_kinds[PEER_KINDS];
 
 /*
- * Parses a peer's address as backends return it: `transport` (peer_transport_detect: by the scheme in front of
- * `host`), `host` and `port` (NULL, or a port for hosts that name none). Behind a `?` in `host` are parameters,
- * `key=value&...`; in paths and in values `%3F`, `%26` and `%25` stand for `?`, `&` and `%`. `out` is the caller's
- * (peer_address_free()).
- * 0, -ENOMEM, or -EINVAL with `*why` a static text that says what is wrong.
+ * Parses a peer's address as backends return it: `transport` (peer_transport_detect: by the scheme
+ * in front of `host`), `host` and `port` (NULL, or a port for hosts that name none). Behind a `?`
+ * in `host` are parameters, `key=value&...`; in paths and in values `%3F`, `%26` and `%25` stand
+ * for `?`, `&` and `%`. `out` is the caller's (peer_address_free()). 0, -ENOMEM, or -EINVAL with
+ * `*why` a static text that says what is wrong.
  */
 int peer_parse(peer_transport transport, const char *host, const char *port,
 	struct peer_address *out, const char **why);
+
+/* Does the scheme of the address stand for a program? */
+bool peer_is_program(const char *host);
 #endif

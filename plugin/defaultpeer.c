@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_limit.h"
+#include "network/exec.h"
 #include "network/peer.h"
 #include "network/tls_cache.h"
 #include "plugin/framing.h"
@@ -86,9 +87,14 @@ static bool defaultpeer_option(const void *state, size_t i, const char **name, c
 	return true;
 }
 
-/* The files of a TLS peer. 0, or negative errno with `*why` in `error`. */
+/*
+ * The files of a TLS peer, or a program. 0, or negative errno with `*why`, which may be in `error`.
+ */
 static int check_files(
 	const struct peer_address *address, char error[TLS_ERROR_MAX], const char **why) {
+	if(address->kind->program) {
+		return exec_check(address, why);
+	}
 	*why = error;
 	return address->kind->tls ? tls_cache_check(&address->tls, error) : 0;
 }
@@ -128,8 +134,8 @@ static int check_framing(char *const *value, char error[BACKEND_ERROR_MAX]) {
 	const struct framing *framing = framing_find(name);
 	if(!framing) {
 		snprintf(error, BACKEND_ERROR_MAX,
-			"framing: there is no framing function \"%s\" (built in: auto, binary, "
-			"newline, separator, text)",
+			"framing: there is no framing function \"%s\" (built in: auto, base64, "
+			"binary, newline, separator, text)",
 			name ? name : "auto");
 		return -EINVAL;
 	}
@@ -247,24 +253,30 @@ static int64_t negotiate(
 	return index;
 }
 
-/* Subprotocols whose messages are binary, whatever their bytes look like. */
-static bool is_binary_protocol(const char *name) {
-	static const char *const binary[] = {"binary", "mqtt", "mqttv3.1"};
-	for(size_t i = 0; i < sizeof(binary) / sizeof(binary[0]); i++) {
-		if(!strcmp(name, binary[i])) {
-			return true;
+/*
+ * Subprotocols whose messages are binary, whatever their bytes look like, or base64. NULL: any
+ * other.
+ */
+static const char *framing_of_protocol(const char *name) {
+	static const struct {
+		const char *protocol;
+		const char *framing;
+	} known[] = {{"binary", "binary"}, {"mqtt", "binary"}, {"mqttv3.1", "binary"},
+		{"base64", "base64"}};
+	for(size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if(!strcmp(name, known[i].protocol)) {
+			return known[i].framing;
 		}
 	}
-	return false;
+	return NULL;
 }
 
 /* The framing of a connection: as configured, otherwise by the subprotocol at `index`. */
 static const struct framing *choose_framing(const struct defaultpeer *defaultpeer,
 	const struct backend_request *request, size_t index) {
 	const char *name = framing_name(defaultpeer->value);
-	bool negotiated = index < request->protocols;
-	if(!name && negotiated && is_binary_protocol(request->protocol[index])) {
-		name = "binary";
+	if(!name && index < request->protocols) {
+		name = framing_of_protocol(request->protocol[index]);
 	}
 	return framing_find(name);
 }
@@ -297,7 +309,7 @@ static int defaultpeer_query(
 	return copied ? 0 : -ENOMEM;
 }
 
-/* As it is configured: what it means has been checked, or is reported for each client. */
+/* As it is configured: it has been checked, or the error is reported for each client. */
 static void defaultpeer_describe(const void *state, char *out, size_t cap) {
 	const struct defaultpeer *defaultpeer = state;
 	const char *host = defaultpeer->value[OPTION_HOST];

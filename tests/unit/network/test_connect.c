@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Connecting: bounds on addresses and attempts, waiting for a full Unix socket, literals. connect() is counted (the
- * linker puts the test's in front, see the Makefile).
+ * Connecting: bounds on addresses and attempts, waiting for a full Unix socket, literals. connect()
+ * is counted (the linker puts the test's in front, see the Makefile).
  */
 #include "network/connect.h"
 
@@ -62,7 +62,10 @@ static void connected(void *ctx, int error, const char *why) {
 }
 
 static int start(struct test *test, const char *host) {
-	struct connect_owner owner = {&test->loop, test->resolver, connected, test};
+	struct connect_owner owner = {.loop = &test->loop,
+		.resolver = test->resolver,
+		.fn = connected,
+		.ctx = test};
 	const char *why = NULL;
 	assert_int_equal(peer_parse(peer_transport_detect, host, NULL, &test->address, &why), 0);
 	connects = 0;
