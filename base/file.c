@@ -14,8 +14,10 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -161,6 +163,28 @@ int file_open_beneath(int directory, const char *path, int flags) {
 		}
 	}
 	return -EAGAIN;
+}
+
+/* ---- modes ---- */
+
+/* The descriptor is of no use with fchmod(); its name in /proc leads to the file that was opened. */
+int file_change_mode(const char *path, const struct stat *file, mode_t mode) {
+	char name[32];
+	struct stat now;
+	int fd = (int)RETRY_INTERRUPTED(open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+	if(fd < 0) {
+		return -errno;
+	}
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	int result = fstat(fd, &now) < 0 ? -errno : 0;
+	if(result == 0 && (now.st_dev != file->st_dev || now.st_ino != file->st_ino)) {
+		result = -ESTALE;
+	}
+	if(result == 0 && chmod(name, mode) < 0) {
+		result = -errno;
+	}
+	close(fd);
+	return result;
 }
 
 /* ---- values of options ---- */

@@ -12,6 +12,7 @@
 #include "bridge/connection.h"
 #include "bridge/handshake.h"
 #include "bridge/phases.h"
+#include "bridge/reload.h"
 #include "config/certificates.h"
 #include "http/site.h"
 #include "http/verifier.h"
@@ -34,6 +35,7 @@ struct bridge {
 	struct watch *watch; /* of the certificate files; NULL: there are none */
 	struct tls_cache tls_cache; /* a reload empties it */
 	struct ev_timer grace;
+	struct reload reload;
 };
 
 /* A connection above a limit is answered with 503; with too many of those it is closed. */
@@ -109,14 +111,13 @@ static void use_tls(struct bridge *bridge) {
 	bridge->env.tls_detect = bridge->config.settings.tls == SETTINGS_TLS_AUTO;
 }
 
-static void tell_connections(struct bridge *bridge, bool stop) {
+static void stop_connections(struct bridge *bridge) {
 	for(struct list *at = bridge->env.connections.next; at != &bridge->env.connections;) {
 		struct connection *connection = container_of(at, struct connection, link);
 		const struct phase *phase = &bridge->env.phases[connection->phase];
-		void (*tell)(struct connection *) = stop ? phase->shutdown : phase->reload;
 		at = at->next;
-		if(tell) {
-			tell(connection);
+		if(phase->shutdown) {
+			phase->shutdown(connection);
 		}
 	}
 }
@@ -137,7 +138,7 @@ static void certificates_changed(void *ctx) {
 	tls_credentials_unref(bridge->config.tls);
 	bridge->config.tls = fresh;
 	use_tls(bridge);
-	tell_connections(bridge, false);
+	reload_connections(&bridge->reload, &bridge->env);
 	log_write(LOG_NOTICE, "the certificates have been read again");
 }
 
@@ -231,7 +232,7 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 	}
 	bridge_adopt(bridge, config, site);
 	log_summary(bridge);
-	tell_connections(bridge, false);
+	reload_connections(&bridge->reload, &bridge->env);
 	return 0;
 }
 
@@ -354,7 +355,7 @@ void bridge_stop(struct bridge *bridge) {
 	}
 	bridge->env.draining = true;
 	listeners_close(&bridge->listeners);
-	tell_connections(bridge, true);
+	stop_connections(bridge);
 	connection_check_end(&bridge->env);
 	if(loop->stop) {
 		return;
@@ -366,6 +367,7 @@ void bridge_close(struct bridge *bridge) {
 	if(!bridge) {
 		return;
 	}
+	reload_cancel(&bridge->reload);
 	drop_all(bridge);
 	process_set_close(&bridge->env.processes);
 	log_limit_report(&bridge->env.log_limits);

@@ -94,6 +94,7 @@ struct connection *connection_new(
 		free(connection);
 		return NULL;
 	}
+	connection->reloads = env->reloads;
 	list_append(&env->connections, &connection->link);
 	return connection;
 }
@@ -156,6 +157,9 @@ static void log_end(struct connection *connection) {
 bool connection_has_input(const struct connection *connection) {
 	const struct stream *client = &connection->client;
 	int waiting;
+	if(connection->partial_is_input) {
+		return true;
+	}
 	if(!stream_is_open(client) || client->ended) {
 		return false;
 	}

@@ -72,6 +72,7 @@ struct connection_env {
 	bool tls_detect; /* the first byte of a connection decides */
 	uint16_t tls_port; /* of a socket for TLS alone; 0: none */
 	bool draining; /* the daemon stops: new requests are answered with 503 */
+	uint8_t reloads; /* how many there have been, see reload.h */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
@@ -140,7 +141,9 @@ struct connection {
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
 	bool keepalive; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
-	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
+	bool partial_is_input;
+	uint8_t reloads; /* env->reloads, unless it has to be told about the last one */
+	uint8_t partial_type; /* of `partial` if the peer ended now, from the framing; 0: not asked */
 	bool converts; /* what is sent of a message of the peer is made by the framing */
 	bool encodes; /* so is what is sent of one of the client */
 	bool in_message; /* a part of one of the client has been encoded, but not the last */
@@ -150,7 +153,8 @@ struct connection {
 	struct backend *backend; /* the framing may be its code */
 	/*
 	 * Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an
-	 * incomplete message from the client. Never both.
+	 * incomplete message from the client, or with `partial_is_input` frames of the client that
+	 * have not been parsed. Never two of them.
 	 */
 	struct dynbuf partial;
 	struct to_peer to_peer;

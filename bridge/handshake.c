@@ -105,6 +105,7 @@ void handshake_head_deadline(struct connection *c) {
 		connection_close(c);
 		return;
 	}
+	head_abandon(c);
 	struct error_response response = {.status = 408,
 		.message = "no complete request in time (handshake-timeout)",
 		/* Browsers open connections in advance. */
@@ -116,6 +117,7 @@ void handshake_head_shutdown(struct connection *c) {
 	if(c->handshake->input.len == 0 || c->handshake->proxy_header) {
 		leave(c); /* nothing was asked, nothing is answered */
 	} else {
+		head_abandon(c);
 		respond_shutdown(c);
 	}
 }

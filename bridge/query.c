@@ -63,13 +63,9 @@ static const char *injected_user(const struct connection *c, char buf[INJECTED_T
 /*
  * GnuTLS leaves the control characters of a name as they are: a line end would begin another field.
  */
-static const char *injected_subject(const struct connection *c, char buf[INJECTED_TEXT]) {
-	char subject[TLS_SUBJECT_MAX];
+static const char *escape_name(const char *name, char buf[INJECTED_TEXT]) {
 	size_t used = 0;
-	if(tls_session_client_subject(&c->client, subject) == 0) {
-		return NULL;
-	}
-	for(const char *at = subject; *at; at++) {
+	for(const char *at = name; *at; at++) {
 		unsigned byte = (unsigned char)*at;
 		bool is_control = byte < 0x20 || byte == 0x7f; /* RFC 4514, 2.4 */
 		int len = snprintf(
@@ -80,6 +76,16 @@ static const char *injected_subject(const struct connection *c, char buf[INJECTE
 		used += (size_t)len;
 	}
 	return buf;
+}
+
+static const char *injected_subject(const struct connection *c, char buf[INJECTED_TEXT]) {
+	char name[TLS_SUBJECT_MAX];
+	return tls_session_client_subject(&c->client, name) > 0 ? escape_name(name, buf) : NULL;
+}
+
+static const char *injected_issuer(const struct connection *c, char buf[INJECTED_TEXT]) {
+	char name[TLS_SUBJECT_MAX];
+	return tls_session_client_issuer(&c->client, name) > 0 ? escape_name(name, buf) : NULL;
 }
 
 static const char *injected_client_address(const struct connection *c, char buf[INJECTED_TEXT]) {
@@ -93,6 +99,7 @@ static const struct injected_header {
 } injected_headers[] = {
 	{INJECTED_PREFIX "User", injected_user},
 	{INJECTED_PREFIX "Client-Subject", injected_subject},
+	{INJECTED_PREFIX "Client-Issuer", injected_issuer},
 	{INJECTED_PREFIX "Client-Address", injected_client_address},
 };
 #define INJECTED_HEADERS (sizeof(injected_headers) / sizeof(injected_headers[0]))

@@ -107,9 +107,10 @@ void to_client_send(
  * Asks for the first message. Negative: the framing has failed or the message is too large
  * (-EMSGSIZE), and framing_failed() is due.
  */
-static ssize_t ask_framing(struct connection *c, const struct framing_input *input, bool *text) {
+static ssize_t ask_framing(
+	struct connection *c, const struct framing_input *input, ws_operation *type) {
 	const struct framing *framing = c->to_client.framing.framing;
-	ssize_t result = framing->decode(&c->to_client.framing, input, text);
+	ssize_t result = framing->decode(&c->to_client.framing, input, type);
 	/* However the bytes came: had it had to wait for the end, it would have been too large. */
 	if(result > 0 && (size_t)result > c->env->settings->max_message && !framing->never_waits) {
 		return -EMSGSIZE;
@@ -137,8 +138,8 @@ static void framing_failed(struct connection *c, ssize_t result, size_t len) {
  * Text that is not valid UTF-8 would make the client fail the connection (RFC 6455, 8.1): it is
  * sent as binary.
  */
-static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size_t len) {
-	return text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
+static enum websocket_opcode checked_opcode(ws_operation type, const uint8_t *data, size_t len) {
+	return type == ws_frame_text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }
 
 /* Some framings have validated their text already. */
@@ -147,9 +148,9 @@ static bool validates_text(const struct connection *c) {
 }
 
 static enum websocket_opcode message_opcode(
-	const struct connection *c, bool text, const uint8_t *data, size_t len) {
-	bool valid = text && validates_text(c);
-	return valid ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
+	const struct connection *c, ws_operation type, const uint8_t *data, size_t len) {
+	bool valid = type == ws_frame_text && validates_text(c);
+	return valid ? WEBSOCKET_TEXT : checked_opcode(type, data, len);
 }
 
 /*
@@ -168,7 +169,8 @@ static int add_converted(
 	if(result == 0) {
 		enum websocket_opcode opcode = message->text && valid
 			? WEBSOCKET_TEXT
-			: checked_opcode(message->text, message->data, message->len);
+			: checked_opcode(message->text ? ws_frame_text : ws_frame_binary,
+				  message->data, message->len);
 		bool is_short = message->len <= TO_CLIENT_BATCH_COPY;
 		bool in_front = !is_short && message->data == room->data + WEBSOCKET_HEADER_MAX;
 		batch_add(batch, opcode, message->data, message->len, in_front);
@@ -180,12 +182,16 @@ static int add_converted(
 	return result;
 }
 
-/* Sends a message of which `text` has not been validated. False: the framing has failed. */
-static bool send_checked(struct connection *c, bool text, uint8_t *data, size_t len, bool room) {
-	struct framing_message message = {data, len, text, true, true};
+/* Sends a message that has not been validated, if it is text. False: the framing has failed. */
+static bool send_checked(
+	struct connection *c, ws_operation type, uint8_t *data, size_t len, bool room) {
+	struct framing_message message = {data, len, type == ws_frame_text, true, true};
 	struct batch batch;
+	if(type == ws_frame_discard) {
+		return true;
+	}
 	if(!c->converts) {
-		to_client_send(c, checked_opcode(text, data, len), data, len, room);
+		to_client_send(c, checked_opcode(type, data, len), data, len, room);
 		return true;
 	}
 	batch.count = 0;
@@ -229,25 +235,28 @@ static bool send_frames(
 	PASSES(messages, total);
 	while(input.len > 0) {
 		PASS(messages);
-		bool text = false;
-		ssize_t size = ask_framing(c, &input, &text);
+		ws_operation type = ws_frame_binary;
+		ssize_t size = ask_framing(c, &input, &type);
 		if(size < 0) {
 			return frames_failed(c, &batch, size, input.len);
 		}
 		if(size == 0) {
-			c->partial_is_text = text;
+			c->partial_type = (uint8_t)type;
 			input.fresh = 0;
 			break;
 		}
 		size_t take = (size_t)size;
-		if(c->converts) {
-			struct framing_message message = {input.data, take, text, true, true};
+		if(type == ws_frame_discard) {
+			c->to_client.bytes -= take; /* with all that is used they are added below */
+		} else if(c->converts) {
+			struct framing_message message = {
+				input.data, take, type == ws_frame_text, true, true};
 			int result = add_converted(c, &batch, &message, validates_text(c));
 			if(result) {
 				return frames_failed(c, &batch, result, input.len);
 			}
 		} else {
-			batch_add(&batch, message_opcode(c, text, input.data, take), input.data,
+			batch_add(&batch, message_opcode(c, type, input.data, take), input.data,
 				take, room && input.len == total);
 		}
 		input.data += take;
@@ -338,15 +347,16 @@ static bool send_tail(struct connection *c) {
 		uint8_t *data = c->partial.data + used;
 		size_t len = c->partial.len - used;
 		struct framing_input input = {data, len, used > 0 ? len : 0, true};
-		bool text = used == 0 && c->partial_is_text;
+		ws_operation type =
+			used == 0 && c->partial_type ? c->partial_type : ws_frame_binary;
 		data[len] = '\0';
-		ssize_t size = ask_framing(c, &input, &text);
+		ssize_t size = ask_framing(c, &input, &type);
 		if(size < 0) {
 			framing_failed(c, size, len);
 			return false;
 		}
 		size_t take = size > 0 ? (size_t)size : len;
-		if(!send_checked(c, text, data, take, false)) {
+		if(!send_checked(c, type, data, take, false)) {
 			return false;
 		}
 		used += take;
@@ -445,15 +455,15 @@ static enum to_client_result peer_read_bytes(struct connection *c) {
  */
 static enum to_client_result send_datagram(struct connection *c, size_t len) {
 	uint8_t *scratch = c->env->loop->scratch;
-	bool text = false;
+	ws_operation type = ws_frame_binary;
 	scratch[len] = '\0';
 	struct framing_input input = {scratch, len, len, true};
-	ssize_t size = len > 0 ? ask_framing(c, &input, &text) : 0;
+	ssize_t size = len > 0 ? ask_framing(c, &input, &type) : 0;
 	if(size < 0) {
 		framing_failed(c, size, len);
 		return TO_CLIENT_ENDED;
 	}
-	return send_checked(c, text, scratch, len, true) ? TO_CLIENT_MORE : TO_CLIENT_ENDED;
+	return send_checked(c, type, scratch, len, true) ? TO_CLIENT_MORE : TO_CLIENT_ENDED;
 }
 
 static enum to_client_result peer_read_datagram(struct connection *c) {

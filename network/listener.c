@@ -8,6 +8,7 @@
 #include "network/listener.h"
 
 #include "base/address.h"
+#include "base/file.h"
 #include "network.h"
 #include "network/listeners.h"
 
@@ -148,7 +149,22 @@ void listener_remember_file(struct listener *listener) {
 	}
 }
 
-bool listener_has_own_file(const struct listener *listener, struct socket_address *own) {
+void listener_set_mode(const struct listener *listener, mode_t mode) {
+	const struct stat file = {.st_dev = listener->device, .st_ino = listener->inode};
+	struct socket_address own;
+	struct stat status;
+	if(listener->inode == 0 || !file_status(listener, &own, &status)) {
+		return;
+	}
+	int result = file_change_mode(own.un.sun_path, &file, mode);
+	if(result && result != -ESTALE) {
+		log_write(LOG_ERROR, "cannot change the mode of %s: %s", own.un.sun_path,
+			strerror(-result));
+	}
+}
+
+/* Is the socket file still the one that was made here? Another process may have replaced it. */
+static bool has_own_file(const struct listener *listener, struct socket_address *own) {
 	struct stat status;
 	return listener->inode != 0 && file_status(listener, own, &status) &&
 		status.st_dev == listener->device && status.st_ino == listener->inode;
@@ -156,7 +172,7 @@ bool listener_has_own_file(const struct listener *listener, struct socket_addres
 
 static void listener_remove_file(const struct listener *listener) {
 	struct socket_address own;
-	if(listener_has_own_file(listener, &own)) {
+	if(has_own_file(listener, &own)) {
 		unlink(own.un.sun_path);
 	}
 }

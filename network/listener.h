@@ -59,8 +59,8 @@ int listener_own_address(const struct listener *listener, struct socket_address 
 /* Its socket file, if it has one, has been made here. */
 void listener_remember_file(struct listener *listener);
 
-/* Is the socket file still the one that was made here? Another process may have replaced it. */
-bool listener_has_own_file(const struct listener *listener, struct socket_address *own);
+/* Changes the mode of the socket file. One that another process has put in its place stays as it is. */
+void listener_set_mode(const struct listener *listener, mode_t mode);
 
 /* The timer listeners.retry: accepts again after a pause. */
 void listener_accept_again(struct ev_timer *timer);

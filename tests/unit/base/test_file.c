@@ -11,7 +11,9 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 /* So many bytes are missing in what a file tells of its size. */
@@ -178,6 +180,36 @@ static void test_beneath_without_openat2(void **state) {
 	}
 }
 
+static unsigned mode_of(const char *path) {
+	struct stat status;
+	assert_int_equal(stat(path, &status), 0);
+	return status.st_mode & 0777;
+}
+
+/* A link in place of the file was followed: another file got the mode. */
+static void test_change_mode(void **state) {
+	struct stat socket_file;
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+	assert_int_equal(lstat("socket", &socket_file), 0);
+	assert_int_equal(file_change_mode("socket", &socket_file, 0640), 0);
+	assert_int_equal(mode_of("socket"), 0640);
+	assert_int_equal(rename("socket", "moved"), 0);
+	assert_int_equal(file_change_mode("socket", &socket_file, 0666), -ENOENT);
+	assert_int_equal(chmod("file", 0600), 0);
+	assert_int_equal(symlink("file", "socket"), 0);
+	assert_int_equal(file_change_mode("socket", &socket_file, 0666), -ESTALE);
+	assert_int_equal(unlink("socket"), 0);
+	assert_int_equal(link("file", "socket"), 0);
+	assert_int_equal(file_change_mode("socket", &socket_file, 0666), -ESTALE);
+	assert_int_equal(mode_of("file"), 0600);
+	assert_int_equal(unlink("socket"), 0);
+	assert_int_equal(unlink("moved"), 0);
+}
+
 static void test_checks(void **state) {
 	(void)state;
 	assert_null(file_check_absolute("/usr/lib"));
@@ -198,6 +230,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_beneath, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(
 			test_beneath_without_openat2, tree_make, tree_remove),
+		cmocka_unit_test_setup_teardown(test_change_mode, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(test_checks, tree_make, tree_remove),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
