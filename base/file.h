@@ -27,6 +27,12 @@ const char *file_error(int error);
 int file_open_beneath(int directory, const char *path, int flags);
 
 /*
+ * The path behind `directory`, with a slash in front, if `path` is in there; otherwise `path`. Both
+ * are absolute; symbolic links are not looked at.
+ */
+const char *file_beneath(const char *directory, const char *path);
+
+/*
  * Checks a value. NULL: valid; otherwise static text that continues a sentence which begins with
  * the quoted value. An absolute path; an existing directory or regular file, or nothing.
  */

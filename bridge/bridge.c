@@ -275,49 +275,64 @@ static void warn_of_open_access(const struct bridge *bridge) {
 	}
 }
 
-int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
-	int passed, size_t fd_limit) {
+static int open_resolver(struct bridge *bridge, const struct settings *settings) {
+	int result = resolver_open(&bridge->env.resolver, bridge->env.loop, settings->resolver);
+	if(result) {
+		log_write(LOG_ERROR, "name lookup: cannot start (resolver = %s): %s",
+			settings->resolver ? settings->resolver : "as the system is configured",
+			strerror(-result));
+	}
+	return result;
+}
+
+/* The listening sockets, and then what privileges are needed for no longer. */
+static int bind_sockets(
+	struct bridge *bridge, struct config *config, const struct bridge_start *start) {
+	const struct settings *settings = &config->settings;
+	int result = start->passed > 0
+		? listeners_take(&bridge->listeners, start->first_fd, start->passed)
+		: listeners_open(
+			  &bridge->listeners, settings->listens, settings->listen, settings->port);
+	if(result == 0 && start->bound) {
+		result = start->bound(start->ctx, config);
+	}
+	if(result == 0) {
+		result = listeners_set_root(&bridge->listeners, config->root);
+	}
+	return result;
+}
+
+int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
+	const struct bridge_start *start) {
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
 	struct site *site = NULL;
 	if(!bridge) {
 		log_write(LOG_ERROR, "cannot start: out of memory");
 		return -ENOMEM;
 	}
-	int result = bridge_init(bridge, loop, fd_limit);
+	int result = bridge_init(bridge, loop, start->fd_limit);
 	if(result) {
 		log_write(LOG_ERROR, "cannot start: out of memory");
 		goto fail;
 	}
-	result = resolver_open(&bridge->env.resolver, loop, config->settings.resolver);
-	if(result) {
-		log_write(LOG_ERROR, "name lookup: cannot start (resolver = %s): %s",
-			config->settings.resolver ? config->settings.resolver
-						  : "as the system is configured",
-			strerror(-result));
-		goto fail;
+	result = open_resolver(bridge, &config->settings);
+	if(result == 0) {
+		result = bind_sockets(bridge, config, start);
 	}
-	result = open_auth(bridge, config);
+	if(result == 0) {
+		result = open_auth(bridge, config);
+	}
 	if(result == 0) {
 		result = open_site(&config->settings, &site);
 	}
 	if(result) {
 		goto fail;
 	}
-	if(passed > 0) {
-		result = listeners_take(&bridge->listeners, first_fd, passed);
-	} else {
-		result = listeners_open(&bridge->listeners, config->settings.listens,
-			config->settings.listen, config->settings.port);
-	}
-	if(result) {
-		site_close(site);
-		goto fail;
-	}
 	bridge_adopt(bridge, config, site);
 	log_write(LOG_INFO, "at most %zu connections at once, %zu MiB of queued data",
 		admission_limit(&bridge->env.admission), bridge->env.memory.limit >> 20);
 	log_summary(bridge);
-	if(passed == 0) {
+	if(start->passed == 0) {
 		warn_of_open_access(bridge);
 	}
 	*out = bridge;

@@ -12,14 +12,23 @@
 
 struct bridge;
 
+/* The circumstances of the start. */
+struct bridge_start {
+	int first_fd; /* of the listening sockets that were passed */
+	int passed; /* how many; they are used instead of `port` and `listen` */
+	size_t fd_limit; /* descriptors of the process: the limit if max-clients is not set */
+	/* Called when the sockets are bound, before pages are opened and threads started; may
+	 * change paths in `config`. 0; or negative errno after a line in the log. */
+	int (*bound)(void *ctx, struct config *config);
+	void *ctx;
+};
+
 /*
- * Opens a bridge with what `config` holds; its contents move to the bridge on success. `passed`
- * listening sockets from the service manager, numbered from `first_fd` on, are used instead of
- * `port` and `listen`. `fd_limit`: the process's limit on descriptors, from which max-clients
- * follows if it is not set. 0, or negative errno after a line in the log that says what is wrong.
+ * Opens a bridge with what `config` holds; its contents move to the bridge on success. 0, or
+ * negative errno after a line in the log that says what is wrong.
  */
-int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
-	int passed, size_t fd_limit);
+int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
+	const struct bridge_start *start);
 
 /* What the bridge runs with; its own, valid until the next reload. */
 const struct config *bridge_config(const struct bridge *bridge);

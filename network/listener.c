@@ -9,6 +9,7 @@
 #include "network/listener.h"
 
 #include "base/address.h"
+#include "base/file.h"
 #include "network.h"
 
 #include <errno.h>
@@ -157,12 +158,18 @@ static int own_address(const struct listener *listener, struct socket_address *o
 	return getsockname(listener->io.fd, &out->any, &out->len) < 0 ? -errno : 0;
 }
 
+/* The path of the socket file for this process. */
+static const char *path_of(const struct listener *listener, const struct socket_address *own) {
+	const char *root = listener->set->root;
+	return root ? file_beneath(root, own->un.sun_path) : own->un.sun_path;
+}
+
 /* The status of the socket file, whoever has made it. False: there is none. */
 static bool file_status(
 	const struct listener *listener, struct socket_address *own, struct stat *status) {
 	return own_address(listener, own) == 0 && own->any.sa_family == AF_UNIX &&
 		own->len > offsetof(struct sockaddr_un, sun_path) && own->un.sun_path[0] != '\0' &&
-		lstat(own->un.sun_path, status) == 0;
+		lstat(path_of(listener, own), status) == 0;
 }
 
 static void listener_remember_file(struct listener *listener) {
@@ -184,7 +191,7 @@ static bool has_own_file(const struct listener *listener, struct socket_address 
 static void listener_remove_file(const struct listener *listener) {
 	struct socket_address own;
 	if(has_own_file(listener, &own)) {
-		unlink(own.un.sun_path);
+		unlink(path_of(listener, &own));
 	}
 }
 
@@ -358,7 +365,7 @@ static void change_mode(struct listener *listener, const char *spec) {
 	free(listener->spec);
 	listener->spec = copy;
 	if(has_own_file(listener, &own) &&
-		chmod(own.un.sun_path, local.has_mode ? local.mode : default_mode()) < 0) {
+		chmod(path_of(listener, &own), local.has_mode ? local.mode : default_mode()) < 0) {
 		log_write(LOG_ERROR, "cannot change the mode of %s: %s", own.un.sun_path,
 			strerror(errno));
 	}
@@ -504,7 +511,15 @@ int listeners_take(struct listeners *listeners, int first_fd, int count) {
 	return 0;
 }
 
+int listeners_set_root(struct listeners *listeners, const char *root) {
+	free(listeners->root);
+	listeners->root = root ? strdup(root) : NULL;
+	return root && !listeners->root ? -ENOMEM : 0;
+}
+
 void listeners_close(struct listeners *listeners) {
 	end_all(&listeners->list);
+	free(listeners->root);
+	listeners->root = NULL;
 	loop_timer_close(listeners->loop, &listeners->retry);
 }
