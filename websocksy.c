@@ -17,6 +17,7 @@
 #include "plugin.h"
 #include "service/detach.h"
 #include "service/hardening.h"
+#include "service/inetd.h"
 #include "service/notify.h"
 #include "service/pid_file.h"
 
@@ -147,10 +148,27 @@ static int lock_pid_file(struct daemon *daemon, const char *path) {
 static int sockets_bound(void *ctx, struct config *config) {
 	struct daemon *daemon = ctx;
 	int result = service_drop_privileges(config);
-	if(result == 0 && config->root) {
+	if(result > 0 && config->root) {
 		pid_file_enter_root(&daemon->pid_file, config->root);
 	}
 	return result;
+}
+
+/* The socket of inetd is a passed one, or the client. 0; or negative errno after a line in the log. */
+static int take_inetd(const struct daemon *daemon, struct bridge_start *start) {
+	struct inetd_socket socket;
+	int from = daemon->notify.listen_fds > 0 ? NOTIFY_LISTEN_START : STDIN_FILENO;
+	int result = inetd_take(from, &socket);
+	if(result) {
+		log_write(LOG_ERROR,
+			"inetd: %s is not a stream socket that listens or is connected (%s)",
+			from == STDIN_FILENO ? "standard input" : "the passed socket",
+			strerror(-result));
+		return result;
+	}
+	start->passed = socket.listens;
+	*(socket.listens ? &start->first_fd : &start->client_fd) = socket.fd;
+	return 0;
 }
 
 static int open_bridge(struct daemon *daemon, struct config *config) {
@@ -162,6 +180,9 @@ static int open_bridge(struct daemon *daemon, struct config *config) {
 		.ctx = daemon,
 	};
 	int result = lock_pid_file(daemon, config->settings.pid_file);
+	if(result == 0 && config->settings.inetd) {
+		result = take_inetd(daemon, &start);
+	}
 	return result ? result : bridge_open(&daemon->bridge, &daemon->loop, config, &start);
 }
 
@@ -268,6 +289,7 @@ int main(int argc, char **argv) {
 	sigaddset(&early, SIGHUP);
 	sigprocmask(SIG_BLOCK, &early, NULL);
 	fill_standard_fds();
+	inetd_protect_streams();
 	log_open();
 	notify_init(&daemon.notify);
 	int result = builtins_register();

@@ -15,6 +15,7 @@
 #include "config/certificates.h"
 #include "http/site.h"
 #include "http/verifier.h"
+#include "network.h"
 #include "network/listener.h"
 #include "network/resolve.h"
 #include "network/tls_cache.h"
@@ -181,6 +182,12 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	bridge->env.web = site;
 	bridge->env.settings = &bridge->config.settings;
 	bridge->env.admission.settings = &bridge->config.settings;
+	lifetime_set(&bridge->env.lifetime,
+		&(struct lifetime_limits){
+			.after_ms = bridge->config.settings.exit_after_ms,
+			.idle_ms = bridge->config.settings.exit_idle_ms,
+			.once = bridge->config.settings.run_once,
+		});
 	bridge->env.memory.limit = memory_limit(bridge->config.settings.max_memory);
 	bridge->env.backend = bridge->config.backend;
 	if(bridge->env.auth) {
@@ -214,7 +221,7 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 		return result;
 	}
 	result = open_auth(bridge, config);
-	if(result == 0) {
+	if(result == 0 && !bridge->env.ending) {
 		result = listeners_open(
 			&bridge->listeners, settings->listens, settings->listen, settings->port);
 	}
@@ -234,6 +241,8 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 	return 0;
 }
 
+/* ---- the end ---- */
+
 static void drop_all(struct bridge *bridge) {
 	while(bridge->env.connections.next != &bridge->env.connections) {
 		connection_close(
@@ -249,6 +258,28 @@ static void grace_over(struct ev_timer *timer) {
 	drop_all(bridge);
 }
 
+/* Nothing else comes: the loop ends with the last connection. */
+static void stop_listening(struct bridge *bridge) {
+	bridge->env.ending = true;
+	listeners_close(&bridge->listeners);
+	if(list_is_empty(&bridge->env.connections)) {
+		bridge->env.loop->stop = true;
+	}
+}
+
+static void lifetime_stop_listening(struct lifetime *lifetime, const char *option) {
+	struct bridge *bridge = container_of(lifetime, struct bridge, env.lifetime);
+	log_write(LOG_NOTICE, "no longer listening (%s)", option);
+	stop_listening(bridge);
+}
+
+static void lifetime_stop(struct lifetime *lifetime, const char *option) {
+	log_write(LOG_NOTICE, "stopping (%s)", option);
+	bridge_stop(container_of(lifetime, struct bridge, env.lifetime));
+}
+
+/* ---- the start ---- */
+
 static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
 	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
@@ -257,6 +288,10 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	bridge->env.phases = phases;
 	bridge->env.admission.fd_limit = fd_limit;
 	int result = listeners_init(&bridge->listeners, loop, admit);
+	if(result == 0) {
+		result = lifetime_open(
+			&bridge->env.lifetime, loop, lifetime_stop_listening, lifetime_stop);
+	}
 	return result ? result : loop_timer_open(loop, &bridge->grace, grace_over);
 }
 
@@ -289,17 +324,46 @@ static int open_resolver(struct bridge *bridge, const struct settings *settings)
 static int bind_sockets(
 	struct bridge *bridge, struct config *config, const struct bridge_start *start) {
 	const struct settings *settings = &config->settings;
-	int result = start->passed > 0
+	int result = start->passed > 0 || start->client_fd > 0
 		? listeners_take(&bridge->listeners, start->first_fd, start->passed)
 		: listeners_open(
 			  &bridge->listeners, settings->listens, settings->listen, settings->port);
 	if(result == 0 && start->bound) {
 		result = start->bound(start->ctx, config);
 	}
-	if(result == 0) {
-		result = listeners_set_root(&bridge->listeners, config->root);
+	if(result > 0) {
+		int failed = listeners_set_root(&bridge->listeners, config->root);
+		result = failed ? failed : result;
 	}
 	return result;
+}
+
+/* Pages are opened with the rights that the daemon has while it serves them. */
+static int open_sockets_and_site(struct bridge *bridge, struct config *config,
+	const struct bridge_start *start, struct site **site) {
+	int result = open_site(&config->settings, site);
+	if(result == 0) {
+		result = bind_sockets(bridge, config, start);
+	}
+	if(result > 0) {
+		site_close(*site);
+		result = open_site(&config->settings, site);
+	}
+	return result;
+}
+
+/* A connection that another program has accepted. */
+static void serve_client(struct bridge *bridge, int fd) {
+	struct socket_address from = {.len = sizeof(from.un)};
+	if(getpeername(fd, &from.any, &from.len) < 0) {
+		log_write(LOG_INFO, "the client has gone: %s", strerror(errno));
+		close(fd);
+	} else {
+		struct listener_client client = {fd, &from.any, from.len, ADDRESS_TLS_DEFAULT};
+		network_tune(fd);
+		admit(&bridge->listeners, &client);
+	}
+	stop_listening(bridge);
 }
 
 int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
@@ -317,22 +381,23 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
 	}
 	result = open_resolver(bridge, &config->settings);
 	if(result == 0) {
-		result = bind_sockets(bridge, config, start);
+		result = open_sockets_and_site(bridge, config, start, &site);
 	}
 	if(result == 0) {
 		result = open_auth(bridge, config);
 	}
-	if(result == 0) {
-		result = open_site(&config->settings, &site);
-	}
 	if(result) {
+		site_close(site);
 		goto fail;
 	}
 	bridge_adopt(bridge, config, site);
+	if(start->client_fd > 0) {
+		serve_client(bridge, start->client_fd);
+	}
 	log_write(LOG_INFO, "at most %zu connections at once, %zu MiB of queued data",
 		admission_limit(&bridge->env.admission), bridge->env.memory.limit >> 20);
 	log_summary(bridge);
-	if(start->passed == 0) {
+	if(start->passed == 0 && start->client_fd == 0) {
 		warn_of_open_access(bridge);
 	}
 	*out = bridge;
@@ -359,6 +424,8 @@ void bridge_stop(struct bridge *bridge) {
 		return;
 	}
 	bridge->env.draining = true;
+	bridge->env.ending = true;
+	lifetime_end(&bridge->env.lifetime);
 	listeners_close(&bridge->listeners);
 	tell_connections(bridge, true);
 	if(list_is_empty(&bridge->env.connections)) {
@@ -377,6 +444,7 @@ void bridge_close(struct bridge *bridge) {
 	listeners_close(&bridge->listeners);
 	watch_close(bridge->watch);
 	loop_timer_close(bridge->env.loop, &bridge->grace);
+	lifetime_close(&bridge->env.lifetime);
 	verifier_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
 	site_close(bridge->env.web);

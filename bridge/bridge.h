@@ -16,9 +16,10 @@ struct bridge;
 struct bridge_start {
 	int first_fd; /* of the listening sockets that were passed */
 	int passed; /* how many; they are used instead of `port` and `listen` */
+	int client_fd; /* an accepted connection to serve instead of listening; 0: none */
 	size_t fd_limit; /* descriptors of the process: the limit if max-clients is not set */
-	/* Called when the sockets are bound, before pages are opened and threads started; may
-	 * change paths in `config`. 0; or negative errno after a line in the log. */
+	/* Called when the sockets are bound, before threads are started. 0; 1: paths in `config` or
+	 * the rights of the process have changed; or negative errno after a line in the log. */
 	int (*bound)(void *ctx, struct config *config);
 	void *ctx;
 };

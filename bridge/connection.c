@@ -199,7 +199,10 @@ void connection_close(struct connection *connection) {
 	stream_close(&connection->peer);
 	list_remove(&connection->link);
 	admission_leave(connection);
-	if(env->draining && list_is_empty(&env->connections)) {
+	if(connection->upgraded) {
+		lifetime_leave(&env->lifetime);
+	}
+	if(env->ending && list_is_empty(&env->connections)) {
 		env->loop->stop = true;
 	}
 	connection->dead.free = connection_free;

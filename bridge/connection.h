@@ -10,6 +10,7 @@
 #include "base/log_limit.h"
 #include "base/loop.h"
 #include "bridge/admission.h"
+#include "bridge/lifetime.h"
 #include "bridge/memory.h"
 #include "config/settings.h"
 #include "http/verifier.h"
@@ -70,12 +71,14 @@ struct connection_env {
 	struct tls_credentials *tls; /* NULL: no TLS */
 	bool tls_detect; /* the first byte of a connection decides */
 	uint16_t tls_port; /* of a socket for TLS alone; 0: none */
+	bool ending; /* the daemon exits with the last connection; those that are idle end */
 	bool draining; /* the daemon stops: new requests are answered with 503 */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
 	struct memory memory;
+	struct lifetime lifetime;
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;

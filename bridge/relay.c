@@ -121,6 +121,7 @@ void relay_reload(struct connection *c) {
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {
 	connection_enter(c, CONNECTION_OPEN);
 	c->upgraded = true;
+	lifetime_enter(&c->env->lifetime);
 	c->to_peer.parser.whole = relay_is_whole(c);
 	c->since_ms = relay_now(c);
 	c->activity.client_ms = c->since_ms;

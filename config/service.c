@@ -29,7 +29,19 @@ static void check_privileges(struct reader *reader) {
 	}
 }
 
+static void check_inetd(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	if(settings->inetd && settings->daemon) {
+		reader_blame(
+			reader, reader_is_later(reader, "inetd", "daemon") ? "inetd" : "daemon");
+		reader_error(reader,
+			"inetd and daemon exclude each other: inetd has detached already (give "
+			"one of them)");
+	}
+}
+
 void service_check(struct reader *reader) {
+	check_inetd(reader);
 	if(!reader->running) { /* a reload does not change them */
 		check_privileges(reader);
 	}
@@ -99,5 +111,5 @@ int service_drop_privileges(struct config *config) {
 	if(result == 0 && settings->core_dump) {
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* a change of the user has switched it off */
 	}
-	return result;
+	return result ? result : 1;
 }

@@ -12,7 +12,8 @@ void service_check(struct reader *reader);
 /*
  * At the start, when everything is open that needs privileges: changes user, group and root
  * directory as configured, and the paths in `config` accordingly. Warns about files that a reload
- * needs and cannot read from here on. 0; or negative errno after a line in the log.
+ * needs and cannot read from here on. 0; 1: something has changed; or negative errno after a line
+ * in the log.
  */
 int service_drop_privileges(struct config *config);
 #endif

@@ -32,7 +32,7 @@ DEFAULTS = {  # in the order of --dump-config
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
     "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
-    "chroot": "", "core-dump": "no", "log-level": "info",
+    "chroot": "", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0", "core-dump": "no", "log-level": "info",
 }
 KEYS = (*DEFAULTS, "plugin-path")
 
@@ -1164,7 +1164,8 @@ EVERYTHING = (
     ("log-level", "debug"), ("cert", "/a b/1.pem"), ("cert", "/2.pem"), ("key", "/1.key"), ("key", "/2.key"),
     ("tls", "off"), ("tls-priority", "SECURE256:%SERVER_PRECEDENCE"), ("client-ca", "/ca.pem"),
     ("redirect-https", "yes"), ("hsts", "31536000"), ("auth-cookie", "600"), ("insecure-auth", "yes"),
-    ("daemon", "yes"), ("pid-file", "/run/a.pid"), ("core-dump", "yes"),
+    ("daemon", "yes"), ("pid-file", "/run/a.pid"), ("run-once", "yes"),
+    ("exit-after", "3600"), ("exit-idle", "90"), ("core-dump", "yes"),
 )
 
 
