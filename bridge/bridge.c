@@ -16,7 +16,7 @@
 #include "http/site.h"
 #include "http/verifier.h"
 #include "network.h"
-#include "network/listener.h"
+#include "network/listeners.h"
 #include "network/resolve.h"
 #include "network/tls_cache.h"
 #include "network/tls_credentials.h"
@@ -450,6 +450,7 @@ void bridge_close(struct bridge *bridge) {
 	site_close(bridge->env.web);
 	tls_cache_clear(&bridge->tls_cache);
 	config_free(&bridge->config);
+	dynbuf_free(&bridge->env.room);
 	/* Listeners and connections that were buried here have no pointer back into it. */
 	free(bridge);
 }

@@ -82,6 +82,7 @@ struct connection_env {
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;
+	struct dynbuf room; /* for messages that a framing converts; empty between two calls */
 	struct log_limit_table log_limits; /* of lines that clients can cause */
 };
 
@@ -141,6 +142,9 @@ struct connection {
 	bool keepalive; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
+	bool converts; /* what is sent of a message of the peer is made by the framing */
+	bool encodes; /* so is what is sent of one of the client */
+	bool in_message; /* a part of one of the client has been encoded, but not the last */
 	uint16_t code; /* for the log: the close code that ended it */
 	char *why; /* for the log: the reason, owned; NULL: none */
 	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
