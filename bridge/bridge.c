@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "bridge/connection.h"
 #include "bridge/handshake.h"
+#include "bridge/pages.h"
 #include "bridge/phases.h"
 #include "config/certificates.h"
 #include "http/site.h"
@@ -60,35 +61,6 @@ static void admit(struct listeners *listeners, const struct listener_client *cli
 }
 
 /* ---- configuration ---- */
-
-static int configure_site(struct site *site, const struct settings *settings) {
-	const struct settings_texts *headers = &settings->web_header;
-	const struct settings_texts *sites = &settings->frame_ancestors;
-	int result = site_set_listing(site, settings->web_listing);
-	return result
-		? result
-		: site_set_fields(site, (struct page_fields_values){headers->at, headers->count},
-			  (struct page_fields_values){sites->at, sites->count});
-}
-
-static int open_site(const struct settings *settings, struct site **out) {
-	const char *error;
-	*out = NULL;
-	if(!settings->web) {
-		return 0;
-	}
-	int result = site_open(settings->web, out, &error);
-	if(result == 0) {
-		result = configure_site(*out, settings);
-		error = "out of memory";
-	}
-	if(result) {
-		log_write(LOG_ERROR, "web: \"%s\": %s", settings->web, error);
-		site_close(*out);
-		*out = NULL;
-	}
-	return result;
-}
 
 /* Once there have been users the thread stays, idle without them. */
 static int open_auth(struct bridge *bridge, const struct config *config) {
@@ -216,7 +188,7 @@ static void log_summary(const struct bridge *bridge) {
 int bridge_reload(struct bridge *bridge, struct config *config) {
 	const struct settings *settings = &config->settings;
 	struct site *site;
-	int result = open_site(settings, &site);
+	int result = pages_open(settings, &site);
 	if(result) {
 		return result;
 	}
@@ -341,13 +313,13 @@ static int bind_sockets(
 /* Pages are opened with the rights that the daemon has while it serves them. */
 static int open_sockets_and_site(struct bridge *bridge, struct config *config,
 	const struct bridge_start *start, struct site **site) {
-	int result = open_site(&config->settings, site);
+	int result = pages_open(&config->settings, site);
 	if(result == 0) {
 		result = bind_sockets(bridge, config, start);
 	}
 	if(result > 0) {
 		site_close(*site);
-		result = open_site(&config->settings, site);
+		result = pages_open(&config->settings, site);
 	}
 	return result;
 }
