@@ -25,13 +25,13 @@ struct bridge_start {
 };
 
 /*
- * Opens a bridge with what `config` holds; its contents move to the bridge on success. 0, or
+ * Opens a bridge with the objects of `config`; its contents move to the bridge on success. 0, or
  * negative errno after a line in the log that says what is wrong.
  */
 int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
 	const struct bridge_start *start);
 
-/* What the bridge runs with; its own, valid until the next reload. */
+/* The configuration of the bridge; its own, valid until the next reload. */
 const struct config *bridge_config(const struct bridge *bridge);
 
 /*
