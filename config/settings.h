@@ -76,6 +76,8 @@ struct settings {
 	bool web_listing;
 	bool web_auth; /* pages require authentication too, if there is an auth_file */
 	bool insecure_auth; /* accept passwords without TLS although there is a certificate */
+	bool exec; /* peers may be programs that are started for each connection */
+	bool pty; /* with a terminal */
 	bool core_dump; /* allow core dumps and debuggers of the same user */
 	bool redirect_https; /* answer plain requests with 308 */
 	uint64_t exit_after_ms; /* then the daemon stops listening; 0: never */
