@@ -165,6 +165,17 @@ int file_open_beneath(int directory, const char *path, int flags) {
 	return -EAGAIN;
 }
 
+const char *file_beneath(const char *directory, const char *path) {
+	size_t len = strlen(directory);
+	while(len > 0 && directory[len - 1] == '/') {
+		len--;
+	}
+	if(strncmp(path, directory, len) != 0 || (path[len] != '/' && path[len] != '\0')) {
+		return path;
+	}
+	return path[len] == '\0' ? "/" : path + len;
+}
+
 /* ---- modes ---- */
 
 /* The descriptor is of no use with fchmod(); its name in /proc leads to the file that was opened. */

@@ -129,6 +129,7 @@ static void begin_framing(struct connection *c) {
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {
 	connection_enter(c, CONNECTION_OPEN);
 	c->upgraded = true;
+	lifetime_enter(&c->env->lifetime);
 	begin_framing(c);
 	c->since_ms = relay_now(c);
 	c->activity.client_ms = c->since_ms;

@@ -60,7 +60,7 @@ static void response_end(struct connection *c) {
 	struct handshake *h = c->handshake;
 	stream_want_read(&c->client, true);
 	bool more = h->input.len > 0 || stream_readable(&c->client);
-	if(!h->keep || (c->env->draining && !more)) {
+	if(!h->keep || (c->env->ending && !more)) {
 		connection_linger(c);
 		return;
 	}
@@ -212,7 +212,7 @@ void respond_shutdown(struct connection *c) {
  * header fields tell who the client is: the next request may be someone else's.
  */
 static bool may_keep(const struct connection *c) {
-	return !c->env->draining && !c->over_limit && !c->handshake->shared &&
+	return !c->env->ending && !c->over_limit && !c->handshake->shared &&
 		c->handshake->requests < RESPOND_REQUESTS_MAX;
 }
 
@@ -305,7 +305,9 @@ void respond_health(struct connection *c, const struct request *request) {
 
 bool respond_check_admission(const struct connection *c, struct error_response *response) {
 	bool page = c->env->web && !c->handshake->upgrade && admission_serves_page(c);
+	bool taken = c->handshake->upgrade && lifetime_is_taken(&c->env->lifetime);
 	const char *obstacle = c->env->draining ? "the server is shutting down"
+		: taken                         ? RESPOND_TAKEN
 		: c->over_limit && !page        ? "too many connections"
 						: NULL;
 	return !obstacle || error_response_set(response, 503, obstacle, "Retry-After: 5\r\n");

@@ -9,6 +9,9 @@
 
 #include <stdbool.h>
 
+/* For upgrades beside the one of run-once. */
+#define RESPOND_TAKEN "this server takes a single connection"
+
 /* An answer instead of a connection. */
 struct error_response {
 	unsigned status;

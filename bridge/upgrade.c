@@ -178,6 +178,11 @@ bool upgrade_check(
 /* Sends the 101 and hands the connection on. RFC 6455, section 4.2.2. */
 void upgrade_accept(struct connection *c) {
 	struct handshake *h = c->handshake;
+	if(lifetime_is_taken(&c->env->lifetime)) { /* while this one was connected */
+		stream_close(&c->peer);
+		respond_busy(c, RESPOND_TAKEN);
+		return;
+	}
 	char head[512 + RESPONSE_FIELDS_MAX + HANDSHAKE_HEAD_MAX];
 	char *end = stpcpy(head,
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -80,6 +80,15 @@ struct settings {
 	bool pty; /* with a terminal */
 	bool core_dump; /* allow core dumps and debuggers of the same user */
 	bool redirect_https; /* answer plain requests with 308 */
+	uint64_t exit_after_ms; /* then the daemon stops listening; 0: never */
+	uint64_t exit_idle_ms; /* without a WebSocket connection, then the daemon exits; 0: never */
+	char *pid_file; /* NULL: none */
+	char *user; /* NULL: as started */
+	char *group;
+	char *chroot;
+	bool daemon; /* detach */
+	bool inetd; /* standard input is the socket */
+	bool run_once; /* exit after one WebSocket connection */
 	bool proxy_protocol; /* connections of trusted proxies begin with a PROXY header */
 };
 #endif

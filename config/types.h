@@ -21,6 +21,7 @@ extern const struct option_type type_level; /* enum log_level */
 
 /* Texts; empty: none. */
 extern const struct option_type type_text;
+extern const struct option_type type_path; /* made absolute, see config/paths.h */
 extern const struct option_type type_directory;
 extern const struct option_type type_web;
 extern const struct option_type type_url_path;
@@ -29,6 +30,7 @@ extern const struct option_type type_resolver;
 
 /* Lists: each value is added, an empty one or "*" begins anew. */
 extern const struct option_type type_texts;
+extern const struct option_type type_paths;
 extern const struct option_type type_server_names;
 extern const struct option_type type_web_header;
 extern const struct option_type type_frame_ancestors;

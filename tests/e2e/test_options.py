@@ -31,7 +31,8 @@ DEFAULTS = {  # in the order of --dump-config
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
-    "buffer-high": "256K", "buffer-low": "64K", "core-dump": "no", "log-level": "info",
+    "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
+    "chroot": "", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0", "core-dump": "no", "log-level": "info",
 }
 KEYS = (*DEFAULTS, "plugin-path")
 
@@ -1077,7 +1078,8 @@ def test_help_lists_every_option():
     letters = {letter: name for letter, name in options if letter}
     assert letters == {
         "p": "port", "l": "listen", "k": "ping", "b": "backend", "c": None, "v": "verbose", "q": "quiet",
-        "h": "help", "V": "version", "t": "test-config"}
+        "h": "help", "V": "version", "t": "test-config",
+        "D": "daemon"}
     names = [name for _, name in options if name]
     assert len(names) == len(set(names))
     assert set(names) == {*KEYS, "config", "verbose", "quiet", "help", "version", "test-config",
@@ -1088,7 +1090,7 @@ def test_help_tells_the_defaults():
     text = " ".join(run_once("--help").stdout.split())
     for key, value in DEFAULTS.items():
         if value and key != "pong-timeout":
-            assert re.search(rf"--{key}=\S+ [^()]*(\([^()]*\)[^()]*)*\(default: {re.escape(value)}\)", text), key
+            assert re.search(rf"--{key}\[?=\S+ [^()]*(\([^()]*\)[^()]*)*\(default: {re.escape(value)}\)", text), key
 
 
 @pytest.mark.parametrize("flag", ("--version", "-V"))
@@ -1159,9 +1161,11 @@ EVERYTHING = (
     ("handshake-timeout", "3"), ("connect-timeout", "250ms"), ("close-timeout", "1"),
     ("idle-timeout", "3600"), ("stall-timeout", "0"), ("grace", "60"), ("max-message", "1M"), ("max-memory", "3G"),
     ("max-clients", "17"), ("max-clients-per-ip", "3"), ("buffer-high", "1G"), ("buffer-low", "1"),
-    ("log-level", "debug"), ("cert", "/a b/1.pem"), ("cert", "2.pem"), ("key", "1.key"), ("key", "2.key"),
-    ("tls", "off"), ("tls-priority", "SECURE256:%SERVER_PRECEDENCE"), ("client-ca", "ca.pem"),
-    ("redirect-https", "yes"), ("hsts", "31536000"), ("auth-cookie", "600"), ("insecure-auth", "yes"), ("core-dump", "yes"),
+    ("log-level", "debug"), ("cert", "/a b/1.pem"), ("cert", "/2.pem"), ("key", "/1.key"), ("key", "/2.key"),
+    ("tls", "off"), ("tls-priority", "SECURE256:%SERVER_PRECEDENCE"), ("client-ca", "/ca.pem"),
+    ("redirect-https", "yes"), ("hsts", "31536000"), ("auth-cookie", "600"), ("insecure-auth", "yes"),
+    ("daemon", "yes"), ("pid-file", "/run/a.pid"), ("run-once", "yes"),
+    ("exit-after", "3600"), ("exit-idle", "90"), ("core-dump", "yes"),
 )
 
 
@@ -1367,7 +1371,7 @@ def test_manuals_have_every_short_option():
         if letter and name in KEYS:
             entry = re.search(rf"^\.It Ic {name} No = (.*?)(?=^\.It Ic )", file, re.MULTILINE | re.DOTALL)[1]
             assert f"Short option:\n.Fl {letter} ." in entry, name
-            assert re.search(rf"^\.Op Fl {letter} Ar ", daemon, re.MULTILINE), letter
+            assert re.search(rf"^\.Op Fl ({letter} Ar |\w*{letter})", daemon, re.MULTILINE), letter
         elif letter and name:
             assert re.search(rf"^\.It Fl {letter} , -{name}$", daemon, re.MULTILINE), letter
 

@@ -223,8 +223,26 @@ static void test_checks(void **state) {
 	assert_non_null(file_check_readable("absent"));
 }
 
+static void test_path_beneath(void **state) {
+	static const char *const cases[][3] = {
+		{"/a", "/a/b/c", "/b/c"},
+		{"/a/", "/a/b", "/b"},
+		{"/a", "/a", "/"},
+		{"/a", "/a/", "/"},
+		{"/a", "/ab", "/ab"},
+		{"/a/b", "/a", "/a"},
+		{"/", "/a", "/a"},
+		{"/", "/", "/"},
+	};
+	(void)state;
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		assert_string_equal(file_beneath(cases[i][0], cases[i][1]), cases[i][2]);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_path_beneath),
 		cmocka_unit_test_setup_teardown(test_read, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(test_file_that_grows, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(test_beneath, tree_make, tree_remove),

@@ -39,11 +39,24 @@ static const struct valid valid[] = {
 	{"origin", NULL, "null", "origin = null"},
 	{"origin", NULL, "*", "origin = *"},
 	{"web", NULL, "/", "web = /"},
-	{"web", NULL, "file", "web = file"},
+	{"web", NULL, "file", "web = @/file"},
 	{"web", NULL, "", "web ="},
-	{"auth-file", NULL, "users", "auth-file = users"},
+	{"auth-file", NULL, "users", "auth-file = @/users"},
 	{"auth-file", NULL, "", "auth-file ="},
 	{"web-auth", NULL, "yes", "web-auth = yes"},
+	{"daemon", NULL, "yes", "daemon = yes"},
+	{"daemon", NULL, "no", "daemon = no"},
+	{"pid-file", NULL, "a/b", "pid-file = @/a/b"},
+	{"pid-file", NULL, "/run/a.pid", "pid-file = /run/a.pid"},
+	{"pid-file", NULL, "", "pid-file ="},
+	{"user", NULL, "0", "user = 0"},
+	{"user", NULL, "", "user ="},
+	{"group", NULL, "", "group ="},
+	{"chroot", NULL, "", "chroot ="},
+	{"inetd", NULL, "yes", "inetd = yes"},
+	{"run-once", NULL, "yes", "run-once = yes"},
+	{"exit-after", NULL, "1h", "exit-after = 3600"},
+	{"exit-idle", NULL, "0.5", "exit-idle = 500ms"},
 	{"web-auth", NULL, "no", "web-auth = no"},
 	{"trusted-proxy", NULL, "10.0.0.0/8", "trusted-proxy = 10.0.0.0/8"},
 	{"trusted-proxy", NULL, "192.0.2.1", "trusted-proxy = 192.0.2.1/32"},
@@ -297,8 +310,11 @@ static void test_help(void **state) {
 	capture_stop(&capture);
 	for(size_t at = 0; at < COUNT(valid); at++) {
 		char name[64];
-		snprintf(name, sizeof(name), "--%s=", valid[at].name);
-		assert_non_null(strstr(output, name));
+		snprintf(name, sizeof(name), "--%s", valid[at].name);
+		const char *found = strstr(output, name);
+		assert_non_null(found);
+		assert_true(
+			found[strlen(name)] == '=' || strncmp(found + strlen(name), "[=", 2) == 0);
 	}
 	static const char *const others[] = {"-c  KEY=VALUE", "--config=FILE", "-v, --verbose",
 		"-q, --quiet", "-t, --test-config", "--dump-config", "-V, --version", "-h, --help",
