@@ -23,11 +23,16 @@ static uint64_t pong_timeout(const struct settings *settings) {
 								     : settings->pong_timeout_ms;
 }
 
+/* 0: never. Versions before HyBi have no pings. */
+static uint64_t ping_interval(const struct connection *c) {
+	return c->legacy ? 0 : c->env->settings->ping_ms;
+}
+
 /* When must the open connection be looked at again? Traffic only moves this further away. */
 static uint64_t next_due(const struct connection *c) {
 	const struct settings *settings = c->env->settings;
 	uint64_t due = UINT64_MAX;
-	if(settings->ping_ms && !c->activity.ping_sent_ms) {
+	if(ping_interval(c) && !c->activity.ping_sent_ms) {
 		earlier(&due, c->activity.client_ms + settings->ping_ms);
 	}
 	if(c->activity.ping_sent_ms && pong_timeout(settings)) {
@@ -120,7 +125,7 @@ static bool check_ping(struct connection *c) {
 			closing_client_gone(c, "no answer to a ping");
 			return false;
 		}
-	} else if(!c->activity.ping_sent_ms && settings->ping_ms &&
+	} else if(!c->activity.ping_sent_ms && ping_interval(c) &&
 		now >= c->activity.client_ms + settings->ping_ms) {
 		c->ping_queued = stream_outstanding(&c->client) > 0;
 		c->activity.ping_sent_ms = now;

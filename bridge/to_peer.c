@@ -16,6 +16,7 @@
 #include "bridge/relay_state.h"
 #include "bridge/to_client.h"
 #include "websocket/close.h"
+#include "websocket/legacy.h"
 
 #include <errno.h>
 
@@ -233,6 +234,13 @@ static bool client_controls(
 	return false;
 }
 
+static inline enum websocket_result parse_frames(struct connection *c, struct websocket_io *io) {
+	if(__builtin_expect(c->legacy != LEGACY_NONE, false)) {
+		return legacy_parse(&c->to_peer.parser, io);
+	}
+	return websocket_parse(&c->to_peer.parser, io);
+}
+
 /* Parses until the input is used up. False: no more frames are to be read. */
 static bool client_frames(
 	struct connection *c, struct websocket_io *io, struct ping_answers *pongs) {
@@ -241,7 +249,7 @@ static bool client_frames(
 	PASSES(results, io->in_len + 1);
 	for(;;) {
 		PASS(results);
-		switch(websocket_parse(&c->to_peer.parser, io)) {
+		switch(parse_frames(c, io)) {
 		case WEBSOCKET_MORE:
 			return forward_block(c, block, io);
 		case WEBSOCKET_MESSAGE:
