@@ -302,6 +302,11 @@ void to_peer_bytes(struct connection *c, uint8_t *data, size_t len) {
 	}
 }
 
+static const char *end_of_client(const struct connection *c) {
+	return c->legacy == LEGACY_HIXIE_75 ? "closed by the client"
+					    : "the client ended without a close frame";
+}
+
 void to_peer_readable(struct connection *c) {
 	uint8_t *scratch = c->env->loop->scratch;
 	size_t cap = relay_is_whole(c) ? TO_PEER_WHOLE_READ : LOOP_SCRATCH_SIZE;
@@ -313,8 +318,7 @@ void to_peer_readable(struct connection *c) {
 		}
 		if(got <= 0) {
 			closing_client_gone(c,
-				got == 0 ? "the client ended without a close frame"
-					 : stream_reason(&c->client, (int)got));
+				got == 0 ? end_of_client(c) : stream_reason(&c->client, (int)got));
 			return;
 		}
 		to_peer_bytes(c, scratch, (size_t)got);

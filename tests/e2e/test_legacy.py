@@ -15,6 +15,8 @@ from tools.daemon import TLS, Daemon, run_once
 from tools.frames import BIN, TEXT, bytewise, cut_once, frame
 from tools.http import build_request
 from tools.peers import TcpPeer, UdpPeer
+from tools.sockets import kernel_timer
+from tools.waiting import eventually
 
 # Key1, Key2, the bytes behind the request, the answer: draft-ietf-hybi-thewebsocketprotocol-00, 1.3, and -76.
 VECTORS = (
@@ -401,6 +403,14 @@ def test_no_pings(run):
     pinged.expect_eof()
     client.send(b"still here")
     assert client.recv() == b"still here"
+
+
+@VERSIONS
+def test_the_machine_of_the_client_is_probed(run, version):
+    """Instead: a client whose link has been cut does not stay for ever."""
+    client = HixieClient(legacy_daemon(run, "echo://", "--ping=50ms", tls=False), version)
+    port = client.client.sock.getsockname()[1]
+    eventually(lambda: kernel_timer(port) == "02", "the kernel's timer")
 
 
 @VERSIONS
