@@ -120,10 +120,11 @@ def test_version_75(run, tls):
 @VERSIONS
 @TLS_STATES
 def test_a_request_that_is_cut_anywhere(run, version, tls):
-    """Two requests in a row would be sent in one piece, so each cut is a connection; what follows is a frame."""
+    """And the frame behind it. Over TLS, where each cut is a handshake, only around its end."""
     daemon = legacy_daemon(run, "echo://", tls=tls)
     stream = hixie_request(version) + text_frame(b"early")
-    for pieces in [bytewise(stream), *cut_once(stream)]:
+    cuts = cut_once(stream)
+    for pieces in [bytewise(stream), *(cuts[-24:] if tls else cuts)]:
         client = HixieClient(daemon, version, pieces=pieces)
         assert client.recv() == b"early"
         client.client.close()
@@ -328,7 +329,7 @@ def test_a_slow_client_pauses_the_peer(run, version):
     daemon = legacy_daemon(run, peer, "--buffer-high=64K", "--buffer-low=16K", "-c", "framing=newline", "-c",
                            "framing-config=lf")
     client, service = HixieClient(daemon, version), peer.accept()
-    lines = [b"%d " % number + b"x" * (number * 7 % 5000) + b"\n" for number in range(2000)]
+    lines = [b"%d " % number + b"x" * (number * 7 % 5000) + b"\n" for number in range(800)]
     thread = threading.Thread(target=lambda: (service.send(b"".join(lines)), service.finish()))
     thread.start()
     assert [client.recv() for _ in lines] == lines
