@@ -324,7 +324,8 @@ static enum websocket_result take_short_messages(
 	uint8_t *out = io->out;
 	size_t left = io->in_len;
 	uint8_t message = parser->message;
-	while(left >= SHORT_HEADER && result == WEBSOCKET_MORE) {
+	const bool whole = parser->whole;
+	while(left >= SHORT_HEADER) {
 		uint8_t opcode = in[0] ^ FIN;
 		size_t len = in[1] ^ MASK; /* above 127 if there is no mask */
 		size_t head = SHORT_HEADER;
@@ -350,7 +351,10 @@ static enum websocket_result take_short_messages(
 		out += len;
 		in += head + len;
 		left -= head + len;
-		result = parser->whole ? WEBSOCKET_MESSAGE : WEBSOCKET_MORE;
+		if(whole) {
+			result = WEBSOCKET_MESSAGE;
+			break;
+		}
 	}
 	parser->message = message;
 	io->in = in;

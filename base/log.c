@@ -129,8 +129,8 @@ static void replace_controls(char *text, size_t len) {
 /* ---- characters that change how others are shown ---- */
 
 /*
- * Marks and overrides of direction, line separators of Unicode, and characters that are invisible or
- * look like a space: a line with them is not read as it was written (CVE-2021-42574).
+ * Marks and overrides of direction, line separators of Unicode, and characters that are invisible
+ * or look like a space: a line with them is not read as it was written (CVE-2021-42574).
  */
 static const struct {
 	uint32_t first;
@@ -218,7 +218,9 @@ static bool is_writable(void) {
 	return poll(&request, 1, 0) == 1 && request.revents == POLLOUT;
 }
 
-/* Returns how many bytes were written: fewer than `len` if a terminal or a disk has no more room. */
+/*
+ * Returns how many bytes were written: fewer than `len` if a terminal or a disk has no more room.
+ */
 static size_t send_bytes(const char *data, size_t len) {
 	size_t sent = 0;
 	while(sent < len) {

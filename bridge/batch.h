@@ -20,8 +20,8 @@ enum {
 
 /*
  * Headers and small payloads are gathered in `small`, where neighbours share an entry of `iov`: for
- * many tiny messages a copy costs less than an entry each. Payload that is not copied has to stay where it is
- * until the batch is sent.
+ * many tiny messages a copy costs less than an entry each. Payload that is not copied has to stay
+ * where it is until the batch is sent.
  */
 struct batch {
 	int count; /* entries of iov */

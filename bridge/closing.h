@@ -35,7 +35,7 @@ void closing_no_memory(struct connection *c, int error);
  */
 void closing_client_gone(struct connection *c, const char *why);
 
-/* Writing to the client has failed: what it sent before is still read. CONNECTION_CLOSING. */
+/* Writing to the client has failed: data that it sent before is still read. CONNECTION_CLOSING. */
 void closing_client_broken(struct connection *c);
 
 /* Does the client wait for the peer to take data? */

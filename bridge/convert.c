@@ -3,8 +3,8 @@
  * Messages that are converted on their way to the client.
  *
  * Must not know: how the bytes of the peer were cut into messages.
- * Invariants: env->room is empty before and afterwards, so nothing in the batch points into it; a frame before HyBi
- * contains valid UTF-8 only, in which there is no byte FF.
+ * Invariants: env->room is empty before and afterwards, so nothing in the batch points into it; a
+ * frame before HyBi contains valid UTF-8 only, in which there is no byte FF.
  */
 #include "bridge/convert.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Messages for the client that are not sent as the peer has sent them: the framing converts them, or the client's
- * version of WebSocket has frames of its own.
+ * Messages for the client that are not sent as the peer has sent them: the framing converts them,
+ * or the client's version of WebSocket has frames of its own.
  */
 #ifndef WEBSOCKSY_CONVERT_H
 #define WEBSOCKSY_CONVERT_H
@@ -14,9 +14,9 @@
 #include <stdint.h>
 
 /*
- * Adds the message that is made of the bytes of the peer to a batch that is not full; what is not copied is sent.
- * `valid`: if it is called text, it is valid UTF-8. 0, or negative: the framing has failed, or with -EILSEQ the
- * client's version has no messages but text.
+ * Adds the message that is made of the bytes of the peer to a batch that is not full; what is not
+ * copied is sent. `valid`: if it is called text, it is valid UTF-8. 0, or negative: the framing has
+ * failed, or with -EILSEQ the client's version has no messages but text.
  */
 int convert_add(
 	struct connection *c, struct batch *batch, struct framing_message *message, bool valid);

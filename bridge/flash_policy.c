@@ -3,8 +3,8 @@
  * The socket policy of Flash (Adobe, Setting up a socket policy file server).
  *
  * Must not know: HTTP, WebSocket.
- * Invariants: the policy is not sent on a socket that is for TLS alone, nor inside of TLS; nothing of this happens
- * without `legacy = flash`.
+ * Invariants: the policy is not sent on a socket that is for TLS alone, nor inside of TLS; nothing
+ * of this happens without `legacy = flash`.
  */
 #include "bridge/flash_policy.h"
 

@@ -10,7 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Are the first `len` bytes of a connection without TLS that request? Not if they are only a part of it. */
+/*
+ * Are the first `len` bytes of a connection without TLS that request? Not if they are only a part
+ * of it.
+ */
 bool flash_policy_is_request(const struct connection *c, const uint8_t *data, size_t len);
 
 /* Sends the policy. CONNECTION_LINGER. */

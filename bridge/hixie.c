@@ -3,8 +3,8 @@
  * The opening handshake of the versions before HyBi.
  *
  * Must not know: frames, backends, peers.
- * Invariants: a request that has a field of a later version is never taken for one of these; nothing of this happens
- * without `legacy = hixie`.
+ * Invariants: a request that has a field of a later version is never taken for one of these;
+ * nothing of this happens without `legacy = hixie`.
  * Implements draft-hixie-thewebsocketprotocol-76, sections 4.1 and 5, and -75, sections 3.1 and 4.
  */
 #include "bridge/hixie.h"

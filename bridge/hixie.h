@@ -11,8 +11,9 @@
 #include <stdbool.h>
 
 /*
- * A request head is complete, and `rest` is what has come behind it: which of the versions is it, if any? Notes that,
- * and the bytes behind a request of version 76, in the handshake. False: these bytes are not complete.
+ * A request head is complete, and `rest` is what has come behind it: which of the versions is it,
+ * if any? Notes that, and the bytes behind a request of version 76, in the handshake. False: these
+ * bytes are not complete.
  */
 bool hixie_begin(struct connection *c, const struct request *request, struct slice rest);
 
@@ -20,13 +21,16 @@ bool hixie_begin(struct connection *c, const struct request *request, struct sli
 size_t hixie_body_len(const struct handshake *h);
 
 /*
- * Is the request, which is of one of these versions, as it has to be? Keeps the answer and the fields of the response
- * in the handshake. False: `response` says why not.
+ * Is the request, which is of one of these versions, as it has to be? Keeps the answer and the
+ * fields of the response in the handshake. False: `response` says why not.
  */
 bool hixie_check(
 	struct connection *c, const struct request *request, struct error_response *response);
 
-/* Writes the 101 without its last empty line, and returns its end. There is room for all fields of the request. */
+/*
+ * Writes the 101 without its last empty line, and returns its end. There is room for all fields of
+ * the request.
+ */
 char *hixie_write_head(const struct handshake *h, char *out);
 
 /* Writes what follows the empty line, and returns its end. */

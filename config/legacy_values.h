@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Values of the options `legacy-flash-domain` and `legacy-flash-ports`. They become attributes of XML.
+ * Values of the options `legacy-flash-domain` and `legacy-flash-ports`. They become attributes of
+ * XML.
  */
 #ifndef WEBSOCKSY_LEGACY_VALUES_H
 #define WEBSOCKSY_LEGACY_VALUES_H

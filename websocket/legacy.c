@@ -3,9 +3,9 @@
  * Frames and keys of the protocols before RFC 6455.
  *
  * Must not know: file descriptors, connections, HTTP.
- * Invariants: in_payload is true inside of a frame with text, and header_len is 1 between the two bytes of a closing
- * frame; in_message is true if that text is not empty so far. utf8 is UTF8_ACCEPT between frames. Output never passes
- * the input: each frame loses its first byte.
+ * Invariants: in_payload is true inside of a frame with text, and header_len is 1 between the two
+ * bytes of a closing frame; in_message is true if that text is not empty so far. utf8 is
+ * UTF8_ACCEPT between frames. Output never passes the input: each frame loses its first byte.
  * Implements draft-hixie-thewebsocketprotocol-76, sections 4.2, 5.2 and 5.3, and -75, section 4.
  */
 #include "websocket/legacy.h"

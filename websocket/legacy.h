@@ -32,15 +32,16 @@ struct legacy_keys {
 };
 
 /*
- * Writes the answer to the keys (version 76, section 5.2). 0; -EINVAL: a key has no spaces, its number cannot be
- * divided by the number of spaces, or the quotient has more than 32 bits.
+ * Writes the answer to the keys (version 76, section 5.2). 0; -EINVAL: a key has no spaces, its
+ * number cannot be divided by the number of spaces, or the quotient has more than 32 bits.
  */
 int legacy_answer(const struct legacy_keys *keys, uint8_t out[LEGACY_ANSWER_LEN]);
 
 /*
- * As websocket_parse(), for frames of both versions: text is validated as it passes, its bytes end up
- * contiguous, and WEBSOCKET_MESSAGE comes with `parser->whole` at the end of each message. Empty messages
- * are skipped. A closing frame is a control frame without payload. WEBSOCKET_BAD: other types of frames.
+ * As websocket_parse(), for frames of both versions: text is validated as it passes, its bytes end
+ * up contiguous, and WEBSOCKET_MESSAGE comes with `parser->whole` at the end of each message. Empty
+ * messages are skipped. A closing frame is a control frame without payload. WEBSOCKET_BAD: other
+ * types of frames.
  */
 enum websocket_result legacy_parse(struct websocket_parser *parser, struct websocket_io *io);
 
