@@ -4,8 +4,8 @@
  *
  * Must not know: what programs are for.
  * Invariants: a process is reaped as soon as it has exited; signals go to its process group, never
- * to a number that may belong to another one: while the process is not reaped the number is its own,
- * and afterwards the group keeps it as long as it has members.
+ * to a number that may belong to another one: while the process is not reaped the number is its
+ * own, and afterwards the group keeps it as long as it has members.
  */
 #include "base/process.h"
 

@@ -4,9 +4,9 @@
  * daemon until execve(2), so that nothing is copied.
  *
  * Must not know: what programs are for.
- * Invariants: between clone(2) and execve(2) the child makes system calls only, and writes to nothing
- * but its stack and its result; the daemon does not run meanwhile, and none of its signal handlers
- * runs in the child.
+ * Invariants: between clone(2) and execve(2) the child makes system calls only, and writes to
+ * nothing but its stack and its result; the daemon does not run meanwhile, and none of its signal
+ * handlers runs in the child.
  */
 #include "base/spawn.h"
 
@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 #define SPAWN_STACK ((size_t)64 * 1024)
-#define SPAWN_FAILED 127 /* exit status, seen by nobody but the daemon */
+#define SPAWN_FAILED 127 /* exit status, seen by the daemon only */
 #define SPAWN_PATH "/usr/local/bin:/usr/bin:/bin" /* without the variable PATH */
 
 /* What the child is given, and its result. */
@@ -39,7 +39,10 @@ struct child {
 	volatile int error;
 };
 
-/* Ignored signals stay ignored over execve(2), and handlers must not run in the memory of the daemon. */
+/*
+ * Ignored signals stay ignored over execve(2), and handlers must not run in the memory of the
+ * daemon.
+ */
 static void reset_signals(void) {
 	const struct sigaction normal = {.sa_handler = SIG_DFL};
 	sigset_t none;
@@ -88,7 +91,10 @@ static int __attribute__((no_sanitize("address", "undefined"))) child_run(void *
 	int result =
 		spawn->terminal ? open_terminal(spawn->terminal) : set_standard(spawn->standard);
 	if(result == 0) {
-		/* All that the daemon opens is closed on exec; this is for what it was started with. */
+		/*
+		 * All that the daemon opens is closed on exec; this is for what it was started
+		 * with.
+		 */
 		syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
 		lower_fd_limit(child->fd_limit);
 		reset_signals();

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * How fast the daemon unmasks, parses, validates and converts, without any system call: the figures
- * of the routines in docs/performance.md. Base64 is compared with a simple loop and with that of
- * nettle.
+ * How fast the daemon unmasks, parses, validates and converts, without any system call: the figures of the
+ * routines in docs/performance.md. Base64 is compared with a simple loop and with that of nettle.
  *
  *   codec
  *
- * Must not know: how the routines work. They are linked from the daemon's sources. Each figure is
- * the best of several rounds, in CPU time, so other work on the machine does little to it. All of
- * the data is in the caches, as it is when the kernel has just copied it.
+ * Must not know: how the routines work. They are linked from the daemon's sources.
+ * Each figure is the best of several rounds, in CPU time, so other work on the machine does little to it.
+ * All of the data is in the caches, as it is when the kernel has just copied it.
  */
 #include "../base/base64.h"
 #include "../base/utf8.h"
@@ -74,9 +73,7 @@ static void run_moves(uint8_t *data) {
 	}
 }
 
-/*
- * Writes masked binary frames of `len` bytes as long as they fit into `cap`; returns their length.
- */
+/* Writes masked binary frames of `len` bytes as long as they fit into `cap`; returns their length. */
 static size_t put_frames(uint8_t *data, size_t cap, size_t len, size_t *count) {
 	size_t used = 0;
 	*count = 0;
@@ -135,7 +132,8 @@ static void simple_encode(uint8_t *data, size_t len) {
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	uint8_t *out = codec_other(data);
 	for(size_t at = 0; at + 3 <= len; at += 3, out += 4) {
-		uint32_t bits = (uint32_t)data[at] << 16 | (uint32_t)data[at + 1] << 8 | data[at + 2];
+		uint32_t bits =
+			(uint32_t)data[at] << 16 | (uint32_t)data[at + 1] << 8 | data[at + 2];
 		out[0] = (uint8_t)letters[bits >> 18];
 		out[1] = (uint8_t)letters[bits >> 12 & 63];
 		out[2] = (uint8_t)letters[bits >> 6 & 63];
@@ -181,7 +179,8 @@ static void nettle_decode(uint8_t *data, size_t len) {
 	struct base64_decode_ctx ctx;
 	size_t got;
 	base64_decode_init(&ctx);
-	if(!base64_decode_update(&ctx, &got, data, BASE64_ENCODED_LEN(len), (const char *)codec_other(data))) {
+	if(!base64_decode_update(
+		   &ctx, &got, data, BASE64_ENCODED_LEN(len), (const char *)codec_other(data))) {
 		abort();
 	}
 }
@@ -192,7 +191,8 @@ static void own_encode(uint8_t *data, size_t len) {
 
 static void own_decode(uint8_t *data, size_t len) {
 	struct base64_decoder decoder = {0};
-	if(base64_decode(&decoder, data, codec_other(data), BASE64_ENCODED_LEN(len)) != (ssize_t)len) {
+	if(base64_decode(&decoder, data, codec_other(data), BASE64_ENCODED_LEN(len)) !=
+		(ssize_t)len) {
 		abort();
 	}
 }

@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/process.h"
 #include "bridge/admission.h"
+#include "bridge/lifetime.h"
 #include "bridge/memory.h"
 #include "config/settings.h"
 #include "http/verifier.h"
@@ -73,12 +74,15 @@ struct connection_env {
 	struct tls_credentials *tls; /* NULL: no TLS */
 	bool tls_detect; /* the first byte of a connection decides */
 	uint16_t tls_port; /* of a socket for TLS alone; 0: none */
+	bool ending; /* the daemon exits with the last connection; those that are idle end */
 	bool draining; /* the daemon stops: new requests are answered with 503 */
+	uint8_t reloads; /* how many there have been, see reload.h */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
 	struct memory memory;
+	struct lifetime lifetime;
 	struct process_set processes; /* programs that are peers, or were */
 	struct announced announced; /* addresses of the program that the daemon runs */
 	struct program program; /* that one; zero: there is none */
@@ -144,17 +148,21 @@ struct connection {
 	bool peer_ended; /* end or error of the peer has been seen and dealt with */
 	bool keepalive; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
-	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
+	bool partial_is_input;
+	uint8_t reloads; /* env->reloads, unless it has to be told about the last one */
+	uint8_t partial_type; /* of `partial` if the peer ended now, from the framing; 0: not asked */
 	bool converts; /* what is sent of a message of the peer is made by the framing */
 	bool encodes; /* so is what is sent of one of the client */
 	bool in_message; /* a part of one of the client has been encoded, but not the last */
+	uint8_t legacy; /* enum legacy_version: its frames are not those of RFC 6455 */
 	uint16_t code; /* for the log: the close code that ended it */
 	char *why; /* for the log: the reason, owned; NULL: none */
 	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
 	struct backend *backend; /* the framing may be its code */
 	/*
 	 * Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an
-	 * incomplete message from the client. Never both.
+	 * incomplete message from the client, or with `partial_is_input` frames of the client that
+	 * have not been parsed. Never two of them.
 	 */
 	struct dynbuf partial;
 	struct to_peer to_peer;

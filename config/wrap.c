@@ -20,8 +20,16 @@ static void blame_program(struct reader *reader) {
 	reader_name(reader, "", text_slice("--"));
 }
 
+/* It is not looked for again at a reload: the daemon may have another directory by then. */
 static void find_program(struct reader *reader) {
 	struct config *config = reader->config;
+	if(reader->running && reader->running->program_path) {
+		config->program_path = strdup(reader->running->program_path);
+		if(!config->program_path) {
+			reader_error_memory(reader);
+		}
+		return;
+	}
 	int result = spawn_find(config->program[0], &config->program_path);
 	if(result == -ENOMEM) {
 		reader_error_memory(reader);
@@ -121,8 +129,28 @@ static char *make_host(const struct config *config) {
 	return len < 0 ? NULL : text;
 }
 
+/* A program that runs is not started anew. */
+static void keep_running(struct reader *reader) {
+	struct settings *settings = &reader->config->settings;
+	const struct settings *running = &reader->running->settings;
+	const char *changed = settings->wrap != running->wrap ? "wrap"
+		: settings->wrap_mode != running->wrap_mode   ? "wrap-mode"
+		: settings->wrap_port != running->wrap_port   ? "wrap-port"
+							      : NULL;
+	if(changed) {
+		reader_blame(reader, changed);
+		reader_log(reader, LOG_NOTICE, "changes only when the daemon is started again");
+	}
+	settings->wrap = running->wrap;
+	settings->wrap_mode = running->wrap_mode;
+	settings->wrap_port = running->wrap_port;
+}
+
 void wrap_check(struct reader *reader) {
 	struct config *config = reader->config;
+	if(reader->running) {
+		keep_running(reader);
+	}
 	if(!config->program) {
 		check_no_program(reader);
 		return;

@@ -78,9 +78,9 @@ static void put_inherited(struct environment *out, char *const *inherited, bool 
 /* ---- header fields ---- */
 
 /*
- * Only letters, digits and hyphens: X-User and X_User would be one variable (RFC 3875, 4.1.18), and a
- * proxy that sets the one may let the other pass. Credentials, and the field that would set HTTP_PROXY,
- * are left out; so is what only the daemon may claim.
+ * Only letters, digits and hyphens: X-User and X_User would be one variable (RFC 3875, 4.1.18), and
+ * a proxy that sets the one may let the other pass. Credentials, and the field that would set
+ * HTTP_PROXY, are left out; so is what only the daemon may claim.
  */
 static bool is_passed_on(struct slice name) {
 	static const char *const secret[] = {

@@ -14,14 +14,14 @@ struct cgi_request {
 	const struct request *request;
 	const struct client_view *view;
 	const union address *client;
-	const char *user; /* authenticated; NULL: nobody */
+	const char *user; /* authenticated; NULL: no user */
 	const char *software; /* name and version of the server */
 	const char *terminal; /* type of the terminal; NULL: the program has none */
 };
 
 /*
- * The variables of `inherited` (NULL at the end), except those that describe a request, and those of
- * `cgi`; one block, to be freed. NULL: no memory.
+ * The variables of `inherited` (NULL at the end), except those that describe a request, and those
+ * of `cgi`; one block, to be freed. NULL: no memory.
  */
 char **cgi_environment(const struct cgi_request *cgi, char *const *inherited);
 #endif

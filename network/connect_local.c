@@ -51,7 +51,9 @@ int connect_unix(struct connect *connect, const struct peer_address *address, co
 		return -EINPROGRESS;
 	}
 	if(result == 0 && connect->kind->socket_type == SOCK_DGRAM) {
-		/* A local address, chosen by the kernel, so that the service can answer (unix(7)). */
+		/*
+		 * A local address, chosen by the kernel, so that the service can answer (unix(7)).
+		 */
 		struct sockaddr_un local = {.sun_family = AF_UNIX};
 		if(bind(connect->fd, (const struct sockaddr *)&local, sizeof(sa_family_t)) < 0) {
 			return -errno;

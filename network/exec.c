@@ -63,7 +63,7 @@ static ssize_t exec_read(struct stream *stream, void *data, size_t cap) {
 	return exec->exited ? 0 : -EAGAIN;
 }
 
-/* Whoever takes no input may still have something to say: the reader finds the end. */
+/* A program that takes no input may still have output: the reader finds the end. */
 static int exec_sent(struct stream *stream, int result) {
 	if(!is_end(result)) {
 		return result;

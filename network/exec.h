@@ -13,7 +13,7 @@
 
 struct exec;
 
-/* How programs are started, for an exec:// address; kept by nobody. */
+/* How programs are started, for an exec:// address; not kept. */
 struct exec_options {
 	struct process_set *processes;
 	char *const *environment;

@@ -24,7 +24,9 @@ static struct slice next_argument(const char **at) {
 	return (struct slice){start, len};
 }
 
-/* Decodes an argument, with a NUL behind it, to `out`, where it fits. The end, or NULL: not valid. */
+/*
+ * Decodes an argument, with a NUL behind it, to `out`, where it fits. The end, or NULL: not valid.
+ */
 static char *decode(struct slice text, char *out) {
 	if(text_is(text, EMPTY)) {
 		text.len = 0;

@@ -10,8 +10,10 @@
 /* The parser of the kind. */
 peer_address_rest_fn exec_address_parse;
 
-/* The arguments of an address that was parsed, the program first, NULL behind the last; one block, to
- * be freed. NULL: no memory. */
+/*
+ * The arguments of an address that was parsed, the program first, NULL behind the last; one block,
+ * to be freed. NULL: no memory.
+ */
 char **exec_address_split(const char *text);
 
 /* The address, without its scheme, of a program and its arguments; to be freed. NULL: no memory. */

@@ -87,7 +87,9 @@ static bool defaultpeer_option(const void *state, size_t i, const char **name, c
 	return true;
 }
 
-/* The files of a TLS peer, or a program. 0, or negative errno with `*why`, which may be in `error`. */
+/*
+ * The files of a TLS peer, or a program. 0, or negative errno with `*why`, which may be in `error`.
+ */
 static int check_files(
 	const struct peer_address *address, char error[TLS_ERROR_MAX], const char **why) {
 	if(address->kind->program) {

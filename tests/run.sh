@@ -26,8 +26,8 @@ packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc
 	libcrypt-dev libcmocka-dev libssl-dev openssl gnutls-bin
 	python3 python3-pytest python3-pytest-xdist python3-websockets python3-websocket python3-selenium node-ws
 	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois
-	mosquitto clang-format git fail2ban
-	bc busybox redis-server inetutils-telnetd openssh-server openssh-client tigervnc-standalone-server)
+	mosquitto clang-format git fail2ban iproute2 openbsd-inetd systemd bc busybox redis-server inetutils-telnetd
+	openssh-server openssh-client tigervnc-standalone-server)
 
 usage() {
 	sed -n '4,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -407,7 +407,8 @@ run_fast() {
 
 # What needs no daemon that runs.
 run_static() {
-	check build-clang build_with_units clang CC=clang
+	# Nothing of it is run: the warnings are what counts.
+	check build-clang build_with_units clang CC=clang CFLAGS=-O2
 	check cppcheck run_cppcheck
 	check examples compile_examples
 	check documentation compile_documentation

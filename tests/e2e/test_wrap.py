@@ -321,6 +321,21 @@ def test_program_and_its_group_end_with_the_daemon(run, tmp_path, mode):
     eventually(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()), "the end of the group")
 
 
+def test_reload(run, tmp_path):
+    """It goes on as it is, also if its file cannot be found from where the daemon is now."""
+    file = tmp_path / "config"
+    file.write_text("[core]\nwrap = unix\n")
+    (tmp_path / "python").symlink_to(PYTHON)
+    daemon = wrapped(run, "./python", "-c", SERVE + UNIX, "a{SOCKET}b", options=(f"--config={file}",), cwd=tmp_path)
+    before = answer(daemon)
+    file.write_text("[core]\nwrap = stdio\nwrap-mode = ignore\n")
+    (tmp_path / "python").unlink()
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("the configuration has been read again")
+    daemon.wait_log(f"{file}:2: wrap: changes only when the daemon is started again")
+    assert answer(daemon) == before
+
+
 # --- errors -------------------------------------------------------------------------------------
 
 

@@ -36,8 +36,10 @@ static int start(struct test *test, const char *path, char *const *argv) {
 	static char *environment[] = {"PATH=/usr/bin:/bin", "A=b", NULL};
 	int fd[2];
 	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
-	struct spawn spawn = {
-		.path = path, .argv = argv, .environment = environment, .standard = {-1, fd[1], -1}};
+	struct spawn spawn = {.path = path,
+		.argv = argv,
+		.environment = environment,
+		.standard = {-1, fd[1], -1}};
 	int result = process_start(&test->set, &spawn, &test->process);
 	close(fd[1]);
 	test->output = fd[0];
@@ -54,7 +56,8 @@ static void expect_output(struct test *test, const char *wanted) {
 	char text[64] = "";
 	size_t len = 0;
 	ssize_t got;
-	while(len < strlen(wanted) && (got = read(test->output, text + len, sizeof(text) - 1 - len)) > 0) {
+	while(len < strlen(wanted) &&
+		(got = read(test->output, text + len, sizeof(text) - 1 - len)) > 0) {
 		len += (size_t)got;
 	}
 	assert_string_equal(text, wanted);
@@ -156,7 +159,9 @@ static void test_kill_all(void **state) {
 	test.set.patience_ms = 60000;
 	for(int i = 0; i < 3; i++) {
 		close(test.output);
-		assert_int_equal(start_shell(&test, "trap '' HUP TERM; echo up; while :; do sleep 0.01; done"), 0);
+		assert_int_equal(start_shell(&test,
+					 "trap '' HUP TERM; echo up; while :; do sleep 0.01; done"),
+			0);
 		expect_output(&test, "up\n");
 		process_end(test.process, SIGHUP, true);
 	}

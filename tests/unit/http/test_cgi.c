@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The environment of programs: the variables of CGI, and none that a client or the environment of the
- * daemon can forge.
+ * The environment of programs: the variables of CGI, and none that a client or the environment of
+ * the daemon can forge.
  */
 #include "support.h"
 
 #include "http/cgi.h"
 
-static const char head[] =
-	"GET /a%20b/%2e?q=%20&x HTTP/1.1\r\n"
-	"Host: example.org\r\n"
-	"X-One: 1\r\n"
-	"x-one: 2\r\n"
-	"X_One: forged\r\n"
-	"X.One: forged\r\n"
-	"Proxy: p\r\n"
-	"Authorization: a\r\n"
-	"Proxy-Authorization: a\r\n"
-	"Cookie: c\r\n"
-	"Websocksy-User: root\r\n"
-	"Empty:\r\n"
-	"\r\n";
+static const char head[] = "GET /a%20b/%2e?q=%20&x HTTP/1.1\r\n"
+			   "Host: example.org\r\n"
+			   "X-One: 1\r\n"
+			   "x-one: 2\r\n"
+			   "X_One: forged\r\n"
+			   "X.One: forged\r\n"
+			   "Proxy: p\r\n"
+			   "Authorization: a\r\n"
+			   "Proxy-Authorization: a\r\n"
+			   "Cookie: c\r\n"
+			   "Websocksy-User: root\r\n"
+			   "Empty:\r\n"
+			   "\r\n";
 
 struct test {
 	struct request request;
@@ -38,7 +37,8 @@ static void parse(struct test *test, const char *text) {
 	assert_int_equal(address_parse_endpoint(text_slice("192.0.2.1:80"), &test->client), 0);
 }
 
-static void make(struct test *test, const char *user, const char *terminal, char *const *inherited) {
+static void make(
+	struct test *test, const char *user, const char *terminal, char *const *inherited) {
 	struct cgi_request cgi = {.request = &test->request,
 		.view = &test->view,
 		.client = &test->client,
