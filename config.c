@@ -194,7 +194,6 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 	if(reader->errors == 0) {
 		build_tls(reader);
 	}
-	keep_plugin_path(reader);
 	wrap_check(reader);
 	if(reader->running) {
 		keep_fixed(reader);
