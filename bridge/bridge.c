@@ -164,6 +164,9 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 		});
 	bridge->env.memory.limit = memory_limit(bridge->config.settings.max_memory);
 	bridge->env.backend = bridge->config.backend;
+	if(bridge->config.settings.exec || bridge->config.program) {
+		process_set_reserve(&bridge->env.processes);
+	}
 	bridge->env.processes.patience_ms = bridge->config.settings.close_timeout_ms;
 	if(bridge->env.auth) {
 		verifier_set_passwords(bridge->env.auth, bridge->config.users);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * A library that is preloaded into a program (LD_PRELOAD): the TCP port that it binds becomes one of
- * the loopback interface, chosen by the kernel, and the daemon is told which when the program listens.
+ * the loopback interface, chosen by the kernel, and the daemon is told which one when the program
+ * listens.
  *
  * Must not know: the daemon; it is not linked with it.
  * Invariants: every other call is passed on unchanged; errno is that of the call of the program.
  *
- * WEBSOCKSY_REBIND=PORT:NAME:SECRET: the port to look for, the abstract Unix datagram socket that is told
- * "SECRET 4|6 PORT", and the proof that it is the program who tells. Or, as the library of websockify has
- * it: REBIND_OLD_PORT (REBIND_PORT_OLD) becomes REBIND_NEW_PORT (REBIND_PORT_NEW) of 127.0.0.1.
+ * WEBSOCKSY_REBIND=PORT:NAME:SECRET: the port to look for, the abstract Unix datagram socket that is
+ * told "SECRET 4 PORT" or "SECRET 6 PORT", and the proof that the program tells it. Or, as the library
+ * of websockify has it: REBIND_OLD_PORT (REBIND_PORT_OLD) becomes REBIND_NEW_PORT (REBIND_PORT_NEW) of
+ * 127.0.0.1.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -41,7 +43,7 @@ struct orders {
 	char secret[64];
 };
 
-/* The ports that have been bound in place of the old one, also by the process that this is a fork of. */
+/* The ports that have been bound in place of the old one, also by the process that has forked. */
 static struct {
 	size_t count;
 	struct {

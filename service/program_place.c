@@ -4,8 +4,8 @@
  *
  * Must not know: how the program is started.
  * Invariants: only processes that have the secret, which is in the environment of the program, can
- * announce an address, and only one of the loopback interface; the directory of the socket belongs to
- * the user of the daemon alone.
+ * announce an address, and only one of the loopback interface; the directory of the socket belongs
+ * to the user of the daemon alone.
  */
 #include "service/program_place.h"
 
