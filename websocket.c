@@ -220,6 +220,7 @@ static enum websocket_result end_data(struct websocket_parser *parser) {
 		return WEBSOCKET_MORE;
 	}
 	parser->in_message = false;
+	parser->messages++;
 	return parser->whole ? WEBSOCKET_MESSAGE : WEBSOCKET_MORE;
 }
 
@@ -324,6 +325,7 @@ static enum websocket_result take_short_messages(
 	uint8_t *out = io->out;
 	size_t left = io->in_len;
 	uint8_t message = parser->message;
+	size_t messages = 0;
 	while(left >= SHORT_HEADER && result == WEBSOCKET_MORE) {
 		uint8_t opcode = in[0] ^ FIN;
 		size_t len = in[1] ^ MASK; /* above 127 if there is no mask */
@@ -350,9 +352,11 @@ static enum websocket_result take_short_messages(
 		out += len;
 		in += head + len;
 		left -= head + len;
+		messages++;
 		result = parser->whole ? WEBSOCKET_MESSAGE : WEBSOCKET_MORE;
 	}
 	parser->message = message;
+	parser->messages += messages;
 	io->in = in;
 	io->out = out;
 	io->in_len = left;

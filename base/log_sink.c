@@ -61,7 +61,8 @@ static bool parse_endpoint(const char *text, struct endpoint *out) {
 		host = (struct slice){.at = host.at + 1, .len = host.len - 2};
 	}
 	snprintf(out->port, sizeof(out->port), "%u", port);
-	return host.len > 0 && (bracketed || text_find(host, ':') == host.len) &&
+	bool plain = text_find(host, ':') == host.len && text_find(host, '[') == host.len;
+	return host.len > 0 && (bracketed || plain) &&
 		text_copy(host, out->host, sizeof(out->host)) == 0;
 }
 
@@ -71,8 +72,9 @@ const char *log_sink_check(const char *target) {
 	const char *file = after(target, "file:");
 	const char *syslog = after(target, "syslog:");
 	struct endpoint endpoint;
-	bool valid = strcmp(target, "stderr") == 0 || strcmp(target, "syslog") == 0 ||
-		strcmp(target, "journal") == 0 || (file && file[0] == '/') ||
+	bool valid = target[0] == '\0' || strcmp(target, "stderr") == 0 ||
+		strcmp(target, "syslog") == 0 || strcmp(target, "journal") == 0 ||
+		(file && file[0] == '/') ||
 		(syslog && (syslog[0] == '/' || parse_endpoint(syslog, &endpoint)));
 	if(!valid) {
 		return form;

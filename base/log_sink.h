@@ -40,7 +40,7 @@ struct log_owner {
 extern const struct log_sink log_sink_initial;
 
 /*
- * Checks a target: "stderr", "syslog", "syslog:HOST:PORT", "syslog:/PATH", "journal" or
+ * Checks a target; empty: the default, "stderr", "syslog", "syslog:HOST:PORT", "syslog:/PATH", "journal" or
  * "file:/PATH". NULL: valid; otherwise static text that continues a sentence which begins with the
  * quoted value.
  */

@@ -52,7 +52,7 @@ static void admit(struct listeners *listeners, const struct listener_client *cli
 	connection->tls = (uint8_t)client->tls;
 	connection->proxied = cidr_list_contains(env->settings->trusted, &connection->address.any);
 	if(admission_enter(connection)) {
-		handshake_begin(connection);
+		handshake_begin(connection, client->listener);
 	} else {
 		connection_close(connection);
 	}

@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "bridge/admission.h"
 #include "bridge/memory.h"
+#include "bridge/names.h"
 #include "config/settings.h"
 #include "http/verifier.h"
 #include "network/resolve.h"
@@ -37,8 +38,8 @@ enum connection_phase {
 	CONNECTION_PHASES
 };
 
+struct closing_note;
 struct connection;
-struct connection_name;
 struct handshake;
 
 /*
@@ -77,7 +78,7 @@ struct connection_env {
 	struct admission admission;
 	struct memory memory;
 	struct list connections;
-	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
+	struct names names; /* of peers and listening sockets, and what access.c keeps */
 	uint64_t next_id;
 	struct log_limit_table log_limits; /* of lines that clients can cause */
 };
@@ -92,8 +93,8 @@ struct to_peer {
 /* The other direction, see to_client.c. */
 struct to_client {
 	struct framing_stream framing; /* not in use before the backend has answered */
-	size_t unseen; /* bytes at the end of `partial` that the framing has not seen */
 	uint64_t bytes; /* payload */
+	uint64_t messages;
 };
 
 /* What the deadlines of an open connection are measured from, see deadlines.c. */
@@ -128,19 +129,24 @@ struct connection {
 	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
 	uint8_t tls; /* enum address_tls of the listening socket */
-	bool over_limit; /* above the limit on connections: its request is answered with 503 */
-	bool counted; /* counts for its address, see admission.c */
-	bool proxied; /* accepted from a trusted proxy: counted when `address` is the real one */
-	bool upgraded; /* 101 has been sent */
-	bool loopback; /* echo://: there is no peer stream, messages go back to the client */
-	bool close_sent;
-	bool peer_ended; /* end or error of the peer has been seen and dealt with */
-	bool keepalive; /* the peer's socket has been told, see deadlines.c */
-	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
-	bool partial_is_text; /* the type of `partial` if the peer ended now, from the framing */
-	uint16_t code; /* for the log: the close code that ended it */
-	char *why; /* for the log: the reason, owned; NULL: none */
-	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
+	bool over_limit : 1; /* above the limit on connections: its request is answered with 503 */
+	bool counted : 1; /* counts for its address, see admission.c */
+	bool proxied : 1; /* accepted from a trusted proxy: counted when `address` is the real one */
+	bool upgraded : 1; /* 101 has been sent */
+	bool loopback : 1; /* echo://: there is no peer stream, messages go back to the client */
+	bool close_sent : 1;
+	bool peer_ended : 1; /* end or error of the peer has been seen and dealt with */
+	bool keepalive : 1; /* the peer's socket has been told, see deadlines.c */
+	bool ping_queued : 1; /* the unanswered ping had to wait behind data that a slow client takes */
+	bool partial_is_text : 1; /* the type of `partial` if the peer ended now, from the framing */
+	uint32_t connect_ms; /* for the log: from the question to the backend to the upgrade */
+	uint32_t unseen; /* bytes at the end of `partial` that the framing has not seen */
+	struct closing_note *end; /* for the log: why it ends, owned; NULL: no reason so far */
+	/*
+	 * For the log: the peer's address, see connection_name_peer(). From the upgrade on there
+	 * may be more behind its NUL, see access.c.
+	 */
+	const char *peer_name;
 	struct backend *backend; /* the framing may be its code */
 	/*
 	 * Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an

@@ -16,6 +16,8 @@
 #include "network/tls_credentials.h"
 #include "websocket/key.h"
 
+#define HANDSHAKE_PATH_MAX 256 /* of a path in the access log; longer ones are cut */
+
 /* A method, a path and an origin; longer ones are cut. */
 #define HANDSHAKE_SUMMARY_MAX 400
 
@@ -35,6 +37,8 @@ struct handshake {
 	struct peer_address address;
 	size_t protocols; /* subprotocols that the client offers */
 	char *protocol; /* the chosen one, or NULL */
+	const char *listener; /* the address that accepted it, of env->names; NULL: no memory */
+	uint64_t asked_ms; /* when the backend was asked */
 	uint64_t file_at;
 	uint64_t file_left;
 	uint64_t measured_ms;
@@ -56,8 +60,12 @@ struct handshake {
 	bool challenge; /* the request is for a challenge of a certificate authority */
 	bool costly; /* the last response took long to make: others have their turn */
 	bool keep; /* the response leaves the connection open for the next request */
-	/* Of the request, for the log: GET "/path". The last member: it is not cleared as a whole. */
+	/*
+	 * Of the request, for the log: GET "/path", and the path as it is. The last members: they
+	 * are not cleared as a whole.
+	 */
 	char summary[HANDSHAKE_SUMMARY_MAX];
+	char path[HANDSHAKE_PATH_MAX];
 };
 
 /* The deadline of a phase; 0: none. */

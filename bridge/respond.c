@@ -212,6 +212,17 @@ static bool may_keep(const struct connection *c) {
 		c->handshake->requests < RESPOND_REQUESTS_MAX;
 }
 
+/* Request targets contain no NUL. */
+static void keep_path(struct handshake *h, struct slice path) {
+	static const char cut_mark[] = "...";
+	size_t len = path.len < sizeof(h->path) ? path.len : sizeof(h->path) - sizeof(cut_mark);
+	memcpy(h->path, path.at, len);
+	h->path[len] = '\0';
+	if(len < path.len) {
+		memcpy(h->path + len, cut_mark, sizeof(cut_mark));
+	}
+}
+
 void respond_summarise(struct connection *c, const struct request *request) {
 	/* For each request, mostly for no line at all: without snprintf(). */
 	char *summary = c->handshake->summary;
@@ -219,7 +230,9 @@ void respond_summarise(struct connection *c, const struct request *request) {
 		request->method.len < RESPOND_METHOD_MAX ? request->method.len : RESPOND_METHOD_MAX;
 	memcpy(summary, request->method.at, len);
 	summary[len++] = ' ';
-	text_quote(request_path(request), summary + len, RESPOND_VALUE_MAX);
+	struct slice path = request_path(request);
+	text_quote(path, summary + len, RESPOND_VALUE_MAX);
+	keep_path(c->handshake, path);
 }
 
 void respond_summarise_origin(struct connection *c, struct slice origin) {

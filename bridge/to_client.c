@@ -99,6 +99,7 @@ void to_client_send(
 	batch.used = 0;
 	batch_add(&batch, opcode, data, len, room);
 	c->to_client.bytes += len;
+	c->to_client.messages++;
 	batch_send(c, &batch);
 	check_client_backlog(c);
 }
@@ -148,6 +149,11 @@ static enum websocket_opcode message_opcode(
 	return valid ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
 }
 
+static void count_sent(struct connection *c, size_t bytes, size_t messages) {
+	c->to_client.bytes += bytes;
+	c->to_client.messages += messages;
+}
+
 /* What cutting some bytes into messages came to. */
 struct cut {
 	size_t used; /* bytes that have been sent */
@@ -163,6 +169,7 @@ static bool send_frames(
 	struct connection *c, struct framing_input input, bool room, struct cut *cut) {
 	struct batch batch;
 	size_t total = input.len;
+	size_t messages = 0;
 	*cut = (struct cut){0};
 	batch.count = 0;
 	batch.used = 0;
@@ -172,6 +179,7 @@ static bool send_frames(
 		bool text = false;
 		ssize_t size = ask_framing(c, &input, &text);
 		if(size < 0) {
+			count_sent(c, total - input.len, messages);
 			batch_send(c, &batch);
 			framing_failed(c, size, input.len);
 			return false;
@@ -182,6 +190,7 @@ static bool send_frames(
 			break;
 		}
 		size_t take = (size_t)size;
+		messages++;
 		batch_add(&batch, message_opcode(c, text, input.data, take), input.data, take,
 			room && input.len == total);
 		input.data += take;
@@ -198,7 +207,7 @@ static bool send_frames(
 	batch_send(c, &batch);
 	cut->used = total - input.len;
 	cut->unseen = input.fresh;
-	c->to_client.bytes += cut->used;
+	count_sent(c, cut->used, messages);
 	check_client_backlog(c);
 	return true;
 }
@@ -215,7 +224,7 @@ static void partial_drop(struct connection *c, size_t used) {
 
 /* After cutting: an incomplete message must not grow for ever. */
 static enum to_client_result check_partial(struct connection *c, const struct cut *cut) {
-	c->to_client.unseen = cut->unseen;
+	c->unseen = (uint32_t)cut->unseen;
 	if(cut->unseen > 0 || c->partial.len <= c->env->settings->max_message) {
 		return cut->many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
 	}
@@ -229,7 +238,7 @@ static enum to_client_result check_partial(struct connection *c, const struct cu
 
 enum to_client_result to_client_partial(struct connection *c) {
 	struct cut cut;
-	struct framing_input input = {c->partial.data, c->partial.len, c->to_client.unseen, false};
+	struct framing_input input = {c->partial.data, c->partial.len, c->unseen, false};
 	input.data[input.len] = '\0';
 	if(!send_frames(c, input, false, &cut)) {
 		return TO_CLIENT_ENDED;
@@ -249,7 +258,7 @@ static enum to_client_result scratch_frames(struct connection *c, size_t len, si
 	size_t left = len - cut.used;
 	if(left == 0) {
 		memory_free(c->env, &c->partial);
-		c->to_client.unseen = 0;
+		c->unseen = 0;
 		return cut.many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
 	}
 	/* One byte more: its NUL. */
@@ -348,7 +357,7 @@ static enum to_client_result peer_read_behind(struct connection *c) {
 		return TO_CLIENT_ENOUGH;
 	}
 	c->partial.len += got;
-	c->to_client.unseen = got;
+	c->unseen = (uint32_t)got;
 	return to_client_partial(c);
 }
 

@@ -9,6 +9,7 @@
  */
 #include "bridge/upgrade.h"
 
+#include "bridge/access.h"
 #include "bridge/client_address.h"
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
@@ -191,6 +192,7 @@ void upgrade_accept(struct connection *c) {
 	assert((size_t)(end - head) < sizeof(head));
 	connection_log(c, LOG_DEBUG, "connected to %s, %s, subprotocol %s", c->peer_name,
 		h->summary, h->protocol ? h->protocol : "none");
+	access_opened(c);
 	/* A client that is gone meanwhile is met by the first read. */
 	stream_write(&c->client, head, (size_t)(end - head));
 	struct dynbuf early = h->input;

@@ -26,6 +26,13 @@ enum settings_tls {
 	SETTINGS_TLS_OFF
 };
 
+/* Values of `access-log`. */
+enum settings_access {
+	SETTINGS_ACCESS_OFF,
+	SETTINGS_ACCESS_CLOSE, /* one line for each WebSocket connection, at its end */
+	SETTINGS_ACCESS_BOTH /* and one at its start */
+};
+
 /* Default of `pong-timeout`: follow `ping`. */
 #define SETTINGS_PONG_TWICE_PING UINT64_MAX
 
@@ -70,6 +77,9 @@ struct settings {
 	char *resolver; /* name servers, comma-separated; NULL: as the system is configured */
 	int tls; /* enum settings_tls */
 	int client_verify; /* enum tls_verify of tls.h */
+	int access_log; /* enum settings_access */
+	int log_format; /* enum log_format */
+	char *log_target; /* NULL: the default */
 	enum log_level log_level;
 	uint16_t port;
 	bool any_origin; /* without origins: also if clients are authenticated */

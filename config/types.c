@@ -12,6 +12,7 @@
 #include "base/address.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/log_sink.h"
 #include "base/text.h"
 #include "config/ini.h"
 #include "config/reader.h"
@@ -143,6 +144,13 @@ static const char *const verify_words[] = {[TLS_VERIFY_OFF] = "off",
 	[TLS_VERIFY_REQUIRED] = "required",
 	NULL};
 
+static const char *const log_format_words[] = {
+	[LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", NULL};
+static const char *const access_log_words[] = {[SETTINGS_ACCESS_OFF] = "off",
+	[SETTINGS_ACCESS_CLOSE] = "close",
+	[SETTINGS_ACCESS_BOTH] = "both",
+	NULL};
+
 static void parse_switch(struct reader *reader, const struct option *option, const char *text) {
 	bool *field = option_field(option, reader->config);
 	if(strcmp(text, switch_words[true]) != 0 && strcmp(text, switch_words[false]) != 0) {
@@ -197,6 +205,10 @@ const struct option_type type_switch = {.parse = parse_switch, .print = print_sw
 const struct option_type type_tls = {.parse = parse_word, .print = print_word, .words = tls_words};
 const struct option_type type_verify = {
 	.parse = parse_word, .print = print_word, .words = verify_words};
+const struct option_type type_log_format = {
+	.parse = parse_word, .print = print_word, .words = log_format_words};
+const struct option_type type_access_log = {
+	.parse = parse_word, .print = print_word, .words = access_log_words};
 const struct option_type type_level = {.parse = parse_level, .print = print_level};
 
 /* ---- texts ---- */
@@ -240,6 +252,17 @@ const struct option_type type_web = TYPE_OF_TEXT(file_check_readable);
 const struct option_type type_url_path = TYPE_OF_TEXT(text_check_url_path);
 const struct option_type type_field_name = TYPE_OF_TEXT(check_field_name);
 const struct option_type type_resolver = TYPE_OF_TEXT(address_check_servers);
+
+/* The effective target: the reader of a dump should not have to look up the default. */
+static void print_log_target(const struct option *option, const struct config *config) {
+	const char *target = config->settings.log_target;
+	ini_print(option->name, target ? target : TYPE_WORD_STDERR);
+}
+
+const struct option_type type_log_target = {.parse = parse_text,
+	.print = print_log_target,
+	.release = release_text,
+	.check = log_sink_check};
 
 /* ---- backends ---- */
 

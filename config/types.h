@@ -18,6 +18,8 @@ extern const struct option_type type_switch; /* yes, no */
 extern const struct option_type type_tls; /* enum settings_tls */
 extern const struct option_type type_verify; /* enum tls_verify */
 extern const struct option_type type_level; /* enum log_level */
+extern const struct option_type type_log_format; /* enum log_format */
+extern const struct option_type type_access_log; /* enum settings_access */
 
 /* Texts; empty: none. */
 extern const struct option_type type_text;
@@ -26,6 +28,7 @@ extern const struct option_type type_web;
 extern const struct option_type type_url_path;
 extern const struct option_type type_field_name;
 extern const struct option_type type_resolver;
+extern const struct option_type type_log_target;
 
 /* Lists: each value is added, an empty one or "*" begins anew. */
 extern const struct option_type type_texts;
@@ -45,5 +48,6 @@ extern const struct option_type type_action;
 /* Words that are values. */
 #define TYPE_WORD_ALL "*" /* a list as if the option had not been given */
 #define TYPE_WORD_TWICE_PING "auto" /* of pong-timeout */
+#define TYPE_WORD_STDERR "stderr" /* of log-target */
 #define TYPE_WORD_ORIGIN "auto" /* of origin: same if clients are authenticated, otherwise any */
 #endif

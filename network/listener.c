@@ -22,6 +22,7 @@
 #define LISTENER_RETRY_MS                                                                          \
 	100 /* how long accepting pauses when descriptors or memory have run out */
 #define SOCKET_ADDRESS_SIZE sizeof(((struct socket_address *)NULL)->un) /* the largest */
+#define LISTENER_NAME (2 * ADDRESS_TEXT)
 #define LISTENER_ADDRESSES 16 /* sockets that one `listen` may come to */
 
 /* One address of the configuration. */
@@ -39,6 +40,7 @@ struct listener {
 	char *spec; /* as configured, without port; NULL: every address, or the service manager's */
 	uint16_t port; /* as configured */
 	enum address_tls tls;
+	char name[LISTENER_NAME]; /* the address that it listens on */
 	dev_t device; /* of a socket file that was made here */
 	ino_t inode; /* 0: none */
 	bool wanted; /* by the configuration that is being taken over */
@@ -135,7 +137,8 @@ static void accept_run(struct ev_io *io) {
 		struct socket_address from = {.len = SOCKET_ADDRESS_SIZE};
 		int fd = accept4(io->fd, &from.any, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if(fd >= 0) {
-			struct listener_client client = {fd, &from.any, from.len, listener->tls};
+			struct listener_client client = {
+				fd, &from.any, from.len, listener->tls, listener->name};
 			set->fn(set, &client);
 		} else if(!accept_failed(listener, errno)) {
 			return;
@@ -197,13 +200,12 @@ static void listener_end(struct listener *listener) {
 	loop_defer_free(loop, &listener->dead);
 }
 
-static void listener_log(const struct listener *listener) {
+static void listener_log(struct listener *listener) {
 	struct socket_address own;
-	char text[ADDRESS_TEXT * 2];
 	int error = own_address(listener, &own);
 	if(error == 0) {
-		address_format(&own.any, own.len, text, sizeof(text));
-		log_write(LOG_NOTICE, "listening on %s", text);
+		address_format(&own.any, own.len, listener->name, sizeof(listener->name));
+		log_write(LOG_NOTICE, "listening on %s", listener->name);
 	} else {
 		log_write(LOG_NOTICE, "listening on %s (getsockname: %s)",
 			listener->spec ? listener->spec : "an unknown address", strerror(-error));

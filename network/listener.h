@@ -21,6 +21,7 @@ struct listener_client {
 	const struct sockaddr *address;
 	socklen_t len;
 	enum address_tls tls; /* of the listening socket */
+	const char *listener; /* its address; valid during the call */
 };
 typedef void listeners_accept_fn(struct listeners *listeners, const struct listener_client *client);
 

@@ -775,7 +775,7 @@ def test_max_clients_per_ip_goes_down_however_a_connection_ends(per_ip):
             return status == 101
 
         eventually(free_again, "a free place", every=0.02)
-        per_ip.daemon.wait_log("closed after")
+        per_ip.daemon.wait_log(": closed: ")
 
 
 @needs_ipv6
