@@ -118,8 +118,11 @@ $(obj)/pluginpath: FORCE | $(obj)
 .PHONY: FORCE
 FORCE:
 
+# A plugin is plugins/NAME.c and, if it is large, the files in plugins/NAME/.
+$(foreach name,$(plugins:$(plugin_out)/%.so=%), \
+	$(eval $(plugin_out)/$(name).so: $(wildcard plugins/$(name)/*.[ch])))
 $(plugin_out)/%.so: plugins/%.c websocksy.h Makefile $(obj)/settings | $(plugin_out)
-	$(CC) $(protector) $(cflags) -fPIC -shared -I. -o $@ $< $(relro) $(LDFLAGS)
+	$(CC) $(protector) $(cflags) -fPIC -shared -I. -o $@ $(filter %.c,$^) $(relro) $(LDFLAGS)
 
 $(obj) $(plugin_out):
 	mkdir -p $@
@@ -163,7 +166,7 @@ unit_runs := $(unit_programs:=.run)
 $(unit_runs): %.run: %
 	@echo '$(<:$(out)/%=%)'; $< >$<.log 2>&1 || { cat $<.log; exit 1; }
 formatted := $(sort $(wildcard $(sources) $(sources:.c=.h) $(addsuffix /*.h,$(layers)) websocksy.h plugins/*.[ch] \
-	examples/*.c))
+	plugins/*/*.[ch] examples/*.c))
 .PHONY: check-layers check-format $(unit_runs)
 check-layers: $(objects)
 	/usr/bin/env python3 tests/layers.py $(obj)

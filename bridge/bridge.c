@@ -15,7 +15,7 @@
 #include "config/certificates.h"
 #include "http/site.h"
 #include "http/verifier.h"
-#include "network/listener.h"
+#include "network/listeners.h"
 #include "network/resolve.h"
 #include "network/tls_cache.h"
 #include "network/tls_credentials.h"

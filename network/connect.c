@@ -3,20 +3,19 @@
  * Connecting to peers.
  *
  * Must not know: WebSocket, connections.
- * Invariants: at most two lookups run for one connect; the first attempt that connects wins and ends all others;
- * the callback comes once and never from within connect_start(); addresses and attempts are bounded.
- * Implements RFC 8305 sections 3 (both families asked at once, resolution delay), 4 (interleaving) and 5
- * (staggered attempts).
+ * Invariants: the first attempt that connects wins and ends all others; the callback comes once and
+ * never from within connect_start(); the number of attempts is bounded.
+ * Implements RFC 8305 sections 3 (resolution delay) and 5 (staggered attempts).
  */
 #include "network/connect.h"
 
 #include "base/address.h"
 #include "base/passes.h"
 #include "network.h"
+#include "network/candidates.h"
 #include "network/datagram.h"
 #include "network/fifo.h"
 #include "network/peer.h"
-#include "network/resolve.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -29,7 +28,6 @@
 
 #define CONNECT_RESOLUTION_DELAY_MS 50 /* RFC 8305, section 3: how long IPv4 waits for IPv6 */
 #define CONNECT_ATTEMPT_DELAY_MS 250 /* RFC 8305, section 5 */
-#define CONNECT_ADDRESSES_MAX 16 /* tried, of both families together */
 #define CONNECT_ATTEMPTS_MAX 4 /* under way at the same time: each is a descriptor */
 /* When the queue of a Unix socket is full: the first wait, which doubles up to the last. */
 #define CONNECT_UNIX_RETRY_MS 20
@@ -43,21 +41,6 @@ struct attempt {
 	struct connect *connect;
 };
 
-enum family {
-	FAMILY_6,
-	FAMILY_4,
-	FAMILIES
-};
-
-/* What is known of one address family. */
-struct candidates {
-	struct connect *connect;
-	struct resolve_query *query; /* running, or NULL */
-	union address *address;
-	size_t count;
-	size_t next; /* the first that has not been tried */
-};
-
 struct connect {
 	struct connect_owner owner;
 	const struct peer_kind *kind;
@@ -65,9 +48,7 @@ struct connect {
 	struct attempt *winner;
 	struct list attempts;
 	size_t under_way; /* attempts in the list */
-	size_t tried; /* addresses of names */
-	struct candidates family[FAMILIES];
-	enum family turn; /* whose address is next */
+	struct candidates candidates;
 	struct ev_timer timer; /* the next attempt may begin */
 	const struct peer_address *unix_address; /* to be tried again: the caller's */
 	uint64_t retry_ms; /* how long that waited last */
@@ -92,12 +73,7 @@ static void attempt_end(struct attempt *attempt) {
 
 static void connect_stop(struct connect *connect) {
 	loop_timer_cancel(connect->owner.loop, &connect->timer);
-	for(int i = 0; i < FAMILIES; i++) {
-		if(connect->family[i].query) {
-			resolve_cancel(connect->family[i].query);
-			connect->family[i].query = NULL;
-		}
-	}
+	candidates_cancel(&connect->candidates);
 	for(struct list *at = connect->attempts.next; at != &connect->attempts;) {
 		struct attempt *attempt = container_of(at, struct attempt, link);
 		at = at->next;
@@ -115,33 +91,6 @@ static void connect_note(struct connect *connect, int error, const char *why) {
 static void connect_done(struct connect *connect, int error) {
 	connect_stop(connect);
 	connect->owner.fn(connect->owner.ctx, error, error ? connect->why : NULL);
-}
-
-static const union address *next_address(struct connect *connect) {
-	if(connect->tried == CONNECT_ADDRESSES_MAX) {
-		return NULL;
-	}
-	for(int i = 0; i < FAMILIES; i++) {
-		struct candidates *family = &connect->family[connect->turn];
-		connect->turn = connect->turn == FAMILY_6 ? FAMILY_4 : FAMILY_6;
-		if(family->next < family->count) {
-			connect->tried++;
-			return &family->address[family->next++];
-		}
-	}
-	return NULL;
-}
-
-static bool connect_has_more(const struct connect *connect) {
-	for(int i = 0; i < FAMILIES; i++) {
-		const struct candidates *family = &connect->family[i];
-		bool untried =
-			family->next < family->count && connect->tried < CONNECT_ADDRESSES_MAX;
-		if(family->query || untried) {
-			return true;
-		}
-	}
-	return false;
 }
 
 static void attempt_run(struct ev_io *io);
@@ -193,8 +142,8 @@ static int connect_next(struct connect *connect) {
 	if(connect->under_way == CONNECT_ATTEMPTS_MAX) {
 		return -EINPROGRESS; /* the next begins when one of them has failed */
 	}
-	PASSES(addresses, connect->family[FAMILY_6].count + connect->family[FAMILY_4].count + 1);
-	while((address = next_address(connect))) {
+	PASSES(addresses, CANDIDATES_MAX + 1);
+	while((address = candidates_next(&connect->candidates))) {
 		PASS(addresses);
 		int result = attempt_start(connect, &address->any, address_size(address));
 		if(result == 0) {
@@ -207,7 +156,7 @@ static int connect_next(struct connect *connect) {
 		}
 		connect_note(connect, result, NULL);
 	}
-	bool waiting = connect_has_more(connect) || connect->under_way > 0;
+	bool waiting = candidates_has_more(&connect->candidates) || connect->under_way > 0;
 	return waiting ? -EINPROGRESS : connect->error;
 }
 
@@ -249,19 +198,19 @@ static void attempt_run(struct ev_io *io) {
  * IPv6 begins at once; IPv4 gives a slower IPv6 answer a moment (RFC 8305, section 3). Datagrams wait for either: a
  * socket that is connected without a packet does not show that the first address works.
  */
-static void connect_answered(struct connect *connect, const struct candidates *family) {
-	bool other_runs = connect->family[FAMILY_6].query || connect->family[FAMILY_4].query;
+static void connect_answered(struct connect *connect, const struct candidates_answer *answer) {
+	bool other_runs = candidates_is_waiting(&connect->candidates);
 	bool idle = connect->under_way == 0;
 	if(connect->begun) {
 		/* Late addresses join the queue, and begin at once if nothing is under way or it had its time. */
 		if(idle || !connect->timer.slot) {
 			connect_go_on(connect);
 		}
-	} else if(family->count == 0) {
+	} else if(answer->count == 0) {
 		if(!other_runs || connect->timer.slot) {
 			connect_go_on(connect);
 		}
-	} else if(other_runs && (family == &connect->family[FAMILY_4] || connect->kind->messages)) {
+	} else if(other_runs && (answer->family == CANDIDATES_IPV4 || connect->kind->messages)) {
 		uint64_t due_ms = connect->owner.loop->now_ms + CONNECT_RESOLUTION_DELAY_MS;
 		loop_timer_set(connect->owner.loop, &connect->timer, due_ms);
 	} else {
@@ -269,39 +218,13 @@ static void connect_answered(struct connect *connect, const struct candidates *f
 	}
 }
 
-static void lookup_done(void *ctx, const struct resolve_answer *answer) {
-	struct candidates *family = ctx;
-	struct connect *connect = family->connect;
-	family->query = NULL;
-	if(answer->error) {
-		/* "No address of this family" must not hide why the other family failed. */
-		if(!connect->why || answer->error != -ENOENT) {
-			connect_note(connect, answer->error, answer->why);
-		}
-	} else {
-		family->address = calloc(answer->count, sizeof(*family->address));
-		if(family->address) {
-			memcpy(family->address, answer->address,
-				answer->count * sizeof(*family->address));
-			family->count = answer->count;
-		} else {
-			connect_note(connect, -ENOMEM, NULL);
-		}
+static void lookup_done(void *ctx, const struct candidates_answer *answer) {
+	struct connect *connect = ctx;
+	/* "No address of this family" must not hide why the other family failed. */
+	if(answer->error && (!connect->why || answer->error != -ENOENT)) {
+		connect_note(connect, answer->error, answer->why);
 	}
-	connect_answered(connect, family);
-}
-
-static int lookup_start(struct connect *connect, const struct peer_address *address) {
-	static const int families[FAMILIES] = {[FAMILY_6] = AF_INET6, [FAMILY_4] = AF_INET};
-	for(int i = 0; i < FAMILIES; i++) {
-		struct candidates *family = &connect->family[i];
-		int result = resolve_start(connect->owner.resolver, address->host, address->port,
-			families[i], lookup_done, family, &family->query);
-		if(result) {
-			return result;
-		}
-	}
-	return -EINPROGRESS;
+	connect_answered(connect, answer);
 }
 
 int connect_network(struct connect *connect, const struct peer_address *address, const char **why) {
@@ -310,7 +233,9 @@ int connect_network(struct connect *connect, const struct peer_address *address,
 	if(address->ip4.any.sa_family == AF_INET) {
 		literal = address->ip4;
 	} else if(address_parse_zone(text_slice(address->host), &literal, &zone)) {
-		return lookup_start(connect, address);
+		int result = candidates_start(&connect->candidates, connect->owner.resolver,
+			address->host, address->port);
+		return result ? result : -EINPROGRESS;
 	}
 	if(zone.len > 0) {
 		literal.in6.sin6_scope_id = network_zone(zone);
@@ -377,9 +302,7 @@ int connect_fifo(struct connect *connect, const struct peer_address *address, co
 
 static void free_connect(struct deferred_free *dead) {
 	struct connect *connect = container_of(dead, struct connect, dead);
-	for(int i = 0; i < FAMILIES; i++) {
-		free(connect->family[i].address);
-	}
+	candidates_free(&connect->candidates);
 	free(connect);
 }
 
@@ -393,9 +316,7 @@ int connect_start(struct connect **out, const struct peer_address *address,
 	}
 	*connect = (struct connect){.owner = *owner, .kind = address->kind, .fd = -1};
 	list_init(&connect->attempts);
-	for(int i = 0; i < FAMILIES; i++) {
-		connect->family[i].connect = connect;
-	}
+	candidates_init(&connect->candidates, lookup_done, connect);
 	int result = loop_timer_open(owner->loop, &connect->timer, connect_due);
 	if(result == 0) {
 		result = address->kind->connect(connect, address, why);
@@ -413,10 +334,10 @@ int connect_start(struct connect **out, const struct peer_address *address,
 
 /* The addresses that have not been tried, for a service that refuses the first datagrams. */
 static void keep_others(struct connect *connect, struct stream *stream) {
-	union address others[CONNECT_ADDRESSES_MAX];
+	union address others[CANDIDATES_MAX];
 	const union address *address;
 	size_t count = 0;
-	while((address = next_address(connect))) {
+	while((address = candidates_next(&connect->candidates))) {
 		others[count++] = *address;
 	}
 	datagram_set_others(stream, others, count);

@@ -1,62 +1,68 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The listening sockets of the daemon: opening them, exchanging them for others, accepting.
+ * One listening socket, a member of a set (listeners.h).
  */
 #ifndef WEBSOCKSY_LISTENER_H
 #define WEBSOCKSY_LISTENER_H
 #include "base/address.h"
-#include "base/log_limit.h"
+#include "base/list.h"
 #include "base/loop.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
+#include <sys/types.h>
 
 struct listeners;
 
-/* An accepted, non-blocking socket, which is the receiver's from here on. */
-struct listener_client {
-	int fd;
-	const struct sockaddr *address;
-	socklen_t len;
-	enum address_tls tls; /* of the listening socket */
-	const char *listener; /* its address; valid during the call */
-};
-typedef void listeners_accept_fn(struct listeners *listeners, const struct listener_client *client);
-
-/* All listening sockets, embedded in their owner. Fields are listener.c's. */
-struct listeners {
-	struct loop *loop;
-	listeners_accept_fn *fn;
-	struct list list;
-	struct ev_timer retry; /* accepting has paused */
-	struct log_limit full; /* of lines about descriptors that have run out */
-	bool passed; /* they are the service manager's */
+/* One address of the configuration. */
+struct listener_target {
+	char *spec; /* owned; NULL: every address */
+	uint16_t port;
+	enum address_tls tls;
 };
 
-/* Makes an empty set. 0 or -ENOMEM; listeners_close() in either case. */
-int listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn);
+struct listener {
+	struct ev_io io;
+	struct deferred_free dead;
+	struct list link;
+	struct listeners *set;
+	char *spec; /* as configured, without port; NULL: every address, or the service manager's */
+	uint16_t port; /* as configured */
+	enum address_tls tls;
+	char name[2 * ADDRESS_TEXT]; /* the address that it listens on */
+	dev_t device; /* of a socket file that was made here */
+	ino_t inode; /* 0: none */
+	bool wanted; /* by the configuration that is being taken over */
+	int batch; /* connections that were to be taken in the last turn, 0: there were fewer */
+	uint64_t turn; /* when that was */
+};
+
+static inline struct listener *listener_of(struct list *link) {
+	return container_of(link, struct listener, link);
+}
 
 /*
- * Listens on what `specs` name (`count` of them, see `listen` in websocksy.conf(5); none: every address) and on
- * nothing else: what is open already stays open, the rest is closed. 0; or negative errno after a line in the
- * log, and nothing has changed. Blocks for name lookup: only for start and reload. With sockets of the service
- * manager: nothing to do.
+ * Makes a listener of a listening socket, which it owns from here on, and appends it to `list`.
+ * 0; or negative errno after a line in the log, and the socket is closed.
  */
-int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port);
+int listener_new(
+	struct listeners *set, struct list *list, int fd, const struct listener_target *target);
 
-/*
- * The port of the first socket that takes TLS alone, in host byte order; 0: none. Other sockets may take TLS, too.
- */
-uint16_t listeners_tls_port(const struct listeners *listeners);
+/* Closes it, removes its socket file, and frees it at the end of the turn. */
+void listener_end(struct listener *listener);
 
-/*
- * Takes `count` listening sockets numbered from `first_fd` on from the service manager, for good. 0; -EINVAL after
- * a line in the log if one does not listen; or other negative errno.
- */
-int listeners_take(struct listeners *listeners, int first_fd, int count);
+/* Finds out its address, and logs it: "listening on ..." */
+void listener_log(struct listener *listener);
 
-/* Closes all and removes the socket files that are still ours. */
-void listeners_close(struct listeners *listeners);
+/* The address that it is bound to. 0 or negative errno. */
+int listener_own_address(const struct listener *listener, struct socket_address *out);
+
+/* Its socket file, if it has one, has been made here. */
+void listener_remember_file(struct listener *listener);
+
+/* Is the socket file still the one that was made here? Another process may have replaced it. */
+bool listener_has_own_file(const struct listener *listener, struct socket_address *own);
+
+/* The timer listeners.retry: accepts again after a pause. */
+void listener_accept_again(struct ev_timer *timer);
 #endif

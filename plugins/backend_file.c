@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The backend `file`: looks a connection's peer up in files whose names come from the request.
+ * The backend `file`: looks up the peer of a connection in files whose names depend on the request.
  *
- * It must not know anything of the core but websocksy.h. Options, rules and file format:
+ * Must not know: anything of the core but websocksy.h. Options, rules and file format:
  * backend_file.md.
- *
- * Invariants: nothing a client sends can name a file outside `path`. Values are checked before they
- * become part of a name, and the kernel resolves the name beneath the directory (openat2,
- * RESOLVE_BENEATH), so that either of the two alone would do. Only regular files of bounded size
- * are read, and opening never waits. API version 1 passes no context to a backend, so its state is
- * one static structure.
+ * Invariants: no request can name a file outside of `path`: values are checked before they become
+ * part of a name (backend_file/expression.c), and the kernel resolves the name beneath the
+ * directory (openat2, RESOLVE_BENEATH), so that either check alone would be enough. Only regular
+ * files of bounded size are read, and opening never waits. API version 1 passes no context to a
+ * backend, so its state is one static structure.
  */
 #include "websocksy.h"
+
+#include "plugins/backend_file/expression.h"
+#include "plugins/backend_file/line.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +22,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,30 +31,12 @@
 /* Resolving may collide with a rename elsewhere and is then to be repeated, see openat2(2). */
 #define OPEN_TRIES 8
 
-#define BLANK " \t"
-
 WEBSOCKSY_EXPORT uint64_t init(void);
 WEBSOCKSY_EXPORT uint64_t configure(char *key, char *value);
 WEBSOCKSY_EXPORT ws_peer_info query(char *endpoint, size_t protocols, char **protocol,
 	size_t headers, ws_http_header *header, websocket *ws);
 WEBSOCKSY_EXPORT const char *websocksy_check(void);
 WEBSOCKSY_EXPORT void cleanup(void);
-
-/* What the variables of an expression are taken from. */
-struct request {
-	const char *endpoint;
-	size_t protocols;
-	char **protocol;
-	size_t headers;
-	const ws_http_header *header;
-};
-
-/* A file name or a file's text while it is being put together or taken apart. */
-struct text {
-	char *at;
-	size_t len;
-	size_t cap;
-};
 
 /* What looking at one file came to. */
 enum lookup {
@@ -67,245 +50,6 @@ static struct {
 	size_t expressions;
 	char **expression;
 } state;
-
-/* ---- values of variables ---- */
-
-static int hex_value(char digit) {
-	if(digit >= '0' && digit <= '9') {
-		return digit - '0';
-	}
-	if(digit >= 'a' && digit <= 'f') {
-		return digit - 'a' + 10;
-	}
-	return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
-}
-
-static bool append(struct text *text, char byte) {
-	if(text->len + 1 >= text->cap) {
-		return false;
-	}
-	text->at[text->len++] = byte;
-	text->at[text->len] = 0;
-	return true;
-}
-
-/*
- * Appends a value as a part of a file name; false if it must not become one: empty, beginning with
- * a dot (no "..", no hidden file), with a NUL (the name would end there), or too long.
- */
-static bool append_value(struct text *name, const char *value, size_t len) {
-	if(len == 0 || value[0] == '.' || memchr(value, 0, len)) {
-		return false;
-	}
-	for(size_t i = 0; i < len; i++) {
-		char byte = value[i];
-		if(byte == '/') {
-			byte = '_';
-		}
-		if(!append(name, byte)) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* Undoes percent-encoding. False: a broken escape, or too long. */
-static bool decode_percent(const char *in, size_t len, struct text *out) {
-	for(size_t i = 0; i < len; i++) {
-		int byte = (uint8_t)in[i];
-		if(byte == '%') {
-			int high = len - i > 2 ? hex_value(in[i + 1]) : -1;
-			int low = high >= 0 ? hex_value(in[i + 2]) : -1;
-			byte = low >= 0 ? high * 16 + low : -1;
-			i += 2;
-		}
-		if(byte < 0 || !append(out, (char)(uint8_t)byte)) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/*
- * The path of the request without its query string and the slashes at its ends. Here and in the
- * query string percent-encoding is undone: it belongs to URLs. Doing it to header fields would let two names
- * that a proxy in front takes for different users become one.
- */
-static bool append_endpoint(struct text *name, const char *endpoint) {
-	char buffer[PATH_MAX];
-	struct text value = {buffer, 0, sizeof(buffer)};
-	endpoint += strspn(endpoint, "/");
-	size_t len = strcspn(endpoint, "?#");
-	while(len > 0 && endpoint[len - 1] == '/') {
-		len--;
-	}
-	return decode_percent(endpoint, len, &value) && append_value(name, value.at, value.len);
-}
-
-/* The value of the first parameter of this name in the query string. */
-static bool append_query(struct text *name, const char *endpoint, const char *parameter) {
-	char buffer[PATH_MAX];
-	struct text value = {buffer, 0, sizeof(buffer)};
-	size_t name_len = strlen(parameter);
-	const char *at = strchr(endpoint, '?');
-	while(at) {
-		at++;
-		size_t pair = strcspn(at, "&#");
-		if(pair > name_len && !memcmp(at, parameter, name_len) && at[name_len] == '=') {
-			at += name_len + 1;
-			return decode_percent(at, pair - name_len - 1, &value) &&
-				append_value(name, value.at, value.len);
-		}
-		at = at[pair] == '&' ? at + pair : NULL;
-	}
-	return false;
-}
-
-static bool append_header(struct text *name, const struct request *request, const char *tag) {
-	for(size_t i = 0; i < request->headers; i++) {
-		if(!strcasecmp(request->header[i].tag, tag)) {
-			const char *value = request->header[i].value;
-			return append_value(name, value, strlen(value));
-		}
-	}
-	return false;
-}
-
-/* The value of the cookie in the field `at` (RFC 6265, section 4.2.1), quotes kept; NULL: not
- * there. */
-static const char *find_cookie(const char *at, const char *cookie, size_t *len) {
-	size_t name_len = strlen(cookie);
-	while(*at) {
-		at += strspn(at, BLANK ";");
-		size_t pair = strcspn(at, ";");
-		if(pair > name_len && !memcmp(at, cookie, name_len) && at[name_len] == '=') {
-			const char *value = at + name_len + 1;
-			const char *end = at + pair;
-			value += strspn(value, BLANK);
-			while(end > value && strchr(BLANK, end[-1])) {
-				end--;
-			}
-			*len = (size_t)(end - value);
-			return value;
-		}
-		at += pair;
-	}
-	return NULL;
-}
-
-static bool append_cookie(struct text *name, const struct request *request, const char *cookie) {
-	for(size_t i = 0; i < request->headers; i++) {
-		if(!strcasecmp(request->header[i].tag, "cookie")) {
-			size_t len;
-			const char *value = find_cookie(request->header[i].value, cookie, &len);
-			if(value) {
-				return append_value(name, value, len);
-			}
-		}
-	}
-	return false;
-}
-
-/* ---- expressions ---- */
-
-static bool append_endpoint_of(
-	struct text *name, const struct request *request, const char *unused) {
-	(void)unused;
-	return append_endpoint(name, request->endpoint);
-}
-
-static bool append_query_of(
-	struct text *name, const struct request *request, const char *parameter) {
-	return append_query(name, request->endpoint, parameter);
-}
-
-/* Variables; a colon is followed by the NAME that the last argument is. */
-static const struct {
-	const char *prefix;
-	bool (*append)(struct text *name, const struct request *request, const char *argument);
-} variables[] = {
-	{"endpoint", append_endpoint_of},
-	{"query:", append_query_of},
-	{"cookie:", append_cookie},
-	{"header:", append_header},
-};
-#define VARIABLES (sizeof(variables) / sizeof(variables[0]))
-
-/* The index in `variables`; VARIABLES: there is no variable of that name. */
-static size_t find_variable(const char *variable) {
-	for(size_t i = 0; i < VARIABLES; i++) {
-		size_t len = strlen(variables[i].prefix);
-		bool takes_name = variables[i].prefix[len - 1] == ':';
-		if(!strncmp(variable, variables[i].prefix, len) &&
-			(variable[len] != 0) == takes_name) {
-			return i;
-		}
-	}
-	return VARIABLES;
-}
-
-static bool append_variable(
-	struct text *name, const struct request *request, const char *variable) {
-	size_t i = find_variable(variable);
-	return i < VARIABLES &&
-		variables[i].append(name, request, variable + strlen(variables[i].prefix));
-}
-
-/*
- * Takes the variable that begins at the '%' `*at`, its name to `out`. False: no second '%', too
- * long, or no variable of that name.
- */
-static bool take_variable(const char **at, char out[NAME_MAX]) {
-	const char *from = *at + 1;
-	const char *end = strchr(from, '%');
-	if(!end || end - from >= NAME_MAX) {
-		return false;
-	}
-	memcpy(out, from, (size_t)(end - from));
-	out[end - from] = 0;
-	*at = end + 1;
-	return find_variable(out) < VARIABLES;
-}
-
-/* The file name for this request; false: the expression does not match it. */
-static bool evaluate(const char *expression, const struct request *request, struct text *name) {
-	char variable[NAME_MAX];
-	name->len = 0;
-	while(*expression) {
-		if(*expression != '%') {
-			if(!append(name, *expression++)) {
-				return false;
-			}
-			continue;
-		}
-		if(!take_variable(&expression, variable) ||
-			!append_variable(name, request, variable)) {
-			return false;
-		}
-	}
-	return name->len > 0;
-}
-
-/* A mistake in the expression, or NULL. */
-static const char *check_expression(const char *expression) {
-	char variable[NAME_MAX];
-	if(!*expression || strlen(expression) >= PATH_MAX) {
-		return "must be a file name of ordinary length, in which variables may stand";
-	}
-	for(const char *at = expression; *at;) {
-		bool starts_part = at == expression || at[-1] == '/';
-		if(starts_part && !strncmp(at, "..", 2) && (at[2] == 0 || at[2] == '/')) {
-			return "must not have \"..\" in it";
-		}
-		if(*at != '%') {
-			at++;
-		} else if(!take_variable(&at, variable)) {
-			return "a % must begin one of %endpoint%, %query:NAME%, %cookie:NAME%, "
-			       "%header:NAME%";
-		}
-	}
-	return NULL;
-}
 
 static enum lookup refuse(websocket *ws, unsigned status, const char *message) {
 	core_refuse(ws, status, message);
@@ -400,87 +144,7 @@ static enum lookup read_file(const char *name, websocket *ws, struct text *out) 
 	return refuse(ws, 503, "the file with the peer of this request cannot be read");
 }
 
-/* ---- lines ---- */
-
-struct line {
-	char *peer;
-	char *protocol;
-	char *framing; /* NULL: not given */
-	char *config; /* the rest; "" if there is none */
-};
-
-/* Takes the next word off the front of `*rest`, with a NUL behind it; NULL: there is none. */
-static char *take_word(char **rest) {
-	char *word = *rest + strspn(*rest, BLANK);
-	char *end = word + strcspn(word, BLANK);
-	*rest = *end ? end + 1 : end;
-	*end = 0;
-	return *word ? word : NULL;
-}
-
-static bool split_line(char *text, struct line *line) {
-	line->peer = take_word(&text);
-	line->protocol = line->peer ? take_word(&text) : NULL;
-	line->framing = line->protocol ? take_word(&text) : NULL;
-	line->config = text + strspn(text, BLANK);
-	return line->protocol != NULL;
-}
-
-/* Cuts the next line off the front of `text`, without its end and surrounding blanks; NULL: no
- * more. */
-static char *take_line(struct text *text, bool *has_nul) {
-	if(text->len == 0) {
-		return NULL;
-	}
-	char *line = text->at;
-	char *newline = memchr(line, '\n', text->len);
-	size_t len = newline ? (size_t)(newline - line) : text->len;
-	size_t taken = newline ? len + 1 : len;
-	text->at += taken;
-	text->len -= taken;
-	*has_nul = memchr(line, 0, len) != NULL;
-	while(len > 0 && strchr(BLANK "\r", line[len - 1])) {
-		len--;
-	}
-	line[len] = 0;
-	return line + strspn(line, BLANK);
-}
-
-/*
- * Does the line serve the request, and with which index among the offered subprotocols? A client
- * that offers none takes any line and gets none.
- */
-static bool matches(const char *protocol, const struct request *request, size_t *index) {
-	*index = 0;
-	if(request->protocols == 0 || !strcmp(protocol, "*")) {
-		return true;
-	}
-	for(; *index < request->protocols; ++*index) {
-		if(!strcmp(request->protocol[*index], protocol)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Subprotocols whose messages are binary, whatever their bytes look like. */
-static bool is_binary_protocol(const char *name) {
-	static const char *const binary[] = {"binary", "mqtt", "mqttv3.1"};
-	for(size_t i = 0; i < sizeof(binary) / sizeof(binary[0]); i++) {
-		if(!strcmp(name, binary[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Names the framing of a line that names none, if the subprotocol (NULL: none) needs one other than auto. */
-static void complete_line(struct line *line, const char *protocol) {
-	static char binary[] = "binary";
-	if(!line->framing && protocol && is_binary_protocol(protocol)) {
-		line->framing = binary;
-	}
-}
+/* ---- peers ---- */
 
 static enum lookup fill_peer(
 	const struct line *line, size_t index, websocket *ws, ws_peer_info *peer) {
@@ -512,20 +176,20 @@ static enum lookup search(struct text text, const char *name, const struct reque
 	struct line line;
 	size_t number = 0;
 	size_t index;
-	for(char *at; (at = take_line(&text, &has_nul));) {
+	for(char *at; (at = line_take(&text, &has_nul));) {
 		number++;
 		if(!has_nul && (!*at || *at == '#')) {
 			continue;
 		}
-		if(has_nul || !split_line(at, &line)) {
+		if(has_nul || !line_split(at, &line)) {
 			core_log(ws_log_error,
 				"backend file: %s/%s:%zu: must be <peer> <subprotocol> [<framing> "
 				"[<framing-config>]]; skipped",
 				state.path, name, number);
 			continue;
 		}
-		if(matches(line.protocol, request, &index)) {
-			complete_line(&line,
+		if(line_matches(line.protocol, request, &index)) {
+			line_complete(&line,
 				index < request->protocols ? request->protocol[index] : NULL);
 			return fill_peer(&line, index, ws, peer);
 		}
@@ -538,7 +202,7 @@ static enum lookup look_up(
 	char buffer[PATH_MAX];
 	struct text name = {buffer, 0, sizeof(buffer)};
 	struct text file = {NULL, 0, 0};
-	if(!evaluate(expression, request, &name)) {
+	if(!expression_evaluate(expression, request, &name)) {
 		return LOOKUP_NONE;
 	}
 	enum lookup result = read_file(name.at, ws, &file);
@@ -581,7 +245,7 @@ static uint64_t set_path(const char *value) {
 
 static uint64_t add_expression(const char *value) {
 	const char *name = value + strspn(value, "/");
-	const char *wrong = check_expression(name);
+	const char *wrong = expression_check(name);
 	if(wrong) {
 		core_log(ws_log_error, "backend file: expression: %s: %s", value, wrong);
 		return 1;

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks the layers of the source tree.
 
-    layers.py                    the #include lines
+    layers.py                    the #include lines, and the table of files
     layers.py OBJECT_FOLDER      the object files as well
 
 Layers, lowest first: base, websocket, network, http, plugin and builtins, service, config, bridge, websocksy.c. A layer
 is the directory of that name and the file of that name at the top level. A file includes, and calls, only what is in
 its own layer or in one below. Three further rules are read off the object files: the calls between files form no cycle,
 files that must not touch descriptors call nothing that does, and no file has writable variables but those listed.
+The table of files in docs/design.md has one row for each source file, and for each header without one.
 
 Prints one line for each violation; the exit status is 0 if there is none.
 """
@@ -28,6 +29,8 @@ LAYERS = {
 # The plugin interface: declarations alone, for everybody.
 INTERFACE = "websocksy.h"
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+# | `base/text.c` | its subject |
+TABLE_ROW = re.compile(r"^\| `([\w/]+\.[ch])` \| [^|]+ \|$", re.MULTILINE)
 # Parsers and codecs: their tests feed them bytes, so they never see a descriptor.
 WITHOUT_DESCRIPTORS = (
     "base/text", "base/address", "base/cidr", "base/number", "base/utf8", "base/utf8_block", "base/utf8_avx2",
@@ -70,6 +73,18 @@ def check_includes(files):
             elif layer_of(Path(included).with_suffix("").as_posix()) > layer_of(
                     Path(name).with_suffix("").as_posix()):
                 yield f"{name} includes {included}, which is in a higher layer"
+
+
+def check_table(files):
+    """A header beside its source file needs no row."""
+    rows = TABLE_ROW.findall((ROOT / "docs/design.md").read_text())
+    wanted = {name for name in files if name.endswith(".c") or f"{name[:-2]}.c" not in files}
+    for name in sorted(wanted - set(rows)):
+        yield f"docs/design.md: the table of files has no row for {name}"
+    for name in sorted(set(rows) - wanted):
+        yield f"docs/design.md: the table of files has a row for {name}, which does not exist"
+    for name in sorted({name for name in rows if rows.count(name) > 1}):
+        yield f"docs/design.md: the table of files has several rows for {name}"
 
 
 def run(*command):
@@ -151,7 +166,7 @@ def check_objects(folder, files):
 
 def main(folder=None):
     files = source_files()
-    found = list(check_includes(files))
+    found = [*check_includes(files), *check_table(files)]
     if folder:
         found += check_objects(Path(folder), files)
     for line in found:

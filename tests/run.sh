@@ -348,7 +348,8 @@ compile_documentation() {
 	compile_plugins "$folder"/*.c
 }
 
-sources=(./*.c base/*.c websocket/*.c network/*.c http/*.c plugin/*.c service/*.c config/*.c bridge/*.c plugins/*.c examples/*.c)
+sources=(./*.c base/*.c websocket/*.c network/*.c http/*.c plugin/*.c service/*.c config/*.c bridge/*.c plugins/*.c plugins/*/*.c
+	examples/*.c)
 
 run_clang_tidy() {
 	printf '%s\0' "${sources[@]}" |

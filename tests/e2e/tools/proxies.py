@@ -85,7 +85,7 @@ class Haproxy:
         self.folder = folder
         self.port = free_port()
         (folder / "haproxy.cfg").write_text(
-            "defaults\n mode tcp\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n"
+            "defaults\n mode tcp\n timeout connect 100s\n timeout client 100s\n timeout server 100s\n"
             f"listen it\n bind 127.0.0.1:{self.port} {bind_more}\n server one {server} {server_more}\n")
 
     def __enter__(self):

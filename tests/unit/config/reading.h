@@ -76,22 +76,29 @@ static inline size_t count_lines(const char *text) {
 	return lines;
 }
 
-/* Reads what has to be right. */
-static inline struct config read_good(const char *const *arguments) {
+/* Reads valid arguments that cause these warnings (NULL at the end) and no other line. */
+static inline struct config read_warned(const char *const *arguments, const char *const *warnings) {
 	struct config config;
-	int result = read_arguments(&config, arguments);
-
-	if(result) {
-		print_error("%s", output);
+	size_t lines = 0;
+	assert_int_equal(read_arguments(&config, arguments), 0);
+	for(; warnings[lines]; lines++) {
+		assert_non_null(strstr(output, warnings[lines]));
 	}
-	assert_int_equal(result, 0);
-	/* Options that have no effect on this machine or together are warnings. */
+	if(count_lines(output) != lines) {
+		print_error("expected %zu lines:\n%s", lines, output);
+	}
+	assert_int_equal(count_lines(output), lines);
 	assert_null(strstr(output, " error: "));
 	return config;
 }
+
+/* Reads valid arguments; nothing is logged. */
+static inline struct config read_good(const char *const *arguments) {
+	return read_warned(arguments, (const char *const[]){NULL});
+}
 #define GOOD(...) read_good((const char *const[]){__VA_ARGS__, NULL})
 
-/* Reads what has to be wrong, with one line for each error; this must be part of one of them. */
+/* Reads invalid arguments; one line for each error is logged, and `part` is in one of them. */
 static inline void read_bad(const char *const *arguments, size_t errors, const char *part) {
 	struct config config;
 

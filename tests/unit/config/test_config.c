@@ -249,9 +249,10 @@ static void test_backend_drops_options(void **state) {
 }
 
 /* Reads `text` as a file and expects the same text from its dump. */
-static void check_dump(const char *text) {
+static void check_dump(const char *text, const char *const *warnings) {
 	write_file("dump.conf", text);
-	struct config config = GOOD("--dump-config", "--config", "dump.conf");
+	struct config config = read_warned(
+		(const char *const[]){"--dump-config", "--config", "dump.conf", NULL}, warnings);
 	dump(&config);
 	assert_string_equal(output, text);
 	config_free(&config);
@@ -259,19 +260,23 @@ static void check_dump(const char *text) {
 
 static void test_dump(void **state) {
 	static char first[OUTPUT_MAX];
+	static const char *const warnings[] = {
+		"plugin-path: \"/ x \": ", "protocol: \"#;[\" is not the name", NULL};
 	struct config config = GOOD("--dump-config");
 
 	(void)state;
 	dump(&config);
 	config_free(&config);
 	memcpy(first, output, sizeof(first));
-	check_dump(first);
-	config = GOOD("-p9", "-l::1", "-l", "unix:/x,mode=0600", "--origin=same", "--origin=null",
-		"--origin=https://*.a.org", "--origin=http://b:8080", "--web=/", "-k1.234",
-		"--pong-timeout=90m", "--plugin-path=/ x ", "--resolver=[::1]:5353",
-		"--max-message=1000000", "--buffer-high=1025", "--buffer-low=1024", "-vv", "-c",
-		"host=unix:///a:1 ", "-c", "framing=separator", "-cframing-config=\"\"",
-		"-cprotocol=#;[");
+	check_dump(first, warnings + COUNT(warnings) - 1);
+	config = read_warned(
+		(const char *const[]){"-p9", "-l::1", "-l", "unix:/x,mode=0600", "--origin=same",
+			"--origin=null", "--origin=https://*.a.org", "--origin=http://b:8080",
+			"--web=/", "-k1.234", "--pong-timeout=90m", "--plugin-path=/ x ",
+			"--resolver=[::1]:5353", "--max-message=1000000", "--buffer-high=1025",
+			"--buffer-low=1024", "-vv", "-c", "host=unix:///a:1 ", "-c",
+			"framing=separator", "-cframing-config=\"\"", "-cprotocol=#;[", NULL},
+		warnings);
 	dump(&config);
 	config_free(&config);
 	memcpy(first, output, sizeof(first));
@@ -283,8 +288,8 @@ static void test_dump(void **state) {
 	assert_line("host = \"unix:///a:1 \"");
 	assert_line("framing-config = \"\"\"\"");
 	assert_line("protocol = #;[");
-	check_dump(first);
-	config = GOOD("dump.conf");
+	check_dump(first, warnings);
+	config = read_warned((const char *const[]){"dump.conf", NULL}, warnings);
 	assert_string_equal(config.backend_option[0], "host=unix:///a:1 ");
 	assert_string_equal(config.backend_option[3], "framing-config=\"\"");
 	assert_string_equal(config.settings.plugin_path, "/ x ");
@@ -296,7 +301,7 @@ static void test_prefixes(void **state) {
 	static const char text[] =
 		"# x\n[core]\r\nport = 80\nlisten = ::1\nlisten = unix:/a,mode=0600\n"
 		"origin = https://*.a.org:1\nping = 1.5m\nresolver = 1.1.1.1,[::1]:2\n"
-		"buffer-low = 4K\nplugin-path = /proc\nlog-level = debug\n"
+		"buffer-low = 4K\nplugin-path = /\nlog-level = debug\n"
 		"[backend]\nhost = a\nframing = newline\nframing-config = \"lf\"";
 	struct config config;
 
@@ -305,7 +310,7 @@ static void test_prefixes(void **state) {
 		write_bytes("prefix.conf", text, len);
 		int result = READ(&config, "prefix.conf");
 		assert_true(result == 0 || result == -EINVAL);
-		assert_int_equal(result != 0, strstr(output, " error: ") != NULL);
+		assert_int_equal(result != 0, output[0] != '\0');
 		config_free(&config);
 	}
 	write_file("prefix.conf", text);

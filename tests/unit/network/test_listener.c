@@ -3,7 +3,7 @@
  * Listening sockets whose system calls fail: accept4() and getsockname() are ours (the linker puts them in front,
  * see the Makefile).
  */
-#include "network/listener.h"
+#include "network/listeners.h"
 #include "support.h"
 
 #include <errno.h>

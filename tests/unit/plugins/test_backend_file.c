@@ -17,6 +17,8 @@ static long fake_openat2(
 #define core_refuse fake_refuse
 #define core_log fake_log
 #include "plugins/backend_file.c"
+#include "plugins/backend_file/expression.c"
+#include "plugins/backend_file/line.c"
 
 static struct {
 	char root[256];

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The listening sockets of the daemon: opening them, exchanging them for others, accepting.
+ */
+#ifndef WEBSOCKSY_LISTENERS_H
+#define WEBSOCKSY_LISTENERS_H
+#include "base/address.h"
+#include "base/log_limit.h"
+#include "base/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct listeners;
+
+/* An accepted, non-blocking socket, which is the receiver's from here on. */
+struct listener_client {
+	int fd;
+	const struct sockaddr *address;
+	socklen_t len;
+	enum address_tls tls; /* of the listening socket */
+	const char *listener; /* its address; valid during the call */
+};
+typedef void listeners_accept_fn(struct listeners *listeners, const struct listener_client *client);
+
+/* All listening sockets, embedded in their owner. Its fields belong to listener.c and listeners.c. */
+struct listeners {
+	struct loop *loop;
+	listeners_accept_fn *fn;
+	struct list list;
+	struct ev_timer retry; /* accepting has paused */
+	struct log_limit full; /* of lines about descriptors that have run out */
+	bool passed; /* they are the service manager's */
+};
+
+/* Makes an empty set. 0 or -ENOMEM; listeners_close() in either case. */
+int listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn);
+
+/*
+ * Listens on what `specs` name (`count` of them, see `listen` in websocksy.conf(5); none: every address) and on
+ * nothing else: what is open already stays open, the rest is closed. 0; or negative errno after a line in the
+ * log, and nothing has changed. Blocks for name lookup: only for start and reload. With sockets of the service
+ * manager: nothing to do.
+ */
+int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port);
+
+/*
+ * The port of the first socket that takes TLS alone, in host byte order; 0: none. Other sockets may take TLS, too.
+ */
+uint16_t listeners_tls_port(const struct listeners *listeners);
+
+/*
+ * Takes `count` listening sockets numbered from `first_fd` on from the service manager, for good. 0; -EINVAL after
+ * a line in the log if one does not listen; or other negative errno.
+ */
+int listeners_take(struct listeners *listeners, int first_fd, int count);
+
+/* Closes all and removes the socket files that are still ours. */
+void listeners_close(struct listeners *listeners);
+#endif

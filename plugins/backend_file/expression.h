@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The option `expression` of the backend `file`: from a request to the name of a file.
+ */
+#ifndef WEBSOCKSY_PLUGIN_BACKEND_FILE_EXPRESSION_H
+#define WEBSOCKSY_PLUGIN_BACKEND_FILE_EXPRESSION_H
+#include "websocksy.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What the variables of an expression are taken from. */
+struct request {
+	const char *endpoint;
+	size_t protocols;
+	char **protocol;
+	size_t headers;
+	const ws_http_header *header;
+};
+
+/* A file name while it is put together, or the text of a file while it is taken apart. */
+struct text {
+	char *at;
+	size_t len;
+	size_t cap;
+};
+
+/* Is the expression valid? NULL, or a static text with its valid form. */
+const char *expression_check(const char *expression);
+
+/*
+ * Writes the file name for this request to `name`, with a NUL behind it. False: the request does
+ * not match the expression, or the name is too long.
+ */
+bool expression_evaluate(const char *expression, const struct request *request, struct text *name);
+#endif
