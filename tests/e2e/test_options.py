@@ -31,7 +31,8 @@ DEFAULTS = {  # in the order of --dump-config
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
-    "buffer-high": "256K", "buffer-low": "64K", "core-dump": "no", "log-level": "info",
+    "buffer-high": "256K", "buffer-low": "64K", "core-dump": "no", "log-level": "info", "log-target": "stderr",
+    "log-format": "text", "access-log": "close",
 }
 KEYS = (*DEFAULTS, "plugin-path")
 
@@ -1221,6 +1222,8 @@ def test_units():
     (("--max-message=16MB",), 'command line: --max-message: "16MB" is not a size (use bytes, or a number with K, '
                               'M or G)'),
     (("--max-clients=many",), 'command line: --max-clients: "many" is not a number (use digits only)'),
+    (("--log-format=xml",), 'command line: --log-format: "xml" is none of text, json'),
+    (("--access-log=yes",), 'command line: --access-log: "yes" is none of off, close, both'),
     (("-l", "127.0.0.1:x"), 'command line: -l: "127.0.0.1:x" has an invalid port (use 0 to 65535)'),
     (("-l", "unix:relative"), 'command line: -l: "unix:relative" is not an absolute path (use '
                               'unix:/path[,mode=0660] or unix:@name)'),
