@@ -199,8 +199,8 @@ static const struct option options[] = {
 		.help = "error, warning, notice, info, or debug"},
 	{.group = OPTION_RUNNING, .name = "log-target", .argument = "TARGET",
 		.type = &type_log_target, SETTING(log_target), .preset = "",
-		.help = "stderr (default), file:/PATH, syslog, syslog:HOST:PORT, syslog:/PATH, or "
-			"journal; a file is opened again at SIGUSR1 and SIGHUP"},
+		.help = "stderr, file:/PATH, syslog, syslog:HOST:PORT, syslog:/PATH, or journal; a "
+			"file is opened again at SIGUSR1 and SIGHUP (default: stderr)"},
 	{.group = OPTION_RUNNING, .name = "log-format", .argument = "FORMAT",
 		.type = &type_log_format, SETTING(log_format), .preset = "text",
 		.help = "text, or json: one object in each line"},

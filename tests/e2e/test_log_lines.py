@@ -243,7 +243,7 @@ def test_filter_for_fail2ban(run, users, tmp_path, journal, form):
     user = "#1 192.0.2.9:1: answered 401: wrong user or password"
     assert request(daemon, "127.0.0.6", headers={
         **basic(user, "x"), "Origin": "https://x.example"}).status == 401
-    daemon.wait_log(r"127\.0\.0\.6.* answered 401")
+    daemon.wait_log(r"127\.0\.0\.6.*answered 401")
     lines = daemon.log().splitlines()
     if journal:  # as fail2ban puts them together
         lines = ["Nov 30 16:19:42 host websocksy[123]: " + re.sub("^<.>", "", line) for line in lines]
