@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The framings auto, binary, text, separator and newline.
+ * The framings auto, binary, text, separator, newline and base64.
  *
  * It must not know connections or sockets.
  *
@@ -8,10 +8,11 @@
  * reads: bytes seen by an earlier call are not looked at again, but for the few that a separator
  * may straddle. The type of a message does not depend on how it was cut either, except where a
  * framing sends all bytes at once. Text is UTF-8 as RFC 3629 defines it (RFC 6455,
- * section 5.6).
+ * section 5.6). Base64 is that of RFC 4648, section 4.
  */
 #include "builtins.h"
 
+#include "base/base64.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "plugin/defaultpeer.h"
@@ -269,6 +270,66 @@ static const struct framing newline_framing = {
 
 VERSION1(frame_newline, newline_framing)
 
+/* ---- base64 ---- */
+
+/* The most bytes in a message, whose characters then have a length of 16 bits: old clients expect no more. */
+#define BASE64_MESSAGE_MAX 49149
+
+/* As binary, but what comes at once may be several messages. */
+static ssize_t base64_framing_decode(
+	struct framing_stream *stream, const struct framing_input *input, bool *text) {
+	(void)stream;
+	*text = true;
+	return (ssize_t)(input->len < BASE64_MESSAGE_MAX ? input->len : BASE64_MESSAGE_MAX);
+}
+
+static int base64_framing_payload(
+	struct framing_stream *stream, struct framing_message *message, struct dynbuf *room) {
+	(void)stream;
+	if(dynbuf_reserve(room, BASE64_ENCODED_LEN(message->len))) {
+		return -ENOMEM;
+	}
+	uint8_t *text = room->data + room->len;
+	message->len = base64_encode(text, message->data, message->len);
+	message->data = text;
+	message->text = true;
+	room->len += message->len;
+	return 0;
+}
+
+static int base64_framing_open(struct framing_stream *stream) {
+	stream->state = calloc(1, sizeof(struct base64_decoder));
+	return stream->state ? 0 : -ENOMEM;
+}
+
+/* Each message of the client is one text, whatever its type. */
+static int base64_framing_encode(
+	struct framing_stream *stream, const struct framing_message *part, struct dynbuf *out) {
+	struct base64_decoder *decoder = stream->state;
+	if(dynbuf_reserve(out, BASE64_DECODED_MAX(part->len))) {
+		return -ENOMEM;
+	}
+	ssize_t len = base64_decode(decoder, out->data + out->len, part->data, part->len);
+	if(len < 0) {
+		return (int)len;
+	}
+	out->len += (size_t)len;
+	return part->last ? base64_decode_end(decoder) : 0;
+}
+
+static const struct framing base64_framing = {
+	.name = "base64",
+	.never_waits = true,
+	.validates_text = true,
+	.open = base64_framing_open,
+	.decode = base64_framing_decode,
+	.payload = base64_framing_payload,
+	.encode = base64_framing_encode,
+	.close = free_state,
+};
+
+VERSION1(frame_base64, base64_framing)
+
 /* ---- registration ---- */
 
 struct builtin {
@@ -282,6 +343,7 @@ static const struct builtin builtins[] = {
 	{&text_framing, frame_text},
 	{&separator_framing, frame_separator},
 	{&newline_framing, frame_newline},
+	{&base64_framing, frame_base64},
 };
 
 int builtins_register(void) {

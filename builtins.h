@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The framings auto, binary, text, separator and newline, and the built-in backend.
+ * The framings auto, binary, text, separator, newline and base64, and the built-in backend.
  */
 #ifndef WEBSOCKSY_BUILTINS_H
 #define WEBSOCKSY_BUILTINS_H

@@ -10,6 +10,7 @@
 
 #include "bridge/closing.h"
 #include "bridge/handshake_state.h"
+#include "network/listeners.h"
 #include "network/tls_session.h"
 
 #include <assert.h>
@@ -62,13 +63,14 @@ static size_t add_text(char *out, size_t len, const char *text) {
 }
 
 /* It is shared with other connections, so that it takes no memory if many are alike. */
-static void describe(struct connection *c) {
+__attribute__((noinline)) static void describe(struct connection *c) {
 	const struct handshake *h = c->handshake;
 	char sni[TLS_NAME_MAX];
 	char text[ACCESS_TEXTS * (ACCESS_TEXT_MAX + 1)];
 	bool named = tls_session_server_name(&c->client, sni) > 0;
 	size_t len = add_text(text, 0, c->peer_name);
-	len = add_text(text, len, h->listener);
+	const struct listeners *listeners = c->env->listeners;
+	len = add_text(text, len, listeners ? listeners_name(listeners, h->listener) : NULL);
 	len = add_text(text, len, tls_session_version(&c->client));
 	len = add_text(text, len, named ? sni : NULL);
 	len = add_text(text, len, h->granted ? h->user : NULL);
@@ -133,29 +135,39 @@ static void write_line(const struct connection *c, const char *event, const stru
 	log_event(LOG_INFO, &subject, event, fields->field, fields->count);
 }
 
-void access_opened(struct connection *c) {
+__attribute__((noinline)) static void write_opened(const struct connection *c) {
 	struct fields fields = {0};
-	int mode = c->env->settings->access_log;
-	c->connect_ms = (uint32_t)(c->env->loop->now_ms - c->handshake->asked_ms);
-	if(mode == SETTINGS_ACCESS_OFF || !log_enabled(LOG_INFO)) {
-		return;
-	}
-	describe(c);
-	if(mode == SETTINGS_ACCESS_BOTH) {
-		add_description(&fields, c);
-		add(&fields, "ms_connect", NULL, c->connect_ms);
-		write_line(c, "opened", &fields);
-	}
+	add_description(&fields, c);
+	add(&fields, "ms_connect", NULL, c->connect_ms);
+	write_line(c, "opened", &fields);
 }
 
-void access_closed(const struct connection *c) {
+__attribute__((noinline)) static void write_closed(const struct connection *c) {
 	struct fields fields = {0};
-	if(c->env->settings->access_log == SETTINGS_ACCESS_OFF || !log_enabled(LOG_INFO)) {
-		return;
-	}
 	add_description(&fields, c);
 	add(&fields, "ms_connect", NULL, c->connect_ms);
 	add_counters(&fields, c);
 	add_end(&fields, c->end);
 	write_line(c, "closed", &fields);
+}
+
+/* Apart from the lines, whose fields take room on the stack that would be cleared for nothing. */
+static bool is_wanted(const struct connection *c) {
+	return c->env->settings->access_log != SETTINGS_ACCESS_OFF && log_enabled(LOG_INFO);
+}
+
+void access_opened(struct connection *c) {
+	c->connect_ms = (uint32_t)(c->env->loop->now_ms - c->handshake->asked_ms);
+	if(is_wanted(c)) {
+		describe(c);
+		if(c->env->settings->access_log == SETTINGS_ACCESS_BOTH) {
+			write_opened(c);
+		}
+	}
+}
+
+void access_closed(const struct connection *c) {
+	if(is_wanted(c)) {
+		write_closed(c);
+	}
 }

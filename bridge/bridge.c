@@ -254,6 +254,7 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	list_init(&bridge->env.connections);
 	bridge->env.tls_cache = &bridge->tls_cache;
 	bridge->env.loop = loop;
+	bridge->env.listeners = &bridge->listeners;
 	bridge->env.phases = phases;
 	bridge->env.admission.fd_limit = fd_limit;
 	int result = listeners_init(&bridge->listeners, loop, admit);
@@ -367,6 +368,7 @@ void bridge_close(struct bridge *bridge) {
 	site_close(bridge->env.web);
 	tls_cache_clear(&bridge->tls_cache);
 	config_free(&bridge->config);
+	dynbuf_free(&bridge->env.room);
 	/* Listeners and connections that were buried here have no pointer back into it. */
 	free(bridge);
 }

@@ -39,6 +39,7 @@ enum connection_phase {
 };
 
 struct closing_note;
+struct listeners;
 struct connection;
 struct handshake;
 
@@ -78,8 +79,10 @@ struct connection_env {
 	struct admission admission;
 	struct memory memory;
 	struct list connections;
-	struct names names; /* of peers and listening sockets, and what access.c keeps */
+	struct names names; /* of peers, and what access.c keeps */
+	const struct listeners *listeners;
 	uint64_t next_id;
+	struct dynbuf room; /* for messages that a framing converts; empty between two calls */
 	struct log_limit_table log_limits; /* of lines that clients can cause */
 };
 
@@ -139,6 +142,9 @@ struct connection {
 	bool keepalive : 1; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued : 1; /* the unanswered ping had to wait behind data that a slow client takes */
 	bool partial_is_text : 1; /* the type of `partial` if the peer ended now, from the framing */
+	bool converts : 1; /* what is sent of a message of the peer is made by the framing */
+	bool encodes : 1; /* so is what is sent of one of the client */
+	bool in_message : 1; /* a part of one of the client has been encoded, but not the last */
 	uint32_t connect_ms; /* for the log: from the question to the backend to the upgrade */
 	uint32_t unseen; /* bytes at the end of `partial` that the framing has not seen */
 	struct closing_note *end; /* for the log: why it ends, owned; NULL: no reason so far */

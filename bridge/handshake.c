@@ -179,7 +179,7 @@ static void next_turn(struct loop_task *task) {
 	head_next(c);
 }
 
-void handshake_begin(struct connection *c, const char *listener) {
+void handshake_begin(struct connection *c, uint32_t listener) {
 	c->handshake = malloc(sizeof(*c->handshake));
 	if(!c->handshake) {
 		connection_close(c);
@@ -188,7 +188,7 @@ void handshake_begin(struct connection *c, const char *listener) {
 	memset(c->handshake, 0, offsetof(struct handshake, summary));
 	c->handshake->summary[0] = '\0';
 	c->handshake->path[0] = '\0';
-	c->handshake->listener = names_take(&c->env->names, listener, strlen(listener));
+	c->handshake->listener = listener;
 	c->handshake->file = -1;
 	c->handshake->connection = c;
 	c->handshake->task.fn = next_turn;
@@ -217,7 +217,6 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	peer_address_free(&h->address);
 	free(h->user);
 	free(h->protocol);
-	names_drop(h->listener);
 	head_buffer_free(c->env, &h->input);
 	respond_close_file(h);
 	free(h);

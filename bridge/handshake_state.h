@@ -37,7 +37,6 @@ struct handshake {
 	struct peer_address address;
 	size_t protocols; /* subprotocols that the client offers */
 	char *protocol; /* the chosen one, or NULL */
-	const char *listener; /* the address that accepted it, of env->names; NULL: no memory */
 	uint64_t asked_ms; /* when the backend was asked */
 	uint64_t file_at;
 	uint64_t file_left;
@@ -46,6 +45,7 @@ struct handshake {
 	struct connection *connection;
 	union address destination; /* what the client connected to, as told by a PROXY header */
 	int file; /* body of a response; -1: none */
+	uint32_t listener; /* the number of the one that accepted it */
 	unsigned requests; /* so far */
 	uint32_t taken; /* bytes of responses that the client had taken at `measured_ms` */
 	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];

@@ -13,12 +13,21 @@
 #include <assert.h>
 #include <errno.h>
 
+#define MEMORY_ROOM_KEPT (1024 * 1024)
+
 size_t memory_limit(size_t max_memory) {
 	return max_memory > 0 ? max_memory : machine_memory() / MEMORY_DEFAULT_DIVISOR;
 }
 
 static size_t memory_used(const struct connection_env *env) {
 	return env->memory.held + env->loop->pool.used * sizeof(struct bufq_chunk);
+}
+
+void memory_empty_room(struct connection_env *env) {
+	env->room.len = 0;
+	if(env->room.cap > MEMORY_ROOM_KEPT) {
+		dynbuf_free(&env->room);
+	}
 }
 
 bool memory_is_exhausted(const struct connection_env *env) {

@@ -29,6 +29,9 @@ struct memory {
 /* The limit for a value of max-memory. */
 size_t memory_limit(size_t max_memory);
 
+/* Empties `env->room`, and gives its memory back if a message was unusually large. */
+void memory_empty_room(struct connection_env *env);
+
 /* Is the limit reached? */
 bool memory_is_exhausted(const struct connection_env *env);
 

@@ -33,16 +33,17 @@ static struct name *name_of(const char *text) {
 /* Clients choose parts of the texts: they can make one bucket long, but not the search in it. */
 static uint32_t hash_of(const char *text, size_t len) {
 	uint64_t hash = len;
-	while(len > 0) {
-		uint64_t word = 0;
-		size_t take = len < sizeof(word) ? len : sizeof(word);
-		memcpy(&word, text, take);
+	for(; len >= sizeof(uint64_t); len -= sizeof(uint64_t)) {
+		uint64_t word;
+		memcpy(&word, text, sizeof(word));
 		hash = (hash ^ word) * NAMES_MULTIPLIER;
 		hash ^= hash >> 32;
-		text += take;
-		len -= take;
+		text += sizeof(word);
 	}
-	return (uint32_t)hash;
+	for(; len > 0; len--) {
+		hash = (hash ^ (uint8_t)*text++) * NAMES_MULTIPLIER;
+	}
+	return (uint32_t)(hash >> 32);
 }
 
 static struct name *find(struct name *name, uint32_t hash, const char *text, size_t len) {

@@ -118,10 +118,18 @@ void relay_reload(struct connection *c) {
 	deadlines_arm(c);
 }
 
+/* The messages of a loopback peer go back as they came. */
+static void begin_framing(struct connection *c) {
+	const struct framing *framing = c->to_client.framing.framing;
+	c->converts = !c->loopback && framing->payload;
+	c->encodes = !c->loopback && framing->encode;
+	c->to_peer.parser.whole = relay_is_whole(c) || c->encodes;
+}
+
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {
 	connection_enter(c, CONNECTION_OPEN);
 	c->upgraded = true;
-	c->to_peer.parser.whole = relay_is_whole(c);
+	begin_framing(c);
 	c->since_ms = relay_now(c);
 	c->activity.client_ms = c->since_ms;
 	c->activity.data_ms = c->since_ms;

@@ -143,23 +143,87 @@ static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size
 }
 
 /* Some framings have validated their text already. */
+static bool validates_text(const struct connection *c) {
+	return c->to_client.framing.framing->validates_text;
+}
+
 static enum websocket_opcode message_opcode(
 	const struct connection *c, bool text, const uint8_t *data, size_t len) {
-	bool valid = text && c->to_client.framing.framing->validates_text;
+	bool valid = text && validates_text(c);
 	return valid ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
 }
 
-static void count_sent(struct connection *c, size_t bytes, size_t messages) {
-	c->to_client.bytes += bytes;
-	c->to_client.messages += messages;
+/*
+ * Adds a message that the framing makes of the bytes of the peer. `valid`: what it calls text is valid. A
+ * negative result of the framing: framing_failed() is due.
+ */
+static int add_converted(
+	struct connection *c, struct batch *batch, struct framing_message *message, bool valid) {
+	struct framing_stream *framing = &c->to_client.framing;
+	struct dynbuf *room = &c->env->room;
+	if(dynbuf_reserve(room, WEBSOCKET_HEADER_MAX)) {
+		return -ENOMEM;
+	}
+	room->len = WEBSOCKET_HEADER_MAX;
+	int result = framing->framing->payload(framing, message, room);
+	if(result == 0) {
+		enum websocket_opcode opcode = message->text && valid
+			? WEBSOCKET_TEXT
+			: checked_opcode(message->text, message->data, message->len);
+		bool is_short = message->len <= TO_CLIENT_BATCH_COPY;
+		bool in_front = !is_short && message->data == room->data + WEBSOCKET_HEADER_MAX;
+		batch_add(batch, opcode, message->data, message->len, in_front);
+		if(!is_short) {
+			batch_send(c, batch); /* the room is used again */
+		}
+	}
+	memory_empty_room(c->env);
+	return result;
+}
+
+/* Sends a message of which `text` has not been validated. False: the framing has failed. */
+static bool send_checked(struct connection *c, bool text, uint8_t *data, size_t len, bool room) {
+	struct framing_message message = {data, len, text, true, true};
+	struct batch batch;
+	if(!c->converts) {
+		to_client_send(c, checked_opcode(text, data, len), data, len, room);
+		return true;
+	}
+	batch.count = 0;
+	batch.used = 0;
+	int result = add_converted(c, &batch, &message, false);
+	if(result) {
+		framing_failed(c, result, len);
+		return false;
+	}
+	c->to_client.bytes += len;
+	c->to_client.messages++;
+	batch_send(c, &batch);
+	check_client_backlog(c);
+	return true;
 }
 
 /* What cutting some bytes into messages came to. */
 struct cut {
 	size_t used; /* bytes that have been sent */
+	size_t messages; /* in them */
 	size_t unseen; /* bytes at the end that the framing has not seen, because of the backlog */
 	bool many; /* so many messages that other connections should have a turn */
 };
+
+static void count_cut(struct connection *c, const struct cut *cut) {
+	c->to_client.bytes += cut->used;
+	c->to_client.messages += cut->messages;
+}
+
+/* The messages before the one that the framing could not make are sent. Always false. */
+static bool frames_failed(struct connection *c, struct batch *batch, const struct cut *cut,
+	ssize_t result, size_t len) {
+	count_cut(c, cut);
+	batch_send(c, batch);
+	framing_failed(c, result, len);
+	return false;
+}
 
 /*
  * Cuts `input` into messages and sends them. `room`: there is room for a header in front. False:
@@ -169,7 +233,6 @@ static bool send_frames(
 	struct connection *c, struct framing_input input, bool room, struct cut *cut) {
 	struct batch batch;
 	size_t total = input.len;
-	size_t messages = 0;
 	*cut = (struct cut){0};
 	batch.count = 0;
 	batch.used = 0;
@@ -179,10 +242,7 @@ static bool send_frames(
 		bool text = false;
 		ssize_t size = ask_framing(c, &input, &text);
 		if(size < 0) {
-			count_sent(c, total - input.len, messages);
-			batch_send(c, &batch);
-			framing_failed(c, size, input.len);
-			return false;
+			return frames_failed(c, &batch, cut, size, input.len);
 		}
 		if(size == 0) {
 			c->partial_is_text = text;
@@ -190,12 +250,21 @@ static bool send_frames(
 			break;
 		}
 		size_t take = (size_t)size;
-		messages++;
-		batch_add(&batch, message_opcode(c, text, input.data, take), input.data, take,
-			room && input.len == total);
+		if(c->converts) {
+			struct framing_message message = {input.data, take, text, true, true};
+			int result = add_converted(c, &batch, &message, validates_text(c));
+			if(result) {
+				return frames_failed(c, &batch, cut, result, input.len);
+			}
+		} else {
+			batch_add(&batch, message_opcode(c, text, input.data, take), input.data,
+				take, room && input.len == total);
+		}
 		input.data += take;
 		input.len -= take;
 		input.fresh = input.len;
+		cut->used += take;
+		cut->messages++;
 		if(batch_is_full(&batch)) {
 			cut->many = true;
 			batch_send(c, &batch);
@@ -205,9 +274,8 @@ static bool send_frames(
 		}
 	}
 	batch_send(c, &batch);
-	cut->used = total - input.len;
 	cut->unseen = input.fresh;
-	count_sent(c, cut->used, messages);
+	count_cut(c, cut);
 	check_client_backlog(c);
 	return true;
 }
@@ -289,7 +357,9 @@ static bool send_tail(struct connection *c) {
 			return false;
 		}
 		size_t take = size > 0 ? (size_t)size : len;
-		to_client_send(c, checked_opcode(text, data, take), data, take, false);
+		if(!send_checked(c, text, data, take, false)) {
+			return false;
+		}
 		used += take;
 	}
 	return true;
@@ -394,8 +464,7 @@ static enum to_client_result send_datagram(struct connection *c, size_t len) {
 		framing_failed(c, size, len);
 		return TO_CLIENT_ENDED;
 	}
-	to_client_send(c, checked_opcode(text, scratch, len), scratch, len, true);
-	return TO_CLIENT_MORE;
+	return send_checked(c, text, scratch, len, true) ? TO_CLIENT_MORE : TO_CLIENT_ENDED;
 }
 
 static enum to_client_result peer_read_datagram(struct connection *c) {

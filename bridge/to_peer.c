@@ -81,6 +81,9 @@ static bool forward_message(struct connection *c, uint8_t *data, size_t len) {
 /* Can the peer take the message that is collected if `len` bytes are added? */
 static bool fits_peer(const struct connection *c, size_t len) {
 	size_t total = c->partial.len + len;
+	if(c->encodes) {
+		return true; /* the length of what it gets is known when it is encoded */
+	}
 	return total <= STREAM_MESSAGE_MIN || total <= stream_message_max(&c->peer);
 }
 
@@ -103,18 +106,74 @@ static bool collect(struct connection *c, const uint8_t *data, size_t len) {
 	return true;
 }
 
+/* ---- messages that the framing encodes ---- */
+
+/* A stream peer gets what has been encoded. False: the connection ends. */
+static bool send_encoded(struct connection *c) {
+	struct dynbuf *room = &c->env->room;
+	bool goes_on = forward_bytes(c, room->data, room->len);
+	memory_empty_room(c->env);
+	return goes_on;
+}
+
+static void encoding_failed(struct connection *c, int error) {
+	if(error == -ENOMEM) {
+		closing_no_memory(c, error);
+	} else if(error == -EMSGSIZE) {
+		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than its framing allows");
+	} else {
+		closing_fail(
+			c, WEBSOCKET_CODE_INVALID_DATA, "message is not valid for its framing");
+	}
+}
+
+/* Adds a part of a message to env->room. False: the connection ends. */
+static bool encode_part(struct connection *c, uint8_t *data, size_t len, bool last) {
+	struct framing_stream *framing = &c->to_client.framing;
+	struct framing_message part = {
+		data, len, c->to_peer.parser.message == WEBSOCKET_TEXT, !c->in_message, last};
+	if(len == 0 && !last) {
+		return true;
+	}
+	c->in_message = !last;
+	int result = framing->framing->encode(framing, &part, &c->env->room);
+	if(result == 0) {
+		return true;
+	}
+	/* The messages before, if that does not end the connection. */
+	bool goes_on = relay_is_whole(c) || send_encoded(c);
+	memory_empty_room(c->env);
+	if(goes_on) {
+		encoding_failed(c, result);
+	}
+	return false;
+}
+
+/* A complete message for a datagram peer. */
+static bool forward_encoded(struct connection *c, uint8_t *data, size_t len) {
+	bool goes_on = encode_part(c, data, len, true) &&
+		forward_message(c, c->env->room.data, c->env->room.len);
+	memory_empty_room(c->env);
+	return goes_on;
+}
+
 /*
  * A message has ended with `len` bytes at `data`; mostly all of it is there and goes on without a
  * copy.
  */
 static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
+	bool (*forward)(struct connection *, uint8_t *, size_t) =
+		c->encodes ? forward_encoded : forward_message;
+	if(!relay_is_whole(c)) {
+		return encode_part(c, data, len, true);
+	}
 	if(c->partial.len == 0 && len <= c->env->settings->max_message) {
-		return forward_message(c, data, len);
+		return forward(c, data, len);
 	}
 	if(!collect(c, data, len)) {
 		return false;
 	}
-	bool goes_on = forward_message(c, c->partial.data, c->partial.len);
+	bool goes_on = forward(c, c->partial.data, c->partial.len);
 	memory_free(c->env, &c->partial);
 	return goes_on;
 }
@@ -148,8 +207,13 @@ static void send_pongs(struct connection *c, struct ping_answers *pongs) {
 /* What lies between `block` and the output position goes to the peer (stream) or is collected. */
 static bool forward_block(struct connection *c, uint8_t *block, const struct websocket_io *io) {
 	size_t len = (size_t)(io->out - block);
-	return relay_is_whole(c) ? len == 0 || collect(c, block, len)
-				 : forward_bytes(c, block, len);
+	if(!c->to_peer.parser.whole) {
+		return forward_bytes(c, block, len);
+	}
+	if(relay_is_whole(c)) {
+		return len == 0 || collect(c, block, len);
+	}
+	return encode_part(c, block, len, false) && send_encoded(c);
 }
 
 /* A complete control frame. False: no more frames are to be read. */

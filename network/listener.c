@@ -109,7 +109,7 @@ static void accept_run(struct ev_io *io) {
 		int fd = accept4(io->fd, &from.any, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if(fd >= 0) {
 			struct listener_client client = {
-				fd, &from.any, from.len, listener->tls, listener->name};
+				fd, &from.any, from.len, listener->tls, listener->number};
 			set->fn(set, &client);
 		} else if(!accept_failed(listener, errno)) {
 			return;
@@ -189,6 +189,7 @@ int listener_new(
 		goto fail_fd;
 	}
 	listener->set = set;
+	listener->number = ++set->last_number;
 	listener->port = target->port;
 	listener->tls = target->tls;
 	listener->wanted = true;

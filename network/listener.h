@@ -30,6 +30,7 @@ struct listener {
 	uint16_t port; /* as configured */
 	enum address_tls tls;
 	char name[2 * ADDRESS_TEXT]; /* the address that it listens on */
+	uint32_t number; /* which no other listener of the set has had */
 	dev_t device; /* of a socket file that was made here */
 	ino_t inode; /* 0: none */
 	bool wanted; /* by the configuration that is being taken over */

@@ -128,8 +128,8 @@ static int check_framing(char *const *value, char error[BACKEND_ERROR_MAX]) {
 	const struct framing *framing = framing_find(name);
 	if(!framing) {
 		snprintf(error, BACKEND_ERROR_MAX,
-			"framing: there is no framing function \"%s\" (built in: auto, binary, "
-			"newline, separator, text)",
+			"framing: there is no framing function \"%s\" (built in: auto, base64, "
+			"binary, newline, separator, text)",
 			name ? name : "auto");
 		return -EINVAL;
 	}
@@ -247,24 +247,27 @@ static int64_t negotiate(
 	return index;
 }
 
-/* Subprotocols whose messages are binary, whatever their bytes look like. */
-static bool is_binary_protocol(const char *name) {
-	static const char *const binary[] = {"binary", "mqtt", "mqttv3.1"};
-	for(size_t i = 0; i < sizeof(binary) / sizeof(binary[0]); i++) {
-		if(!strcmp(name, binary[i])) {
-			return true;
+/* Subprotocols whose messages are binary, whatever their bytes look like, or base64. NULL: any other. */
+static const char *framing_of_protocol(const char *name) {
+	static const struct {
+		const char *protocol;
+		const char *framing;
+	} known[] = {{"binary", "binary"}, {"mqtt", "binary"}, {"mqttv3.1", "binary"},
+		{"base64", "base64"}};
+	for(size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if(!strcmp(name, known[i].protocol)) {
+			return known[i].framing;
 		}
 	}
-	return false;
+	return NULL;
 }
 
 /* The framing of a connection: as configured, otherwise by the subprotocol at `index`. */
 static const struct framing *choose_framing(const struct defaultpeer *defaultpeer,
 	const struct backend_request *request, size_t index) {
 	const char *name = framing_name(defaultpeer->value);
-	bool negotiated = index < request->protocols;
-	if(!name && negotiated && is_binary_protocol(request->protocol[index])) {
-		name = "binary";
+	if(!name && index < request->protocols) {
+		name = framing_of_protocol(request->protocol[index]);
 	}
 	return framing_find(name);
 }

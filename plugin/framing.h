@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The framing object: it cuts the byte stream of a peer into WebSocket messages. Also the registry
- * of framings by name, and the adapter that makes an object of a version 1 function. An operation
- * for the other direction, encode, is added together with the first framing that needs it.
+ * The framing object: it cuts the byte stream of a peer into WebSocket messages, and may convert messages in
+ * both directions. Also the registry of framings by name, and the adapter that makes an object of a
+ * version 1 function.
  */
 #ifndef WEBSOCKSY_PLUGIN_FRAMING_H
 #define WEBSOCKSY_PLUGIN_FRAMING_H
+#include "base/dynbuf.h"
 #include "websocksy.h"
 
 #include <stdbool.h>
@@ -30,9 +31,18 @@ struct framing_input {
 	bool end; /* nothing follows; the next call is about another stream */
 };
 
+/* A message that is converted, or a part of one. */
+struct framing_message {
+	uint8_t *data; /* writable */
+	size_t len;
+	bool text;
+	bool first; /* on the way to the peer: the message begins with this part */
+	bool last; /* and ends with it */
+};
+
 struct framing {
 	const char *name;
-	/* Messages that decode() returns as text have been validated as UTF-8. */
+	/* Messages that are called text are valid UTF-8. */
 	bool validates_text;
 	/* It never waits for more than the next character: a read of any size is a message. */
 	bool never_waits;
@@ -50,6 +60,22 @@ struct framing {
 	 */
 	ssize_t (*decode)(
 		struct framing_stream *stream, const struct framing_input *input, bool *text);
+	/*
+	 * Makes the payload of a message of the bytes that decode() has returned: changes `data`, `len` and
+	 * `text`. The result is a part of these bytes, or is appended to `room`, which is not empty
+	 * and valid until the next call. 0, or negative: see framing_reason(). NULL here: the payload is
+	 * the bytes.
+	 */
+	int (*payload)(struct framing_stream *stream, struct framing_message *message,
+		struct dynbuf *room);
+	/*
+	 * Appends to `out` what the peer gets of the next part of a client's message. The parts of a message come
+	 * in order, as they are received; a part is empty only if it is the last one. 0; -EBADMSG: the message
+	 * is not valid (the client is told so, 1007); -EMSGSIZE: it is too large; -ENOMEM. NULL here: the
+	 * peer gets the payload.
+	 */
+	int (*encode)(struct framing_stream *stream, const struct framing_message *part,
+		struct dynbuf *out);
 	/* Frees `state`. NULL here: there is never any. */
 	void (*close)(struct framing_stream *stream);
 };

@@ -45,33 +45,43 @@ char *line_take(struct text *text, bool *has_nul) {
 	return line + strspn(line, BLANK);
 }
 
-bool line_matches(const char *protocol, const struct request *request, size_t *index) {
-	*index = 0;
-	if(request->protocols == 0 || !strcmp(protocol, "*")) {
-		return true;
+/* The index of an offered subprotocol, or the number of them. */
+static size_t find_offer(const struct request *request, const char *name, size_t len) {
+	size_t index = 0;
+	while(index < request->protocols &&
+		(strlen(request->protocol[index]) != len ||
+			memcmp(request->protocol[index], name, len) != 0)) {
+		index++;
 	}
-	for(; *index < request->protocols; ++*index) {
-		if(!strcmp(request->protocol[*index], protocol)) {
-			return true;
-		}
-	}
-	return false;
+	return index;
 }
 
-/* Subprotocols whose messages are binary, whatever their bytes look like. */
-static bool is_binary_protocol(const char *name) {
-	static const char *const binary[] = {"binary", "mqtt", "mqttv3.1"};
-	for(size_t i = 0; i < sizeof(binary) / sizeof(binary[0]); i++) {
-		if(!strcmp(name, binary[i])) {
+bool line_matches(const char *list, const struct request *request, size_t *index) {
+	*index = 0;
+	if(request->protocols == 0) {
+		return true;
+	}
+	while(*list) {
+		size_t len = strcspn(list, ",");
+		*index = len == 1 && *list == '*' ? 0 : find_offer(request, list, len);
+		if(*index < request->protocols) {
 			return true;
 		}
+		list += len + (list[len] == ',');
 	}
 	return false;
 }
 
 void line_complete(struct line *line, const char *protocol) {
-	static char binary[] = "binary";
-	if(!line->framing && protocol && is_binary_protocol(protocol)) {
-		line->framing = binary;
+	/* Messages that are binary, whatever their bytes look like, or base64. */
+	static const struct {
+		const char *protocol;
+		const char *framing;
+	} known[] = {{"binary", "binary"}, {"mqtt", "binary"}, {"mqttv3.1", "binary"},
+		{"base64", "base64"}};
+	for(size_t i = 0; protocol && !line->framing && i < sizeof(known) / sizeof(known[0]); i++) {
+		if(!strcmp(protocol, known[i].protocol)) {
+			line->framing = (char *)(uintptr_t)known[i].framing;
+		}
 	}
 }

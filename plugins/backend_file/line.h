@@ -11,7 +11,7 @@
 
 struct line {
 	char *peer;
-	char *protocol;
+	char *protocol; /* names in the order of preference, separated by commas */
 	char *framing; /* NULL: not given */
 	char *config; /* the rest; "" if there is none */
 };
@@ -29,7 +29,7 @@ bool line_split(char *text, struct line *line);
  * Is the line for this request, and for which of the subprotocols that the client offers? A client
  * that offers none matches any line and gets none.
  */
-bool line_matches(const char *protocol, const struct request *request, size_t *index);
+bool line_matches(const char *list, const struct request *request, size_t *index);
 
 /*
  * Sets the framing of a line that has none, if the subprotocol (NULL: none) needs one other than

@@ -150,6 +150,7 @@ static const struct protocol_case protocol_cases[] = {
 	{"binary", {"binary2"}, 0, 400},
 	{"binary", {"binar"}, 0, 400},
 	{"binary,base64", {"base64", "binary"}, 1, 0},
+	{"base64,binary", {"binary", "base64"}, 1, 0},
 	{" binary ,\tbase64 ", {"other", "base64"}, 1, 0},
 	{"*", {0}, 0, 0},
 	{"*", {"what", "ever"}, 0, 0},

@@ -594,6 +594,12 @@ static void test_subprotocols(void **unused) {
 		{"tcp://a x\ntcp://b y\n", {"xx"}, NULL, 0},
 		{"tcp://a x\ntcp://b *\n", {"z", "w"}, "tcp://b", 0},
 		{"tcp://a *\ntcp://b x\n", {"z", "x"}, "tcp://a", 0},
+		{"tcp://a x,y\n", {"z", "y", "x"}, "tcp://a", 2},
+		{"tcp://a x,y\ntcp://b z\n", {"z", "y"}, "tcp://a", 1},
+		{"tcp://a x,y\ntcp://b z\n", {"z", "x,y"}, "tcp://b", 0},
+		{"tcp://a ,x,,*\n", {"z", "x"}, "tcp://a", 1},
+		{"tcp://a ,x,,*\n", {"z", "w"}, "tcp://a", 0},
+		{"tcp://a ,\n", {"z"}, NULL, 0},
 	};
 	set_expression("f");
 	for(size_t i = 0; i < COUNT(cases); i++) {
