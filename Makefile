@@ -78,6 +78,7 @@ config_sources := config.c $(wildcard config/*.c)
 bridge_sources := $(wildcard bridge/*.c)
 sources := $(foreach layer,$(layers),$($(layer)_sources)) websocksy.c
 objects := $(sources:%.c=$(obj)/%.o)
+folders := $(sort $(obj) $(patsubst %/,%,$(dir $(objects))))
 plugins := $(patsubst plugins/%.c,$(plugin_out)/%.so,$(wildcard plugins/*.c))
 
 .PHONY: all plugins clean install uninstall debug test check format
@@ -100,8 +101,7 @@ $(obj)/settings: FORCE | $(obj)
 $(binary): $(objects) $(obj)/settings
 	$(CC) $(cflags) $(ldflags) -o $@ $(objects) $(ldlibs)
 
-$(obj)/%.o: %.c Makefile $(obj)/settings | $(obj)
-	@mkdir -p $(@D)
+$(obj)/%.o: %.c Makefile $(obj)/settings | $(folders)
 	$(CC) $(protector) $(cflags) -MMD -MP $(defines) -c -o $@ $<
 
 # In the code that runs for each message only functions with buffers are protected: the rest would cost 5 % more
@@ -124,7 +124,7 @@ $(foreach name,$(plugins:$(plugin_out)/%.so=%), \
 $(plugin_out)/%.so: plugins/%.c websocksy.h Makefile $(obj)/settings | $(plugin_out)
 	$(CC) $(protector) $(cflags) -fPIC -shared -I. -o $@ $(filter %.c,$^) $(relro) $(LDFLAGS)
 
-$(obj) $(plugin_out):
+$(folders) $(plugin_out):
 	mkdir -p $@
 
 clean:
@@ -152,13 +152,13 @@ $(eval $(call unit_program,plugin,plugins/test_*))
 .PHONY: unit
 unit: $(unit_programs)
 # Library calls that a test makes fail, counts, or answers itself.
-$(out)/unit/network/test_tls_stream: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
+$(out)/unit/network/test_tls_stream_failures: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
 $(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=getsockname
 $(out)/unit/network/test_connect: ldflags += -Wl,--wrap=connect
-$(out)/unit/base/test_loop: ldflags += -Wl,--wrap=clock_gettime
+$(out)/unit/base/test_loop $(out)/unit/base/test_loop_%: ldflags += -Wl,--wrap=clock_gettime
 $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=clock_gettime
 $(out)/unit/http/test_passwords: ldflags += -Wl,--wrap=read
-$(out)/unit/http/test_site: ldflags += -Wl,--wrap=syscall
+$(out)/unit/http/test_site_traps: ldflags += -Wl,--wrap=syscall
 -include $(unit_programs:=.d)
 
 # The fast checks. These targets are never made, so that each `make check` runs all programs.

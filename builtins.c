@@ -2,13 +2,11 @@
  *
  * The framings auto, binary, text, separator, newline and base64.
  *
- * It must not know connections or sockets.
- *
- * Invariants: every framing takes time linear in the bytes, however the stream is cut into
- * reads: bytes seen by an earlier call are not looked at again, but for the few that a separator
- * may straddle. The type of a message does not depend on how it was cut either, except where a
- * framing sends all bytes at once. Text is UTF-8 as RFC 3629 defines it (RFC 6455,
- * section 5.6). Base64 is that of RFC 4648, section 4.
+ * Must not know: connections, sockets.
+ * Invariants: the time is linear in the number of bytes, however they arrive: bytes that an earlier
+ * call has examined are not examined again, except the few that a separator may straddle. The type
+ * of a message does not depend on the reads, except for framings that send all bytes at once. Text
+ * is UTF-8 as defined by RFC 3629 (RFC 6455, section 5.6), base64 that of RFC 4648, section 4.
  */
 #include "builtins.h"
 
@@ -22,8 +20,8 @@
 #include <string.h>
 
 /*
- * The function by which plugins of API version 1 call a framing. They have no argument for the
- * object, so there is one for each.
+ * The functions by which plugins of API version 1 call these framings. Version 1 has no argument
+ * for the object, so each framing has its own function.
  */
 #define VERSION1(function, framing)                                                                \
 	static int64_t function(uint8_t *data, size_t length, size_t last_read,                    \
@@ -35,7 +33,7 @@
 
 /* ---- auto, binary, text ---- */
 
-/* Everything at once. It never holds a byte back, or a binary protocol could stall for ever. */
+/* Sends all bytes at once. It never holds a byte back, because a binary protocol could stall. */
 static ssize_t auto_decode(
 	struct framing_stream *stream, const struct framing_input *input, bool *text) {
 	(void)stream;
@@ -50,7 +48,7 @@ static ssize_t binary_decode(
 	return (ssize_t)input->len;
 }
 
-/* At most three bytes are ever held back, so looking at the whole buffer is linear. */
+/* At most three bytes are held back, so validating the whole buffer again is linear. */
 static ssize_t text_decode(
 	struct framing_stream *stream, const struct framing_input *input, bool *text) {
 	bool cut = false;
@@ -89,7 +87,7 @@ struct separator {
 	uint8_t bytes[];
 };
 
-/* Takes one byte, escaped or not, off the front of `*at`; -1: no such escape. */
+/* Reads one byte, escaped or not, at `*at`; -1: an invalid escape. */
 static int take_byte(const char **at) {
 	static const char letters[] = "rtnf0\\";
 	static const char bytes[] = "\r\t\n\f\0\\";
@@ -149,8 +147,8 @@ static const char *separator_check(const struct framing *framing, const char *co
 }
 
 /*
- * `binary` up to and including the separator. The search goes on where the last one ended, but a
- * separator may straddle that point.
+ * Binary messages, up to and including the separator. The search continues where the last one
+ * ended; a separator may straddle that point.
  */
 static ssize_t separator_decode(
 	struct framing_stream *stream, const struct framing_input *input, bool *text) {
@@ -228,8 +226,8 @@ static int newline_open(struct framing_stream *stream) {
 }
 
 /*
- * The end of the line (behind its newline), or 0. A newline that was complete before would have
- * been found before: so its last byte is a new one, and finding that by memchr() is fast.
+ * The end of the line (behind its newline), or 0. A newline that was complete would have been found
+ * by the call before: so its last byte is new, and memchr() finds that fast.
  */
 static size_t find_line_end(const char *newline, const uint8_t *data, size_t length, size_t seen) {
 	bool pair = newline[1] != 0;
@@ -254,7 +252,7 @@ static ssize_t newline_decode(
 	}
 	size_t end = find_line_end(line->newline, input->data, input->len, seen);
 	line->utf8 = utf8_feed(line->utf8, input->data + seen, (end ? end : input->len) - seen);
-	/* Without an end this is the type of the rest if the peer closes now. */
+	/* Without the end of a line: the type of the rest if the peer closes now. */
 	*text = line->utf8 == UTF8_ACCEPT;
 	return (ssize_t)end;
 }
@@ -272,7 +270,10 @@ VERSION1(frame_newline, newline_framing)
 
 /* ---- base64 ---- */
 
-/* The most bytes in a message, whose characters then have a length of 16 bits: old clients expect no more. */
+/*
+ * The most bytes in a message, whose characters then have a length of 16 bits: old clients expect
+ * no more.
+ */
 #define BASE64_MESSAGE_MAX 49149
 
 /* As binary, but what comes at once may be several messages. */

@@ -3,7 +3,8 @@
  * Sockets.
  *
  * Must not know: WebSocket, HTTP, streams.
- * Invariants: every socket made here is non-blocking and closed on exec; after an error none is left open.
+ * Invariants: every socket made here is non-blocking and closed on exec; after an error none is
+ * left open.
  */
 #include "network.h"
 
@@ -192,7 +193,9 @@ static int listen_address(const struct sockaddr *address, socklen_t len, bool sh
 	return fd;
 }
 
-/* Takes the addresses of a list in turn. How many sockets listen, or negative errno and none does. */
+/*
+ * Takes the addresses of a list in turn. How many sockets listen, or negative errno and none does.
+ */
 static int listen_list(
 	const struct addrinfo *list, const struct network_listener *where, int *fds, int max) {
 	int count = 0;
@@ -280,7 +283,10 @@ send_pieces(int fd, const struct iovec *iov, int count, int flags) {
 }
 
 ssize_t network_send(int fd, const struct iovec *iov, int count, int flags) {
-	/* One piece is the common case, and cheaper without a message header to be checked and copied. */
+	/*
+	 * One piece is the common case, and cheaper without a message header to be checked and
+	 * copied.
+	 */
 	if(count != 1) {
 		return send_pieces(fd, iov, count, flags);
 	}

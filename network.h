@@ -19,7 +19,9 @@ int network_socket(int family, int type);
 /* The interface of a zone, by name or number (RFC 4007, 11.2). 0: there is none of that name. */
 uint32_t network_zone(struct slice zone);
 
-/* Starts connecting. 0: connected; -EINPROGRESS: wait for LOOP_OUT, then network_connect_result(). */
+/*
+ * Starts connecting. 0: connected; -EINPROGRESS: wait for LOOP_OUT, then network_connect_result().
+ */
 int network_connect(int fd, const struct sockaddr *address, socklen_t len);
 
 /* 0: connected; negative errno: why not. */
@@ -38,29 +40,35 @@ struct network_keepalive {
 /* Sets it for a TCP socket, rounded up to seconds. No effect on other descriptors. */
 void network_keepalive(int fd, const struct network_keepalive *keepalive);
 
-/* The one write primitive: send() or sendmsg() without SIGPIPE. `flags`: 0 or MSG_MORE. Bytes sent, or negative errno. */
+/*
+ * The one write primitive: send() or sendmsg() without SIGPIPE. `flags`: 0 or MSG_MORE. Bytes sent,
+ * or negative errno.
+ */
 ssize_t network_send(int fd, const struct iovec *iov, int count, int flags);
 
 /*
- * While sockets share their port others that share it, of the same user, may be bound to addresses that overlap
- * (SO_REUSEPORT).
+ * While sockets share their port others that share it, of the same user, may be bound to addresses
+ * that overlap (SO_REUSEPORT).
  */
 void network_share_port(int fd, bool share);
 
 #define NETWORK_ERROR_MAX 512
 
-/* What to listen on. */
+/* An address to listen on. */
 struct network_listener {
-	const char *
-		spec; /* see `listen` in websocksy.conf(5), without brackets; NULL: every address of the machine,
-			   * dual stack, IPv4 alone where there is no IPv6 */
+	/*
+	 * see `listen` in websocksy.conf(5), without brackets; NULL: every address of the
+	 * machine, dual stack, IPv4 alone where there is no IPv6
+	 */
+	const char *spec;
 	uint16_t port;
 	bool share; /* share the port while it is bound */
 };
 
 /*
- * Opens the listening sockets: puts their descriptors into `fds` (room for `max`) and returns how many, or a negative
- * errno with one line in `error`. Names are resolved with the C library, which blocks: only for start and reload.
+ * Opens the listening sockets: puts their descriptors into `fds` (room for `max`) and returns how
+ * many, or a negative errno with one line in `error`. Names are resolved with the C library, which
+ * blocks: only for start and reload.
  */
 int network_listen(
 	const struct network_listener *where, int *fds, int max, char error[NETWORK_ERROR_MAX]);

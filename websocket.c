@@ -326,7 +326,8 @@ static enum websocket_result take_short_messages(
 	size_t left = io->in_len;
 	uint8_t message = parser->message;
 	size_t messages = 0;
-	while(left >= SHORT_HEADER && result == WEBSOCKET_MORE) {
+	const bool whole = parser->whole;
+	while(left >= SHORT_HEADER) {
 		uint8_t opcode = in[0] ^ FIN;
 		size_t len = in[1] ^ MASK; /* above 127 if there is no mask */
 		size_t head = SHORT_HEADER;
@@ -353,7 +354,10 @@ static enum websocket_result take_short_messages(
 		in += head + len;
 		left -= head + len;
 		messages++;
-		result = parser->whole ? WEBSOCKET_MESSAGE : WEBSOCKET_MORE;
+		if(whole) {
+			result = WEBSOCKET_MESSAGE;
+			break;
+		}
 	}
 	parser->message = message;
 	parser->messages += messages;

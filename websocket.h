@@ -101,7 +101,7 @@ struct websocket_io {
  */
 enum websocket_result websocket_parse(struct websocket_parser *parser, struct websocket_io *io);
 
-/* Frees what the parser holds. */
+/* Frees the memory of the parser. */
 void websocket_parser_free(struct websocket_parser *parser);
 
 /*

@@ -221,8 +221,8 @@ int main(int argc, char **argv) {
 	struct config config = {0};
 	struct daemon daemon = {.argc = argc, .argv = argv};
 	/*
-	 * First, so that a signal that comes early is handled when the loop runs, instead of ending the process. The
-	 * signals that stop the daemon end a start at once, whatever it waits for.
+	 * First, so that a signal that comes early is handled when the loop runs, instead of ending
+	 * the process. The signals that stop the daemon end a start at once, whatever it waits for.
 	 */
 	sigset_t early;
 	sigemptyset(&early);

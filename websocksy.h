@@ -9,8 +9,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Plugins written for the first releases may count on these two being included here. They are not
- * needed by anything below, so a machine without nettle's headers can still build plugins. */
+/*
+ * Plugins written for the first releases may rely on these two being included here. Nothing below
+ * needs them, so plugins can be built without the headers of nettle.
+ */
 #if defined(__has_include)
 #if __has_include(<nettle/sha1.h>) && __has_include(<nettle/base64.h>)
 #include <nettle/base64.h>
@@ -22,7 +24,7 @@
 extern "C" {
 #endif
 
-/* A backend's init() returns this number; the core refuses any other. */
+/* The value that init() of a backend returns; with another one the backend is not loaded. */
 #define WEBSOCKSY_API_VERSION 1
 #define WEBSOCKSY_VERSION "0.9.0"
 
@@ -31,7 +33,7 @@ extern "C" {
 #define PEER_BUFFER_SIZE 16384
 #define WS_HEADER_LIMIT 10
 
-/* Where a connection stands. query() is always called in ws_http. */
+/* The state of a connection. query() is always called in ws_http. */
 typedef enum {
 	ws_new = 0,
 	ws_http,
@@ -74,7 +76,7 @@ typedef struct /*_ws_http_header*/ {
  * It is called after each successful read from the peer, and again after each message that it cut
  * off while bytes remain. It is never called from two threads.
  *
- *   data          `length` bytes (at least one), contiguous and writable, with a NUL behind the last;
+ *   data          `length` bytes (at least one), contiguous and writable, with a NUL behind them;
  *                 the core's, valid during the call. NULL: see below.
  *   last_read     how many bytes at the end of `data` are new since this message was looked at the
  *                 last time. `length - last_read` bytes need not be searched again.
@@ -86,8 +88,8 @@ typedef struct /*_ws_http_header*/ {
  *                 with `data` NULL, `length` and `last_read` 0, and frees it.
  *   config        the configuration string of this connection, "" if there is none; the core's.
  *
- * Returns the length of the message (1 to `length`), 0 if more bytes are needed. A negative number, or
- * one above `length`, is an error: the connection is closed with 1011.
+ * Returns the length of the message (1 to `length`), 0 if more bytes are needed. A negative number,
+ * or one above `length`, is an error: the connection is closed with 1011.
  */
 typedef int64_t (*ws_framing)(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
 	void **framing_data, const char *config);
@@ -96,13 +98,14 @@ typedef int64_t (*ws_framing)(uint8_t *data, size_t length, size_t last_read, ws
  * Optional companion of a framing function: is this configuration usable?
  *
  * Returns NULL if it is, otherwise a static string that says what would be right. Called before any
- * connection uses the configuration, so that an error is a message at start and not a broken session.
+ * connection uses the configuration, so that an error is a message at start and not a broken
+ * session.
  */
 typedef const char *(*ws_framing_check)(const char *config);
 
 /*
- * How to reach a peer. `detect` takes it from the scheme in front of the host (tcp:// without one), the only way to
- * schemes that are not listed: tls://, echo://.
+ * The transport to a peer. `detect` means the scheme in front of the host (tcp:// without one), and
+ * is the only way to use schemes that are not listed: tls://, echo://.
  */
 typedef enum {
 	peer_transport_detect,
@@ -115,12 +118,13 @@ typedef enum {
 } peer_transport;
 
 /*
- * A backend's answer. `host`, `port` and `framing_config` are NULL or come from malloc; the core frees
- * them.
+ * A backend's answer. `host`, `port` and `framing_config` are NULL or come from malloc; the core
+ * frees them.
  */
 typedef struct /*_ws_peer_info*/ {
 	peer_transport transport;
-	char *host; /* address, or path for the Unix and fifo transports; NULL: the connection is refused */
+	/* address, or path for the Unix and fifo transports; NULL: the connection is refused */
+	char *host;
 	char *port; /* NULL where the host names it or the transport has none */
 	ws_framing framing; /* NULL: auto */
 	char *framing_config; /* NULL: "" */
@@ -128,8 +132,8 @@ typedef struct /*_ws_peer_info*/ {
 } ws_peer_info;
 
 /*
- * What a backend sees of the connection it is asked about. It is a view: the core fills it before each
- * query(), and it is invalid when query() returns. Writing to it changes nothing.
+ * The connection that a query() is about, as a view: the core fills it before each query(), and it
+ * is invalid when query() returns. Writing to it changes nothing.
  */
 typedef struct /*_web_socket*/ {
 	int ws_fd;
@@ -159,22 +163,25 @@ typedef struct /*_web_socket*/ {
 /* Called once after loading. Returns the WEBSOCKSY_API_VERSION that the backend was built with. */
 typedef uint64_t (*ws_backend_init)(void);
 
-/* Called for each option, in order; the strings are valid during the call. 0: fine; else: refused. */
+/*
+ * Called for each option, in order; the strings are valid during the call. 0: accepted; otherwise
+ * the option is an error in the configuration.
+ */
 typedef uint64_t (*ws_backend_configure)(char *key, char *value);
 
 /*
- * Called once for each connection that wants to upgrade: which peer? It must not block: the daemon
- * serves nobody else meanwhile. All strings are private copies that it may change, valid during the
- * call. `endpoint` is the request target with its query string. `protocol` holds the subprotocols that
- * the client offers, in its order.
+ * Called once for each connection that requests an upgrade, and returns its peer. It must not
+ * block: no other connection is served meanwhile. All strings are private copies that it may
+ * change, valid during the call. `endpoint` is the request target with its query string. `protocol`
+ * holds the subprotocols that the client offers, in its order.
  */
 typedef ws_peer_info (*ws_backend_query)(char *endpoint, size_t protocols, char **protocol,
 	size_t headers, ws_http_header *header, websocket *ws);
 
 /*
- * Optional, exported as `websocksy_check`: called after the last option. NULL, or a static text if every
- * client would be refused with these options; it begins with the option that it is about. The start
- * reports it as a warning, and `websocksy -t` fails.
+ * Optional, exported as `websocksy_check`: called after the last option. NULL; or, if all clients
+ * would be refused with these options, a static text that begins with the name of the option to be
+ * corrected. The daemon logs it as a warning when it starts, and `websocksy -t` fails.
  */
 typedef const char *(*ws_backend_check)(void);
 
@@ -190,7 +197,10 @@ typedef struct /*_ws_backend*/ {
 
 #define WEBSOCKSY_API __attribute__((visibility("default")))
 
-/* What the core offers to plugins. All of these are called from the daemon's only thread. */
+/*
+ * Functions of the core for plugins. All of them are called from the main thread of the daemon
+ * only.
+ */
 
 /*
  * The framing function registered under `name`; NULL, with a line in the log, if there is none.
@@ -199,18 +209,21 @@ typedef struct /*_ws_backend*/ {
 WEBSOCKSY_API ws_framing core_framing(char *name);
 
 /*
- * Registers `func` as `name` (copied; letters, digits, `_`, `-`). To be called while the plugin is being
- * loaded, from a function with __attribute__((constructor)). Returns 0, or 1 with a line in the log
- * if the name is taken or no name.
+ * Registers `func` as `name` (copied; letters, digits, `_`, `-`). To be called while the plugin is
+ * being loaded, from a function with __attribute__((constructor)). Returns 0, or 1 with a line in
+ * the log if the name is taken or invalid.
  */
 WEBSOCKSY_API int core_register_framing(char *name, ws_framing func);
 
-/* Adds a check of configurations to a registered framing function. Returns 0, or 1 for an unknown name. */
+/*
+ * Adds a check of configurations to a registered framing function. Returns 0, or 1 for an unknown
+ * name.
+ */
 WEBSOCKSY_API int core_register_framing_check(char *name, ws_framing_check check);
 
 /*
- * May be called by query() before it returns a peer with host NULL: the HTTP status (400 to 599) and the
- * one line of text that the client gets instead of 403. `message` is copied.
+ * query() may call it before it returns a peer with host NULL: the HTTP status (400 to 599), and
+ * the line of text that the client receives instead of the default 403. `message` is copied.
  */
 WEBSOCKSY_API void core_refuse(websocket *ws, unsigned status, const char *message);
 
@@ -224,9 +237,9 @@ typedef enum {
 } ws_log_level;
 
 /*
- * Writes a line to the daemon's log; `format` as in printf, without a line end. It never blocks, as writing
- * to standard error may. Lines above log-level are not written, lines that a client causes too often are
- * suppressed and counted, and control characters are replaced.
+ * Writes a line to the daemon's log; `format` as in printf, without a line end. It never blocks, as
+ * writing to standard error may. Lines above log-level are not written, lines that a client causes
+ * too often are suppressed and counted, and control characters are replaced.
  */
 WEBSOCKSY_API void core_log(ws_log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -234,7 +247,7 @@ WEBSOCKSY_API void core_log(ws_log_level level, const char *format, ...)
 /* Lower-cases ASCII letters in place; returns `in`. */
 WEBSOCKSY_API char *xstr_lower(char *in);
 
-/* Symbols that a backend exports carry this when it is built with -fvisibility=hidden. */
+/* Attribute of the symbols that a backend exports, for builds with -fvisibility=hidden. */
 #define WEBSOCKSY_EXPORT __attribute__((visibility("default")))
 
 #ifdef __cplusplus

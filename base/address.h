@@ -101,8 +101,8 @@ enum address_tls {
 
 /* "ADDRESS[:PORT][,tls|plain]", with brackets around IPv6 if a port follows; "*": every address. */
 struct address_listen {
-	struct slice
-		host; /* within the text, without brackets; a Unix socket with its "unix:" and mode */
+	/* within the text, without brackets; a Unix socket with its "unix:" and mode */
+	struct slice host;
 	bool is_unix;
 	bool is_every; /* "*" */
 	bool has_port;
@@ -111,8 +111,8 @@ struct address_listen {
 };
 
 /*
- * Reads an address to listen on. 0; -EINVAL with `*why`: static text that continues a sentence which
- * begins with the quoted text.
+ * Reads an address to listen on. 0; -EINVAL with `*why`: static text that continues a sentence
+ * which begins with the quoted text.
  */
 int address_parse_listen(const char *text, struct address_listen *out, const char **why);
 

@@ -79,7 +79,9 @@ static bool add_character(struct base64_decoder *decoder, uint8_t c) {
 	return true;
 }
 
-/* Decodes up to `len` characters, but not behind the end of a group. Their number; 0: one is wrong. */
+/*
+ * Decodes up to `len` characters, but not behind the end of a group. Their number; 0: one is wrong.
+ */
 static size_t decode_group(
 	struct base64_decoder *decoder, uint8_t **out, const uint8_t *text, size_t len) {
 	size_t taken = 0;

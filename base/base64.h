@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Base64 (RFC 4648, section 4) at the speed of memory: encoding at once, decoding of a text that comes in
- * parts.
+ * Base64 (RFC 4648, section 4) at the speed of memory: encoding at once, decoding of a text that
+ * comes in parts.
  */
 #ifndef WEBSOCKSY_BASE64_H
 #define WEBSOCKSY_BASE64_H
@@ -27,9 +27,10 @@ struct base64_decoder {
 };
 
 /*
- * Decodes the next part of a text to `out`, which has room for BASE64_DECODED_MAX(len) bytes and does not
- * overlap `text`. The number of bytes; -EBADMSG: not base64 (there is nothing but the alphabet and, at
- * the end, the padding; the bits of the last character that belong to no byte are not looked at).
+ * Decodes the next part of a text to `out`, which has room for BASE64_DECODED_MAX(len) bytes and
+ * does not overlap `text`. The number of bytes; -EBADMSG: not base64 (there is nothing but the
+ * alphabet and, at the end, the padding; the bits of the last character that belong to no byte are
+ * not looked at).
  */
 ssize_t base64_decode(
 	struct base64_decoder *decoder, uint8_t *out, const uint8_t *text, size_t len);

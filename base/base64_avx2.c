@@ -54,9 +54,9 @@ AVX2 size_t base64_avx2_encode(uint8_t *out, const uint8_t *data, size_t len) {
 }
 
 /*
- * The distance from characters to values, by the high half of a character ('/' shares that of '+' and has
- * an entry in front). `wrong` gets bits where a character is not in the alphabet: a bit of the first table
- * stands for the high halves that the low half must not have.
+ * The distance from characters to values, by the high half of a character ('/' shares that of '+'
+ * and has an entry in front). `wrong` gets bits where a character is not in the alphabet: a bit of
+ * the first table stands for the high halves that the low half must not have.
  */
 static inline AVX2 __m256i to_values(__m256i text, __m256i *wrong) {
 	const __m256i by_low = BOTH(0x15, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11,

@@ -3,10 +3,12 @@
  * Base64 in blocks of 12 bytes and 16 characters, written with the vector types of the compiler.
  *
  * Must not know: padding, the state between two calls.
- * Invariants: a block is loaded before anything of it is stored; nothing is read or written outside of
- * the buffers, so the loops end while there is room for the whole words that they load and store.
- * Implements RFC 4648, section 4. Long data goes through the registers of base64_avx2.c where the machine
- * has them; BASE64_NARROW leaves that out, so that the tests compare both with a plain codec.
+ * Invariants: a block is loaded before anything of it is stored; nothing is read or written outside
+ * of the buffers, so the loops end while there is room for the whole words that they load and
+ * store.
+ * Implements RFC 4648, section 4. Long data goes through the registers of base64_avx2.c where the
+ * machine has them; BASE64_NARROW leaves that out, so that the tests compare both with a plain
+ * codec.
  */
 #include "base/base64_block.h"
 

@@ -12,9 +12,9 @@
 size_t base64_block_encode(uint8_t *out, const uint8_t *data, size_t len);
 
 /*
- * Decodes some multiple of four characters from the front of `text`, and returns that number. It stops in
- * front of a block in which there is something other than the alphabet. `out` has room for len / 4 * 3
- * bytes, which may all be written to.
+ * Decodes some multiple of four characters from the front of `text`, and returns that number. It
+ * stops in front of a block in which there is something other than the alphabet. `out` has room for
+ * len / 4 * 3 bytes, which may all be written to.
  */
 size_t base64_block_decode(uint8_t *out, const uint8_t *text, size_t len);
 

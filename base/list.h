@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Doubly linked rings whose nodes are embedded in what they link.
+ * Doubly linked rings whose nodes are embedded in the linked objects.
  */
 #ifndef WEBSOCKSY_LIST_H
 #define WEBSOCKSY_LIST_H

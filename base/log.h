@@ -68,9 +68,9 @@ int log_parse_level(const char *name);
 const char *log_level_name(enum log_level level);
 
 /*
- * Writes one line; `format` as in printf, without a line end. Control characters and what is not
- * UTF-8 become '?'; characters that are invisible or change the direction of text are written as
- * "\u{202e}", in JSON as "\u202e".
+ * Writes one line; `format` as in printf, without a line end. Control characters and bytes that are
+ * not UTF-8 become '?'; characters that are invisible or change the direction of text are written
+ * as "\u{202e}", in JSON as "\u202e".
  */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

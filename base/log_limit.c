@@ -2,7 +2,7 @@
  *
  * Limits for log lines that others can cause.
  *
- * Must not know: connections, what the lines say.
+ * Must not know: connections, the text of the lines.
  * Invariants: the memory is fixed; each suppressed line is counted in one number that is logged,
  * also when its entry is used for another address; lines of one kind or address never count for
  * another.
@@ -123,7 +123,7 @@ void log_limit_report(struct log_limit_table *table) {
 	}
 }
 
-/* Reports what belongs to periods that are over. */
+/* Reports the numbers of periods that are over. */
 static void begin_second(struct log_limit_table *table, uint64_t second) {
 	for(int kind = 0; kind < LOG_KINDS; kind++) {
 		struct log_limit_kind *of = &table->kind[kind];

@@ -46,7 +46,7 @@ enum log_kind {
 	LOG_KIND_PROXY, /* connections of trusted proxies without a valid PROXY header */
 	LOG_KIND_PEER,
 	LOG_KIND_SESSION, /* events of open connections */
-	LOG_KIND_PLUGIN, /* what plugins log */
+	LOG_KIND_PLUGIN, /* lines of plugins */
 	LOG_KINDS
 };
 

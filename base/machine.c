@@ -3,7 +3,7 @@
  * Limits of the machine and of control groups, see cgroups(7).
  *
  * Must not know: the program's own limits.
- * Invariants: a file that is missing or has no number is no limit.
+ * Invariants: a file that is missing or has no number means no limit.
  */
 #include "base/machine.h"
 

@@ -102,9 +102,9 @@ bool text_take_char(struct slice *rest, char c);
 int text_copy(struct slice slice, char *out, size_t cap);
 
 /*
- * Writes the slice in quotes and terminated with NUL, for a line of the log: quotes, backslashes and
- * what is not printable ASCII become "\xNN". What does not fit into `cap` bytes (at least 6) is cut and
- * marked by "..." before the closing quote. Returns the length.
+ * Writes the slice in quotes and terminated with NUL, for a line of the log: quotes, backslashes
+ * and bytes that are not printable ASCII become "\xNN". A text that does not fit into `cap` bytes
+ * (at least 6) is cut and marked by "..." before the closing quote. Returns the length.
  */
 size_t text_quote(struct slice slice, char *out, size_t cap);
 
@@ -141,6 +141,9 @@ static inline bool text_begins_nocase(struct slice slice, const char *prefix) {
 
 /* ---- kinds of text ---- */
 
+/* Number of characters of a token (RFC 9110, 5.6.2) at the front. */
+size_t text_token_len(struct slice slice);
+
 /* A token of RFC 9110, 5.6.2: at least one character, all of them tchar. */
 bool text_is_token(struct slice slice);
 
@@ -172,8 +175,8 @@ const char *text_check_url_path(const char *text);
 int text_percent_decode(struct slice slice, char *out, size_t cap);
 
 /*
- * Encodes a path for a header field or a link in HTML (RFC 3986, 2.1 and 3.3) into `out` and terminates it with NUL;
- * slashes stay. The length; -ENOSPC: `cap` is too small.
+ * Encodes a path for a header field or a link in HTML (RFC 3986, 2.1 and 3.3) into `out` and
+ * terminates it with NUL; slashes stay. The length; -ENOSPC: `cap` is too small.
  */
 int text_percent_encode(const char *path, char *out, size_t cap);
 #endif

@@ -72,8 +72,8 @@ AVX2 static inline __m256i look_up(const uint8_t table[16], __m256i half) {
 /*
  * Marks the bytes of data[0..31] that cannot stand behind data[-3..-1] and each other, by three
  * lookups: J. Keiser and D. Lemire, "Validating UTF-8 in less than one instruction per byte". Where
- * a third or fourth byte is due, two continuation bytes in a row are no error and anything else is
- * one.
+ * a third or fourth byte is due, two continuation bytes in a row are not an error and anything else
+ * is one.
  */
 AVX2 static inline __m256i find_errors(const uint8_t *data) {
 	const __m256i low = _mm256_set1_epi8(0x0F);

@@ -393,7 +393,7 @@ def variants(text):
                 self.binary = pathlib.Path(path).resolve()
 
             def missing(self):
-                return super().missing() and f"{path} is no program"
+                return super().missing() and f"{path} is not a program"
 
         Variant.name = title
         return Variant

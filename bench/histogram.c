@@ -3,8 +3,8 @@
  * The histogram.
  *
  * Must not know: what is counted.
- * Invariants: values below HISTOGRAM_STEPS have a bucket each; above, the first six bits behind the leading
- * one choose it.
+ * Invariants: values below HISTOGRAM_STEPS have a bucket each; above, the first six bits behind the
+ * leading one choose it.
  */
 #include "histogram.h"
 

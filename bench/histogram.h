@@ -18,6 +18,8 @@ struct histogram {
 
 void histogram_add(struct histogram *histogram, uint64_t ns, uint64_t times);
 
-/* The latency that `share` (0 to 1) of all stay at or below, in nanoseconds; 0 if there are none. */
+/*
+ * The latency that `share` (0 to 1) of all stay at or below, in nanoseconds; 0 if there are none.
+ */
 double histogram_quantile(const struct histogram *histogram, double share);
 #endif

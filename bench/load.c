@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The load generator: clients of the bridge under test, WebSocket or raw TCP, plain or over TLS, one workload for
- * each run.
+ * The load generator: clients of the bridge under test, WebSocket or raw TCP, plain or over TLS,
+ * one workload for each run.
  *
  *   load [options] MODE ADDRESS          see usage()
  *
  * Must not know: which bridge it talks to.
- * Invariants: every payload byte that comes back is compared with the pattern; a message that was begun is
- * waited for, so what is missing at the end was lost; setting up is no part of what is measured.
+ * Invariants: every payload byte that comes back is compared with the pattern; a message that was
+ * begun is waited for, so what is missing at the end was lost; setting up is not measured.
  * wire_recv(), wire_send() and wire_finish() are the only places that touch a socket's bytes.
  */
 #include "histogram.h"
@@ -60,7 +60,8 @@ static const char *const mode_names[LOAD_MODES] = {
 };
 
 enum load_phase {
-	PHASE_SETUP, /* connections are opened and prove with one byte that the way to the peer is open */
+	/* connections are opened and prove with one byte that the way to the peer is open */
+	PHASE_SETUP,
 	PHASE_READY, /* waiting for the word to go */
 	PHASE_RUN,
 	PHASE_DRAIN, /* nothing new is begun */
@@ -620,7 +621,10 @@ static void conn_answer(struct load *load, struct conn *conn) {
 }
 
 static void conn_ended(struct load *load, struct conn *conn, int error) {
-	/* A bridge that forgets close_notify when all is said is unclean; before, it would hide a loss. */
+	/*
+	 * A bridge that forgets close_notify when all is said is unclean; before, it would hide a
+	 * loss.
+	 */
 	bool forgot = conn->tls && error == -ECONNRESET;
 	if(conn->state == CONN_CLOSING && (error == 0 || forgot)) {
 		conn->unclean = forgot;

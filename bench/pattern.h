@@ -34,8 +34,8 @@ struct pattern_report {
 };
 
 /*
- * Writes `len` bytes of the pattern from place `at` on. They are masked as RFC 6455, 5.3 wants it with
- * `mask` (as it lies in memory, turned to the first byte); 0: not masked.
+ * Writes `len` bytes of the pattern from place `at` on. They are masked as RFC 6455, 5.3 wants it
+ * with `mask` (as it lies in memory, turned to the first byte); 0: not masked.
  */
 void pattern_fill(uint8_t *out, size_t len, uint64_t seed, uint64_t at, uint32_t mask);
 

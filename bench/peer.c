@@ -5,8 +5,8 @@
  *   peer LISTEN
  *
  * Must not know: WebSocket; what stands between it and the load.
- * Invariants: a connection is read only while nothing for it is unsent; every byte that a sink gets is
- * compared with the pattern; a request is answered in the order in which it came.
+ * Invariants: a connection is read only while nothing for it is unsent; every byte that a sink gets
+ * is compared with the pattern; a request is answered in the order in which it came.
  */
 #include "pattern.h"
 #include "sockets.h"
@@ -110,7 +110,7 @@ static bool request_begin(struct client *client) {
 	client->bytes = 0;
 	client->wrong = 0;
 	if(request->magic != PATTERN_MAGIC) {
-		fprintf(stderr, "peer: bytes that are no request\n");
+		fprintf(stderr, "peer: bytes that are not a request\n");
 		return false;
 	}
 	switch(request->mode) {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The yardstick: forwards TCP connections to a TCP peer with as little work as two ordinary sockets allow.
+ * The yardstick: forwards TCP connections to a TCP peer with as little work as two ordinary sockets
+ * allow.
  *
  *   rawfwd [--splice] LISTEN PEER        addresses as 127.0.0.1:8001
  *
  * Must not know: WebSocket, or anything about the bytes.
- * Invariants: a descriptor is registered once, edge-triggered for everything; a side is read only while
- * nothing of what it said is unsent; bytes are copied only when the other side's kernel buffer is full.
- * With --splice payload goes through a pipe for each direction and never enters the process.
+ * Invariants: a descriptor is registered once, edge-triggered for everything; a side is read only
+ * while nothing of what it said is unsent; bytes are copied only when the other side's kernel
+ * buffer is full. With --splice payload goes through a pipe for each direction and never enters the
+ * process.
  */
 #include "sockets.h"
 

@@ -196,7 +196,7 @@ class Bench:
         for workload in workloads:
             print(workload.title, file=sys.stderr)
             for number in range(self.options.rounds):
-                # Nobody is always the first one, who meets what the work before has left in the caches.
+                # The order changes: the first one finds the caches as the previous work has left them.
                 at = number % len(self.contestants)
                 for contestant in self.contestants[at:] + self.contestants[:at]:
                     if self.takes(contestant, workload):

@@ -3,7 +3,8 @@
  * TLS as a client.
  *
  * Must not know: the load, WebSocket.
- * Invariants: OpenSSL's queue of errors is empty before each call, or its verdict would be about an older one.
+ * Invariants: OpenSSL's queue of errors is empty before each call, or its verdict would be about an
+ * older one.
  */
 #include "secure.h"
 

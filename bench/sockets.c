@@ -3,8 +3,8 @@
  * Sockets for the benchmark programs.
  *
  * Must not know: what travels through them.
- * Invariants: the options are those of the daemon, or the comparison would not be one: non-blocking,
- * TCP_NODELAY, buffer sizes as the kernel chooses them.
+ * Invariants: the options are those of the daemon, or the comparison would not be one:
+ * non-blocking, TCP_NODELAY, buffer sizes as the kernel chooses them.
  */
 #include "sockets.h"
 

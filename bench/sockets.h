@@ -15,7 +15,10 @@ _Noreturn void sockets_die(const char *what);
 /* "127.0.0.1:8001" or "8001" (then 127.0.0.1). Ends the program on anything else. */
 struct sockaddr_in sockets_parse(const char *text);
 
-/* A non-blocking listener with the options of the daemon's. Ends the program if there is none to have. */
+/*
+ * A non-blocking listener with the options of the daemon's. Ends the program if there is none to
+ * have.
+ */
 int sockets_listen(const struct sockaddr_in *address);
 
 /* Accepts one connection, non-blocking; -1 if there is none. */

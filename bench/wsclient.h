@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The client's half of RFC 6455 for the load generator: opening request, masked headers, and a parser for
- * what servers send. Written apart from the daemon's codec, so that neither hides a mistake of the other.
+ * The client's half of RFC 6455 for the load generator: opening request, masked headers, and a
+ * parser for what servers send. Written apart from the daemon's codec, so that an error in one is
+ * not hidden by the same error in the other.
  */
 #ifndef BENCH_WSCLIENT_H
 #define BENCH_WSCLIENT_H
@@ -57,8 +58,8 @@ size_t wsclient_put_request(
 	char *out, size_t cap, const char *host, const char *path, const char *protocol);
 
 /*
- * Looks at the answer in `head`. Length of a complete and good one; 0: incomplete; -1: something else than
- * 101 with the right accept key.
+ * Looks at the answer in `head`. Length of a complete and good one; 0: incomplete; -1: something
+ * else than 101 with the right accept key.
  */
 long wsclient_check_answer(const char *head, size_t len);
 #endif

@@ -2,7 +2,7 @@
  *
  * Admission.
  *
- * Must not know: what a connection is used for.
+ * Must not know: the use of a connection.
  * Invariants: each connection is counted once, and leaves what it has entered; an address is in the
  * tree exactly while connections count for it.
  */

@@ -172,7 +172,7 @@ static void watch_certificates(struct bridge *bridge) {
 	}
 }
 
-/* The point of no return: what the new configuration needs is there. */
+/* From here on the reload cannot fail: everything that the new configuration needs is open. */
 static void bridge_adopt(struct bridge *bridge, struct config *config, struct site *site) {
 	config_free(&bridge->config);
 	bridge->config = *config;
@@ -369,6 +369,6 @@ void bridge_close(struct bridge *bridge) {
 	tls_cache_clear(&bridge->tls_cache);
 	config_free(&bridge->config);
 	dynbuf_free(&bridge->env.room);
-	/* Listeners and connections that were buried here have no pointer back into it. */
+	/* Listeners and connections whose free is deferred have no pointer to the bridge. */
 	free(bridge);
 }

@@ -13,7 +13,7 @@
 struct bridge;
 
 /*
- * Opens a bridge with what `config` holds; its contents move to the bridge on success. `passed`
+ * Opens a bridge with the objects of `config`; its contents move to the bridge on success. `passed`
  * listening sockets from the service manager, numbered from `first_fd` on, are used instead of
  * `port` and `listen`. `fd_limit`: the process's limit on descriptors, from which max-clients
  * follows if it is not set. 0, or negative errno after a line in the log that says what is wrong.
@@ -21,7 +21,7 @@ struct bridge;
 int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
 	int passed, size_t fd_limit);
 
-/* What the bridge runs with; its own, valid until the next reload. */
+/* The configuration of the bridge; its own, valid until the next reload. */
 const struct config *bridge_config(const struct bridge *bridge);
 
 /*

@@ -2,7 +2,7 @@
  *
  * The address of a client behind trusted reverse proxies.
  *
- * Must not know: what the address is used for.
+ * Must not know: the use of the address.
  * Invariants: only trusted proxies are believed; the address of a connection is decided once.
  * Implements RFC 7239 (through forwarded.c).
  */
@@ -20,7 +20,7 @@
 
 #define CLIENT_ADDRESS_READ 512 /* of a PROXY header at once: mostly all of it */
 
-/* What one field comes to. The lines of a request are one list. */
+/* The client address of one field; its lines in a request are one list. */
 static struct forwarded_chain read_proxy_field(const struct request *request,
 	enum forwarded_field field, const char *name, struct cidr_list trusted) {
 	struct forwarded_chain chain = {0};
@@ -141,8 +141,8 @@ static void proxy_header_done(struct connection *c, const struct proxy_protocol_
 }
 
 /*
- * Takes no byte that is not of the header out of the socket: what follows may be of any protocol,
- * and is read when its turn comes.
+ * Takes only the bytes of the header from the socket: the bytes behind it may be of any protocol
+ * and are read by that.
  */
 bool client_address_read_header(struct connection *c) {
 	struct handshake *h = c->handshake;

@@ -13,9 +13,9 @@
 #include <stdbool.h>
 
 /*
- * Takes the address of a request from its header fields, if the connection is a trusted proxy's, and
- * counts the connection for it. False: `response` is to be sent, because the fields are malformed or
- * contradict each other; or its status is 0 and the connection is to be closed, see
+ * Takes the address of a request from its header fields, if the connection is a trusted proxy's,
+ * and counts the connection for it. False: `response` is to be sent, because the fields are
+ * malformed or contradict each other; or its status is 0 and the connection is to be closed, see
  * admission_identify().
  */
 bool client_address_identify(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The certificate of a client after it has been accepted: it expires, is revoked, or its authority is
- * removed.
+ * The certificate of a client after it has been accepted: it expires, is revoked, or its authority
+ * is removed.
  *
  * Must not know: requests, frames.
  */

@@ -11,6 +11,9 @@
 /* Is it still valid, with the settings of now? False: the log has the reason. */
 bool client_certificate_is_valid(const struct connection *c);
 
-/* The settings have changed, before the connection is open: closes it if the certificate is not valid. */
+/*
+ * The settings have changed, before the connection is open: closes it if the certificate is not
+ * valid.
+ */
 void client_certificate_reload(struct connection *c);
 #endif

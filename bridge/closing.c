@@ -2,7 +2,7 @@
  *
  * The closing handshake.
  *
- * Must not know: what the relay does with bytes.
+ * Must not know: frames of data, framings.
  * Invariants: after our close frame nothing is written to the client.
  * Implements RFC 6455 sections 5.5.1 and 7.
  */
@@ -49,8 +49,8 @@ static void begin_closing(struct connection *c, uint64_t wait_ms) {
 	connection_set_deadline(c, relay_now(c) + wait_ms);
 	if(stream_is_open(&c->peer)) {
 		/*
-		 * What the peer still says is thrown away; reading on keeps a reset from destroying
-		 * what it gets.
+		 * Further data of the peer is discarded; it is read so that no reset destroys data
+		 * on its way to the peer.
 		 */
 		stream_want_read(&c->peer, true);
 	}
@@ -67,7 +67,7 @@ void closing_start(struct connection *c, uint16_t code, const char *why, uint64_
 }
 
 /*
- * The client broke a rule, or what it wants cannot be done: no more input from it (RFC 6455,
+ * The client broke a rule, or its request cannot be fulfilled: no more input from it (RFC 6455,
  * 7.1.7).
  */
 void closing_fail(struct connection *c, uint16_t code, const char *why) {
@@ -108,8 +108,8 @@ void closing_give_up(struct connection *c, const char *why) {
 }
 
 /*
- * Nothing can be written to the client any more. What it sent before is still the peer's: it is
- * read to its end, with the deadline of a closing connection.
+ * Nothing can be written to the client any more. Data that it sent before is still read to its end
+ * and passed to the peer, with the deadline of a closing connection.
  */
 void closing_client_broken(struct connection *c) {
 	closing_note(c, CLOSING_BY_CLIENT, WEBSOCKET_CODE_ABNORMAL,
@@ -163,7 +163,7 @@ void closing_deadline(struct connection *c) {
 	}
 	bool rest = stream_is_open(&c->peer) && stream_backlog(&c->peer) > 0;
 	if(rest && !connection_has_input(c)) {
-		/* What the client sent before is still the peer's. */
+		/* Data that the client sent before still goes to the peer. */
 		closing_give_up(c, "the client did not answer the close frame");
 	} else {
 		connection_close(c);

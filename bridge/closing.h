@@ -52,7 +52,7 @@ void closing_client_gone(struct connection *c, const char *why);
 /* The same for a client that the daemon gives up. */
 void closing_give_up(struct connection *c, const char *why);
 
-/* Writing to the client has failed: what it sent before is still read. CONNECTION_CLOSING. */
+/* Writing to the client has failed: data that it sent before is still read. CONNECTION_CLOSING. */
 void closing_client_broken(struct connection *c);
 
 /* Does the client wait for the peer to take data? */

@@ -2,7 +2,7 @@
  *
  * The connection object.
  *
- * Must not know: HTTP, what the relay does with bytes.
+ * Must not know: HTTP, frames, framings.
  * Invariants: a phase changes in connection_enter() only; every path ends in connection_close(),
  * which frees framing state while plugins and the backend are still loaded; after it nothing is
  * called back.
@@ -26,8 +26,8 @@
 #define LINGER_CHECK_MS 50 /* while the daemon stops */
 
 /*
- * With what the C library and the loop's tables add, an idle connection has to stay below 600
- * bytes.
+ * Together with the overhead of the C library and the tables of the loop, an idle connection has to
+ * stay below 600 bytes.
  */
 #ifndef LOOP_CHECK /* which makes every io larger */
 static_assert(sizeof(struct connection) <= 520, "a connection stays small");

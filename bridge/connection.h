@@ -33,7 +33,7 @@ enum connection_phase {
 	CONNECTION_RESPONSE, /* an HTTP response is being sent */
 	CONNECTION_OPEN, /* 101 is sent, both directions run */
 	CONNECTION_CLOSING, /* our close frame is sent, the client's is awaited */
-	CONNECTION_LINGER, /* both sides get what is queued for them, then their end is awaited */
+	CONNECTION_LINGER, /* both sides receive the queued data, then their end is awaited */
 	CONNECTION_DEAD,
 	CONNECTION_PHASES
 };
@@ -56,13 +56,13 @@ struct phase {
 	void (*shutdown)(struct connection *connection); /* the daemon is to stop */
 	void (*reload)(struct connection *connection); /* the settings have changed */
 	/*
-	 * The phase ends and `next` follows: releases what the latter has no use for. Must not end
-	 * the connection.
+	 * The phase ends and `next` follows: releases the objects that the latter does not use.
+	 * Must not end the connection.
 	 */
 	void (*leave)(struct connection *connection, enum connection_phase next);
 };
 
-/* What all connections of a bridge share. The bridge fills it; strings and pointers are its own. */
+/* Shared by all connections of a bridge, which fills it; strings and pointers are its own. */
 struct connection_env {
 	struct loop *loop;
 	const struct phase *phases; /* CONNECTION_PHASES rows */
@@ -100,7 +100,7 @@ struct to_client {
 	uint64_t messages;
 };
 
-/* What the deadlines of an open connection are measured from, see deadlines.c. */
+/* The times from which the deadlines of an open connection are measured, see deadlines.c. */
 struct activity {
 	uint64_t client_ms; /* last byte from the client */
 	uint64_t data_ms; /* last data read, or taken from a queue, in either direction */
@@ -198,9 +198,9 @@ void connection_set_deadline(struct connection *connection, uint64_t due_ms);
 /*
  * CONNECTION_LINGER: what is queued goes out on both sides, their write sides are shut down, input
  * is thrown away until they end (so that no reset destroys what is in flight), then the connection
- * is closed. The deadline is `close-timeout` in which neither side takes anything; behind a response
- * the client also has to keep CONNECTION_RATE_MIN. The client's
- * side may be closed already.
+ * is closed. The deadline is `close-timeout` in which neither side takes anything; behind a
+ * response the client also has to keep CONNECTION_RATE_MIN. The client's side may be closed
+ * already.
  */
 void connection_linger(struct connection *connection);
 
@@ -233,7 +233,9 @@ void connection_reset_peer(struct connection *connection);
 void connection_log(const struct connection *connection, enum log_level level, const char *format,
 	...) __attribute__((format(printf, 3, 4)));
 
-/* The same, for events that clients can cause: limited by kind and address, see log_limit_client(). */
+/*
+ * The same, for events that clients can cause: limited by kind and address, see log_limit_client().
+ */
 void connection_log_limited(struct connection *connection, enum log_kind kind, enum log_level level,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 

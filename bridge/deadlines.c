@@ -2,7 +2,7 @@
  *
  * The deadlines of an open connection.
  *
- * Must not know: what the relay does with bytes.
+ * Must not know: frames, framings.
  * Invariants: traffic never touches the timer; a handler that runs too early sleeps for the rest.
  */
 #include "bridge/deadlines.h"

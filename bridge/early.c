@@ -2,7 +2,7 @@
  *
  * Input of a client that does not wait for the response.
  *
- * Must not know: what is being waited for.
+ * Must not know: the reason for waiting.
  * Invariants: the bytes are kept in their order, up to HANDSHAKE_EARLY_MAX; the end of the input is
  * not the end of the connection.
  */

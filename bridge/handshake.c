@@ -167,7 +167,10 @@ void handshake_response_client(struct connection *c, unsigned events) {
 	}
 }
 
-/* Goes on with what handshake_yield() has put off: requests that have arrived, or a large file. */
+/*
+ * Continues with the work that handshake_yield() has put off: requests that have arrived, or a
+ * large file.
+ */
 static void next_turn(struct loop_task *task) {
 	struct connection *c = container_of(task, struct handshake, task)->connection;
 	if(c->phase == CONNECTION_RESPONSE) {

@@ -33,6 +33,6 @@ void handshake_auth_shutdown(struct connection *c);
 void handshake_connect_client(struct connection *c, unsigned events);
 void handshake_response_client(struct connection *c, unsigned events);
 
-/* Frees what a connection holds for its handshake when it opens, lingers or ends. */
+/* Frees the state of the handshake when a connection opens, lingers or ends. */
 void handshake_leave(struct connection *c, enum connection_phase next);
 #endif

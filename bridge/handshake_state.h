@@ -43,7 +43,7 @@ struct handshake {
 	uint64_t measured_ms;
 	struct loop_task task; /* goes on in the next turn, see handshake_yield() */
 	struct connection *connection;
-	union address destination; /* what the client connected to, as told by a PROXY header */
+	union address destination; /* address that the client connected to, from a PROXY header */
 	int file; /* body of a response; -1: none */
 	uint32_t listener; /* the number of the one that accepted it */
 	unsigned requests; /* so far */
@@ -53,7 +53,7 @@ struct handshake {
 	bool https; /* the client's own connection uses TLS; set by login_check() */
 	bool head_only; /* the request is HEAD */
 	bool upgrade; /* the request asks for WebSocket */
-	bool proxy_header; /* has to come first; `input` is what there is of it */
+	bool proxy_header; /* a PROXY header has to come first; `input` is its beginning */
 	bool unnamed; /* the PROXY header names no client: header fields do not either */
 	bool identified; /* the client's address is final */
 	bool shared; /* by clients of a proxy: header fields tell which one a request is from */

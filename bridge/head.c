@@ -32,7 +32,7 @@
 /* See below: a request that has waited begins anew, and others may be behind it. */
 static bool head_bytes(struct connection *c, const uint8_t *data, size_t len);
 
-/* The request begins anew, with what has been kept of it. */
+/* The request is processed again, from the bytes that have been kept. */
 static void auth_resume(struct connection *c) {
 	struct handshake *h = c->handshake;
 	h->scanned = 0;
@@ -48,7 +48,7 @@ static void auth_done(void *ctx, enum verifier_result result) {
 	}
 }
 
-/* Keeps the head and what came behind it; the former is read once more afterwards. */
+/* Keeps the head and the bytes behind it; the head is parsed once more afterwards. */
 static void auth_wait(struct connection *c, const uint8_t *data, size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
 	if(data != h->input.data && memory_append(c->env, &h->input, data, len)) {
@@ -115,7 +115,7 @@ static bool head_admitted(struct connection *c, const struct request *request, c
 	return decision == LOGIN_GRANTED;
 }
 
-/* `data` is in the scratch buffer or all of h->input: a complete head and what came behind it. */
+/* `data` is in the scratch buffer or all of h->input: a complete head and the bytes behind it. */
 static void head_complete(struct connection *c, const struct request *request, const uint8_t *data,
 	size_t len, size_t head_len) {
 	struct handshake *h = c->handshake;
@@ -128,8 +128,8 @@ static void head_complete(struct connection *c, const struct request *request, c
 		return;
 	}
 	/*
-	 * Whoever asks for the daemon's health needs neither room nor a password, nor TLS:
-	 * balancers ask plainly.
+	 * A health check needs neither room, nor a password, nor TLS: load balancers use plain
+	 * HTTP.
 	 */
 	bool health = respond_is_health(c, request);
 	if(!health && !own_name_check(c, request, &response)) {
@@ -215,8 +215,8 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 }
 
 /*
- * Handles what a client has sent without waiting for the answers before, one after the other and
- * not by recursion: there may be many, and others have their turn, too.
+ * Handles requests that the client has sent without waiting for responses: in a loop, not by
+ * recursion, and a few per turn, so that other connections have their turns.
  */
 void head_next(struct connection *c) {
 	bool handled = true;

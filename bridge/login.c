@@ -2,10 +2,10 @@
  *
  * Authentication.
  *
- * Must not know: what the request is for.
- * Invariants: every request is authenticated anew; a password that TLS could protect is not accepted
- * without it; a user's name is logged only if it exists,
- * because a password may have been typed in its place.
+ * Must not know: the target of the request.
+ * Invariants: every request is authenticated anew; a password that TLS could protect is not
+ * accepted without it; a user's name is logged only if it exists, because a password may have been
+ * typed in its place.
  * Implements RFC 9110 section 11.6, RFC 7617 section 2.
  */
 #include "bridge/login.h"

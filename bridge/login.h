@@ -17,8 +17,8 @@ enum login_decision {
 };
 
 /*
- * May the client have what it asks for? With LOGIN_PENDING `done` is called later with the
- * connection as its context, unless login_cancel() comes first.
+ * Is the request permitted? With LOGIN_PENDING `done` is called later with the connection as its
+ * context, unless login_cancel() is called before.
  */
 enum login_decision login_check(
 	struct connection *c, const struct request *request, verifier_fn *done);
@@ -27,8 +27,8 @@ enum login_decision login_check(
 bool login_finish(struct connection *c, enum verifier_result result);
 
 /*
- * CONNECTION_CONNECT and CONNECTION_OPEN: is the user that the connection belongs to still in the list, with the same password? True also
- * without authentication.
+ * CONNECTION_CONNECT and CONNECTION_OPEN: is the user that the connection belongs to still in the
+ * list, with the same password? True also without authentication.
  */
 bool login_is_current(const struct connection *c);
 #define LOGIN_REVOKED "the user has been removed or the password has changed"

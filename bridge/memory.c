@@ -2,7 +2,7 @@
  *
  * The global limit on memory.
  *
- * Must not know: what the buffers are for.
+ * Must not know: the use of the buffers.
  * Invariants: `held` is the sum of the capacities of all buffers that were made here and not freed.
  */
 #include "bridge/memory.h"

@@ -10,7 +10,10 @@
 
 #include <stdbool.h>
 
-/* Is the host that the client has asked for one of server-name? The client has been identified. False: `response` is the error response. */
+/*
+ * Is the host that the client has asked for one of server-name? The client has been identified.
+ * False: `response` is the error response.
+ */
 bool own_name_check(
 	const struct connection *c, const struct request *request, struct error_response *response);
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The table of phases: which may follow which, and what each does with events.
+ * The table of phases: their successors and their handlers of events.
  */
 #ifndef WEBSOCKSY_PHASES_H
 #define WEBSOCKSY_PHASES_H

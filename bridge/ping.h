@@ -22,7 +22,9 @@ struct ping_answers {
 void ping_send_control(
 	struct connection *c, enum websocket_opcode opcode, const uint8_t *payload, size_t len);
 
-/* Answers the ping in `io`, or remembers it until the client has taken what is queued for it. */
+/*
+ * Answers the ping in `io`, or keeps it until the client has taken the data that is queued for it.
+ */
 void ping_answer(struct connection *c, const struct websocket_io *io, struct ping_answers *pongs);
 
 /* Sends the answers, and that to the ping that is remembered if there is room now. */

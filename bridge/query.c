@@ -40,7 +40,7 @@ static bool refused(struct query *q, unsigned status, const char *message, const
 	return error_response_set(&q->response, status, message, extra);
 }
 
-/* ---- what we tell the backend of the client ---- */
+/* ---- header fields about the client ---- */
 
 /*
  * Header fields that are added to the request. A value is NULL if there is none, or lives as long
@@ -210,7 +210,7 @@ static void copy_headers(struct query *q, const struct injected_values *injected
 	q->request.headers = (size_t)(next - q->request.header);
 }
 
-/* A backend may write into what it is given, so it gets copies. */
+/* A backend may change its arguments, so it gets copies. */
 static int copy_request(struct query *q) {
 	const struct request *request = q->head;
 	struct injected_values injected;
@@ -284,7 +284,7 @@ static bool take_answer(struct query *q, struct backend_answer *answer) {
 		return refused(q, answer->status, answer->message, NULL);
 	}
 	if(peer->protocol < q->c->handshake->protocols) {
-		/* Taken from the request, not from what the backend may have made of its copy. */
+		/* Taken from the request, not from the copy that the backend may have changed. */
 		const struct request_header *header;
 		size_t skip = peer->protocol;
 		for(size_t i = 0;

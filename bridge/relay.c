@@ -2,7 +2,7 @@
  *
  * The open connection: events, flow control, the beginning.
  *
- * Must not know: HTTP, how the peer was found, what kind of stream the two sides are.
+ * Must not know: HTTP, how the peer was found, the kinds of the two streams.
  * Invariants: a side is paused exactly while the other side's backlog is above the high mark and
  * has not yet fallen to the low one.
  */
@@ -75,7 +75,7 @@ static void peer_progress(struct connection *c, unsigned events) {
 		resume_client(c);
 	}
 	if(events & STREAM_BROKEN) {
-		/* Its reader delivers what came before and then meets the end. */
+		/* Its reader delivers the data before the end, and then finds the end. */
 		loop_set_ready(c->env->loop, &c->peer.io, LOOP_IN);
 		resume_client(c);
 	}

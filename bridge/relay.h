@@ -9,8 +9,8 @@
 
 /*
  * Takes over a connection whose 101 is out and whose peer is connected (or echo), from
- * CONNECTION_QUERY or CONNECTION_CONNECT. `early`: what the client sent behind its request;
- * writable, valid during the call. May end the connection.
+ * CONNECTION_QUERY or CONNECTION_CONNECT. `early`: the data that the client sent behind its
+ * request; writable, valid during the call. May end the connection.
  */
 void relay_open(struct connection *connection, uint8_t *early, size_t early_len);
 
@@ -22,6 +22,9 @@ void relay_shutdown(struct connection *c);
 /* CONNECTION_CLOSING: the peer's bytes are thrown away. */
 void relay_closing_peer(struct connection *c, unsigned events);
 
-/* The settings have changed: deadlines; the client's certificate or login may not be valid any more. */
+/*
+ * The settings have changed: deadlines; the client's certificate or login may not be valid any
+ * more.
+ */
 void relay_reload(struct connection *c);
 #endif

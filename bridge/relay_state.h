@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What the files of the relay share: short questions about an open connection.
+ * Questions about an open connection, shared by the files of the relay.
  */
 #ifndef WEBSOCKSY_RELAY_STATE_H
 #define WEBSOCKSY_RELAY_STATE_H

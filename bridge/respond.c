@@ -94,7 +94,10 @@ static void arm_response(struct connection *c) {
 		c, c->handshake->measured_ms + c->env->settings->handshake_timeout_ms);
 }
 
-/* Sends of the file what the client takes, but not all of a large one while others wait. */
+/*
+ * Sends as much of the file as the client takes, but only a part of a large one while other
+ * connections wait.
+ */
 void respond_pump(struct connection *c) {
 	struct handshake *h = c->handshake;
 	uint64_t budget = RESPOND_FILE_TURN;
@@ -157,12 +160,12 @@ static void response_begin(struct connection *c, const char *head, size_t len, b
 	respond_pump(c);
 }
 
-/* What clients may be banned for does not compete with other lines. */
+/* Lines for which clients may be banned have a limit of their own. */
 static enum log_kind log_kind_of(unsigned status) {
 	return status == 401 || status == 429 ? LOG_KIND_AUTHENTICATION : LOG_KIND_REQUEST;
 }
 
-/* In front of all that the client has chosen stands what the daemon says. */
+/* The text of the daemon comes first, before anything that the client has chosen. */
 static void log_response(struct connection *c, const struct error_response *response) {
 	const char *summary = c->handshake->summary;
 	const char *user = response->user;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Header fields of responses that depend on the connection and not on what is asked for.
+ * Header fields of responses that depend on the connection and not on the request.
  */
 #ifndef WEBSOCKSY_RESPONSE_FIELDS_H
 #define WEBSOCKSY_RESPONSE_FIELDS_H

@@ -2,7 +2,7 @@
  *
  * From the peer to the client.
  *
- * Must not know: HTTP, what kind of stream the two sides are.
+ * Must not know: HTTP, the kinds of the two streams.
  * Invariants: the peer is read only while the framing has seen all that is kept of it; the peer is
  * paused exactly while the client's backlog is above the high mark and has not yet fallen to the
  * low one.
@@ -154,8 +154,8 @@ static enum websocket_opcode message_opcode(
 }
 
 /*
- * Adds a message that the framing makes of the bytes of the peer. `valid`: what it calls text is valid. A
- * negative result of the framing: framing_failed() is due.
+ * Adds a message that the framing makes of the bytes of the peer. `valid`: what it calls text is
+ * valid. A negative result of the framing: framing_failed() is due.
  */
 static int add_converted(
 	struct connection *c, struct batch *batch, struct framing_message *message, bool valid) {
@@ -203,7 +203,7 @@ static bool send_checked(struct connection *c, bool text, uint8_t *data, size_t 
 	return true;
 }
 
-/* What cutting some bytes into messages came to. */
+/* The result of cutting bytes into messages. */
 struct cut {
 	size_t used; /* bytes that have been sent */
 	size_t messages; /* in them */

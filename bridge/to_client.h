@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * From the peer to the client: cutting what the peer sends into messages.
+ * From the peer to the client: cutting the peer's data into messages.
  */
 #ifndef WEBSOCKSY_TO_CLIENT_H
 #define WEBSOCKSY_TO_CLIENT_H
@@ -15,7 +15,7 @@
 void to_client_send(
 	struct connection *c, enum websocket_opcode opcode, uint8_t *data, size_t len, bool room);
 
-/* What handling bytes of the peer came to. */
+/* The result of handling bytes of the peer. */
 enum to_client_result {
 	TO_CLIENT_MORE, /* more may be read in this turn */
 	TO_CLIENT_ENOUGH, /* not in this turn */
@@ -25,6 +25,6 @@ enum to_client_result {
 /* Goes on with bytes in `partial`, of which the framing has not seen the last `unseen`. */
 enum to_client_result to_client_partial(struct connection *c);
 
-/* Reads of the peer what one turn allows. May end the connection. */
+/* Reads from the peer, as much as one turn allows. May end the connection. */
 void to_client_readable(struct connection *c);
 #endif

@@ -2,7 +2,7 @@
  *
  * From the client to the peer.
  *
- * Must not know: HTTP, what kind of stream the two sides are.
+ * Must not know: HTTP, the kinds of the two streams.
  * Invariants: the client is paused exactly while the peer's backlog is above the high mark and has
  * not yet fallen to the low one.
  * Implements RFC 6455 sections 5.4 and 5.5.
@@ -204,7 +204,7 @@ static void send_pongs(struct connection *c, struct ping_answers *pongs) {
 	}
 }
 
-/* What lies between `block` and the output position goes to the peer (stream) or is collected. */
+/* The bytes between `block` and the output position go to the peer (stream) or are collected. */
 static bool forward_block(struct connection *c, uint8_t *block, const struct websocket_io *io) {
 	size_t len = (size_t)(io->out - block);
 	if(!c->to_peer.parser.whole) {
@@ -273,7 +273,7 @@ static bool client_frames(
 }
 
 /*
- * What the client sent. Payload is compacted in place; a stream peer gets one block for everything
+ * Bytes of the client. Payload is compacted in place; a stream peer gets one block for everything
  * that came together, control frames cut out.
  */
 void to_peer_bytes(struct connection *c, uint8_t *data, size_t len) {

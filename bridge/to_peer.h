@@ -12,6 +12,6 @@
 /* Handles `len` bytes that the client has sent, in place. May end the connection. */
 void to_peer_bytes(struct connection *c, uint8_t *data, size_t len);
 
-/* Reads of the client what one turn allows. May end the connection. */
+/* Reads from the client, as much as one turn allows. May end the connection. */
 void to_peer_readable(struct connection *c);
 #endif

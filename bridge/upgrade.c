@@ -83,7 +83,7 @@ static bool check_extensions(struct upgrade *u) {
 }
 
 /*
- * A field without any name is no offer, although the grammar asks for one (RFC 6455, 4.3): some
+ * A field without any name is not an offer, although the grammar asks for one (RFC 6455, 4.3): some
  * clients send it if they have nothing to offer.
  */
 static bool check_protocols(struct upgrade *u) {
@@ -105,7 +105,10 @@ static bool check_protocols(struct upgrade *u) {
 	return true;
 }
 
-/* Without `origin`: may the pages of any site connect? Not if browsers prove by themselves who their users are. */
+/*
+ * Without `origin`: may the pages of any site connect? Not if browsers prove by themselves who
+ * their users are.
+ */
 static bool allows_any(const struct settings *settings) {
 	bool ambient = settings->auth_file || settings->client_verify != TLS_VERIFY_OFF;
 	return settings->origins == 0 && (settings->any_origin || !ambient);
@@ -129,12 +132,12 @@ static bool matches_one(
 
 static bool check_origin(struct upgrade *u) {
 	const struct settings *settings = u->c->env->settings;
-	struct slice value = header_value(u->request, "Origin");
-	size_t count = request_count_headers(u->request, "Origin");
 	struct client_view view;
 	if(allows_any(settings)) {
 		return true;
 	}
+	struct slice value = header_value(u->request, "Origin");
+	size_t count = request_count_headers(u->request, "Origin");
 	client_address_view(u->c, u->request, &view);
 	struct origin_self self = {.host = view.host, .port = view.port, .https = view.https};
 	bool allowed = settings->origins == 0 ? matches_default(&self, value, count)

@@ -18,8 +18,8 @@ bool upgrade_check(
 	struct connection *c, const struct request *request, struct error_response *response);
 
 /*
- * For a request without Upgrade: has it the other fields of WebSocket? Then a proxy has dropped that
- * one, and `response` says so.
+ * For a request without Upgrade: has it the other fields of WebSocket? Then a proxy has dropped
+ * that one, and `response` says so.
  */
 bool upgrade_check_plain(const struct request *request, struct error_response *response);
 

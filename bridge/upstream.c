@@ -81,7 +81,7 @@ static void peer_begin(struct connection *c) {
 			result == -EINVAL ? "TLS cannot ask for that name" : strerror(-result));
 		return;
 	}
-	/* Not at once: what is set up here counts as one of the turn's handshakes. */
+	/* Not at once: the session that is set up here counts as one of the turn's handshakes. */
 	loop_set_ready(c->env->loop, &c->peer.io, LOOP_IN);
 }
 

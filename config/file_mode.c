@@ -2,7 +2,7 @@
  *
  * Warnings about the modes of files.
  *
- * Must not know: what is in the files.
+ * Must not know: the contents of the files.
  */
 #include "config/file_mode.h"
 

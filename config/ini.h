@@ -24,7 +24,7 @@ struct ini_item {
 	size_t line; /* the first is 1 */
 	struct slice name;
 	struct slice value; /* INI_OPTION only; may be empty */
-	const char *error; /* INI_BAD only: static; the mistake and the correct form */
+	const char *error; /* INI_BAD only: static; the error and the valid form */
 	bool section; /* INI_BAD only: the line was to begin a section */
 };
 

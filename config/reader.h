@@ -53,7 +53,7 @@ struct reader {
 	bool has_file; /* a configuration file was named without --config */
 };
 
-/* Frees what the reader owns; the configuration stays. */
+/* Frees the objects of the reader; the configuration stays. */
 void reader_free(struct reader *reader);
 
 /* ---- messages ---- */

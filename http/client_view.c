@@ -2,7 +2,7 @@
  *
  * Scheme, host and port of a request as its client sees them.
  *
- * Must not know: connections, what follows from the scheme or the host.
+ * Must not know: connections, the consequences of scheme and host.
  * Invariant: fields of a request that does not come from a trusted reverse proxy never count.
  * Implements RFC 7239, sections 5.3 and 5.4.
  */
@@ -61,7 +61,7 @@ static bool read_host(struct slice text, struct client_view *view) {
 	return true;
 }
 
-/* What the trusted reverse proxies say in Forwarded about the client's request. */
+/* The Forwarded field of trusted reverse proxies about the client's request. */
 static struct forwarded_chain read_standard(
 	const struct request *request, struct cidr_list trusted) {
 	struct forwarded_chain chain = {0};

@@ -28,7 +28,8 @@ enum forwarded_field forwarded_field_of(const char *name);
 enum forwarded_claim {
 	FORWARDED_CLAIM_NONE, /* no field, or only empty elements */
 	FORWARDED_CLAIM_ADDRESS,
-	FORWARDED_CLAIM_HIDDEN, /* "unknown" or an obfuscated identifier: valid, but not an address */
+	/* "unknown" or an obfuscated identifier: valid, but not an address */
+	FORWARDED_CLAIM_HIDDEN,
 	FORWARDED_CLAIM_BAD, /* malformed */
 	FORWARDED_CLAIM_DISPUTED /* fields of two kinds contradict each other */
 };

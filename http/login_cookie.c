@@ -3,8 +3,8 @@
  * Login cookies: "USER.EXPIRY.SIGNATURE", with user and signature in base64.
  *
  * Must not know: requests, connections, the clock (callers pass the time).
- * Invariants: the signature covers the user, the expiry and the hash of the user's password, so that
- * a cookie ends with any of them; signatures are compared in constant time.
+ * Invariants: the signature covers the user, the expiry and the hash of the user's password, so
+ * that a cookie ends with any of them; signatures are compared in constant time.
  * Implements RFC 6265 section 4.1, RFC 2104.
  */
 #include "http/login_cookie.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Signed cookies that stand for a login for some minutes: for browsers that send no credentials with
- * a WebSocket upgrade.
+ * Signed cookies that stand for a login for some minutes: for browsers that send no credentials
+ * with a WebSocket upgrade.
  */
 #ifndef WEBSOCKSY_LOGIN_COOKIE_H
 #define WEBSOCKSY_LOGIN_COOKIE_H
@@ -17,7 +17,7 @@
 #define LOGIN_COOKIE_NAME 32
 #define LOGIN_COOKIE_FIELD 768 /* a Set-Cookie field with its line end */
 
-/* What cookies are made and checked with. */
+/* The parameters of cookies. */
 struct login_cookies {
 	const uint8_t *key; /* LOGIN_COOKIE_KEY random bytes */
 	const struct passwords *users;
@@ -42,8 +42,8 @@ bool login_cookie_check(const struct login_cookies *cookies, struct slice field,
 	char user[BASIC_USER_MAX + 1]);
 
 /*
- * Copies a Cookie field without the cookie `name` to `out`, which has room for twice its length. The
- * length of the copy.
+ * Copies a Cookie field without the cookie `name` to `out`, which has room for twice its length.
+ * The length of the copy.
  */
 size_t login_cookie_strip(struct slice field, const char *name, char *out);
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What is remembered of failed and successful logins: a delay that grows with the failures of an
+ * The history of failed and successful logins: a delay that grows with the failures of an
  * address, and of a user name from that address, and decays; and from which addresses a user has
  * logged in.
  */
@@ -28,7 +28,7 @@ struct login_source {
 	uint8_t pair[LOGIN_LIMITS_KEY]; /* the user name from that address */
 };
 
-/* A table of fixed size: what has been quiet for longest is dropped first. */
+/* A table of fixed size: the entry that has not changed for longest is replaced first. */
 struct login_limits;
 
 /* 0 or negative errno. */

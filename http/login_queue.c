@@ -24,7 +24,9 @@ void login_queue_init(struct login_queue *queue) {
 	list_init(&queue->tickets);
 }
 
-/* How many tickets have something in common with a new one, and the round after the last of them. */
+/*
+ * How many tickets have something in common with a new one, and the round after the last of them.
+ */
 struct shares {
 	size_t address;
 	size_t user;

@@ -20,7 +20,7 @@
 /* Of all places, those for users at addresses that they have logged in from. */
 #define LOGIN_QUEUE_KNOWN 16
 
-/* One verification, embedded in what it is for. */
+/* One verification, embedded in its request. */
 struct login_ticket {
 	struct list link; /* next NULL: not in a queue */
 	struct login_source source;

@@ -2,7 +2,7 @@
  *
  * Patterns of allowed origins, and their comparison with Origin header fields.
  *
- * Must not know: requests, connections, what follows from a mismatch.
+ * Must not know: requests, connections, the consequences of a mismatch.
  * Invariants: an Origin value is compared only after all of it has been parsed as
  * scheme://host[:port]; anything else (path, user name, a second origin, white space) matches
  * nothing. Host names are compared by whole labels, never as plain suffixes.
@@ -196,7 +196,7 @@ static int fill(struct origin *out, const struct origin_parts *parts, const char
 	return 0;
 }
 
-/* What is behind the scheme: [*.]host[:port]. */
+/* The part behind the scheme: [*.]host[:port]. */
 static int parse_host(
 	struct slice text, struct origin_parts *parts, bool *below, const char **error) {
 	struct slice rest = text;

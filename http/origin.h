@@ -26,8 +26,8 @@ struct origin {
 
 /*
  * Parses one pattern ("scheme://host[:port]", the same with "*." in front of the host, "same",
- * "null", "file://") into `out`, whose strings belong to the caller (origin_free; harmless after a failure
- * too). 0, or -ENOMEM or -EINVAL with `*error`: static text that describes the error.
+ * "null", "file://") into `out`, whose strings belong to the caller (origin_free; harmless after a
+ * failure too). 0, or -ENOMEM or -EINVAL with `*error`: static text that describes the error.
  */
 int origin_parse(const char *text, struct origin *out, const char **error);
 void origin_free(struct origin *origin);
@@ -45,8 +45,9 @@ struct origin_self {
  * Does a request with this Origin value match the pattern? Scheme, host and port are all compared;
  * default ports (http/ws 80, https/wss 443) equal their absence. For ORIGIN_SAME, a server without
  * a port has the default port of the origin, and schemes without a known default port never match;
- * if the client uses TLS the scheme has to be https or wss. (If it does not, TLS may end at a proxy,
- * so both are possible.) An Origin that is not exactly one serialised origin matches nothing.
+ * if the client uses TLS the scheme has to be https or wss. (If it does not, TLS may end at a
+ * proxy, so both are possible.) An Origin that is not exactly one serialised origin matches
+ * nothing.
  */
 bool origin_matches(
 	const struct origin *origin, struct slice value, const struct origin_self *self);

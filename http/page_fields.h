@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The values of one of the options, with what separates them, are not longer than this. */
+/* The values of one option together, with separators, are not longer than this. */
 #define PAGE_FIELDS_MAX 1024
 
 /* Texts, as page_fields_check_*() accept them. */

@@ -40,8 +40,8 @@ const char *passwords_hash_at(const struct passwords *users, size_t index);
 size_t passwords_hash_limit(const char *hash);
 
 /*
- * A number that stands for a user with the present hash: it changes with either. 0: there is no such
- * user. And whether there still is a user with that number.
+ * A number that stands for a user with the present hash: it changes with either. 0: there is no
+ * such user. And whether there still is a user with that number.
  */
 uint64_t passwords_fingerprint(const struct passwords *users, const char *name);
 bool passwords_has_fingerprint(const struct passwords *users, uint64_t fingerprint);

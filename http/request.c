@@ -5,8 +5,8 @@
  * Must not know: file descriptors, connections, WebSocket rules beyond the name of the Upgrade
  * field.
  * Invariants: bytes before `*scanned` have been examined and belong to lines that are well formed
- * so far, so no byte is scanned twice; a line is parsed once when its CRLF arrives and once more
- * when the head is complete. The result does not depend on how the input was split into reads,
+ * so far; a line is parsed once when its CRLF arrives, and once more when the head is complete if
+ * it came in several reads. The result does not depend on how the input was split into reads,
  * because lines are checked in their order, and rules about several fields only at the end of the
  * head.
  * Implements RFC 9112 sections 2.2, 3, 5, 6 and 9.3; RFC 9110 sections 5.5, 5.6.1, 5.6.4, 7.2 and
@@ -21,6 +21,21 @@
 
 /* RFC 9112, 2.2: at least one empty line before the request line should be ignored. */
 #define EMPTY_LINES_MAX 4
+#define HEAD_LINE_UNKNOWN SIZE_MAX
+
+/* A head that is being parsed. */
+struct head {
+	const char *data;
+	size_t len;
+	/*
+	 * Where the line begins that is examined. HEAD_LINE_UNKNOWN: in an earlier read; that is
+	 * searched for at its end only, or a long line in small reads would take quadratic time.
+	 */
+	size_t line;
+	struct request *request; /* the lines that the same scan() has examined */
+	struct slice authority;
+	struct request_error *error;
+};
 
 static enum request_result fail(struct request_error *error, unsigned status, const char *message) {
 	*error = (struct request_error){.status = status, .message = message};
@@ -61,22 +76,37 @@ static enum request_result parse_request_line(struct slice line, struct request 
 	return REQUEST_DONE;
 }
 
-/* Control characters were already rejected by scan(). */
-static enum request_result parse_field(
-	struct slice line, struct request_header *header, struct request_error *error) {
+/* Why the line is not a header field. */
+static enum request_result fail_field(struct slice line, struct request_error *error) {
+	struct slice name;
 	if(text_is_blank(line.at[0])) {
 		return fail(error, 400, "a header field is folded over several lines");
 	}
-	if(!text_split(&line, ':', &header->name)) {
+	if(!text_split(&line, ':', &name)) {
 		return fail(error, 400, "a header field has no colon");
 	}
-	if(header->name.len > 0 && text_is_blank(header->name.at[header->name.len - 1])) {
+	if(name.len > 0 && text_is_blank(name.at[name.len - 1])) {
 		return fail(error, 400, "there is white space before the colon of a header field");
 	}
-	if(!text_is_token(header->name)) {
-		return fail(error, 400, "the name of a header field is malformed");
+	return fail(error, 400, "the name of a header field is malformed");
+}
+
+/*
+ * Control characters were already rejected by scan(). Fields behind the last place are checked as
+ * well: a malformed one is reported rather than their number.
+ */
+static enum request_result parse_field(
+	struct slice line, struct request *request, struct request_error *error) {
+	size_t name_len = text_token_len(line);
+	if(name_len == 0 || name_len == line.len || line.at[name_len] != ':') {
+		return fail_field(line, error);
 	}
-	header->value = text_trim(line);
+	if(request->headers < REQUEST_HEADERS_MAX) {
+		request->header[request->headers] =
+			(struct request_header){.name = {line.at, name_len},
+				.value = text_trim(text_skip(line, name_len + 1))};
+	}
+	request->headers++;
 	return REQUEST_DONE;
 }
 
@@ -89,92 +119,79 @@ static size_t empty_lines(const char *data, size_t len) {
 	return i;
 }
 
+static size_t line_start(const char *data, size_t end) {
+	const char *before = memrchr(data, '\n', end);
+	return before ? (size_t)(before - data) + 1 : 0;
+}
+
 /*
- * Checks the line whose CRLF is at `end`. REQUEST_DONE: it is the empty line that ends the head;
- * REQUEST_MORE: it is well formed, and more lines follow. `request` is used as scratch space.
+ * Parses the line whose CRLF is at `end`. REQUEST_DONE: it is the empty line that ends the head;
+ * REQUEST_MORE: it is well formed, and more lines follow.
  */
-static enum request_result check_line(
-	const char *data, size_t end, struct request *request, struct request_error *error) {
-	const char *before = end > 0 ? memrchr(data, '\n', end) : NULL;
-	size_t start = before ? (size_t)(before - data) + 1 : 0;
-	bool is_first = empty_lines(data, start) == start;
-	struct slice line = {.at = data + start, .len = end - start};
-	struct slice authority;
+static enum request_result parse_line(struct head *head, size_t end) {
+	bool known = head->line != HEAD_LINE_UNKNOWN;
+	size_t start = known ? head->line : line_start(head->data, end);
+	bool is_first = empty_lines(head->data, start) == start;
+	struct slice line = {.at = head->data + start, .len = end - start};
 	if(line.len == 0 && is_first) {
 		return start / 2 < EMPTY_LINES_MAX
 			? REQUEST_MORE
-			: fail(error, 400, "there are too many empty lines before the request");
+			: fail(head->error, 400,
+				  "there are too many empty lines before the request");
 	}
 	if(line.len == 0) {
 		return REQUEST_DONE;
 	}
-	enum request_result result = is_first ? parse_request_line(line, request, &authority, error)
-					      : parse_field(line, &request->header[0], error);
+	enum request_result result = is_first
+		? parse_request_line(line, head->request, &head->authority, head->error)
+		: parse_field(line, head->request, head->error);
 	return result == REQUEST_DONE ? REQUEST_MORE : REQUEST_BAD;
+}
+
+/* Number of bytes at the front that may be inside of a line: no controls but the tab. */
+static size_t line_bytes(const char *data, size_t len) {
+	static const bool allowed[UINT8_MAX + 1] = {
+		['\t'] = true, [' ' ... '~'] = true, [0x80 ... UINT8_MAX] = true};
+	size_t i = 0;
+	while(i < len && allowed[(uint8_t)data[i]]) {
+		i++;
+	}
+	return i;
+}
+
+static enum request_result fail_byte(char c, struct request_error *error) {
+	return fail(error, 400,
+		c == '\r'           ? "a carriage return without a line feed"
+			: c == '\n' ? "a line feed without a carriage return"
+				    : "a control character in the request head");
 }
 
 /*
  * Examines the bytes that have not been examined yet; REQUEST_DONE: the head is complete, its lines
  * well formed.
  */
-static enum request_result scan(const char *data, size_t len, size_t *scanned, size_t *head_len,
-	struct request *request, struct request_error *error) {
-	for(size_t i = *scanned; i < len; i++) {
+static enum request_result scan(struct head *head, size_t *scanned, size_t *head_len) {
+	const char *data = head->data;
+	size_t i = *scanned;
+	head->line = i > 0 ? HEAD_LINE_UNKNOWN : 0;
+	head->request->headers = 0;
+	for(;;) {
+		i += line_bytes(data + i, head->len - i);
 		*scanned = i;
-		if(data[i] == '\r') {
-			if(i + 1 == len) {
-				return REQUEST_MORE; /* this byte is examined again with the next */
-			}
-			if(data[i + 1] != '\n') {
-				return fail(error, 400, "a carriage return without a line feed");
-			}
-			enum request_result result = check_line(data, i, request, error);
-			if(result != REQUEST_MORE) {
-				*head_len = i + 2;
-				return result;
-			}
-			i++;
-		} else if(data[i] == '\n') {
-			return fail(error, 400, "a line feed without a carriage return");
-		} else if(text_is_control(data[i]) && data[i] != '\t') {
-			return fail(error, 400, "a control character in the request head");
+		if(i == head->len || (data[i] == '\r' && i + 1 == head->len)) {
+			return REQUEST_MORE; /* a CR is examined again with the next byte */
+		}
+		if(data[i] != '\r' || data[i + 1] != '\n') {
+			return fail_byte(data[i], head->error);
+		}
+		enum request_result result = parse_line(head, i);
+		i += 2;
+		head->line = i;
+		if(result != REQUEST_MORE) {
+			*head_len = i;
+			return result;
 		}
 	}
-	*scanned = len;
-	return REQUEST_MORE;
-}
-
-/* The next line of a complete head; scan() has checked that it ends in CRLF. */
-static struct slice next_line(const char *data, size_t len, size_t *offset) {
-	struct slice line;
-	struct slice rest = {.at = data + *offset, .len = len - *offset};
-	bool found = text_split(&rest, '\n', &line);
-	assert(found && line.len > 0);
-	(void)found;
-	*offset += line.len + 1;
-	line.len--;
-	return line;
-}
-
-static enum request_result read_lines(const char *data, size_t head_len, struct request *request,
-	struct slice *authority, struct request_error *error) {
-	size_t i = empty_lines(data, head_len);
-	if(parse_request_line(next_line(data, head_len, &i), request, authority, error) !=
-		REQUEST_DONE) {
-		return REQUEST_BAD;
-	}
-	request->headers = 0;
-	for(struct slice line = next_line(data, head_len, &i); line.len > 0;
-		line = next_line(data, head_len, &i)) {
-		if(request->headers == REQUEST_HEADERS_MAX) {
-			return fail(error, 431, "the request has too many header fields");
-		}
-		if(parse_field(line, &request->header[request->headers], error) != REQUEST_DONE) {
-			return REQUEST_BAD;
-		}
-		request->headers++;
-	}
-	return REQUEST_DONE;
 }
 
 /*
@@ -184,24 +201,25 @@ static enum request_result read_lines(const char *data, size_t head_len, struct 
  */
 static enum request_result check_host(
 	struct request *request, struct slice authority, struct request_error *error) {
-	size_t count = request_count_headers(request, "Host");
+	struct request_header *host = NULL;
+	size_t count = 0;
+	for(size_t i = 0; i < request->headers; i++) {
+		if(text_is_nocase(request->header[i].name, "Host")) {
+			host = &request->header[i];
+			count++;
+		}
+	}
 	if(count == 0 && request->minor >= 1) {
 		return fail(error, 400, "the request has no Host field");
 	}
 	if(count > 1) {
 		return fail(error, 400, "the request has more than one Host field");
 	}
-	for(size_t i = 0; i < request->headers; i++) {
-		struct request_header *header = &request->header[i];
-		if(!text_is_nocase(header->name, "Host")) {
-			continue;
-		}
-		if(!target_is_authority(header->value)) {
-			return fail(error, 400, "the Host field is malformed");
-		}
-		if(authority.len > 0) {
-			header->value = authority;
-		}
+	if(host && !target_is_authority(host->value)) {
+		return fail(error, 400, "the Host field is malformed");
+	}
+	if(host && authority.len > 0) {
+		host->value = authority;
 	}
 	return REQUEST_DONE;
 }
@@ -251,25 +269,30 @@ static enum request_result check_body(const struct request *request, struct requ
 	return REQUEST_DONE;
 }
 
+/* Rules that need the whole head. */
+static enum request_result check_head(const struct head *head) {
+	struct request *request = head->request;
+	if(request->headers > REQUEST_HEADERS_MAX) {
+		return fail(head->error, 431, "the request has too many header fields");
+	}
+	enum request_result result = check_host(request, head->authority, head->error);
+	return result == REQUEST_DONE ? check_body(request, head->error) : result;
+}
+
 enum request_result request_parse(const char *data, size_t len, size_t *scanned,
 	struct request *request, size_t *head_len, struct request_error *error) {
 	assert(*scanned <= len);
-	struct slice authority;
-	enum request_result result = scan(data, len, scanned, head_len, request, error);
-	if(result != REQUEST_DONE) {
-		return result;
+	struct head head = {.data = data, .len = len, .request = request, .error = error};
+	bool whole = *scanned == 0;
+	enum request_result result = scan(&head, scanned, head_len);
+	if(result == REQUEST_DONE && !whole) {
+		size_t from = 0; /* the lines of earlier reads are not in `request` */
+		result = scan(&head, &from, head_len);
 	}
-	result = read_lines(data, *head_len, request, &authority, error);
-	if(result == REQUEST_DONE) {
-		result = check_host(request, authority, error);
-	}
-	if(result == REQUEST_DONE) {
-		result = check_body(request, error);
-	}
-	return result;
+	return result == REQUEST_DONE ? check_head(&head) : result;
 }
 
-/* What is behind the empty lines in front of the request line. */
+/* The input behind the empty lines in front of the request line. */
 static struct slice skip_empty_lines(const char *data, size_t len) {
 	return text_skip((struct slice){.at = data, .len = len}, empty_lines(data, len));
 }
@@ -285,10 +308,6 @@ bool request_begins_with_method(const char *data, size_t len, const char *method
 	return text_split(&rest, ' ', &found) && text_is(found, method);
 }
 
-bool request_method_is(const struct request *request, const char *method) {
-	return text_is(request->method, method);
-}
-
 struct slice request_path(const struct request *request) {
 	size_t len = text_find(request->target, '?');
 	return len > 0 ? (struct slice){.at = request->target.at, .len = len} : text_slice("/");
@@ -298,11 +317,10 @@ struct slice request_query(const struct request *request) {
 	return text_skip(request->target, text_find(request->target, '?'));
 }
 
-const struct request_header *request_find_header(
-	const struct request *request, const char *name, size_t index) {
-	struct slice wanted = text_slice(name);
+const struct request_header *request_find_field(
+	const struct request *request, struct slice name, size_t index) {
 	for(size_t i = 0; i < request->headers; i++) {
-		if(!text_equal_nocase(request->header[i].name, wanted)) {
+		if(!text_equal_nocase(request->header[i].name, name)) {
 			continue;
 		}
 		if(index == 0) {
@@ -313,11 +331,10 @@ const struct request_header *request_find_header(
 	return NULL;
 }
 
-size_t request_count_headers(const struct request *request, const char *name) {
-	struct slice wanted = text_slice(name);
+size_t request_count_fields(const struct request *request, struct slice name) {
 	size_t count = 0;
 	for(size_t i = 0; i < request->headers; i++) {
-		count += text_equal_nocase(request->header[i].name, wanted);
+		count += text_equal_nocase(request->header[i].name, name);
 	}
 	return count;
 }
@@ -349,13 +366,13 @@ bool request_next_element(struct slice *list, struct slice *element) {
 	return false;
 }
 
-bool request_has_token(const struct request *request, const char *name, const char *token) {
+bool request_list_has(const struct request *request, struct slice name, struct slice token) {
 	const struct request_header *header;
-	for(size_t i = 0; (header = request_find_header(request, name, i)) != NULL; i++) {
+	for(size_t i = 0; (header = request_find_field(request, name, i)) != NULL; i++) {
 		struct slice list = header->value;
 		struct slice element;
 		while(request_next_element(&list, &element)) {
-			if(text_is_nocase(element, token)) {
+			if(text_equal_nocase(element, token)) {
 				return true;
 			}
 		}

@@ -81,14 +81,30 @@ struct slice request_path(const struct request *request);
 struct slice request_query(const struct request *request);
 
 /* Is this the method? Methods are case-sensitive (RFC 9110, 9.1). */
-bool request_method_is(const struct request *request, const char *method);
+static inline bool request_method_is(const struct request *request, const char *method) {
+	return text_is(request->method, method);
+}
 
-/* The `index`-th field (0: first) called `name` (any case), or NULL. */
-const struct request_header *request_find_header(
-	const struct request *request, const char *name, size_t index);
+/*
+ * Fields are found by their names in any case. Callers mostly have a literal, so the functions that
+ * take a NUL-terminated name are inline: its length is known when they are compiled.
+ */
 
-/* The number of fields called `name` (any case). */
-size_t request_count_headers(const struct request *request, const char *name);
+/* The `index`-th field (0: first) called `name`, or NULL. */
+const struct request_header *request_find_field(
+	const struct request *request, struct slice name, size_t index);
+
+static inline const struct request_header *request_find_header(
+	const struct request *request, const char *name, size_t index) {
+	return request_find_field(request, text_slice(name), index);
+}
+
+/* The number of fields called `name`. */
+size_t request_count_fields(const struct request *request, struct slice name);
+
+static inline size_t request_count_headers(const struct request *request, const char *name) {
+	return request_count_fields(request, text_slice(name));
+}
 
 /*
  * Takes the next element of a comma-separated list, trimmed, off the front of `*list`. Empty
@@ -98,7 +114,12 @@ size_t request_count_headers(const struct request *request, const char *name);
 bool request_next_element(struct slice *list, struct slice *element);
 
 /* Does any field called `name`, read as a list, contain this token (any case)? */
-bool request_has_token(const struct request *request, const char *name, const char *token);
+bool request_list_has(const struct request *request, struct slice name, struct slice token);
+
+static inline bool request_has_token(
+	const struct request *request, const char *name, const char *token) {
+	return request_list_has(request, text_slice(name), text_slice(token));
+}
 
 /* May the connection be kept open for a further request (RFC 9112, 9.3)? */
 bool request_is_persistent(const struct request *request);

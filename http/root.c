@@ -4,9 +4,9 @@
  *
  * Must not know: requests, which paths are public.
  * Invariants: every file is opened relative to a directory descriptor that is held, until its name
- * leads to another directory, and the kernel (openat2) keeps the lookup beneath it. A file that is opened for reading has been
- * seen to be a regular file, so a fifo or a device in the tree can neither block the caller nor be
- * disturbed.
+ * leads to another directory, and the kernel (openat2) keeps the lookup beneath it. A file that is
+ * opened for reading has been seen to be a regular file, so a fifo or a device in the tree can
+ * neither block the caller nor be disturbed.
  */
 #include "http/root.h"
 
@@ -132,7 +132,7 @@ static int open_single(const char *path, struct root *root) {
 	return result;
 }
 
-/* Opens what is at `path` now. 0 or negative errno. */
+/* Opens the file or directory that `path` names now. 0 or negative errno. */
 static int open_path(const char *path, struct root *root) {
 	struct stat info;
 	if(stat(path, &info) < 0) {

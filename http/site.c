@@ -202,7 +202,7 @@ static void respond_unsatisfiable(const struct request *request, struct lookup *
 /*
  * The entity tag is made of the size and both times, to the nanosecond: it changes when the file is
  * replaced, even by one with the same modification time, or written. The coding tells variants
- * apart. The inode is no part of it, as it would tell clients about the file system.
+ * apart. The inode is not part of it, as it would tell clients about the file system.
  */
 static void describe(
 	const struct lookup *lookup, char etag[ETAG_CAP], struct negotiate_file *file) {

@@ -60,9 +60,11 @@ void site_close(struct site *site);
  * A site serves GET and HEAD of regular files beneath its root, and index.html for a directory,
  * with ranges and conditions (negotiate.h). If there is a file of the same name with the suffix .br
  * or .gz, which is not older, and the client accepts this coding, it is sent instead. Names that
- * begin with a dot get 404, except /.well-known (RFC 8615); if the directory at the site's path has been replaced, the new one is served; symbolic links are followed if they are relative and stay beneath the
- * root. 301 for a directory without its slash, 400 for a target that is not a path, 403 without
- * permission, 404, 405, 412, 414, 416, 503 without descriptors or memory, 500 for I/O errors.
+ * begin with a dot get 404, except /.well-known (RFC 8615); if the directory at the site's path has
+ * been replaced, the new one is served; symbolic links are followed if they are relative and stay
+ * beneath the root. 301 for a directory without its slash, 400 for a target that is not a path, 403
+ * without permission, 404, 405, 412, 414, 416, 503 without descriptors or memory, 500 for I/O
+ * errors.
  */
 void site_respond(const struct site *site, const struct request *request, bool keep,
 	struct site_response *response);

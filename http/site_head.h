@@ -10,7 +10,7 @@
 /* Begins a head: status line and Date. `now`: seconds since the epoch. */
 void site_head_begin(struct site_response *response, unsigned status, int64_t now);
 
-/* Adds text; what is added until the end of the head is bounded by SITE_HEAD_MAX. */
+/* Adds text; the text up to the end of the head is bounded by SITE_HEAD_MAX. */
 void site_head_add(struct site_response *response, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -17,12 +17,31 @@
 
 static const char *const absolute_schemes[] = {"http://", "https://", "ws://", "wss://"};
 
-/* Length of the character of a reg-name (RFC 3986, 3.2.2) at the front of `text`; 0: none. */
+/* The characters of a reg-name (RFC 3986, 3.2.2) that stand for themselves, but see take_name(). */
+static const bool name_characters[UINT8_MAX + 1] = {
+	['0' ... '9'] = true,
+	['a' ... 'z'] = true,
+	['A' ... 'Z'] = true,
+	['-'] = true,
+	['.'] = true,
+	['_'] = true,
+	['~'] = true,
+	['!'] = true,
+	['$'] = true,
+	['&'] = true,
+	['\''] = true,
+	['('] = true,
+	[')'] = true,
+	['*'] = true,
+	['+'] = true,
+	[';'] = true,
+	['='] = true,
+};
+
+/* Length of the character of a reg-name at the front of `text`; 0: none. */
 static size_t name_character_len(struct slice text) {
 	if(text.at[0] != '%') {
-		bool valid = text_is_alphanumeric(text.at[0]) ||
-			text_is_one_of(text.at[0], "-._~!$&'()*+;=");
-		return valid ? 1 : 0;
+		return name_characters[(uint8_t)text.at[0]] ? 1 : 0;
 	}
 	bool valid =
 		text.len >= 3 && text_hex_value(text.at[1]) >= 0 && text_hex_value(text.at[2]) >= 0;
@@ -99,7 +118,8 @@ static bool reduce_absolute(struct slice *target, struct slice *authority) {
  */
 bool target_reduce(struct slice *target, bool is_options, struct slice *authority) {
 	for(size_t i = 0; i < target->len; i++) {
-		if(text_is_control(target->at[i]) || text_is_one_of(target->at[i], " #")) {
+		char c = target->at[i];
+		if(text_is_control(c) || c == ' ' || c == '#') {
 			return false;
 		}
 	}

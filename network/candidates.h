@@ -39,7 +39,9 @@ struct candidates_list {
 	size_t next; /* the first that has not been returned */
 };
 
-/* Embedded in its owner, which keeps it until candidates_free(). Its fields belong to candidates.c. */
+/*
+ * Embedded in its owner, which keeps it until candidates_free(). Its fields belong to candidates.c.
+ */
 struct candidates {
 	candidates_fn *fn;
 	void *ctx;
@@ -55,7 +57,10 @@ void candidates_init(struct candidates *candidates, candidates_fn *fn, void *ctx
 int candidates_start(
 	struct candidates *candidates, struct resolver *resolver, const char *host, uint16_t port);
 
-/* The next address that is known, of alternating families; NULL: none now. Valid until candidates_free(). */
+/*
+ * The next address that is known, of alternating families; NULL: none now. Valid until
+ * candidates_free().
+ */
 const union address *candidates_next(struct candidates *candidates);
 
 /* Is a lookup running? */

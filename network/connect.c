@@ -53,7 +53,7 @@ struct connect {
 	const struct peer_address *unix_address; /* to be tried again: the caller's */
 	uint64_t retry_ms; /* how long that waited last */
 	bool begun; /* attempts have begun: no more waiting for the other family */
-	int error; /* of what failed last */
+	int error; /* of the last failure */
 	const char *why;
 	struct deferred_free dead;
 };
@@ -136,7 +136,9 @@ static int attempt_start(struct connect *connect, const struct sockaddr *address
 	return result;
 }
 
-/* Tries addresses until one is under way. 0: connected; -EINPROGRESS: wait; else: all have failed. */
+/*
+ * Tries addresses until one is under way. 0: connected; -EINPROGRESS: wait; else: all have failed.
+ */
 static int connect_next(struct connect *connect) {
 	const union address *address;
 	if(connect->under_way == CONNECT_ATTEMPTS_MAX) {
@@ -195,14 +197,18 @@ static void attempt_run(struct ev_io *io) {
 }
 
 /*
- * IPv6 begins at once; IPv4 gives a slower IPv6 answer a moment (RFC 8305, section 3). Datagrams wait for either: a
- * socket that is connected without a packet does not show that the first address works.
+ * IPv6 begins at once; IPv4 gives a slower IPv6 answer a moment (RFC 8305, section 3). Datagrams
+ * wait for either: a socket that is connected without a packet does not show that the first address
+ * works.
  */
 static void connect_answered(struct connect *connect, const struct candidates_answer *answer) {
 	bool other_runs = candidates_is_waiting(&connect->candidates);
 	bool idle = connect->under_way == 0;
 	if(connect->begun) {
-		/* Late addresses join the queue, and begin at once if nothing is under way or it had its time. */
+		/*
+		 * Late addresses join the queue, and begin at once if nothing is under way or it
+		 * had its time.
+		 */
 		if(idle || !connect->timer.slot) {
 			connect_go_on(connect);
 		}
@@ -249,7 +255,9 @@ int connect_network(struct connect *connect, const struct peer_address *address,
 	return attempt_start(connect, &literal.any, address_size(&literal));
 }
 
-/* A full queue: TCP would wait in the kernel; for a Unix socket no event tells that there is room. */
+/*
+ * A full queue: TCP would wait in the kernel; for a Unix socket no event tells that there is room.
+ */
 static void retry_later(struct connect *connect, const struct peer_address *address) {
 	uint64_t wait_ms = connect->retry_ms * 2;
 	wait_ms = wait_ms > CONNECT_UNIX_RETRY_MAX_MS ? CONNECT_UNIX_RETRY_MAX_MS : wait_ms;
@@ -271,7 +279,9 @@ int connect_unix(struct connect *connect, const struct peer_address *address, co
 		return -EINPROGRESS;
 	}
 	if(result == 0 && connect->kind->socket_type == SOCK_DGRAM) {
-		/* A local address, chosen by the kernel, so that the service can answer (unix(7)). */
+		/*
+		 * A local address, chosen by the kernel, so that the service can answer (unix(7)).
+		 */
 		struct sockaddr_un local = {.sun_family = AF_UNIX};
 		if(bind(connect->fd, (const struct sockaddr *)&local, sizeof(sa_family_t)) < 0) {
 			return -errno;

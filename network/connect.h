@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * From the address of a peer to a connected stream without blocking: lookup, and staggered attempts at all addresses
- * (RFC 8305).
+ * From the address of a peer to a connected stream without blocking: lookup, and staggered attempts
+ * at all addresses (RFC 8305).
  */
 #ifndef WEBSOCKSY_CONNECT_H
 #define WEBSOCKSY_CONNECT_H
@@ -32,9 +32,10 @@ connect_begin_fn connect_unix;
 connect_begin_fn connect_fifo;
 
 /*
- * Starts connecting to any kind but a loopback. 0: connected at once; -EINPROGRESS: `fn` will be called, once, never
- * from within this function; other negative errno: failed, with `*why` set. `address` must outlive it. With 0 and
- * -EINPROGRESS `*out` is the caller's: connect_free(). There is no time limit here; the caller has one.
+ * Starts connecting to any kind but a loopback. 0: connected at once; -EINPROGRESS: `fn` will be
+ * called, once, never from within this function; other negative errno: failed, with `*why` set.
+ * `address` must outlive it. With 0 and -EINPROGRESS `*out` is the caller's: connect_free(). There
+ * is no time limit here; the caller has one.
  */
 int connect_start(struct connect **out, const struct peer_address *address,
 	const struct connect_owner *owner, const char **why);
@@ -42,6 +43,6 @@ int connect_start(struct connect **out, const struct peer_address *address,
 /* The connected peer becomes `stream`, as stream_open(). 0 or negative errno. */
 int connect_take(struct connect *connect, struct stream *stream, stream_fn *fn);
 
-/* Cancels whatever runs. NULL: nothing. */
+/* Cancels lookups and attempts. NULL: nothing. */
 void connect_free(struct connect *connect);
 #endif

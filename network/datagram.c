@@ -2,7 +2,7 @@
  *
  * Streams of datagrams: UDP and Unix datagram sockets.
  *
- * Must not know: what is in the datagrams.
+ * Must not know: the contents of datagrams.
  * Invariants: a datagram is sent whole or queued whole, with its length in front of it; addresses
  * are kept until the first datagram comes back or DATAGRAM_KEPT_MAX bytes have been sent.
  */
@@ -28,7 +28,7 @@
 /* ---- other addresses of the service ---- */
 
 struct others {
-	struct bufq kept; /* what has been sent: lengths and bytes, as in the queue */
+	struct bufq kept; /* sent datagrams: lengths and bytes, as in the queue */
 	size_t count;
 	size_t next;
 	union address address[];
@@ -84,7 +84,7 @@ static uint32_t read_len(const struct bufq *queue, size_t offset) {
 	return len;
 }
 
-/* Sends what has been kept to the address that is connected now; what does not fit is lost. */
+/* Sends the kept datagrams to the address that is connected now; those that do not fit are lost. */
 static void others_send(struct stream *stream, const struct others *others) {
 	struct iovec iov[DATAGRAM_KEPT_IOV];
 	for(size_t at = 0; at < others->kept.len;) {
@@ -139,7 +139,10 @@ static ssize_t datagram_read(struct stream *stream, void *data, size_t cap) {
 		errno = EAGAIN;
 	}
 	if(got < 0) {
-		/* The call that failed to send took the error with it, and a datagram socket has no end. */
+		/*
+		 * The call that failed to send took the error with it, and a datagram socket has no
+		 * end.
+		 */
 		return errno == EAGAIN && stream->error ? -stream->error : -errno;
 	}
 	return (size_t)got > cap ? -EMSGSIZE : got;
@@ -162,7 +165,10 @@ static int datagram_write(struct stream *stream, const struct iovec *iov, int co
 		do {
 			sent = network_send(stream->io.fd, iov, count, 0);
 		} while(sent < 0 && others_next(stream, (int)sent));
-		/* No room on a device's queue: datagrams may be lost, and nothing would tell when to retry. */
+		/*
+		 * No room on a device's queue: datagrams may be lost, and nothing would tell when
+		 * to retry.
+		 */
 		if(sent >= 0 || sent == -ENOBUFS) {
 			others_keep(stream, iov, count, total);
 			return 0;

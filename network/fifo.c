@@ -2,8 +2,9 @@
  *
  * Streams over named pipes (fifo(7)), each in one direction.
  *
- * Must not know: what goes through them.
- * Invariants: nothing here waits for the other end of a fifo; what is not a fifo is not kept open.
+ * Must not know: the data.
+ * Invariants: nothing here waits for the other end of a fifo; other kinds of files are not kept
+ * open.
  */
 #include "network/fifo.h"
 
@@ -101,7 +102,10 @@ const struct stream_ops fifo_rx_ops = {
 
 int fifo_open(const char *path, int access, const char **why) {
 	struct stat status;
-	/* Before it is opened, as opening a device may have effects; and after, as it may have been replaced. */
+	/*
+	 * Before it is opened, as opening a device may have effects; and after, as it may have been
+	 * replaced.
+	 */
 	if(stat(path, &status) < 0) {
 		return -errno;
 	}

@@ -10,8 +10,9 @@ extern const struct stream_ops fifo_tx_ops; /* writing end */
 extern const struct stream_ops fifo_rx_ops; /* reading end */
 
 /*
- * Opens a fifo for one direction (`access`: O_RDONLY or O_WRONLY) without waiting for the other end. The descriptor;
- * -EINVAL: something else has this path; or other negative errno. `*why`: static text, or untouched.
+ * Opens a fifo for one direction (`access`: O_RDONLY or O_WRONLY) without waiting for the other
+ * end. The descriptor; -EINVAL: something else has this path; or other negative errno. `*why`:
+ * static text, or untouched.
  */
 int fifo_open(const char *path, int access, const char **why);
 #endif

@@ -45,15 +45,17 @@ static void accept_pause(struct listeners *set, int error) {
 	listeners_want(set, 0);
 }
 
-/* Errors of the listening socket itself, and not of a connection that is gone already (accept(2)). */
+/*
+ * Errors of the listening socket itself, and not of a connection that is gone already (accept(2)).
+ */
 static bool is_fatal(int error) {
 	return error == EINVAL || error == EBADF || error == ENOTSOCK || error == EOPNOTSUPP;
 }
 
 /*
- * How many connections to take now. Asking until there are no more costs the kernel a socket, made and thrown away
- * again. So one that comes alone is taken alone; what else waits is reported again in the next turn, and more
- * is taken the longer that goes on.
+ * How many connections to accept now. A call that finds none costs the kernel a socket that it
+ * makes and frees again. So one connection is accepted first; if more wait, the socket is reported
+ * again in the next turn, and the number doubles.
  */
 static int accept_batch(struct listener *listener) {
 	uint64_t turn = listener->set->loop->turns;
@@ -77,8 +79,8 @@ static bool is_of_connection(int error) {
 }
 
 /*
- * A call has failed. False: the next one would fail, too. Errors that are not listed, such as EPERM of a firewall,
- * are treated like descriptors that have run out.
+ * A call has failed. False: the next one would fail, too. Errors that are not listed, such as EPERM
+ * of a firewall, are treated like descriptors that have run out.
  */
 static bool accept_failed(struct listener *listener, int error) {
 	struct listeners *set = listener->set;

@@ -25,7 +25,9 @@ struct listener_client {
 };
 typedef void listeners_accept_fn(struct listeners *listeners, const struct listener_client *client);
 
-/* All listening sockets, embedded in their owner. Its fields belong to listener.c and listeners.c. */
+/*
+ * All listening sockets, embedded in their owner. Its fields belong to listener.c and listeners.c.
+ */
 struct listeners {
 	struct loop *loop;
 	listeners_accept_fn *fn;
@@ -40,15 +42,16 @@ struct listeners {
 int listeners_init(struct listeners *listeners, struct loop *loop, listeners_accept_fn *fn);
 
 /*
- * Listens on what `specs` name (`count` of them, see `listen` in websocksy.conf(5); none: every address) and on
- * nothing else: what is open already stays open, the rest is closed. 0; or negative errno after a line in the
- * log, and nothing has changed. Blocks for name lookup: only for start and reload. With sockets of the service
- * manager: nothing to do.
+ * Listens on the addresses of `specs` (`count` of them, see `listen` in websocksy.conf(5); none:
+ * every address) and on nothing else: sockets that are open already stay open, the others are
+ * closed. 0; or negative errno after a line in the log, and nothing has changed. Blocks for name
+ * lookup: only for start and reload. With sockets of the service manager: nothing to do.
  */
 int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port);
 
 /*
- * The port of the first socket that takes TLS alone, in host byte order; 0: none. Other sockets may take TLS, too.
+ * The port of the first socket that takes TLS alone, in host byte order; 0: none. Other sockets may
+ * take TLS, too.
  */
 uint16_t listeners_tls_port(const struct listeners *listeners);
 
@@ -56,8 +59,8 @@ uint16_t listeners_tls_port(const struct listeners *listeners);
 const char *listeners_name(const struct listeners *listeners, uint32_t number);
 
 /*
- * Takes `count` listening sockets numbered from `first_fd` on from the service manager, for good. 0; -EINVAL after
- * a line in the log if one does not listen; or other negative errno.
+ * Takes `count` listening sockets numbered from `first_fd` on from the service manager, for good.
+ * 0; -EINVAL after a line in the log if one does not listen; or other negative errno.
  */
 int listeners_take(struct listeners *listeners, int first_fd, int count);
 

@@ -3,7 +3,7 @@
  * The table of the kinds of peers, and the choice of a kind by scheme or by transport.
  *
  * Must not know: WebSocket, connections.
- * Invariants: what differs between kinds is in their rows; no other file compares kinds.
+ * Invariants: differences between kinds are in their rows; no other file compares kinds.
  */
 #include "network/peer.h"
 

@@ -35,11 +35,11 @@ struct peer_kind {
 extern const struct peer_kind peer_kinds[PEER_KINDS];
 
 /*
- * Parses a peer's address as backends return it: `transport` (peer_transport_detect: by the scheme in front of
- * `host`), `host` and `port` (NULL, or a port for hosts that name none). Behind a `?` in `host` are parameters,
- * `key=value&...`; in paths and in values `%3F`, `%26` and `%25` stand for `?`, `&` and `%`. `out` is the caller's
- * (peer_address_free()).
- * 0, -ENOMEM, or -EINVAL with `*why` a static text that says what is wrong.
+ * Parses a peer's address as backends return it: `transport` (peer_transport_detect: by the scheme
+ * in front of `host`), `host` and `port` (NULL, or a port for hosts that name none). Behind a `?`
+ * in `host` are parameters, `key=value&...`; in paths and in values `%3F`, `%26` and `%25` stand
+ * for `?`, `&` and `%`. `out` is the caller's (peer_address_free()). 0, -ENOMEM, or -EINVAL with
+ * `*why` a static text that says what is wrong.
  */
 int peer_parse(peer_transport transport, const char *host, const char *port,
 	struct peer_address *out, const char **why);

@@ -18,8 +18,8 @@
 /* ---- hosts, ports, paths ---- */
 
 /*
- * "host", "host:port", "[v6]", "[v6]:port", and an IPv6 literal without brackets. Cuts `text` into host and port; NULL:
- * there is no port.
+ * "host", "host:port", "[v6]", "[v6]:port", and an IPv6 literal without brackets. Cuts `text` into
+ * host and port; NULL: there is no port.
  */
 static int split_port(char *text, char **host, char **port, const char **why) {
 	*host = text;
@@ -99,7 +99,9 @@ int peer_address_network(struct peer_address *out, char *rest, const char *port,
 	return result ? result : take_host(out, host);
 }
 
-/* The byte whose code `text` begins with, of those that are reserved in paths and values; 0: none. */
+/*
+ * The byte whose code `text` begins with, of those that are reserved in paths and values; 0: none.
+ */
 static char coded_byte(const char *text) {
 	static const struct {
 		const char *code;
@@ -320,6 +322,18 @@ static void put(struct text *out, const char *text) {
 	*out->at = '\0';
 }
 
+/* Each connection needs this, and printf() costs more than the rest of the address. */
+static void put_number(struct text *out, unsigned number) {
+	char digits[16];
+	char *at = digits + sizeof(digits) - 1;
+	*at = '\0';
+	do {
+		*--at = (char)('0' + number % 10);
+		number /= 10;
+	} while(number > 0);
+	put(out, at);
+}
+
 /* Encodes the bytes in `ends`, and those that decode_reserved() would change. */
 static void put_coded(struct text *out, const char *text, const char *ends) {
 	for(; *text; text++) {
@@ -361,12 +375,10 @@ void peer_address_format(const struct peer_address *address, char *out, size_t c
 	put(&text, address->kind->scheme);
 	if(address->port) {
 		bool brackets = strchr(host, ':');
-		char port[8];
-		snprintf(port, sizeof(port), ":%u", address->port);
 		put(&text, brackets ? "[" : "");
 		put(&text, host);
-		put(&text, brackets ? "]" : "");
-		put(&text, port);
+		put(&text, brackets ? "]:" : ":");
+		put_number(&text, address->port);
 	} else {
 		put_coded(&text, host, "?");
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The addresses of peers: what they consist of, their syntax, and their form in the log.
+ * The addresses of peers: their parts, their syntax, and their form in the log.
  */
 #ifndef WEBSOCKSY_PEER_ADDRESS_H
 #define WEBSOCKSY_PEER_ADDRESS_H
@@ -12,7 +12,10 @@
 
 struct peer_kind;
 
-/* TLS to a peer: how it is authenticated, and how this side is. Texts are NULL where the address has none. */
+/*
+ * TLS to a peer: how it is authenticated, and how this side is. Texts are NULL where the address
+ * has none.
+ */
 struct peer_tls {
 	char *ca; /* file of authorities; NULL: the system's */
 	char *cert; /* file of the client certificate */
@@ -29,12 +32,13 @@ struct peer_address {
 		proxy; /* PROXY header that the peer expects first, before TLS */
 	struct peer_tls tls;
 	union address ip4; /* `host`, if that is an IPv4 address; otherwise no family */
-	char *host; /* name or literal without brackets; path; "@name" of an abstract socket; NULL */
+	/* name or literal without brackets; path; "@name" of an abstract socket; NULL */
+	char *host;
 };
 
 /*
- * Reads what follows the scheme; `rest` has no parameters any more and may be changed; `port`: see peer_parse().
- * 0, -ENOMEM, or -EINVAL with `*why` a static text.
+ * Reads what follows the scheme; `rest` has no parameters any more and may be changed; `port`: see
+ * peer_parse(). 0, -ENOMEM, or -EINVAL with `*why` a static text.
  */
 typedef int peer_address_rest_fn(
 	struct peer_address *out, char *rest, const char *port, const char **why);

@@ -215,7 +215,7 @@ static void lookup_replied(struct resolve_walk *walk) {
 
 /* ---- answers without a question ---- */
 
-/* "localhost" and what is below it, RFC 6761, section 6.3. */
+/* "localhost" and names below it, RFC 6761, section 6.3. */
 static bool is_localhost(const char *host) {
 	static const char name[] = "localhost";
 	const size_t name_len = sizeof(name) - 1;
@@ -328,7 +328,9 @@ static void lookup_cancel(struct lookup *lookup) {
 		.status = RESOLVE_FAILED, .error = -ECANCELED, .why = "name lookup has ended"};
 	while(!list_is_empty(&lookup->waiting)) {
 		struct list *first = lookup->waiting.next;
-		/* The list no longer has what was freed. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+		/*
+		 * The list no longer has what was freed. NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
+		 */
 		list_remove(first);
 		query_answer(container_of(first, struct resolve_query, link), &canceled);
 	}

@@ -2,7 +2,7 @@
  *
  * Questions to the hosts file and to name servers.
  *
- * Must not know: who asks, search lists, what is remembered.
+ * Must not know: users of the answers, search lists, the cache.
  * Invariants: every question gets exactly one callback from c-ares, also when the channel is
  * destroyed; c-ares closes its sockets itself, after it has said so; a channel is destroyed
  * outside of c-ares. The two families of a name are separate questions, and c-ares gets complete
@@ -107,7 +107,7 @@ static void socket_add(struct resolve_channel *channel, int fd, unsigned want) {
 	list_append(&channel->sockets, &sock->link);
 }
 
-/* c-ares says what it waits for. Nothing at all: it is about to close the socket. */
+/* The events that c-ares waits for. None: it is about to close the socket. */
 static void socket_changed(void *ctx, ares_socket_t fd, int readable, int writable) {
 	struct resolve_channel *channel = ctx;
 	struct loop *loop = channel->loop;

@@ -2,7 +2,7 @@
  *
  * The server's own names.
  *
- * Must not know: TLS, HTTP, what follows from another name.
+ * Must not know: TLS, HTTP, the consequences of another name.
  * Invariants: names are compared as a whole or at a dot, never as plain suffixes.
  * Implements RFC 9110 section 7.2, RFC 6066 section 3.
  */

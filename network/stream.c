@@ -3,9 +3,9 @@
  * Streams, and the kinds for connected TCP and Unix sockets.
  *
  * Must not know: WebSocket, HTTP, connections.
- * Invariants: while bytes are queued or a file waits for room a stream wants LOOP_OUT, and only then; a
- * stream whose write failed has an empty queue and refuses further writes; the descriptor is closed in
- * stream_close() and nowhere else.
+ * Invariants: while bytes are queued or a file waits for room a stream wants LOOP_OUT, and only
+ * then; a stream whose write failed has an empty queue and refuses further writes; the descriptor
+ * is closed in stream_close() and nowhere else.
  */
 #include "network/stream.h"
 
@@ -41,7 +41,10 @@ static ssize_t plain_read(struct stream *stream, void *data, size_t cap) {
 int stream_write_bytes(struct stream *stream, const struct iovec *iov, int count, size_t total) {
 	size_t sent = 0;
 	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
-		/* Held back until the end joins it; should that not come at once, the kernel waits for 200 ms. */
+		/*
+		 * Held back until the end joins it; should that not come at once, the kernel waits
+		 * for 200 ms.
+		 */
 		int flags = stream->ending ? MSG_MORE : 0;
 		ssize_t result = network_send(stream->io.fd, iov, count, flags);
 		if(result < 0 && result != -EAGAIN) {
@@ -106,7 +109,10 @@ const struct stream_ops stream_tcp_ops = {
 	.short_read_is_all = true,
 };
 
-/* A read stops in front of a message that carries descriptors, so only EAGAIN proves anything (unix(7)). */
+/*
+ * A read stops in front of a message that carries descriptors, so only EAGAIN proves anything
+ * (unix(7)).
+ */
 const struct stream_ops stream_unix_ops = {
 	.read = plain_read,
 	.write = stream_write_bytes,
@@ -163,6 +169,10 @@ static unsigned stream_flush(struct stream *stream) {
 static void stream_run(struct ev_io *io) {
 	struct stream *stream = container_of(io, struct stream, io);
 	unsigned events = 0;
+	if((io->ready & io->want) == LOOP_IN) { /* most often */
+		stream->fn(stream, STREAM_READABLE);
+		return;
+	}
 	if(io->ready & io->want & LOOP_OUT) {
 		events |= stream_flush(stream);
 	}
@@ -225,17 +235,16 @@ void stream_close(struct stream *stream) {
 	loop_close_io(stream->loop, &stream->io);
 }
 
-bool stream_is_open(const struct stream *stream) {
-	return stream->io.fd >= 0;
-}
-
 ssize_t stream_read(struct stream *stream, void *data, size_t cap) {
 	ssize_t got = stream->ops->read(stream, data, cap);
 	if(got > 0 || got == -EMSGSIZE || (got == 0 && stream->datagram)) {
 		return got;
 	}
 	if(got != -EAGAIN || !stream->state) {
-		/* A kind that takes more off the socket than it hands on knows itself when that is empty. */
+		/*
+		 * A kind that takes more off the socket than it hands on knows itself when that is
+		 * empty.
+		 */
 		loop_used_up(&stream->io, LOOP_IN);
 	}
 	if(got != -EAGAIN) {
@@ -259,10 +268,6 @@ ssize_t stream_peek(struct stream *stream, void *data, size_t cap) {
 		return -EAGAIN;
 	}
 	return got < 0 ? -errno : got;
-}
-
-bool stream_readable(const struct stream *stream) {
-	return stream->io.ready & stream->io.want & LOOP_IN;
 }
 
 void stream_want_read(struct stream *stream, bool want) {
@@ -387,10 +392,6 @@ ssize_t stream_send_file(struct stream *stream, int file, uint64_t offset, size_
 const char *stream_reason(const struct stream *stream, int error) {
 	const char *reason = stream->ops->reason ? stream->ops->reason(stream) : NULL;
 	return reason ? reason : strerror(-error);
-}
-
-size_t stream_backlog(const struct stream *stream) {
-	return stream->out.len;
 }
 
 size_t stream_outstanding(struct stream *stream) {

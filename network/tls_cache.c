@@ -2,9 +2,10 @@
  *
  * Credentials for TLS to peers.
  *
- * Must not know: connections, what is said over TLS.
- * Invariants: no two entries have the same files; credentials that are in use live on when their entry goes. The
- * system's authorities alone take milliseconds and megabytes, so nothing is read for a single connection.
+ * Must not know: connections, the data over TLS.
+ * Invariants: no two entries have the same files; credentials that are in use live on when their
+ * entry goes. The system's authorities alone take milliseconds and megabytes, so nothing is read
+ * for a single connection.
  */
 #include "network/tls_cache.h"
 

@@ -3,7 +3,8 @@
  * Credentials for TLS: certificates, keys and authorities.
  *
  * Must not know: streams, sessions.
- * Invariants: once they have been opened, credentials do not change, but for the key of session tickets.
+ * Invariants: once they have been opened, credentials do not change, but for the key of session
+ * tickets.
  */
 #include "network/tls_credentials.h"
 
@@ -128,7 +129,7 @@ static void free_pem(gnutls_datum_t *pem) {
 	*pem = (gnutls_datum_t){0};
 }
 
-/* What GnuTLS says of a pair that it cannot use. */
+/* The error of GnuTLS for a pair that it cannot use. */
 static void explain_pair(int status, const char *cert, const char *key, char error[TLS_ERROR_MAX]) {
 	if(status == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE && strcmp(cert, key) == 0) {
 		snprintf(error, TLS_ERROR_MAX,
@@ -167,8 +168,8 @@ static int load_pair(gnutls_certificate_credentials_t into, const char *cert, co
 }
 
 /*
- * Takes the first certificate out of a file. Of a pair that it cannot use GnuTLS does not tell which file is wrong: this
- * one if it fails here.
+ * Takes the first certificate out of a file. Of a pair that it cannot use GnuTLS does not tell
+ * which file is wrong: this one if it fails here.
  */
 static int load_leaf(gnutls_x509_crt_t *out, const char *file, char error[TLS_ERROR_MAX]) {
 	gnutls_datum_t text;
@@ -270,7 +271,9 @@ static bool covers_all(const struct tls_choice *choice, gnutls_x509_crt_t other)
 	}
 }
 
-/* The credentials for a name of this pair: it, and pairs with other algorithms for the same names. */
+/*
+ * The credentials for a name of this pair: it, and pairs with other algorithms for the same names.
+ */
 static int load_choice(struct tls_credentials *credentials,
 	const struct tls_server_options *options, size_t number, char error[TLS_ERROR_MAX]) {
 	struct tls_choice *choice = &credentials->choice[number];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Credentials for TLS: certificates, keys and authorities, read from PEM files, shared by sessions and exchanged while
- * they are in use.
+ * Credentials for TLS: certificates, keys and authorities, read from PEM files, shared by sessions
+ * and exchanged while they are in use.
  */
 #ifndef WEBSOCKSY_TLS_CREDENTIALS_H
 #define WEBSOCKSY_TLS_CREDENTIALS_H
@@ -19,7 +19,7 @@ struct tls_pair {
 	const char *key; /* NULL: in the same file */
 };
 
-/* What a client's certificate is asked for. */
+/* Requirements for the certificate of a client. */
 enum tls_verify {
 	TLS_VERIFY_OFF,
 	TLS_VERIFY_OPTIONAL, /* one that is sent must be valid */
@@ -45,10 +45,10 @@ struct tls_client_options {
 	bool insecure; /* accept any certificate; `ca` is not read then */
 };
 
-/* What is wrong with the options of a server. */
+/* An error in the options of a server. */
 struct tls_error {
-	const char *
-		option; /* which: "cert", "key", "tls-priority", "client-ca", "client-crl"; static */
+	/* which: "cert", "key", "tls-priority", "client-ca", "client-crl"; static */
+	const char *option;
 	size_t pair; /* cert and key: which pair; client-crl: which file */
 	char text[TLS_ERROR_MAX]; /* one line that names the file */
 };
@@ -57,9 +57,9 @@ struct tls_error {
 #define TLS_PRIORITY_CLIENT "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 /*
- * Besides: no key exchange with finite fields, which costs a server a hundred times as much as one with elliptic
- * curves and a client nothing; none without forward secrecy, and no CBC (RFC 9325, sections 4.1 and 4.2); and the
- * server's order of preference.
+ * Besides: no key exchange with finite fields, which costs a server a hundred times as much as one
+ * with elliptic curves and a client nothing; none without forward secrecy, and no CBC (RFC 9325,
+ * sections 4.1 and 4.2); and the server's order of preference.
  */
 #define TLS_PRIORITY_SERVER                                                                        \
 	TLS_PRIORITY_CLIENT                                                                        \
@@ -71,8 +71,8 @@ struct tls_error {
 struct tls_credentials;
 
 /*
- * Reads everything that the options name. 0 and `*out` with one reference, or negative errno with what is wrong in
- * `error` or one line of `error`. Blocking file access: for start and reload.
+ * Reads everything that the options name. 0 and `*out` with one reference, or negative errno with
+ * what is wrong in `error` or one line of `error`. Blocking file access: for start and reload.
  */
 int tls_credentials_open_server(struct tls_credentials **out,
 	const struct tls_server_options *options, struct tls_error *error);

@@ -43,7 +43,10 @@ int tls_flush_now(struct stream *stream) {
 	return result;
 }
 
-/* GnuTLS asks for more behind each record that holds only a part of a message, though there may be more. */
+/*
+ * GnuTLS asks for more behind each record that holds only a part of a message, though there may be
+ * more.
+ */
 static bool handshake_repeats(const struct tls *tls, int status, size_t in_len_before, int *idle) {
 	if(status == GNUTLS_E_AGAIN) {
 		return tls->in_len > 0 && tls->in_len < in_len_before;
@@ -59,7 +62,9 @@ static int refuse(struct tls *tls, int status) {
 	return tls_fail(tls, status);
 }
 
-/* The verification of the client's certificate is not a part of a handshake that resumes a session. */
+/*
+ * The verification of the client's certificate is not a part of a handshake that resumes a session.
+ */
 static int resumed_result(struct tls *tls) {
 	if(tls->credentials->verify == TLS_VERIFY_OFF || !gnutls_session_is_resumed(tls->session)) {
 		return 0;
@@ -69,8 +74,9 @@ static int resumed_result(struct tls *tls) {
 }
 
 /*
- * Has a client left before it was answered? It cannot finish the handshake, so its key exchange, which is what costs
- * time, need not be computed. A reset or an end later may follow a complete request.
+ * Has a client left before it was answered? It cannot finish the handshake, so its key exchange,
+ * which is what costs time, need not be computed. A reset or an end later may follow a complete
+ * request.
  */
 static bool is_abandoned(const struct tls *tls) {
 	struct pollfd socket = {.fd = tls->stream->io.fd, .events = POLLRDHUP};
@@ -100,7 +106,10 @@ int tls_handshake_step(struct tls *tls) {
 	}
 	int result = tls_flush_now(tls->stream);
 	if(status == GNUTLS_E_AGAIN) {
-		/* If that failed, what has still to be read may say why: an alert. Else the next event tells. */
+		/*
+		 * If that failed, what has still to be read may say why: an alert. Else the next
+		 * event tells.
+		 */
 		return -EAGAIN;
 	}
 	if(result) {

@@ -12,8 +12,8 @@
 #define TLS_IDLE_MAX 8 /* calls of GnuTLS in a row that consume nothing and are repeated */
 
 /*
- * Goes on with what pull() has. 0: done; -EAGAIN: more has to come; other negative errno: it has failed, and the other
- * side has been told.
+ * Continues with the input of pull(). 0: done; -EAGAIN: more has to come; other negative errno: it
+ * has failed, and the other side has been told.
  */
 int tls_handshake_step(struct tls *tls);
 
@@ -24,8 +24,9 @@ int tls_fail(struct tls *tls, int status);
 int tls_flush_now(struct stream *stream);
 
 /*
- * GnuTLS may report something that does not end the session, and is called again then. It need not have consumed input
- * each time (one record may hold two messages), but not for long: a loop without progress would stop the daemon.
+ * GnuTLS may report something that does not end the session, and is called again then. It need not
+ * have consumed input each time (one record may hold two messages), but not for long: a loop
+ * without progress would stop the daemon.
  */
 static inline bool tls_may_repeat(const struct tls *tls, size_t in_len_before, int *idle) {
 	*idle = tls->in_len < in_len_before ? 0 : *idle + 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What the files of TLS share; not for others.
+ * Shared by the files of TLS; not for others.
  */
 #ifndef WEBSOCKSY_TLS_INTERNAL_H
 #define WEBSOCKSY_TLS_INTERNAL_H
@@ -47,7 +47,8 @@ struct tls {
 	bool begun; /* there has been a byte */
 	bool answered; /* something has been sent */
 	bool established;
-	bool over; /* behind the last data there was an end or an error: the next read returns `verdict` */
+	/* behind the last data there was an end or an error: the next read returns `verdict` */
+	bool over;
 	int verdict; /* 0: the end; or negative errno */
 	bool close_notify_sent;
 	unsigned verify_status; /* what is wrong with the other side's certificate */
@@ -62,15 +63,18 @@ static inline struct tls *tls_of(const struct stream *stream) {
 /* Makes the stream of `tls` the transport of its session. */
 void tls_stream_connect_session(struct tls *tls);
 
-/* Reading and writing go through the session from here on; the handshake comes first, with low priority. */
+/*
+ * Reading and writing go through the session from here on; the handshake comes first, with low
+ * priority.
+ */
 void tls_stream_begin(struct stream *stream);
 
 /* Frees the session. */
 void tls_stream_drop(struct stream *stream);
 
 /*
- * The key for session tickets. Each is used for a day at most: the keys of sessions cannot be computed from a later one.
- * NULL: there is none.
+ * The key for session tickets. Each is used for a day at most: the keys of sessions cannot be
+ * computed from a later one. NULL: there is none.
  */
 const gnutls_datum_t *tls_credentials_ticket_key(
 	struct tls_credentials *credentials, uint64_t now_ms);

@@ -27,8 +27,8 @@ static bool has_capitals(const char *name) {
 }
 
 /*
- * Which pair does the client ask for? GnuTLS compares names letter by letter, and chooses by the algorithms among
- * equal ones: that is left to it. What remains are patterns and capitals.
+ * Which pair does the client ask for? GnuTLS compares names letter by letter, and chooses by the
+ * algorithms among equal ones: that is left to it. What remains are patterns and capitals.
  */
 static int choose_pair(const struct tls *tls, const char *name, bool exact) {
 	const struct tls_credentials *credentials = tls->credentials;
@@ -96,7 +96,10 @@ static ssize_t detect_read(struct stream *stream, void *data, size_t cap) {
 }
 
 static int detect_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
-	/* Whoever writes before the client has said a word gets plain bytes: there is no session yet. */
+	/*
+	 * Data that is written before the first byte of the client is sent unencrypted: there is no
+	 * session yet.
+	 */
 	return tls_of(stream)->plain->write(stream, iov, count, total);
 }
 
@@ -150,7 +153,10 @@ int tls_session_accept(struct stream *stream, struct tls_credentials *credential
 		return result;
 	}
 	gnutls_session_t session = tls_of(stream)->session;
-	/* Who offers protocols and not this one would take our answers for something else (RFC 7301, 3.2). */
+	/*
+	 * Who offers protocols and not this one would take our answers for something else (RFC
+	 * 7301, 3.2).
+	 */
 	gnutls_alpn_set_protocols(session, &protocol, 1, GNUTLS_ALPN_MANDATORY);
 	const gnutls_datum_t *ticket_key =
 		tls_credentials_ticket_key(credentials, stream->loop->now_ms);
@@ -173,7 +179,7 @@ int tls_session_accept(struct stream *stream, struct tls_credentials *credential
 	return 0;
 }
 
-/* What certificates call this host: without the root's dot, or the zone of an IPv6 address. */
+/* The name of this host in certificates: without the root's dot, or the zone of an IPv6 address. */
 static char *copy_name(const char *host) {
 	size_t len = strchr(host, ':') ? strcspn(host, "%") : strlen(host);
 	if(len > 1 && host[len - 1] == '.') {

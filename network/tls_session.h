@@ -15,31 +15,32 @@
 #define TLS_RECORD_HANDSHAKE 0x16 /* first byte of a TLS connection, RFC 8446 section 5.1 */
 
 /*
- * Makes a fresh accepted stream speak TLS. `detect`: its first byte decides between TLS and plain bytes,
- * which then arrive as if nothing had happened. The handshake runs inside stream_read(). Writing before it is
- * done is an error (-ENOTCONN). 0 or -ENOMEM.
+ * Makes a fresh accepted stream speak TLS. `detect`: its first byte decides between TLS and plain
+ * bytes, which then arrive as if nothing had happened. The handshake runs inside stream_read().
+ * Writing before it is done is an error (-ENOTCONN). 0 or -ENOMEM.
  */
 int tls_session_accept(struct stream *stream, struct tls_credentials *credentials, bool detect);
 
 /*
- * Makes a connected stream speak TLS as client, behind what has been written to it. `host` (copied): the name to ask
- * for (RFC 6066) and to verify (RFC 6125); of a literal address, with or without zone, only the latter. The owner
- * makes the stream readable (loop_set_ready()) and calls tls_stream_handshake() with each of its events until that no longer
- * answers -EAGAIN. 0, -ENOMEM, or -EINVAL: nobody can have that name.
+ * Makes a connected stream speak TLS as client, behind what has been written to it. `host`
+ * (copied): the name to ask for (RFC 6066) and to verify (RFC 6125); of a literal address, with or
+ * without zone, only the latter. The owner makes the stream readable (loop_set_ready()) and calls
+ * tls_stream_handshake() with each of its events until that no longer answers -EAGAIN. 0, -ENOMEM,
+ * or -EINVAL: not a valid name.
  */
 int tls_session_connect(
 	struct stream *stream, struct tls_credentials *credentials, const char *host);
 
 /*
- * Would the certificate that the client has shown still be accepted with these credentials (NULL: no TLS any more)?
- * NULL: yes, or there is none. Otherwise static text that describes the reason.
+ * Would the certificate that the client has shown still be accepted with these credentials (NULL:
+ * no TLS any more)? NULL: yes, or there is none. Otherwise static text that describes the reason.
  */
 const char *tls_session_recheck_client(
 	const struct stream *stream, const struct tls_credentials *credentials);
 
 /*
- * The subject of the client's verified certificate (RFC 4514) into `out`: its length; 0 without one, or if it does
- * not fit: half a name could be somebody else's.
+ * The subject of the client's verified certificate (RFC 4514) into `out`: its length; 0 without
+ * one, or if it does not fit: a truncated name could be that of another host.
  */
 size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
 

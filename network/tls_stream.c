@@ -3,9 +3,9 @@
  * The kind of stream that speaks TLS.
  *
  * Must not know: HTTP, WebSocket, connections, certificates.
- * Invariants: GnuTLS never touches a descriptor: its pull function takes from what one recv() brought, its
- * push function appends to the stream's queue and always succeeds; plaintext that GnuTLS still holds keeps
- * the stream readable.
+ * Invariants: GnuTLS never touches a descriptor: its pull function takes from what one recv()
+ * brought, its push function appends to the stream's queue and always succeeds; plaintext that
+ * GnuTLS still holds keeps the stream readable.
  * Implements RFC 8446 and RFC 5246 through GnuTLS.
  */
 #include "network/tls_stream.h"
@@ -68,12 +68,17 @@ void tls_stream_connect_session(struct tls *tls) {
 
 /* ---- stream operations ---- */
 
-/* Input that GnuTLS can still work on: what it has not pulled, or plaintext that was not asked for. */
+/*
+ * Input that GnuTLS can still process: bytes that it has not pulled, or plaintext that has not been
+ * read.
+ */
 static bool has_input(const struct tls *tls) {
 	return tls->in_len > 0 || gnutls_record_check_pending(tls->session) > 0;
 }
 
-/* Takes ciphertext off the socket. 0: there is something, or the end; -EAGAIN; or negative errno. */
+/*
+ * Takes ciphertext off the socket. 0: there is something, or the end; -EAGAIN; or negative errno.
+ */
 static int fill(struct stream *stream) {
 	struct tls *tls = tls_of(stream);
 	uint8_t *into = stream->loop->ciphertext;
@@ -96,7 +101,7 @@ static int fill(struct stream *stream) {
 	return 0;
 }
 
-/* The shared buffer belongs to the next stream: what was not used is copied. */
+/* The shared buffer belongs to the next stream: unused bytes are copied. */
 static int keep_rest(struct tls *tls) {
 	size_t len = tls->in_len;
 	const uint8_t *from = tls->in;
@@ -114,8 +119,8 @@ static int keep_rest(struct tls *tls) {
 }
 
 /*
- * close_notify; or user_canceled, which Java says in front of it (RFC 8446, section 6.1). With TLS 1.3 GnuTLS takes the
- * latter for a failure that ends the session.
+ * close_notify; or user_canceled, which Java says in front of it (RFC 8446, section 6.1). With TLS
+ * 1.3 GnuTLS takes the latter for a failure that ends the session.
  */
 static bool is_close_notify(const struct tls *tls, ssize_t status) {
 	bool failed = status == GNUTLS_E_FATAL_ALERT_RECEIVED || status == GNUTLS_E_INVALID_SESSION;
@@ -128,7 +133,10 @@ static bool may_ignore(const struct tls *tls, ssize_t status) {
 		(status == GNUTLS_E_REHANDSHAKE && tls->name);
 }
 
-/* What a result of gnutls_record_recv() other than bytes means: 0 at the end, -EAGAIN, or negative errno. */
+/*
+ * What a result of gnutls_record_recv() other than bytes means: 0 at the end, -EAGAIN, or negative
+ * errno.
+ */
 static int verdict_of(struct tls *tls, ssize_t status, bool repeat) {
 	if(is_close_notify(tls, status)) {
 		return 0;
@@ -140,9 +148,10 @@ static int verdict_of(struct tls *tls, ssize_t status, bool repeat) {
 }
 
 /*
- * One call of gnutls_record_recv(): bytes, 0 at the end, or negative errno; -EAGAIN: nothing yet, and with `*idle` 0
- * or where there is more input the next call may bring something. The end and errors are kept for the next read,
- * because GnuTLS need not report them again: not every fatal error invalidates the session.
+ * One call of gnutls_record_recv(): bytes, 0 at the end, or negative errno; -EAGAIN: nothing yet,
+ * and with `*idle` 0 or where there is more input the next call may bring something. The end and
+ * errors are kept for the next read, because GnuTLS need not report them again: not every fatal
+ * error invalidates the session.
  */
 static ssize_t decrypt_once(struct tls *tls, uint8_t *data, size_t cap, int *idle) {
 	size_t before = tls->in_len;
@@ -161,14 +170,17 @@ static ssize_t decrypt_once(struct tls *tls, uint8_t *data, size_t cap, int *idl
 }
 
 /*
- * Decrypts what is there into `data`. GnuTLS is not asked whether nothing is left, which would cost it half as much as
- * a small record; behind a message of its own, like that of new keys, it returns though there is more. Bytes, 0 at the
- * end, -EAGAIN, or negative errno.
+ * Decrypts what is there into `data`. GnuTLS is not asked whether nothing is left, which would cost
+ * it half as much as a small record; behind a message of its own, like that of new keys, it returns
+ * though there is more. Bytes, 0 at the end, -EAGAIN, or negative errno.
  */
 static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
 	size_t len = 0;
 	int idle = 0;
-	/* Each call takes ciphertext or hands out plaintext, or it is one of a few in a row that do not. */
+	/*
+	 * Each call takes ciphertext or hands out plaintext, or it is one of a few in a row that do
+	 * not.
+	 */
 	PASSES(calls,
 		(2 * tls->in_len + gnutls_record_check_pending(tls->session) + 1) * TLS_IDLE_MAX);
 	do {
@@ -189,8 +201,8 @@ static bool has_more(const struct tls *tls) {
 }
 
 /*
- * Makes ciphertext available to pull(): what was kept, or what the socket has. 1: of the first kind, so -EAGAIN from
- * GnuTLS does not mean that the socket is empty; else as fill().
+ * Makes ciphertext available to pull(): what was kept, or what the socket has. 1: of the first
+ * kind, so -EAGAIN from GnuTLS does not mean that the socket is empty; else as fill().
  */
 static int supply(struct stream *stream) {
 	struct tls *tls = tls_of(stream);
@@ -230,11 +242,17 @@ static ssize_t tls_read(struct stream *stream, void *data, size_t cap) {
 	bool kept = false;
 	ssize_t got = advance(stream, data, cap, &kept);
 	if(got == -EAGAIN && kept) {
-		/* What had been kept made no data. The socket may have more, and no event would tell. */
+		/*
+		 * The kept bytes were not a complete record. The socket may have more, and no event
+		 * would tell.
+		 */
 		got = advance(stream, data, cap, &kept);
 	}
 	if(got == -EAGAIN && has_more(tls)) {
-		/* GnuTLS waits for input and does not take what there is: this would never change. */
+		/*
+		 * GnuTLS waits for input and does not take the input that it has: this would never
+		 * change.
+		 */
 		got = tls_fail(tls, GNUTLS_E_INTERNAL_ERROR);
 	}
 	if(got == -EAGAIN && tls->in_ended) {
@@ -337,7 +355,10 @@ static const struct stream_ops tls_ops = {
 	.destroy = tls_stream_drop,
 };
 
-/* The handshake has still to be done: with signatures and key exchanges, for which a turn of the loop has little room. */
+/*
+ * The handshake has still to be done: with signatures and key exchanges, for which a turn of the
+ * loop has little room.
+ */
 void tls_stream_begin(struct stream *stream) {
 	stream->ops = &tls_ops;
 	loop_set_low_priority(stream->loop, &stream->io, true);

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 /*
- * Goes on with the handshake, one read at most. 0: done; -EAGAIN: wait for an event; other negative errno: it has
- * failed, see tls_stream_reason().
+ * Goes on with the handshake, one read at most. 0: done; -EAGAIN: wait for an event; other negative
+ * errno: it has failed, see tls_stream_reason().
  */
 int tls_stream_handshake(struct stream *stream);
 

@@ -42,7 +42,7 @@ static const char *describe_flaws(unsigned status) {
 		{GNUTLS_CERT_EXPIRED, "it, or one above it, has expired"},
 		{GNUTLS_CERT_NOT_ACTIVATED, "it, or one above it, is not valid yet"},
 		{GNUTLS_CERT_SIGNER_NOT_FOUND, "its issuer is unknown"},
-		{GNUTLS_CERT_SIGNER_NOT_CA, "its issuer is no authority"},
+		{GNUTLS_CERT_SIGNER_NOT_CA, "its issuer is not a certificate authority"},
 		{GNUTLS_CERT_UNEXPECTED_OWNER, "it is for another name"},
 		{GNUTLS_CERT_PURPOSE_MISMATCH, "it is for another purpose"},
 		{GNUTLS_CERT_INSECURE_ALGORITHM, "it is signed with an insecure algorithm"},
@@ -133,7 +133,10 @@ static int check_keys(struct tls *tls) {
 	return 0;
 }
 
-/* CertificateVerify has come and has not been verified. TLS 1.2 verifies the chain before, TLS 1.3 behind it. */
+/*
+ * CertificateVerify has come and has not been verified. TLS 1.2 verifies the chain before, TLS 1.3
+ * behind it.
+ */
 static int hook(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
 	const gnutls_datum_t *message) {
 	(void)type;
@@ -220,8 +223,8 @@ unsigned tls_verify_parse_literal(const char *name, unsigned char out[16]) {
 }
 
 /*
- * Does the other side's certificate have a name in subjectAltName? Only there it counts (RFC 9525, section 2), but GnuTLS
- * falls back to the common name.
+ * Does the other side's certificate have a name in subjectAltName? Only there it counts (RFC 9525,
+ * section 2), but GnuTLS falls back to the common name.
  */
 static bool has_alternative_name(gnutls_session_t session) {
 	unsigned count;

@@ -2,10 +2,10 @@
  *
  * Watching files.
  *
- * Must not know: what is in them.
- * Invariants: the status of every file is taken before a change is told, so a change that comes while the files are
- * read is told as the next one. Comparing works on network file systems too, where inotify(7) sees nothing of other
- * machines.
+ * Must not know: their contents.
+ * Invariants: the status of every file is taken before a change is told, so a change that comes
+ * while the files are read is told as the next one. Comparing works on network file systems too,
+ * where inotify(7) sees nothing of other machines.
  */
 #include "network/watch.h"
 
@@ -38,7 +38,10 @@ static bool same_time(struct timespec a, struct timespec b) {
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-/* The time of the last status change tells of a new owner or mode, and of all that the other fields may miss. */
+/*
+ * The time of the last status change tells of a new owner or mode, and of all that the other fields
+ * may miss.
+ */
 static bool same_status(const struct stat *a, const struct stat *b) {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
 		same_time(a->st_mtim, b->st_mtim) && same_time(a->st_ctim, b->st_ctim);
@@ -74,7 +77,10 @@ static void watch_arm(struct watch *watch) {
 	}
 }
 
-/* A certificate and its key are written one after the other: both should be complete when they are read. */
+/*
+ * A certificate and its key are written one after the other: both should be complete when they are
+ * read.
+ */
 static void watch_due(struct ev_timer *timer) {
 	struct watch *watch = container_of(timer, struct watch, timer);
 	uint64_t now_ms = watch->loop->now_ms;

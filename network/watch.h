@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Notices when files have been replaced or rewritten: their status is compared at regular intervals.
+ * Notices when files have been replaced or rewritten: their status is compared at regular
+ * intervals.
  */
 #ifndef WEBSOCKSY_WATCH_H
 #define WEBSOCKSY_WATCH_H
@@ -21,9 +22,9 @@ typedef void watch_fn(void *ctx);
 int watch_open(struct watch **out, struct loop *loop, watch_fn *fn, void *ctx);
 
 /*
- * Watches these files instead of others, from now on; the paths are copied. A path is followed through symbolic links
- * each time, so an exchange of a link or of a directory on the way is a change as well. Files need not exist. 0 or
- * -ENOMEM.
+ * Watches these files instead of others, from now on; the paths are copied. A path is followed
+ * through symbolic links each time, so an exchange of a link or of a directory on the way is a
+ * change as well. Files need not exist. 0 or -ENOMEM.
  */
 int watch_files(struct watch *watch, size_t count, const char *const *paths);
 

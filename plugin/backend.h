@@ -39,8 +39,10 @@ struct backend_builtin {
 	const char *name;
 	/* A new state with the defaults; NULL: out of memory. */
 	void *(*open)(void);
-	/* The option `i` (from 0) in effect: its name, and its value, which is the default if it was not
-	 * given. False: there are no more. */
+	/*
+	 * The option `i` (from 0) in effect: its name, and its value, which is the default if it
+	 * was not given. False: there are no more.
+	 */
 	bool (*option)(const void *state, size_t i, const char **name, const char **value);
 	/* 0; -ENOENT for an unknown option; -EINVAL for an invalid value; -ENOMEM. */
 	int (*configure)(void *state, const char *key, const char *value);

@@ -247,7 +247,10 @@ static int64_t negotiate(
 	return index;
 }
 
-/* Subprotocols whose messages are binary, whatever their bytes look like, or base64. NULL: any other. */
+/*
+ * Subprotocols whose messages are binary, whatever their bytes look like, or base64. NULL: any
+ * other.
+ */
 static const char *framing_of_protocol(const char *name) {
 	static const struct {
 		const char *protocol;
@@ -300,7 +303,7 @@ static int defaultpeer_query(
 	return copied ? 0 : -ENOMEM;
 }
 
-/* As it is configured: what it means has been checked, or is reported for each client. */
+/* As it is configured: it has been checked, or the error is reported for each client. */
 static void defaultpeer_describe(const void *state, char *out, size_t cap) {
 	const struct defaultpeer *defaultpeer = state;
 	const char *host = defaultpeer->value[OPTION_HOST];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The framing object: it cuts the byte stream of a peer into WebSocket messages, and may convert messages in
- * both directions. Also the registry of framings by name, and the adapter that makes an object of a
- * version 1 function.
+ * The framing object: it cuts the byte stream of a peer into WebSocket messages, and may convert
+ * messages in both directions. Also the registry of framings by name, and the adapter that makes an
+ * object of a version 1 function.
  */
 #ifndef WEBSOCKSY_PLUGIN_FRAMING_H
 #define WEBSOCKSY_PLUGIN_FRAMING_H
@@ -61,18 +61,18 @@ struct framing {
 	ssize_t (*decode)(
 		struct framing_stream *stream, const struct framing_input *input, bool *text);
 	/*
-	 * Makes the payload of a message of the bytes that decode() has returned: changes `data`, `len` and
-	 * `text`. The result is a part of these bytes, or is appended to `room`, which is not empty
-	 * and valid until the next call. 0, or negative: see framing_reason(). NULL here: the payload is
-	 * the bytes.
+	 * Makes the payload of a message of the bytes that decode() has returned: changes `data`,
+	 * `len` and `text`. The result is a part of these bytes, or is appended to `room`, which is
+	 * not empty and valid until the next call. 0, or negative: see framing_reason(). NULL here:
+	 * the payload is the bytes.
 	 */
 	int (*payload)(struct framing_stream *stream, struct framing_message *message,
 		struct dynbuf *room);
 	/*
-	 * Appends to `out` what the peer gets of the next part of a client's message. The parts of a message come
-	 * in order, as they are received; a part is empty only if it is the last one. 0; -EBADMSG: the message
-	 * is not valid (the client is told so, 1007); -EMSGSIZE: it is too large; -ENOMEM. NULL here: the
-	 * peer gets the payload.
+	 * Appends to `out` what the peer gets of the next part of a client's message. The parts of
+	 * a message come in order, as they are received; a part is empty only if it is the last
+	 * one. 0; -EBADMSG: the message is not valid (the client is told so, 1007); -EMSGSIZE: it
+	 * is too large; -ENOMEM. NULL here: the peer gets the payload.
 	 */
 	int (*encode)(struct framing_stream *stream, const struct framing_message *part,
 		struct dynbuf *out);

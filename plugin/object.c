@@ -2,7 +2,7 @@
  *
  * Loads shared objects.
  *
- * It must not know what the objects contain or what they register.
+ * Must not know: the contents of the objects, the registry.
  */
 #include "plugin/object.h"
 

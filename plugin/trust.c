@@ -2,7 +2,7 @@
  *
  * Checks who can change a file.
  *
- * It must not know what the file is for.
+ * Must not know: the use of the file.
  *
  * Invariants: components are checked from the root down, so when one is looked at no other user can
  * exchange those above it; `done` contains no symbolic link.

@@ -28,7 +28,9 @@
 
 #define FILE_SIZE_MAX ((size_t)1 << 20)
 
-/* Resolving may collide with a rename elsewhere and is then to be repeated, see openat2(2). */
+/*
+ * Resolving a name fails with EAGAIN if another process renames at the same time, see openat2(2).
+ */
 #define OPEN_TRIES 8
 
 WEBSOCKSY_EXPORT uint64_t init(void);
@@ -38,7 +40,7 @@ WEBSOCKSY_EXPORT ws_peer_info query(char *endpoint, size_t protocols, char **pro
 WEBSOCKSY_EXPORT const char *websocksy_check(void);
 WEBSOCKSY_EXPORT void cleanup(void);
 
-/* What looking at one file came to. */
+/* The result of one expression. */
 enum lookup {
 	LOOKUP_NONE, /* go on with the next expression */
 	LOOKUP_FOUND, /* the file is read, or the peer is filled */
@@ -81,7 +83,7 @@ static int open_beneath(const char *path, const char *name) {
 	return (int)fd;
 }
 
-/* Is this a failure that requests alone can cause, and that is no news for the operator? */
+/* Errors that any request can cause, and that are not logged. */
 static bool is_absence(int error) {
 	return error == ENOENT || error == ENOTDIR || error == EXDEV || error == ELOOP ||
 		error == ENAMETOOLONG || error == EINVAL || error == EILSEQ;
@@ -122,8 +124,8 @@ static int read_all(int fd, struct text *out) {
 }
 
 /*
- * LOOKUP_NONE: there is no such file. LOOKUP_REFUSED: there is or may be one, and it cannot be read; another one in
- * its place would send the client to the wrong peer.
+ * LOOKUP_NONE: there is no such file. LOOKUP_REFUSED: it exists, or may exist, and cannot be read;
+ * the next expression could name the peer of another client.
  */
 static enum lookup read_file(const char *name, websocket *ws, struct text *out) {
 	int fd = open_beneath(state.path, name);
@@ -153,8 +155,7 @@ static enum lookup fill_peer(
 		framing = core_framing(line->framing);
 		if(!framing) {
 			return refuse(ws, 500,
-				"the peer of this request names a framing function that is not "
-				"there");
+				"the framing function of this request's peer does not exist");
 		}
 	}
 	char *host = strdup(line->peer);
@@ -169,7 +170,7 @@ static enum lookup fill_peer(
 	return LOOKUP_FOUND;
 }
 
-/* The first line of the file that serves the request. */
+/* Fills the peer from the first line that matches the request. */
 static enum lookup search(struct text text, const char *name, const struct request *request,
 	websocket *ws, ws_peer_info *peer) {
 	bool has_nul;
@@ -225,9 +226,8 @@ static uint64_t set_path(const char *value) {
 	int probe = open_beneath(value, ".");
 	if(probe < 0 && (errno == ENOSYS || errno == EPERM)) {
 		core_log(ws_log_error,
-			"backend file: path: the system call openat2 is not there (%s), Linux 5.6 "
-			"or later has "
-			"it",
+			"backend file: path: the system call openat2 is not available (%s); "
+			"Linux 5.6 or later is required",
 			strerror(errno));
 		return 1;
 	}
@@ -276,8 +276,7 @@ uint64_t configure(char *key, char *value) {
 	if(!strcmp(key, "expression")) {
 		return add_expression(value);
 	}
-	core_log(ws_log_error,
-		"backend file: %s: there is no such option; there are path and expression", key);
+	core_log(ws_log_error, "backend file: %s: unknown option (known: path, expression)", key);
 	return 1;
 }
 
@@ -295,7 +294,8 @@ ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t hea
 	if(!state.path || !state.expressions) {
 		const char *missing = state.path ? "expression" : "path";
 		char message[64];
-		snprintf(message, sizeof(message), "the file backend lacks its option %s", missing);
+		snprintf(message, sizeof(message), "the option %s of the file backend is not set",
+			missing);
 		core_log(ws_log_error,
 			"backend file: option %s is not set; every request is refused", missing);
 		core_refuse(ws, 500, message);

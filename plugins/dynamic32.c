@@ -2,9 +2,11 @@
  *
  * Framing function `dynamic32`: each segment carries its length as a 32-bit number in its header.
  *
- * A segment is offset + 4 + static + value bytes, where value is read `offset` bytes into it. Knows
- * nothing but websocksy.h. Invariants: the configuration is parsed once per connection; a segment
- * holds at least its own length field; no sum wraps.
+ * A segment has offset + 4 + static + value bytes; the field with the value begins at `offset`.
+ *
+ * Must not know: anything of the core but websocksy.h.
+ * Invariants: the configuration is parsed once for each connection; a segment has at least its own
+ * length field; no sum wraps.
  */
 #include "websocksy.h"
 
@@ -16,7 +18,7 @@
 
 struct dynamic32 {
 	int64_t header; /* bytes up to the end of the length field */
-	int64_t summand; /* `static`: what the value does not count, or counts too much */
+	int64_t summand; /* `static` of the configuration, added to the value */
 	bool big_endian;
 };
 
@@ -66,10 +68,10 @@ static bool dynamic32_set_endian(struct dynamic32 *config, const char *value, si
 
 static const struct dynamic32_key dynamic32_keys[] = {
 	{"offset", dynamic32_set_offset,
-		"dynamic32: offset takes the bytes before the length field, a number from 0"},
+		"dynamic32: offset must be the number of bytes before the length field"},
 	{"static", dynamic32_set_static,
-		"dynamic32: static takes a decimal number, not below -4294967295"},
-	{"endian", dynamic32_set_endian, "dynamic32: endian takes little or big"},
+		"dynamic32: static must be a decimal number, -4294967295 or more"},
+	{"endian", dynamic32_set_endian, "dynamic32: endian must be little or big"},
 };
 #define DYNAMIC32_KEYS (sizeof(dynamic32_keys) / sizeof(*dynamic32_keys))
 
@@ -108,24 +110,26 @@ static const struct dynamic32_key *dynamic32_find(const struct dynamic32_option 
 	return NULL;
 }
 
-/* Applies one option; `seen` has a bit per key that was given already. NULL or what is wrong. */
+/*
+ * Applies one option; `seen` has a bit for each key that has been given. NULL, or an error message.
+ */
 static const char *dynamic32_apply(
 	struct dynamic32 *config, const char *text, size_t len, unsigned *seen) {
 	struct dynamic32_option option;
 	const struct dynamic32_key *key =
 		dynamic32_split(text, len, &option) ? dynamic32_find(&option) : NULL;
 	if(!key) {
-		return "dynamic32 takes offset=N,static=N,endian=little|big with commas between";
+		return "dynamic32: must be offset=N,static=N,endian=little|big";
 	}
 	unsigned bit = 1u << (key - dynamic32_keys);
 	if(*seen & bit) {
-		return "dynamic32: offset, static and endian may be given once each";
+		return "dynamic32: offset, static and endian may be given only once";
 	}
 	*seen |= bit;
 	return key->set(config, option.value, option.value_len) ? NULL : key->error;
 }
 
-/* Fills `config`; the result is NULL or what is wrong with `text`. */
+/* Parses `text` to `config`. NULL, or an error message. */
 static const char *dynamic32_parse(struct dynamic32 *config, const char *text) {
 	unsigned seen = 0;
 	int64_t smallest;
@@ -141,7 +145,7 @@ static const char *dynamic32_parse(struct dynamic32 *config, const char *text) {
 		text += len + more;
 	}
 	if(!error && __builtin_add_overflow(config->header, config->summand, &smallest)) {
-		error = "dynamic32: offset and static together are too large";
+		error = "dynamic32: the sum of offset and static is too large";
 	}
 	return error;
 }
@@ -151,7 +155,9 @@ static const char *dynamic32_check(const char *text) {
 	return dynamic32_parse(&config, text);
 }
 
-/* Parses the configuration of a connection; NULL without memory or if it is not usable. */
+/*
+ * Parses the configuration of a connection. NULL: out of memory, or the configuration is invalid.
+ */
 static struct dynamic32 *dynamic32_open(const char *text) {
 	struct dynamic32 *config = malloc(sizeof(*config));
 	if(config && dynamic32_parse(config, text ? text : "")) {
@@ -169,7 +175,9 @@ static uint32_t dynamic32_value(const uint8_t *field, bool big_endian) {
 	return value;
 }
 
-/* Length of the segment that begins at `data`, which holds its header; -1 if it cannot be. */
+/*
+ * Length of the segment that begins at `data`, which has a complete header; -1: an invalid length.
+ */
 static int64_t dynamic32_segment(const struct dynamic32 *config, const uint8_t *data) {
 	const uint8_t *field = data + config->header - DYNAMIC32_FIELD;
 	uint32_t value = dynamic32_value(field, config->big_endian);

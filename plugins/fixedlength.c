@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Framing function `fixedlength`: every so many bytes of the peer's stream are one binary message.
+ * Framing function `fixedlength`: cuts the peer's stream into binary messages of a fixed length.
  *
- * Knows nothing but websocksy.h. Invariant: keeps no state; the configuration is at most a few
- * digits, so reading it again costs less than remembering it.
+ * Must not know: anything of the core but websocksy.h.
+ * Invariant: it has no state. The configuration has a few digits: parsing it again for each call is
+ * cheaper than keeping a number for each connection.
  */
 #include "websocksy.h"
 

@@ -3,12 +3,11 @@
  * Framing function `json`: each complete JSON entity (object, array, string, number, literal) in
  * the peer's stream is sent as one text message; data that is not JSON is sent as binary messages.
  *
- * Knows nothing but websocksy.h and the state machine in json/steps.c. Invariants: a text message
- * is exactly one JSON text, white space around it included; white space alone is never cut off as a
- * message; bytes that cannot become JSON any more are not held back.
- *
- * Where parsing continues after invalid data is the delicate part, see json_fail() and
- * plugins/json.md.
+ * Must not know: anything of the core but websocksy.h.
+ * Invariants: a text message is exactly one JSON text, white space around it included; white space
+ * alone is not sent as a message while the connection is open; bytes that cannot become JSON any
+ * more are not held back.
+ * The position at which parsing continues after invalid data is explained in plugins/json.md.
  */
 #include "websocksy.h"
 
@@ -16,7 +15,7 @@
 
 #include <assert.h>
 
-#define JSON_STEPS_MAX 8 /* for one byte: the end of a number, a failure, and where it leads */
+#define JSON_STEPS_MAX 8 /* for one byte: the end of a number, a failure, and the state after it */
 
 static bool json_is_broken(const struct json *json) {
 	return json->state >= JSON_JUNK;
@@ -28,9 +27,9 @@ static bool json_is_complete_number(const struct json *json) {
 }
 
 /*
- * `byte` cannot stand where it stands. If it opens an object or array, the entity before it was
- * most likely cut short: start over with it. Otherwise the end of the broken entity is looked for,
- * so that parts of it are not taken for entities of their own.
+ * `byte` is not valid here. If it opens an object or array, the entity before it was most likely
+ * truncated, and parsing starts again with the byte. Otherwise the end of the invalid entity is
+ * searched for, so that parts of it are not sent as entities of their own.
  */
 static enum json_verdict json_fail(struct json *json, uint8_t byte) {
 	bool string = json->state >= JSON_STRING && json->state <= JSON_UTF8;
@@ -67,7 +66,10 @@ static void json_reset(struct json *json) {
 	json->blank = true;
 }
 
-/* A message ends at `end`; white space that is there already goes along, see plugins/json.md. */
+/*
+ * A message ends at `end`; white space that has been received already is part of it, see
+ * plugins/json.md.
+ */
 static int64_t json_cut(
 	struct json *json, const uint8_t *data, size_t length, size_t end, ws_operation *opcode) {
 	*opcode = json_is_broken(json) ? ws_frame_binary : ws_frame_text;
@@ -78,7 +80,7 @@ static int64_t json_cut(
 	return (int64_t)end;
 }
 
-/* Everything has been taken and no message has ended. */
+/* All bytes have been taken, and no message has ended. */
 static int64_t json_pause(struct json *json, size_t length, ws_operation *opcode) {
 	bool number = json->depth == 0 && json_is_complete_number(json);
 	*opcode = number ? ws_frame_text : ws_frame_binary;
@@ -91,7 +93,7 @@ static int64_t json_pause(struct json *json, size_t length, ws_operation *opcode
 	return (int64_t)length;
 }
 
-/* The bulk of most streams: characters of strings that need no decision. */
+/* Number of bytes that a string simply continues with: the largest part of most streams. */
 static size_t json_plain_run(const struct json *json, const uint8_t *data, size_t length) {
 	size_t at = 0;
 	if(json->state == JSON_STRING) {
@@ -118,9 +120,12 @@ static int64_t json_scan(
 			return json_cut(json, data, length, at + (verdict == JSON_LAST), opcode);
 		}
 		if(verdict != JSON_TAKE) {
-			/* The byte is looked at again then: one that opens something, which is taken at once. */
+			/* The byte is processed again: it opens something, so it is taken then. */
 			assert(verdict != JSON_BEFORE || json_is_opener(byte));
-			/* Only white space is left over from junk: it belongs to what follows. */
+			/*
+			 * Only white space is left over from invalid data: it belongs to the next
+			 * entity.
+			 */
 			json_reset(json);
 		}
 		json->blank = blank;
@@ -131,7 +136,7 @@ static int64_t json_scan(
 
 static int64_t json_frame(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
 	void **framing_data, const char *config) {
-	/* What is new is counted here, message by message; the core's count comes to the same. */
+	/* The new bytes are known from json->seen, which gives the same number. */
 	(void)last_read;
 	(void)config;
 	if(!data) {
@@ -148,7 +153,7 @@ static int64_t json_frame(uint8_t *data, size_t length, size_t last_read, ws_ope
 		json_reset(json);
 	}
 	if(json->seen > length) {
-		return -1; /* not the message that was looked at: the state does not fit it */
+		return -1; /* not the message of the last call: the state does not fit it */
 	}
 	return json_scan(json, data, length, opcode);
 }

@@ -2,7 +2,7 @@
  *
  * The protocol of the service manager: environment variables and a datagram each.
  *
- * Must not know: what the sockets are for.
+ * Must not know: the use of the sockets.
  * Invariants: messages are sent in order; the retry timer is armed exactly while some are queued.
  */
 #include "service/notify.h"

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks the layers of the source tree.
 
-    layers.py                    the #include lines, and the table of files
+    layers.py                    the #include lines, the table of files, and the imports of tests
     layers.py OBJECT_FOLDER      the object files as well
 
 Layers, lowest first: base, websocket, network, http, plugin and builtins, service, config, bridge, websocksy.c. A layer
 is the directory of that name and the file of that name at the top level. A file includes, and calls, only what is in
 its own layer or in one below. Three further rules are read off the object files: the calls between files form no cycle,
 files that must not touch descriptors call nothing that does, and no file has writable variables but those listed.
-The table of files in docs/design.md has one row for each source file, and for each header without one.
+The table of files in docs/design.md has one row for each source file, and for each header without one. No test module
+imports another.
 
 Prints one line for each violation; the exit status is 0 if there is none.
 """
@@ -31,6 +32,7 @@ INTERFACE = "websocksy.h"
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 # | `base/text.c` | its subject |
 TABLE_ROW = re.compile(r"^\| `([\w/]+\.[ch])` \| [^|]+ \|$", re.MULTILINE)
+TEST_IMPORT = re.compile(r"^\s*(?:from|import) (test_\w+)", re.MULTILINE)
 # Parsers and codecs: their tests feed them bytes, so they never see a descriptor.
 WITHOUT_DESCRIPTORS = (
     "base/text", "base/address", "base/cidr", "base/number", "base/utf8", "base/utf8_block", "base/utf8_avx2",
@@ -89,32 +91,45 @@ def check_table(files):
         yield f"docs/design.md: the table of files has several rows for {name}"
 
 
+def check_tests():
+    """Tools that several test modules use are in tests/e2e/tools/."""
+    for path in sorted((ROOT / "tests/e2e").rglob("*.py")):
+        for module in TEST_IMPORT.findall(path.read_text()):
+            yield f"{path.relative_to(ROOT)} imports {module}, which is a test module"
+
+
 def run(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def read_symbols(path):
-    """(defined, undefined) global symbols of an object file"""
-    defined, undefined = set(), set()
-    for line in run("nm", "-g", "-P", str(path)).splitlines():
-        name, kind = line.split()[:2]
-        (undefined if kind in "Uvw" else defined).add(name)
-    return defined, undefined
-
-
-def writable_objects(path):
-    """Names of the variables in .data and .bss."""
-    found = []
-    for line in run("objdump", "-t", str(path)).splitlines():
-        match = re.match(r"[0-9a-f]+ .{6}O (\.data|\.bss)\s+[0-9a-f]+ +(?:\.hidden )?(\S+)$", line)
-        if match:
-            found.append(match.group(2))
+def read_symbols(paths):
+    """{path: (defined, undefined)}: the global symbols of object files"""
+    found = {str(path): (set(), set()) for path in paths}
+    for line in run("nm", "-g", "-P", "-A", *found).splitlines():
+        path, symbol = line.split(": ", 1)
+        name, kind = symbol.split()[:2]
+        found[path][kind in "Uvw"].add(name)
     return found
 
 
+def writable_objects(paths):
+    """(path, name) of the variables in .data and .bss."""
+    path = None
+    for line in run("objdump", "-t", *(str(path) for path in paths)).splitlines():
+        header = re.match(r"(.*):     file format ", line)
+        if header:
+            path = header.group(1)
+        match = re.match(r"[0-9a-f]+ .{6}O (\.data|\.bss)\s+[0-9a-f]+ +(?:\.hidden )?(\S+)$", line)
+        if match:
+            yield path, match.group(2)
+
+
 def read_objects(folder, files):
-    names = [name[:-2] for name in files if name.endswith(".c")]
-    return {name: read_symbols(folder / f"{name}.o") for name in names if (folder / f"{name}.o").exists()}
+    """{name: (defined, undefined)} of the files that have been compiled"""
+    paths = {name[:-2]: folder / f"{name[:-2]}.o" for name in files if name.endswith(".c")}
+    paths = {name: path for name, path in paths.items() if path.exists()}
+    symbols = read_symbols(paths.values()) if paths else {}
+    return {name: symbols[str(path)] for name, path in paths.items()}
 
 
 def check_calls(objects):
@@ -149,9 +164,9 @@ def check_descriptors(objects):
 
 
 def check_data(folder, objects):
-    for name in sorted(set(objects) - WRITABLE):
-        for variable in writable_objects(folder / f"{name}.o"):
-            yield f"{name}.c has a writable variable outside of its functions' arguments: {variable}"
+    names = {str(folder / f"{name}.o"): name for name in sorted(set(objects) - WRITABLE)}
+    for path, variable in writable_objects(names) if names else ():
+        yield f"{names[path]}.c has a writable variable outside of its functions' arguments: {variable}"
 
 
 def check_objects(folder, files):
@@ -168,7 +183,7 @@ def check_objects(folder, files):
 
 def main(folder=None):
     files = source_files()
-    found = [*check_includes(files), *check_table(files)]
+    found = [*check_includes(files), *check_table(files), *check_tests()]
     if folder:
         found += check_objects(Path(folder), files)
     for line in found:

@@ -73,7 +73,7 @@ show_packages() {
 install_packages() {
 	local missing=() package installed
 	command -v dpkg-query >/dev/null || {
-		echo "      this is no Debian; needed are: ${packages[*]}" | tee /dev/fd/3
+		echo "      this is not Debian; required: ${packages[*]}" | tee /dev/fd/3
 		return 0
 	}
 	installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null)
@@ -222,29 +222,38 @@ build_with_units() {
 	build "$@" all unit
 }
 
-# Sums what cmocka's programs say; one that ends without saying so has failed.
+# Runs cmocka's programs side by side and sums what they say; one that ends without saying so has failed.
 run_units() {
-	local folder=$1 program output status total=0 bad=0 ran passed
+	local folder=$1 outputs=$counts.d program name status total=0 bad=0 ran passed
+	mkdir -p "$outputs"
+	# The names of those that have ended are the progress.
 	for program in "$folder"/test_* "$folder"/*/test_*; do
-		[[ -f $program && -x $program ]] || continue
-		output=$("$program" 2>&1)
-		status=$?
-		printf '== %s (%d)\n%s\n' "${program##*/}" "$status" "$output"
-		ran=$(sed -n 's/^\[==========\] \(.*: \)\{0,1\}\([0-9]*\) test(s) run\..*/\2/p' <<<"$output" |
+		[[ ! -f $program || ! -x $program ]] || printf '%s\0' "$program"
+	done | xargs -0 -P "$(nproc)" -n 1 sh -c \
+		'folder=${1%/*}; name=${folder##*/}.${1##*/}
+		"$1" >"$0/$name" 2>&1; echo "$?" >"$0/$name.status"; echo "$name"' "$outputs"
+	for status in "$outputs"/*.status; do
+		[[ -e $status ]] || continue
+		program=${status%.status} name=${program##*/} status=$(<"$status")
+		printf '== %s (%d)\n' "$name" "$status"
+		cat "$program"
+		ran=$(sed -n 's/^\[==========\] \(.*: \)\{0,1\}\([0-9]*\) test(s) run\..*/\2/p' "$program" |
 			awk '{n += $1} END {print n + 0}')
-		passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test(s)\..*/\1/p' <<<"$output" |
+		passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test(s)\..*/\1/p' "$program" |
 			awk '{n += $1} END {print n + 0}')
 		total=$((total + passed))
 		if [[ $status -ne 0 || $ran -eq 0 || $ran -ne $passed ]]; then
 			bad=$((bad + (ran > passed ? ran - passed : 1)))
 		fi
 	done
+	rm -rf "$outputs"
 	echo "$total $bad" >"$counts"
 	[[ $total -gt 0 && $bad -eq 0 ]]
 }
 
 # run_e2e BINARY PART [pytest arguments]. PART is `parallel`, the tests that do not mind each other, or
-# `measures`. What is skipped is shown in the log and counts as neither.
+# `measures`. Those that do not depend on how the daemon was built are run without sanitizers only. What is
+# skipped is shown in the log and counts as neither.
 run_e2e() {
 	run_e2e_files "$@" "$e2e"
 }
@@ -256,7 +265,7 @@ run_e2e_files() {
 		select=(-m measures)
 	else
 		# Most tests wait for most of their time.
-		select=(-m 'not measures' -n $((2 * $(nproc))) --dist loadgroup)
+		select=(-m "not measures${SANITIZED:+ and not once}" -n $((2 * $(nproc))) --dist loadgroup)
 	fi
 	WEBSOCKSY=$root/$binary PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 TEST_PROGRESS=$progress \
 		/usr/bin/python3 -m pytest -q -p no:cacheprovider -rfEs --durations=10 --junitxml="$xml" \

@@ -36,8 +36,8 @@ static bool append(struct text *text, char byte) {
 }
 
 /*
- * Appends a value as a part of a file name; false if it must not become one: empty, beginning with
- * a dot (no "..", no hidden file), with a NUL (the name would end there), or too long.
+ * Appends a value as a part of a file name. False: it is empty, begins with a dot (no "..", no
+ * hidden file), has a NUL (the name would end there), or is too long.
  */
 static bool append_value(struct text *name, const char *value, size_t len) {
 	if(len == 0 || value[0] == '.' || memchr(value, 0, len)) {
@@ -55,7 +55,7 @@ static bool append_value(struct text *name, const char *value, size_t len) {
 	return true;
 }
 
-/* Undoes percent-encoding. False: a broken escape, or too long. */
+/* Percent-decoding. False: an invalid escape, or too long. */
 static bool decode_percent(const char *in, size_t len, struct text *out) {
 	for(size_t i = 0; i < len; i++) {
 		int byte = (uint8_t)in[i];
@@ -73,9 +73,9 @@ static bool decode_percent(const char *in, size_t len, struct text *out) {
 }
 
 /*
- * The path of the request without its query string and the slashes at its ends. Here and in the
- * query string percent-encoding is undone: it belongs to URLs. Doing it to header fields would let two names
- * that a proxy in front takes for different users become one.
+ * The path of the request without its query string and the slashes at its ends. Path and query
+ * string are percent-decoded, header fields are not: two names that a proxy distinguishes could
+ * become one.
  */
 static bool append_endpoint(struct text *name, const char *endpoint) {
 	char buffer[PATH_MAX];
@@ -165,7 +165,7 @@ static bool append_query_of(
 	return append_query(name, request->endpoint, parameter);
 }
 
-/* Variables; a colon is followed by the NAME that the last argument is. */
+/* Variables; the NAME after a colon is the last argument of the function. */
 static const struct {
 	const char *prefix;
 	bool (*append)(struct text *name, const struct request *request, const char *argument);
@@ -177,7 +177,7 @@ static const struct {
 };
 #define VARIABLES (sizeof(variables) / sizeof(variables[0]))
 
-/* The index in `variables`; VARIABLES: there is no variable of that name. */
+/* The index in `variables`; VARIABLES: unknown. */
 static size_t find_variable(const char *variable) {
 	for(size_t i = 0; i < VARIABLES; i++) {
 		size_t len = strlen(variables[i].prefix);
@@ -198,8 +198,8 @@ static bool append_variable(
 }
 
 /*
- * Takes the variable that begins at the '%' `*at`, its name to `out`. False: no second '%', too
- * long, or no variable of that name.
+ * Reads the variable that begins with the '%' at `*at`; its name is copied to `out`. False: no
+ * second '%', too long, or unknown.
  */
 static bool take_variable(const char **at, char out[NAME_MAX]) {
 	const char *from = *at + 1;
@@ -234,17 +234,18 @@ bool expression_evaluate(const char *expression, const struct request *request, 
 const char *expression_check(const char *expression) {
 	char variable[NAME_MAX];
 	if(!*expression || strlen(expression) >= PATH_MAX) {
-		return "must be a file name of ordinary length, in which variables may stand";
+		return "must be a file name, which may contain variables, of fewer than 4096 bytes";
 	}
 	for(const char *at = expression; *at;) {
 		bool starts_part = at == expression || at[-1] == '/';
 		if(starts_part && !strncmp(at, "..", 2) && (at[2] == 0 || at[2] == '/')) {
-			return "must not have \"..\" in it";
+			return "must not contain the component \"..\"";
 		}
 		if(*at != '%') {
 			at++;
 		} else if(!take_variable(&at, variable)) {
-			return "a % must begin one of %endpoint%, %query:NAME%, %cookie:NAME%, "
+			return "a % must begin a variable: %endpoint%, %query:NAME%, "
+			       "%cookie:NAME%, "
 			       "%header:NAME%";
 		}
 	}

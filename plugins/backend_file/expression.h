@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What the variables of an expression are taken from. */
+/* The request that the values of variables are taken from. */
 struct request {
 	const char *endpoint;
 	size_t protocols;

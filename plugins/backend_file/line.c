@@ -10,7 +10,7 @@
 
 #define BLANK " \t"
 
-/* Takes the next word off the front of `*rest`, with a NUL behind it; NULL: there is none. */
+/* Cuts the next word off the front of `*rest`, with a NUL behind it; NULL: there are no more. */
 static char *take_word(char **rest) {
 	char *word = *rest + strspn(*rest, BLANK);
 	char *end = word + strcspn(word, BLANK);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The grammar of JSON as a state machine that takes each byte once, and the states in which the end
- * of a broken entity is looked for.
+ * The grammar of JSON as a state machine that takes each byte once, and the states that search
+ * for the end of an invalid entity.
  *
  * Must not know: messages, reads.
  * Invariants: no recursion; each function looks at one byte.
@@ -9,7 +9,7 @@
  */
 #include "plugins/json/steps.h"
 
-/* How long the end of a broken entity is looked for by its brackets and quotes, in bytes. */
+/* The end of an invalid entity is searched for by its brackets and quotes in so many bytes. */
 #define JSON_SKIP_MAX 65536
 
 static enum json_verdict json_go(struct json *json, enum json_state state) {
@@ -191,7 +191,7 @@ static enum json_verdict json_step_escape(struct json *json, uint8_t byte) {
 	}
 }
 
-/* Surrogate pairs are not matched up: neither RFC 8259 section 7 nor JSON.parse asks for it. */
+/* Surrogates need not be paired: neither RFC 8259 section 7 nor JSON.parse requires it. */
 static enum json_verdict json_step_hex(struct json *json, uint8_t byte) {
 	uint8_t lower = byte | 0x20;
 	if(!json_is_digit(byte) && (lower < 'a' || lower > 'f')) {
@@ -204,9 +204,8 @@ static enum json_verdict json_step_hex(struct json *json, uint8_t byte) {
 /* ---- numbers ---- */
 
 /*
- * The number is complete and `byte` does not continue it. Outside of anything it must be something
- * that can stand behind a number: 12:30, 1.2.3.4, 2024-01-02 and 0x1F are not the numbers they
- * begin with.
+ * The number is complete and `byte` does not continue it. Outside of objects and arrays, only some
+ * bytes can follow a number: 12:30, 1.2.3.4, 2024-01-02 and 0x1F are not numbers.
  */
 static enum json_verdict json_number_done(struct json *json, uint8_t byte) {
 	if(json->depth > 0) {
@@ -272,8 +271,9 @@ static enum json_verdict json_step_junk(struct json *json, uint8_t byte) {
 }
 
 /*
- * Takes one more byte in `state`, unless the end of the entity has been looked for too long: an odd
- * quote would otherwise turn strings inside out until the connection ends.
+ * Takes one more byte in `state`, unless the search for the end of the entity has become too long:
+ * with an unpaired quote, strings and the text between them would be exchanged until the connection
+ * ends.
  */
 static enum json_verdict json_skip_on(struct json *json, enum json_state state) {
 	json->skipped++;

@@ -46,14 +46,14 @@ enum json_verdict {
 	JSON_LAST, /* its last byte */
 	JSON_BEFORE, /* the message ends in front of it */
 	/* From here on: not decided yet. */
-	JSON_AGAIN, /* the state has changed: ask that one */
+	JSON_AGAIN, /* the state has changed: its function decides */
 	JSON_FAIL /* the byte is not valid here */
 };
 
 struct json {
 	size_t seen; /* bytes of the message that have been taken */
 	size_t depth; /* open objects and arrays */
-	size_t skipped; /* bytes since the entity broke */
+	size_t skipped; /* bytes since the entity became invalid */
 	const char *literal; /* the rest of the literal, which must follow */
 	uint8_t state;
 	uint8_t pending; /* hexadecimal digits or UTF-8 bytes that must follow */
@@ -80,7 +80,7 @@ static inline bool json_is_opener(uint8_t byte) {
 	return byte == '{' || byte == '[';
 }
 
-/* Ends a line or a record in streams of JSON: no token of JSON goes across. */
+/* Ends a line or a record in streams of JSON: no token contains it. */
 static inline bool json_is_terminator(uint8_t byte) {
 	return byte == '\n' || byte == '\0' || byte == JSON_RECORD_SEPARATOR;
 }

@@ -13,6 +13,7 @@ from tools.floods import Flood
 
 MARKERS = (
     "measures: needs the machine for itself, because it compares processor time or counts events",
+    "once: does not depend on how the daemon was built, so one build is enough",
     "latency: takes a time that bench/latency.py has a limit for",
     "xdist_group(name): tests that one process has to run",
 )
@@ -85,6 +86,16 @@ def authority():
 def pair():
     """That certificate, for localhost, and its key."""
     return tls_files.shared()[1]
+
+
+@pytest.fixture
+def serve(run, pair):
+    """Starts a daemon for `echo://` with the certificates of `pairs`; its clients choose TLS themselves."""
+    def start(*args, pairs=(pair,), **kwargs):
+        files = [f"--cert={one.cert}" for one in pairs] + [f"--key={one.key}" for one in pairs]
+        return run(Daemon(*files, "-c", "protocol=*", *args, peer="echo://", tls=False, **kwargs))
+
+    return start
 
 
 @pytest.hookimpl(hookwrapper=True)

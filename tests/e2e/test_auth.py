@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Users and passwords (auth-file, web-auth), and what a backend is told of them."""
 import base64
-import ctypes
-import functools
 import os
 import re
 import signal
@@ -21,37 +19,9 @@ from tools.http import build_request
 from tools.peers import TcpPeer
 from tools.plugin_builder import build_plugin
 from tools.tls import open_tls
+from tools.users import (
+    KINDS, LIBCRYPT, PAGE, SALT, SLOW, SLOWER, basic, begin, check_challenge, check_open, hashed, write_users)
 from tools.waiting import eventually, observed
-
-LIBCRYPT = ctypes.CDLL("libcrypt.so.1")
-LIBCRYPT.crypt.restype = ctypes.c_char_p
-SALT = "abcdefghijklmnopqrstuu"
-CHALLENGE = 'Basic realm="websocksy", charset="UTF-8"'
-PAGE = b"<p>for users only"
-KINDS = {
-    "bcrypt-a": f"$2a$04${SALT}", "bcrypt-y": f"$2y$04${SALT}", "bcrypt-b": f"$2b$04${SALT}", "sha512": "$6$rounds=1000$salt",
-    "sha512-plain": "$6$salt", "sha256": "$5$rounds=1000$salt", "yescrypt": "$y$j75$F5Jx5fExrKuPp53xLKQ..1",
-}
-SLOW = f"$2y$12${SALT}"  # a quarter of a second, more or less
-SLOWER = f"$2y$14${SALT}"  # four times that: what is to happen meanwhile has happened
-
-
-@functools.lru_cache(None)
-def hashed(password, setting=KINDS["bcrypt-y"]):
-    return LIBCRYPT.crypt(password.encode(), setting.encode()).decode()
-
-
-def basic(user, password):
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
-
-
-def write_users(path, **users):
-    """users: name=password, or name=(password, setting)"""
-    lines = ["# users of a test", ""]
-    for name, password in users.items():
-        lines.append(f"{name}:{hashed(*([password] if isinstance(password, str) else password))}")
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 @pytest.fixture
@@ -70,19 +40,6 @@ def site(tmp_path):
 @pytest.fixture
 def daemon(run, users, site):
     return run(Daemon(f"--auth-file={users}", f"--web={site}", peer="echo://"))
-
-
-def check_challenge(answer):
-    assert answer.status == 401, answer
-    assert answer.header("WWW-Authenticate") == CHALLENGE
-    assert PAGE not in answer.body
-
-
-def check_open(daemon, **request):
-    client = daemon.open(**request)
-    client.send_text("through")
-    assert client.recv_message() == (TEXT, b"through")
-    client.close_handshake()
 
 
 # --- who is let in ------------------------------------------------------------------------------
@@ -333,12 +290,6 @@ def slow(run, tmp_path):
                        **{f"slow{number}": ("secret", SLOW) for number in range(6)})
     daemon = run(Daemon(f"--auth-file={path}", "--handshake-timeout=1h", peer="echo://"))
     return daemon, daemon.open(headers=basic("fast", "secret"))
-
-
-def begin(daemon, user, password, **request):
-    client = daemon.connect()
-    client.send_raw(build_request(headers=basic(user, password), **request))
-    return client
 
 
 @pytest.mark.measures

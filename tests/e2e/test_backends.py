@@ -14,7 +14,7 @@ from tools.plugin_builder import CLASSIC_BACKEND, build_plugin
 from tools.waiting import eventually, observed
 
 
-def check_refusal(daemon, status, body, **request):
+def check_error(daemon, status, body, **request):
     answer = daemon.http(**request)
     assert answer.status == status, answer
     assert body in answer.body.decode(), answer
@@ -36,7 +36,7 @@ def test_protocol_unset(run):
     """Only clients that offer none are accepted; the answer to others says so, and so does the log."""
     daemon = run(Daemon(peer="echo://"))
     assert chosen(daemon) is None
-    check_refusal(daemon, 400, "subprotocols are not accepted, because none is configured", protocols="binary")
+    check_error(daemon, 400, "subprotocols are not accepted, because none is configured", protocols="binary")
     daemon.wait_log(r'offers subprotocol "binary" is refused: backend option protocol is not set')
 
 
@@ -52,7 +52,7 @@ def test_protocol_list_is_in_order_of_preference(run, offer, answer):
 @pytest.mark.parametrize("offer", ("chat", "Binary", "binar", "binaryx", "binary2, bin"))
 def test_protocol_that_is_not_in_the_list(run, offer):
     daemon = run(Daemon("-c", "protocol=binary,base64", peer="echo://"))
-    check_refusal(daemon, 400, "none of the offered subprotocols is accepted", protocols=offer)
+    check_error(daemon, 400, "none of the offered subprotocols is accepted", protocols=offer)
     daemon.wait_log(r'accepts only "binary,base64"')
 
 
@@ -71,7 +71,7 @@ def test_protocols_in_several_headers(run):
 
 
 def test_default_peer(run):
-    """Without any option the peer is tcp://localhost:5900, the port of VNC; here mostly nobody is there."""
+    """Without any option the peer is tcp://localhost:5900, the port of VNC; here mostly no service is there."""
     daemon = run(Daemon("--log-level=debug"))
     client = daemon.connect()
     client.send_raw(build_request())
@@ -91,7 +91,7 @@ def test_bad_option_stops_the_start(option):
 
 
 class Routes:
-    """A folder of route files whose peers are named: each says its name to whoever connects."""
+    """A folder of route files whose peers are named: each sends its name to every client."""
 
     def __init__(self, run, folder):
         self.run = run
@@ -145,7 +145,7 @@ def test_endpoint(routes, path):
     routes.write("other", "other *")
     daemon = routes.daemon("%endpoint%")
     if "#" in path:
-        # A fragment has no place in a request; whatever is made of it, it is no other route.
+        # A fragment has no place in a request; however it is handled, it must not be another route.
         client = daemon.connect()
         client.send_raw(build_request(path))
         assert client.recv_http().status in (101, 400)
@@ -185,7 +185,7 @@ def test_query_parameter(routes, path, peer):
     if peer:
         assert reached(daemon, path) == peer
     else:
-        check_refusal(daemon, 404, "no peer for this request", path=path)
+        check_error(daemon, 404, "no peer for this request", path=path)
 
 
 @pytest.mark.parametrize("path", (
@@ -201,7 +201,7 @@ def test_no_peer_for_this_path(run, routes, path):
     os.symlink("../secret", routes.folder / "link-out")
     os.symlink(routes.folder.parent / "secret", routes.folder / "absolute")
     os.mkfifo(routes.folder / "fifo")
-    check_refusal(routes.daemon("%endpoint%"), 404, "no peer for this request", path=path)
+    check_error(routes.daemon("%endpoint%"), 404, "no peer for this request", path=path)
 
 
 def test_links_inside_of_the_folder(routes):
@@ -225,7 +225,7 @@ def test_cookie(routes, cookies, peer):
     if peer:
         assert reached(daemon, extra=extra) == peer
     else:
-        check_refusal(daemon, 404, "no peer for this request", extra=extra)
+        check_error(daemon, 404, "no peer for this request", extra=extra)
 
 
 def test_cookie_as_the_fiftieth_header(routes):
@@ -247,7 +247,7 @@ def test_header(routes, name, value, peer):
     if peer:
         assert reached(daemon, headers={name: value}) == peer
     else:
-        check_refusal(daemon, 404, "no peer for this request", headers={name: value})
+        check_error(daemon, 404, "no peer for this request", headers={name: value})
 
 
 def test_expressions_are_tried_in_order(routes):
@@ -281,7 +281,7 @@ def test_no_line_matches(routes):
     routes.write("two", "second chat")
     daemon = routes.daemon("one", "two")
     assert reached(daemon, protocols="chat") == "second"
-    check_refusal(daemon, 404, "no peer for this request", protocols="other")
+    check_error(daemon, 404, "no peer for this request", protocols="other")
 
 
 def test_framing_of_a_route(run, routes):
@@ -295,26 +295,26 @@ def test_framing_of_a_route(run, routes):
 def test_lines_that_are_none_are_skipped(routes):
     (routes.folder / "route").write_bytes(b"alone\nbad\0 line *\n#echo:// *\n")
     daemon = routes.daemon("route")
-    check_refusal(daemon, 404, "no peer for this request")
+    check_error(daemon, 404, "no peer for this request")
     daemon.wait_log(r"backend file: \S+/route:1: must be <peer> <subprotocol>")
     daemon.wait_log(r"backend file: \S+/route:2: must be")
 
 
 def test_files_are_read_for_each_connection(routes):
     daemon = routes.daemon("%endpoint%")
-    check_refusal(daemon, 404, "no peer", path="/chat")
+    check_error(daemon, 404, "no peer", path="/chat")
     routes.write("chat", "one *")
     assert reached(daemon, "/chat") == "one"
     routes.write("chat", "two *")
     assert reached(daemon, "/chat") == "two"
     (routes.folder / "chat").unlink()
-    check_refusal(daemon, 404, "no peer", path="/chat")
+    check_error(daemon, 404, "no peer", path="/chat")
 
 
 def test_route_without_port(routes):
     (routes.folder / "route").write_text("tcp://localhost *\n")
     daemon = routes.daemon("route")
-    check_refusal(daemon, 502, "the address of the peer is wrong")
+    check_error(daemon, 502, "the address of the peer is wrong")
     daemon.wait_log('peer address "tcp://localhost": the port is missing')
 
 
@@ -361,7 +361,7 @@ def test_classic_backend_refuses_an_option(folder):
 
 def test_classic_backend_without_a_host_refuses(run, folder):
     daemon = backend_daemon(run, folder, "classic")
-    check_refusal(daemon, 403, "refused by the backend")
+    check_error(daemon, 403, "refused by the backend")
 
 
 HEADER = '#include <stdio.h>\n#include <string.h>\n#include <unistd.h>\n#include "websocksy.h"\n'
@@ -505,7 +505,7 @@ def test_backend_that_cannot_be_used_stops_the_start(backends, name, said):
 ))
 def test_refusal(run, backends, name, status, body):
     daemon = backend_daemon(run, backends, name)
-    check_refusal(daemon, status, body)
+    check_error(daemon, status, body)
     daemon.wait_log(rf"answered {status}: ")
 
 
@@ -578,7 +578,7 @@ static void __attribute__((constructor)) pwn(void){
 
 @pytest.fixture
 def trap(tmp_path):
-    """A folder to start in, with plugins everywhere where somebody might look for them."""
+    """A folder to start in, with plugins everywhere where they might be searched for."""
     marker = tmp_path / "loaded"
     start = tmp_path / "start"
     (start / "plugins").mkdir(parents=True)

@@ -249,7 +249,7 @@ def test_binary_messages_are_neither_copied_nor_allocated_for(counted, size):
     session = counted()
     payload = os.urandom(size)
     cost = session.cost(lambda: session.echo(payload))
-    # The one in-place move of the way to the peer is no call; the test of instructions for each byte shows
+    # The one in-place move of the way to the peer is not a call; the test of instructions for each byte shows
     # that it is made once.
     assert_nothing(cost, "allocations", "frees", "copies", "copied_bytes")
     session.stop()

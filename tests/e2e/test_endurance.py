@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Patience and its limits: slow readers are not dead ones, dead ones go, floods hold nobody up, nothing is
+"""Slow readers are kept, dead ones are closed, floods delay no other client, nothing is
 left unread, and closing takes the time that it was given."""
 import fcntl
 import os
@@ -275,7 +275,7 @@ def test_unix_peer_that_reads_no_more(run, tmp_path):
     connection.sock.shutdown(socket.SHUT_RD)
     with standing_still(daemon):
         connection.send(b"before")
-        client.send_binary(b"for nobody")
+        client.send_binary(b"unread")
     expect_bytes(client, b"before")
     client.expect_close(1011)
     daemon.wait_log("failed: Broken pipe")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Flow control: whoever does not read stops its source, costs bounded memory, and delays nobody else."""
+"""Flow control: a side that does not read stops its source, costs bounded memory, and delays no other connection."""
 import contextlib
 import select
 import socket

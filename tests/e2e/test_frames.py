@@ -566,7 +566,7 @@ class Session:
         self.over = True
 
     def maybe_break(self):
-        """One of the mistakes that can be made between messages."""
+        """One of the errors that are possible between messages."""
         if self.random.random() < 0.7:
             return
         self.random.choice((
@@ -577,7 +577,7 @@ class Session:
             self.break_frame))()
 
     def maybe_break_message(self):
-        """One of the mistakes that can be made inside a message."""
+        """One of the errors that are possible inside a message."""
         if self.random.random() < 0.7:
             return
         self.random.choice((
@@ -585,7 +585,7 @@ class Session:
             self.break_frame))()
 
     def break_frame(self):
-        """One of the mistakes that are mistakes everywhere."""
+        """One of the errors that are possible everywhere."""
         self.random.choice((
             lambda: self.fail(1002, PING, b"x" * 126),
             lambda: self.fail(1002, PING, b"", fin=False),

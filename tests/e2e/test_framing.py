@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Framing functions end to end: streams cut everywhere, tails, mistakes in configurations and in code."""
+"""Framing functions end to end: streams cut everywhere, tails, errors in configurations and in code."""
 import os
 import signal
 import struct
@@ -77,7 +77,7 @@ def test_text_is_never_cut_inside_a_character(run):
 
 
 def test_text_with_invalid_bytes(run):
-    """Nothing is lost; what is no text is binary, and so is a character that the end cuts off."""
+    """Nothing is lost; invalid text is binary, and so is a character that the end cuts off."""
     peer = run(TcpPeer())
     daemon = framing_daemon(run, peer, "text")
     for _, messages in deliver_all_ways(daemon, peer, MIXED):
@@ -227,7 +227,7 @@ def test_type_is_asked_for_anew_for_each_message(run):
         (TEXT, b"t\n"), (BIN, b"\xff\n"), (TEXT, b"t\n"), (BIN, b"\xff\n")]
 
 
-# --- mistakes in the configuration --------------------------------------------------------------
+# --- errors in the configuration ----------------------------------------------------------------
 
 
 def test_unknown_framing_stops_the_start():
@@ -254,7 +254,7 @@ def test_bad_framing_config_stops_the_start(framing, config):
 
 
 ROUTES = {
-    "unknown": ("nosuch", 500, "names a framing function that is not there", '"nosuch": there is none of that name'),
+    "unknown": ("nosuch", 500, "the framing function of this request's peer does not exist", '"nosuch": there is none of that name'),
     "config": ("newline neither", 500, "framing of this peer is configured wrongly", "newline"),
     "missing": ("fixedlength", 500, "framing of this peer is configured wrongly", "fixedlength"),
 }
@@ -271,14 +271,14 @@ def test_bad_framing_in_a_route(run, tmp_path, name):
     assert answer.status == status and body in answer.body.decode(), answer
     daemon.wait_log(log)
     assert peer.connections == []
-    # The mistake is the route's: once that is put right the next connection is served.
+    # The error is the route's: once that is put right the next connection is served.
     (tmp_path / "route").write_text(f"{peer.url} * fixedlength 2\n")
     client = daemon.open()
     peer.accept().send(b"abc")
     assert client.recv_message() == (BIN, b"ab")
 
 
-# --- functions of plugins, and their mistakes ---------------------------------------------------
+# --- functions of plugins, and their errors -----------------------------------------------------
 
 PLUGIN = r"""
 #include <stdio.h>

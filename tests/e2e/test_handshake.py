@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The opening handshake (RFC 6455, section 4; RFC 9110 and 9112) and the HTTP answers to what is none."""
+"""The opening handshake (RFC 6455, section 4; RFC 9110 and 9112) and the HTTP responses to other requests."""
 import base64
 import select
 import time
@@ -305,7 +305,7 @@ UPGRADES = (
 
 @pytest.mark.parametrize("name, spec", UPGRADES, ids=ids(UPGRADES))
 def test_upgrade_without_the_token_is_no_upgrade(echo_daemon, name, spec):
-    """A plain request then, for which there is no page here: 426 says what this is."""
+    """A plain request then, for which there is no page here: 426 says that this is a WebSocket server."""
     answer = expect_error(echo_daemon, build_request(**spec), 426)
     assert answer.header("Upgrade") == "websocket"
     assert answer.header("Sec-WebSocket-Version") == "13"

@@ -119,7 +119,7 @@ class Helper:
 
 
 def check_new_clients(daemon):
-    """Somebody who comes now is served at once."""
+    """A client that comes now is served at once."""
     for _ in range(20):
         with observed("life of a connection beside idle ones"):
             client = daemon.open()

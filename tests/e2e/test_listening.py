@@ -35,7 +35,7 @@ def passed():
 
 def test_clients_that_come_while_a_passed_socket_drains(run, passed):
     """Closing our copy of the socket does not end what the kernel reports of it. The session that runs ends
-    properly, and the new clients are there for whoever is started next."""
+    properly, and the new clients are there for the next process."""
     peer = run(TcpPeer())
     daemon = activated(run, [passed], "-c", f"host={peer.url}", "--grace=60")
     client, connection = daemon.open(address=passed.getsockname()), peer.accept()
@@ -159,7 +159,7 @@ WILDCARDS = ["0.0.0.0", *(["*", "::"] if HAS_IPV6 else [])]
 
 @pytest.mark.parametrize("wide", WILDCARDS)
 def test_reload_to_a_narrower_address_on_the_same_port_and_back(run, tmp_path, wide):
-    """The kernel gives 127.0.0.1 only when nobody has all addresses of that port, also if it is ourselves."""
+    """The kernel gives 127.0.0.1 only when no socket, of this daemon either, has all addresses of that port."""
     port = free_port()
     wide, narrow = (("port", port), ("listen", wide)), (("port", port), ("listen", "127.0.0.1"))
     bridge = Reloaded(run, tmp_path, *wide)
@@ -192,7 +192,7 @@ def test_reload_of_the_mode_of_a_unix_socket(run, tmp_path):
 
 @pytest.fixture
 def occupied(run, tmp_path):
-    """`listen` of a Unix socket that somebody else serves."""
+    """`listen` of a Unix socket that another process serves."""
     return f"unix:{run(UnixPeer(tmp_path / 'occupied', echo)).path}"
 
 
@@ -225,7 +225,7 @@ def test_failure_elsewhere_leaves_the_listener_alone(run, tmp_path, occupied, po
 
 
 def test_listener_makes_way_only_for_what_it_is_in_the_way_of(run, tmp_path, occupied):
-    """It is not wanted any more, but a Unix socket that somebody else has does not need its port."""
+    """It is not wanted any more, but a Unix socket of another process does not need its port."""
     base = (("port", free_port()), ("listen", "127.0.0.1"))
     bridge = Reloaded(run, tmp_path, *base)
     log = bridge.reload(base[0], ("listen", occupied), line=UNCHANGED)
@@ -333,7 +333,7 @@ def test_many_clients_for_a_service_with_a_short_queue(run, tmp_path):
     clients = [daemon.connect() for _ in range(20)]
     for client in clients:
         client.send_raw(build_request() + frame(TEXT, b"early"))
-    daemon.settle()  # they all have come to it; nobody accepts yet
+    daemon.settle()  # they all have come to it; none is accepted yet
     run(peer)
     for client in clients:
         client.recv_upgrade()

@@ -12,7 +12,7 @@ from tools.http import build_request
 from tools.waiting import TIMEOUT, eventually
 
 # Each is an error line of more than 100 bytes: together they are more than a terminal holds.
-MISTAKES = 2000 * (80 * "x" + " = 1\n")
+ERRORS = 2000 * (80 * "x" + " = 1\n")
 
 
 class TerminalDaemon:
@@ -60,7 +60,7 @@ def test_terminal_that_is_not_read_stops_nothing(run, tmp_path):
     """poll() calls it writable as soon as it has room for one byte, and a write of more than that blocks."""
     daemon = run(TerminalDaemon(tmp_path))
     eventually(lambda: b"/absent" in daemon.read(), "the last line before the reload")
-    daemon.config.write_text("[core]\n" + MISTAKES)
+    daemon.config.write_text("[core]\n" + ERRORS)
     daemon.process.send_signal(signal.SIGHUP)
     assert select.select([daemon.master], [], [], TIMEOUT)[0], "the reload has not begun"
     daemon.request()

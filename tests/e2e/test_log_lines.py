@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from test_auth import basic, write_users
-from test_service import JournalDaemon
 from tools.client import RawClient
 from tools.daemon import BINARY, Daemon, environment
 from tools.http import build_request
 from tools.ports import free_port
+from tools.service import JournalDaemon
+from tools.users import basic, write_users
 from tools.waiting import TIMEOUT, eventually
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

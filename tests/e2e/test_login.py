@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from test_auth import PAGE, SLOW, basic, begin, check_challenge, check_open, write_users
 from tools import tls_files
 from tools.configuration import BASE, ECHO, reload
 from tools.daemon import SANITIZED, Daemon, run_once
 from tools.http import build_request
 from tools.tls import open_tls
+from tools.users import PAGE, SLOW, basic, begin, check_challenge, check_open, write_users
 from tools.waiting import eventually
 
 PROXY = "--trusted-proxy=127.0.0.1"

@@ -23,16 +23,29 @@ printf '%s ' "$@" >"$out"
 """
 
 
+# The Makefile, not what it builds: once is enough, whatever the daemon was built with.
+pytestmark = pytest.mark.once
+
+
 @pytest.fixture
 def tree(tmp_path):
-    """The sources without build products, and a compiler that only writes down how it was called."""
+    """The sources without build products."""
     folder = tmp_path / "tree"
     ignored = shutil.ignore_patterns(".git", "build", "obj", "unit", "*.so", "node_modules", "__pycache__", "websocksy")
     shutil.copytree(ROOT, folder, ignore=ignored)
-    compiler = tmp_path / "cc"
+    return folder
+
+
+@pytest.fixture
+def small(tree):
+    """Those at the top, a plugin and one of each layer; and a compiler that only writes down how it was called."""
+    for layer in ("base", "websocket", "network", "http", "plugin", "service", "config", "bridge", "plugins"):
+        for path in sorted((tree / layer).glob("*.c"))[1:]:
+            path.unlink()
+    compiler = tree.parent / "cc"
     compiler.write_text(COMPILER)
     compiler.chmod(0o755)
-    return folder
+    return tree
 
 
 def make(folder, *args, **variables):
@@ -53,28 +66,28 @@ def commands(folder):
     return {path: path.read_text() for path in [*folder.glob("obj/*.o"), *folder.glob("plugins/*.so")]}
 
 
-def test_variables_of_packagers_are_used(tree):
-    build(tree, CPPFLAGS="-D_FORTIFY_SOURCE=2", CFLAGS="-O1", LDFLAGS="-Wl,-O1")
-    found = commands(tree)
+def test_variables_of_packagers_are_used(small):
+    build(small, CPPFLAGS="-D_FORTIFY_SOURCE=2", CFLAGS="-O1", LDFLAGS="-Wl,-O1")
+    found = commands(small)
     assert len(found) > 5
     assert all("-D_FORTIFY_SOURCE=2" in command and "-O1" in command for command in found.values())
-    assert "-Wl,-O1" in (tree / "websocksy").read_text()
+    assert "-Wl,-O1" in (small / "websocksy").read_text()
 
 
-def test_protections_are_the_default(tree):
+def test_protections_are_the_default(small):
     """The default build had neither a stack protector nor checked library calls."""
-    build(tree)
-    for path, command in commands(tree).items():
+    build(small)
+    for path, command in commands(small).items():
         assert "-fstack-protector" in command and "-D_FORTIFY_SOURCE=2" in command, path
-    for path in (tree / "websocksy", *tree.glob("plugins/*.so")):
+    for path in (small / "websocksy", *small.glob("plugins/*.so")):
         assert "-Wl,-z,relro,-z,now" in path.read_text(), path
 
 
 @pytest.mark.parametrize("setting", ("CFLAGS=-O0", "SANITIZE=address", "CPPFLAGS=-D_FORTIFY_SOURCE=3"))
-def test_checked_library_calls_give_way(tree, setting):
+def test_checked_library_calls_give_way(small, setting):
     """They need optimization, exclude sanitizers, and a value of the packager counts."""
-    build(tree, setting)
-    assert not any("-D_FORTIFY_SOURCE=2" in command for command in commands(tree).values())
+    build(small, setting)
+    assert not any("-D_FORTIFY_SOURCE=2" in command for command in commands(small).values())
 
 
 @pytest.mark.skipif(not shutil.which("readelf"), reason="no binutils")
@@ -87,42 +100,42 @@ def test_plugins_bind_all_symbols_at_once():
     assert plugins
 
 
-def test_nothing_is_built_twice(tree):
-    build(tree)
-    assert " -o " not in build(tree)
+def test_nothing_is_built_twice(small):
+    build(small)
+    assert " -o " not in build(small)
 
 
 @pytest.mark.parametrize("setting", ("CFLAGS=-O0", "SANITIZE=address", "CPPFLAGS=-DX=1", "LDLIBS=-lm"))
-def test_other_settings_build_anew(tree, setting):
-    build(tree)
-    before = commands(tree)
-    build(tree, setting)
+def test_other_settings_build_anew(small, setting):
+    build(small)
+    before = commands(small)
+    build(small, setting)
     wanted = setting.split("=", 1)[1]
-    assert all(command != before[path] for path, command in commands(tree).items()
+    assert all(command != before[path] for path, command in commands(small).items()
                if setting.startswith(("CFLAGS", "CPPFLAGS", "SANITIZE")))
-    assert wanted in (tree / "websocksy").read_text()
+    assert wanted in (small / "websocksy").read_text()
 
 
 @pytest.mark.parametrize("goal", ("all", "install", "unit"))
-def test_a_missing_library_is_one_line(tree, goal):
-    fake = tree.parent / "pkg-config"
+def test_a_missing_library_is_one_line(small, goal):
+    fake = small.parent / "pkg-config"
     fake.write_text("#!/bin/sh\nfor last; do :; done\n[ \"$last\" != libcares ]\n")
     fake.chmod(0o755)
-    result = make(tree, f"CC={tree.parent / 'cc'}", f"PKG_CONFIG={fake}", goal)
+    result = make(small, f"CC={small.parent / 'cc'}", f"PKG_CONFIG={fake}", goal)
     assert result.returncode != 0
     lines = [line for line in result.stdout.splitlines() if not line.startswith("make: ")]
     assert len(lines) == 1 and "not found: libcares." in lines[0] and "libc-ares-dev" in lines[0]
-    assert make(tree, f"PKG_CONFIG={fake}", "clean").returncode == 0
+    assert make(small, f"PKG_CONFIG={fake}", "clean").returncode == 0
 
 
-def test_a_missing_compiler_is_one_line(tree):
-    result = make(tree, "CC=no-such-compiler")
+def test_a_missing_compiler_is_one_line(small):
+    result = make(small, "CC=no-such-compiler")
     assert result.returncode != 0 and "not found: no-such-compiler" in result.stdout
 
 
-def test_sources_of_plugins_at_the_top_are_not_compiled(tree):
-    (tree / "paragraph.c").write_text("#error this is a plugin\n")
-    assert "paragraph" not in build(tree)
+def test_sources_of_plugins_at_the_top_are_not_compiled(small):
+    (small / "paragraph.c").write_text("#error this is a plugin\n")
+    assert "paragraph" not in build(small)
 
 
 def test_targets_do_something():
@@ -145,12 +158,12 @@ def test_sources_are_formatted(tree):
 
 
 @needs_formatter
-def test_format_repairs(tree):
-    with open(tree / "websocksy.c", "a") as source:
+def test_format_repairs(small):
+    with open(small / "websocksy.c", "a") as source:
         source.write("int  badly_formatted ;\n")
-    assert make(tree, "check-format").returncode != 0
-    assert make(tree, "format").returncode == 0
-    assert make(tree, "check-format").returncode == 0
+    assert make(small, "check-format").returncode != 0
+    assert make(small, "format").returncode == 0
+    assert make(small, "check-format").returncode == 0
 
 
 def git(folder, *args):

@@ -139,7 +139,7 @@ def test_changed_resolv_conf_is_read(run, tmp_path):
 
 @pytest.mark.parametrize("server", ("fe80::1%lo", "nonsense"))
 def test_name_server_that_is_not_used(run, tmp_path, server):
-    """Link-local name servers of resolv.conf were left out without a word."""
+    """Link-local name servers of resolv.conf were left out without a warning."""
     files = system_files(tmp_path, {RESOLV: f"nameserver {server}\nnameserver 127.0.0.1\n"})
     daemon = run(Daemon(peer="echo://", preexec_fn=files.enter))
     found = f"the name server {server} of /etc/resolv.conf is not used" in daemon.log()

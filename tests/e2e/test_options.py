@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Every core option, given by flag and by file, shown to have its effect; every mistake in giving one."""
+"""Every core option, given by flag and by file, shown to have its effect; every error in giving one."""
 import os
 import re
 import select
@@ -270,7 +270,7 @@ def test_bytes_from_the_client_put_the_ping_off(started):
 
 @pytest.mark.latency
 def test_unanswered_ping_is_sent_once_and_ends_the_connection(started):
-    """An earlier bridge pinged on every turn of its loop, and never gave anybody up."""
+    """An earlier bridge pinged on every turn of its loop, and never gave a client up."""
     daemon = started(("ping", "100ms"), ("pong-timeout", "400ms"))
     got = []
 
@@ -1196,9 +1196,10 @@ def test_units():
         assert dumped(f"--idle-timeout={given}")["core"]["idle-timeout"] == [shown], given
     for given, shown in (("1048576", "1M"), ("1k", "1K"), ("3M", "3M"), ("1g", "1G"), ("1025", "1025")):
         assert dumped(f"--max-message={given}")["core"]["max-message"] == [shown], given
+        assert dumped(f"--max-memory={given}")["core"]["max-memory"] == [shown], given
 
 
-# --- mistakes -----------------------------------------------------------------------------------
+# --- errors -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("args, line", (
@@ -1221,6 +1222,9 @@ def test_units():
      'command line: --handshake-timeout: "0" is out of range (1ms to 31536000)'),
     (("--max-message=16MB",), 'command line: --max-message: "16MB" is not a size (use bytes, or a number with K, '
                               'M or G)'),
+    (("--max-memory=half",), 'command line: --max-memory: "half" is not a size (use bytes, or a number with K, '
+                             'M or G)'),
+    (("--max-memory=1025G",), 'command line: --max-memory: "1025G" is out of range (0 to 1024G)'),
     (("--max-clients=many",), 'command line: --max-clients: "many" is not a number (use digits only)'),
     (("--log-format=xml",), 'command line: --log-format: "xml" is none of text, json'),
     (("--access-log=yes",), 'command line: --access-log: "yes" is none of off, close, both'),
@@ -1262,6 +1266,7 @@ def test_mistake_on_the_command_line(args, line):
     ("[core]\nping = -1\n", 2, 'ping: "-1" is not a time'),
     ("[core]\nmax-message = 1T\n", 2, 'max-message: "1T" is not a size'),
     ("[core]\nmax-message = 2G\n", 2, 'max-message: "2G" is out of range'),
+    ("[core]\nmax-memory = -1\n", 2, 'max-memory: "-1" is not a size'),
     ("[core]\nlisten = nowhere:x\n", 2, 'listen: "nowhere:x" has an invalid port'),
     ("[core]\norigin = nowhere\n", 2, 'origin: "nowhere": '),
     ("[core]\ntrusted-proxy = 10.0.0.0/33\n", 2, 'trusted-proxy: "10.0.0.0/33" has an invalid prefix length'),

@@ -59,7 +59,7 @@ def test_tcp_literal(run, host):
 @pytest.mark.parametrize("name", ("localhost", "LocalHost", "localhost.", "service.localhost", "a.b.localhost."))
 @pytest.mark.parametrize("host", ("127.0.0.1", "::1"))
 def test_tcp_localhost(run, host, name):
-    """Both loopback addresses are tried, and nobody is asked; RFC 6761, section 6.3."""
+    """Both loopback addresses are tried, and no name server is asked; RFC 6761, section 6.3."""
     peer = run(TcpPeer(host=host))
     dns = run(NameServer({}))
     check_stream(run(Daemon(f"--resolver={dns.address}", peer=f"tcp://{name}:{peer.port}")), peer)
@@ -211,18 +211,18 @@ def test_udp_nobody_listens(run, count):
     peer.sock.close()
     daemon = run(Daemon(peer=url))
     client = daemon.open()
-    client.send_raw(frame(BIN, b"anybody there?") * count)
+    client.send_raw(frame(BIN, b"is it there?") * count)
     assert client.messages_until_close(1011) == []
     daemon.wait_log(r"udp://127.0.0.1:\d+ failed: Connection refused; closing with 1011")
 
 
 def test_udp_from_a_stranger_is_not_heard(run):
-    peer, stranger = run(UdpPeer()), run(UdpPeer())
+    peer, other = run(UdpPeer()), run(UdpPeer())
     daemon = run(Daemon(peer=peer.url))
     client = daemon.open()
     client.send_binary(b"x")
     address = peer.recv()[1]
-    stranger.send(b"forged", address)
+    other.send(b"forged", address)
     peer.send(b"real", address)
     assert client.recv_message() == (TEXT, b"real")
     client.close_handshake()
@@ -566,7 +566,7 @@ def test_path_where_nobody_listens(run, tmp_path, kind):
 
 
 def full_queue(run, path):
-    """A Unix service that accepts nobody, and whose queue is full."""
+    """A Unix service that does not accept, and whose queue is full."""
     service = run(contextlib.closing(socket.socket(socket.AF_UNIX)))
     service.bind(str(path))
     service.listen(0)
@@ -851,7 +851,7 @@ def test_second_server_answers(run):
     assert client.recv_message() == (TEXT, b"x")
 
 
-# --- nobody waits for somebody else -------------------------------------------------------------
+# --- no connection waits for another ------------------------------------------------------------
 
 
 @pytest.mark.latency

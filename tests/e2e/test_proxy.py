@@ -363,7 +363,7 @@ def test_limit_counts_strangers_and_proxied_clients_together(run):
     daemon = run(Daemon(TRUST, "--max-clients-per-ip=1", peer="echo://"))
     assert status(daemon, source="127.0.0.2")[0] == 101
     assert status(daemon, headers=forwarded("127.0.0.2"))[0] == 503
-    # A stranger is counted for its own address, whatever it says.
+    # An untrusted client is counted for its own address, whatever it sends.
     assert status(daemon, source="127.0.0.2", headers=forwarded("203.0.113.77"))[0] == 503
 
 
@@ -466,7 +466,7 @@ def test_proxy_header_byte_by_byte(proxied_echo, header):
 ), ids=("http", "tls", "v1-short", "v1-lf", "v1-family", "v1-long", "v2-version", "v2-family", "v2-short",
         "v2-long", "v2-extension"))
 def test_wrong_proxy_header_closes(proxied_echo, data, why):
-    """Without an answer, since nobody knows what the other side speaks."""
+    """Without a response, since the protocol of the other side is unknown."""
     client = connect(proxied_echo, first=data)
     client.expect_eof(reset_ok=True)
     proxied_echo.wait_log(rf"notice: #1 127\.0\.0\.9:\d+: closed, wrong PROXY header: .*{why}")
@@ -526,7 +526,7 @@ def test_without_the_option_a_proxy_header_is_refused(watched):
 
 
 def test_client_of_a_proxy_cannot_lie(proxied):
-    """The PROXY header names a stranger, so what that one claims does not count."""
+    """The PROXY header names an untrusted client, so its header fields do not count."""
     assert proxied.seen(first=v1(), headers=forwarded("6.6.6.6")) == (CLIENT, 4711)
 
 

@@ -13,15 +13,6 @@ NAMES = ("--server-name=chat.example.org", "--server-name=*.example.net", "--ser
          "--server-name=[::1]")
 
 
-@pytest.fixture
-def serve(run, pair):
-    def start(*args, pairs=(pair,), **kwargs):
-        files = [f"--cert={one.cert}" for one in pairs] + [f"--key={one.key}" for one in pairs]
-        return run(Daemon(*files, "-c", "protocol=*", *args, peer="echo://", tls=False, **kwargs))
-
-    return start
-
-
 def answer(client, origin, host="localhost"):
     """The status of an upgrade."""
     lines = ["GET / HTTP/1.1", f"Host: {host}", "Connection: Upgrade", "Upgrade: websocket",

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 
 import pytest
@@ -23,7 +22,7 @@ from tools.http import build_request
 from tools.peers import TcpPeer, echo, source
 from tools.plugin_builder import build_plugin
 from tools.ports import free_port
-from tools.service import Manager, Spawned, activated
+from tools.service import JournalDaemon, Manager, Spawned, activated
 from tools.sockets import is_open
 from tools.tls_files import self_signed
 from tools.waiting import TIMEOUT, eventually, observed
@@ -300,7 +299,7 @@ def test_no_passed_sockets(run, count):
 
 @pytest.mark.parametrize("kind", (socket.SOCK_STREAM, socket.SOCK_DGRAM), ids=("not listening", "datagram"))
 def test_passed_socket_that_takes_no_connections_is_refused(run, kind):
-    """Waiting for clients there would use up a processor: it is ready for ever and has nobody."""
+    """Waiting for clients there would use up a processor: a socket without clients is writable for ever."""
     with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind(("127.0.0.1", 0))
         daemon = activated(run, [sock], "-c", "host=echo://", listening=False)
@@ -407,7 +406,7 @@ def test_broken_configuration_changes_nothing(run, config, broken, tmp_path):
     fresh_client = daemon.open(address=("127.0.0.1", port), protocols="one")
     assert fresh_client.response.header("Sec-WebSocket-Protocol") == "one"
     assert fresh_client.recv_frame().opcode == PING
-    # And it is no dead end.
+    # And the daemon goes on.
     config((*BASE, ("ping", "0")), good)
     reload(daemon)
     assert daemon.open(protocols="two").response.header("Sec-WebSocket-Protocol") == "two"
@@ -735,29 +734,6 @@ def test_working_directory_does_not_matter_later(run, tmp_path):
 # --- the log ------------------------------------------------------------------------------------
 
 
-def journal_stream(path):
-    status = os.stat(path)
-    return f"{status.st_dev}:{status.st_ino}"
-
-
-class JournalDaemon(Daemon):
-    """JOURNAL_STREAM names the log file (or something else), as the service manager does it."""
-
-    def __init__(self, *args, right=True, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.right = right
-
-    def start(self):
-        self.folder = tempfile.mkdtemp(prefix="websocksy-test-")
-        self.log_path = os.path.join(self.folder, "log")
-        with open(self.log_path, "wb") as log:
-            env = dict(self.env, JOURNAL_STREAM=journal_stream(self.log_path if self.right else "/"))
-            self.process = subprocess.Popen([BINARY, *self.args], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env=env)
-        Daemon.running.append(self)
-        self.wait_log(r"listening on ")
-
-
 def test_journal_gets_priorities_in_place_of_times(run):
     daemon = run(JournalDaemon("-v", peer="tcp://127.0.0.1:1"))
     assert daemon.http().status == 502
@@ -779,7 +755,7 @@ def test_journal_of_somebody_else(run):
 
 
 class PipedDaemon:
-    """A daemon whose standard error is a pipe that nobody reads."""
+    """A daemon whose standard error is a pipe that is not read."""
 
     def __init__(self, *args):
         self.args = args
@@ -809,7 +785,7 @@ def test_full_pipe_for_the_log_does_not_block(run, tmp_path):
             client.send_text("x")
             client.recv_message()
             client.close_handshake()
-    # Once somebody reads, lines come again, and the first says how many are missing.
+    # Once the pipe is read, lines come again, and the first says how many are missing.
     assert select.select([piped.read], [], [], 0)[0]
     os.read(piped.read, 1 << 16)
     text = ""

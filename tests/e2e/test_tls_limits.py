@@ -17,15 +17,6 @@ from tools.waiting import TIMEOUT
 REFUSED = r"info: #\d+ \S+: TLS handshake failed: "
 
 
-@pytest.fixture
-def serve(run, pair):
-    def start(*args, pairs=(pair,), **kwargs):
-        files = [f"--cert={one.cert}" for one in pairs] + [f"--key={one.key}" for one in pairs]
-        return run(Daemon(*files, "-c", "protocol=*", *args, peer="echo://", tls=False, **kwargs))
-
-    return start
-
-
 def s_client(daemon, *arguments):
     """The output of openssl s_client, which connects and ends."""
     result = subprocess.run(

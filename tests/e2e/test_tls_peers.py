@@ -213,7 +213,7 @@ BAD = {
     "early": "is not valid yet",
     "wrong name": "is for another name",
     "self-signed": "is self-signed",
-    "stranger": "its issuer is unknown",
+    "unknown issuer": "its issuer is unknown",
     "client's": "is for another purpose",
     "name that is an address": "is for another name",
 }
@@ -225,7 +225,7 @@ def make_bad(kind, authority, folder):
         "early": lambda: authority.issue("localhost", "127.0.0.1", early=True),
         "wrong name": lambda: authority.issue("other.example", "127.0.0.2"),
         "self-signed": lambda: tls_files.self_signed(folder, "127.0.0.1"),
-        "stranger": lambda: tls_files.Authority(folder).issue("localhost", "127.0.0.1"),
+        "unknown issuer": lambda: tls_files.Authority(folder).issue("localhost", "127.0.0.1"),
         "client's": lambda: authority.issue("localhost", "127.0.0.1", purpose="clientAuth"),
         "name that is an address": lambda: authority.issue("localhost", "DNS:127.0.0.1"),
     }[kind]()
@@ -233,7 +233,7 @@ def make_bad(kind, authority, folder):
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_certificate(serve, run, authority, tmp_path, kind):
-    """502 and why, unless nobody wants to know; the server learns that it was refused."""
+    """502 and the reason, unless verification is off; the server learns that it was refused."""
     peer = serve(echo, pair=make_bad(kind, authority, tmp_path))
     daemon = routes_daemon(run, tmp_path, {
         "strict": f"{address(peer, authority)} *", "lax": f"{address(peer, authority, verify='off')} *"})
@@ -323,7 +323,7 @@ def test_name_that_cannot_be_asked_for(serve, run, authority):
 
 
 def test_name_with_a_percent_sign(serve, run, authority):
-    """Only an address has a zone, which is no part of what is verified."""
+    """Only an address has a zone, which is not part of the verified name."""
     peer = serve(echo)
     daemon = run(Daemon(peer=address(peer, authority, sni="localhost%25x")))
     assert daemon.http().status == 502
@@ -409,11 +409,11 @@ def test_unusable_files(serve, bridge, authority, pair, tmp_path, kind):
                     f"warning: command line: -c host: .*{why}{line}; clients will get 502")
     answer = check_unreachable(daemon, 502, UNREACHABLE, f"error: #1 .*cannot connect to tls://.*{why}")
     assert str(tmp_path) not in answer.body.decode()
-    assert not peer.connections  # nobody was bothered
+    assert not peer.connections  # no peer was connected
 
 
 def test_unreadable_key(run, pair):
-    """As somebody who may not read it; root becomes one."""
+    """As a user who may not read it; root becomes one."""
     folder = Path(run(tempfile.TemporaryDirectory(prefix="websocksy-test-")))
     folder.chmod(0o755)
     cert, key = shutil.copy(pair.cert, folder / "cert.pem"), shutil.copy(pair.key, folder / "key.pem")
@@ -601,7 +601,7 @@ def test_early_data(serve, bridge):
 
 @each_version
 def test_client_closes(serve, bridge, version):
-    """The peer gets everything, a goodbye, and the end."""
+    """The peer gets all data, close_notify, and the end."""
     data = random_bytes(1 << 20)
     peer = serve(version=version)
     client = bridge(peer).open()
@@ -626,7 +626,7 @@ def test_client_vanishes(serve, bridge, version):
 
 @each_version
 def test_peer_closes(serve, bridge, version):
-    """A goodbye is an end in order; what the client still says reaches the peer (TLS 1.3 allows this, and
+    """close_notify is an orderly end; what the client still says reaches the peer (TLS 1.3 allows this, and
     servers of 1.2 do read)."""
     peer = serve(version=version)
     daemon = bridge(peer)
@@ -646,7 +646,7 @@ def test_peer_closes(serve, bridge, version):
 @each_version
 @pytest.mark.parametrize("data", [b"", b"last words"], ids=["alone", "behind data"])
 def test_goodbye_without_an_end(serve, bridge, version, data):
-    """Many servers wait for the other side's goodbye before they end the stream: theirs counts, also when
+    """Many servers wait for the other side's close_notify before they end the stream: theirs counts, also when
     it has come in one piece with data."""
     peer = serve(version=version)
     client = bridge(peer).open()
@@ -654,7 +654,7 @@ def test_goodbye_without_an_end(serve, bridge, version, data):
     tls = connection.sock
     if data:
         tls.tls.write(data)
-    tls.say_goodbye()
+    tls.send_close_notify()
     assert client.recv_bytes(len(data)) == data
     client.expect_close(1000)
     client.send_close(1000)
@@ -664,7 +664,7 @@ def test_goodbye_without_an_end(serve, bridge, version, data):
 
 @each_version
 def test_peer_ends_without_goodbye(serve, bridge, version):
-    """Somebody may have cut the stream: the client gets what came, and learns that more may be missing."""
+    """The stream may have been truncated by an attacker: the client gets what came, and learns that more may be missing."""
     data = random_bytes(1 << 20)
     peer = serve(version=version)
     daemon = bridge(peer, "-c", "framing=binary")
@@ -699,7 +699,7 @@ def test_peer_sends_rubbish(serve, bridge, version, data):
     tls = peer.accept().sock
     if data:
         tls.tls.write(data)
-    tls.sock.sendall(tls.outgoing.read() + b"this is no record of TLS")
+    tls.sock.sendall(tls.outgoing.read() + b"this is not a TLS record")
     assert client.recv_bytes(len(data)) == data
     client.expect_close(1011)
     daemon.wait_log(r"tls://\S+ failed: .*TLS packet.*1011")

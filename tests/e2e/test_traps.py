@@ -278,7 +278,7 @@ def test_dots_in_a_variable_leave_the_folder_nowhere(routes, how, name):
 
 
 def test_separator_cut_by_reads(run):
-    """Found wherever the reads of the peer's bytes cut it, and bytes that only begin like it are no end."""
+    """Found wherever the reads of the peer's bytes cut it, and bytes that only begin like it are not an end."""
     peer = run(TcpPeer())
     daemon = run(Daemon("-c", "framing=separator", "-c", r"framing-config=\r\n--\r\n", peer=peer.url))
     wire = b"one\r\n--\r\ntwo\r\n-\r\n--\r\n"

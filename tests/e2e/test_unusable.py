@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Configurations with which every client would be refused, and mistakes that are easy to make."""
+"""Configurations with which every client would be refused, and errors that are easy to make."""
 import re
 
 import pytest

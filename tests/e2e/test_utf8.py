@@ -177,7 +177,7 @@ def test_bad_text_byte_by_byte_fails(echo_daemon, data):
 
 @pytest.mark.parametrize("data", INVALID.values(), ids=INVALID)
 def test_bad_text_is_seen_before_the_message_ends(client, data):
-    """What can never become valid fails at once; nobody has to wait for the rest of the frame."""
+    """Bytes that can never become valid fail at once, before the rest of the frame."""
     client.send_frame(TEXT, "ok".encode() + data, length=1000, length_form=16)
     client.expect_failed(1007)
 
@@ -206,7 +206,7 @@ def test_state_is_fresh_for_each_message(client):
     assert client.recv_message() == (TEXT, b"ok")
 
 
-# --- what is no text ----------------------------------------------------------------------------
+# --- invalid text -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("data", ALL_BAD.values(), ids=ALL_BAD)

@@ -152,7 +152,7 @@ def test_file_is_read_anew_for_each_request(daemon, site):
     assert ask(daemon, "/changing.txt").status == 404
 
 
-# --- what is not --------------------------------------------------------------------------------
+# --- other names --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", (
@@ -336,7 +336,7 @@ def test_without_web_a_plain_request_gets_426(run, target):
 
 
 def test_big_file_to_a_slow_reader(daemon, site):
-    """It does not lie in the daemon's memory, nor does it hold anybody up, and comes whole."""
+    """It does not lie in the daemon's memory, it delays no other client, and it is complete."""
     want = (site / "big.bin").read_bytes()
     before = daemon.rss()
     slow = daemon.connect(rcvbuf=16384)
@@ -642,7 +642,7 @@ def test_upgrade_pipelined_behind_a_page(daemon):
 
 
 def test_pipelined_behind_a_big_file(daemon, site):
-    """What is not read yet while an answer is on its way is answered then."""
+    """Requests that are unread while a response is sent are answered afterwards."""
     want = (site / "big.bin").read_bytes()
     client = daemon.connect(rcvbuf=65536)
     client.send_raw(b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -795,7 +795,7 @@ def test_if_range(daemon, alphabet):
         answer = exchange(client, alphabet, Range="bytes=1-2", If_Range=value)
         assert (value, answer.status) == (value, status)
         assert answer.body == (b"bc" if status == 206 else ALPHABET)
-    # Somebody who asks within the second of the change cannot tell the state before from the one after.
+    # A request within the second of the change cannot tell the state before from the one after.
     assert exchange(client, alphabet, If_Range=tag).status == 200
 
 
@@ -908,7 +908,7 @@ def test_security_fields(daemon):
 
 @pytest.fixture(scope="module")
 def packed(site):
-    """Files with neighbours of all kinds. What is in them is not compressed: nobody here looks into it."""
+    """Files with neighbours of all kinds. What is in them is not compressed: the daemon does not look into it."""
     files = {"both.js": ("br", "gz"), "gz.css": ("gz",), "br.html": ("br",), "old.js": (), "half.js": ("gz",)}
     for name, suffixes in files.items():
         (site / name).write_bytes(b"plain")

@@ -2,13 +2,14 @@
  *
  * A library for LD_PRELOAD that counts what the daemon asks of the C library, for test_counts.py.
  *
- * The counters are in the file that COUNTING names, mapped shared, so that the test reads them while
- * the daemon runs. Their order is that of COUNTERS in the test.
+ * The counters are in the file that COUNTING names, mapped shared, so that the test reads them
+ * while the daemon runs. Their order is that of COUNTERS in the test.
  *
- * It sees calls that cross from one object to another: those of the daemon, not those that the C library
- * makes within itself, and not what the compiler expands in place (copies of a few bytes whose number it
- * knows, the vector loop of the unmasking move). The counters whose names begin with OWN are for calls from the
- * program itself, without those of its libraries. The single-threaded daemon needs no atomic counters.
+ * It sees calls that cross from one object to another: those of the daemon, not those that the C
+ * library makes within itself, and not what the compiler expands in place (copies of a few bytes
+ * whose number it knows, the vector loop of the unmasking move). The counters whose names begin
+ * with OWN are for calls from the program itself, without those of its libraries. The
+ * single-threaded daemon needs no atomic counters.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -137,7 +138,10 @@ static void *copy(uintptr_t caller, void *to, const void *from, size_t len) {
 	if(real_memmove) {
 		return real_memmove(to, from, len);
 	}
-	/* Before the constructor. Volatile keeps the compiler from making it a call of this function. */
+	/*
+	 * Before the constructor. Volatile keeps the compiler from making it a call of this
+	 * function.
+	 */
 	volatile uint8_t *out = to;
 	const uint8_t *in = from;
 	for(size_t i = 0; i < len; i++) {

@@ -87,7 +87,7 @@ def under(tool, peer, *args, tls=False):
 
 def secured(tls, *args, **kwargs):
     """A daemon that may have a certificate. It is started in the directory of that: with an absolute path it would
-    watch what happens in /tmp, too, and anybody's file there would cost it calls."""
+    watch what happens in /tmp, too, and the files of others there would cost it calls."""
     if not tls:
         return Daemon(*args, **kwargs, tls=False)
     authority, pair = tls_files.shared()

@@ -42,7 +42,7 @@ def environment(extra=None):
 
 
 def run_once(*args, timeout=None, **kwargs):
-    """Runs the daemon to its end (--help, -t, mistakes); the result has returncode, stdout, stderr."""
+    """Runs the daemon to its end (--help, -t, errors); the result has returncode, stdout, stderr."""
     env = environment(kwargs.pop("env", None))
     result = subprocess.run(
         [BINARY, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True,

@@ -124,7 +124,7 @@ class Gauge:
 
 
 def check_bystander(client, rounds=40):
-    """Somebody else's round trips while others flood."""
+    """Round trips of one client while others flood."""
     for number in range(rounds):
         with observed("round trip beside a flood"):
             client.round_trip(b"%d" % number)

@@ -242,7 +242,7 @@ class TlsPeer(TcpPeer):
     def __exit__(self, *args):
         for connection in self.connections:
             if isinstance(connection.sock, TlsSocket):
-                connection.sock = connection.sock.sock  # no goodbye that could wait for a reader
+                connection.sock = connection.sock.sock  # no close_notify, which could wait for a reader
         super().__exit__(*args)
 
     @property

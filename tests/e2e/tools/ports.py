@@ -11,7 +11,7 @@ reserved_ports = []  # sockets with abstract names, held until this process ends
 
 
 def free_port():
-    """A TCP port that nobody has, from below those that the kernel gives to outgoing connections: such a
+    """A TCP port that is unused, from below those that the kernel gives to outgoing connections: such a
     connection of another test could have taken it by the time that it is used. Tests of other processes do
     not get it either, because an abstract name in the same network namespace reserves it."""
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])

@@ -34,7 +34,7 @@ def replace_once(text, old, new):
 
 
 class Nginx:
-    """nginx as whoever runs the tests, listening on a Unix socket, with the example site."""
+    """nginx as the user who runs the tests, listening on a Unix socket, with the example site."""
 
     def __init__(self, folder, upstream, authority=None):
         """With an authority nginx speaks TLS to the daemon, which has a certificate of it."""

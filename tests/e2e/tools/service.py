@@ -68,3 +68,26 @@ def activated(run, sockets, *args, pid="$$", count=None, **kwargs):
     count = len(sockets) if count is None else count
     command = ["/bin/sh", "-c", f'LISTEN_PID={pid} LISTEN_FDS={count} exec "$0" "$@"', BINARY, *args]
     return run(Spawned(command, {}, sockets, **kwargs))
+
+
+def journal_stream(path):
+    status = os.stat(path)
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+class JournalDaemon(Daemon):
+    """JOURNAL_STREAM names the log file (or something else), as the service manager does it."""
+
+    def __init__(self, *args, right=True, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.right = right
+
+    def start(self):
+        self.folder = tempfile.mkdtemp(prefix="websocksy-test-")
+        self.log_path = os.path.join(self.folder, "log")
+        with open(self.log_path, "wb") as log:
+            env = dict(self.env, JOURNAL_STREAM=journal_stream(self.log_path if self.right else "/"))
+            self.process = subprocess.Popen([BINARY, *self.args], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=env)
+        Daemon.running.append(self)
+        self.wait_log(r"listening on ")

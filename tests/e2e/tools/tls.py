@@ -9,7 +9,7 @@ class TlsSocket:
     """TLS over a connected socket, as client or server, with the methods of a socket that RawClient uses.
 
     Python's own wrapper takes TLS off when a direction is shut down and cannot be duplicated for a thread
-    that sends. This one is strict in addition: the other side has to say goodbye (close_notify) before it
+    that sends. This one is strict in addition: the other side has to send close_notify before it
     ends the stream, and ends it right then; anything else counts as a reset.
     """
 
@@ -22,7 +22,7 @@ class TlsSocket:
         self.lock = threading.Lock()  # for the session
         self.order = threading.Lock()  # what is encrypted first is sent first
         self.ended = False
-        self.duplicate = False  # closing that says no goodbye
+        self.duplicate = False  # closing without close_notify
         self.until_done(self.tls.do_handshake)
 
     def __getattr__(self, name):
@@ -93,11 +93,11 @@ class TlsSocket:
         return b""
 
     def shutdown(self, how):
-        """Says goodbye and goes on reading."""
-        self.say_goodbye()
+        """Sends close_notify and goes on reading."""
+        self.send_close_notify()
         self.sock.shutdown(how)
 
-    def say_goodbye(self):
+    def send_close_notify(self):
         try:
             with self.lock:
                 self.tls.unwrap()
@@ -110,9 +110,9 @@ class TlsSocket:
             try:
                 if not self.ended and not self.duplicate:
                     self.sock.settimeout(0)
-                    self.say_goodbye()
+                    self.send_close_notify()
             except OSError:
-                pass  # no room, or nobody there
+                pass  # no room, or no connection
         self.sock.close()
 
 

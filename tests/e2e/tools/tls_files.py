@@ -69,7 +69,7 @@ def stamp(seconds):
 
 
 def self_signed(folder, name, key="ec"):
-    """A certificate that nobody vouches for."""
+    """A self-signed certificate."""
     folder = Path(tempfile.mkdtemp(prefix="self-", dir=folder))
     pair = Pair(folder / "cert.pem", folder / "key.pem")
     openssl("req", "-x509", *KEYS[key], "-nodes", "-keyout", pair.key, "-out", pair.cert, "-days", "9",

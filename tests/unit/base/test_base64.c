@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Base64 against a plain codec: every length up to some blocks, every way to cut a text, every byte at
- * every position of a text.
+ * Base64 against a plain codec: every length up to some blocks, every way to cut a text, every byte
+ * at every position of a text.
  */
 #include "base/base64.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The tests of base64 for the code that machines without wide registers run: this one may have them.
+ * The tests of base64 for the code that machines without wide registers run: this one may have
+ * them.
  */
 #define BASE64_NARROW
 #define base64_block_encode narrow_block_encode

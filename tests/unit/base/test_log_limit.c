@@ -86,7 +86,7 @@ static void test_addresses_do_not_share(void **state) {
 	assert_int_equal(count_passes(LOG_KIND_REQUEST, "::", 20, 5000), 20);
 }
 
-/* Somebody who has a network of 2^64 addresses has one of these limits. */
+/* A network of 2^64 addresses has one of these limits. */
 static void test_one_network_shares(void **state) {
 	(void)state;
 	assert_int_equal(count_passes(LOG_KIND_REQUEST, "2001:db8::1", 20, 5000), 20);

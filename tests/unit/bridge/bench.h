@@ -8,6 +8,7 @@
 #include "bridge/connection.h"
 #include "bridge/phases.h"
 #include "builtins.h"
+#include "plugin.h"
 #include "support.h"
 
 #include <errno.h>
@@ -137,5 +138,17 @@ static inline void bench_expect_nothing(int fd) {
 	uint8_t byte;
 	assert_int_equal(recv(fd, &byte, 1, 0), -1);
 	assert_int_equal(errno, EAGAIN);
+}
+
+/* For whole groups of tests: the built-in framings. */
+static inline int bench_register(void **state) {
+	(void)state;
+	return builtins_register();
+}
+
+static inline int bench_unregister(void **state) {
+	(void)state;
+	plugin_shutdown();
+	return 0;
 }
 #endif

@@ -166,17 +166,6 @@ static void test_drained(void **state) {
 	close_echo(&bench);
 }
 
-static int setup(void **state) {
-	(void)state;
-	return builtins_register();
-}
-
-static int teardown(void **state) {
-	(void)state;
-	plugin_shutdown();
-	return 0;
-}
-
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
@@ -189,5 +178,5 @@ int main(void) {
 		cmocka_unit_test(test_shutdown),
 		cmocka_unit_test(test_drained),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_register, bench_unregister);
 }

@@ -295,7 +295,7 @@ static void test_broken_client(void **state) {
 	open_relay(&bench, "binary");
 	size_t sent = fill_from_client(&bench);
 	bench_close_fd(&bench.client);
-	bench_send(bench.peer, "nobody reads this", 17);
+	bench_send(bench.peer, "this is not read ", 17);
 	bench_run(&bench, 3);
 	assert_int_equal(bench_phase(&bench), CONNECTION_CLOSING);
 	assert_int_equal(drain(&bench, bench.peer, &error), sent);
@@ -315,17 +315,6 @@ static void test_rule_broken(void **state) {
 	bench_close(&bench);
 }
 
-static int setup(void **state) {
-	(void)state;
-	return builtins_register();
-}
-
-static int teardown(void **state) {
-	(void)state;
-	plugin_shutdown();
-	return 0;
-}
-
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_directions),
@@ -343,5 +332,5 @@ int main(void) {
 		cmocka_unit_test(test_broken_client),
 		cmocka_unit_test(test_rule_broken),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_register, bench_unregister);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A name server in the test's own event loop. It answers questions for A records with 127.0.0.1, 127.0.0.2 and so on,
- * and says that there are no others; or it is silent.
+ * A name server in the test's own event loop. It answers questions for A records with 127.0.0.1,
+ * 127.0.0.2 and so on, and says that there are no others; or it is silent.
  */
 #ifndef WEBSOCKSY_TESTS_NAME_SERVER_H
 #define WEBSOCKSY_TESTS_NAME_SERVER_H

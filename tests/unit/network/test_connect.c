@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Connecting: bounds on addresses and attempts, waiting for a full Unix socket, literals. connect() is counted (the
- * linker puts the test's in front, see the Makefile).
+ * Connecting: bounds on addresses and attempts, waiting for a full Unix socket, literals. connect()
+ * is counted (the linker puts the test's in front, see the Makefile).
  */
 #include "network/connect.h"
 

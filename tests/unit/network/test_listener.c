@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Listening sockets whose system calls fail: accept4() and getsockname() are ours (the linker puts them in front,
- * see the Makefile).
+ * Listening sockets whose system calls fail: accept4() and getsockname() are ours (the linker puts
+ * them in front, see the Makefile).
  */
 #include "network/listeners.h"
 #include "support.h"

@@ -13,7 +13,9 @@
 #define PATH_107 "/" HUNDRED "abcdef"
 #define ABSTRACT_107 "@" HUNDRED "abcdef"
 
-/* `text`: what peer_address_format() makes of it; NULL: refused with a reason that contains `why`. */
+/*
+ * `text`: what peer_address_format() makes of it; NULL: refused with a reason that contains `why`.
+ */
 struct address_case {
 	peer_transport transport;
 	const char *host;
@@ -203,7 +205,9 @@ static const struct address_case cases[] = {
 	{DETECT, "echo://", NULL, "echo://", NULL, false},
 	{DETECT, "echo://", "5900", "echo://", NULL, false},
 	{DETECT, "echo://x", NULL, NULL, "echo", false},
-	/* the transport is named by the backend: what would be a scheme is a part of the host then */
+	/*
+	 * the transport is named by the backend: what would be a scheme is a part of the host then
+	 */
 	{peer_tcp_client, "localhost", "80", "tcp://localhost:80", NULL, false},
 	{peer_tcp_client, "localhost:81", "80", "tcp://localhost:81", NULL, false},
 	{peer_tcp_client, "::1", "80", "tcp://[::1]:80", NULL, false},
@@ -316,9 +320,8 @@ static void test_fields(void **unused) {
 	assert_null(address.tls.sni);
 	assert_null(address.tls.cert);
 	assert_null(address.tls.key);
-	assert_false(
-		address.tls
-			.insecure); /* certificates are verified unless the address says otherwise */
+	/* Certificates are verified unless the address says otherwise. */
+	assert_false(address.tls.insecure);
 	peer_address_free(&address);
 	assert_int_equal(peer_parse(DETECT, "echo://", NULL, &address, &why), 0);
 	assert_string_equal(address.kind->scheme, "echo://");

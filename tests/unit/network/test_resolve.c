@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Name lookup with name servers of the test's own: answers, questions that are asked again, and reload.
+ * Name lookup with name servers of the test's own: answers, questions that are asked again, and
+ * reload.
  */
 #include "network/resolve.h"
 
@@ -132,7 +133,10 @@ static void test_reload_takes_effect_at_once(void **state) {
 	assert_int_equal(test->fast.questions, 2);
 }
 
-/* One question for each family, however many wait, and none while the TTL lasts; a reload asks again. */
+/*
+ * One question for each family, however many wait, and none while the TTL lasts; a reload asks
+ * again.
+ */
 static void test_questions_are_shared_and_answers_kept(void **state) {
 	struct test *test = *state;
 	struct lookup lookups[20];

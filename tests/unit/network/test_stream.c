@@ -180,7 +180,7 @@ static void test_whole(void **state) {
 		}
 		assert_true(test.progress > 1);
 		assert_int_equal(stream_backlog(&test.stream), 0);
-		assert_false(test.stream.io.want & LOOP_OUT); /* nobody waits for room any more */
+		assert_false(test.stream.io.want & LOOP_OUT); /* room is not waited for any more */
 		end(&test);
 	}
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Credentials for TLS peers: what is read when, what is the same, what is forgotten, and what is said of files
- * that cannot be used.
+ * Credentials for TLS peers: what is read when, what is the same, what is forgotten, and what is
+ * said of files that cannot be used.
  */
 #include "network/tls_cache.h"
+
+#include "network/key_files.h"
 #include "support.h"
 
 #include <errno.h>
@@ -21,26 +23,6 @@ struct files {
 	char copy[144]; /* of `cert`, for tests to change */
 	gnutls_datum_t text; /* of `cert` */
 };
-
-static void write_file(const char *path, const void *data, size_t len) {
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	assert_int_equal(fwrite(data, 1, len, file), len);
-	assert_int_equal(fclose(file), 0);
-}
-
-static gnutls_x509_privkey_t make_key(const char *path) {
-	gnutls_x509_privkey_t key;
-	gnutls_datum_t text;
-	assert_int_equal(gnutls_x509_privkey_init(&key), 0);
-	assert_int_equal(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
-				 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
-		0);
-	assert_int_equal(gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &text), 0);
-	write_file(path, text.data, text.size);
-	gnutls_free(text.data);
-	return key;
-}
 
 static void make_certificate(struct files *files, gnutls_x509_privkey_t key) {
 	gnutls_x509_crt_t crt;
@@ -133,7 +115,9 @@ static void test_same_files(void **state) {
 	assert_int_equal(cache.count, 0);
 }
 
-/* Files are read once, and again after tls_cache_clear(); a session's own reference outlives that. */
+/*
+ * Files are read once, and again after tls_cache_clear(); a session's own reference outlives that.
+ */
 static void test_read_once(void **state) {
 	struct files *files = *state;
 	struct peer_tls tls = {.ca = files->copy};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Watching files, with a clock that the test moves (clock_gettime() is replaced by the linker, see the Makefile).
+ * Watching files, with a clock that the test moves (clock_gettime() is replaced by the linker, see
+ * the Makefile).
  */
 #include "network/watch.h"
 #include "support.h"

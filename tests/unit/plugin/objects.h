@@ -74,7 +74,23 @@ static inline int teardown(void **unused) {
 	return system(command);
 }
 
-/* ---- what is logged ---- */
+/* ---- a function of version 1 ---- */
+
+static inline int64_t decode_one(uint8_t *data, size_t length, size_t last_read,
+	ws_operation *opcode, void **framing_data, const char *config) {
+	(void)data;
+	(void)last_read;
+	(void)opcode;
+	(void)framing_data;
+	(void)config;
+	return length > 0;
+}
+
+static inline const char *check_digit(const char *config) {
+	return *config >= '0' && *config <= '9' ? NULL : "must be a digit";
+}
+
+/* ---- the log ---- */
 
 static inline void log_capture(void) {
 	char path[PATH_MAX];

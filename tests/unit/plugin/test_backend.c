@@ -1,37 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Loading backends and asking them, and the framings that they bring.
+ * Loading backends and asking them.
  */
-#include "base/log.h"
-#include "objects.h"
-
-#include <errno.h>
-
-static int64_t decode_one(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
-	void **framing_data, const char *config) {
-	(void)data;
-	(void)last_read;
-	(void)opcode;
-	(void)framing_data;
-	(void)config;
-	return length > 0;
-}
-
-static const char *check_digit(const char *config) {
-	return *config >= '0' && *config <= '9' ? NULL : "must be a digit";
-}
-
-/* ---- loading a backend ---- */
-
-#define INIT(version) "uint64_t init(void) { return " version "; }"
-#define QUERY(code)                                                                                \
-	"ws_peer_info query(char *endpoint, size_t protocols, char **protocol, size_t headers, "   \
-	"ws_http_header *header, websocket *ws) { ws_peer_info peer = {0}; " code                  \
-	" return peer; }"
-
-static int load(const char *name, struct backend **out) {
-	return backend_load(test.root, name, out, test.error);
-}
+#include "plugin/backend_bench.h"
 
 static void expect_no_backend(const char *name, int result, const char *error) {
 	struct backend *backend;
@@ -98,8 +69,6 @@ static void test_cleanup_at_the_last_reference(void **unused) {
 	backend_unref(NULL);
 }
 
-/* ---- configuring ---- */
-
 static void test_configure(void **unused) {
 	(void)unused;
 	struct backend *backend;
@@ -117,26 +86,6 @@ static void test_configure(void **unused) {
 	assert_int_equal(load("y", &backend), 0);
 	assert_int_equal(backend_configure(backend, "k", "v"), -ENOTSUP);
 	backend_unref(backend);
-}
-
-/* ---- asking ---- */
-
-static struct backend_answer ask(struct backend *backend) {
-	char endpoint[] = "/path?query";
-	char key[] = "a key";
-	char first[] = "p0";
-	char second[] = "p1";
-	char *protocol[] = {first, second};
-	char tag[] = "X-Tag";
-	char value[] = "value";
-	ws_http_header header[WS_HEADER_LIMIT + 2];
-	for(size_t i = 0; i < COUNT(header); i++) {
-		header[i] = (ws_http_header){tag, value};
-	}
-	struct backend_request request = {42, {{0}}, endpoint, key, 2, protocol, COUNT(header), header};
-	struct backend_answer answer;
-	assert_int_equal(backend_query(backend, &request, &answer), 0);
-	return answer;
 }
 
 /* The peer that a backend whose query() is `code` answers with. */
@@ -208,7 +157,7 @@ static void test_writing_to_the_view_changes_nothing(void **unused) {
 	backend_unref(backend);
 }
 
-static void expect_refusal(const char *code, unsigned status, const char *message) {
+static void expect_rejection(const char *code, unsigned status, const char *message) {
 	struct backend_answer answer = answer_of(code);
 	assert_null(answer.peer.host);
 	assert_null(answer.peer.port); /* freed: the leak checker sees if not */
@@ -218,15 +167,16 @@ static void expect_refusal(const char *code, unsigned status, const char *messag
 
 static void test_refusals(void **unused) {
 	(void)unused;
-	expect_refusal("peer.port = strdup(\"1\"); peer.framing_config = strdup(\"c\");", 403,
+	expect_rejection("peer.port = strdup(\"1\"); peer.framing_config = strdup(\"c\");", 403,
 		"refused by the backend");
-	expect_refusal("core_refuse(ws, 404, \"not here\");", 404, "not here");
-	expect_refusal(
+	expect_rejection("core_refuse(ws, 404, \"not here\");", 404, "not here");
+	expect_rejection(
 		"core_refuse(ws, 404, \"first\"); core_refuse(ws, 599, \"last\");", 599, "last");
-	expect_refusal("core_refuse(ws, 200, \"low\");", 403, "low");
-	expect_refusal("core_refuse(ws, 600, \"high\");", 403, "high");
-	expect_refusal("core_refuse(ws, 500, 0);", 500, "refused by the backend");
-	expect_refusal("core_refuse(ws, 400, \"a\\r\\nX: y\\x7f\\xc3\\xa4\");", 400, "a??X: y???");
+	expect_rejection("core_refuse(ws, 200, \"low\");", 403, "low");
+	expect_rejection("core_refuse(ws, 600, \"high\");", 403, "high");
+	expect_rejection("core_refuse(ws, 500, 0);", 500, "refused by the backend");
+	expect_rejection(
+		"core_refuse(ws, 400, \"a\\r\\nX: y\\x7f\\xc3\\xa4\");", 400, "a??X: y???");
 }
 
 static void test_long_message_is_cut(void **unused) {
@@ -267,7 +217,7 @@ static void test_refusing_another_connection(void **unused) {
 	static websocket other;
 	core_refuse(&other, 404, "no");
 	core_refuse(NULL, 404, "no");
-	expect_refusal(
+	expect_rejection(
 		"websocket other; core_refuse(&other, 404, \"no\"); core_refuse(0, 404, \"no\");",
 		403, "refused by the backend");
 }
@@ -281,159 +231,8 @@ static void test_slow_query_is_logged(void **unused) {
 	backend_answer_free(&answer);
 }
 
-/* ---- two instances of one backend ---- */
-
-#define COUNTER                                                                                    \
-	"static char *value; char *exported;" INIT(                                                \
-		"1") "uint64_t configure(char *key, char *v) { free(value); exported = value = "   \
-		     "strdup(v); return 0; }" QUERY("peer.host = strdup(value && exported == "     \
-						    "value ? value : \"unset\");") "void "         \
-										   "cleanup(void)" \
-										   " { "           \
-										   "free(value); " \
-										   "}"
-
-static void expect_answer(struct backend *backend, const char *host) {
-	struct backend_answer answer = ask(backend);
-	assert_string_equal(answer.peer.host, host);
-	backend_answer_free(&answer);
-}
-
-static void test_instances_have_their_own_globals(void **unused) {
-	(void)unused;
-	struct backend *backend[4];
-	compile("backend_x", COUNTER);
-	for(size_t i = 0; i < COUNT(backend); i++) {
-		char value[2] = {(char)('a' + i), 0};
-		assert_int_equal(load("x", &backend[i]), 0);
-		expect_answer(backend[i], "unset");
-		assert_int_equal(backend_configure(backend[i], "k", value), 0);
-	}
-	backend_unref(backend[1]);
-	backend_unref(backend[0]);
-	expect_answer(backend[2], "c");
-	assert_int_equal(load("x", &backend[0]), 0);
-	expect_answer(backend[0], "unset");
-	expect_answer(backend[3], "d");
-	backend_unref(backend[3]);
-	backend_unref(backend[0]);
-	backend_unref(backend[2]);
-}
-
-/* A file that was replaced under the same path is the new one, not what the linker remembers. */
-static void test_replaced_file_is_loaded(void **unused) {
-	(void)unused;
-	char path[PATH_MAX];
-	struct backend *old;
-	struct backend *new;
-	compile("backend_x", INIT("1") QUERY("peer.host = strdup(\"old\");"));
-	assert_int_equal(load("x", &old), 0);
-	assert_int_equal(unlink(in_root("backend_x.so", path)), 0);
-	compile("backend_x", INIT("1") QUERY("peer.host = strdup(\"new\");"));
-	assert_int_equal(load("x", &new), 0);
-	expect_answer(old, "old");
-	expect_answer(new, "new");
-	backend_unref(old);
-	expect_answer(new, "new");
-	backend_unref(new);
-}
-
-/* An object that never leaves memory must not hand its globals to the next instance. */
-static void test_object_that_cannot_be_unloaded(void **unused) {
-	(void)unused;
-	struct backend *backend;
-	compile_with("backend_x", "-Wl,-z,nodelete", COUNTER);
-	for(int i = 0; i < 4; i++) {
-		assert_int_equal(load("x", &backend), 0);
-		expect_answer(backend, "unset");
-		assert_int_equal(backend_configure(backend, "k", "v"), 0);
-		expect_answer(backend, "v");
-		backend_unref(backend);
-	}
-}
-
-/* The framing that a query of the backend leads to. */
-static const struct framing *framing_of(struct backend *backend) {
-	struct backend_answer answer = ask(backend);
-	const struct framing *framing = answer.framing;
-	backend_answer_free(&answer);
-	return framing;
-}
-
-static void test_framing_of_a_backend_goes_with_it(void **unused) {
-	(void)unused;
-	struct backend *old;
-	struct backend *new;
-	compile("backend_x",
-		FRAMING("own", "3") INIT("1")
-			QUERY("peer.host = strdup(\"h\"); peer.framing = core_framing(\"own\");"));
-	assert_int_equal(load("x", &old), 0);
-	assert_int_equal(core_register_framing((char[]){"own"}, decode_one), 1);
-	const struct framing *framing = framing_of(old);
-	assert_string_equal(framing->name, "own");
-	assert_int_equal(load("x", &new), 0);
-	assert_ptr_not_equal(framing_of(new), framing);
-	assert_ptr_equal(framing_of(old), framing);
-	backend_unref(new);
-	assert_ptr_equal(framing_of(old), framing);
-	assert_int_equal(load("x", &new), 0);
-	backend_unref(old);
-	assert_string_equal(framing_of(new)->name, "own");
-	backend_unref(new);
-	assert_int_equal(core_register_framing((char[]){"own"}, decode_one), 0);
-}
-
-/* Its code goes with the backend, so nothing else may come to use it. */
-static void test_framing_of_a_backend_is_its_own(void **unused) {
-	(void)unused;
-	struct backend *backend;
-	compile("backend_x", FRAMING("own", "3") INIT("1") QUERY(""));
-	assert_int_equal(load("x", &backend), 0);
-	assert_null(framing_find("own"));
-	assert_int_equal(core_register_framing_check((char[]){"own"}, check_digit), 1);
-	backend_unref(backend);
-}
-
-static void test_unregistered_function(void **unused) {
-	(void)unused;
-	struct backend *backend;
-	struct backend *other;
-	compile("backend_x",
-		"static int64_t f(uint8_t *d, size_t l, size_t r, ws_operation *o, void **p, const "
-		"char *c) { return 2; }" INIT("1")
-			QUERY("peer.host = strdup(\"h\"); peer.framing = f;"));
-	assert_int_equal(load("x", &backend), 0);
-	const struct framing *framing = framing_of(backend);
-	assert_non_null(framing);
-	assert_ptr_equal(framing_of(backend), framing);
-	assert_null(framing_find(framing->name));
-	assert_null(framing_check(framing, "anything"));
-	uint8_t data[] = "data";
-	bool text = false;
-	struct framing_stream stream;
-	assert_int_equal(framing_open(&stream, framing, NULL), 0);
-	assert_int_equal(
-		framing->decode(&stream, &(struct framing_input){data, 4, 4, false}, &text), 2);
-	framing_close(&stream);
-	assert_int_equal(load("x", &other), 0);
-	assert_ptr_not_equal(framing_of(other), framing);
-	backend_unref(other);
-	backend_unref(backend);
-}
-
-static void test_backend_cannot_take_a_builtin_name(void **unused) {
-	(void)unused;
-	struct backend *backend;
-	ws_framing before = core_framing(NULL);
-	compile("backend_x", FRAMING("auto", "3") INIT("1") QUERY(""));
-	assert_int_equal(load("x", &backend), 0);
-	assert_ptr_equal(core_framing(NULL), before);
-	backend_unref(backend);
-	assert_ptr_equal(core_framing(NULL), before);
-}
-
 int main(void) {
-	static const struct CMUnitTest tests[] = {
+	const struct CMUnitTest tests[] = {
 		TEST(test_backend_names),
 		TEST(test_backends_that_are_none),
 		TEST(test_cleanup_at_the_last_reference),
@@ -446,13 +245,6 @@ int main(void) {
 		TEST(test_refusals_are_forgotten),
 		TEST(test_refusing_another_connection),
 		TEST(test_slow_query_is_logged),
-		TEST(test_instances_have_their_own_globals),
-		TEST(test_replaced_file_is_loaded),
-		TEST(test_object_that_cannot_be_unloaded),
-		TEST(test_framing_of_a_backend_goes_with_it),
-		TEST(test_framing_of_a_backend_is_its_own),
-		TEST(test_unregistered_function),
-		TEST(test_backend_cannot_take_a_builtin_name),
 	};
-	return cmocka_run_group_tests(tests, find_include, NULL);
+	return cmocka_run_group_tests_name("backend", tests, find_include, NULL);
 }

@@ -6,20 +6,6 @@
 
 #include <errno.h>
 
-static int64_t decode_one(uint8_t *data, size_t length, size_t last_read, ws_operation *opcode,
-	void **framing_data, const char *config) {
-	(void)data;
-	(void)last_read;
-	(void)opcode;
-	(void)framing_data;
-	(void)config;
-	return length > 0;
-}
-
-static const char *check_digit(const char *config) {
-	return *config >= '0' && *config <= '9' ? NULL : "must be a digit";
-}
-
 static void test_register(void **unused) {
 	(void)unused;
 	char name[] = "one";

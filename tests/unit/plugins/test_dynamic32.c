@@ -213,12 +213,12 @@ static void test_configuration(void **state) {
 	}
 }
 
-/* A error is answered with the key that it was made with. */
+/* The message for an error names its key. */
 static void test_messages(void **state) {
 	(void)state;
-	assert_non_null(strstr(dynamic32_check("offset=x"), "offset takes"));
-	assert_non_null(strstr(dynamic32_check("offset=1,static=x"), "static takes"));
-	assert_non_null(strstr(dynamic32_check("endian=x"), "endian takes"));
+	assert_non_null(strstr(dynamic32_check("offset=x"), "offset must be"));
+	assert_non_null(strstr(dynamic32_check("offset=1,static=x"), "static must be"));
+	assert_non_null(strstr(dynamic32_check("endian=x"), "endian must be"));
 	assert_non_null(strstr(dynamic32_check("offset=1,offset=1"), "once"));
 	assert_non_null(strstr(dynamic32_check("junk=1"), "offset=N"));
 }

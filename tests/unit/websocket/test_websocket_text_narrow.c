@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The tests of test_websocket_text.c for the code of machines without wide registers.
+ */
+#include "websocket/narrow.h"
+
+#include "test_websocket_text.c"
