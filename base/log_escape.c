@@ -53,8 +53,8 @@ static void replace_controls(char *text, size_t len) {
 /* ---- characters that change how others are shown ---- */
 
 /*
- * Marks and overrides of direction, line separators of Unicode, and characters that are invisible or
- * look like a space: a line with them is not read as it was written (CVE-2021-42574).
+ * Marks and overrides of direction, line separators of Unicode, and characters that are invisible
+ * or look like a space: a line with them is not read as it was written (CVE-2021-42574).
  */
 static const struct {
 	uint32_t first;

@@ -3,8 +3,8 @@
  * Puts lines of the log together.
  *
  * Must not know: where a line goes, who writes it.
- * Invariants: a line is shorter than PIPE_BUF, valid UTF-8 and without control characters; a line of
- * JSON is a valid object also if something had to be cut.
+ * Invariants: a line is shorter than PIPE_BUF, valid UTF-8 and without control characters; a line
+ * of JSON is a valid object also if something had to be cut.
  * Implements RFC 5424 section 6, RFC 8259.
  */
 #include "base/log_line.h"

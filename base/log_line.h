@@ -38,8 +38,8 @@ struct log_entry {
 };
 
 /*
- * Writes the whole entry, with a line feed at its end where the envelope has one. A line has at most
- * LOG_LINE_MAX bytes; the message or a field that is too long is cut and marked by "...". Returns
+ * Writes the whole entry, with a line feed at its end where the envelope has one. A line has at
+ * most LOG_LINE_MAX bytes; the message or a field that is too long is cut and marked by "...". Returns
  * the length.
  */
 size_t log_line_format(

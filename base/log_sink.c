@@ -300,7 +300,9 @@ static bool is_writable(const struct log_sink *sink) {
 	return poll(&request, 1, 0) == 1 && request.revents == POLLOUT;
 }
 
-/* Returns how many bytes were written: fewer than `len` if a terminal or a disk has no more room. */
+/*
+ * Returns how many bytes were written: fewer than `len` if a terminal or a disk has no more room.
+ */
 static size_t send_bytes(const struct log_sink *sink, const char *data, size_t len) {
 	size_t sent = 0;
 	while(sent < len) {

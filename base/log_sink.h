@@ -40,8 +40,8 @@ struct log_owner {
 extern const struct log_sink log_sink_initial;
 
 /*
- * Checks a target; empty: the default, "stderr", "syslog", "syslog:HOST:PORT", "syslog:/PATH", "journal" or
- * "file:/PATH". NULL: valid; otherwise static text that continues a sentence which begins with the
+ * Checks a target: "stderr", "syslog", "syslog:HOST:PORT", "syslog:/PATH", "journal" or
+ * "file:/PATH"; empty: the default. NULL: valid; otherwise static text that continues a sentence which begins with the
  * quoted value.
  */
 const char *log_sink_check(const char *target);

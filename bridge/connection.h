@@ -134,14 +134,14 @@ struct connection {
 	uint8_t tls; /* enum address_tls of the listening socket */
 	bool over_limit : 1; /* above the limit on connections: its request is answered with 503 */
 	bool counted : 1; /* counts for its address, see admission.c */
-	bool proxied : 1; /* accepted from a trusted proxy: counted when `address` is the real one */
+	bool proxied : 1; /* by a trusted proxy: counted when `address` is the real one */
 	bool upgraded : 1; /* 101 has been sent */
 	bool loopback : 1; /* echo://: there is no peer stream, messages go back to the client */
 	bool close_sent : 1;
 	bool peer_ended : 1; /* end or error of the peer has been seen and dealt with */
 	bool keepalive : 1; /* the peer's socket has been told, see deadlines.c */
-	bool ping_queued : 1; /* the unanswered ping had to wait behind data that a slow client takes */
-	bool partial_is_text : 1; /* the type of `partial` if the peer ended now, from the framing */
+	bool ping_queued : 1; /* the unanswered ping waited behind data that a slow client takes */
+	bool partial_is_text : 1; /* the type of `partial` if the peer ended now */
 	bool converts : 1; /* what is sent of a message of the peer is made by the framing */
 	bool encodes : 1; /* so is what is sent of one of the client */
 	bool in_message : 1; /* a part of one of the client has been encoded, but not the last */

@@ -44,7 +44,7 @@ const char *tls_session_recheck_client(
  */
 size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
 
-/* The version of the protocol of a stream behind its handshake: static, such as "TLS1.3"; NULL: it has no TLS. */
+/* The version of TLS of a stream behind its handshake: static, such as "TLS1.3"; NULL: no TLS. */
 const char *tls_session_version(const struct stream *stream);
 
 /* The server name that the client has asked for into `out`, as it was sent: its length; 0: none. */

@@ -5,13 +5,13 @@ import signal
 
 import pytest
 
-from test_auth import basic, write_users
 from tools import tls_files
 from tools.client import RawClient
 from tools.daemon import Daemon
 from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 from tools.log_files import json_events, json_lines, text_events
 from tools.peers import TcpPeer, echo
+from tools.users import basic, write_users
 from tools.waiting import eventually
 
 FORMATS = {"text": text_events, "json": json_events}
