@@ -135,7 +135,8 @@ static void simple_encode(uint8_t *data, size_t len) {
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	uint8_t *out = codec_other(data);
 	for(size_t at = 0; at + 3 <= len; at += 3, out += 4) {
-		uint32_t bits = (uint32_t)data[at] << 16 | (uint32_t)data[at + 1] << 8 | data[at + 2];
+		uint32_t bits =
+			(uint32_t)data[at] << 16 | (uint32_t)data[at + 1] << 8 | data[at + 2];
 		out[0] = (uint8_t)letters[bits >> 18];
 		out[1] = (uint8_t)letters[bits >> 12 & 63];
 		out[2] = (uint8_t)letters[bits >> 6 & 63];
@@ -181,7 +182,8 @@ static void nettle_decode(uint8_t *data, size_t len) {
 	struct base64_decode_ctx ctx;
 	size_t got;
 	base64_decode_init(&ctx);
-	if(!base64_decode_update(&ctx, &got, data, BASE64_ENCODED_LEN(len), (const char *)codec_other(data))) {
+	if(!base64_decode_update(
+		   &ctx, &got, data, BASE64_ENCODED_LEN(len), (const char *)codec_other(data))) {
 		abort();
 	}
 }
@@ -192,7 +194,8 @@ static void own_encode(uint8_t *data, size_t len) {
 
 static void own_decode(uint8_t *data, size_t len) {
 	struct base64_decoder decoder = {0};
-	if(base64_decode(&decoder, data, codec_other(data), BASE64_ENCODED_LEN(len)) != (ssize_t)len) {
+	if(base64_decode(&decoder, data, codec_other(data), BASE64_ENCODED_LEN(len)) !=
+		(ssize_t)len) {
 		abort();
 	}
 }

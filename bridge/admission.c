@@ -99,8 +99,9 @@ size_t admission_limit(const struct admission *admission) {
 	if(admission->settings->max_clients > 0) {
 		return admission->settings->max_clients;
 	}
-	/* A client and its peer are two descriptors. */
-	return admission->fd_limit > reserved + 2 ? (admission->fd_limit - reserved) / 2 : 1;
+	/* A client and its peer are two descriptors; a program has one of its own. */
+	size_t each = admission->settings->exec ? 3 : 2;
+	return admission->fd_limit > reserved + each ? (admission->fd_limit - reserved) / each : 1;
 }
 
 bool admission_is_full(const struct admission *admission) {

@@ -183,6 +183,7 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	bridge->env.admission.settings = &bridge->config.settings;
 	bridge->env.memory.limit = memory_limit(bridge->config.settings.max_memory);
 	bridge->env.backend = bridge->config.backend;
+	bridge->env.processes.patience_ms = bridge->config.settings.close_timeout_ms;
 	if(bridge->env.auth) {
 		verifier_set_passwords(bridge->env.auth, bridge->config.users);
 	}
@@ -249,9 +250,16 @@ static void grace_over(struct ev_timer *timer) {
 	drop_all(bridge);
 }
 
+/* The last process has ended. */
+static void processes_idle(struct process_set *set) {
+	connection_check_end(container_of(set, struct connection_env, processes));
+}
+
 static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
 	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
+	process_set_init(&bridge->env.processes, loop);
+	bridge->env.processes.idle = processes_idle;
 	bridge->env.tls_cache = &bridge->tls_cache;
 	bridge->env.loop = loop;
 	bridge->env.listeners = &bridge->listeners;
@@ -341,14 +349,15 @@ const struct config *bridge_config(const struct bridge *bridge) {
 void bridge_stop(struct bridge *bridge) {
 	struct loop *loop = bridge->env.loop;
 	if(bridge->env.draining) {
+		process_set_kill(&bridge->env.processes);
 		drop_all(bridge);
 		return;
 	}
 	bridge->env.draining = true;
 	listeners_close(&bridge->listeners);
 	tell_connections(bridge, true);
-	if(list_is_empty(&bridge->env.connections)) {
-		loop->stop = true;
+	connection_check_end(&bridge->env);
+	if(loop->stop) {
 		return;
 	}
 	loop_timer_set(loop, &bridge->grace, loop->now_ms + bridge->config.settings.grace_ms);
@@ -359,6 +368,7 @@ void bridge_close(struct bridge *bridge) {
 		return;
 	}
 	drop_all(bridge);
+	process_set_close(&bridge->env.processes);
 	log_limit_report(&bridge->env.log_limits);
 	listeners_close(&bridge->listeners);
 	watch_close(bridge->watch);

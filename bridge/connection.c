@@ -124,6 +124,12 @@ static bool is_cut(const struct connection *connection) {
 		(stream_backlog(peer) > 0 || connection_has_input(connection));
 }
 
+void connection_check_end(struct connection_env *env) {
+	if(env->draining && list_is_empty(&env->connections) && env->processes.count == 0) {
+		env->loop->stop = true;
+	}
+}
+
 void connection_close(struct connection *connection) {
 	if(connection->phase == CONNECTION_DEAD) {
 		return;
@@ -150,9 +156,7 @@ void connection_close(struct connection *connection) {
 	stream_close(&connection->peer);
 	list_remove(&connection->link);
 	admission_leave(connection);
-	if(env->draining && list_is_empty(&env->connections)) {
-		env->loop->stop = true;
-	}
+	connection_check_end(env);
 	connection->dead.free = connection_free;
 	loop_defer_free(env->loop, &connection->dead);
 }

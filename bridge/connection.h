@@ -9,6 +9,7 @@
 #include "base/dynbuf.h"
 #include "base/log_limit.h"
 #include "base/loop.h"
+#include "base/process.h"
 #include "bridge/admission.h"
 #include "bridge/memory.h"
 #include "bridge/names.h"
@@ -78,6 +79,7 @@ struct connection_env {
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
 	struct memory memory;
+	struct process_set processes; /* programs that are peers, or were */
 	struct list connections;
 	struct names names; /* of peers, and what access.c keeps */
 	const struct listeners *listeners;
@@ -173,6 +175,9 @@ struct connection {
  */
 struct connection *connection_new(
 	struct connection_env *env, int fd, const struct sockaddr *address, socklen_t len);
+
+/* Stops the loop if the daemon is to stop and nothing is left: no connection, no process. */
+void connection_check_end(struct connection_env *env);
 
 /* The stream_fn of `peer`: hands its events to the phase. */
 void connection_peer_event(struct stream *stream, unsigned events);

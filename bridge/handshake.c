@@ -218,6 +218,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	connect_free(h->connect);
 	tls_credentials_unref(h->tls);
 	peer_address_free(&h->address);
+	free(h->environment);
 	free(h->user);
 	free(h->protocol);
 	head_buffer_free(c->env, &h->input);

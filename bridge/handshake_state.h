@@ -35,6 +35,7 @@ struct handshake {
 	struct connect *connect;
 	struct tls_credentials *tls; /* for a TLS peer; one reference */
 	struct peer_address address;
+	char **environment; /* of a program, one block; NULL: the peer is something else */
 	size_t protocols; /* subprotocols that the client offers */
 	char *protocol; /* the chosen one, or NULL */
 	uint64_t asked_ms; /* when the backend was asked */

@@ -8,9 +8,11 @@
  */
 #include "bridge/query.h"
 
+#include "bridge/client_address.h"
 #include "bridge/handshake_state.h"
 #include "bridge/respond.h"
 #include "bridge/upstream.h"
+#include "http/cgi.h"
 #include "http/login_cookie.h"
 #include "network/peer.h"
 #include "network/peer_address.h"
@@ -21,8 +23,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define QUERY_PEER_TEXT 512 /* a peer's address in the log */
+#define QUERY_TERMINAL "xterm-256color" /* that most terminals in pages are compatible with */
 
 /*
  * An upgrade request on its way to the backend: the strings of `request` are private copies in
@@ -253,6 +257,30 @@ static bool take_framing(struct query *q, struct backend_answer *answer) {
 		refused(q, 503, "out of memory", NULL);
 }
 
+/* A program is started only if the configuration allows it, whatever a backend returns. */
+static bool take_program(struct query *q) {
+	struct connection *c = q->c;
+	struct handshake *h = c->handshake;
+	struct client_view view;
+	if(!c->env->settings->exec) {
+		connection_log_limited(c, LOG_KIND_PEER, LOG_ERROR,
+			"peer address \"%s\": programs are started only with exec = yes",
+			c->peer_name);
+		return refused(q, 502, "the peer is not available", NULL);
+	}
+	client_address_view(c, q->head, &view);
+	struct cgi_request cgi = {
+		.request = q->head,
+		.view = &view,
+		.client = &c->address,
+		.user = h->granted ? h->user : NULL,
+		.software = "websocksy/" WEBSOCKSY_VERSION,
+		.terminal = c->env->settings->pty ? QUERY_TERMINAL : NULL,
+	};
+	h->environment = cgi_environment(&cgi, environ);
+	return h->environment || refused(q, 503, "out of memory", NULL);
+}
+
 static bool take_peer(struct query *q, const ws_peer_info *peer) {
 	struct connection *c = q->c;
 	struct handshake *h = c->handshake;
@@ -273,7 +301,10 @@ static bool take_peer(struct query *q, const ws_peer_info *peer) {
 	}
 	peer_address_format(&h->address, text, sizeof(text));
 	c->loopback = h->address.kind->loopback;
-	return connection_name_peer(c, text) == 0 || refused(q, 503, "out of memory", NULL);
+	if(connection_name_peer(c, text)) {
+		return refused(q, 503, "out of memory", NULL);
+	}
+	return !h->address.kind->program || take_program(q);
 }
 
 static bool take_answer(struct query *q, struct backend_answer *answer) {

@@ -130,7 +130,13 @@ void upstream_connect(struct connection *c) {
 	if(!find_credentials(c)) {
 		return;
 	}
-	struct connect_owner owner = {env->loop, env->resolver, peer_connected, c};
+	struct connect_owner owner = {
+		.loop = env->loop,
+		.resolver = env->resolver,
+		.fn = peer_connected,
+		.ctx = c,
+		.exec = {&env->processes, h->environment, env->settings->pty},
+	};
 	int result = connect_start(&h->connect, &h->address, &owner, &why);
 	if(result == 0) {
 		peer_connected(c, 0, NULL);

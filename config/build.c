@@ -13,6 +13,7 @@
 #include "config/certificates.h"
 #include "config/file_mode.h"
 #include "http/passwords.h"
+#include "network/peer.h"
 #include "network/tls_credentials.h"
 #include "plugin.h"
 #include "plugin/backend.h"
@@ -231,6 +232,31 @@ static void check_backend(struct reader *reader) {
 	}
 }
 
+/* Makes the last option `key` of the backend the one in hand. */
+static void blame_backend_option(struct reader *reader, const char *key) {
+	for(size_t i = reader->actions; i > 0; i--) {
+		const struct reader_action *action = &reader->action[i - 1];
+		if(action->key && strcmp(action->key, key) == 0) {
+			show_action(reader, action);
+			return;
+		}
+	}
+}
+
+/* The only peer is a program, and none may be started. */
+static void check_exec(struct reader *reader) {
+	const char *name, *value;
+	struct config *config = reader->config;
+	for(size_t i = 0; backend_option(config->backend, i, &name, &value); i++) {
+		if(strcmp(name, "host") == 0 && peer_is_program(value) && !config->settings.exec) {
+			blame_backend_option(reader, name);
+			reader_log(reader, LOG_WARNING,
+				"programs are started only with exec = yes; clients will get 502");
+			config->refuses_all = true;
+		}
+	}
+}
+
 /* The default directory need not exist: without plugins it is not installed. */
 static void check_directory(struct reader *reader, const char *directory) {
 	struct stat status;
@@ -257,5 +283,6 @@ void build_backend(struct reader *reader) {
 	run_actions(reader);
 	if(reader->config->backend) {
 		check_backend(reader);
+		check_exec(reader);
 	}
 }

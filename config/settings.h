@@ -86,6 +86,8 @@ struct settings {
 	bool web_listing;
 	bool web_auth; /* pages require authentication too, if there is an auth_file */
 	bool insecure_auth; /* accept passwords without TLS although there is a certificate */
+	bool exec; /* peers may be programs that are started for each connection */
+	bool pty; /* with a terminal */
 	bool core_dump; /* allow core dumps and debuggers of the same user */
 	bool redirect_https; /* answer plain requests with 308 */
 	bool proxy_protocol; /* connections of trusted proxies begin with a PROXY header */

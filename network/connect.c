@@ -13,8 +13,9 @@
 #include "base/passes.h"
 #include "network.h"
 #include "network/candidates.h"
+#include "network/connect_internal.h"
 #include "network/datagram.h"
-#include "network/fifo.h"
+#include "network/exec.h"
 #include "network/peer.h"
 
 #include <errno.h>
@@ -23,40 +24,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define CONNECT_RESOLUTION_DELAY_MS 50 /* RFC 8305, section 3: how long IPv4 waits for IPv6 */
 #define CONNECT_ATTEMPT_DELAY_MS 250 /* RFC 8305, section 5 */
 #define CONNECT_ATTEMPTS_MAX 4 /* under way at the same time: each is a descriptor */
-/* When the queue of a Unix socket is full: the first wait, which doubles up to the last. */
-#define CONNECT_UNIX_RETRY_MS 20
-#define CONNECT_UNIX_RETRY_MAX_MS 640
-
-/* One address that is being tried. */
-struct attempt {
-	struct ev_io io;
-	struct deferred_free dead;
-	struct list link;
-	struct connect *connect;
-};
-
-struct connect {
-	struct connect_owner owner;
-	const struct peer_kind *kind;
-	int fd; /* connected and not registered; -1: none */
-	struct attempt *winner;
-	struct list attempts;
-	size_t under_way; /* attempts in the list */
-	struct candidates candidates;
-	struct ev_timer timer; /* the next attempt may begin */
-	const struct peer_address *unix_address; /* to be tried again: the caller's */
-	uint64_t retry_ms; /* how long that waited last */
-	bool begun; /* attempts have begun: no more waiting for the other family */
-	int error; /* of the last failure */
-	const char *why;
-	struct deferred_free dead;
-};
 
 static void attempt_free(struct deferred_free *dead) {
 	free(container_of(dead, struct attempt, dead));
@@ -83,12 +55,12 @@ static void connect_stop(struct connect *connect) {
 	}
 }
 
-static void connect_note(struct connect *connect, int error, const char *why) {
+void connect_note(struct connect *connect, int error, const char *why) {
 	connect->error = error;
 	connect->why = why ? why : strerror(-error);
 }
 
-static void connect_done(struct connect *connect, int error) {
+void connect_done(struct connect *connect, int error) {
 	connect_stop(connect);
 	connect->owner.fn(connect->owner.ctx, error, error ? connect->why : NULL);
 }
@@ -112,8 +84,7 @@ static int attempt_add(struct connect *connect, int fd) {
 	return 0;
 }
 
-/* Starts one address. 0: connected at once (connect->fd); -EINPROGRESS; or why not. */
-static int attempt_start(struct connect *connect, const struct sockaddr *address, socklen_t len) {
+int connect_attempt(struct connect *connect, const struct sockaddr *address, socklen_t len) {
 	int fd = network_socket(address->sa_family, connect->kind->socket_type);
 	if(fd < 0) {
 		return fd;
@@ -147,7 +118,7 @@ static int connect_next(struct connect *connect) {
 	PASSES(addresses, CANDIDATES_MAX + 1);
 	while((address = candidates_next(&connect->candidates))) {
 		PASS(addresses);
-		int result = attempt_start(connect, &address->any, address_size(address));
+		int result = connect_attempt(connect, &address->any, address_size(address));
 		if(result == 0) {
 			return 0;
 		}
@@ -170,12 +141,10 @@ static void connect_go_on(struct connect *connect) {
 	}
 }
 
-static void unix_again(struct connect *connect);
-
 static void connect_due(struct ev_timer *timer) {
 	struct connect *connect = container_of(timer, struct connect, timer);
-	if(connect->unix_address) {
-		unix_again(connect);
+	if(connect->again) {
+		connect->again(connect);
 	} else {
 		connect_go_on(connect);
 	}
@@ -252,62 +221,7 @@ int connect_network(struct connect *connect, const struct peer_address *address,
 	}
 	address_set_port(&literal, address->port);
 	connect->begun = true;
-	return attempt_start(connect, &literal.any, address_size(&literal));
-}
-
-/*
- * A full queue: TCP would wait in the kernel; for a Unix socket no event tells that there is room.
- */
-static void retry_later(struct connect *connect, const struct peer_address *address) {
-	uint64_t wait_ms = connect->retry_ms * 2;
-	wait_ms = wait_ms > CONNECT_UNIX_RETRY_MAX_MS ? CONNECT_UNIX_RETRY_MAX_MS : wait_ms;
-	connect->retry_ms = connect->retry_ms == 0 ? CONNECT_UNIX_RETRY_MS : wait_ms;
-	connect->unix_address = address;
-	loop_timer_set(connect->owner.loop, &connect->timer,
-		connect->owner.loop->now_ms + connect->retry_ms);
-}
-
-int connect_unix(struct connect *connect, const struct peer_address *address, const char **why) {
-	struct socket_address to;
-	(void)why;
-	int result = address_of_path(text_slice(address->host), &to);
-	if(result == 0) {
-		result = attempt_start(connect, &to.any, to.len);
-	}
-	if(result == -EAGAIN) {
-		retry_later(connect, address);
-		return -EINPROGRESS;
-	}
-	if(result == 0 && connect->kind->socket_type == SOCK_DGRAM) {
-		/*
-		 * A local address, chosen by the kernel, so that the service can answer (unix(7)).
-		 */
-		struct sockaddr_un local = {.sun_family = AF_UNIX};
-		if(bind(connect->fd, (const struct sockaddr *)&local, sizeof(sa_family_t)) < 0) {
-			return -errno;
-		}
-	}
-	return result;
-}
-
-static void unix_again(struct connect *connect) {
-	const char *why = NULL;
-	int result = connect_unix(connect, connect->unix_address, &why);
-	if(result != -EINPROGRESS) {
-		if(result) {
-			connect_note(connect, result, NULL);
-		}
-		connect_done(connect, result);
-	}
-}
-
-int connect_fifo(struct connect *connect, const struct peer_address *address, const char **why) {
-	int fd = fifo_open(address->host, connect->kind->access, why);
-	if(fd < 0) {
-		return fd;
-	}
-	connect->fd = fd;
-	return 0;
+	return connect_attempt(connect, &literal.any, address_size(&literal));
 }
 
 static void free_connect(struct deferred_free *dead) {
@@ -354,7 +268,7 @@ static void keep_others(struct connect *connect, struct stream *stream) {
 }
 
 int connect_take(struct connect *connect, struct stream *stream, stream_fn *fn) {
-	const struct stream_ops *ops = connect->kind->ops;
+	const struct stream_ops *ops = connect->exec ? exec_ops(connect->exec) : connect->kind->ops;
 	int result = 0;
 	if(connect->winner) {
 		stream_adopt(stream, connect->owner.loop, &connect->winner->io, ops, fn);
@@ -367,6 +281,9 @@ int connect_take(struct connect *connect, struct stream *stream, stream_fn *fn) 
 	stream->datagram = connect->kind->messages;
 	if(result == 0 && stream->datagram) {
 		keep_others(connect, stream);
+	} else if(result == 0 && connect->exec) {
+		exec_attach(connect->exec, stream);
+		connect->exec = NULL;
 	}
 	return result;
 }
@@ -381,6 +298,7 @@ void connect_free(struct connect *connect) {
 	if(connect->fd >= 0) {
 		close(connect->fd);
 	}
+	exec_drop(connect->exec);
 	connect->dead.free = free_connect;
 	loop_defer_free(connect->owner.loop, &connect->dead);
 }

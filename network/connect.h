@@ -5,6 +5,7 @@
  */
 #ifndef WEBSOCKSY_CONNECT_H
 #define WEBSOCKSY_CONNECT_H
+#include "network/exec.h"
 #include "network/peer_address.h"
 #include "network/stream.h"
 
@@ -20,16 +21,18 @@ struct connect_owner {
 	struct resolver *resolver;
 	connect_fn *fn;
 	void *ctx;
+	struct exec_options exec; /* for programs */
 };
 
 /* Begins an attempt at one kind of peer; results as connect_start(). */
 typedef int connect_begin_fn(
 	struct connect *connect, const struct peer_address *address, const char **why);
 
-/* For the kinds: TCP and UDP; Unix sockets; fifos. */
+/* For the kinds: TCP and UDP; Unix sockets; fifos; programs. */
 connect_begin_fn connect_network;
 connect_begin_fn connect_unix;
 connect_begin_fn connect_fifo;
+connect_begin_fn connect_exec;
 
 /*
  * Starts connecting to any kind but a loopback. 0: connected at once; -EINPROGRESS: `fn` will be

@@ -34,10 +34,12 @@ static ssize_t fifo_send(struct stream *stream, const struct iovec *iov, int cou
 	if(sent < 0 && errno != EAGAIN) {
 		return -errno;
 	}
-	return sent < 0 ? 0 : sent;
+	sent = sent < 0 ? 0 : sent;
+	stream->sent += (uint32_t)sent;
+	return sent;
 }
 
-static int fifo_tx_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
+int fifo_write(struct stream *stream, const struct iovec *iov, int count, size_t total) {
 	ssize_t sent = 0;
 	if(stream->out.len == 0 && (stream->io.ready & LOOP_OUT)) {
 		sent = fifo_send(stream, iov, count);
@@ -49,7 +51,7 @@ static int fifo_tx_write(struct stream *stream, const struct iovec *iov, int cou
 	return stream_queue(stream, iov, count, (size_t)sent);
 }
 
-static int fifo_tx_flush(struct stream *stream) {
+int fifo_flush(struct stream *stream) {
 	PASSES(writes, stream->out.len);
 	while(stream->out.len > 0) {
 		PASS(writes);
@@ -90,8 +92,8 @@ static int flush_nothing(struct stream *stream) {
 
 const struct stream_ops fifo_tx_ops = {
 	.read = fifo_tx_read,
-	.write = fifo_tx_write,
-	.flush = fifo_tx_flush,
+	.write = fifo_write,
+	.flush = fifo_flush,
 };
 
 const struct stream_ops fifo_rx_ops = {

@@ -15,4 +15,8 @@ extern const struct stream_ops fifo_rx_ops; /* reading end */
  * static text, or untouched.
  */
 int fifo_open(const char *path, int access, const char **why);
+
+/* `write` and `flush` for any descriptor that is not a socket, see struct stream_ops. */
+int fifo_write(struct stream *stream, const struct iovec *iov, int count, size_t total);
+int fifo_flush(struct stream *stream);
 #endif

@@ -8,6 +8,7 @@
 #include "network/peer.h"
 
 #include "network/datagram.h"
+#include "network/exec_address.h"
 #include "network/fifo.h"
 
 #include <errno.h>
@@ -79,6 +80,13 @@ const struct peer_kind peer_kinds[] = {
 		.ops = &fifo_rx_ops,
 	},
 	{
+		.scheme = "exec://",
+		.transport = peer_transport_detect,
+		.parse = exec_address_parse,
+		.connect = connect_exec,
+		.program = true,
+	},
+	{
 		.scheme = "echo://",
 		.transport = peer_transport_detect,
 		.parse = peer_address_none,
@@ -126,4 +134,9 @@ int peer_parse(peer_transport transport, const char *host, const char *port,
 		return -EINVAL;
 	}
 	return peer_address_parse(out, rest, port, why);
+}
+
+bool peer_is_program(const char *host) {
+	const struct peer_kind *kind = kind_of_scheme(host);
+	return kind && kind->program;
 }

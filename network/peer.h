@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PEER_KINDS 8
+#define PEER_KINDS 9
 
 /* Groups of parameters behind the `?` of an address. */
 #define PEER_PARAMETERS_PROXY 1u /* the PROXY header */
@@ -26,9 +26,10 @@ struct peer_kind {
 	connect_begin_fn *connect; /* NULL: a loopback */
 	int socket_type; /* SOCK_STREAM or SOCK_DGRAM */
 	int access; /* fifos: O_RDONLY or O_WRONLY */
-	const struct stream_ops *ops; /* of the connected stream */
+	const struct stream_ops *ops; /* of the connected stream; NULL: exec_ops() */
 	bool messages; /* preserves message boundaries: a read or write is one message */
 	bool tls; /* the caller does the TLS handshake on the connected stream */
+	bool program; /* a program is started for each connection; only with `exec` */
 	bool loopback; /* without a stream: messages come back as they went */
 };
 
@@ -43,4 +44,7 @@ extern const struct peer_kind peer_kinds[PEER_KINDS];
  */
 int peer_parse(peer_transport transport, const char *host, const char *port,
 	struct peer_address *out, const char **why);
+
+/* Does the scheme of the address stand for a program? */
+bool peer_is_program(const char *host);
 #endif

@@ -379,6 +379,8 @@ void peer_address_format(const struct peer_address *address, char *out, size_t c
 		put(&text, host);
 		put(&text, brackets ? "]:" : ":");
 		put_number(&text, address->port);
+	} else if(address->kind->program) {
+		put(&text, host); /* it is kept as it is written */
 	} else {
 		put_coded(&text, host, "?");
 	}

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_limit.h"
+#include "network/exec.h"
 #include "network/peer.h"
 #include "network/tls_cache.h"
 #include "plugin/framing.h"
@@ -86,9 +87,14 @@ static bool defaultpeer_option(const void *state, size_t i, const char **name, c
 	return true;
 }
 
-/* The files of a TLS peer. 0, or negative errno with `*why` in `error`. */
+/*
+ * The files of a TLS peer, or a program. 0, or negative errno with `*why`, which may be in `error`.
+ */
 static int check_files(
 	const struct peer_address *address, char error[TLS_ERROR_MAX], const char **why) {
+	if(address->kind->program) {
+		return exec_check(address, why);
+	}
 	*why = error;
 	return address->kind->tls ? tls_cache_check(&address->tls, error) : 0;
 }

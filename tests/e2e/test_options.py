@@ -27,7 +27,7 @@ DEFAULTS = {  # in the order of --dump-config
     "web-header": "", "frame-ancestors": "", "health": "", "auth-file": "", "web-auth": "yes",
     "auth-cookie": "0", "insecure-auth": "no", "cert": "", "key": "", "tls": "auto", "tls-priority": "",
     "client-ca": "", "client-crl": "", "client-verify": "off", "redirect-https": "no", "hsts": "0",
-    "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "",
+    "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "", "exec": "no", "pty": "no",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",

@@ -35,8 +35,9 @@ struct guard {
 };
 
 /*
- * Mappings that were freed, for those that come next: making one costs more than most tests do with it. With
- * AddressSanitizer nobody may touch them meanwhile, nor what lies in front of the data.
+ * Mappings that were freed, for those that come next: making one costs more than most tests do with
+ * it. With AddressSanitizer no access to them is valid meanwhile, nor to the bytes in front of the
+ * data.
  */
 static struct guard guard_spares[4];
 

@@ -85,9 +85,10 @@ struct decoding {
 
 static void decode_part(void *ctx, size_t offset, size_t length) {
 	struct decoding *decoding = ctx;
-	ssize_t got = decoding->bad ? -EBADMSG
-				    : base64_decode(&decoding->decoder, decoding->out + decoding->len,
-					      decoding->text + offset, length);
+	ssize_t got = decoding->bad
+		? -EBADMSG
+		: base64_decode(&decoding->decoder, decoding->out + decoding->len,
+			  decoding->text + offset, length);
 	if(got < 0) {
 		assert_int_equal(got, -EBADMSG);
 		decoding->bad = true;
@@ -140,7 +141,8 @@ static void decodes_inside_its_buffers(void **state) {
 			decode_part(&decoding, 0, held);
 			struct guard in = guard_new(text + held, rest);
 			struct guard out = guard_new(NULL, BASE64_DECODED_MAX(rest));
-			assert_int_equal(base64_decode(&decoding.decoder, out.data, in.data, rest), len);
+			assert_int_equal(
+				base64_decode(&decoding.decoder, out.data, in.data, rest), len);
 			assert_memory_equal(out.data, data, len);
 			guard_free(&in);
 			guard_free(&out);

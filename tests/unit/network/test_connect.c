@@ -62,7 +62,10 @@ static void connected(void *ctx, int error, const char *why) {
 }
 
 static int start(struct test *test, const char *host) {
-	struct connect_owner owner = {&test->loop, test->resolver, connected, test};
+	struct connect_owner owner = {.loop = &test->loop,
+		.resolver = test->resolver,
+		.fn = connected,
+		.ctx = test};
 	const char *why = NULL;
 	assert_int_equal(peer_parse(peer_transport_detect, host, NULL, &test->address, &why), 0);
 	connects = 0;
