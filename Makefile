@@ -16,6 +16,9 @@ OUT ?= .
 CC ?= cc
 PKG_CONFIG ?= pkg-config
 
+ifneq ($(words $(CURDIR)),1)
+$(error make cannot build in a directory whose path contains a blank: "$(CURDIR)")
+endif
 out := $(abspath $(OUT))
 obj := $(out)/obj
 binary := $(out)/websocksy
@@ -153,9 +156,10 @@ $(eval $(call unit_program,plugin,plugins/test_*))
 unit: $(unit_programs)
 # Library calls that a test makes fail, counts, or answers itself.
 $(out)/unit/network/test_tls_stream_failures: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
-$(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=getsockname
+$(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=bind,--wrap=getsockname
 $(out)/unit/network/test_connect: ldflags += -Wl,--wrap=connect
 $(out)/unit/base/test_loop $(out)/unit/base/test_loop_%: ldflags += -Wl,--wrap=clock_gettime
+$(out)/unit/base/test_file: ldflags += -Wl,--wrap=fstat
 $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=clock_gettime
 $(out)/unit/http/test_passwords: ldflags += -Wl,--wrap=read
 $(out)/unit/http/test_site_traps: ldflags += -Wl,--wrap=syscall

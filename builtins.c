@@ -35,27 +35,28 @@
 
 /* Sends all bytes at once. It never holds a byte back, because a binary protocol could stall. */
 static ssize_t auto_decode(
-	struct framing_stream *stream, const struct framing_input *input, bool *text) {
+	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
 	(void)stream;
-	*text = utf8_valid(input->data, input->len);
+	*type = utf8_valid(input->data, input->len) ? ws_frame_text : ws_frame_binary;
 	return (ssize_t)input->len;
 }
 
 static ssize_t binary_decode(
-	struct framing_stream *stream, const struct framing_input *input, bool *text) {
+	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
 	(void)stream;
-	(void)text;
+	(void)type;
 	return (ssize_t)input->len;
 }
 
 /* At most three bytes are held back, so validating the whole buffer again is linear. */
 static ssize_t text_decode(
-	struct framing_stream *stream, const struct framing_input *input, bool *text) {
+	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
 	bool cut = false;
 	size_t valid = utf8_prefix(input->data, input->len, &cut);
 	(void)stream;
-	*text = valid == input->len || cut;
-	return (ssize_t)(*text ? valid : input->len);
+	bool text = valid == input->len || cut;
+	*type = text ? ws_frame_text : ws_frame_binary;
+	return (ssize_t)(text ? valid : input->len);
 }
 
 static const struct framing auto_framing = {
@@ -151,13 +152,13 @@ static const char *separator_check(const struct framing *framing, const char *co
  * ended; a separator may straddle that point.
  */
 static ssize_t separator_decode(
-	struct framing_stream *stream, const struct framing_input *input, bool *text) {
+	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
 	const struct separator *separator = stream->state;
 	size_t seen = input->len - input->fresh;
 	size_t from = seen < separator->len ? 0 : seen - (separator->len - 1);
 	const uint8_t *found =
 		memmem(input->data + from, input->len - from, separator->bytes, separator->len);
-	(void)text;
+	(void)type;
 	return found ? found - input->data + (ssize_t)separator->len : 0;
 }
 
@@ -244,7 +245,7 @@ static size_t find_line_end(const char *newline, const uint8_t *data, size_t len
 
 /* The text of a line is validated as it arrives, so that a long one in many reads stays linear. */
 static ssize_t newline_decode(
-	struct framing_stream *stream, const struct framing_input *input, bool *text) {
+	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
 	struct line *line = stream->state;
 	size_t seen = input->len - input->fresh;
 	if(seen == 0) {
@@ -253,7 +254,7 @@ static ssize_t newline_decode(
 	size_t end = find_line_end(line->newline, input->data, input->len, seen);
 	line->utf8 = utf8_feed(line->utf8, input->data + seen, (end ? end : input->len) - seen);
 	/* Without the end of a line: the type of the rest if the peer closes now. */
-	*text = line->utf8 == UTF8_ACCEPT;
+	*type = line->utf8 == UTF8_ACCEPT ? ws_frame_text : ws_frame_binary;
 	return (ssize_t)end;
 }
 
@@ -278,9 +279,9 @@ VERSION1(frame_newline, newline_framing)
 
 /* As binary, but what comes at once may be several messages. */
 static ssize_t base64_framing_decode(
-	struct framing_stream *stream, const struct framing_input *input, bool *text) {
+	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
 	(void)stream;
-	*text = true;
+	*type = ws_frame_text;
 	return (ssize_t)(input->len < BASE64_MESSAGE_MAX ? input->len : BASE64_MESSAGE_MAX);
 }
 

@@ -121,19 +121,20 @@ static int unix_clear(const struct sockaddr_un *address, socklen_t len) {
 	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* Binds with the wanted permissions from the start: the socket is never open wider for a moment. */
+/*
+ * Binds with the wanted permissions from the start. Its name is not used again: another user with
+ * write access to the directory could have put a link to a file in its place.
+ */
 static int unix_bind(
 	int fd, const struct address_unix *local, const struct socket_address *address) {
-	bool has_mode = local->has_mode && address->un.sun_path[0] != '\0';
-	if(has_mode && fchmod(fd, local->mode) < 0) {
-		return -errno;
+	/* The other thread creates no files. */
+	mode_t before = local->has_mode ? umask(0777 & ~local->mode) : 0;
+	int result = bind(fd, &address->any, address->len) < 0 ? -errno : 0;
+	if(local->has_mode) {
+		umask(before);
 	}
-	if(bind(fd, &address->any, address->len) < 0) {
-		return -errno;
-	}
-	/* bind() has applied the umask. */
-	if(has_mode && chmod(address->un.sun_path, local->mode) < 0) {
-		return -errno;
+	if(result) {
+		return result;
 	}
 	return listen(fd, SOMAXCONN) < 0 ? -errno : 0;
 }

@@ -41,14 +41,18 @@ typedef enum {
 	ws_closed
 } ws_state;
 
-/* Frame opcodes, RFC 6455 section 5.2. Framing functions choose between text and binary. */
+/*
+ * Frame opcodes, RFC 6455 section 5.2. Framing functions choose between text and binary; with
+ * ws_frame_discard the bytes that they return are cut off, but not sent.
+ */
 typedef enum {
 	ws_frame_continuation = 0,
 	ws_frame_text = 1,
 	ws_frame_binary = 2,
 	ws_frame_close = 8,
 	ws_frame_ping = 9,
-	ws_frame_pong = 10
+	ws_frame_pong = 10,
+	ws_frame_discard = 11
 } ws_operation;
 
 /* Close codes, RFC 6455 section 7.4.1 (ws_close_http: not a code on the wire). */
@@ -80,9 +84,9 @@ typedef struct /*_ws_http_header*/ {
  *                 the core's, valid during the call. NULL: see below.
  *   last_read     how many bytes at the end of `data` are new since this message was looked at the
  *                 last time. `length - last_read` bytes need not be searched again.
- *   opcode        ws_frame_binary before each call; set it to ws_frame_text for a text message. Set
- *                 together with a result of 0 it tells the type of what is left over if the peer
- *                 closes now.
+ *   opcode        ws_frame_binary before each call; set it to ws_frame_text for a text message, or to
+ *                 ws_frame_discard for bytes that the client does not get. Set together with a
+ *                 result of 0 it tells the type of what is left over if the peer closes now.
  *   framing_data  *framing_data is NULL on the first call for a connection and then the function's
  *                 own. If it is not NULL when the connection ends, the function is called once more
  *                 with `data` NULL, `length` and `last_read` 0, and frees it.

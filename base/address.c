@@ -100,6 +100,27 @@ int address_parse_endpoint(struct slice text, union address *out) {
 	return 0;
 }
 
+int address_parse_server(struct slice text, union address *out, struct slice *zone) {
+	char plain[ADDRESS_TEXT];
+	size_t percent = text_find(text, '%');
+	*zone = (struct slice){0};
+	if(percent == text.len) {
+		return address_parse_endpoint(text, out);
+	}
+	struct slice rest = text_skip(text, percent + 1);
+	*zone = (struct slice){rest.at, text_find(rest, ']')};
+	rest = text_skip(rest, zone->len);
+	size_t len = percent + rest.len;
+	*out = (union address){0};
+	if(zone->len == 0 || len > sizeof(plain)) {
+		return -EINVAL;
+	}
+	memcpy(plain, text.at, percent);
+	memcpy(plain + percent, rest.at, rest.len);
+	int result = address_parse_endpoint((struct slice){plain, len}, out);
+	return result == 0 && out->any.sa_family != AF_INET6 ? -EINVAL : result;
+}
+
 bool address_is_ip6(const char *text, bool zone) {
 	union address address;
 	struct slice behind;
@@ -308,11 +329,12 @@ void address_format(const struct sockaddr *from, socklen_t len, char *out, size_
 const char *address_check_servers(const char *text) {
 	struct slice rest = text_slice(text);
 	struct slice server;
+	struct slice zone;
 	union address address;
 	bool more = rest.len > 0;
 	while(more) {
 		more = text_split(&rest, ',', &server);
-		if(address_parse_endpoint(more ? server : rest, &address)) {
+		if(address_parse_server(more ? server : rest, &address, &zone)) {
 			return "is not a list of name servers (use ADDR[:PORT],... with IPv6 "
 			       "addresses in brackets)";
 		}

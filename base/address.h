@@ -63,6 +63,12 @@ int address_parse_port(struct slice text, uint16_t *out);
  */
 int address_parse_endpoint(struct slice text, union address *out);
 
+/*
+ * The same, with an optional zone as above behind an IPv6 literal, in the brackets if there are any:
+ * "[fe80::1%eth0]:53".
+ */
+int address_parse_server(struct slice text, union address *out, struct slice *zone);
+
 /* Is it an IPv6 literal without brackets? `zone`: one may follow. */
 bool address_is_ip6(const char *text, bool zone);
 

@@ -14,8 +14,10 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,7 +45,8 @@ static ssize_t read_up_to(int fd, char *out, size_t cap) {
 	return (ssize_t)used;
 }
 
-static int check_regular(int fd, size_t max) {
+/* `*size`: what the file says; 0 if it does not tell. */
+static int check_regular(int fd, size_t max, size_t *size) {
 	struct stat status;
 	if(fstat(fd, &status) < 0) {
 		return -errno;
@@ -51,17 +54,12 @@ static int check_regular(int fd, size_t max) {
 	if(!S_ISREG(status.st_mode)) {
 		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
 	}
-	return status.st_size > 0 && (size_t)status.st_size > max ? -EFBIG : 0;
+	*size = status.st_size > 0 ? (size_t)status.st_size : 0;
+	return *size > max ? -EFBIG : 0;
 }
 
-/*
- * One byte more than allowed tells a file that has grown, or that does not tell its size (/proc).
- */
-static int read_regular(int fd, size_t max, char **out, size_t *len) {
-	int result = check_regular(fd, max);
-	if(result) {
-		return result;
-	}
+/* One byte more than allowed tells that there is more. */
+static int read_whole(int fd, size_t max, char **out, size_t *len) {
 	char *content = malloc(max + 2);
 	if(!content) {
 		return -ENOMEM;
@@ -75,6 +73,23 @@ static int read_regular(int fd, size_t max, char **out, size_t *len) {
 	*out = content;
 	*len = (size_t)got;
 	return 0;
+}
+
+/*
+ * A file that does not tell its size (/proc), or that has grown meanwhile, is read into memory for the
+ * most that is allowed.
+ */
+static int read_regular(int fd, size_t max, char **out, size_t *len) {
+	size_t size = 0;
+	int result = check_regular(fd, max, &size);
+	if(result) {
+		return result;
+	}
+	result = size > 0 ? read_whole(fd, size, out, len) : -EFBIG;
+	if(result == -EFBIG && size < max) {
+		result = lseek(fd, 0, SEEK_SET) < 0 ? -errno : read_whole(fd, max, out, len);
+	}
+	return result;
 }
 
 int file_read(const char *path, size_t max, char **out, size_t *len) {
@@ -148,6 +163,39 @@ int file_open_beneath(int directory, const char *path, int flags) {
 		}
 	}
 	return -EAGAIN;
+}
+
+const char *file_beneath(const char *directory, const char *path) {
+	size_t len = strlen(directory);
+	while(len > 0 && directory[len - 1] == '/') {
+		len--;
+	}
+	if(strncmp(path, directory, len) != 0 || (path[len] != '/' && path[len] != '\0')) {
+		return path;
+	}
+	return path[len] == '\0' ? "/" : path + len;
+}
+
+/* ---- modes ---- */
+
+/* The descriptor is of no use with fchmod(); its name in /proc leads to the file that was opened. */
+int file_change_mode(const char *path, const struct stat *file, mode_t mode) {
+	char name[32];
+	struct stat now;
+	int fd = (int)RETRY_INTERRUPTED(open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+	if(fd < 0) {
+		return -errno;
+	}
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	int result = fstat(fd, &now) < 0 ? -errno : 0;
+	if(result == 0 && (now.st_dev != file->st_dev || now.st_ino != file->st_ino)) {
+		result = -ESTALE;
+	}
+	if(result == 0 && chmod(name, mode) < 0) {
+		result = -errno;
+	}
+	close(fd);
+	return result;
 }
 
 /* ---- values of options ---- */

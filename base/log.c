@@ -24,6 +24,7 @@ static struct {
 	enum log_level level;
 	enum log_format format;
 	struct log_sink sink;
+	bool echo; /* errors go to standard error as well */
 	uint64_t lost; /* lines that have not been written since the last one that was */
 } state = {
 	.level = LOG_INFO,
@@ -48,6 +49,10 @@ void log_open(void) {
 void log_close(void) {
 	log_sink_close(&state.sink);
 	state.format = LOG_FORMAT_TEXT;
+}
+
+void log_echo_errors(bool on) {
+	state.echo = on;
 }
 
 void log_set_level(enum log_level level) {
@@ -92,8 +97,20 @@ static void report_lost(void) {
 	}
 }
 
+static void echo(const struct log_entry *entry) {
+	const struct log_style style = {LOG_ENVELOPE_TIME, LOG_FORMAT_TEXT};
+	struct log_sink sink = log_sink_initial;
+	char line[LOG_ENTRY_MAX];
+	if(entry->level == LOG_ERROR && state.sink.kind != LOG_SINK_STDERR) {
+		log_sink_send(&sink, line, log_line_format(&style, entry, line));
+	}
+}
+
 static void write_entry(const struct log_entry *entry) {
 	int saved_errno = errno;
+	if(state.echo) {
+		echo(entry);
+	}
 	report_lost();
 	if(state.lost > 0 || !send_entry(entry)) {
 		state.lost++;

@@ -55,6 +55,12 @@ void log_close(void);
  */
 void log_use(const struct log_sink *sink, enum log_format format);
 
+/*
+ * While it is on, errors are written to standard error, too, if that is not the target: the one who
+ * starts the daemon is to see them.
+ */
+void log_echo_errors(bool on);
+
 /* Lines above `level` are not written from now on. The initial level is LOG_INFO. */
 void log_set_level(enum log_level level);
 

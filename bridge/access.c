@@ -18,6 +18,7 @@
 
 #define ACCESS_TEXT_MAX 256 /* of one text; longer ones are cut */
 #define ACCESS_FIELDS_MAX 20
+#define ACCESS_CONNECT_MAX ((1u << 26) - 1) /* what c->connect_ms can hold */
 
 /* What is kept: texts behind each other with their NULs; the first is c->peer_name. */
 enum description {
@@ -66,6 +67,7 @@ static size_t add_text(char *out, size_t len, const char *text) {
 __attribute__((noinline)) static void describe(struct connection *c) {
 	const struct handshake *h = c->handshake;
 	char sni[TLS_NAME_MAX];
+	char path[ACCESS_TEXT_MAX];
 	char text[ACCESS_TEXTS * (ACCESS_TEXT_MAX + 1)];
 	bool named = tls_session_server_name(&c->client, sni) > 0;
 	size_t len = add_text(text, 0, c->peer_name);
@@ -74,7 +76,8 @@ __attribute__((noinline)) static void describe(struct connection *c) {
 	len = add_text(text, len, tls_session_version(&c->client));
 	len = add_text(text, len, named ? sni : NULL);
 	len = add_text(text, len, h->granted ? h->user : NULL);
-	len = add_text(text, len, h->path);
+	handshake_path(h, path, sizeof(path));
+	len = add_text(text, len, path);
 	len = add_text(text, len, h->protocol);
 	const char *description = names_take(&c->env->names, text, len - 1);
 	if(description) { /* otherwise the lines have the peer alone */
@@ -157,7 +160,9 @@ static bool is_wanted(const struct connection *c) {
 }
 
 void access_opened(struct connection *c) {
-	c->connect_ms = (uint32_t)(c->env->loop->now_ms - c->handshake->asked_ms);
+	uint64_t connect_ms = c->env->loop->now_ms - c->handshake->asked_ms;
+	c->connect_ms = (connect_ms < ACCESS_CONNECT_MAX ? connect_ms : ACCESS_CONNECT_MAX) &
+		ACCESS_CONNECT_MAX;
 	if(is_wanted(c)) {
 		describe(c);
 		if(c->env->settings->access_log == SETTINGS_ACCESS_BOTH) {

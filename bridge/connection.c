@@ -90,6 +90,7 @@ struct connection *connection_new(
 		free(connection);
 		return NULL;
 	}
+	connection->reloads = env->reloads;
 	list_append(&env->connections, &connection->link);
 	return connection;
 }
@@ -103,6 +104,9 @@ int connection_name_peer(struct connection *connection, const char *text) {
 bool connection_has_input(const struct connection *connection) {
 	const struct stream *client = &connection->client;
 	int waiting;
+	if(connection->partial_is_input) {
+		return true;
+	}
 	if(!stream_is_open(client) || client->ended) {
 		return false;
 	}
@@ -125,7 +129,7 @@ static bool is_cut(const struct connection *connection) {
 }
 
 void connection_check_end(struct connection_env *env) {
-	if(env->draining && list_is_empty(&env->connections) && env->processes.count == 0) {
+	if(env->ending && list_is_empty(&env->connections) && env->processes.count == 0) {
 		env->loop->stop = true;
 	}
 }
@@ -156,6 +160,9 @@ void connection_close(struct connection *connection) {
 	stream_close(&connection->peer);
 	list_remove(&connection->link);
 	admission_leave(connection);
+	if(connection->upgraded) {
+		lifetime_leave(&env->lifetime);
+	}
 	connection_check_end(env);
 	connection->dead.free = connection_free;
 	loop_defer_free(env->loop, &connection->dead);

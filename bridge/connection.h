@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/process.h"
 #include "bridge/admission.h"
+#include "bridge/lifetime.h"
 #include "bridge/memory.h"
 #include "bridge/names.h"
 #include "config/settings.h"
@@ -73,12 +74,15 @@ struct connection_env {
 	struct tls_credentials *tls; /* NULL: no TLS */
 	bool tls_detect; /* the first byte of a connection decides */
 	uint16_t tls_port; /* of a socket for TLS alone; 0: none */
+	bool ending; /* the daemon exits with the last connection; those that are idle end */
 	bool draining; /* the daemon stops: new requests are answered with 503 */
+	uint8_t reloads; /* how many there have been, see reload.h */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
 	struct memory memory;
+	struct lifetime lifetime;
 	struct process_set processes; /* programs that are peers, or were */
 	struct list connections;
 	struct names names; /* of peers, and what access.c keeps */
@@ -133,7 +137,8 @@ struct connection {
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
 	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
-	uint8_t tls; /* enum address_tls of the listening socket */
+	uint8_t reloads; /* env->reloads, unless it has to be told about the last one */
+	uint8_t tls : 2; /* enum address_tls of the listening socket */
 	bool over_limit : 1; /* above the limit on connections: its request is answered with 503 */
 	bool counted : 1; /* counts for its address, see admission.c */
 	bool proxied : 1; /* by a trusted proxy: counted when `address` is the real one */
@@ -143,11 +148,13 @@ struct connection {
 	bool peer_ended : 1; /* end or error of the peer has been seen and dealt with */
 	bool keepalive : 1; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued : 1; /* the unanswered ping waited behind data that a slow client takes */
-	bool partial_is_text : 1; /* the type of `partial` if the peer ended now */
+	bool partial_is_input : 1;
 	bool converts : 1; /* what is sent of a message of the peer is made by the framing */
 	bool encodes : 1; /* so is what is sent of one of the client */
 	bool in_message : 1; /* a part of one of the client has been encoded, but not the last */
-	uint32_t connect_ms; /* for the log: from the question to the backend to the upgrade */
+	uint32_t connect_ms : 26; /* for the log: from the question to the backend to the upgrade */
+	uint32_t partial_type : 4; /* of `partial` if the peer ended now; 0: not asked */
+	uint32_t legacy : 2; /* enum legacy_version: its frames are not those of RFC 6455 */
 	uint32_t unseen; /* bytes at the end of `partial` that the framing has not seen */
 	struct closing_note *end; /* for the log: why it ends, owned; NULL: no reason so far */
 	/*
@@ -158,7 +165,8 @@ struct connection {
 	struct backend *backend; /* the framing may be its code */
 	/*
 	 * Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an
-	 * incomplete message from the client. Never both.
+	 * incomplete message from the client, or with `partial_is_input` frames of the client that
+	 * have not been parsed. Never two of them.
 	 */
 	struct dynbuf partial;
 	struct to_peer to_peer;

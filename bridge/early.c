@@ -10,6 +10,7 @@
 
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
+#include "bridge/head_buffer.h"
 
 #include <errno.h>
 
@@ -33,9 +34,11 @@ bool early_read(struct connection *c, unsigned events) {
 		stream_put_end_back(&c->client);
 		return true;
 	}
-	if(got < 0 || memory_append(c->env, &h->input, scratch, (size_t)got)) {
+	if(got < 0 || head_buffer_append(c->env, &h->input, scratch, (size_t)got)) {
 		return false;
 	}
+	/* It may be a request with a password. */
+	head_buffer_wipe(c->env->loop, scratch, c->env->auth ? (size_t)got : 0);
 	if(h->input.len - h->head_len >= HANDSHAKE_EARLY_MAX) {
 		stream_want_read(&c->client, false);
 	}

@@ -105,6 +105,7 @@ void handshake_head_deadline(struct connection *c) {
 		connection_close(c);
 		return;
 	}
+	head_abandon(c);
 	struct error_response response = {.status = 408,
 		.message = "no complete request in time (handshake-timeout)",
 		/* Browsers open connections in advance. */
@@ -116,6 +117,7 @@ void handshake_head_shutdown(struct connection *c) {
 	if(c->handshake->input.len == 0 || c->handshake->proxy_header) {
 		leave(c); /* nothing was asked, nothing is answered */
 	} else {
+		head_abandon(c);
 		respond_shutdown(c);
 	}
 }
@@ -183,14 +185,11 @@ static void next_turn(struct loop_task *task) {
 }
 
 void handshake_begin(struct connection *c, uint32_t listener) {
-	c->handshake = malloc(sizeof(*c->handshake));
+	c->handshake = calloc(1, sizeof(*c->handshake));
 	if(!c->handshake) {
 		connection_close(c);
 		return;
 	}
-	memset(c->handshake, 0, offsetof(struct handshake, summary));
-	c->handshake->summary[0] = '\0';
-	c->handshake->path[0] = '\0';
 	c->handshake->listener = listener;
 	c->handshake->file = -1;
 	c->handshake->connection = c;
@@ -221,6 +220,8 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	free(h->environment);
 	free(h->user);
 	free(h->protocol);
+	free(h->summary);
+	free(h->legacy_fields);
 	head_buffer_free(c->env, &h->input);
 	respond_close_file(h);
 	free(h);

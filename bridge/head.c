@@ -11,9 +11,11 @@
 #include "bridge/head.h"
 
 #include "bridge/client_address.h"
+#include "bridge/flash_policy.h"
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
 #include "bridge/head_buffer.h"
+#include "bridge/hixie.h"
 #include "bridge/login.h"
 #include "bridge/own_name.h"
 #include "bridge/query.h"
@@ -167,9 +169,20 @@ static bool is_tls(const struct connection *c, uint8_t first) {
 }
 
 /* For a head that is not handled as a request; the response to HEAD has no content even so. */
+static void note_method(struct connection *c, struct slice head) {
+	c->handshake->head_only = request_begins_with_method(head.at, head.len, "HEAD");
+}
+
+void head_abandon(struct connection *c) {
+	const struct dynbuf *input = &c->handshake->input;
+	if(input->len > 0) {
+		note_method(c, (struct slice){(const char *)input->data, input->len});
+	}
+}
+
 static void refuse_head(
 	struct connection *c, struct slice head, unsigned status, const char *message) {
-	c->handshake->head_only = request_begins_with_method(head.at, head.len, "HEAD");
+	note_method(c, head);
 	respond_status(c, status, message);
 }
 
@@ -185,12 +198,16 @@ static void refuse_long_head(struct connection *c, struct slice head) {
  * of one. `request` points into them while it is handled. True: a request has been handled, and
  * others may follow if the phase is CONNECTION_HEAD again.
  */
-static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
+static bool take_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	struct handshake *h = c->handshake;
 	struct request request;
 	struct request_error error;
 	size_t head_len = 0;
 	struct slice input = {.at = (const char *)data, .len = len};
+	if(flash_policy_is_request(c, data, len)) {
+		flash_policy_answer(c);
+		return true;
+	}
 	enum request_result result =
 		request_parse(input.at, len, &h->scanned, &request, &head_len, &error);
 	if(result == REQUEST_BAD) {
@@ -202,16 +219,27 @@ static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		refuse_long_head(c, input);
 		return true;
 	}
+	if(result == REQUEST_DONE && !hixie_begin(c, &request, text_skip(input, head_len))) {
+		h->scanned = 0; /* it is read once more with what it lacks */
+		result = REQUEST_MORE;
+	}
 	if(result == REQUEST_DONE) {
-		bool secret = c->env->auth && request_count_headers(&request, "Authorization") > 0;
+		head_len += hixie_body_len(h);
 		head_complete(c, &request, data, len, head_len);
-		head_buffer_wipe(c->env->loop, data, secret ? head_len : 0);
 		return true;
 	}
 	if(data != h->input.data && memory_append(c->env, &h->input, data, len)) {
 		connection_close(c);
 	}
 	return false;
+}
+
+/* There may be a password in it, or in the part of it that is there. */
+static bool head_bytes(struct connection *c, const uint8_t *data, size_t len) {
+	struct connection_env *env = c->env;
+	bool handled = take_bytes(c, data, len);
+	head_buffer_wipe(env->loop, data, env->auth ? len : 0);
+	return handled;
 }
 
 /*

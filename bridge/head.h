@@ -19,4 +19,7 @@ bool head_read(struct connection *c);
  * loop and a few per turn. May end the connection.
  */
 void head_next(struct connection *c);
+
+/* An incomplete head will not be completed: prepares the response to it. */
+void head_abandon(struct connection *c);
 #endif

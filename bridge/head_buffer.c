@@ -34,8 +34,14 @@ int head_buffer_reserve(struct connection_env *env, struct dynbuf *input, size_t
 	return 0;
 }
 
-void head_buffer_wipe(struct loop *loop, const uint8_t *data, size_t head_len) {
+int head_buffer_append(
+	struct connection_env *env, struct dynbuf *input, const void *data, size_t len) {
+	int result = head_buffer_reserve(env, input, len);
+	return result ? result : memory_append(env, input, data, len);
+}
+
+void head_buffer_wipe(struct loop *loop, const uint8_t *data, size_t len) {
 	if(data == loop->scratch) {
-		explicit_bzero(loop->scratch, head_len);
+		explicit_bzero(loop->scratch, len);
 	}
 }

@@ -63,13 +63,9 @@ static const char *injected_user(const struct connection *c, char buf[INJECTED_T
 /*
  * GnuTLS leaves the control characters of a name as they are: a line end would begin another field.
  */
-static const char *injected_subject(const struct connection *c, char buf[INJECTED_TEXT]) {
-	char subject[TLS_SUBJECT_MAX];
+static const char *escape_name(const char *name, char buf[INJECTED_TEXT]) {
 	size_t used = 0;
-	if(tls_session_client_subject(&c->client, subject) == 0) {
-		return NULL;
-	}
-	for(const char *at = subject; *at; at++) {
+	for(const char *at = name; *at; at++) {
 		unsigned byte = (unsigned char)*at;
 		bool is_control = byte < 0x20 || byte == 0x7f; /* RFC 4514, 2.4 */
 		int len = snprintf(
@@ -80,6 +76,16 @@ static const char *injected_subject(const struct connection *c, char buf[INJECTE
 		used += (size_t)len;
 	}
 	return buf;
+}
+
+static const char *injected_subject(const struct connection *c, char buf[INJECTED_TEXT]) {
+	char name[TLS_SUBJECT_MAX];
+	return tls_session_client_subject(&c->client, name) > 0 ? escape_name(name, buf) : NULL;
+}
+
+static const char *injected_issuer(const struct connection *c, char buf[INJECTED_TEXT]) {
+	char name[TLS_SUBJECT_MAX];
+	return tls_session_client_issuer(&c->client, name) > 0 ? escape_name(name, buf) : NULL;
 }
 
 static const char *injected_client_address(const struct connection *c, char buf[INJECTED_TEXT]) {
@@ -93,6 +99,7 @@ static const struct injected_header {
 } injected_headers[] = {
 	{INJECTED_PREFIX "User", injected_user},
 	{INJECTED_PREFIX "Client-Subject", injected_subject},
+	{INJECTED_PREFIX "Client-Issuer", injected_issuer},
 	{INJECTED_PREFIX "Client-Address", injected_client_address},
 };
 #define INJECTED_HEADERS (sizeof(injected_headers) / sizeof(injected_headers[0]))
@@ -166,8 +173,8 @@ static size_t copies_size(const struct query *q, const struct injected_values *i
 static void copy_protocols(struct query *q, char **at) {
 	const struct request_header *header;
 	size_t count = 0;
-	for(size_t i = 0; (header = request_find_header(q->head, "Sec-WebSocket-Protocol", i));
-		i++) {
+	const char *field = handshake_protocol_field(q->c->handshake);
+	for(size_t i = 0; (header = request_find_header(q->head, field, i)); i++) {
 		struct slice list = header->value;
 		struct slice name;
 		while(request_next_element(&list, &name)) {
@@ -244,6 +251,10 @@ static bool take_framing(struct query *q, struct backend_answer *answer) {
 	struct connection *c = q->c;
 	const struct framing *framing = answer->framing;
 	char *config = answer->peer.framing_config;
+	if(c->handshake->legacy && framing == framing_find(NULL)) {
+		/* There are no binary messages, so that no character may be cut. */
+		framing = framing_find("text");
+	}
 	const char *wrong = framing_check(framing, config);
 	if(wrong) {
 		connection_log_limited(c, LOG_KIND_PEER, LOG_ERROR,
@@ -317,9 +328,9 @@ static bool take_answer(struct query *q, struct backend_answer *answer) {
 	if(peer->protocol < q->c->handshake->protocols) {
 		/* Taken from the request, not from the copy that the backend may have changed. */
 		const struct request_header *header;
+		const char *field = handshake_protocol_field(h);
 		size_t skip = peer->protocol;
-		for(size_t i = 0;
-			(header = request_find_header(q->head, "Sec-WebSocket-Protocol", i)); i++) {
+		for(size_t i = 0; (header = request_find_header(q->head, field, i)); i++) {
 			struct slice list = header->value;
 			struct slice name;
 			while(request_next_element(&list, &name)) {

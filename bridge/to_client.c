@@ -12,7 +12,9 @@
 
 #include "base/passes.h"
 #include "base/utf8.h"
+#include "bridge/batch.h"
 #include "bridge/closing.h"
+#include "bridge/convert.h"
 #include "bridge/deadlines.h"
 #include "bridge/relay_state.h"
 
@@ -21,9 +23,6 @@
 
 #define TO_CLIENT_READS 4 /* reads of the peer in one turn */
 #define TO_CLIENT_DATAGRAMS 64 /* the same for datagrams */
-#define TO_CLIENT_BATCH 64 /* pieces of one gathered write */
-#define TO_CLIENT_BATCH_BYTES (16 * 1024) /* headers and small payloads in it */
-#define TO_CLIENT_BATCH_COPY 512 /* payloads up to this are copied into it */
 #define TO_CLIENT_PARTIAL_SMALL                                                                    \
 	(16 * 1024) /* an incomplete message up to this is read behind in scratch */
 
@@ -39,65 +38,15 @@ static void check_client_backlog(struct connection *c) {
 	deadlines_arm(c);
 }
 
-/*
- * Frames that go out with one write. Headers and small payloads are gathered in `small`, where
- * neighbours share an entry of `iov`: for many tiny messages a copy costs less than an entry each.
- */
-struct batch {
-	int count; /* entries of iov */
-	size_t used; /* bytes of small */
-	struct iovec iov[TO_CLIENT_BATCH];
-	uint8_t small[TO_CLIENT_BATCH_BYTES];
-};
-
-static void batch_send(struct connection *c, struct batch *batch) {
-	if(batch->count > 0) {
-		stream_writev(&c->client, batch->iov, batch->count);
-	}
-	batch->count = 0;
-	batch->used = 0;
-}
-
-static bool batch_is_full(const struct batch *batch) {
-	return batch->count > TO_CLIENT_BATCH - 2 ||
-		batch->used > TO_CLIENT_BATCH_BYTES - TO_CLIENT_BATCH_COPY - WEBSOCKET_HEADER_MAX;
-}
-
-static void batch_add_bytes(struct batch *batch, uint8_t *data, size_t len) {
-	struct iovec *last = batch->count > 0 ? &batch->iov[batch->count - 1] : NULL;
-	if(last && (uint8_t *)last->iov_base + last->iov_len == data) {
-		last->iov_len += len;
-	} else {
-		batch->iov[batch->count++] = (struct iovec){data, len};
-	}
-}
-
-/* `room`: there are WEBSOCKET_HEADER_MAX writable bytes in front of the payload. */
-static void batch_add(struct batch *batch, enum websocket_opcode opcode, uint8_t *payload,
-	size_t len, bool room) {
-	uint8_t *header = room ? payload - websocket_header_len(len) : batch->small + batch->used;
-	size_t header_len = websocket_put_header(header, true, opcode, len);
-	if(room) {
-		batch_add_bytes(batch, header, header_len + len);
-		return;
-	}
-	batch->used += header_len;
-	if(len > TO_CLIENT_BATCH_COPY) {
-		batch_add_bytes(batch, header, header_len);
-		batch_add_bytes(batch, payload, len);
-		return;
-	}
-	memcpy(header + header_len, payload, len);
-	batch->used += len;
-	batch_add_bytes(batch, header, header_len + len);
-}
-
 void to_client_send(
 	struct connection *c, enum websocket_opcode opcode, uint8_t *data, size_t len, bool room) {
 	struct batch batch;
-	batch.count = 0;
-	batch.used = 0;
-	batch_add(&batch, opcode, data, len, room);
+	batch_begin(&batch);
+	if(c->legacy) {
+		convert_add_legacy(c, &batch, data, len);
+	} else {
+		batch_add(&batch, opcode, data, len, room);
+	}
 	c->to_client.bytes += len;
 	c->to_client.messages++;
 	batch_send(c, &batch);
@@ -108,9 +57,10 @@ void to_client_send(
  * Asks for the first message. Negative: the framing has failed or the message is too large
  * (-EMSGSIZE), and framing_failed() is due.
  */
-static ssize_t ask_framing(struct connection *c, const struct framing_input *input, bool *text) {
+static ssize_t ask_framing(
+	struct connection *c, const struct framing_input *input, ws_operation *type) {
 	const struct framing *framing = c->to_client.framing.framing;
-	ssize_t result = framing->decode(&c->to_client.framing, input, text);
+	ssize_t result = framing->decode(&c->to_client.framing, input, type);
 	/* However the bytes came: had it had to wait for the end, it would have been too large. */
 	if(result > 0 && (size_t)result > c->env->settings->max_message && !framing->never_waits) {
 		return -EMSGSIZE;
@@ -128,6 +78,14 @@ static void framing_failed(struct connection *c, ssize_t result, size_t len) {
 			c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
 		return;
 	}
+	if(result == -EILSEQ) {
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
+			"data from %s is not text, which the client's version of WebSocket cannot "
+			"carry; closed",
+			c->peer_name);
+		closing_fail(c, WEBSOCKET_CODE_UNSUPPORTED, "data from the peer is not text");
+		return;
+	}
 	connection_log_limited(c, LOG_KIND_SESSION, LOG_ERROR,
 		"framing function %s %s (%zu bytes); the connection is closed with 1011", name,
 		framing_reason(result), len);
@@ -138,8 +96,8 @@ static void framing_failed(struct connection *c, ssize_t result, size_t len) {
  * Text that is not valid UTF-8 would make the client fail the connection (RFC 6455, 8.1): it is
  * sent as binary.
  */
-static enum websocket_opcode checked_opcode(bool text, const uint8_t *data, size_t len) {
-	return text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
+static enum websocket_opcode checked_opcode(ws_operation type, const uint8_t *data, size_t len) {
+	return type == ws_frame_text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }
 
 /* Some framings have validated their text already. */
@@ -148,50 +106,25 @@ static bool validates_text(const struct connection *c) {
 }
 
 static enum websocket_opcode message_opcode(
-	const struct connection *c, bool text, const uint8_t *data, size_t len) {
-	bool valid = text && validates_text(c);
-	return valid ? WEBSOCKET_TEXT : checked_opcode(text, data, len);
+	const struct connection *c, ws_operation type, const uint8_t *data, size_t len) {
+	bool valid = type == ws_frame_text && validates_text(c);
+	return valid ? WEBSOCKET_TEXT : checked_opcode(type, data, len);
 }
 
-/*
- * Adds a message that the framing makes of the bytes of the peer. `valid`: what it calls text is
- * valid. A negative result of the framing: framing_failed() is due.
- */
-static int add_converted(
-	struct connection *c, struct batch *batch, struct framing_message *message, bool valid) {
-	struct framing_stream *framing = &c->to_client.framing;
-	struct dynbuf *room = &c->env->room;
-	if(dynbuf_reserve(room, WEBSOCKET_HEADER_MAX)) {
-		return -ENOMEM;
-	}
-	room->len = WEBSOCKET_HEADER_MAX;
-	int result = framing->framing->payload(framing, message, room);
-	if(result == 0) {
-		enum websocket_opcode opcode = message->text && valid
-			? WEBSOCKET_TEXT
-			: checked_opcode(message->text, message->data, message->len);
-		bool is_short = message->len <= TO_CLIENT_BATCH_COPY;
-		bool in_front = !is_short && message->data == room->data + WEBSOCKET_HEADER_MAX;
-		batch_add(batch, opcode, message->data, message->len, in_front);
-		if(!is_short) {
-			batch_send(c, batch); /* the room is used again */
-		}
-	}
-	memory_empty_room(c->env);
-	return result;
-}
-
-/* Sends a message of which `text` has not been validated. False: the framing has failed. */
-static bool send_checked(struct connection *c, bool text, uint8_t *data, size_t len, bool room) {
-	struct framing_message message = {data, len, text, true, true};
+/* Sends a message that has not been validated, if it is text. False: the framing has failed. */
+static bool send_checked(
+	struct connection *c, ws_operation type, uint8_t *data, size_t len, bool room) {
+	struct framing_message message = {data, len, type == ws_frame_text, true, true};
 	struct batch batch;
-	if(!c->converts) {
-		to_client_send(c, checked_opcode(text, data, len), data, len, room);
+	if(type == ws_frame_discard) {
 		return true;
 	}
-	batch.count = 0;
-	batch.used = 0;
-	int result = add_converted(c, &batch, &message, false);
+	if(!c->converts) {
+		to_client_send(c, checked_opcode(type, data, len), data, len, room);
+		return true;
+	}
+	batch_begin(&batch);
+	int result = convert_add(c, &batch, &message, false);
 	if(result) {
 		framing_failed(c, result, len);
 		return false;
@@ -234,30 +167,32 @@ static bool send_frames(
 	struct batch batch;
 	size_t total = input.len;
 	*cut = (struct cut){0};
-	batch.count = 0;
-	batch.used = 0;
+	batch_begin(&batch);
 	PASSES(messages, total);
 	while(input.len > 0) {
 		PASS(messages);
-		bool text = false;
-		ssize_t size = ask_framing(c, &input, &text);
+		ws_operation type = ws_frame_binary;
+		ssize_t size = ask_framing(c, &input, &type);
 		if(size < 0) {
 			return frames_failed(c, &batch, cut, size, input.len);
 		}
 		if(size == 0) {
-			c->partial_is_text = text;
+			c->partial_type = (unsigned)type & 15u;
 			input.fresh = 0;
 			break;
 		}
 		size_t take = (size_t)size;
-		if(c->converts) {
-			struct framing_message message = {input.data, take, text, true, true};
-			int result = add_converted(c, &batch, &message, validates_text(c));
+		if(type == ws_frame_discard) {
+			c->to_client.bytes -= take; /* with all that is used they are added below */
+		} else if(c->converts) {
+			struct framing_message message = {
+				input.data, take, type == ws_frame_text, true, true};
+			int result = convert_add(c, &batch, &message, validates_text(c));
 			if(result) {
 				return frames_failed(c, &batch, cut, result, input.len);
 			}
 		} else {
-			batch_add(&batch, message_opcode(c, text, input.data, take), input.data,
+			batch_add(&batch, message_opcode(c, type, input.data, take), input.data,
 				take, room && input.len == total);
 		}
 		input.data += take;
@@ -349,15 +284,16 @@ static bool send_tail(struct connection *c) {
 		uint8_t *data = c->partial.data + used;
 		size_t len = c->partial.len - used;
 		struct framing_input input = {data, len, used > 0 ? len : 0, true};
-		bool text = used == 0 && c->partial_is_text;
+		ws_operation type =
+			used == 0 && c->partial_type ? c->partial_type : ws_frame_binary;
 		data[len] = '\0';
-		ssize_t size = ask_framing(c, &input, &text);
+		ssize_t size = ask_framing(c, &input, &type);
 		if(size < 0) {
 			framing_failed(c, size, len);
 			return false;
 		}
 		size_t take = size > 0 ? (size_t)size : len;
-		if(!send_checked(c, text, data, take, false)) {
+		if(!send_checked(c, type, data, take, false)) {
 			return false;
 		}
 		used += take;
@@ -456,15 +392,15 @@ static enum to_client_result peer_read_bytes(struct connection *c) {
  */
 static enum to_client_result send_datagram(struct connection *c, size_t len) {
 	uint8_t *scratch = c->env->loop->scratch;
-	bool text = false;
+	ws_operation type = ws_frame_binary;
 	scratch[len] = '\0';
 	struct framing_input input = {scratch, len, len, true};
-	ssize_t size = len > 0 ? ask_framing(c, &input, &text) : 0;
+	ssize_t size = len > 0 ? ask_framing(c, &input, &type) : 0;
 	if(size < 0) {
 		framing_failed(c, size, len);
 		return TO_CLIENT_ENDED;
 	}
-	return send_checked(c, text, scratch, len, true) ? TO_CLIENT_MORE : TO_CLIENT_ENDED;
+	return send_checked(c, type, scratch, len, true) ? TO_CLIENT_MORE : TO_CLIENT_ENDED;
 }
 
 static enum to_client_result peer_read_datagram(struct connection *c) {

@@ -4,7 +4,7 @@
  *
  * Must not know: HTTP, the kinds of the two streams.
  * Invariants: the client is paused exactly while the peer's backlog is above the high mark and has
- * not yet fallen to the low one.
+ * not yet fallen to the low one; where each message is a system call, a turn has a bounded number.
  * Implements RFC 6455 sections 5.4 and 5.5.
  */
 #include "bridge/to_peer.h"
@@ -16,12 +16,17 @@
 #include "bridge/relay_state.h"
 #include "bridge/to_client.h"
 #include "websocket/close.h"
+#include "websocket/legacy.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #define TO_PEER_READS 4 /* reads of the client in one turn */
 #define TO_PEER_WHOLE_READ                                                                         \
 	(16 * 1024) /* one read, one in a turn, where each message is a system call */
+
+#define TO_PEER_MESSAGES 128 /* in one turn, where each message is a system call */
 
 /* After writing towards the peer: pause the client when too much is queued. */
 static void check_peer_backlog(struct connection *c) {
@@ -233,15 +238,36 @@ static bool client_controls(
 	return false;
 }
 
+/* Leaves the rest of the input, which begins with a message, to the next turn. */
+static bool keep_input(struct connection *c, const struct websocket_io *io) {
+	assert(c->partial.len == 0);
+	int result = memory_append(c->env, &c->partial, io->in, io->in_len);
+	if(result) {
+		closing_no_memory(c, result);
+		return false;
+	}
+	c->partial_is_input = true;
+	loop_set_ready(c->env->loop, &c->client.io, LOOP_IN);
+	return true;
+}
+
+static inline enum websocket_result parse_frames(struct connection *c, struct websocket_io *io) {
+	if(__builtin_expect(c->legacy != LEGACY_NONE, false)) {
+		return legacy_parse(&c->to_peer.parser, io);
+	}
+	return websocket_parse(&c->to_peer.parser, io);
+}
+
 /* Parses until the input is used up. False: no more frames are to be read. */
 static bool client_frames(
 	struct connection *c, struct websocket_io *io, struct ping_answers *pongs) {
 	uint8_t *block = io->out;
+	int messages = TO_PEER_MESSAGES;
 	/* Each call takes at least a byte, except one that finds none left. */
 	PASSES(results, io->in_len + 1);
 	for(;;) {
 		PASS(results);
-		switch(websocket_parse(&c->to_peer.parser, io)) {
+		switch(parse_frames(c, io)) {
 		case WEBSOCKET_MORE:
 			return forward_block(c, block, io);
 		case WEBSOCKET_MESSAGE:
@@ -254,6 +280,9 @@ static bool client_frames(
 			}
 			if(!finish_message(c, block, (size_t)(io->out - block))) {
 				return false;
+			}
+			if(relay_is_whole(c) && --messages == 0 && io->in_len > 0) {
+				return keep_input(c, io);
 			}
 			block = io->out;
 			break;
@@ -294,8 +323,27 @@ void to_peer_bytes(struct connection *c, uint8_t *data, size_t len) {
 	}
 }
 
+/* What keep_input() has kept, less than one read. */
+static void take_kept_input(struct connection *c) {
+	uint8_t *scratch = c->env->loop->scratch;
+	size_t len = c->partial.len;
+	memcpy(scratch, c->partial.data, len);
+	memory_free(c->env, &c->partial);
+	c->partial_is_input = false;
+	to_peer_bytes(c, scratch, len);
+}
+
+static const char *end_of_client(const struct connection *c) {
+	return c->legacy == LEGACY_HIXIE_75 ? "closed by the client"
+					    : "the client ended without a close frame";
+}
+
 void to_peer_readable(struct connection *c) {
 	uint8_t *scratch = c->env->loop->scratch;
+	if(c->partial_is_input) {
+		take_kept_input(c);
+		return;
+	}
 	size_t cap = relay_is_whole(c) ? TO_PEER_WHOLE_READ : LOOP_SCRATCH_SIZE;
 	int reads = relay_is_whole(c) ? 1 : TO_PEER_READS;
 	for(int i = 0; i < reads && stream_readable(&c->client); i++) {
@@ -305,8 +353,7 @@ void to_peer_readable(struct connection *c) {
 		}
 		if(got <= 0) {
 			closing_client_gone(c,
-				got == 0 ? "the client ended without a close frame"
-					 : stream_reason(&c->client, (int)got));
+				got == 0 ? end_of_client(c) : stream_reason(&c->client, (int)got));
 			return;
 		}
 		to_peer_bytes(c, scratch, (size_t)got);

@@ -26,16 +26,19 @@
 
 /* ---- passwords and certificates ---- */
 
+static void report_mistake(void *ctx, const char *text) {
+	reader_error(ctx, "%s", text);
+}
+
 void build_passwords(struct reader *reader) {
 	struct config *config = reader->config;
-	char error[PASSWORDS_ERROR_MAX];
+	const struct passwords_errors errors = {report_mistake, reader};
 	if(!config->settings.auth_file) {
 		return;
 	}
 	reader_blame(reader, "auth-file");
-	if(passwords_read(config->settings.auth_file, &config->users, error)) {
+	if(passwords_read(config->settings.auth_file, &config->users, &errors)) {
 		config->users = NULL;
-		reader_error(reader, "%s", error);
 		return;
 	}
 	if(passwords_count(config->users) == 0) {

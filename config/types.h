@@ -20,18 +20,23 @@ extern const struct option_type type_verify; /* enum tls_verify */
 extern const struct option_type type_level; /* enum log_level */
 extern const struct option_type type_log_format; /* enum log_format */
 extern const struct option_type type_access_log; /* enum settings_access */
+extern const struct option_type type_legacy; /* SETTINGS_LEGACY_* */
 
 /* Texts; empty: none. */
 extern const struct option_type type_text;
+extern const struct option_type type_path; /* made absolute, see config/paths.h */
 extern const struct option_type type_directory;
 extern const struct option_type type_web;
 extern const struct option_type type_url_path;
 extern const struct option_type type_field_name;
+extern const struct option_type type_flash_domain;
+extern const struct option_type type_flash_ports;
 extern const struct option_type type_resolver;
 extern const struct option_type type_log_target;
 
 /* Lists: each value is added, an empty one or "*" begins anew. */
 extern const struct option_type type_texts;
+extern const struct option_type type_paths;
 extern const struct option_type type_server_names;
 extern const struct option_type type_web_header;
 extern const struct option_type type_frame_ancestors;
@@ -48,6 +53,5 @@ extern const struct option_type type_action;
 /* Words that are values. */
 #define TYPE_WORD_ALL "*" /* a list as if the option had not been given */
 #define TYPE_WORD_TWICE_PING "auto" /* of pong-timeout */
-#define TYPE_WORD_STDERR "stderr" /* of log-target */
 #define TYPE_WORD_ORIGIN "auto" /* of origin: same if clients are authenticated, otherwise any */
 #endif

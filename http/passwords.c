@@ -160,7 +160,7 @@ static const char *check_hash(const char *hash) {
 	       "mkpasswd)";
 }
 
-/* ---- the file ---- */
+/* ---- users ---- */
 
 /* Of name and hash, neither of which contains a NUL. Never 0. */
 static uint64_t make_fingerprint(const char *name, const char *hash) {
@@ -222,25 +222,53 @@ static const struct user *find_user(const struct passwords *users, const char *n
 	return NULL;
 }
 
-static int fail_line(
-	char error[PASSWORDS_ERROR_MAX], const char *path, size_t line, const char *why) {
-	snprintf(error, PASSWORDS_ERROR_MAX, "%.300s:%zu: %s", path, line, why);
-	return -EINVAL;
+/* ---- mistakes ---- */
+
+struct report {
+	const struct passwords_errors *errors;
+	const char *path;
+	size_t count;
+};
+
+static void report_file(const struct report *report, const char *why) {
+	char text[512];
+	snprintf(text, sizeof(text), "%.300s: %s", report->path, why);
+	report->errors->fn(report->errors->ctx, text);
 }
 
-static int check_duplicates(
-	const struct passwords *users, const char *path, char error[PASSWORDS_ERROR_MAX]) {
+static void report_line(struct report *report, size_t line, const char *why) {
+	char text[512];
+	report->count++;
+	if(report->count <= PASSWORDS_ERRORS_MAX) {
+		snprintf(text, sizeof(text), "%.300s:%zu: %s", report->path, line, why);
+		report->errors->fn(report->errors->ctx, text);
+	}
+}
+
+/* 0, or -EINVAL if there were mistakes. */
+static int report_end(const struct report *report) {
+	char text[64];
+	if(report->count > PASSWORDS_ERRORS_MAX) {
+		snprintf(text, sizeof(text), "%zu further lines have mistakes",
+			report->count - PASSWORDS_ERRORS_MAX);
+		report_file(report, text);
+	}
+	return report->count > 0 ? -EINVAL : 0;
+}
+
+/* ---- the file ---- */
+
+static void check_duplicates(const struct passwords *users, struct report *report) {
 	for(size_t i = 1; i < users->count; i++) {
 		if(strcmp(users->user[i - 1].name, users->user[i].name) == 0) {
-			return fail_line(error, path, users->user[i].line,
+			report_line(report, users->user[i].line,
 				"this user is already on an earlier line");
 		}
 	}
-	return 0;
 }
 
 /* Splits users->text into users->user, which has an entry for each line. */
-static int split_lines(struct passwords *users, const char *path, char error[PASSWORDS_ERROR_MAX]) {
+static void split_lines(struct passwords *users, struct report *report) {
 	char *rest = users->text;
 	char *line;
 	for(size_t number = 1; (line = strsep(&rest, "\n")) != NULL; number++) {
@@ -254,7 +282,8 @@ static int split_lines(struct passwords *users, const char *path, char error[PAS
 		struct user *user = &users->user[users->count];
 		const char *why = read_user(line, user);
 		if(why) {
-			return fail_line(error, path, number, why);
+			report_line(report, number, why);
+			continue;
 		}
 		user->line = number;
 		users->count++;
@@ -266,52 +295,69 @@ static int split_lines(struct passwords *users, const char *path, char error[PAS
 		users->fingerprint[i] = user->fingerprint;
 	}
 	qsort(users->fingerprint, users->count, sizeof(uint64_t), compare_fingerprints);
-	return check_duplicates(users, path, error);
+	check_duplicates(users, report);
 }
 
-int passwords_parse(const char *path, const char *text, size_t len, struct passwords **out,
-	char error[PASSWORDS_ERROR_MAX]) {
+/* How many lines there are; 0 after a report that this is no text. */
+static size_t count_lines(struct slice text, struct report *report) {
 	size_t lines = 1;
-	for(size_t i = 0; i < len; i++) {
-		lines += text[i] == '\n';
-		if(text[i] == '\0') {
-			return fail_line(error, path, lines, "not a text file (NUL byte)");
+	for(size_t i = 0; i < text.len; i++) {
+		lines += text.at[i] == '\n';
+		if(text.at[i] == '\0') {
+			report_line(report, lines, "not a text file (NUL byte)");
+			return 0;
 		}
 	}
+	return lines;
+}
+
+static struct passwords *passwords_new(struct slice text, size_t lines) {
 	struct passwords *users = calloc(1, sizeof(*users));
-	int result = -ENOMEM;
 	if(!users) {
-		goto fail;
+		return NULL;
 	}
-	users->text = strndup(text, len);
+	users->text = strndup(text.at, text.len);
 	users->user = calloc(lines, sizeof(*users->user));
 	users->fingerprint = calloc(lines, sizeof(*users->fingerprint));
 	if(!users->text || !users->user || !users->fingerprint) {
-		goto fail;
+		passwords_free(users);
+		return NULL;
 	}
-	result = split_lines(users, path, error);
-	if(result) {
-		goto fail;
+	return users;
+}
+
+int passwords_parse(const char *path, struct slice text, struct passwords **out,
+	const struct passwords_errors *errors) {
+	struct report report = {.errors = errors, .path = path};
+	size_t lines = count_lines(text, &report);
+	if(lines == 0) {
+		return -EINVAL;
+	}
+	struct passwords *users = passwords_new(text, lines);
+	if(!users) {
+		report_file(&report, "out of memory");
+		return -ENOMEM;
+	}
+	split_lines(users, &report);
+	if(report_end(&report)) {
+		passwords_free(users);
+		return -EINVAL;
 	}
 	*out = users;
 	return 0;
-fail:
-	if(result == -ENOMEM) {
-		snprintf(error, PASSWORDS_ERROR_MAX, "%.300s: out of memory", path);
-	}
-	passwords_free(users);
-	return result;
 }
 
-int passwords_read(const char *path, struct passwords **out, char error[PASSWORDS_ERROR_MAX]) {
+int passwords_read(
+	const char *path, struct passwords **out, const struct passwords_errors *errors) {
+	struct report report = {.errors = errors, .path = path};
 	char *text;
 	size_t len;
 	int result = file_read(path, PASSWORDS_FILE_MAX, &text, &len);
 	if(result) {
-		snprintf(error, PASSWORDS_ERROR_MAX, "%.300s: %s", path, file_error(result));
+		report_file(&report, file_error(result));
 		return result;
 	}
-	result = passwords_parse(path, text, len, out, error);
+	result = passwords_parse(path, (struct slice){text, len}, out, errors);
 	explicit_bzero(text, len);
 	free(text);
 	return result;

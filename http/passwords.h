@@ -4,13 +4,21 @@
  */
 #ifndef WEBSOCKSY_PASSWORDS_H
 #define WEBSOCKSY_PASSWORDS_H
+#include "base/text.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define PASSWORDS_FILE_MAX ((size_t)1 << 20) /* bytes of a password file */
 #define PASSWORDS_HASH_MAX 256 /* bytes of a hash, parameters and NUL included */
-#define PASSWORDS_ERROR_MAX 512
+#define PASSWORDS_ERRORS_MAX 20 /* lines that are reported one by one */
+
+/* Receives one line of text for each mistake, which is valid during the call. */
+struct passwords_errors {
+	void (*fn)(void *ctx, const char *text);
+	void *ctx;
+};
 
 /* The content of a password file. Does not change. */
 struct passwords;
@@ -18,14 +26,14 @@ struct passwords;
 /*
  * Parses `len` bytes of `text`, lines of name:hash with hashes in the formats of crypt(5); blank
  * lines and lines that begin with '#' are skipped. `path` is for messages. 0 and `*out`
- * (passwords_free), or -EINVAL or -ENOMEM with one line in `error` that names the path and, for a
- * malformed line, its number. The message never contains a hash or a password.
+ * (passwords_free), or -EINVAL or -ENOMEM after all mistakes have been reported, with the path and
+ * the number of the line. The text never contains a hash or a password.
  */
-int passwords_parse(const char *path, const char *text, size_t len, struct passwords **out,
-	char error[PASSWORDS_ERROR_MAX]);
+int passwords_parse(const char *path, struct slice text, struct passwords **out,
+	const struct passwords_errors *errors);
 
 /* The same from a regular file; other negative errno if it cannot be read. */
-int passwords_read(const char *path, struct passwords **out, char error[PASSWORDS_ERROR_MAX]);
+int passwords_read(const char *path, struct passwords **out, const struct passwords_errors *errors);
 
 size_t passwords_count(const struct passwords *users);
 bool passwords_has_user(const struct passwords *users, const char *name);

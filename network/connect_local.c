@@ -49,12 +49,12 @@ int connect_unix(struct connect *connect, const struct peer_address *address, co
 		/*
 		 * A local address, chosen by the kernel, so that the service can answer (unix(7)).
 		 */
-struct sockaddr_un local = {.sun_family = AF_UNIX};
-if(bind(connect->fd, (const struct sockaddr *)&local, sizeof(sa_family_t)) < 0) {
-	return -errno;
-}
-}
-return result;
+		struct sockaddr_un local = {.sun_family = AF_UNIX};
+		if(bind(connect->fd, (const struct sockaddr *)&local, sizeof(sa_family_t)) < 0) {
+			return -errno;
+		}
+	}
+	return result;
 }
 
 static void unix_again(struct connect *connect) {

@@ -8,6 +8,7 @@
 #include "network/listener.h"
 
 #include "base/address.h"
+#include "base/file.h"
 #include "network.h"
 #include "network/listeners.h"
 
@@ -132,12 +133,17 @@ int listener_own_address(const struct listener *listener, struct socket_address 
 	return getsockname(listener->io.fd, &out->any, &out->len) < 0 ? -errno : 0;
 }
 
+const char *listener_path(const struct listener *listener, const struct socket_address *own) {
+	const char *root = listener->set->root;
+	return root ? file_beneath(root, own->un.sun_path) : own->un.sun_path;
+}
+
 /* The status of the socket file, no matter which process has made it. False: there is none. */
 static bool file_status(
 	const struct listener *listener, struct socket_address *own, struct stat *status) {
 	return listener_own_address(listener, own) == 0 && own->any.sa_family == AF_UNIX &&
 		own->len > offsetof(struct sockaddr_un, sun_path) && own->un.sun_path[0] != '\0' &&
-		lstat(own->un.sun_path, status) == 0;
+		lstat(listener_path(listener, own), status) == 0;
 }
 
 void listener_remember_file(struct listener *listener) {
@@ -149,7 +155,22 @@ void listener_remember_file(struct listener *listener) {
 	}
 }
 
-bool listener_has_own_file(const struct listener *listener, struct socket_address *own) {
+void listener_set_mode(const struct listener *listener, mode_t mode) {
+	const struct stat file = {.st_dev = listener->device, .st_ino = listener->inode};
+	struct socket_address own;
+	struct stat status;
+	if(listener->inode == 0 || !file_status(listener, &own, &status)) {
+		return;
+	}
+	int result = file_change_mode(listener_path(listener, &own), &file, mode);
+	if(result && result != -ESTALE) {
+		log_write(LOG_ERROR, "cannot change the mode of %s: %s", own.un.sun_path,
+			strerror(-result));
+	}
+}
+
+/* Is the socket file still the one that was made here? Another process may have replaced it. */
+static bool has_own_file(const struct listener *listener, struct socket_address *own) {
 	struct stat status;
 	return listener->inode != 0 && file_status(listener, own, &status) &&
 		status.st_dev == listener->device && status.st_ino == listener->inode;
@@ -157,8 +178,8 @@ bool listener_has_own_file(const struct listener *listener, struct socket_addres
 
 static void listener_remove_file(const struct listener *listener) {
 	struct socket_address own;
-	if(listener_has_own_file(listener, &own)) {
-		unlink(own.un.sun_path);
+	if(has_own_file(listener, &own)) {
+		unlink(listener_path(listener, &own));
 	}
 }
 

@@ -58,11 +58,14 @@ void listener_log(struct listener *listener);
 /* The address that it is bound to. 0 or negative errno. */
 int listener_own_address(const struct listener *listener, struct socket_address *out);
 
+/* The path of its socket file for this process, which may have another root directory. */
+const char *listener_path(const struct listener *listener, const struct socket_address *own);
+
 /* Its socket file, if it has one, has been made here. */
 void listener_remember_file(struct listener *listener);
 
-/* Is the socket file still the one that was made here? Another process may have replaced it. */
-bool listener_has_own_file(const struct listener *listener, struct socket_address *own);
+/* Changes the mode of the socket file. One that another process has put in its place stays as it is. */
+void listener_set_mode(const struct listener *listener, mode_t mode);
 
 /* The timer listeners.retry: accepts again after a pause. */
 void listener_accept_again(struct ev_timer *timer);

@@ -124,7 +124,6 @@ static mode_t default_mode(void) {
 /* Gives the file of a Unix socket that stays the mode that its new spec has. */
 static void change_mode(struct listener *listener, const char *spec) {
 	struct address_unix local;
-	struct socket_address own;
 	const char *why;
 	char *copy = strdup(spec);
 	if(!copy || address_parse_unix(spec, &local, &why)) {
@@ -133,11 +132,7 @@ static void change_mode(struct listener *listener, const char *spec) {
 	}
 	free(listener->spec);
 	listener->spec = copy;
-	if(listener_has_own_file(listener, &own) &&
-		chmod(own.un.sun_path, local.has_mode ? local.mode : default_mode()) < 0) {
-		log_write(LOG_ERROR, "cannot change the mode of %s: %s", own.un.sun_path,
-			strerror(errno));
-	}
+	listener_set_mode(listener, local.has_mode ? local.mode : default_mode());
 }
 
 static void change_modes(
@@ -293,7 +288,15 @@ int listeners_take(struct listeners *listeners, int first_fd, int count) {
 	return 0;
 }
 
+int listeners_set_root(struct listeners *listeners, const char *root) {
+	free(listeners->root);
+	listeners->root = root ? strdup(root) : NULL;
+	return root && !listeners->root ? -ENOMEM : 0;
+}
+
 void listeners_close(struct listeners *listeners) {
 	end_all(&listeners->list);
+	free(listeners->root);
+	listeners->root = NULL;
 	loop_timer_close(listeners->loop, &listeners->retry);
 }

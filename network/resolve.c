@@ -378,8 +378,11 @@ int resolver_reload(struct resolver *resolver, const char *servers) {
 	struct resolve_channel *channel = NULL;
 	char *copy = servers ? strdup(servers) : NULL;
 	resolve_system_changed(&resolver->system);
-	int result = servers && !copy ? -ENOMEM
-				      : resolve_channel_open(&channel, resolver->loop, servers);
+	char *zoned = servers ? NULL : resolve_system_zoned();
+	int result = servers && !copy
+		? -ENOMEM
+		: resolve_channel_open(&channel, resolver->loop, servers ? servers : zoned);
+	free(zoned);
 	if(result) {
 		free(copy);
 		return result;

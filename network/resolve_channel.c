@@ -12,6 +12,7 @@
 #include "network/resolve_channel.h"
 
 #include "base/log.h"
+#include "network/resolve_zones.h"
 
 #include <ares.h>
 #include <assert.h>
@@ -29,6 +30,7 @@ struct resolve_channel {
 	ares_channel ares; /* asks the name servers */
 	ares_channel files; /* looks into the hosts file, and has read the search list */
 	struct resolve_search search;
+	struct resolve_zones zones;
 	struct ev_timer timer;
 	struct list sockets;
 	bool working; /* c-ares runs */
@@ -221,6 +223,18 @@ static int open_files(struct resolve_channel *channel) {
 	return read_search(channel);
 }
 
+static int use_servers(struct resolve_channel *channel, const char *servers) {
+	char *plain;
+	int result = resolve_zones_take(&channel->zones, servers, &plain);
+	if(result) {
+		return result;
+	}
+	resolve_zones_use(&channel->zones, channel->ares);
+	int status = ares_set_servers_ports_csv(channel->ares, plain);
+	free(plain);
+	return status == ARES_SUCCESS ? 0 : status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
+}
+
 static int open_servers(struct resolve_channel *channel, const char *servers) {
 	char lookups[] = "b";
 	struct ares_options options = {
@@ -238,11 +252,7 @@ static int open_servers(struct resolve_channel *channel, const char *servers) {
 		channel->ares = NULL;
 		return errno_of(status);
 	}
-	status = servers ? ares_set_servers_ports_csv(channel->ares, servers) : ARES_SUCCESS;
-	if(status == ARES_SUCCESS) {
-		return 0;
-	}
-	return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
+	return servers ? use_servers(channel, servers) : 0;
 }
 
 int resolve_channel_open(struct resolve_channel **out, struct loop *loop, const char *servers) {

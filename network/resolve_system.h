@@ -20,6 +20,12 @@ struct resolve_system {
 /* Takes the status of the file. Does it differ from the last? */
 bool resolve_system_changed(struct resolve_system *system);
 
+/*
+ * The name servers of the file as a list with zones (free()), if one of them is a link-local address
+ * and so needs its zone. NULL: none does; the resolver library reads the file itself.
+ */
+char *resolve_system_zoned(void);
+
 /* Logs a warning for each name server of the file that the channel does not ask. */
 void resolve_system_warn(const struct resolve_channel *channel);
 #endif

@@ -228,7 +228,10 @@ const char *tls_session_recheck_client(
 	return tls_verify_again(tls_of(stream)->session, credentials->all);
 }
 
-size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
+typedef int name_fn(gnutls_x509_crt_t certificate, gnutls_datum_t *name, unsigned flags);
+
+static size_t client_name(
+	const struct stream *stream, name_fn *get_name, char out[TLS_SUBJECT_MAX]) {
 	if(!tls_stream_is_active(stream) || tls_of(stream)->credentials->verify == TLS_VERIFY_OFF) {
 		return 0;
 	}
@@ -242,7 +245,7 @@ size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJ
 		return 0;
 	}
 	bool fine = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
-		gnutls_x509_crt_get_dn3(certificate, &name, 0) == 0 && name.size < TLS_SUBJECT_MAX;
+		get_name(certificate, &name, 0) == 0 && name.size < TLS_SUBJECT_MAX;
 	if(fine) {
 		memcpy(out, name.data, name.size);
 		out[name.size] = '\0';
@@ -250,6 +253,14 @@ size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJ
 	gnutls_free(name.data);
 	gnutls_x509_crt_deinit(certificate);
 	return fine ? strlen(out) : 0;
+}
+
+size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
+	return client_name(stream, gnutls_x509_crt_get_dn3, out);
+}
+
+size_t tls_session_client_issuer(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
+	return client_name(stream, gnutls_x509_crt_get_issuer_dn3, out);
 }
 
 const char *tls_session_version(const struct stream *stream) {

@@ -39,10 +39,11 @@ const char *tls_session_recheck_client(
 	const struct stream *stream, const struct tls_credentials *credentials);
 
 /*
- * The subject of the client's verified certificate (RFC 4514) into `out`: its length; 0 without
- * one, or if it does not fit: a truncated name could be that of another host.
+ * The subject of the client's verified certificate, or of its issuer (RFC 4514), into `out`: its
+ * length; 0 without one, or if it does not fit: a truncated name could be that of another host.
  */
 size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
+size_t tls_session_client_issuer(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
 
 /* The version of TLS of a stream behind its handshake: static, such as "TLS1.3"; NULL: no TLS. */
 const char *tls_session_version(const struct stream *stream);

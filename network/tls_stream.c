@@ -24,6 +24,7 @@
 
 #define TLS_READ LOOP_SCRATCH_SIZE /* ciphertext taken off a socket at once */
 #define TLS_GATHER (16 * 1024) /* small pieces are put together up to a record */
+#define TLS_RECORDS 256 /* decrypted by one read: each costs as much as a kilobyte, however small */
 
 /* ---- memory transport ---- */
 
@@ -177,6 +178,7 @@ static ssize_t decrypt_once(struct tls *tls, uint8_t *data, size_t cap, int *idl
 static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
 	size_t len = 0;
 	int idle = 0;
+	int records = 0;
 	/*
 	 * Each call takes ciphertext or hands out plaintext, or it is one of a few in a row that do
 	 * not.
@@ -188,10 +190,11 @@ static ssize_t decrypt(struct tls *tls, uint8_t *data, size_t cap) {
 		ssize_t got = decrypt_once(tls, data + len, cap - len, &idle);
 		if(got > 0) {
 			len += (size_t)got;
+			records++;
 		} else if(got != -EAGAIN) {
 			return len > 0 ? (ssize_t)len : got;
 		}
-	} while(len < cap && idle < TLS_IDLE_MAX && has_input(tls));
+	} while(len < cap && idle < TLS_IDLE_MAX && records < TLS_RECORDS && has_input(tls));
 	return len > 0 ? (ssize_t)len : -EAGAIN;
 }
 

@@ -69,7 +69,7 @@ const char *framing_reason(ssize_t result) {
 	case -ERANGE:
 		return "returned a length above that of the data";
 	case -EBADMSG:
-		return "set an opcode other than text and binary";
+		return "set an opcode other than text, binary and discard";
 	default:
 		return "returned an error";
 	}
@@ -96,14 +96,13 @@ static void adapter_close(struct framing_stream *stream) {
 }
 
 static ssize_t adapter_decode(
-	struct framing_stream *stream, const struct framing_input *input, bool *text) {
+	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
 	/* A function is called for bytes that it has not seen, and only then. */
-	ws_operation opcode = *text ? ws_frame_text : ws_frame_binary;
 	int64_t result = 0;
 	if(input->fresh > 0) {
-		opcode = ws_frame_binary;
+		*type = ws_frame_binary;
 		result = entry_of(stream->framing)
-				 ->function(input->data, input->len, input->fresh, &opcode,
+				 ->function(input->data, input->len, input->fresh, type,
 					 &stream->state, framing_config(stream));
 	}
 	if(input->end) {
@@ -115,10 +114,9 @@ static ssize_t adapter_decode(
 	if((uint64_t)result > input->len) {
 		return -ERANGE;
 	}
-	if(opcode != ws_frame_binary && opcode != ws_frame_text) {
+	if(*type != ws_frame_binary && *type != ws_frame_text && *type != ws_frame_discard) {
 		return -EBADMSG;
 	}
-	*text = opcode == ws_frame_text;
 	return (ssize_t)result;
 }
 
@@ -126,7 +124,7 @@ int64_t framing_call(const struct framing *framing, const struct framing_call *c
 	/* The configuration is only read. */
 	struct framing_stream stream = {
 		framing, (char *)(uintptr_t)call->config, *call->framing_data};
-	bool text = false;
+	ws_operation type = ws_frame_binary;
 	ssize_t result = 0;
 	if(!call->data) {
 		if(stream.state) {
@@ -141,9 +139,9 @@ int64_t framing_call(const struct framing *framing, const struct framing_call *c
 	*call->framing_data = stream.state;
 	if(result == 0) {
 		struct framing_input input = {call->data, call->length, call->last_read, false};
-		result = framing->decode(&stream, &input, &text);
+		result = framing->decode(&stream, &input, &type);
 	}
-	if(text) {
+	if(type == ws_frame_text) {
 		*call->opcode = ws_frame_text;
 	}
 	return result;

@@ -53,13 +53,14 @@ struct framing {
 	 * -EINVAL for a configuration that the check would not accept. NULL here: nothing to do. */
 	int (*open)(struct framing_stream *stream);
 	/*
-	 * Returns the length of the first message in `input` (1 to `len`) and sets `*text` if it is
-	 * a text message. 0: it is not complete; `*text` then tells the type of what is left if the
-	 * peer ends now. Negative: see framing_reason(). `*text` is false before the first call for
-	 * a message; a call with `fresh` 0 finds the value that the last one left.
+	 * Returns the length of the first message in `input` (1 to `len`) and its type:
+	 * ws_frame_binary, ws_frame_text, or ws_frame_discard for bytes that the client does not
+	 * get. 0: it is not complete; `*type` then is that of what is left if the peer ends now.
+	 * Negative: see framing_reason(). `*type` is ws_frame_binary before the first call for a
+	 * message; a call with `fresh` 0 finds the value that the last one left.
 	 */
-	ssize_t (*decode)(
-		struct framing_stream *stream, const struct framing_input *input, bool *text);
+	ssize_t (*decode)(struct framing_stream *stream, const struct framing_input *input,
+		ws_operation *type);
 	/*
 	 * Makes the payload of a message of the bytes that decode() has returned: changes `data`,
 	 * `len` and `text`. The result is a part of these bytes, or is appended to `room`, which is

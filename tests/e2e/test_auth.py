@@ -255,10 +255,12 @@ def test_backend_gets_the_subject_of_a_certificate(run, telling, tmp_path, subje
                         f"--client-ca={ca.cert}", "--client-verify=optional", *telling, tls=False))
     pair = client_pair(tmp_path, ca, subject) if subject else None
     client = open_tls(daemon, tls_files.client_context(authority, pair=pair))
-    client.send_raw(build_request(extra=[("Websocksy-Client-Subject", "CN=forged")]))
+    client.send_raw(build_request(extra=[("Websocksy-Client-Subject", "CN=forged"),
+                                         ("Websocksy-Client-Issuer", "CN=forged")]))
     answer = client.recv_http()
-    field = f"<Websocksy-Client-Subject={told}>" if told else ""
-    assert answer.body.decode().startswith(f"{field}<Websocksy-Client-Address=127.0.0.1>")
+    fields = f"<Websocksy-Client-Subject={told}>" if told else ""
+    fields += "<Websocksy-Client-Issuer=CN=People>" if subject else ""
+    assert answer.body.decode().startswith(f"{fields}<Websocksy-Client-Address=127.0.0.1>")
 
 
 def test_backend_is_not_asked_before(run, telling, users):

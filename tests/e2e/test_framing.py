@@ -9,7 +9,7 @@ import pytest
 from tools.daemon import Daemon, run_once
 from tools.floods import Bridge
 from tools.frames import BIN, CLOSE, PING, TEXT, bytewise, close_payload, cut_once
-from tools.peers import TcpPeer
+from tools.peers import TcpPeer, UdpPeer
 from tools.plugin_builder import build_plugin
 
 
@@ -335,7 +335,20 @@ static int64_t scribble(uint8_t* data, size_t length, size_t last_read, ws_opera
 	return (int64_t) length;
 }
 
+/* Lines; their ends are dropped, and so are comments. */
+static int64_t strip(uint8_t* data, size_t length, size_t last_read, ws_operation* opcode,
+		void** framing_data, const char* config){
+	uint8_t* end = data ? memchr(data, '\n', length) : NULL;
+	(void) last_read; (void) framing_data; (void) config;
+	if(!data){
+		return 0;
+	}
+	*opcode = data[0] == '#' || end == data ? ws_frame_discard : ws_frame_text;
+	return !end ? 0 : end == data ? 1 : end - data;
+}
+
 static void __attribute__((constructor)) start(void){
+	core_register_framing("strip", strip);
 	core_register_framing("mischief", mischief);
 	core_register_framing("probe", probe);
 	core_register_framing("scribble", scribble);
@@ -353,7 +366,8 @@ def plugins(tmp_path_factory):
 @pytest.mark.parametrize("order, reason", (
     (b"no", "returned an error"), (b"No", "returned an error"),
     (b"mo", "returned a length above that of the data"), (b"Mo", "returned a length above that of the data"),
-    (b"o!", "set an opcode other than text and binary"), (b"c!", "set an opcode other than text and binary"),
+    (b"o!", "set an opcode other than text, binary and discard"),
+    (b"c!", "set an opcode other than text, binary and discard"),
 ), ids=("negative", "most negative", "one too many", "huge", "opcode ping", "opcode continuation"))
 def test_wrong_result(run, plugins, order, reason):
     peer = run(TcpPeer())
@@ -379,6 +393,48 @@ def test_text_that_is_none_goes_out_as_binary(run, plugins):
     for payload, opcode in ((b"t\xff", BIN), (b"text", TEXT), (b"t\xed\xa0\x80", BIN), (b"t\xc3", BIN)):
         connection.send(payload)
         assert client.recv_message() == (opcode, payload)
+
+
+@pytest.mark.parametrize("pieces", ("whole", "bytes"))
+def test_discarded_bytes(run, plugins, pieces):
+    """What a function returns as ws_frame_discard is cut off and does not reach the client."""
+    stream = b"one\n#two\n\n\nthree\n#4\n#5\nsix\n"
+    peer = run(TcpPeer())
+    daemon = framing_daemon(run, peer, "strip", None, f"--plugin-path={plugins}")
+    client = daemon.open()
+    connection = peer.accept()
+    for piece in [stream] if pieces == "whole" else [stream[at:at + 1] for at in range(len(stream))]:
+        connection.send(piece)
+        if pieces == "bytes":
+            daemon.settle()
+    connection.finish()
+    got = client.messages_until_close(1000, fragments=False)
+    assert got == [(TEXT, b"one"), (TEXT, b"three"), (TEXT, b"six")]
+    daemon.wait_log("11 bytes from")
+
+
+@pytest.mark.parametrize("tail, messages", ((b"#tail", []), (b"tail", [(TEXT, b"tail")])))
+def test_discarded_tail(run, plugins, tail, messages):
+    """What is left when the peer closes is dropped if the function has said so."""
+    peer = run(TcpPeer())
+    daemon = framing_daemon(run, peer, "strip", None, f"--plugin-path={plugins}")
+    client = daemon.open()
+    connection = peer.accept()
+    connection.send(tail)
+    daemon.settle()
+    connection.finish()
+    assert client.messages_until_close(1000, fragments=False) == messages
+
+
+def test_discarded_datagrams(run, plugins):
+    peer = run(UdpPeer())
+    daemon = framing_daemon(run, peer, "strip", None, f"--plugin-path={plugins}")
+    client = daemon.open()
+    client.send_binary(b"hello")
+    _, address = peer.recv()
+    for payload in (b"#comment", b"data", b"#comment\n", b"", b"more\n"):
+        peer.send(payload, address)
+    assert [client.recv_message() for _ in range(3)] == [(TEXT, b"data"), (BIN, b""), (TEXT, b"more\n")]
 
 
 def test_what_a_function_is_told(run, plugins):

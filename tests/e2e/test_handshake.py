@@ -2,6 +2,7 @@
 """The opening handshake (RFC 6455, section 4; RFC 9110 and 9112) and the HTTP responses to other requests."""
 import base64
 import select
+import signal
 import time
 
 import pytest
@@ -773,6 +774,20 @@ def test_incomplete_request_is_408(run, part):
     check_error(client.recv_http(), 408)
     client.expect_eof()
     assert time.monotonic() - begun > LONG - 0.1
+
+
+@pytest.mark.parametrize("status", (408, 503))
+def test_incomplete_head_request(run, status):
+    """The method was not known, and the response had content."""
+    daemon = run(Daemon("--handshake-timeout=300ms" if status == 408 else "--grace=1h", peer="echo://"))
+    client = daemon.connect()
+    client.send_raw(b"HEAD / HTTP/1.1\r\nHost: x\r\n")
+    if status == 503:
+        daemon.settle()
+        daemon.signal(signal.SIGTERM)
+    answer = client.recv_http(head_only=True)
+    assert answer.status == status and int(answer.header("Content-Length")) > 0
+    client.expect_eof()
 
 
 def test_silent_connection_is_ended(run):

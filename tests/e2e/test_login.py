@@ -12,7 +12,7 @@ from tools.daemon import SANITIZED, Daemon, run_once
 from tools.http import build_request
 from tools.tls import open_tls
 from tools.users import PAGE, SLOW, basic, begin, check_challenge, check_open, write_users
-from tools.waiting import eventually
+from tools.waiting import TIMEOUT, eventually
 
 PROXY = "--trusted-proxy=127.0.0.1"
 
@@ -252,6 +252,18 @@ def test_password_does_not_stay_in_memory(run, tmp_path):
     users = write_users(tmp_path / "users", alice="Xq7-ZweiVier-Pass")
     daemon = run(Daemon(f"--auth-file={users}", peer="echo://"))
     request = build_request(headers=basic("alice", "Xq7-ZweiVier-Pass"))
+    secret = basic("alice", "Xq7-ZweiVier-Pass")
+    with daemon.connect() as client:  # gone before the request is complete
+        client.send_raw(request[:-3])
+        daemon.open(headers=secret).close_handshake()
+    with daemon.connect() as client:  # one behind the other
+        client.send_raw(build_request(plain=True, headers=secret) + request)
+        client.recv_http()
+    # While the first password is verified, more comes than the buffer has room for.
+    with daemon.connect() as client:
+        client.send_raw(build_request(headers=basic("alice", "Xq7-ZweiVier-Pass?")))
+        client.send_in_background(request * 50).join(TIMEOUT)
+        client.recv_http()
     for cut in (len(request), len(request) - 3, 20):  # at once, and in two pieces
         client = daemon.connect()
         client.send_raw(request[:cut])

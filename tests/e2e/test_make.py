@@ -66,6 +66,15 @@ def commands(folder):
     return {path: path.read_text() for path in [*folder.glob("obj/*.o"), *folder.glob("plugins/*.so")]}
 
 
+def test_blank_in_the_path(tree):
+    """Thirty lines of warnings did not tell what is wrong."""
+    folder = tree.rename(tree.parent / "a b")
+    result = make(folder, "all")
+    assert result.returncode != 0
+    lines = [line for line in result.stdout.splitlines() if "directory `" not in line and "directory '" not in line]
+    assert len(lines) == 1 and "path contains a blank" in lines[0] and "a b" in lines[0], result.stdout
+
+
 def test_variables_of_packagers_are_used(small):
     build(small, CPPFLAGS="-D_FORTIFY_SOURCE=2", CFLAGS="-O1", LDFLAGS="-Wl,-O1")
     found = commands(small)

@@ -5,9 +5,10 @@ import ssl
 import pytest
 
 from tools import tls_files
-from tools.client import chat
+from tools.client import chat, status_of
 from tools.daemon import Daemon, run_once
 from tools.tls import open_tls
+from tools.users import basic, write_users
 
 NAMES = ("--server-name=chat.example.org", "--server-name=*.example.net", "--server-name=127.0.0.1",
          "--server-name=[::1]")
@@ -97,8 +98,23 @@ def test_same_believes_the_scheme_of_a_proxy(run):
         assert answer(daemon.connect(tls=None), origin, host) == status
 
 
-@pytest.mark.parametrize("option, other", [
+ORIGIN_OPTIONS = pytest.mark.parametrize("option, other", [
     ((), 403), (("--origin=*",), 101), (("--origin=https://evil.example",), 101)], ids=["auto", "any", "given"])
+
+
+@ORIGIN_OPTIONS
+def test_default_with_passwords(run, tmp_path, option, other):
+    """Pages of other sites could connect with the password that a browser has kept, unless origin was set."""
+    users = write_users(tmp_path / "users", alice="secret")
+    daemon = run(Daemon(f"--auth-file={users}", *option, peer="echo://", tls=False))
+    user = basic("alice", "secret")
+    assert status_of(daemon, headers={"Origin": "https://evil.example", **user})[0] == other
+    if not option:
+        assert status_of(daemon, headers=user)[0] == 101  # not a browser
+        assert status_of(daemon, headers={"Origin": "http://localhost", "Host": "localhost", **user})[0] == 101
+
+
+@ORIGIN_OPTIONS
 def test_default_with_client_certificates(serve, authority, option, other):
     """Pages of other sites could connect with the certificate of a browser's user, unless origin was set."""
     daemon = serve(f"--client-ca={authority.cert}", "--client-verify=optional", *option)

@@ -884,6 +884,17 @@ def test_units_are_accepted_by_systemd(tmp_path):
     assert result.returncode == 0 and ours == [], result.stderr
 
 
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze (Debian package systemd)")
+def test_unit_confines_the_daemon(tmp_path):
+    """Users, resources and system calls that the daemon does not need were not taken from it."""
+    unit = ROOT / "examples" / "websocksy.service"
+    result = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=13", "--no-pager", unit],
+                            text=True, capture_output=True, timeout=TIMEOUT)
+    if "unrecognized option" in result.stderr:
+        pytest.skip("this systemd-analyze cannot judge a file")
+    assert result.returncode == 0, result.stdout[-2000:]
+
+
 def test_unit_fits_the_daemon():
     """What the unit relies on is what the daemon does."""
     text = (ROOT / "examples" / "websocksy.service").read_text()

@@ -85,24 +85,25 @@ def build_answer(query, question, kind, answer, cut):
 
 
 class NameServer:
-    def __init__(self, script=None, host="127.0.0.1"):
+    def __init__(self, script=None, host="127.0.0.1", port=0):
         self.script = script or {}
-        self.host = host
         self.queries = []
         self.streams = {}  # socket: bytes received
         self.due = []  # heap of (time, number, function)
         self.numbers = itertools.count()
         self.held = []  # (event, function)
-        self.udp, self.tcp = self.bind()
+        self.udp, self.tcp = self.bind(host, port)
         self.port = self.udp.getsockname()[1]
-        self.address = f"{host}:{self.port}"
+        self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
-    def bind(self):
+    @staticmethod
+    def bind(host, port):
         """Two sockets with the same number; the kernel chooses it for one of them."""
+        family, *_, address = socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST)[0]
         for _ in range(50):
-            tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            tcp.bind((self.host, 0))
-            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            tcp = socket.socket(family, socket.SOCK_STREAM)
+            tcp.bind(address)
+            udp = socket.socket(family, socket.SOCK_DGRAM)
             try:
                 udp.bind(tcp.getsockname())
             except OSError:

@@ -11,8 +11,22 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+
+/* So many bytes are missing in what a file tells of its size. */
+static off_t grown_by;
+
+int __real_fstat(int fd, struct stat *status);
+int __wrap_fstat(int fd, struct stat *status);
+
+int __wrap_fstat(int fd, struct stat *status) {
+	int result = __real_fstat(fd, status);
+	status->st_size -= grown_by;
+	return result;
+}
 
 /*
  * A directory with `file` (5 bytes), `sub/file`, `fifo`, and links; the working directory of the
@@ -83,6 +97,21 @@ static void test_read(void **state) {
 	assert_string_equal(file_error(-ENOENT), strerror(ENOENT));
 }
 
+/* Between the question for its size and reading. */
+static void test_file_that_grows(void **state) {
+	char *content;
+	size_t len;
+	(void)state;
+	grown_by = 2;
+	assert_int_equal(file_read("file", 5, &content, &len), 0);
+	assert_int_equal(len, 5);
+	assert_string_equal(content, "12345");
+	free(content);
+	check_read("file", 4, -EFBIG);
+	check_read("file", 3, -EFBIG);
+	grown_by = 0;
+}
+
 /* -1: it can be opened. */
 static int open_error(int directory, const char *path) {
 	int fd = file_open_beneath(directory, path, O_RDONLY);
@@ -151,6 +180,36 @@ static void test_beneath_without_openat2(void **state) {
 	}
 }
 
+static unsigned mode_of(const char *path) {
+	struct stat status;
+	assert_int_equal(stat(path, &status), 0);
+	return status.st_mode & 0777;
+}
+
+/* A link in place of the file was followed: another file got the mode. */
+static void test_change_mode(void **state) {
+	struct stat socket_file;
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+	assert_int_equal(lstat("socket", &socket_file), 0);
+	assert_int_equal(file_change_mode("socket", &socket_file, 0640), 0);
+	assert_int_equal(mode_of("socket"), 0640);
+	assert_int_equal(rename("socket", "moved"), 0);
+	assert_int_equal(file_change_mode("socket", &socket_file, 0666), -ENOENT);
+	assert_int_equal(chmod("file", 0600), 0);
+	assert_int_equal(symlink("file", "socket"), 0);
+	assert_int_equal(file_change_mode("socket", &socket_file, 0666), -ESTALE);
+	assert_int_equal(unlink("socket"), 0);
+	assert_int_equal(link("file", "socket"), 0);
+	assert_int_equal(file_change_mode("socket", &socket_file, 0666), -ESTALE);
+	assert_int_equal(mode_of("file"), 0600);
+	assert_int_equal(unlink("socket"), 0);
+	assert_int_equal(unlink("moved"), 0);
+}
+
 static void test_checks(void **state) {
 	(void)state;
 	assert_null(file_check_absolute("/usr/lib"));
@@ -164,12 +223,32 @@ static void test_checks(void **state) {
 	assert_non_null(file_check_readable("absent"));
 }
 
+static void test_path_beneath(void **state) {
+	static const char *const cases[][3] = {
+		{"/a", "/a/b/c", "/b/c"},
+		{"/a/", "/a/b", "/b"},
+		{"/a", "/a", "/"},
+		{"/a", "/a/", "/"},
+		{"/a", "/ab", "/ab"},
+		{"/a/b", "/a", "/a"},
+		{"/", "/a", "/a"},
+		{"/", "/", "/"},
+	};
+	(void)state;
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		assert_string_equal(file_beneath(cases[i][0], cases[i][1]), cases[i][2]);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_path_beneath),
 		cmocka_unit_test_setup_teardown(test_read, tree_make, tree_remove),
+		cmocka_unit_test_setup_teardown(test_file_that_grows, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(test_beneath, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(
 			test_beneath_without_openat2, tree_make, tree_remove),
+		cmocka_unit_test_setup_teardown(test_change_mode, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(test_checks, tree_make, tree_remove),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,52 @@ static void test_message_in_parts(void **state) {
 	bench_close(&bench);
 }
 
+/*
+ * Each message of a client is a system call here: thousands in one read delayed all others. What is left for the next
+ * turn keeps its order, and is not lost when the client ends.
+ */
+static void test_turns_of_tiny_messages(void **state) {
+	(void)state;
+	struct bench bench;
+	uint8_t wire[1000 * 7 + 14];
+	uint8_t got[1000 * 3 + 64];
+	size_t len = 0;
+	bench_open(&bench);
+	struct connection *c = bench.connection;
+	c->loopback = true;
+	assert_int_equal(connection_name_peer(c, "echo"), 0);
+	c->phase = CONNECTION_QUERY;
+	relay_open(c, NULL, 0);
+	for(size_t i = 0; i < 1000; i++) {
+		len += bench_frame(wire + len, BINARY, &(uint8_t){(uint8_t)i}, 1);
+	}
+	len += bench_frame(wire + len, CLOSE, "\x03\xe8", 2);
+	bench_send(bench.client, wire, len);
+	uint64_t before = 0;
+	for(int turns = 0; c->phase == CONNECTION_OPEN; turns++) {
+		assert_true(turns < 20);
+		bench_run(&bench, 1);
+		assert_true(c->to_peer.bytes - before <= 128);
+		before = c->to_peer.bytes;
+		assert_true(c->phase != CONNECTION_OPEN || connection_has_input(c));
+	}
+	assert_int_equal(c->to_peer.bytes, 1000);
+	/* The kernel holds some hundreds of such small pieces. */
+	size_t got_len = 0;
+	for(int reads = 0; got_len < 1000 * 3 + 4; reads++) {
+		assert_true(reads < 1000);
+		bench_run(&bench, 2);
+		ssize_t more = recv(bench.client, got + got_len, sizeof(got) - got_len, 0);
+		got_len += more > 0 ? (size_t)more : 0;
+	}
+	assert_int_equal(got_len, 1000 * 3 + 4);
+	for(size_t i = 0; i < 1000; i++) {
+		assert_int_equal(got[3 * i + 2], (uint8_t)i);
+	}
+	assert_memory_equal(got + 3000, "\x88\x02\x03\xe8", 4);
+	bench_close(&bench);
+}
+
 static void test_slow_peer_pauses_the_client(void **state) {
 	(void)state;
 	struct bench bench;
@@ -320,6 +366,7 @@ int main(void) {
 		cmocka_unit_test(test_both_directions),
 		cmocka_unit_test(test_ping),
 		cmocka_unit_test(test_message_in_parts),
+		cmocka_unit_test(test_turns_of_tiny_messages),
 		cmocka_unit_test(test_slow_peer_pauses_the_client),
 		cmocka_unit_test(test_slow_client_pauses_the_peer),
 		cmocka_unit_test(test_idle),

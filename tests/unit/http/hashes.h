@@ -4,6 +4,9 @@
  */
 #ifndef WEBSOCKSY_TESTS_HASHES_H
 #define WEBSOCKSY_TESTS_HASHES_H
+#include "support.h"
+
+#include "http/passwords.h"
 
 /* Made by crypt(3) with the salts that they show; all are of "secret" but the last. */
 #define BCRYPT_Y "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
@@ -18,4 +21,17 @@
 #define SHA256 "$5$rounds=1000$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2"
 #define YESCRYPT "$y$j75$F5Jx5fExrKuPp53xLKQ..1$l5YiXCKNY/N9ezall4xjJAFS/wg.kWVcFXfOzyxVn1."
 #define BCRYPT_COLONS "$2y$04$abcdefghijklmnopqrstuuZfw3O53z7Jym.he1ohiQi2CbtdlFmQO" /* p:a:ß€ */
+
+static inline void no_mistake(void *ctx, const char *text) {
+	(void)ctx;
+	fail_msg("%s", text);
+}
+
+/* The users of a password file without mistakes. */
+static inline struct passwords *parse_users(const char *text) {
+	static const struct passwords_errors errors = {no_mistake, NULL};
+	struct passwords *users = NULL;
+	assert_int_equal(passwords_parse("users", text_slice(text), &users, &errors), 0);
+	return users;
+}
 #endif

@@ -12,13 +12,6 @@
 
 static const uint8_t key[LOGIN_COOKIE_KEY] = "key";
 
-static struct passwords *parse(const char *text) {
-	struct passwords *users = NULL;
-	char error[PASSWORDS_ERROR_MAX] = "";
-	assert_int_equal(passwords_parse("users", text, strlen(text), &users, error), 0);
-	return users;
-}
-
 /* The value of a Cookie field from that of a Set-Cookie field. */
 static void make(const struct login_cookies *cookies, const char *user, char out[1024]) {
 	char field[LOGIN_COOKIE_FIELD];
@@ -42,7 +35,7 @@ static bool check(const struct login_cookies *cookies, const char *field, const 
 
 static void test_field(void **state) {
 	(void)state;
-	struct passwords *users = parse("alice:" BCRYPT_Y);
+	struct passwords *users = parse_users("alice:" BCRYPT_Y);
 	struct login_cookies cookies = {.key = key, .users = users, .now_ms = NOW_MS};
 	char name[LOGIN_COOKIE_NAME];
 	char field[LOGIN_COOKIE_FIELD];
@@ -59,7 +52,7 @@ static void test_field(void **state) {
 
 static void test_lifetime(void **state) {
 	(void)state;
-	struct passwords *users = parse("alice:" BCRYPT_Y "\nbob:" BCRYPT_Y);
+	struct passwords *users = parse_users("alice:" BCRYPT_Y "\nbob:" BCRYPT_Y);
 	struct login_cookies cookies = {.key = key, .users = users, .now_ms = NOW_MS};
 	char value[1024];
 	make(&cookies, "alice", value);
@@ -74,9 +67,9 @@ static void test_lifetime(void **state) {
 /* A changed hash, a removed user and another key end it. */
 static void test_revoked(void **state) {
 	(void)state;
-	struct passwords *users = parse("alice:" BCRYPT_Y);
-	struct passwords *changed = parse("alice:" BCRYPT_A);
-	struct passwords *removed = parse("bob:" BCRYPT_Y);
+	struct passwords *users = parse_users("alice:" BCRYPT_Y);
+	struct passwords *changed = parse_users("alice:" BCRYPT_A);
+	struct passwords *removed = parse_users("bob:" BCRYPT_Y);
 	static const uint8_t other[LOGIN_COOKIE_KEY] = "other";
 	struct login_cookies cookies = {.key = key, .users = users, .now_ms = NOW_MS};
 	char value[1024];
@@ -96,7 +89,7 @@ static void test_revoked(void **state) {
 /* Each character counts, and no part may be missing. */
 static void test_forged(void **state) {
 	(void)state;
-	struct passwords *users = parse("alice:" BCRYPT_Y "\nalicf:" BCRYPT_Y);
+	struct passwords *users = parse_users("alice:" BCRYPT_Y "\nalicf:" BCRYPT_Y);
 	struct login_cookies cookies = {.key = key, .users = users, .now_ms = NOW_MS};
 	char value[1024];
 	make(&cookies, "alice", value);
@@ -120,7 +113,7 @@ static void test_forged(void **state) {
 
 static void test_among_others(void **state) {
 	(void)state;
-	struct passwords *users = parse("alice:" BCRYPT_Y);
+	struct passwords *users = parse_users("alice:" BCRYPT_Y);
 	struct login_cookies cookies = {.key = key, .users = users, .now_ms = NOW_MS};
 	char value[1024];
 	char field[2048];

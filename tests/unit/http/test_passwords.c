@@ -23,14 +23,33 @@ ssize_t __wrap_read(int fd, void *data, size_t cap) {
 	return __real_read(fd, data, cap);
 }
 
+/* What has been reported, one mistake a line. */
+static char report[4096];
+
+static void take_report(void *ctx, const char *text) {
+	(void)ctx;
+	size_t len = strlen(report);
+	snprintf(report + len, sizeof(report) - len, "%s%s", len > 0 ? "\n" : "", text);
+}
+
+static const struct passwords_errors errors = {take_report, NULL};
+
+static int parse_text(const char *text, size_t len, struct passwords **users) {
+	report[0] = '\0';
+	return passwords_parse("users", (struct slice){text, len}, users, &errors);
+}
+
+static int read_file(const char *path, struct passwords **users) {
+	report[0] = '\0';
+	return passwords_read(path, users, &errors);
+}
+
 static struct passwords *parse(const char *text) {
 	struct guard guard = guard_new(text, strlen(text));
 	struct passwords *users = NULL;
-	char error[PASSWORDS_ERROR_MAX] = "";
-	int result =
-		passwords_parse("users", (const char *)guard.data, strlen(text), &users, error);
+	int result = parse_text((const char *)guard.data, strlen(text), &users);
 	guard_free(&guard);
-	assert_string_equal(error, "");
+	assert_string_equal(report, "");
 	assert_int_equal(result, 0);
 	return users;
 }
@@ -118,7 +137,6 @@ static void test_interrupted_file(void **state) {
 	static const char text[] = "alice:" BCRYPT_Y "\n";
 	const char *base = getenv("TMPDIR");
 	char path[256];
-	char error[PASSWORDS_ERROR_MAX] = "";
 	struct passwords *users = NULL;
 	(void)state;
 	snprintf(path, sizeof(path), "%s/websocksy-unit-XXXXXX", base ? base : "/tmp");
@@ -127,7 +145,7 @@ static void test_interrupted_file(void **state) {
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	close(fd);
 	interruptions = 3;
-	assert_int_equal(passwords_read(path, &users, error), 0);
+	assert_int_equal(read_file(path, &users), 0);
 	assert_int_equal(interruptions, 0);
 	assert_true(passwords_has_user(users, "alice"));
 	passwords_free(users);
@@ -138,18 +156,40 @@ static void test_bad_files(void **state) {
 	(void)state;
 	for(size_t i = 0; i < COUNT(bad_files); i++) {
 		struct passwords *users = NULL;
-		char error[PASSWORDS_ERROR_MAX] = "";
 		size_t len = strlen(bad_files[i].text);
 		struct guard guard = guard_new(bad_files[i].text, len);
-		assert_int_equal(
-			passwords_parse("users", (const char *)guard.data, len, &users, error),
-			-EINVAL);
+		assert_int_equal(parse_text((const char *)guard.data, len, &users), -EINVAL);
 		guard_free(&guard);
-		if(strncmp(error, bad_files[i].error, strlen(bad_files[i].error)) != 0) {
-			fail_msg("%zu: \"%s\"", i, error);
+		if(strncmp(report, bad_files[i].error, strlen(bad_files[i].error)) != 0) {
+			fail_msg("%zu: \"%s\"", i, report);
 		}
 		assert_null(users);
 	}
+}
+
+/* Only the first mistake was reported. */
+static void test_all_mistakes(void **state) {
+	(void)state;
+	struct passwords *users = NULL;
+	static const char text[] =
+		"a\nb:" SHA256 "\n:" SHA256 "\n# c\nb:" SHA256 "\nd:x\nb:" SHA256 "\n";
+	assert_int_equal(parse_text(text, strlen(text), &users), -EINVAL);
+	assert_string_equal(report,
+		"users:1: missing colon (lines are name:hash)\n"
+		"users:3: the user name is empty, too long or not UTF-8 text\n"
+		"users:6: unknown kind of hash (use bcrypt, sha512, sha256 or yescrypt: htpasswd "
+		"-B, mkpasswd)\n"
+		"users:5: this user is already on an earlier line\n"
+		"users:7: this user is already on an earlier line");
+	char many[2 * (PASSWORDS_ERRORS_MAX + 5)];
+	for(size_t i = 0; i < sizeof(many); i++) {
+		many[i] = i % 2 ? '\n' : 'x';
+	}
+	assert_int_equal(parse_text(many, sizeof(many), &users), -EINVAL);
+	assert_non_null(strstr(report, "users:20: missing colon"));
+	assert_null(strstr(report, "users:21:"));
+	assert_non_null(strstr(report, "users: 5 further lines have mistakes"));
+	assert_null(users);
 }
 
 /* Every prefix of a valid file is accepted or rejected without reading past its end. */
@@ -159,8 +199,7 @@ static void test_cut_file(void **state) {
 	for(size_t len = 0; len < sizeof(text); len++) {
 		struct guard guard = guard_new(text, len);
 		struct passwords *users = NULL;
-		char error[PASSWORDS_ERROR_MAX];
-		if(passwords_parse("users", (const char *)guard.data, len, &users, error) == 0) {
+		if(parse_text((const char *)guard.data, len, &users) == 0) {
 			passwords_free(users);
 		} else {
 			assert_null(users);
@@ -172,14 +211,13 @@ static void test_cut_file(void **state) {
 static void test_no_text(void **state) {
 	(void)state;
 	struct passwords *users;
-	char error[PASSWORDS_ERROR_MAX];
-	assert_int_equal(passwords_parse("users", "a\n\0b", 4, &users, error), -EINVAL);
-	assert_string_equal(error, "users:2: not a text file (NUL byte)");
-	assert_int_equal(passwords_read("/", &users, error), -EISDIR);
-	assert_string_equal(error, "/: Is a directory");
-	assert_int_equal(passwords_read("/dev/zero", &users, error), -EINVAL);
-	assert_string_equal(error, "/dev/zero: Not a regular file");
-	assert_int_equal(passwords_read("/nonexistent", &users, error), -ENOENT);
+	assert_int_equal(parse_text("a\n\0b", 4, &users), -EINVAL);
+	assert_string_equal(report, "users:2: not a text file (NUL byte)");
+	assert_int_equal(read_file("/", &users), -EISDIR);
+	assert_string_equal(report, "/: Is a directory");
+	assert_int_equal(read_file("/dev/zero", &users), -EINVAL);
+	assert_string_equal(report, "/dev/zero: Not a regular file");
+	assert_int_equal(read_file("/nonexistent", &users), -ENOENT);
 }
 
 int main(void) {
@@ -187,6 +225,7 @@ int main(void) {
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_interrupted_file),
 		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_all_mistakes),
 		cmocka_unit_test(test_cut_file),
 		cmocka_unit_test(test_no_text),
 	};

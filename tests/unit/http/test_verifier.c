@@ -12,15 +12,6 @@
 
 #include <errno.h>
 
-static struct passwords *parse(const char *text) {
-	struct passwords *users = NULL;
-	char error[PASSWORDS_ERROR_MAX] = "";
-	int result = passwords_parse("users", text, strlen(text), &users, error);
-	assert_string_equal(error, "");
-	assert_int_equal(result, 0);
-	return users;
-}
-
 struct bench {
 	struct loop loop;
 	struct verifier *auth;
@@ -50,7 +41,7 @@ static void bench_open(struct bench *bench, const char *text) {
 	assert_int_equal(loop_timer_open(&bench->loop, &bench->watchdog, too_late), 0);
 	assert_int_equal(verifier_open(&bench->auth, &bench->loop), 0);
 	assert_null(verifier_get_passwords(bench->auth));
-	bench->users = parse(text);
+	bench->users = parse_users(text);
 	verifier_set_passwords(bench->auth, bench->users);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Listening sockets whose system calls fail: accept4() and getsockname() are ours (the linker puts
- * them in front, see the Makefile).
+ * Listening sockets whose system calls fail: accept4(), bind() and getsockname() are ours (the linker
+ * puts them in front, see the Makefile).
  */
 #include "network/listeners.h"
 #include "support.h"
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #define TURNS 5
@@ -27,7 +28,11 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags);
 int __real_getsockname(int fd, struct sockaddr *address, socklen_t *len);
 int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *len);
 
+int __real_bind(int fd, const struct sockaddr *address, socklen_t len);
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t len);
+
 static struct {
+	const char *victim; /* a link to it takes the place of a socket file at once; NULL: none */
 	int accept_error; /* 0: none */
 	unsigned accepts;
 	int getsockname_error;
@@ -40,6 +45,17 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags) 
 		return -1;
 	}
 	return __real_accept4(fd, address, len, flags);
+}
+
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t len) {
+	struct sockaddr_un local = {0};
+	int result = __real_bind(fd, address, len);
+	if(result == 0 && fault.victim) {
+		memcpy(&local, address, len);
+		assert_int_equal(unlink(local.sun_path), 0);
+		assert_int_equal(symlink(fault.victim, local.sun_path), 0);
+	}
+	return result;
 }
 
 int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *len) {
@@ -101,6 +117,40 @@ static int tear_down(void **state) {
 	loop_close(&test->loop);
 	free(test);
 	return 0;
+}
+
+/* Another user with write access to the directory got the mode of the socket for any file. */
+static void test_link_in_place_of_the_socket(void **state) {
+	struct test *test = *state;
+	const char *base = getenv("TMPDIR");
+	char folder[128];
+	char victim[160];
+	char spec[192];
+	struct stat status;
+	snprintf(folder, sizeof(folder), "%s/websocksy-unit-XXXXXX", base ? base : "/tmp");
+	assert_non_null(mkdtemp(folder));
+	snprintf(victim, sizeof(victim), "%s/victim", folder);
+	snprintf(spec, sizeof(spec), "unix:%s/socket,mode=0666", folder);
+	int fd = open(victim, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	char *specs[] = {spec};
+	fault.victim = victim;
+	assert_int_equal(listeners_open(&test->listeners, 1, specs, 0), 0);
+	fault.victim = NULL;
+	assert_int_equal(stat(victim, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	/* The mode is that of the socket from the start, and the umask as before. */
+	mode_t before = umask(027);
+	snprintf(spec, sizeof(spec), "unix:%s/other,mode=0662", folder);
+	assert_int_equal(listeners_open(&test->listeners, 1, specs, 0), 0);
+	assert_int_equal(umask(before), 027);
+	*strchr(spec, ',') = '\0';
+	assert_int_equal(stat(spec + 5, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0662);
+	listeners_close(&test->listeners);
+	assert_int_equal(unlink(victim), 0);
+	assert_int_equal(rmdir(folder), 0);
 }
 
 /* Errors that stay: the kernel reports the socket in every turn, so it has to rest. */
@@ -176,6 +226,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_accept_rests, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_accept_goes_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unknown_address_is_logged, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_link_in_place_of_the_socket, set_up, tear_down),
 	};
 	return cmocka_run_group_tests_name("listener", tests, NULL, NULL);
 }

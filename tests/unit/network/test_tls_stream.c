@@ -105,6 +105,33 @@ static void test_small_reads_of_much(void **state) {
 	}
 }
 
+/* A read decrypted all records that were there: thousands of a byte each delayed all others. */
+static void test_tiny_records(void **state) {
+	static uint8_t data[2000];
+	for(size_t i = 0; i < sizeof(data); i++) {
+		data[i] = (uint8_t)i;
+	}
+	for(size_t v = 0; v < 2; v++) {
+		struct test test;
+		begin(&test, *state, versions[v], false);
+		test.b.echo = false;
+		begin_client(&test);
+		run_until_quiet(&test);
+		stream_want_read(&test.b.stream, false);
+		for(size_t i = 0; i < sizeof(data); i++) {
+			assert_int_equal(stream_write(&test.a.stream, data + i, 1), 0);
+		}
+		run_until_quiet(&test);
+		stream_want_read(&test.b.stream, true);
+		read_once(&test.b);
+		assert_true(test.b.len > 0 && test.b.len <= 256);
+		run_until_quiet(&test);
+		assert_int_equal(test.b.len, sizeof(data));
+		assert_memory_equal(test.b.got, data, sizeof(data));
+		end(&test);
+	}
+}
+
 /* Plain bytes on a port that detects arrive as if nothing had happened, however they are cut. */
 static void test_plain_is_detected(void **state) {
 	static const char text[] = "GET / HTTP/1.1\r\n\r\n";
@@ -195,6 +222,7 @@ int main(void) {
 		cmocka_unit_test(test_cut_everywhere),
 		cmocka_unit_test(test_big_data),
 		cmocka_unit_test(test_small_reads_of_much),
+		cmocka_unit_test(test_tiny_records),
 		cmocka_unit_test(test_plain_is_detected),
 		cmocka_unit_test(test_plain_is_refused_where_tls_is_required),
 		cmocka_unit_test(test_end_without_goodbye),

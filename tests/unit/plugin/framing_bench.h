@@ -87,15 +87,12 @@ static inline void stream_record(struct stream *stream, ws_operation type, size_
 
 static inline int64_t stream_decode(
 	struct stream *stream, const struct framing_input *input, ws_operation *opcode) {
-	bool text = false;
 	struct framing_stream *framing = &stream->framing;
 	if(stream->version1) {
 		return framing_function(framing->framing)(input->data, input->len, input->fresh,
 			opcode, &framing->state, framing_config(framing));
 	}
-	ssize_t result = framing->framing->decode(framing, input, &text);
-	*opcode = text ? ws_frame_text : ws_frame_binary;
-	return result;
+	return framing->framing->decode(framing, input, opcode);
 }
 
 static inline int64_t stream_call(struct stream *stream, size_t last_read, ws_operation *opcode) {

@@ -165,11 +165,11 @@ static void check_never_looks_back(const char *name, const char *config, const c
 	size_t locked = 0;
 	assert_int_equal(framing_open(&stream, framing, strdup(config)), 0);
 	for(size_t len = 1; len < size; len++) {
-		bool text = false;
+		ws_operation type = ws_frame_binary;
 		guard.data[len - 1] = (uint8_t)pattern[(len - 1) % strlen(pattern)];
 		guard.data[len] = 0;
 		struct framing_input input = {guard.data, len, 1, false};
-		assert_int_equal(framing->decode(&stream, &input, &text), 0);
+		assert_int_equal(framing->decode(&stream, &input, &type), 0);
 		if(len >= locked + page + keep) {
 			assert_int_equal(mprotect(guard.data + locked, page, PROT_NONE), 0);
 			locked += page;

@@ -76,13 +76,13 @@ static int64_t decode_as_told(uint8_t *data, size_t length, size_t last_read, ws
 	return result ? atoi(result) : 0;
 }
 
-static ssize_t decode_told(const char *config, size_t fresh, bool end, bool *text) {
+static ssize_t decode_told(const char *config, size_t fresh, bool end, ws_operation *type) {
 	uint8_t data[] = "data";
 	struct framing_stream stream;
 	struct framing_input input = {data, 4, fresh, end};
 	const struct framing *framing = framing_find("told");
 	assert_int_equal(framing_open(&stream, framing, strdup(config)), 0);
-	ssize_t result = framing->decode(&stream, &input, text);
+	ssize_t result = framing->decode(&stream, &input, type);
 	assert_int_equal(stream.state != NULL, fresh > 0 && !end);
 	framing_close(&stream);
 	assert_null(stream.state);
@@ -94,28 +94,35 @@ static void test_adapter(void **unused) {
 	static const struct {
 		const char *config;
 		ssize_t result;
-		bool text;
+		ws_operation type;
 	} cases[] = {
-		{"2 4", 4, false},
-		{"1 4", 4, true},
-		{"1 1", 1, true},
-		{"2 0", 0, false},
-		{"1 0", 0, true},
-		{"2 5", -ERANGE, false},
-		{"2 -1", -EPROTO, false},
-		{"1 -22", -EPROTO, false},
-		{"0 2", -EBADMSG, false},
-		{"8 2", -EBADMSG, false},
-		{"9 0", -EBADMSG, false},
+		{"2 4", 4, ws_frame_binary},
+		{"11 4", 4, ws_frame_discard},
+		{"11 1", 1, ws_frame_discard},
+		{"11 0", 0, ws_frame_discard},
+		{"11 5", -ERANGE, 0},
+		{"12 4", -EBADMSG, 0},
+		{"1 4", 4, ws_frame_text},
+		{"1 1", 1, ws_frame_text},
+		{"2 0", 0, ws_frame_binary},
+		{"1 0", 0, ws_frame_text},
+		{"2 5", -ERANGE, 0},
+		{"2 -1", -EPROTO, 0},
+		{"1 -22", -EPROTO, 0},
+		{"0 2", -EBADMSG, 0},
+		{"8 2", -EBADMSG, 0},
+		{"9 0", -EBADMSG, 0},
 	};
 	assert_int_equal(core_register_framing((char[]){"told"}, decode_as_told), 0);
 	for(size_t i = 0; i < COUNT(cases); i++) {
 		for(int end = 0; end < 2; end++) {
-			bool text = false;
+			ws_operation type = ws_frame_binary;
 			remembered = (struct remembered){0};
 			assert_int_equal(
-				decode_told(cases[i].config, 4, end, &text), cases[i].result);
-			assert_int_equal(text, cases[i].text);
+				decode_told(cases[i].config, 4, end, &type), cases[i].result);
+			if(cases[i].result >= 0) {
+				assert_int_equal(type, cases[i].type);
+			}
 			assert_int_equal(remembered.calls, 2);
 			assert_int_equal(remembered.ends, 1);
 		}
@@ -126,11 +133,12 @@ static void test_adapter(void **unused) {
 static void test_adapter_at_the_end(void **unused) {
 	(void)unused;
 	assert_int_equal(core_register_framing((char[]){"told"}, decode_as_told), 0);
-	for(int was_text = 0; was_text < 2; was_text++) {
-		bool text = was_text;
+	static const ws_operation types[] = {ws_frame_binary, ws_frame_text, ws_frame_discard};
+	for(size_t i = 0; i < COUNT(types); i++) {
+		ws_operation type = types[i];
 		remembered = (struct remembered){0};
-		assert_int_equal(decode_told("1 4", 0, true, &text), 0);
-		assert_int_equal(text, was_text);
+		assert_int_equal(decode_told("1 4", 0, true, &type), 0);
+		assert_int_equal(type, types[i]);
 		assert_int_equal(remembered.calls, 0);
 	}
 }

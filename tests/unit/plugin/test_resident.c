@@ -130,11 +130,11 @@ static void test_unregistered_function(void **unused) {
 	assert_null(framing_find(framing->name));
 	assert_null(framing_check(framing, "anything"));
 	uint8_t data[] = "data";
-	bool text = false;
+	ws_operation type = ws_frame_binary;
 	struct framing_stream stream;
 	assert_int_equal(framing_open(&stream, framing, NULL), 0);
 	assert_int_equal(
-		framing->decode(&stream, &(struct framing_input){data, 4, 4, false}, &text), 2);
+		framing->decode(&stream, &(struct framing_input){data, 4, 4, false}, &type), 2);
 	framing_close(&stream);
 	assert_int_equal(load("x", &other), 0);
 	assert_ptr_not_equal(framing_of(other), framing);
