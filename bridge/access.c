@@ -10,6 +10,7 @@
 
 #include "bridge/closing.h"
 #include "bridge/handshake_state.h"
+#include "bridge/summary.h"
 #include "network/listeners.h"
 #include "network/tls_session.h"
 
@@ -76,7 +77,7 @@ __attribute__((noinline)) static void describe(struct connection *c) {
 	len = add_text(text, len, tls_session_version(&c->client));
 	len = add_text(text, len, named ? sni : NULL);
 	len = add_text(text, len, h->granted ? h->user : NULL);
-	handshake_path(h, path, sizeof(path));
+	summary_path(c, path, sizeof(path));
 	len = add_text(text, len, path);
 	len = add_text(text, len, h->protocol);
 	const char *description = names_take(&c->env->names, text, len - 1);

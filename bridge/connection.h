@@ -16,10 +16,12 @@
 #include "bridge/names.h"
 #include "config/settings.h"
 #include "http/verifier.h"
+#include "network/announced.h"
 #include "network/resolve.h"
 #include "network/stream.h"
 #include "plugin/backend.h"
 #include "plugin/framing.h"
+#include "service/program.h"
 #include "websocket.h"
 
 #include <netinet/in.h>
@@ -84,6 +86,8 @@ struct connection_env {
 	struct memory memory;
 	struct lifetime lifetime;
 	struct process_set processes; /* programs that are peers, or were */
+	struct announced announced; /* addresses of the program that the daemon runs */
+	struct program program; /* that one; zero: there is none */
 	struct list connections;
 	struct names names; /* of peers, and what access.c keeps */
 	const struct listeners *listeners;

@@ -64,12 +64,6 @@ struct handshake {
 	char *summary; /* of the request, for the log: GET "/path"; NULL: there is none yet */
 };
 
-/* The path of the request, as far as the summary has it; without a summary: empty. */
-static inline void handshake_path(const struct handshake *h, char *out, size_t cap) {
-	const char *quoted = h->summary ? strchr(h->summary, '"') : NULL;
-	text_unquote(quoted ? quoted : "", out, cap);
-}
-
 /* The deadline of a phase; 0: none. */
 static inline void handshake_arm(struct connection *c, uint64_t timeout_ms) {
 	if(timeout_ms) {

@@ -16,6 +16,7 @@
 #include "bridge/hixie.h"
 #include "bridge/relay.h"
 #include "bridge/response_fields.h"
+#include "bridge/summary.h"
 #include "http/extensions.h"
 #include "http/origin.h"
 #include "http/response.h"
@@ -172,7 +173,7 @@ static bool check_origin(struct upgrade *u) {
 	if(allowed) {
 		return true;
 	}
-	respond_summarise_origin(u->c, value);
+	summary_add_origin(u->c, value);
 	return refused(u, 403, "this Origin is not allowed", NULL);
 }
 

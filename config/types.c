@@ -20,6 +20,7 @@
 #include "config/paths.h"
 #include "config/reader.h"
 #include "network/tls_credentials.h"
+#include "service/program.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -153,6 +154,12 @@ static const char *const access_log_words[] = {[SETTINGS_ACCESS_OFF] = "off",
 	[SETTINGS_ACCESS_CLOSE] = "close",
 	[SETTINGS_ACCESS_BOTH] = "both",
 	NULL};
+static const char *const wrap_words[] = {[SETTINGS_WRAP_PORT] = "port",
+	[SETTINGS_WRAP_UNIX] = "unix",
+	[SETTINGS_WRAP_STDIO] = "stdio",
+	NULL};
+static const char *const wrap_mode_words[] = {
+	[PROGRAM_EXIT] = "exit", [PROGRAM_IGNORE] = "ignore", [PROGRAM_RESPAWN] = "respawn", NULL};
 
 static void parse_switch(struct reader *reader, const struct option *option, const char *text) {
 	bool *field = option_field(option, reader->config);
@@ -212,6 +219,10 @@ const struct option_type type_log_format = {
 	.parse = parse_word, .print = print_word, .words = log_format_words};
 const struct option_type type_access_log = {
 	.parse = parse_word, .print = print_word, .words = access_log_words};
+const struct option_type type_wrap = {
+	.parse = parse_word, .print = print_word, .words = wrap_words};
+const struct option_type type_wrap_mode = {
+	.parse = parse_word, .print = print_word, .words = wrap_mode_words};
 const struct option_type type_level = {.parse = parse_level, .print = print_level};
 
 /* ---- texts ---- */
