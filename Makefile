@@ -159,6 +159,7 @@ $(out)/unit/network/test_tls_stream_failures: ldflags += -Wl,--wrap=gnutls_recor
 $(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=bind,--wrap=getsockname
 $(out)/unit/network/test_connect: ldflags += -Wl,--wrap=connect
 $(out)/unit/base/test_loop $(out)/unit/base/test_loop_%: ldflags += -Wl,--wrap=clock_gettime
+$(out)/unit/base/test_file: ldflags += -Wl,--wrap=fstat
 $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=clock_gettime
 $(out)/unit/http/test_passwords: ldflags += -Wl,--wrap=read
 $(out)/unit/http/test_site_traps: ldflags += -Wl,--wrap=syscall

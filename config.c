@@ -16,7 +16,9 @@
 #include "config/build.h"
 #include "config/cmdline.h"
 #include "config/reader.h"
+#include "config/service.h"
 #include "config/table.h"
+#include "config/types.h"
 #include "http/passwords.h"
 #include "network/tls_credentials.h"
 #include "plugin.h"
@@ -24,6 +26,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void set_defaults(struct reader *reader) {
 	for(size_t i = 0; i < table.count; i++) {
@@ -104,26 +107,78 @@ static void warn_of_redirect(struct reader *reader) {
 	}
 }
 
-/* A reload keeps the directory that the plugins in use come from. */
-static void keep_plugin_path(struct reader *reader) {
-	char **path = &reader->config->settings.plugin_path;
-	if(!reader->plugin_path || !*path || strcmp(*path, reader->plugin_path) == 0) {
-		return;
+/* ---- options that a reload does not change ---- */
+
+static bool same_text(const char *a, const char *b) {
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Sets a text to that of the running configuration. True: it was another one. */
+static bool keep_text(struct reader *reader, char **text, const char *running) {
+	if(same_text(*text, running)) {
+		return false;
 	}
-	reader_blame(reader, "plugin-path");
-	reader_log(reader, LOG_NOTICE, "changes only when the daemon is started again");
-	free(*path);
-	*path = strdup(reader->plugin_path);
-	if(!*path) {
+	free(*text);
+	*text = running ? strdup(running) : NULL;
+	if(running && !*text) {
 		reader_error_memory(reader);
+	}
+	return true;
+}
+
+static bool keep_switch(bool *value, bool running) {
+	bool changed = *value != running;
+	*value = running;
+	return changed;
+}
+
+static void keep_fixed(struct reader *reader) {
+	for(size_t i = 0; i < table.count; i++) {
+		const struct option *option = &table.option[i];
+		if(!option->fixed) {
+			continue;
+		}
+		void *field = option_field(option, reader->config);
+		const void *running = option_const_field(option, reader->running);
+		bool changed = option->type == &type_switch
+			? keep_switch(field, *(const bool *)running)
+			: keep_text(reader, field, *(char *const *)running);
+		if(changed) {
+			reader_blame(reader, option->name);
+			reader_log(reader, LOG_NOTICE,
+				"changes only when the daemon is started again");
+		}
 	}
 }
 
 /* ---- the two passes ---- */
 
-static void read_all(struct reader *reader, int argc, char **argv) {
+/* The directories that paths refer to. 0 or -ENOMEM. */
+static int set_directories(struct reader *reader) {
+	struct config *config = reader->config;
+	const struct config *running = reader->running;
+	if(!running) {
+		config->directory = getcwd(NULL, 0); /* without one, paths stay relative */
+		return 0;
+	}
+	config->directory = running->directory ? strdup(running->directory) : NULL;
+	config->root = running->root ? strdup(running->root) : NULL;
+	bool failed =
+		(running->directory && !config->directory) || (running->root && !config->root);
+	return failed ? -ENOMEM : 0;
+}
+
+static void read_settings(struct reader *reader, int argc, char **argv) {
+	if(set_directories(reader)) {
+		reader_error_memory(reader);
+		return;
+	}
 	set_defaults(reader);
 	cmdline_read(reader, argc, argv);
+}
+
+static void read_all(struct reader *reader, int argc, char **argv) {
+	read_settings(reader, argc, argv);
 	if(reader->stop || reader->no_memory) {
 		return;
 	}
@@ -133,27 +188,41 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 		check_tls(reader);
 		warn_of_redirect(reader);
 		check_proxies(reader);
+		service_check(reader);
 	}
 	if(reader->errors == 0) {
 		build_tls(reader);
 	}
-	keep_plugin_path(reader);
+	if(reader->running) {
+		keep_fixed(reader);
+	}
 	build_backend(reader);
+}
+
+static int end_reading(struct reader *reader) {
+	reader_free(reader);
+	if(reader->no_memory) {
+		return -ENOMEM;
+	}
+	return reader->errors > 0 ? -EINVAL : 0;
 }
 
 int config_read_again(struct config *config, const struct config *running, int argc, char **argv) {
 	struct reader reader = {
 		.config = config,
 		.table = table,
-		.plugin_path = running ? running->settings.plugin_path : NULL,
+		.running = running,
 	};
 	*config = (struct config){.action = CONFIG_RUN};
 	read_all(&reader, argc, argv);
-	reader_free(&reader);
-	if(reader.no_memory) {
-		return -ENOMEM;
-	}
-	return reader.errors > 0 ? -EINVAL : 0;
+	return end_reading(&reader);
+}
+
+int config_peek(struct config *config, int argc, char **argv) {
+	struct reader reader = {.config = config, .table = table, .quiet = true};
+	*config = (struct config){.action = CONFIG_RUN};
+	read_settings(&reader, argc, argv);
+	return end_reading(&reader);
 }
 
 int config_read(struct config *config, int argc, char **argv) {
@@ -170,6 +239,12 @@ void config_free(struct config *config) {
 			option->type->release(option, config);
 		}
 	}
+	for(size_t i = 0; i < config->files.count; i++) {
+		free(config->files.at[i]);
+	}
+	free(config->files.at);
+	free(config->directory);
+	free(config->root);
 	*config = (struct config){.action = CONFIG_RUN};
 }
 

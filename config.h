@@ -29,6 +29,9 @@ struct config {
 	size_t backend_options;
 	char **backend_option; /* "key=value", in order */
 	bool refuses_all; /* with these options the backend refuses every client */
+	struct settings_texts files; /* configuration files that were read, absolute */
+	char *directory; /* that relative paths begin in; NULL: unknown */
+	char *root; /* the process's root directory, as seen from outside; NULL: unchanged */
 	size_t plugins; /* framing plugins that were loaded for it and were not loaded before */
 };
 
@@ -48,6 +51,11 @@ int config_read(struct config *config, int argc, char **argv);
  * another one.
  */
 int config_read_again(struct config *config, const struct config *running, int argc, char **argv);
+/*
+ * Reads the settings only, before anything that they name is opened. Logs nothing: errors are found
+ * again by config_read(). 0, -EINVAL or -ENOMEM; to be freed either way.
+ */
+int config_peek(struct config *config, int argc, char **argv);
 void config_free(struct config *config);
 
 /*

@@ -13,9 +13,13 @@
 #include "builtins.h"
 #include "config.h"
 #include "config/print.h"
+#include "config/service.h"
 #include "plugin.h"
+#include "service/detach.h"
 #include "service/hardening.h"
+#include "service/inetd.h"
 #include "service/notify.h"
+#include "service/pid_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +38,8 @@ struct daemon {
 	struct notify notify;
 	struct ev_timer watchdog;
 	uint64_t watchdog_ms; /* time between two messages; 0: none wanted */
+	struct detach detach;
+	struct pid_file pid_file;
 	int argc;
 	char **argv;
 };
@@ -129,8 +135,58 @@ static int signals_begin(struct daemon *daemon) {
 	return loop_signals(&daemon->loop, &set, signal_received);
 }
 
+static int lock_pid_file(struct daemon *daemon, const char *path) {
+	char error[PID_FILE_ERROR_MAX];
+	int result = path ? pid_file_open(&daemon->pid_file, path, error) : 0;
+	if(result) {
+		log_write(LOG_ERROR, "pid-file: \"%s\" %s", path, error);
+	}
+	return result;
+}
+
+/* Everything is open that needs privileges. */
+static int sockets_bound(void *ctx, struct config *config) {
+	struct daemon *daemon = ctx;
+	int result = service_drop_privileges(config);
+	if(result > 0 && config->root) {
+		pid_file_enter_root(&daemon->pid_file, config->root);
+	}
+	return result;
+}
+
+/* The socket of inetd is a passed one, or the client. 0; or negative errno after a line in the log. */
+static int take_inetd(const struct daemon *daemon, struct bridge_start *start) {
+	struct inetd_socket socket;
+	int from = daemon->notify.listen_fds > 0 ? NOTIFY_LISTEN_START : STDIN_FILENO;
+	int result = inetd_take(from, &socket);
+	if(result) {
+		log_write(LOG_ERROR,
+			"inetd: %s is not a stream socket that listens or is connected (%s)",
+			from == STDIN_FILENO ? "standard input" : "the passed socket",
+			strerror(-result));
+		return result;
+	}
+	start->passed = socket.listens;
+	*(socket.listens ? &start->first_fd : &start->client_fd) = socket.fd;
+	return 0;
+}
+
+static int open_bridge(struct daemon *daemon, struct config *config) {
+	struct bridge_start start = {
+		.first_fd = NOTIFY_LISTEN_START,
+		.passed = daemon->notify.listen_fds,
+		.fd_limit = raise_fd_limit(),
+		.bound = sockets_bound,
+		.ctx = daemon,
+	};
+	int result = lock_pid_file(daemon, config->settings.pid_file);
+	if(result == 0 && config->settings.inetd) {
+		result = take_inetd(daemon, &start);
+	}
+	return result ? result : bridge_open(&daemon->bridge, &daemon->loop, config, &start);
+}
+
 static int serve(struct daemon *daemon, struct config *config) {
-	size_t fd_limit = raise_fd_limit();
 	hide_memory(&config->settings);
 	log_set_level(config->settings.log_level);
 	int result = loop_open(&daemon->loop);
@@ -147,12 +203,12 @@ static int serve(struct daemon *daemon, struct config *config) {
 		log_write(LOG_ERROR, "cannot start: %s", strerror(-result));
 		goto out;
 	}
-	result = bridge_open(&daemon->bridge, &daemon->loop, config, NOTIFY_LISTEN_START,
-		daemon->notify.listen_fds, fd_limit);
+	result = open_bridge(daemon, config);
 	if(result) {
 		goto out; /* it has said why */
 	}
 	notify_send(&daemon->notify, "READY=1");
+	detach_ready(&daemon->detach, false);
 	result = loop_run(&daemon->loop);
 	if(result) {
 		log_write(LOG_ERROR, "epoll: %s", strerror(-result));
@@ -161,6 +217,7 @@ out:
 	bridge_close(daemon->bridge);
 	loop_timer_close(&daemon->loop, &daemon->watchdog);
 	notify_close(&daemon->notify);
+	pid_file_remove(&daemon->pid_file);
 	loop_close(&daemon->loop);
 	return result;
 }
@@ -204,6 +261,22 @@ static void fill_standard_fds(void) {
 	}
 }
 
+/* Before plugins are loaded, which may start threads. */
+static int detach(struct daemon *daemon) {
+	struct config config;
+	int result = 0;
+	if(config_peek(&config, daemon->argc, daemon->argv) == 0 && config.action == CONFIG_RUN &&
+		config.settings.daemon) {
+		result = detach_begin(
+			&daemon->detach, NOTIFY_LISTEN_START + daemon->notify.listen_fds);
+	}
+	config_free(&config);
+	if(result) {
+		log_write(LOG_ERROR, "daemon: cannot detach: %s", strerror(-result));
+	}
+	return result;
+}
+
 int main(int argc, char **argv) {
 	struct config config = {0};
 	struct daemon daemon = {.argc = argc, .argv = argv};
@@ -216,9 +289,13 @@ int main(int argc, char **argv) {
 	sigaddset(&early, SIGHUP);
 	sigprocmask(SIG_BLOCK, &early, NULL);
 	fill_standard_fds();
+	inetd_protect_streams();
 	log_open();
 	notify_init(&daemon.notify);
 	int result = builtins_register();
+	if(result == 0) {
+		result = detach(&daemon);
+	}
 	if(result == 0) {
 		result = config_read(&config, argc, argv);
 	}

@@ -45,7 +45,8 @@ static ssize_t read_up_to(int fd, char *out, size_t cap) {
 	return (ssize_t)used;
 }
 
-static int check_regular(int fd, size_t max) {
+/* `*size`: what the file says; 0 if it does not tell. */
+static int check_regular(int fd, size_t max, size_t *size) {
 	struct stat status;
 	if(fstat(fd, &status) < 0) {
 		return -errno;
@@ -53,17 +54,12 @@ static int check_regular(int fd, size_t max) {
 	if(!S_ISREG(status.st_mode)) {
 		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
 	}
-	return status.st_size > 0 && (size_t)status.st_size > max ? -EFBIG : 0;
+	*size = status.st_size > 0 ? (size_t)status.st_size : 0;
+	return *size > max ? -EFBIG : 0;
 }
 
-/*
- * One byte more than allowed tells a file that has grown, or that does not tell its size (/proc).
- */
-static int read_regular(int fd, size_t max, char **out, size_t *len) {
-	int result = check_regular(fd, max);
-	if(result) {
-		return result;
-	}
+/* One byte more than allowed tells that there is more. */
+static int read_whole(int fd, size_t max, char **out, size_t *len) {
 	char *content = malloc(max + 2);
 	if(!content) {
 		return -ENOMEM;
@@ -77,6 +73,23 @@ static int read_regular(int fd, size_t max, char **out, size_t *len) {
 	*out = content;
 	*len = (size_t)got;
 	return 0;
+}
+
+/*
+ * A file that does not tell its size (/proc), or that has grown meanwhile, is read into memory for the
+ * most that is allowed.
+ */
+static int read_regular(int fd, size_t max, char **out, size_t *len) {
+	size_t size = 0;
+	int result = check_regular(fd, max, &size);
+	if(result) {
+		return result;
+	}
+	result = size > 0 ? read_whole(fd, size, out, len) : -EFBIG;
+	if(result == -EFBIG && size < max) {
+		result = lseek(fd, 0, SEEK_SET) < 0 ? -errno : read_whole(fd, max, out, len);
+	}
+	return result;
 }
 
 int file_read(const char *path, size_t max, char **out, size_t *len) {
@@ -150,6 +163,17 @@ int file_open_beneath(int directory, const char *path, int flags) {
 		}
 	}
 	return -EAGAIN;
+}
+
+const char *file_beneath(const char *directory, const char *path) {
+	size_t len = strlen(directory);
+	while(len > 0 && directory[len - 1] == '/') {
+		len--;
+	}
+	if(strncmp(path, directory, len) != 0 || (path[len] != '/' && path[len] != '\0')) {
+		return path;
+	}
+	return path[len] == '\0' ? "/" : path + len;
 }
 
 /* ---- modes ---- */

@@ -34,6 +34,12 @@ int file_open_beneath(int directory, const char *path, int flags);
 int file_change_mode(const char *path, const struct stat *file, mode_t mode);
 
 /*
+ * The path behind `directory`, with a slash in front, if `path` is in there; otherwise `path`. Both
+ * are absolute; symbolic links are not looked at.
+ */
+const char *file_beneath(const char *directory, const char *path);
+
+/*
  * Checks a value. NULL: valid; otherwise static text that continues a sentence which begins with
  * the quoted value. An absolute path; an existing directory or regular file, or nothing.
  */

@@ -11,11 +11,13 @@
 #include "base/log.h"
 #include "bridge/connection.h"
 #include "bridge/handshake.h"
+#include "bridge/pages.h"
 #include "bridge/phases.h"
 #include "bridge/reload.h"
 #include "config/certificates.h"
 #include "http/site.h"
 #include "http/verifier.h"
+#include "network.h"
 #include "network/listeners.h"
 #include "network/resolve.h"
 #include "network/tls_cache.h"
@@ -61,35 +63,6 @@ static void admit(struct listeners *listeners, const struct listener_client *cli
 }
 
 /* ---- configuration ---- */
-
-static int configure_site(struct site *site, const struct settings *settings) {
-	const struct settings_texts *headers = &settings->web_header;
-	const struct settings_texts *sites = &settings->frame_ancestors;
-	int result = site_set_listing(site, settings->web_listing);
-	return result
-		? result
-		: site_set_fields(site, (struct page_fields_values){headers->at, headers->count},
-			  (struct page_fields_values){sites->at, sites->count});
-}
-
-static int open_site(const struct settings *settings, struct site **out) {
-	const char *error;
-	*out = NULL;
-	if(!settings->web) {
-		return 0;
-	}
-	int result = site_open(settings->web, out, &error);
-	if(result == 0) {
-		result = configure_site(*out, settings);
-		error = "out of memory";
-	}
-	if(result) {
-		log_write(LOG_ERROR, "web: \"%s\": %s", settings->web, error);
-		site_close(*out);
-		*out = NULL;
-	}
-	return result;
-}
 
 /* Once there have been users the thread stays, idle without them. */
 static int open_auth(struct bridge *bridge, const struct config *config) {
@@ -182,6 +155,12 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	bridge->env.web = site;
 	bridge->env.settings = &bridge->config.settings;
 	bridge->env.admission.settings = &bridge->config.settings;
+	lifetime_set(&bridge->env.lifetime,
+		&(struct lifetime_limits){
+			.after_ms = bridge->config.settings.exit_after_ms,
+			.idle_ms = bridge->config.settings.exit_idle_ms,
+			.once = bridge->config.settings.run_once,
+		});
 	bridge->env.memory.limit = memory_limit(bridge->config.settings.max_memory);
 	bridge->env.backend = bridge->config.backend;
 	bridge->env.processes.patience_ms = bridge->config.settings.close_timeout_ms;
@@ -211,12 +190,12 @@ static void log_summary(const struct bridge *bridge) {
 int bridge_reload(struct bridge *bridge, struct config *config) {
 	const struct settings *settings = &config->settings;
 	struct site *site;
-	int result = open_site(settings, &site);
+	int result = pages_open(settings, &site);
 	if(result) {
 		return result;
 	}
 	result = open_auth(bridge, config);
-	if(result == 0) {
+	if(result == 0 && !bridge->env.ending) {
 		result = listeners_open(
 			&bridge->listeners, settings->listens, settings->listen, settings->port);
 	}
@@ -235,6 +214,8 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 	reload_connections(&bridge->reload, &bridge->env);
 	return 0;
 }
+
+/* ---- the end ---- */
 
 static void drop_all(struct bridge *bridge) {
 	while(bridge->env.connections.next != &bridge->env.connections) {
@@ -256,6 +237,26 @@ static void processes_idle(struct process_set *set) {
 	connection_check_end(container_of(set, struct connection_env, processes));
 }
 
+/* Nothing else comes: the loop ends with the last connection. */
+static void stop_listening(struct bridge *bridge) {
+	bridge->env.ending = true;
+	listeners_close(&bridge->listeners);
+	connection_check_end(&bridge->env);
+}
+
+static void lifetime_stop_listening(struct lifetime *lifetime, const char *option) {
+	struct bridge *bridge = container_of(lifetime, struct bridge, env.lifetime);
+	log_write(LOG_NOTICE, "no longer listening (%s)", option);
+	stop_listening(bridge);
+}
+
+static void lifetime_stop(struct lifetime *lifetime, const char *option) {
+	log_write(LOG_NOTICE, "stopping (%s)", option);
+	bridge_stop(container_of(lifetime, struct bridge, env.lifetime));
+}
+
+/* ---- the start ---- */
+
 static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
 	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
@@ -266,6 +267,10 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	bridge->env.phases = phases;
 	bridge->env.admission.fd_limit = fd_limit;
 	int result = listeners_init(&bridge->listeners, loop, admit);
+	if(result == 0) {
+		result = lifetime_open(
+			&bridge->env.lifetime, loop, lifetime_stop_listening, lifetime_stop);
+	}
 	return result ? result : loop_timer_open(loop, &bridge->grace, grace_over);
 }
 
@@ -284,49 +289,94 @@ static void warn_of_open_access(const struct bridge *bridge) {
 	}
 }
 
-int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
-	int passed, size_t fd_limit) {
+static int open_resolver(struct bridge *bridge, const struct settings *settings) {
+	int result = resolver_open(&bridge->env.resolver, bridge->env.loop, settings->resolver);
+	if(result) {
+		log_write(LOG_ERROR, "name lookup: cannot start (resolver = %s): %s",
+			settings->resolver ? settings->resolver : "as the system is configured",
+			strerror(-result));
+	}
+	return result;
+}
+
+/* The listening sockets, and then what privileges are needed for no longer. */
+static int bind_sockets(
+	struct bridge *bridge, struct config *config, const struct bridge_start *start) {
+	const struct settings *settings = &config->settings;
+	int result = start->passed > 0 || start->client_fd > 0
+		? listeners_take(&bridge->listeners, start->first_fd, start->passed)
+		: listeners_open(
+			  &bridge->listeners, settings->listens, settings->listen, settings->port);
+	if(result == 0 && start->bound) {
+		result = start->bound(start->ctx, config);
+	}
+	if(result > 0) {
+		int failed = listeners_set_root(&bridge->listeners, config->root);
+		result = failed ? failed : result;
+	}
+	return result;
+}
+
+/* Pages are opened with the rights that the daemon has while it serves them. */
+static int open_sockets_and_site(struct bridge *bridge, struct config *config,
+	const struct bridge_start *start, struct site **site) {
+	int result = pages_open(&config->settings, site);
+	if(result == 0) {
+		result = bind_sockets(bridge, config, start);
+	}
+	if(result > 0) {
+		site_close(*site);
+		result = pages_open(&config->settings, site);
+	}
+	return result;
+}
+
+/* A connection that another program has accepted. */
+static void serve_client(struct bridge *bridge, int fd) {
+	struct socket_address from = {.len = sizeof(from.un)};
+	if(getpeername(fd, &from.any, &from.len) < 0) {
+		log_write(LOG_INFO, "the client has gone: %s", strerror(errno));
+		close(fd);
+	} else {
+		struct listener_client client = {fd, &from.any, from.len, ADDRESS_TLS_DEFAULT};
+		network_tune(fd);
+		admit(&bridge->listeners, &client);
+	}
+	stop_listening(bridge);
+}
+
+int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
+	const struct bridge_start *start) {
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
 	struct site *site = NULL;
 	if(!bridge) {
 		log_write(LOG_ERROR, "cannot start: out of memory");
 		return -ENOMEM;
 	}
-	int result = bridge_init(bridge, loop, fd_limit);
+	int result = bridge_init(bridge, loop, start->fd_limit);
 	if(result) {
 		log_write(LOG_ERROR, "cannot start: out of memory");
 		goto fail;
 	}
-	result = resolver_open(&bridge->env.resolver, loop, config->settings.resolver);
-	if(result) {
-		log_write(LOG_ERROR, "name lookup: cannot start (resolver = %s): %s",
-			config->settings.resolver ? config->settings.resolver
-						  : "as the system is configured",
-			strerror(-result));
-		goto fail;
-	}
-	result = open_auth(bridge, config);
+	result = open_resolver(bridge, &config->settings);
 	if(result == 0) {
-		result = open_site(&config->settings, &site);
+		result = open_sockets_and_site(bridge, config, start, &site);
 	}
-	if(result) {
-		goto fail;
-	}
-	if(passed > 0) {
-		result = listeners_take(&bridge->listeners, first_fd, passed);
-	} else {
-		result = listeners_open(&bridge->listeners, config->settings.listens,
-			config->settings.listen, config->settings.port);
+	if(result == 0) {
+		result = open_auth(bridge, config);
 	}
 	if(result) {
 		site_close(site);
 		goto fail;
 	}
 	bridge_adopt(bridge, config, site);
+	if(start->client_fd > 0) {
+		serve_client(bridge, start->client_fd);
+	}
 	log_write(LOG_INFO, "at most %zu connections at once, %zu MiB of queued data",
 		admission_limit(&bridge->env.admission), bridge->env.memory.limit >> 20);
 	log_summary(bridge);
-	if(passed == 0) {
+	if(start->passed == 0 && start->client_fd == 0) {
 		warn_of_open_access(bridge);
 	}
 	*out = bridge;
@@ -354,6 +404,8 @@ void bridge_stop(struct bridge *bridge) {
 		return;
 	}
 	bridge->env.draining = true;
+	bridge->env.ending = true;
+	lifetime_end(&bridge->env.lifetime);
 	listeners_close(&bridge->listeners);
 	stop_connections(bridge);
 	connection_check_end(&bridge->env);
@@ -374,6 +426,7 @@ void bridge_close(struct bridge *bridge) {
 	listeners_close(&bridge->listeners);
 	watch_close(bridge->watch);
 	loop_timer_close(bridge->env.loop, &bridge->grace);
+	lifetime_close(&bridge->env.lifetime);
 	verifier_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
 	site_close(bridge->env.web);

@@ -12,14 +12,24 @@
 
 struct bridge;
 
+/* The circumstances of the start. */
+struct bridge_start {
+	int first_fd; /* of the listening sockets that were passed */
+	int passed; /* how many; they are used instead of `port` and `listen` */
+	int client_fd; /* an accepted connection to serve instead of listening; 0: none */
+	size_t fd_limit; /* descriptors of the process: the limit if max-clients is not set */
+	/* Called when the sockets are bound, before threads are started. 0; 1: paths in `config` or
+	 * the rights of the process have changed; or negative errno after a line in the log. */
+	int (*bound)(void *ctx, struct config *config);
+	void *ctx;
+};
+
 /*
- * Opens a bridge with the objects of `config`; its contents move to the bridge on success. `passed`
- * listening sockets from the service manager, numbered from `first_fd` on, are used instead of
- * `port` and `listen`. `fd_limit`: the process's limit on descriptors, from which max-clients
- * follows if it is not set. 0, or negative errno after a line in the log that says what is wrong.
+ * Opens a bridge with the objects of `config`; its contents move to the bridge on success. 0, or
+ * negative errno after a line in the log that says what is wrong.
  */
-int bridge_open(struct bridge **out, struct loop *loop, struct config *config, int first_fd,
-	int passed, size_t fd_limit);
+int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
+	const struct bridge_start *start);
 
 /* The configuration of the bridge; its own, valid until the next reload. */
 const struct config *bridge_config(const struct bridge *bridge);

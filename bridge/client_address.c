@@ -56,9 +56,7 @@ static struct forwarded_chain read_proxy_fields(
 
 static bool refuse_fields(struct connection *c, enum forwarded_claim claim, const char *name,
 	struct error_response *response) {
-	char *summary = c->handshake->summary;
-	size_t len = strlen(summary);
-	snprintf(summary + len, sizeof(c->handshake->summary) - len, ", header %.40s", name);
+	respond_summarise_more(c, "header", name);
 	return error_response_set(response, 400,
 		claim == FORWARDED_CLAIM_BAD
 			? "a proxy's header with the client's address is malformed"

@@ -182,7 +182,7 @@ static bool is_cut(const struct connection *connection) {
 }
 
 void connection_check_end(struct connection_env *env) {
-	if(env->draining && list_is_empty(&env->connections) && env->processes.count == 0) {
+	if(env->ending && list_is_empty(&env->connections) && env->processes.count == 0) {
 		env->loop->stop = true;
 	}
 }
@@ -209,6 +209,9 @@ void connection_close(struct connection *connection) {
 	stream_close(&connection->peer);
 	list_remove(&connection->link);
 	admission_leave(connection);
+	if(connection->upgraded) {
+		lifetime_leave(&env->lifetime);
+	}
 	connection_check_end(env);
 	connection->dead.free = connection_free;
 	loop_defer_free(env->loop, &connection->dead);

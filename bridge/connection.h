@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/process.h"
 #include "bridge/admission.h"
+#include "bridge/lifetime.h"
 #include "bridge/memory.h"
 #include "config/settings.h"
 #include "http/verifier.h"
@@ -71,6 +72,7 @@ struct connection_env {
 	struct tls_credentials *tls; /* NULL: no TLS */
 	bool tls_detect; /* the first byte of a connection decides */
 	uint16_t tls_port; /* of a socket for TLS alone; 0: none */
+	bool ending; /* the daemon exits with the last connection; those that are idle end */
 	bool draining; /* the daemon stops: new requests are answered with 503 */
 	uint8_t reloads; /* how many there have been, see reload.h */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
@@ -78,6 +80,7 @@ struct connection_env {
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
 	struct memory memory;
+	struct lifetime lifetime;
 	struct process_set processes; /* programs that are peers, or were */
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
@@ -147,6 +150,7 @@ struct connection {
 	bool converts; /* what is sent of a message of the peer is made by the framing */
 	bool encodes; /* so is what is sent of one of the client */
 	bool in_message; /* a part of one of the client has been encoded, but not the last */
+	uint8_t legacy; /* enum legacy_version: its frames are not those of RFC 6455 */
 	uint16_t code; /* for the log: the close code that ended it */
 	char *why; /* for the log: the reason, owned; NULL: none */
 	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */

@@ -187,13 +187,11 @@ static void next_turn(struct loop_task *task) {
 }
 
 void handshake_begin(struct connection *c) {
-	c->handshake = malloc(sizeof(*c->handshake));
+	c->handshake = calloc(1, sizeof(*c->handshake));
 	if(!c->handshake) {
 		connection_close(c);
 		return;
 	}
-	memset(c->handshake, 0, offsetof(struct handshake, summary));
-	c->handshake->summary[0] = '\0';
 	c->handshake->file = -1;
 	c->handshake->connection = c;
 	c->handshake->task.fn = next_turn;
@@ -223,6 +221,8 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	free(h->environment);
 	free(h->user);
 	free(h->protocol);
+	free(h->summary);
+	free(h->legacy_fields);
 	head_buffer_free(c->env, &h->input);
 	respond_close_file(h);
 	free(h);

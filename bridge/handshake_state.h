@@ -15,9 +15,7 @@
 #include "network/peer_address.h"
 #include "network/tls_credentials.h"
 #include "websocket/key.h"
-
-/* A method, a path and an origin; longer ones are cut. */
-#define HANDSHAKE_SUMMARY_MAX 400
+#include "websocket/legacy.h"
 
 struct handshake {
 	/*
@@ -36,6 +34,7 @@ struct handshake {
 	char **environment; /* of a program, one block; NULL: the peer is something else */
 	size_t protocols; /* subprotocols that the client offers */
 	char *protocol; /* the chosen one, or NULL */
+	char *legacy_fields; /* of the response to a version before HyBi; NULL: none */
 	uint64_t file_at;
 	uint64_t file_left;
 	uint64_t measured_ms;
@@ -46,6 +45,9 @@ struct handshake {
 	unsigned requests; /* so far */
 	uint32_t taken; /* bytes of responses that the client had taken at `measured_ms` */
 	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];
+	uint8_t legacy_answer
+		[LEGACY_ANSWER_LEN]; /* version 76: first the bytes behind the request */
+	uint8_t legacy; /* enum legacy_version */
 	bool granted; /* authenticated */
 	bool https; /* the client's own connection uses TLS; set by login_check() */
 	bool head_only; /* the request is HEAD */
@@ -57,10 +59,7 @@ struct handshake {
 	bool challenge; /* the request is for a challenge of a certificate authority */
 	bool costly; /* the last response took long to make: others have their turn */
 	bool keep; /* the response leaves the connection open for the next request */
-	/*
-	 * Of the request, for the log: GET "/path". The last member: it is not cleared as a whole.
-	 */
-	char summary[HANDSHAKE_SUMMARY_MAX];
+	char *summary; /* of the request, for the log: GET "/path"; NULL: there is none yet */
 };
 
 /* The deadline of a phase; 0: none. */
@@ -77,6 +76,12 @@ static inline void handshake_yield(struct connection *c) {
 	loop_timer_cancel(c->env->loop, &c->timer);
 	loop_next_turn(c->env->loop, &c->handshake->task);
 }
+
+/* The field with the subprotocols: in version hixie-75 its name has no prefix. */
+static inline const char *handshake_protocol_field(const struct handshake *h) {
+	return h->legacy == LEGACY_HIXIE_75 ? "WebSocket-Protocol" : "Sec-WebSocket-Protocol";
+}
+
 /* The value of the first field of that name; empty: there is none. */
 static inline struct slice header_value(const struct request *request, const char *name) {
 	const struct request_header *header = request_find_header(request, name, 0);

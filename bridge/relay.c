@@ -121,7 +121,7 @@ void relay_reload(struct connection *c) {
 /* The messages of a loopback peer go back as they came. */
 static void begin_framing(struct connection *c) {
 	const struct framing *framing = c->to_client.framing.framing;
-	c->converts = !c->loopback && framing->payload;
+	c->converts = !c->loopback && (framing->payload || c->legacy);
 	c->encodes = !c->loopback && framing->encode;
 	c->to_peer.parser.whole = relay_is_whole(c) || c->encodes;
 }
@@ -129,6 +129,7 @@ static void begin_framing(struct connection *c) {
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {
 	connection_enter(c, CONNECTION_OPEN);
 	c->upgraded = true;
+	lifetime_enter(&c->env->lifetime);
 	begin_framing(c);
 	c->since_ms = relay_now(c);
 	c->activity.client_ms = c->since_ms;

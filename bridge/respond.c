@@ -40,15 +40,19 @@ static void request_reset(struct handshake *h) {
 	respond_close_file(h);
 	free(h->user);
 	free(h->protocol);
+	free(h->legacy_fields);
 	h->user = NULL;
 	h->protocol = NULL;
+	h->legacy_fields = NULL;
+	h->legacy = LEGACY_NONE;
 	h->granted = false;
 	h->login = 0;
 	h->head_only = false;
 	h->scanned = 0;
 	h->head_len = 0;
 	h->accept[0] = '\0';
-	h->summary[0] = '\0';
+	free(h->summary);
+	h->summary = NULL;
 }
 
 /*
@@ -59,7 +63,7 @@ static void response_end(struct connection *c) {
 	struct handshake *h = c->handshake;
 	stream_want_read(&c->client, true);
 	bool more = h->input.len > 0 || stream_readable(&c->client);
-	if(!h->keep || (c->env->draining && !more)) {
+	if(!h->keep || (c->env->ending && !more)) {
 		connection_linger(c);
 		return;
 	}
@@ -175,7 +179,7 @@ static void log_response(struct connection *c, const struct error_response *resp
 	}
 	connection_log_limited(c, log_kind_of(response->status), level, "answered %u: %s%s%s%s%s%s",
 		response->status, response->message, user ? " (user \"" : "", user ? user : "",
-		user ? "\")" : "", summary[0] ? ", " : "", summary);
+		user ? "\")" : "", summary ? ", " : "", summary ? summary : "");
 }
 
 /* Answers with a status and one line, and says so in the log. */
@@ -211,26 +215,35 @@ void respond_shutdown(struct connection *c) {
  * header fields tell who the client is: the next request may be someone else's.
  */
 static bool may_keep(const struct connection *c) {
-	return !c->env->draining && !c->over_limit && !c->handshake->shared &&
+	return !c->env->ending && !c->over_limit && !c->handshake->shared &&
 		c->handshake->requests < RESPOND_REQUESTS_MAX;
 }
 
 void respond_summarise(struct connection *c, const struct request *request) {
 	/* For each request, mostly for no line at all: without snprintf(). */
-	char *summary = c->handshake->summary;
+	char summary[RESPOND_METHOD_MAX + 1 + RESPOND_VALUE_MAX];
 	size_t len =
 		request->method.len < RESPOND_METHOD_MAX ? request->method.len : RESPOND_METHOD_MAX;
 	memcpy(summary, request->method.at, len);
 	summary[len++] = ' ';
 	text_quote(request_path(request), summary + len, RESPOND_VALUE_MAX);
+	free(c->handshake->summary);
+	c->handshake->summary = strdup(summary);
+}
+
+void respond_summarise_more(struct connection *c, const char *name, const char *value) {
+	struct handshake *h = c->handshake;
+	char *summary;
+	if(h->summary && asprintf(&summary, "%s, %s %s", h->summary, name, value) >= 0) {
+		free(h->summary);
+		h->summary = summary;
+	}
 }
 
 void respond_summarise_origin(struct connection *c, struct slice origin) {
 	char value[RESPOND_VALUE_MAX];
-	char *summary = c->handshake->summary;
-	size_t len = strlen(summary);
 	text_quote(origin, value, sizeof(value));
-	snprintf(summary + len, sizeof(c->handshake->summary) - len, ", Origin %s", value);
+	respond_summarise_more(c, "Origin", value);
 }
 
 void respond_web(struct connection *c, const struct request *request) {
@@ -295,7 +308,9 @@ void respond_health(struct connection *c, const struct request *request) {
 
 bool respond_check_admission(const struct connection *c, struct error_response *response) {
 	bool page = c->env->web && !c->handshake->upgrade && admission_serves_page(c);
+	bool taken = c->handshake->upgrade && lifetime_is_taken(&c->env->lifetime);
 	const char *obstacle = c->env->draining ? "the server is shutting down"
+		: taken                         ? RESPOND_TAKEN
 		: c->over_limit && !page        ? "too many connections"
 						: NULL;
 	return !obstacle || error_response_set(response, 503, obstacle, "Retry-After: 5\r\n");

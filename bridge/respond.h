@@ -9,6 +9,9 @@
 
 #include <stdbool.h>
 
+/* For upgrades beside the one of run-once. */
+#define RESPOND_TAKEN "this server takes a single connection"
+
 /* An answer instead of a connection. */
 struct error_response {
 	unsigned status;
@@ -27,6 +30,9 @@ static inline bool error_response_set(
 
 /* Keeps method and path of the request for lines of the log; a query string may hold secrets. */
 void respond_summarise(struct connection *c, const struct request *request);
+
+/* Adds a part of the request to them: its name, and a value without control characters. */
+void respond_summarise_more(struct connection *c, const char *name, const char *value);
 
 /* Adds the origin to them. */
 void respond_summarise_origin(struct connection *c, struct slice origin);

@@ -30,6 +30,17 @@ static const char *take_value(
 	return arguments->at[0];
 }
 
+/* The answer to an option that may stand alone: the next argument if it is one, otherwise yes. */
+static const char *take_answer(struct arguments *arguments) {
+	const char *next = arguments->left > 1 ? arguments->at[1] : "";
+	if(strcmp(next, "yes") != 0 && strcmp(next, "no") != 0) {
+		return "yes";
+	}
+	arguments->at++;
+	arguments->left--;
+	return next;
+}
+
 static void read_long(struct reader *reader, struct arguments *arguments) {
 	struct slice rest = text_slice(arguments->at[0] + 2);
 	struct slice name;
@@ -48,6 +59,8 @@ static void read_long(struct reader *reader, struct arguments *arguments) {
 		reader_error(reader, "takes no value");
 	} else if(!option->argument) {
 		reader_set(reader, option, NULL);
+	} else if(option->optional && !value) {
+		reader_set(reader, option, take_answer(arguments));
 	} else {
 		value = value ? value : take_value(reader, arguments, option);
 		if(value) {
@@ -67,7 +80,7 @@ static void read_short(struct reader *reader, struct arguments *arguments) {
 			reader_error(reader, "unknown option (--help lists all)");
 			return;
 		}
-		if(option->argument) {
+		if(option->argument && !option->optional) {
 			const char *value = letter[1] != '\0'
 				? letter + 1
 				: take_value(reader, arguments, option);
@@ -76,7 +89,7 @@ static void read_short(struct reader *reader, struct arguments *arguments) {
 			}
 			return;
 		}
-		reader_set(reader, option, NULL);
+		reader_set(reader, option, option->optional ? "yes" : NULL);
 	}
 }
 

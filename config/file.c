@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "config/file_mode.h"
 #include "config/ini.h"
+#include "config/paths.h"
 #include "config/reader.h"
 
 #include <stdlib.h>
@@ -92,13 +93,19 @@ static void parse_file(struct reader *reader, const struct option *option, const
 	struct reader_place place = reader->place;
 	char *content;
 	size_t len;
-	int error = file_read(path, FILE_MAX, &content, &len);
+	char *resolved = paths_resolve(reader->config, path);
 	(void)option;
+	if(!resolved || reader_add_file(reader, resolved)) {
+		free(resolved);
+		reader_error_memory(reader);
+		return;
+	}
+	int error = file_read(resolved, FILE_MAX, &content, &len);
 	if(error) {
 		reader_error(reader, "cannot read \"%.200s\": %s", path, file_error(error));
 		return;
 	}
-	file_mode_check(reader, path, false);
+	file_mode_check(reader, resolved, false);
 	read_text(reader, path, content, len);
 	place.order = reader->place.order;
 	reader->place = place;

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_MAX 64
+#define OPTIONS_MAX 128
 
 struct option;
 struct reader;
@@ -61,6 +61,9 @@ struct option {
 	enum option_group group;
 	char letter; /* 0: none */
 	bool key; /* may stand in [core] */
+	bool path; /* the value is a path, or a list of paths: see config/paths.h */
+	bool optional; /* on the command line the value may be left out: yes */
+	bool fixed; /* changes only when the daemon is started again */
 };
 
 /* Where the value is, for types that are one field. */

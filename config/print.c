@@ -39,10 +39,13 @@ static void print_option(const struct option *option) {
 	char head[PRINT_WIDTH], help[PRINT_TEXT_MAX];
 	char letter[3] = {'-', option->letter, '\0'};
 	bool preset = option->preset && option->preset[0] != '\0';
-	int len = snprintf(head, sizeof(head), "  %2s%s%s%s%s%s", option->letter ? letter : "",
+	int len = snprintf(head, sizeof(head), "  %2s%s%s%s%s%s%s", option->letter ? letter : "",
 		option->letter && option->name ? ", " : "  ", option->name ? "--" : "",
-		option->name ? option->name : "", option->argument && option->name ? "=" : "",
-		option->argument ? option->argument : "");
+		option->name ? option->name : "",
+		!option->argument || !option->name ? ""
+			: option->optional         ? "[="
+						   : "=",
+		option->argument ? option->argument : "", option->optional ? "]" : "");
 
 	snprintf(help, sizeof(help), "%s%s%s%s", option->help, preset ? " (default: " : "",
 		preset ? option->preset : "", preset ? ")" : "");

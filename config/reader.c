@@ -36,6 +36,9 @@ static void log_line(
 	const struct reader *reader, enum log_level level, const char *format, va_list arguments) {
 	const struct reader_place *place = &reader->place;
 	char message[READER_MESSAGE_MAX];
+	if(reader->quiet) {
+		return;
+	}
 	vsnprintf(message, sizeof(message), format, arguments);
 	if(place->file) {
 		log_write(
@@ -144,6 +147,17 @@ void reader_forget_texts(struct reader *reader, const struct option *option) {
 		}
 	}
 	reader->texts = kept;
+}
+
+int reader_add_file(struct reader *reader, char *path) {
+	struct settings_texts *files = &reader->config->files;
+	char **grown = realloc(files->at, (files->count + 1) * sizeof(*grown));
+	if(!grown) {
+		return -ENOMEM;
+	}
+	files->at = grown;
+	grown[files->count++] = path;
+	return 0;
 }
 
 /* ---- backends ---- */

@@ -47,7 +47,8 @@ struct reader {
 	struct reader_action *action;
 	size_t actions;
 	size_t errors;
-	const char *plugin_path; /* of the running configuration; NULL: this is the first */
+	const struct config *running; /* while this one is read; NULL: this is the first */
+	bool quiet; /* nothing is logged */
 	bool no_memory;
 	bool stop; /* after --help, --version and "--": the rest is not read */
 	bool has_file; /* a configuration file was named without --config */
@@ -93,6 +94,9 @@ int reader_note_text(struct reader *reader, const struct option *option);
 
 /* Forgets the places of a list's texts. */
 void reader_forget_texts(struct reader *reader, const struct option *option);
+
+/* Keeps the path of a configuration file, which is the configuration's from here on. 0 or -ENOMEM. */
+int reader_add_file(struct reader *reader, char *path);
 
 /* ---- backends ---- */
 

@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "config/ini.h"
+#include "config/legacy_values.h"
+#include "config/paths.h"
 #include "config/reader.h"
 #include "network/tls_credentials.h"
 
@@ -207,17 +209,38 @@ static void release_text(const struct option *option, struct config *config) {
 	*field = NULL;
 }
 
+/* Keeps `text` (owned; NULL: no memory) as the value. */
+static void keep_text(struct reader *reader, const struct option *option, char *text) {
+	char **field = option_field(option, reader->config);
+	*field = text;
+	if(!text) {
+		reader_error_memory(reader);
+	}
+}
+
 static void parse_text(struct reader *reader, const struct option *option, const char *text) {
 	const char *error = option->type->check ? option->type->check(text) : NULL;
-	char **field = option_field(option, reader->config);
 	release_text(option, reader->config);
 	if(error) {
 		reader_error(reader, "\"%.200s\" %s", text, error);
 	} else if(text[0] != '\0') {
-		*field = strdup(text);
-		if(!*field) {
-			reader_error_memory(reader);
-		}
+		keep_text(reader, option, strdup(text));
+	}
+}
+
+/* Messages show the path as it was given. */
+static void parse_path(struct reader *reader, const struct option *option, const char *text) {
+	release_text(option, reader->config);
+	if(text[0] == '\0') {
+		return;
+	}
+	char *path = paths_resolve(reader->config, text);
+	const char *error = path && option->type->check ? option->type->check(path) : NULL;
+	if(error) {
+		reader_error(reader, "\"%.200s\" %s", text, error);
+		free(path);
+	} else {
+		keep_text(reader, option, path);
 	}
 }
 
@@ -232,13 +255,18 @@ static const char *check_field_name(const char *text) {
 		: "must be the name of a header, such as X-Forwarded-For";
 }
 
+#define TYPE_OF_PATH(function)                                                                     \
+	{ .parse = parse_path, .print = print_text, .release = release_text, .check = (function) }
 #define TYPE_OF_TEXT(function)                                                                     \
 	{ .parse = parse_text, .print = print_text, .release = release_text, .check = (function) }
 const struct option_type type_text = TYPE_OF_TEXT(NULL);
 const struct option_type type_directory = TYPE_OF_TEXT(file_check_absolute);
-const struct option_type type_web = TYPE_OF_TEXT(file_check_readable);
+const struct option_type type_path = TYPE_OF_PATH(NULL);
+const struct option_type type_web = TYPE_OF_PATH(file_check_readable);
 const struct option_type type_url_path = TYPE_OF_TEXT(text_check_url_path);
 const struct option_type type_field_name = TYPE_OF_TEXT(check_field_name);
+const struct option_type type_flash_domain = TYPE_OF_TEXT(legacy_values_check_domain);
+const struct option_type type_flash_ports = TYPE_OF_TEXT(legacy_values_check_ports);
 const struct option_type type_resolver = TYPE_OF_TEXT(address_check_servers);
 
 /* ---- backends ---- */

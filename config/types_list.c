@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "base/cidr.h"
 #include "config/ini.h"
+#include "config/paths.h"
 #include "config/reader.h"
 #include "config/types.h"
 #include "http/origin.h"
@@ -97,6 +98,18 @@ static void print_all_texts(const struct option *option, const struct config *co
 
 const struct option_type type_texts = {
 	.parse = parse_texts, .print = print_all_texts, .release = release_texts};
+static void parse_paths(struct reader *reader, const struct option *option, const char *text) {
+	char *path = text[0] != '\0' ? paths_resolve(reader->config, text) : strdup("");
+	if(path) {
+		parse_texts(reader, option, path);
+		free(path);
+	} else {
+		reader_error_memory(reader);
+	}
+}
+
+const struct option_type type_paths = {
+	.parse = parse_paths, .print = print_all_texts, .release = release_texts};
 const struct option_type type_server_names = {.parse = parse_texts,
 	.print = print_all_texts,
 	.release = release_texts,

@@ -132,12 +132,17 @@ int listener_own_address(const struct listener *listener, struct socket_address 
 	return getsockname(listener->io.fd, &out->any, &out->len) < 0 ? -errno : 0;
 }
 
+const char *listener_path(const struct listener *listener, const struct socket_address *own) {
+	const char *root = listener->set->root;
+	return root ? file_beneath(root, own->un.sun_path) : own->un.sun_path;
+}
+
 /* The status of the socket file, no matter which process has made it. False: there is none. */
 static bool file_status(
 	const struct listener *listener, struct socket_address *own, struct stat *status) {
 	return listener_own_address(listener, own) == 0 && own->any.sa_family == AF_UNIX &&
 		own->len > offsetof(struct sockaddr_un, sun_path) && own->un.sun_path[0] != '\0' &&
-		lstat(own->un.sun_path, status) == 0;
+		lstat(listener_path(listener, own), status) == 0;
 }
 
 void listener_remember_file(struct listener *listener) {
@@ -156,7 +161,7 @@ void listener_set_mode(const struct listener *listener, mode_t mode) {
 	if(listener->inode == 0 || !file_status(listener, &own, &status)) {
 		return;
 	}
-	int result = file_change_mode(own.un.sun_path, &file, mode);
+	int result = file_change_mode(listener_path(listener, &own), &file, mode);
 	if(result && result != -ESTALE) {
 		log_write(LOG_ERROR, "cannot change the mode of %s: %s", own.un.sun_path,
 			strerror(-result));
@@ -173,7 +178,7 @@ static bool has_own_file(const struct listener *listener, struct socket_address 
 static void listener_remove_file(const struct listener *listener) {
 	struct socket_address own;
 	if(has_own_file(listener, &own)) {
-		unlink(own.un.sun_path);
+		unlink(listener_path(listener, &own));
 	}
 }
 

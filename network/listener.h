@@ -56,6 +56,9 @@ void listener_log(const struct listener *listener);
 /* The address that it is bound to. 0 or negative errno. */
 int listener_own_address(const struct listener *listener, struct socket_address *out);
 
+/* The path of its socket file for this process, which may have another root directory. */
+const char *listener_path(const struct listener *listener, const struct socket_address *own);
+
 /* Its socket file, if it has one, has been made here. */
 void listener_remember_file(struct listener *listener);
 

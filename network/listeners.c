@@ -278,7 +278,15 @@ int listeners_take(struct listeners *listeners, int first_fd, int count) {
 	return 0;
 }
 
+int listeners_set_root(struct listeners *listeners, const char *root) {
+	free(listeners->root);
+	listeners->root = root ? strdup(root) : NULL;
+	return root && !listeners->root ? -ENOMEM : 0;
+}
+
 void listeners_close(struct listeners *listeners) {
 	end_all(&listeners->list);
+	free(listeners->root);
+	listeners->root = NULL;
 	loop_timer_close(listeners->loop, &listeners->retry);
 }

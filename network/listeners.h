@@ -33,6 +33,7 @@ struct listeners {
 	struct list list;
 	struct ev_timer retry; /* accepting has paused */
 	struct log_limit full; /* of lines about descriptors that have run out */
+	char *root; /* the process's root directory, as seen at the start; NULL: unchanged */
 	bool passed; /* they are the service manager's */
 };
 
@@ -58,6 +59,12 @@ uint16_t listeners_tls_port(const struct listeners *listeners);
  * 0; -EINVAL after a line in the log if one does not listen; or other negative errno.
  */
 int listeners_take(struct listeners *listeners, int first_fd, int count);
+
+/*
+ * The process has made `root` (NULL: none) its root directory: socket files are found beneath it.
+ * 0 or -ENOMEM.
+ */
+int listeners_set_root(struct listeners *listeners, const char *root);
 
 /* Closes all and removes the socket files that are still ours. */
 void listeners_close(struct listeners *listeners);

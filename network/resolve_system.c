@@ -30,8 +30,11 @@ static bool same_status(const struct stat *a, const struct stat *b) {
 bool resolve_system_changed(struct resolve_system *system) {
 	struct stat status = {0};
 	int error = stat(RESOLVE_SYSTEM_FILE, &status) < 0 ? errno : 0;
-	bool changed = error != system->error || !same_status(&status, &system->status);
-	system->error = error;
+	/* Without the file, what it said stays in use: another root directory may lack it. */
+	if(error) {
+		return false;
+	}
+	bool changed = !same_status(&status, &system->status);
 	system->status = status;
 	return changed;
 }

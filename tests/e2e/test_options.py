@@ -25,13 +25,15 @@ from tools.waiting import LONG, LONG_MS, eventually, observed
 DEFAULTS = {  # in the order of --dump-config
     "port": "8001", "listen": "*", "origin": "auto", "server-name": "", "web": "", "web-listing": "no",
     "web-header": "", "frame-ancestors": "", "health": "", "auth-file": "", "web-auth": "yes",
-    "auth-cookie": "0", "insecure-auth": "no", "cert": "", "key": "", "tls": "auto", "tls-priority": "",
+    "auth-cookie": "0", "insecure-auth": "no", "legacy": "none", "legacy-flash-domain": "",
+    "legacy-flash-ports": "", "cert": "", "key": "", "tls": "auto", "tls-priority": "",
     "client-ca": "", "client-crl": "", "client-verify": "off", "redirect-https": "no", "hsts": "0",
     "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "", "exec": "no", "pty": "no",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
-    "buffer-high": "256K", "buffer-low": "64K", "core-dump": "no", "log-level": "info",
+    "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
+    "chroot": "", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0", "core-dump": "no", "log-level": "info",
 }
 KEYS = (*DEFAULTS, "plugin-path")
 
@@ -1077,7 +1079,8 @@ def test_help_lists_every_option():
     letters = {letter: name for letter, name in options if letter}
     assert letters == {
         "p": "port", "l": "listen", "k": "ping", "b": "backend", "c": None, "v": "verbose", "q": "quiet",
-        "h": "help", "V": "version", "t": "test-config"}
+        "h": "help", "V": "version", "t": "test-config",
+        "D": "daemon"}
     names = [name for _, name in options if name]
     assert len(names) == len(set(names))
     assert set(names) == {*KEYS, "config", "verbose", "quiet", "help", "version", "test-config",
@@ -1088,7 +1091,7 @@ def test_help_tells_the_defaults():
     text = " ".join(run_once("--help").stdout.split())
     for key, value in DEFAULTS.items():
         if value and key != "pong-timeout":
-            assert re.search(rf"--{key}=\S+ [^()]*(\([^()]*\)[^()]*)*\(default: {re.escape(value)}\)", text), key
+            assert re.search(rf"--{key}\[?=\S+ [^()]*(\([^()]*\)[^()]*)*\(default: {re.escape(value)}\)", text), key
 
 
 @pytest.mark.parametrize("flag", ("--version", "-V"))
@@ -1152,16 +1155,19 @@ EVERYTHING = (
     ("port", "1234"), ("listen", "127.0.0.1"), ("listen", "::1"), ("listen", "unix:/run/a b,mode=0640"),
     ("listen", "unix:@name"), ("listen", "localhost"), ("origin", "https://a.example:8443"),
     ("origin", "http://*.b.example:80"), ("origin", "same"), ("origin", "null"), ("web", "/"),
-    ("web-listing", "yes"), ("health", "/healthz"),
+    ("web-listing", "yes"), ("health", "/healthz"), ("legacy", "hixie,flash"),
+    ("legacy-flash-domain", "*.example.org"), ("legacy-flash-ports", "80,8000-8010"),
     ("trusted-proxy", "10.0.0.0/8"), ("trusted-proxy", "2001:db8::1/128"), ("trusted-proxy", "unix"),
     ("real-ip-header", "X-Client"), ("proxy-protocol", "yes"),
     ("resolver", "127.0.0.1:53,[::1]:5353"), ("ping", "1500ms"), ("pong-timeout", "90"),
     ("handshake-timeout", "3"), ("connect-timeout", "250ms"), ("close-timeout", "1"),
     ("idle-timeout", "3600"), ("stall-timeout", "0"), ("grace", "60"), ("max-message", "1M"), ("max-memory", "3G"),
     ("max-clients", "17"), ("max-clients-per-ip", "3"), ("buffer-high", "1G"), ("buffer-low", "1"),
-    ("log-level", "debug"), ("cert", "/a b/1.pem"), ("cert", "2.pem"), ("key", "1.key"), ("key", "2.key"),
-    ("tls", "off"), ("tls-priority", "SECURE256:%SERVER_PRECEDENCE"), ("client-ca", "ca.pem"),
-    ("redirect-https", "yes"), ("hsts", "31536000"), ("auth-cookie", "600"), ("insecure-auth", "yes"), ("core-dump", "yes"),
+    ("log-level", "debug"), ("cert", "/a b/1.pem"), ("cert", "/2.pem"), ("key", "/1.key"), ("key", "/2.key"),
+    ("tls", "off"), ("tls-priority", "SECURE256:%SERVER_PRECEDENCE"), ("client-ca", "/ca.pem"),
+    ("redirect-https", "yes"), ("hsts", "31536000"), ("auth-cookie", "600"), ("insecure-auth", "yes"),
+    ("daemon", "yes"), ("pid-file", "/run/a.pid"), ("run-once", "yes"),
+    ("exit-after", "3600"), ("exit-idle", "90"), ("core-dump", "yes"),
 )
 
 
@@ -1367,7 +1373,7 @@ def test_manuals_have_every_short_option():
         if letter and name in KEYS:
             entry = re.search(rf"^\.It Ic {name} No = (.*?)(?=^\.It Ic )", file, re.MULTILINE | re.DOTALL)[1]
             assert f"Short option:\n.Fl {letter} ." in entry, name
-            assert re.search(rf"^\.Op Fl {letter} Ar ", daemon, re.MULTILINE), letter
+            assert re.search(rf"^\.Op Fl ({letter} Ar |\w*{letter})", daemon, re.MULTILINE), letter
         elif letter and name:
             assert re.search(rf"^\.It Fl {letter} , -{name}$", daemon, re.MULTILINE), letter
 

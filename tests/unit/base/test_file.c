@@ -16,6 +16,18 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+/* So many bytes are missing in what a file tells of its size. */
+static off_t grown_by;
+
+int __real_fstat(int fd, struct stat *status);
+int __wrap_fstat(int fd, struct stat *status);
+
+int __wrap_fstat(int fd, struct stat *status) {
+	int result = __real_fstat(fd, status);
+	status->st_size -= grown_by;
+	return result;
+}
+
 /*
  * A directory with `file` (5 bytes), `sub/file`, `fifo`, and links; the working directory of the
  * tests.
@@ -83,6 +95,21 @@ static void test_read(void **state) {
 	check_read("/proc/self/status", 16, -EFBIG);
 	assert_string_equal(file_error(-EINVAL), "Not a regular file");
 	assert_string_equal(file_error(-ENOENT), strerror(ENOENT));
+}
+
+/* Between the question for its size and reading. */
+static void test_file_that_grows(void **state) {
+	char *content;
+	size_t len;
+	(void)state;
+	grown_by = 2;
+	assert_int_equal(file_read("file", 5, &content, &len), 0);
+	assert_int_equal(len, 5);
+	assert_string_equal(content, "12345");
+	free(content);
+	check_read("file", 4, -EFBIG);
+	check_read("file", 3, -EFBIG);
+	grown_by = 0;
 }
 
 /* -1: it can be opened. */
@@ -196,9 +223,28 @@ static void test_checks(void **state) {
 	assert_non_null(file_check_readable("absent"));
 }
 
+static void test_path_beneath(void **state) {
+	static const char *const cases[][3] = {
+		{"/a", "/a/b/c", "/b/c"},
+		{"/a/", "/a/b", "/b"},
+		{"/a", "/a", "/"},
+		{"/a", "/a/", "/"},
+		{"/a", "/ab", "/ab"},
+		{"/a/b", "/a", "/a"},
+		{"/", "/a", "/a"},
+		{"/", "/", "/"},
+	};
+	(void)state;
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		assert_string_equal(file_beneath(cases[i][0], cases[i][1]), cases[i][2]);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_path_beneath),
 		cmocka_unit_test_setup_teardown(test_read, tree_make, tree_remove),
+		cmocka_unit_test_setup_teardown(test_file_that_grows, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(test_beneath, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(
 			test_beneath_without_openat2, tree_make, tree_remove),

@@ -55,6 +55,7 @@ static inline void bench_open(struct bench *bench) {
 		.grace_ms = 1000,
 		.max_clients = 10};
 	bench->env.loop = &bench->loop;
+	bench->env.lifetime.loop = &bench->loop;
 	bench->env.phases = phases;
 	bench->env.settings = &bench->settings;
 	bench->env.admission.settings = &bench->settings;

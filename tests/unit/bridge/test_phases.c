@@ -159,7 +159,7 @@ static void test_drained(void **state) {
 	(void)state;
 	struct bench bench;
 	open_echo(&bench);
-	bench.env.draining = true;
+	bench.env.ending = true;
 	bench.loop.stop = false;
 	connection_close(bench.connection);
 	assert_true(bench.loop.stop);

@@ -141,7 +141,12 @@ static inline bool has_line(const char *text, const char *line) {
 	return false;
 }
 
-static inline void assert_line(const char *line) {
+/* `@` at the beginning of a value is the working directory. */
+static inline void assert_line(const char *text) {
+	char line[512];
+	const char *at = strstr(text, "= @");
+	snprintf(line, sizeof(line), "%.*s%s%s", at ? (int)(at - text) + 2 : (int)strlen(text), text,
+		at ? directory : "", at ? at + 3 : "");
 	if(!has_line(output, line)) {
 		print_error("no line \"%s\" in:\n%s", line, output);
 	}

@@ -35,15 +35,37 @@ static const struct valid valid[] = {
 	{"origin", NULL, "http://[::1]:81", "origin = http://[::1]:81"},
 	{"origin", NULL, "http://*.example.org:81", "origin = http://*.example.org:81"},
 	{"origin", NULL, "app://x", "origin = app://x"},
+	{"legacy", NULL, "", "legacy = none"},
+	{"legacy", NULL, "none", "legacy = none"},
+	{"legacy", NULL, "hixie", "legacy = hixie"},
+	{"legacy", NULL, "flash , hybi", "legacy = hybi,flash"},
+	{"legacy", NULL, "hixie,flash,hybi,hixie", "legacy = hixie,hybi,flash"},
+	{"legacy-flash-domain", NULL, "*", "legacy-flash-domain = *"},
+	{"legacy-flash-domain", NULL, "*.a-b.example", "legacy-flash-domain = *.a-b.example"},
+	{"legacy-flash-ports", NULL, "*", "legacy-flash-ports = *"},
+	{"legacy-flash-ports", NULL, "1,80-80,81-65535", "legacy-flash-ports = 1,80-80,81-65535"},
 	{"origin", NULL, "same", "origin = same"},
 	{"origin", NULL, "null", "origin = null"},
 	{"origin", NULL, "*", "origin = *"},
 	{"web", NULL, "/", "web = /"},
-	{"web", NULL, "file", "web = file"},
+	{"web", NULL, "file", "web = @/file"},
 	{"web", NULL, "", "web ="},
-	{"auth-file", NULL, "users", "auth-file = users"},
+	{"auth-file", NULL, "users", "auth-file = @/users"},
 	{"auth-file", NULL, "", "auth-file ="},
 	{"web-auth", NULL, "yes", "web-auth = yes"},
+	{"daemon", NULL, "yes", "daemon = yes"},
+	{"daemon", NULL, "no", "daemon = no"},
+	{"pid-file", NULL, "a/b", "pid-file = @/a/b"},
+	{"pid-file", NULL, "/run/a.pid", "pid-file = /run/a.pid"},
+	{"pid-file", NULL, "", "pid-file ="},
+	{"user", NULL, "0", "user = 0"},
+	{"user", NULL, "", "user ="},
+	{"group", NULL, "", "group ="},
+	{"chroot", NULL, "", "chroot ="},
+	{"inetd", NULL, "yes", "inetd = yes"},
+	{"run-once", NULL, "yes", "run-once = yes"},
+	{"exit-after", NULL, "1h", "exit-after = 3600"},
+	{"exit-idle", NULL, "0.5", "exit-idle = 500ms"},
 	{"web-auth", NULL, "no", "web-auth = no"},
 	{"trusted-proxy", NULL, "10.0.0.0/8", "trusted-proxy = 10.0.0.0/8"},
 	{"trusted-proxy", NULL, "192.0.2.1", "trusted-proxy = 192.0.2.1/32"},
@@ -163,6 +185,17 @@ static const struct invalid invalid[] = {
 	{"port", "65536", "\"65536\" is out of range (0 to 65535)"},
 	{"port", "18446744073709551616", "out of range (0 to 65535)"},
 	{"port", "18446744073709559617", "out of range (0 to 65535)"},
+	{"legacy", ",", "\",\" must be a list such as hixie,hybi,flash"},
+	{"legacy", "Hixie", "\"Hixie\" must be a list"},
+	{"legacy", "hixie flash", "\"hixie flash\" must be a list"},
+	{"legacy", "hixie,none", "\"hixie,none\" must be a list"},
+	{"legacy-flash-domain", "a b", "\"a b\" must be a domain such as example.org"},
+	{"legacy-flash-domain", "<x>", "\"<x>\" must be a domain"},
+	{"legacy-flash-ports", "0", "\"0\" must be ports and ranges"},
+	{"legacy-flash-ports", "80-", "\"80-\" must be ports"},
+	{"legacy-flash-ports", "90-80", "\"90-80\" must be ports"},
+	{"legacy-flash-ports", "80,,81", "\"80,,81\" must be ports"},
+	{"legacy-flash-ports", "*,80", "\"*,80\" must be ports"},
 	{"listen", "", "\"\" is not an address"},
 	{"listen", "127.0.0.1:x", "\"127.0.0.1:x\" has an invalid port (use 0 to 65535)"},
 	{"listen", "[::1]:65536", "\"[::1]:65536\" has an invalid port"},
@@ -297,8 +330,11 @@ static void test_help(void **state) {
 	capture_stop(&capture);
 	for(size_t at = 0; at < COUNT(valid); at++) {
 		char name[64];
-		snprintf(name, sizeof(name), "--%s=", valid[at].name);
-		assert_non_null(strstr(output, name));
+		snprintf(name, sizeof(name), "--%s", valid[at].name);
+		const char *found = strstr(output, name);
+		assert_non_null(found);
+		assert_true(
+			found[strlen(name)] == '=' || strncmp(found + strlen(name), "[=", 2) == 0);
 	}
 	static const char *const others[] = {"-c  KEY=VALUE", "--config=FILE", "-v, --verbose",
 		"-q, --quiet", "-t, --test-config", "--dump-config", "-V, --version", "-h, --help",

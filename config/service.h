@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The options for running as a service: checks, and giving up privileges at the start.
+ */
+#ifndef WEBSOCKSY_CONFIG_SERVICE_H
+#define WEBSOCKSY_CONFIG_SERVICE_H
+#include "config/reader.h"
+
+/* Reports users, groups and directories that do not exist, and options that contradict each other. */
+void service_check(struct reader *reader);
+
+/*
+ * At the start, when everything is open that needs privileges: changes user, group and root
+ * directory as configured, and the paths in `config` accordingly. Warns about files that a reload
+ * needs and cannot read from here on. 0; 1: something has changed; or negative errno after a line
+ * in the log.
+ */
+int service_drop_privileges(struct config *config);
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Detaching: the daemon goes on in the background, and the process that was started tells whether
+ * that has succeeded.
+ */
+#ifndef WEBSOCKSY_DETACH_H
+#define WEBSOCKSY_DETACH_H
+#include <stdbool.h>
+
+/* Zero: not detached. */
+struct detach {
+	int null_fd; /* /dev/null: another root directory may lack it */
+	int ready_fd; /* to the process that was started; 0: none waits */
+};
+
+/*
+ * Returns in a new process only, in a session of its own, with umask 027. The process that was
+ * started exits: with status 0 after detach_ready(), or with the status of the daemon if that ends
+ * before. Standard streams and working directory stay, so that errors can be written; inherited
+ * descriptors from `first_fd` on are closed. 0 or negative errno. There must be no threads.
+ */
+int detach_begin(struct detach *detach, int first_fd);
+
+/*
+ * The daemon is ready: changes the working directory to /, standard input and output to /dev/null
+ * and, unless `keep_error`, standard error too, and lets the process that was started exit. No
+ * effect if not detached.
+ */
+void detach_ready(struct detach *detach, bool keep_error);
+#endif
