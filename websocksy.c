@@ -207,11 +207,17 @@ static int serve(struct daemon *daemon, struct config *config) {
 	if(result) {
 		goto out; /* it has said why */
 	}
+	result = bridge_start_program(daemon->bridge);
+	if(result) {
+		goto out;
+	}
 	notify_send(&daemon->notify, "READY=1");
 	detach_ready(&daemon->detach, false);
 	result = loop_run(&daemon->loop);
 	if(result) {
 		log_write(LOG_ERROR, "epoll: %s", strerror(-result));
+	} else {
+		result = bridge_exit_status(daemon->bridge);
 	}
 out:
 	bridge_close(daemon->bridge);
@@ -304,5 +310,5 @@ int main(int argc, char **argv) {
 	}
 	config_free(&config);
 	plugin_shutdown();
-	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return result < 0 ? EXIT_FAILURE : result;
 }
