@@ -245,7 +245,7 @@ bool connection_progresses(struct stream *stream, uint64_t patience_ms, uint64_t
 	return *due_ms > stream->loop->now_ms;
 }
 
-/* Reads and forgets. True: this side has ended. */
+/* Reads and forgets, in case there are passwords. True: this side has ended. */
 static bool linger_discard(struct stream *stream) {
 	uint8_t *scratch = stream->loop->scratch;
 	for(int i = 0; i < LINGER_READS && stream_readable(stream); i++) {
@@ -253,6 +253,7 @@ static bool linger_discard(struct stream *stream) {
 		if(got == -EAGAIN) {
 			break;
 		}
+		explicit_bzero(scratch, got > 0 ? (size_t)got : 0);
 	}
 	return stream->ended;
 }

@@ -161,7 +161,9 @@ void handshake_response_client(struct connection *c, unsigned events) {
 		/*
 		 * Nothing that comes behind the request matters; its end does not stop the answer.
 		 */
-		stream_read(&c->client, c->env->loop->scratch, LOOP_SCRATCH_SIZE);
+		uint8_t *scratch = c->env->loop->scratch;
+		ssize_t got = stream_read(&c->client, scratch, LOOP_SCRATCH_SIZE);
+		head_buffer_wipe(c->env->loop, scratch, got > 0 && c->env->auth ? (size_t)got : 0);
 	}
 	if(events & STREAM_PROGRESS) {
 		respond_pump(c);
