@@ -243,7 +243,7 @@ static const struct option options[] = {
 		SETTING(group), .fixed = true, .preset = "",
 		.help = "the same for the group; empty: that of the user"},
 	{.group = OPTION_RUNNING, .name = "chroot", .argument = "DIR", .type = &type_path,
-		SETTING(chroot), .fixed = true, .preset = "",
+		SETTING(chroot), .path = true, .fixed = true, .preset = "",
 		.help = "directory to make the root of the file system when the sockets are bound"},
 	{.group = OPTION_RUNNING, .name = "inetd", .argument = "yes|no", .type = &type_switch,
 		SETTING(inetd), .optional = true, .fixed = true, .preset = "no",
