@@ -161,7 +161,7 @@ def test_requests_that_are_not_valid(run, version, change):
 
 @VERSIONS
 def test_the_rules_of_other_requests_hold(run, version):
-    daemon = legacy_daemon(run, "echo://", "--origin=http://good.example", "--server-name=example.com")
+    daemon = legacy_daemon(run, "echo://", "--origin=http://good.example", "--server-name=example.com", tls=False)
     HixieClient(daemon, version, origin="http://good.example")
     for request, status in (({"origin": "http://bad.example"}, 403),
                             ({"origin": "http://good.example", "host": "other"}, 421)):
