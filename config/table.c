@@ -15,6 +15,10 @@
 #define WEBSOCKSY_PLUGINPATH "/usr/local/lib/websocksy"
 #endif
 
+#ifndef WEBSOCKSY_REBIND
+#define WEBSOCKSY_REBIND "/usr/local/lib/websocksy/preload/rebind.so"
+#endif
+
 #define TABLE_TIME_MAX_MS UINT64_C(31536000000) /* a year: sums of times stay far from wrapping */
 #define TABLE_MEMORY_MAX ((uint64_t)1 << 40)
 #define TABLE_SIZE_MAX ((uint64_t)1 << 30)
@@ -155,6 +159,21 @@ static const struct option options[] = {
 	{.group = OPTION_PEERS, .name = "resolver", .argument = "ADDR[:PORT],...",
 		.type = &type_resolver, SETTING(resolver), .preset = "",
 		.help = "name servers to ask instead of those in /etc/resolv.conf"},
+	{.group = OPTION_PEERS, .name = "wrap", .argument = "MODE", .type = &type_wrap,
+		SETTING(wrap), .preset = "port",
+		.help = "how clients reach the program behind --: port (it binds wrap-port, which is "
+			"moved), unix (it binds $SOCKET, {SOCKET} in its arguments), stdio (one process "
+			"for each client)"},
+	{.group = OPTION_PEERS, .name = "wrap-port", .argument = "PORT", .type = &type_port,
+		SETTING(wrap_port), .max = UINT16_MAX, .preset = "0",
+		.help = "the TCP port that the program binds; 0: the port of this daemon"},
+	{.group = OPTION_PEERS, .name = "wrap-mode", .argument = "MODE", .type = &type_wrap_mode,
+		SETTING(wrap_mode), .preset = "exit",
+		.help = "when the program exits or puts itself into the background: exit (with its "
+			"status), ignore, respawn"},
+	{.group = OPTION_PEERS, .name = "wrap-library", .argument = "FILE", .type = &type_directory,
+		SETTING(wrap_library), .preset = WEBSOCKSY_REBIND,
+		.help = "the library that wrap = port preloads"},
 	{.group = OPTION_PEERS, .name = "exec", .argument = "yes|no", .type = &type_switch,
 		SETTING(exec), .preset = "no",
 		.help = "allow peers exec://PROGRAM ARG..., which start a program for each client"},
@@ -245,6 +264,17 @@ static const struct option options[] = {
 	{.group = OPTION_RUNNING, .name = "log-level", .argument = "LEVEL", .type = &type_level,
 		SETTING(log_level), .preset = "info",
 		.help = "error, warning, notice, info, or debug"},
+	{.group = OPTION_RUNNING, .name = "log-target", .argument = "TARGET",
+		.type = &type_log_target, SETTING(log_target), .preset = "",
+		.help = "stderr, file:/PATH, syslog, syslog:HOST:PORT, syslog:/PATH, or journal; a "
+			"file is opened again at SIGUSR1 and SIGHUP (default: stderr)"},
+	{.group = OPTION_RUNNING, .name = "log-format", .argument = "FORMAT",
+		.type = &type_log_format, SETTING(log_format), .preset = "text",
+		.help = "text, or json: one object in each line"},
+	{.group = OPTION_RUNNING, .name = "access-log", .argument = "LINES",
+		.type = &type_access_log, SETTING(access_log), .preset = "close",
+		.help = "lines about each WebSocket connection: close (one at its end), both (one "
+			"at its start, too), or off"},
 	{.group = OPTION_RUNNING, .name = "verbose", .letter = 'v', .type = &type_verbosity,
 		.amount = 1,
 		.help = "log one level more; repeatable"},

@@ -28,14 +28,17 @@ DEFAULTS = {  # in the order of --dump-config
     "auth-cookie": "0", "insecure-auth": "no", "legacy": "none", "legacy-flash-domain": "",
     "legacy-flash-ports": "", "cert": "", "key": "", "tls": "auto", "tls-priority": "",
     "client-ca": "", "client-crl": "", "client-verify": "off", "redirect-https": "no", "hsts": "0",
-    "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "", "exec": "no", "pty": "no",
+    "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "", "wrap": "port", "wrap-port": "0",
+    "wrap-mode": "exit", "exec": "no", "pty": "no",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
     "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
-    "chroot": "", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0", "core-dump": "no", "log-level": "info",
+    "chroot": "", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0",
+    "core-dump": "no", "log-level": "info",
+    "log-target": "stderr", "log-format": "text", "access-log": "close",
 }
-KEYS = (*DEFAULTS, "plugin-path")
+KEYS = (*DEFAULTS, "plugin-path", "wrap-library")
 
 
 # --- helpers ------------------------------------------------------------------------------------
@@ -777,7 +780,7 @@ def test_max_clients_per_ip_goes_down_however_a_connection_ends(per_ip):
             return status == 101
 
         eventually(free_again, "a free place", every=0.02)
-        per_ip.daemon.wait_log("closed after")
+        per_ip.daemon.wait_log(": closed: ")
 
 
 @needs_ipv6
@@ -1146,6 +1149,8 @@ BACKEND_DEFAULTS = {
 def test_dump_of_the_defaults():
     dump = dumped()
     path = dump["core"].pop("plugin-path")
+    library = dump["core"].pop("wrap-library")
+    assert library[0].endswith("/preload/rebind.so")
     assert len(path) == 1 and path[0].startswith("/")
     assert dump == {"core": {key: [value] for key, value in DEFAULTS.items()}, "backend": BACKEND_DEFAULTS}
     assert list(dump["core"]) == list(DEFAULTS)
@@ -1231,6 +1236,8 @@ def test_units():
                              'M or G)'),
     (("--max-memory=1025G",), 'command line: --max-memory: "1025G" is out of range (0 to 1024G)'),
     (("--max-clients=many",), 'command line: --max-clients: "many" is not a number (use digits only)'),
+    (("--log-format=xml",), 'command line: --log-format: "xml" is none of text, json'),
+    (("--access-log=yes",), 'command line: --access-log: "yes" is none of off, close, both'),
     (("-l", "127.0.0.1:x"), 'command line: -l: "127.0.0.1:x" has an invalid port (use 0 to 65535)'),
     (("-l", "unix:relative"), 'command line: -l: "unix:relative" is not an absolute path (use '
                               'unix:/path[,mode=0660] or unix:@name)'),
@@ -1243,8 +1250,8 @@ def test_units():
     (("--config", "/no/such/file"),
      'command line: --config: cannot read "/no/such/file": No such file or directory'),
     (("/no/such/file",), 'command line: FILE: cannot read "/no/such/file": No such file or directory'),
-    (("--", "/bin/true"), "command line: --: starting a program is not supported by this version"),
-    (("-p", "0", "--", "cat"), "command line: --: starting a program is not supported by this version"),
+    (("--",), "command line: --: a program is missing behind it (-- PROGRAM ARGUMENT...)"),
+    (("--", "/nonexistent"), 'command line: --: "/nonexistent": there is no such program (use -- PROGRAM ARGUMENT...)'),
 ), ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "")
 def test_mistake_on_the_command_line(args, line):
     assert failed_start(*args) == [line]
