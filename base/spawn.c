@@ -152,11 +152,12 @@ int spawn_start(const struct spawn *spawn, pid_t *pid, int *pidfd) {
 	if(stack == MAP_FAILED) {
 		return -ENOMEM;
 	}
-	if(reserved && dup3(spawn->fd, reserved[1], O_CLOEXEC) >= 0) {
+	bool copied = reserved && dup3(spawn->fd, reserved[1], O_CLOEXEC) >= 0;
+	if(copied) {
 		child.fd = reserved[1];
 	}
 	int result = start(&child, stack, pid, pidfd);
-	if(child.fd != spawn->fd) {
+	if(copied) {
 		dup3(reserved[0], reserved[1], O_CLOEXEC);
 	}
 	munmap(stack, SPAWN_STACK);

@@ -59,12 +59,24 @@ static unsigned port_in(const char *name, const char *other) {
 	return port <= UINT16_MAX ? (unsigned)port : 0;
 }
 
+/* The part of `*at` up to a colon or the end; longer ones are cut. */
+static void take_part(const char **at, char *out, size_t cap) {
+	size_t len = strcspn(*at, ":");
+	size_t taken = len < cap ? len : cap - 1;
+	memcpy(out, *at, taken);
+	out[taken] = '\0';
+	*at += len + ((*at)[len] == ':');
+}
+
 static void read_orders(struct orders *orders) {
-	const char *value = getenv("WEBSOCKSY_REBIND");
+	const char *at = getenv("WEBSOCKSY_REBIND");
 	*orders = (struct orders){0};
-	if(value &&
-		sscanf(value, "%5u:%63[^:]:%63s", &orders->old_port, orders->name,
-			orders->secret) == 3) {
+	if(at) {
+		orders->old_port = port_in("WEBSOCKSY_REBIND", "WEBSOCKSY_REBIND");
+		at += strcspn(at, ":");
+		at += *at == ':';
+		take_part(&at, orders->name, sizeof(orders->name));
+		take_part(&at, orders->secret, sizeof(orders->secret));
 		return;
 	}
 	*orders = (struct orders){.old_port = port_in("REBIND_OLD_PORT", "REBIND_PORT_OLD"),

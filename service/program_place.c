@@ -212,8 +212,8 @@ static void put_whole(struct texts *out, const char *text) {
 /* The pointers, and the texts behind them. */
 static char **finish(struct texts *out) {
 	size_t size = (out->count + 1) * sizeof(char *);
-	char **result = out->failed ? NULL : malloc(size + out->text.len);
-	if(result) {
+	char **result = out->failed ? NULL : calloc(1, size + out->text.len);
+	if(result && out->text.data) {
 		char *at = (char *)result + size;
 		memcpy(at, out->text.data, out->text.len);
 		for(size_t i = 0; i < out->count; i++) {
