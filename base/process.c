@@ -37,6 +37,7 @@ struct process {
 	int next; /* signal; 0: none is due */
 	bool ending; /* process_end() was called */
 	bool left; /* process_leave() was called */
+	bool empty; /* the group had no members: its number may be that of another one since */
 	bool counted;
 };
 
@@ -73,9 +74,11 @@ static bool is_reaped(const struct process *process) {
 	return process->io.fd < 0;
 }
 
-/* Does the group have members that are left behind by the process? */
-static bool group_is_empty(const struct process *process) {
-	return is_reaped(process) && kill(-process->pid, 0) < 0 && errno == ESRCH;
+/* Has the process exited without leaving others behind, or have those ended since? */
+static bool group_is_empty(struct process *process) {
+	process->empty = process->empty ||
+		(is_reaped(process) && kill(-process->pid, 0) < 0 && errno == ESRCH);
+	return process->empty;
 }
 
 /* A process of another user, or one that waits for a disk, may survive SIGKILL. */
@@ -180,7 +183,9 @@ static void process_exited(struct ev_io *io) {
 	}
 	loop_close_io(process->set->loop, io);
 	log_exit(process, status);
-	if(process->ending && group_is_empty(process)) {
+	/* Asked now in any case: its owner may keep it for long. */
+	bool empty = group_is_empty(process);
+	if(process->ending && empty) {
 		process_forget(process);
 	} else if(process->ending) {
 		wait_for_group(process);
@@ -268,7 +273,10 @@ void process_set_reserve(struct process_set *set) {
 
 void process_set_kill(struct process_set *set) {
 	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
-		kill(-container_of(at, struct process, link)->pid, SIGKILL);
+		struct process *process = container_of(at, struct process, link);
+		if(!group_is_empty(process)) {
+			kill(-process->pid, SIGKILL);
+		}
 	}
 }
 

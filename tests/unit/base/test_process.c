@@ -8,8 +8,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 struct test {
 	struct loop loop;
@@ -186,6 +189,59 @@ static void test_children_that_the_parent_ignored(void **state) {
 	close_test(&test);
 }
 
+static void note_exit(void *ctx, int status) {
+	struct test *test = ctx;
+	test->status = status;
+	test->loop.stop = true;
+}
+
+/* A process that leads a group with this number; -1: not permitted. */
+static pid_t start_with_number(pid_t number) {
+	struct clone_args args = {
+		.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&number, .set_tid_size = 1};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if(pid == 0) {
+		for(;;) {
+			pause();
+		}
+	}
+	if(pid > 0) {
+		assert_int_equal(setpgid(pid, pid), 0);
+	}
+	return pid;
+}
+
+/* The owner lets it go late, when another group has the number. */
+static void test_number_that_is_given_again(void **state) {
+	struct test test;
+	int status;
+	(void)state;
+	for(int way = 0; way < 2; way++) {
+		open_test(&test);
+		assert_int_equal(start_shell(&test, "exit 0"), 0);
+		process_watch(test.process, note_exit, &test);
+		assert_int_equal(loop_run(&test.loop), 0);
+		pid_t other = start_with_number(process_pid(test.process));
+		if(way == 0) {
+			process_end(test.process, SIGTERM, true);
+		} else {
+			process_set_kill(&test.set);
+		}
+		if(other > 0) {
+			/* It would be ended by the signal that came before. */
+			kill(other, SIGSTOP);
+			assert_int_equal(waitpid(other, &status, WUNTRACED), other);
+			assert_true(WIFSTOPPED(status));
+			kill(other, SIGKILL);
+			assert_int_equal(waitpid(other, &status, 0), other);
+		}
+		close_test(&test);
+		if(other < 0) {
+			skip(); /* only root may choose the number */
+		}
+	}
+}
+
 static void test_find(void **state) {
 	char *path = NULL;
 	(void)state;
@@ -231,6 +287,7 @@ int main(void) {
 		cmocka_unit_test(test_time_before_the_first_signal),
 		cmocka_unit_test(test_kill_all),
 		cmocka_unit_test(test_children_that_the_parent_ignored),
+		cmocka_unit_test(test_number_that_is_given_again),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_status_text),
 	};
