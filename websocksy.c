@@ -282,15 +282,22 @@ static void fill_standard_fds(void) {
 	}
 }
 
-/* Before plugins are loaded, which may start threads. */
-static int detach(struct daemon *daemon) {
+/*
+ * The options that count before the configuration is read, and before plugins are loaded, which may
+ * start threads. With an error it is not known whether the streams are a client's.
+ */
+static int prepare(struct daemon *daemon) {
 	struct config config;
-	int result = 0;
-	if(config_peek(&config, daemon->argc, daemon->argv) == 0 && config.action == CONFIG_RUN &&
-		config.settings.daemon) {
-		result = detach_begin(
-			&daemon->detach, NOTIFY_LISTEN_START + daemon->notify.listen_fds);
+	int result = config_peek(&config, daemon->argc, daemon->argv);
+	bool detaches = result == 0 && config.settings.daemon;
+	bool runs = config.action == CONFIG_RUN;
+	if(runs && (result || config.settings.inetd)) {
+		inetd_protect_streams();
 	}
+	log_open();
+	result = runs && detaches
+		? detach_begin(&daemon->detach, NOTIFY_LISTEN_START + daemon->notify.listen_fds)
+		: 0;
 	config_free(&config);
 	if(result) {
 		log_write(LOG_ERROR, "daemon: cannot detach: %s", strerror(-result));
@@ -311,12 +318,10 @@ int main(int argc, char **argv) {
 	sigaddset(&early, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &early, NULL);
 	fill_standard_fds();
-	inetd_protect_streams();
-	log_open();
 	notify_init(&daemon.notify);
 	int result = builtins_register();
 	if(result == 0) {
-		result = detach(&daemon);
+		result = prepare(&daemon);
 	}
 	if(result == 0) {
 		result = config_read(&config, argc, argv);

@@ -212,6 +212,27 @@ def test_errors_are_not_written_to_the_client(run, tmp_path):
     client.expect_eof()
 
 
+@pytest.mark.parametrize("args, text", (
+    (("--version",), b"websocksy "),
+    (("--help",), b"Usage: websocksy "),
+    (("--dump-config",), b"[core]"),
+    (("-t", "-c", "host=echo://"), b"the configuration is fine"),
+    (("-p", "0", "-c", "host=echo://"), b"listening on "),
+))
+def test_a_socket_as_all_streams_without_inetd(args, text):
+    """As programs have it that socat or a remote shell starts."""
+    near, far = socket.socketpair()
+    with near, subprocess.Popen([BINARY, *args], stdin=far, stdout=far, stderr=far, env=environment()) as process:
+        far.close()
+        near.settimeout(TIMEOUT)
+        output = b""
+        while text not in output:
+            piece = near.recv(65536)
+            assert piece, output
+            output += piece
+        process.terminate()
+
+
 def test_inetd_and_daemon(tmp_path):
     text = "inetd and daemon exclude each other: inetd has detached already (give one of them)"
     assert failed_start("-D", "--inetd") == [f"command line: --inetd: {text}"]
