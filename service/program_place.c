@@ -25,6 +25,7 @@
 
 #define PLACE_REPORT_MAX 96
 #define PLACE_REPORTS 16 /* read in one turn */
+#define PLACE_WARNINGS 8 /* any user of the machine can send reports */
 #define PLACE_SOCKET "{SOCKET}" /* stands for the path in arguments */
 
 /* ---- a Unix socket ---- */
@@ -87,6 +88,15 @@ static bool is_secret(const char *text, const char *secret) {
 	return difference == 0;
 }
 
+static void refuse_report(struct program_place *place) {
+	if(place->refused == PLACE_WARNINGS) {
+		return;
+	}
+	bool last = ++place->refused == PLACE_WARNINGS;
+	log_write(LOG_WARNING, "wrap: a report about a port that is not from the program%s",
+		last ? " (further ones are not logged)" : "");
+}
+
 /* "SECRET 4 PORT", or 6. */
 static void take_report(struct program_place *place, const char *text, size_t len) {
 	struct socket_address address = {0};
@@ -94,7 +104,7 @@ static void take_report(struct program_place *place, const char *text, size_t le
 	size_t head = PROGRAM_SECRET - 1 + strlen(" 4 ");
 	if(len <= head || !is_secret(text, place->secret) ||
 		address_parse_port((struct slice){text + head, len - head}, &port)) {
-		log_write(LOG_WARNING, "wrap: a report about a port that is not from the program");
+		refuse_report(place);
 		return;
 	}
 	bool ip4 = text[PROGRAM_SECRET] == '4';

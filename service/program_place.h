@@ -27,6 +27,7 @@ struct program_place {
 	uint16_t port;
 	char name[PROGRAM_SECRET]; /* of the abstract socket for reports */
 	char secret[PROGRAM_SECRET];
+	unsigned refused; /* reports without it that have been logged */
 };
 
 /* 0, or negative errno after a line in the log; program_place_close() in either case. */

@@ -170,6 +170,20 @@ for text in (b'', b'x', b'0' * 32 + b' 4 22', b'0' * 90):
     assert answer(daemon).endswith(": hello")
 
 
+def test_forged_reports_do_not_fill_the_log(run):
+    port = free_port()
+    daemon = wrapped(run, *python(PORT + """
+import socket
+name = os.environ['WEBSOCKSY_REBIND'].split(':')[1]
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for _ in range(100):
+    s.sendto(b'x', b'\\0' + name.encode())
+""" + f"serve({FOUR})"), str(port), port=port)
+    assert answer(daemon).endswith(": hello")
+    lines = re.findall("a report about a port that is not from the program.*", daemon.log())
+    assert len(lines) == 8 and lines[-1].endswith(" (further ones are not logged)")
+
+
 def test_variables_of_the_library_of_websockify(tmp_path):
     library = Path(os.environ.get("WEBSOCKSY", "websocksy")).resolve().parent / "preload/rebind.so"
     for old, new in (("REBIND_OLD_PORT", "REBIND_NEW_PORT"), ("REBIND_PORT_OLD", "REBIND_PORT_NEW")):
