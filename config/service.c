@@ -108,8 +108,9 @@ int service_drop_privileges(struct config *config) {
 		files_each(config, check_file, &config->settings);
 		check_lookup(config);
 	}
-	if(result == 0 && settings->core_dump) {
-		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* a change of the user has switched it off */
+	if(result == 0) {
+		/* A change of the user has set it as the system has it (fs.suid_dumpable). */
+		prctl(PR_SET_DUMPABLE, settings->core_dump ? 1 : 0, 0, 0, 0);
 	}
 	return result ? result : 1;
 }
