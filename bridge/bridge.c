@@ -54,10 +54,10 @@ static void admit(struct listeners *listeners, const struct listener_client *cli
 	if(!connection) {
 		return;
 	}
-	connection->tls = (uint8_t)client->tls;
+	connection->tls = client->tls & 3u;
 	connection->proxied = cidr_list_contains(env->settings->trusted, &connection->address.any);
 	if(admission_enter(connection)) {
-		handshake_begin(connection);
+		handshake_begin(connection, client->listener);
 	} else {
 		connection_close(connection);
 	}
@@ -266,6 +266,7 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	bridge->env.processes.idle = processes_idle;
 	bridge->env.tls_cache = &bridge->tls_cache;
 	bridge->env.loop = loop;
+	bridge->env.listeners = &bridge->listeners;
 	bridge->env.phases = phases;
 	bridge->env.admission.fd_limit = fd_limit;
 	int result = listeners_init(&bridge->listeners, loop, admit);
@@ -340,7 +341,7 @@ static void serve_client(struct bridge *bridge, int fd) {
 		log_write(LOG_INFO, "the client has gone: %s", strerror(errno));
 		close(fd);
 	} else {
-		struct listener_client client = {fd, &from.any, from.len, ADDRESS_TLS_DEFAULT};
+		struct listener_client client = {fd, &from.any, from.len, ADDRESS_TLS_DEFAULT, 0};
 		network_tune(fd);
 		admit(&bridge->listeners, &client);
 	}

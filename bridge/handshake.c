@@ -186,12 +186,13 @@ static void next_turn(struct loop_task *task) {
 	head_next(c);
 }
 
-void handshake_begin(struct connection *c) {
+void handshake_begin(struct connection *c, uint32_t listener) {
 	c->handshake = calloc(1, sizeof(*c->handshake));
 	if(!c->handshake) {
 		connection_close(c);
 		return;
 	}
+	c->handshake->listener = listener;
 	c->handshake->file = -1;
 	c->handshake->connection = c;
 	c->handshake->task.fn = next_turn;

@@ -264,6 +264,17 @@ static const struct option options[] = {
 	{.group = OPTION_RUNNING, .name = "log-level", .argument = "LEVEL", .type = &type_level,
 		SETTING(log_level), .preset = "info",
 		.help = "error, warning, notice, info, or debug"},
+	{.group = OPTION_RUNNING, .name = "log-target", .argument = "TARGET",
+		.type = &type_log_target, SETTING(log_target), .preset = "",
+		.help = "stderr, file:/PATH, syslog, syslog:HOST:PORT, syslog:/PATH, or journal; a "
+			"file is opened again at SIGUSR1 and SIGHUP (default: stderr)"},
+	{.group = OPTION_RUNNING, .name = "log-format", .argument = "FORMAT",
+		.type = &type_log_format, SETTING(log_format), .preset = "text",
+		.help = "text, or json: one object in each line"},
+	{.group = OPTION_RUNNING, .name = "access-log", .argument = "LINES",
+		.type = &type_access_log, SETTING(access_log), .preset = "close",
+		.help = "lines about each WebSocket connection: close (one at its end), both (one "
+			"at its start, too), or off"},
 	{.group = OPTION_RUNNING, .name = "verbose", .letter = 'v', .type = &type_verbosity,
 		.amount = 1,
 		.help = "log one level more; repeatable"},

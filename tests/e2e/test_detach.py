@@ -4,17 +4,18 @@ import os
 import re
 import signal
 import socket
+import subprocess
 
 import pytest
 
 from tools.configuration import ECHO, reload, write_config
-from tools.daemon import SANITIZED, Daemon, Unprivileged, failed_start, run_once
+from tools.daemon import BINARY, SANITIZED, Daemon, Unprivileged, environment, failed_start, run_once
 from tools.detached import Detached
 from tools.plugin_builder import build_plugin
 from tools.ports import free_port
 from tools.sockets import is_open
 from tools.tls_files import self_signed
-from tools.waiting import eventually
+from tools.waiting import TIMEOUT, eventually
 
 
 # --- detaching ----------------------------------------------------------------------------------
@@ -26,9 +27,9 @@ def test_start_returns_when_the_daemon_listens(run, tmp_path, way):
     if way == "file":
         args = [write_config(tmp_path, (("daemon", "yes"),))]
     pid_file = tmp_path / "pid"
-    result = run_once(*Daemon.DEFAULTS, f"--pid-file={pid_file}", *args)
+    port = free_port()
+    result = run_once(*Daemon.DEFAULTS, "-p", port, f"--pid-file={pid_file}", f"--log-target=file:{tmp_path}/log", *args)
     assert result.returncode == 0, result.stderr
-    port = int(re.search(r"listening on 127\.0\.0\.1:(\d+)", result.stderr)[1])
     try:
         assert is_open(("127.0.0.1", port))
     finally:
@@ -50,6 +51,30 @@ def test_surroundings_of_the_daemon(run, tmp_path):
     assert [daemon.link(f"fd/{fd}") for fd in range(3)] == 3 * ["/dev/null"]
     daemon.open().close_handshake()
     daemon.stop()
+
+
+def test_log_goes_on_after_detaching(run, tmp_path):
+    daemon = run(Detached(tmp_path))
+    assert daemon.stderr == ""
+    daemon.open().close_handshake()
+    eventually(lambda: re.search(r"#1 127\.0\.0\.1:\d+: closed", daemon.log()), "the line of the connection")
+    daemon.stop()
+    assert "stopping (Terminated)" in daemon.log()
+
+
+def test_standard_error_stays_if_it_is_asked_for(run, tmp_path):
+    with open(tmp_path / "error", "w", encoding="ascii") as error:
+        subprocess.run([BINARY, *Daemon.DEFAULTS, "-c", "host=echo://", "-D", f"--pid-file={tmp_path}/pid",
+                        "--log-target=stderr"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=error,
+                       timeout=TIMEOUT, env=environment(), check=True)
+    pid = int((tmp_path / "pid").read_text())
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: "stopping (Terminated)" in (tmp_path / "error").read_text(), "the last line")
+
+
+def test_log_goes_to_syslog_by_default():
+    assert "log-target = syslog" in run_once("-D", "--dump-config").stdout
+    assert "log-target = stderr" in run_once("--dump-config").stdout
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers have descriptors of their own")
