@@ -77,6 +77,20 @@ def test_log_goes_to_syslog_by_default():
     assert "log-target = stderr" in run_once("--dump-config").stdout
 
 
+@pytest.mark.skipif(os.path.exists("/dev/log"), reason="there is a syslog daemon")
+def test_start_without_a_syslog_daemon(run, tmp_path):
+    """A container has none; the daemon starts all the same."""
+    port = free_port()
+    result = run_once("-D", "-l", "127.0.0.1", "-p", port, f"--pid-file={tmp_path}/pid")
+    assert result.returncode == 0
+    assert re.search(r'warning: log-target: "syslog" \(default\): /dev/log: .*; nothing is logged from here on',
+                     result.stderr)
+    assert is_open(("127.0.0.1", port))
+    pid = int((tmp_path / "pid").read_text())
+    assert os.readlink(f"/proc/{pid}/fd/2") == "/dev/null"
+    os.kill(pid, signal.SIGTERM)
+
+
 @pytest.mark.skipif(SANITIZED, reason="sanitizers have descriptors of their own")
 def test_inherited_descriptors_are_closed(run, tmp_path):
     read, write = os.pipe()
@@ -92,7 +106,7 @@ def test_status_of_a_daemon_that_does_not_start():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        lines = failed_start("-D", "-l", "127.0.0.1", "-p", port)
+        lines = failed_start("-D", "-l", "127.0.0.1", "-p", port, "--log-target=stderr")
     assert lines == [f"cannot listen on 127.0.0.1, port {port}: Address already in use"]
 
 
@@ -179,7 +193,7 @@ def test_pid_file_is_removed_after_a_start_that_fails(tmp_path):
 def test_second_instance_reports_the_running_process(run, tmp_path, detach):
     path = tmp_path / "pid"
     daemon = run(Daemon(f"--pid-file={path}", peer="echo://"))
-    lines = failed_start("-p", daemon.port, "-l", "127.0.0.1", f"--pid-file={path}", *detach)
+    lines = failed_start("-p", daemon.port, "-l", "127.0.0.1", f"--pid-file={path}", "--log-target=stderr", *detach)
     assert lines == [f'pid-file: "{path}" is locked by the running process {daemon.process.pid}']
     assert path.read_text() == f"{daemon.process.pid}\n"
     daemon.open().close_handshake()
