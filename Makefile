@@ -70,7 +70,7 @@ endif
 endif
 
 # The layers, lowest first: each may use itself and those before it (tests/layers.py checks that).
-layers := base websocket network http plugin service config bridge
+layers := base websocket network http plugin service config bridge compat
 base_sources := $(wildcard base/*.c)
 websocket_sources := websocket.c $(wildcard websocket/*.c)
 network_sources := network.c $(wildcard network/*.c)
@@ -79,14 +79,22 @@ plugin_sources := plugin.c builtins.c $(wildcard plugin/*.c)
 service_sources := $(wildcard service/*.c)
 config_sources := config.c $(wildcard config/*.c)
 bridge_sources := $(wildcard bridge/*.c)
+compat_sources := $(wildcard compat/*.c)
 sources := $(foreach layer,$(layers),$($(layer)_sources)) websocksy.c
 objects := $(sources:%.c=$(obj)/%.o)
 folders := $(sort $(obj) $(patsubst %/,%,$(dir $(objects))))
 plugins := $(patsubst plugins/%.c,$(plugin_out)/%.so,$(wildcard plugins/*.c))
 
-.PHONY: all plugins clean install uninstall debug test check format
-all: $(binary) plugins
+# Under these names the daemon has the command lines of websockify and wsproxy.
+compat_names := websockify run wsproxy
+compat_links := $(compat_names:%=$(out)/compat/%)
+
+.PHONY: all plugins compat clean install uninstall debug test check format
+all: $(binary) plugins compat
 plugins: $(plugins)
+compat: $(compat_links)
+$(compat_links): | $(out)/compat
+	ln -sf ../websocksy $@
 
 # What was built with other settings is built again. The file has the form of arguments of make.
 define settings
@@ -127,11 +135,11 @@ $(foreach name,$(plugins:$(plugin_out)/%.so=%), \
 $(plugin_out)/%.so: plugins/%.c websocksy.h Makefile $(obj)/settings | $(plugin_out)
 	$(CC) $(protector) $(cflags) -fPIC -shared -I. -o $@ $(filter %.c,$^) $(relro) $(LDFLAGS)
 
-$(folders) $(plugin_out):
+$(sort $(folders) $(plugin_out) $(out)/compat):
 	mkdir -p $@
 
 clean:
-	rm -rf $(obj) $(binary) $(plugin_out)/*.so build
+	rm -rf $(obj) $(binary) $(compat_links) $(plugin_out)/*.so build
 
 -include $(objects:.o=.d)
 
@@ -149,7 +157,7 @@ $$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c)): $$(ou
 	@mkdir -p $$(@D)
 	$$(CC) $$(cflags) -MMD -MP -Itests/unit $$(ldflags) -o $$@ $$< $$(unit_$(1)_objects) $$(ldlibs) -lcmocka
 endef
-$(foreach layer,base websocket network http plugin service config bridge, \
+$(foreach layer,base websocket network http plugin service config bridge compat, \
 	$(eval $(call unit_program,$(layer),$(layer)/test_*)))
 $(eval $(call unit_program,plugin,plugins/test_*))
 .PHONY: unit
@@ -222,7 +230,7 @@ texts := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE.txt index.ht
 	$(shell find examples/routes examples/fail2ban -type f 2>/dev/null)
 installed := $(bindir)/websocksy $(includedir)/websocksy.h $(mandir)/man8/websocksy.8 \
 	$(mandir)/man5/websocksy.conf.5 $(plugins:$(plugin_out)/%=$(plugindir)/%) \
-	$(units:examples/%=$(unitdir)/%) $(addprefix $(docdir)/,$(texts) $(scripts) $(adapted))
+	$(compat_names:%=$(libdir)/compat/%) $(units:examples/%=$(unitdir)/%) $(addprefix $(docdir)/,$(texts) $(scripts) $(adapted))
 
 .PHONY: install-paths
 install-paths:
@@ -236,6 +244,9 @@ install: install-paths $(install_binary) plugins
 		sed 's/^\.Os websocksy$$/& $(version)/' man/$${page#*/} > '$(DESTDIR)$(mandir)/'$$page; done
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(plugindir)' '$(DESTDIR)$(unitdir)'
 	$(INSTALL) -m 755 $(plugins) '$(DESTDIR)$(plugindir)'
+	$(INSTALL) -d -m 755 '$(DESTDIR)$(libdir)/compat'
+	set -e; for name in $(compat_names); do \
+		ln -sf ../../../bin/websocksy '$(DESTDIR)$(libdir)/compat/'$$name; done
 	set -e; for file in $(texts); do \
 		$(INSTALL) -D -m 644 "$$file" '$(DESTDIR)$(docdir)/'"$$file"; done
 	set -e; for file in $(scripts); do \
@@ -252,7 +263,8 @@ uninstall: install-paths
 	-for folder in '$(docdir)/examples/routes/users' '$(docdir)/examples/routes' \
 		'$(docdir)/examples/fail2ban/filter.d' '$(docdir)/examples/fail2ban/jail.d' \
 		'$(docdir)/examples/fail2ban' '$(docdir)/examples' \
-		'$(docdir)/docs/notes' '$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(plugindir)'; do \
+		'$(docdir)/docs/notes' '$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(libdir)/compat' \
+		'$(plugindir)'; do \
 		[ ! -d '$(DESTDIR)'"$$folder" ] || \
 			rmdir --ignore-fail-on-non-empty '$(DESTDIR)'"$$folder"; done
 

@@ -357,7 +357,7 @@ compile_documentation() {
 	compile_plugins "$folder"/*.c
 }
 
-sources=(./*.c base/*.c websocket/*.c network/*.c http/*.c plugin/*.c service/*.c config/*.c bridge/*.c plugins/*.c plugins/*/*.c
+sources=(./*.c base/*.c websocket/*.c network/*.c http/*.c plugin/*.c service/*.c config/*.c bridge/*.c compat/*.c plugins/*.c plugins/*/*.c
 	examples/*.c)
 
 run_clang_tidy() {
