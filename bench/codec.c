@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * How fast the daemon unmasks, parses, validates and converts, without any system call: the figures
- * of the routines in docs/performance.md. Base64 is compared with a simple loop and with that of
- * nettle.
+ * How fast the daemon unmasks, parses, validates and converts, without any system call: the figures of the
+ * routines in docs/performance.md. Base64 is compared with a simple loop and with that of nettle.
  *
  *   codec
  *
- * Must not know: how the routines work. They are linked from the daemon's sources. Each figure is
- * the best of several rounds, in CPU time, so other work on the machine does little to it. All of
- * the data is in the caches, as it is when the kernel has just copied it.
+ * Must not know: how the routines work. They are linked from the daemon's sources.
+ * Each figure is the best of several rounds, in CPU time, so other work on the machine does little to it.
+ * All of the data is in the caches, as it is when the kernel has just copied it.
  */
 #include "../base/base64.h"
 #include "../base/utf8.h"
@@ -74,9 +73,7 @@ static void run_moves(uint8_t *data) {
 	}
 }
 
-/*
- * Writes masked binary frames of `len` bytes as long as they fit into `cap`; returns their length.
- */
+/* Writes masked binary frames of `len` bytes as long as they fit into `cap`; returns their length. */
 static size_t put_frames(uint8_t *data, size_t cap, size_t len, size_t *count) {
 	size_t used = 0;
 	*count = 0;

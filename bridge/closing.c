@@ -10,6 +10,7 @@
 
 #include "bridge/relay_state.h"
 #include "websocket/close.h"
+#include "websocket/legacy.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -28,9 +29,12 @@ void closing_note(struct connection *c, uint16_t code, const char *why) {
 /* The only place that sends a close frame. `last`: the client's has come, or is not waited for. */
 void closing_send(struct connection *c, uint16_t code, const char *reason, bool last) {
 	uint8_t frame[WEBSOCKET_CLOSE_FRAME_MAX];
-	size_t len = websocket_close_put(frame, code, reason);
+	size_t len = c->legacy ? legacy_close_put(frame, c->legacy)
+			       : websocket_close_put(frame, code, reason);
 	assert(!c->close_sent);
 	c->close_sent = true;
+	/* Without a closing frame the end of the stream is all that there is. */
+	last = last || len == 0;
 	/* A client that is gone is met by the next read. */
 	if(last) {
 		stream_write_last(&c->client, frame, len);

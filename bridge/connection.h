@@ -150,6 +150,7 @@ struct connection {
 	bool converts; /* what is sent of a message of the peer is made by the framing */
 	bool encodes; /* so is what is sent of one of the client */
 	bool in_message; /* a part of one of the client has been encoded, but not the last */
+	uint8_t legacy; /* enum legacy_version: its frames are not those of RFC 6455 */
 	uint16_t code; /* for the log: the close code that ended it */
 	char *why; /* for the log: the reason, owned; NULL: none */
 	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */

@@ -11,6 +11,7 @@
 #include "bridge/ping.h"
 #include "bridge/relay_state.h"
 #include "network.h"
+#include "websocket/legacy.h"
 
 static void earlier(uint64_t *due, uint64_t candidate) {
 	if(candidate < *due) {
@@ -23,11 +24,27 @@ static uint64_t pong_timeout(const struct settings *settings) {
 								     : settings->pong_timeout_ms;
 }
 
+/* Versions before HyBi have no pings: the kernel asks the machine of the client, too. */
+static bool asks_by_keepalive(const struct connection *c) {
+	return c->legacy != LEGACY_NONE;
+}
+
+/* Is there something that the kernel is to be told, see keep_alive()? */
+static bool needs_keepalive(const struct connection *c) {
+	const struct settings *settings = c->env->settings;
+	return !c->keepalive && settings->ping_ms && pong_timeout(settings) &&
+		(stream_is_open(&c->peer) || asks_by_keepalive(c));
+}
+
+static bool may_ping(const struct connection *c) {
+	return asks_by_keepalive(c) ? needs_keepalive(c) : !c->activity.ping_sent_ms;
+}
+
 /* When must the open connection be looked at again? Traffic only moves this further away. */
 static uint64_t next_due(const struct connection *c) {
 	const struct settings *settings = c->env->settings;
 	uint64_t due = UINT64_MAX;
-	if(settings->ping_ms && !c->activity.ping_sent_ms) {
+	if(settings->ping_ms && may_ping(c)) {
 		earlier(&due, c->activity.client_ms + settings->ping_ms);
 	}
 	if(c->activity.ping_sent_ms && pong_timeout(settings)) {
@@ -120,7 +137,7 @@ static bool check_ping(struct connection *c) {
 			closing_client_gone(c, "no answer to a ping");
 			return false;
 		}
-	} else if(!c->activity.ping_sent_ms && settings->ping_ms &&
+	} else if(!asks_by_keepalive(c) && !c->activity.ping_sent_ms && settings->ping_ms &&
 		now >= c->activity.client_ms + settings->ping_ms) {
 		c->ping_queued = stream_outstanding(&c->client) > 0;
 		c->activity.ping_sent_ms = now;
@@ -153,10 +170,10 @@ static bool is_idle(struct connection *c) {
  * pings ask the client, and the connection to it fails when there is no answer. Short connections
  * do without the calls.
  */
-static void keep_peer_alive(struct connection *c) {
+static void keep_alive(struct connection *c) {
 	const struct settings *settings = c->env->settings;
 	uint64_t lost_ms = pong_timeout(settings);
-	if(c->keepalive || !settings->ping_ms || !lost_ms || !stream_is_open(&c->peer)) {
+	if(!needs_keepalive(c)) {
 		return;
 	}
 	/* A peer that is alive but does not read is stall-timeout's. */
@@ -166,11 +183,16 @@ static void keep_peer_alive(struct connection *c) {
 			: stall_ms > lost_ms ? stall_ms
 					     : lost_ms};
 	c->keepalive = true;
-	network_keepalive(c->peer.io.fd, &keepalive);
+	if(stream_is_open(&c->peer)) {
+		network_keepalive(c->peer.io.fd, &keepalive);
+	}
+	if(asks_by_keepalive(c)) {
+		network_keepalive(c->client.io.fd, &keepalive);
+	}
 }
 
 void deadlines_due(struct connection *c) {
-	keep_peer_alive(c);
+	keep_alive(c);
 	if(!check_stall(c) || !check_ping(c)) {
 		return;
 	}

@@ -220,6 +220,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	free(h->user);
 	free(h->protocol);
 	free(h->summary);
+	free(h->legacy_fields);
 	head_buffer_free(c->env, &h->input);
 	respond_close_file(h);
 	free(h);

@@ -15,6 +15,7 @@
 #include "network/peer_address.h"
 #include "network/tls_credentials.h"
 #include "websocket/key.h"
+#include "websocket/legacy.h"
 
 struct handshake {
 	/*
@@ -33,6 +34,7 @@ struct handshake {
 	char **environment; /* of a program, one block; NULL: the peer is something else */
 	size_t protocols; /* subprotocols that the client offers */
 	char *protocol; /* the chosen one, or NULL */
+	char *legacy_fields; /* of the response to a version before HyBi; NULL: none */
 	uint64_t file_at;
 	uint64_t file_left;
 	uint64_t measured_ms;
@@ -43,6 +45,9 @@ struct handshake {
 	unsigned requests; /* so far */
 	uint32_t taken; /* bytes of responses that the client had taken at `measured_ms` */
 	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];
+	uint8_t legacy_answer
+		[LEGACY_ANSWER_LEN]; /* version 76: first the bytes behind the request */
+	uint8_t legacy; /* enum legacy_version */
 	bool granted; /* authenticated */
 	bool https; /* the client's own connection uses TLS; set by login_check() */
 	bool head_only; /* the request is HEAD */
@@ -71,6 +76,12 @@ static inline void handshake_yield(struct connection *c) {
 	loop_timer_cancel(c->env->loop, &c->timer);
 	loop_next_turn(c->env->loop, &c->handshake->task);
 }
+
+/* The field with the subprotocols: in version hixie-75 its name has no prefix. */
+static inline const char *handshake_protocol_field(const struct handshake *h) {
+	return h->legacy == LEGACY_HIXIE_75 ? "WebSocket-Protocol" : "Sec-WebSocket-Protocol";
+}
+
 /* The value of the first field of that name; empty: there is none. */
 static inline struct slice header_value(const struct request *request, const char *name) {
 	const struct request_header *header = request_find_header(request, name, 0);

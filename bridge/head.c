@@ -11,9 +11,11 @@
 #include "bridge/head.h"
 
 #include "bridge/client_address.h"
+#include "bridge/flash_policy.h"
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
 #include "bridge/head_buffer.h"
+#include "bridge/hixie.h"
 #include "bridge/login.h"
 #include "bridge/own_name.h"
 #include "bridge/query.h"
@@ -202,6 +204,10 @@ static bool take_bytes(struct connection *c, const uint8_t *data, size_t len) {
 	struct request_error error;
 	size_t head_len = 0;
 	struct slice input = {.at = (const char *)data, .len = len};
+	if(flash_policy_is_request(c, data, len)) {
+		flash_policy_answer(c);
+		return true;
+	}
 	enum request_result result =
 		request_parse(input.at, len, &h->scanned, &request, &head_len, &error);
 	if(result == REQUEST_BAD) {
@@ -213,7 +219,12 @@ static bool take_bytes(struct connection *c, const uint8_t *data, size_t len) {
 		refuse_long_head(c, input);
 		return true;
 	}
+	if(result == REQUEST_DONE && !hixie_begin(c, &request, text_skip(input, head_len))) {
+		h->scanned = 0; /* it is read once more with what it lacks */
+		result = REQUEST_MORE;
+	}
 	if(result == REQUEST_DONE) {
+		head_len += hixie_body_len(h);
 		head_complete(c, &request, data, len, head_len);
 		return true;
 	}

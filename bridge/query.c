@@ -173,8 +173,8 @@ static size_t copies_size(const struct query *q, const struct injected_values *i
 static void copy_protocols(struct query *q, char **at) {
 	const struct request_header *header;
 	size_t count = 0;
-	for(size_t i = 0; (header = request_find_header(q->head, "Sec-WebSocket-Protocol", i));
-		i++) {
+	const char *field = handshake_protocol_field(q->c->handshake);
+	for(size_t i = 0; (header = request_find_header(q->head, field, i)); i++) {
 		struct slice list = header->value;
 		struct slice name;
 		while(request_next_element(&list, &name)) {
@@ -251,6 +251,10 @@ static bool take_framing(struct query *q, struct backend_answer *answer) {
 	struct connection *c = q->c;
 	const struct framing *framing = answer->framing;
 	char *config = answer->peer.framing_config;
+	if(c->handshake->legacy && framing == framing_find(NULL)) {
+		/* There are no binary messages, so that no character may be cut. */
+		framing = framing_find("text");
+	}
 	const char *wrong = framing_check(framing, config);
 	if(wrong) {
 		connection_log_limited(c, LOG_KIND_PEER, LOG_ERROR,
@@ -324,9 +328,9 @@ static bool take_answer(struct query *q, struct backend_answer *answer) {
 	if(peer->protocol < q->c->handshake->protocols) {
 		/* Taken from the request, not from the copy that the backend may have changed. */
 		const struct request_header *header;
+		const char *field = handshake_protocol_field(h);
 		size_t skip = peer->protocol;
-		for(size_t i = 0;
-			(header = request_find_header(q->head, "Sec-WebSocket-Protocol", i)); i++) {
+		for(size_t i = 0; (header = request_find_header(q->head, field, i)); i++) {
 			struct slice list = header->value;
 			struct slice name;
 			while(request_next_element(&list, &name)) {

@@ -40,8 +40,11 @@ static void request_reset(struct handshake *h) {
 	respond_close_file(h);
 	free(h->user);
 	free(h->protocol);
+	free(h->legacy_fields);
 	h->user = NULL;
 	h->protocol = NULL;
+	h->legacy_fields = NULL;
+	h->legacy = LEGACY_NONE;
 	h->granted = false;
 	h->login = 0;
 	h->head_only = false;

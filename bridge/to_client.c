@@ -12,7 +12,9 @@
 
 #include "base/passes.h"
 #include "base/utf8.h"
+#include "bridge/batch.h"
 #include "bridge/closing.h"
+#include "bridge/convert.h"
 #include "bridge/deadlines.h"
 #include "bridge/relay_state.h"
 
@@ -21,9 +23,6 @@
 
 #define TO_CLIENT_READS 4 /* reads of the peer in one turn */
 #define TO_CLIENT_DATAGRAMS 64 /* the same for datagrams */
-#define TO_CLIENT_BATCH 64 /* pieces of one gathered write */
-#define TO_CLIENT_BATCH_BYTES (16 * 1024) /* headers and small payloads in it */
-#define TO_CLIENT_BATCH_COPY 512 /* payloads up to this are copied into it */
 #define TO_CLIENT_PARTIAL_SMALL                                                                    \
 	(16 * 1024) /* an incomplete message up to this is read behind in scratch */
 
@@ -39,65 +38,15 @@ static void check_client_backlog(struct connection *c) {
 	deadlines_arm(c);
 }
 
-/*
- * Frames that go out with one write. Headers and small payloads are gathered in `small`, where
- * neighbours share an entry of `iov`: for many tiny messages a copy costs less than an entry each.
- */
-struct batch {
-	int count; /* entries of iov */
-	size_t used; /* bytes of small */
-	struct iovec iov[TO_CLIENT_BATCH];
-	uint8_t small[TO_CLIENT_BATCH_BYTES];
-};
-
-static void batch_send(struct connection *c, struct batch *batch) {
-	if(batch->count > 0) {
-		stream_writev(&c->client, batch->iov, batch->count);
-	}
-	batch->count = 0;
-	batch->used = 0;
-}
-
-static bool batch_is_full(const struct batch *batch) {
-	return batch->count > TO_CLIENT_BATCH - 2 ||
-		batch->used > TO_CLIENT_BATCH_BYTES - TO_CLIENT_BATCH_COPY - WEBSOCKET_HEADER_MAX;
-}
-
-static void batch_add_bytes(struct batch *batch, uint8_t *data, size_t len) {
-	struct iovec *last = batch->count > 0 ? &batch->iov[batch->count - 1] : NULL;
-	if(last && (uint8_t *)last->iov_base + last->iov_len == data) {
-		last->iov_len += len;
-	} else {
-		batch->iov[batch->count++] = (struct iovec){data, len};
-	}
-}
-
-/* `room`: there are WEBSOCKET_HEADER_MAX writable bytes in front of the payload. */
-static void batch_add(struct batch *batch, enum websocket_opcode opcode, uint8_t *payload,
-	size_t len, bool room) {
-	uint8_t *header = room ? payload - websocket_header_len(len) : batch->small + batch->used;
-	size_t header_len = websocket_put_header(header, true, opcode, len);
-	if(room) {
-		batch_add_bytes(batch, header, header_len + len);
-		return;
-	}
-	batch->used += header_len;
-	if(len > TO_CLIENT_BATCH_COPY) {
-		batch_add_bytes(batch, header, header_len);
-		batch_add_bytes(batch, payload, len);
-		return;
-	}
-	memcpy(header + header_len, payload, len);
-	batch->used += len;
-	batch_add_bytes(batch, header, header_len + len);
-}
-
 void to_client_send(
 	struct connection *c, enum websocket_opcode opcode, uint8_t *data, size_t len, bool room) {
 	struct batch batch;
-	batch.count = 0;
-	batch.used = 0;
-	batch_add(&batch, opcode, data, len, room);
+	batch_begin(&batch);
+	if(c->legacy) {
+		convert_add_legacy(c, &batch, data, len);
+	} else {
+		batch_add(&batch, opcode, data, len, room);
+	}
 	c->to_client.bytes += len;
 	batch_send(c, &batch);
 	check_client_backlog(c);
@@ -128,6 +77,14 @@ static void framing_failed(struct connection *c, ssize_t result, size_t len) {
 			c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
 		return;
 	}
+	if(result == -EILSEQ) {
+		connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
+			"data from %s is not text, which the client's version of WebSocket cannot "
+			"carry; closed",
+			c->peer_name);
+		closing_fail(c, WEBSOCKET_CODE_UNSUPPORTED, "data from the peer is not text");
+		return;
+	}
 	connection_log_limited(c, LOG_KIND_SESSION, LOG_ERROR,
 		"framing function %s %s (%zu bytes); the connection is closed with 1011", name,
 		framing_reason(result), len);
@@ -153,35 +110,6 @@ static enum websocket_opcode message_opcode(
 	return valid ? WEBSOCKET_TEXT : checked_opcode(type, data, len);
 }
 
-/*
- * Adds a message that the framing makes of the bytes of the peer. `valid`: what it calls text is
- * valid. A negative result of the framing: framing_failed() is due.
- */
-static int add_converted(
-	struct connection *c, struct batch *batch, struct framing_message *message, bool valid) {
-	struct framing_stream *framing = &c->to_client.framing;
-	struct dynbuf *room = &c->env->room;
-	if(dynbuf_reserve(room, WEBSOCKET_HEADER_MAX)) {
-		return -ENOMEM;
-	}
-	room->len = WEBSOCKET_HEADER_MAX;
-	int result = framing->framing->payload(framing, message, room);
-	if(result == 0) {
-		enum websocket_opcode opcode = message->text && valid
-			? WEBSOCKET_TEXT
-			: checked_opcode(message->text ? ws_frame_text : ws_frame_binary,
-				  message->data, message->len);
-		bool is_short = message->len <= TO_CLIENT_BATCH_COPY;
-		bool in_front = !is_short && message->data == room->data + WEBSOCKET_HEADER_MAX;
-		batch_add(batch, opcode, message->data, message->len, in_front);
-		if(!is_short) {
-			batch_send(c, batch); /* the room is used again */
-		}
-	}
-	memory_empty_room(c->env);
-	return result;
-}
-
 /* Sends a message that has not been validated, if it is text. False: the framing has failed. */
 static bool send_checked(
 	struct connection *c, ws_operation type, uint8_t *data, size_t len, bool room) {
@@ -194,9 +122,8 @@ static bool send_checked(
 		to_client_send(c, checked_opcode(type, data, len), data, len, room);
 		return true;
 	}
-	batch.count = 0;
-	batch.used = 0;
-	int result = add_converted(c, &batch, &message, false);
+	batch_begin(&batch);
+	int result = convert_add(c, &batch, &message, false);
 	if(result) {
 		framing_failed(c, result, len);
 		return false;
@@ -230,8 +157,7 @@ static bool send_frames(
 	struct batch batch;
 	size_t total = input.len;
 	*cut = (struct cut){0};
-	batch.count = 0;
-	batch.used = 0;
+	batch_begin(&batch);
 	PASSES(messages, total);
 	while(input.len > 0) {
 		PASS(messages);
@@ -251,7 +177,7 @@ static bool send_frames(
 		} else if(c->converts) {
 			struct framing_message message = {
 				input.data, take, type == ws_frame_text, true, true};
-			int result = add_converted(c, &batch, &message, validates_text(c));
+			int result = convert_add(c, &batch, &message, validates_text(c));
 			if(result) {
 				return frames_failed(c, &batch, result, input.len);
 			}

@@ -16,6 +16,7 @@
 #include "bridge/relay_state.h"
 #include "bridge/to_client.h"
 #include "websocket/close.h"
+#include "websocket/legacy.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -250,6 +251,13 @@ static bool keep_input(struct connection *c, const struct websocket_io *io) {
 	return true;
 }
 
+static inline enum websocket_result parse_frames(struct connection *c, struct websocket_io *io) {
+	if(__builtin_expect(c->legacy != LEGACY_NONE, false)) {
+		return legacy_parse(&c->to_peer.parser, io);
+	}
+	return websocket_parse(&c->to_peer.parser, io);
+}
+
 /* Parses until the input is used up. False: no more frames are to be read. */
 static bool client_frames(
 	struct connection *c, struct websocket_io *io, struct ping_answers *pongs) {
@@ -259,7 +267,7 @@ static bool client_frames(
 	PASSES(results, io->in_len + 1);
 	for(;;) {
 		PASS(results);
-		switch(websocket_parse(&c->to_peer.parser, io)) {
+		switch(parse_frames(c, io)) {
 		case WEBSOCKET_MORE:
 			return forward_block(c, block, io);
 		case WEBSOCKET_MESSAGE:
@@ -325,6 +333,11 @@ static void take_kept_input(struct connection *c) {
 	to_peer_bytes(c, scratch, len);
 }
 
+static const char *end_of_client(const struct connection *c) {
+	return c->legacy == LEGACY_HIXIE_75 ? "closed by the client"
+					    : "the client ended without a close frame";
+}
+
 void to_peer_readable(struct connection *c) {
 	uint8_t *scratch = c->env->loop->scratch;
 	if(c->partial_is_input) {
@@ -340,8 +353,7 @@ void to_peer_readable(struct connection *c) {
 		}
 		if(got <= 0) {
 			closing_client_gone(c,
-				got == 0 ? "the client ended without a close frame"
-					 : stream_reason(&c->client, (int)got));
+				got == 0 ? end_of_client(c) : stream_reason(&c->client, (int)got));
 			return;
 		}
 		to_peer_bytes(c, scratch, (size_t)got);

@@ -12,6 +12,7 @@
 #include "bridge/client_address.h"
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
+#include "bridge/hixie.h"
 #include "bridge/relay.h"
 #include "bridge/response_fields.h"
 #include "http/extensions.h"
@@ -22,6 +23,10 @@
 
 #include <assert.h>
 #include <string.h>
+
+/* RFC 6455, 4.4: for a client with another version. */
+#define UPGRADE_FIELDS_HYBI                                                                        \
+	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13, 8, 7\r\n"
 
 /* Backends compare each of them with each of theirs. */
 #define UPGRADE_PROTOCOLS_MAX 64
@@ -50,20 +55,35 @@ static bool check_request_line(struct upgrade *u) {
 	return true;
 }
 
+/* The versions of HyBi that have the frames of RFC 6455, if they are to be accepted. */
+static bool is_hybi(const struct upgrade *u) {
+	struct slice version = header_value(u->request, "Sec-WebSocket-Version");
+	return (u->c->env->settings->legacy & SETTINGS_LEGACY_HYBI) &&
+		(text_is(version, "7") || text_is(version, "8"));
+}
+
 static bool check_version(struct upgrade *u) {
 	size_t count = request_count_headers(u->request, "Sec-WebSocket-Version");
+	if(u->c->handshake->legacy) {
+		return true; /* it has no such field */
+	}
 	if(count > 1) {
 		return refused(u, 400, "more than one Sec-WebSocket-Version header", NULL);
 	}
-	if(count == 0 || !text_is_nocase(header_value(u->request, "Sec-WebSocket-Version"), "13")) {
-		return refused(
-			u, 426, "this server speaks WebSocket version 13", RESPONSE_UPGRADE_FIELDS);
+	struct slice version = header_value(u->request, "Sec-WebSocket-Version");
+	if(count == 0 || (!text_is_nocase(version, "13") && !is_hybi(u))) {
+		bool hybi = u->c->env->settings->legacy & SETTINGS_LEGACY_HYBI;
+		return refused(u, 426, "this server speaks WebSocket version 13",
+			hybi ? UPGRADE_FIELDS_HYBI : RESPONSE_UPGRADE_FIELDS);
 	}
 	return true;
 }
 
 static bool check_key(struct upgrade *u) {
 	struct slice key = header_value(u->request, "Sec-WebSocket-Key");
+	if(u->c->handshake->legacy) {
+		return hixie_check(u->c, u->request, u->response);
+	}
 	if(request_count_headers(u->request, "Sec-WebSocket-Key") != 1) {
 		return refused(u, 400, "there must be one Sec-WebSocket-Key header", NULL);
 	}
@@ -87,9 +107,9 @@ static bool check_extensions(struct upgrade *u) {
  */
 static bool check_protocols(struct upgrade *u) {
 	const struct request_header *header;
+	const char *field = handshake_protocol_field(u->c->handshake);
 	u->c->handshake->protocols = 0;
-	for(size_t i = 0; (header = request_find_header(u->request, "Sec-WebSocket-Protocol", i));
-		i++) {
+	for(size_t i = 0; (header = request_find_header(u->request, field, i)); i++) {
 		struct slice list = header->value;
 		struct slice name;
 		while(request_next_element(&list, &name)) {
@@ -129,14 +149,21 @@ static bool matches_one(
 	return false;
 }
 
+/* Up to draft 10 of HyBi, Origin has another name. */
+static const char *origin_field(const struct upgrade *u) {
+	static const char *const old = "Sec-WebSocket-Origin";
+	return is_hybi(u) && request_count_headers(u->request, old) > 0 ? old : "Origin";
+}
+
 static bool check_origin(struct upgrade *u) {
 	const struct settings *settings = u->c->env->settings;
 	struct client_view view;
 	if(allows_any(settings)) {
 		return true;
 	}
-	struct slice value = header_value(u->request, "Origin");
-	size_t count = request_count_headers(u->request, "Origin");
+	const char *field = origin_field(u);
+	struct slice value = header_value(u->request, field);
+	size_t count = request_count_headers(u->request, field);
 	client_address_view(u->c, u->request, &view);
 	struct origin_self self = {.host = view.host, .port = view.port, .https = view.https};
 	bool allowed = settings->origins == 0 ? matches_default(&self, value, count)
@@ -175,7 +202,20 @@ bool upgrade_check(
 	return fine;
 }
 
-/* Sends the 101 and hands the connection on. RFC 6455, section 4.2.2. */
+/* RFC 6455, section 4.2.2. Returns the end, where further fields may follow. */
+static char *write_head(const struct handshake *h, char *out) {
+	out = stpcpy(out,
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Accept: ");
+	out = stpcpy(out, h->accept);
+	if(h->protocol) {
+		out = stpcpy(out, "\r\nSec-WebSocket-Protocol: ");
+		out = stpcpy(out, h->protocol);
+	}
+	return stpcpy(out, "\r\n");
+}
+
+/* Sends the 101 and hands the connection on. */
 void upgrade_accept(struct connection *c) {
 	struct handshake *h = c->handshake;
 	if(lifetime_is_taken(&c->env->lifetime)) { /* while this one was connected */
@@ -183,19 +223,13 @@ void upgrade_accept(struct connection *c) {
 		respond_busy(c, RESPOND_TAKEN);
 		return;
 	}
+	/* What it has of the request is a part of its head, which is no longer than this. */
 	char head[512 + RESPONSE_FIELDS_MAX + HANDSHAKE_HEAD_MAX];
-	char *end = stpcpy(head,
-		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		"Sec-WebSocket-Accept: ");
-	end = stpcpy(end, h->accept);
-	if(h->protocol) {
-		/* It is from the request, whose head has no more than HANDSHAKE_HEAD_MAX bytes. */
-		end = stpcpy(end, "\r\nSec-WebSocket-Protocol: ");
-		end = stpcpy(end, h->protocol);
-	}
-	end = stpcpy(end, "\r\n");
+	char *end = h->legacy ? hixie_write_head(h, head) : write_head(h, head);
 	end += response_fields_write(c, end);
 	end = stpcpy(end, "\r\n");
+	end = hixie_write_answer(h, end);
+	c->legacy = h->legacy;
 	assert((size_t)(end - head) < sizeof(head));
 	connection_log(c, LOG_DEBUG, "connected to %s, %s, subprotocol %s", c->peer_name,
 		h->summary ? h->summary : "", h->protocol ? h->protocol : "none");

@@ -26,10 +26,20 @@ enum settings_tls {
 	SETTINGS_TLS_OFF
 };
 
+/* Bits of `legacy`. */
+#define SETTINGS_LEGACY_HIXIE 1u /* the drafts hixie-75 and -76 */
+#define SETTINGS_LEGACY_HYBI 2u /* HyBi 7 and 8, the versions of that number */
+#define SETTINGS_LEGACY_FLASH 4u /* policy requests of Flash */
+
+#define SETTINGS_FLASH_MAX 255 /* characters of each of the options below */
+
 /* Default of `pong-timeout`: follow `ping`. */
 #define SETTINGS_PONG_TWICE_PING UINT64_MAX
 
 struct settings {
+	unsigned legacy; /* SETTINGS_LEGACY_* */
+	char *legacy_flash_domain; /* NULL: any */
+	char *legacy_flash_ports; /* NULL: the port that the client has connected to */
 	bool listen_tls; /* one of `listen` is for TLS alone */
 	bool listen_plain; /* one of them never has TLS */
 	size_t listens; /* 0: every address of the machine */

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "config/ini.h"
+#include "config/legacy_values.h"
 #include "config/paths.h"
 #include "config/reader.h"
 #include "network/tls_credentials.h"
@@ -264,6 +265,8 @@ const struct option_type type_path = TYPE_OF_PATH(NULL);
 const struct option_type type_web = TYPE_OF_PATH(file_check_readable);
 const struct option_type type_url_path = TYPE_OF_TEXT(text_check_url_path);
 const struct option_type type_field_name = TYPE_OF_TEXT(check_field_name);
+const struct option_type type_flash_domain = TYPE_OF_TEXT(legacy_values_check_domain);
+const struct option_type type_flash_ports = TYPE_OF_TEXT(legacy_values_check_ports);
 const struct option_type type_resolver = TYPE_OF_TEXT(address_check_servers);
 
 /* ---- backends ---- */

@@ -18,6 +18,7 @@ extern const struct option_type type_switch; /* yes, no */
 extern const struct option_type type_tls; /* enum settings_tls */
 extern const struct option_type type_verify; /* enum tls_verify */
 extern const struct option_type type_level; /* enum log_level */
+extern const struct option_type type_legacy; /* SETTINGS_LEGACY_* */
 
 /* Texts; empty: none. */
 extern const struct option_type type_text;
@@ -26,6 +27,8 @@ extern const struct option_type type_directory;
 extern const struct option_type type_web;
 extern const struct option_type type_url_path;
 extern const struct option_type type_field_name;
+extern const struct option_type type_flash_domain;
+extern const struct option_type type_flash_ports;
 extern const struct option_type type_resolver;
 
 /* Lists: each value is added, an empty one or "*" begins anew. */

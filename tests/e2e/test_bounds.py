@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Bounds on what connections may hold: messages, memory as a whole, and peers that are gone."""
 import socket
-import struct
 
 import pytest
 
@@ -10,6 +9,7 @@ from tools.daemon import Daemon
 from tools.floods import MIB, numbers
 from tools.frames import BIN, CONTINUATION, TEXT, frame
 from tools.peers import TcpPeer, UdpPeer, UnixDgramPeer, source
+from tools.sockets import kernel_timer
 from tools.waiting import eventually
 
 KIB = 1024
@@ -101,18 +101,6 @@ def test_memory_of_queues(run):
 
 
 # --- peers that are gone --------------------------------------------------------------------------
-
-
-def kernel_timer(port):
-    """The timer (proc(5): 02 is keepalive) of the established connection to this port of 127.0.0.1."""
-    remote = struct.pack("<I", struct.unpack("!I", socket.inet_aton("127.0.0.1"))[0])[::-1]
-    wanted = f"{int.from_bytes(remote, 'little'):08X}:{port:04X}"
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        for line in table:
-            fields = line.split()
-            if fields[2] == wanted and fields[3] == "01":
-                return fields[5].split(":")[0]
-    return None
 
 
 @pytest.mark.parametrize("options, probed", (((), True), (("--pong-timeout=0",), False)))
