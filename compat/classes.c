@@ -180,16 +180,16 @@ void classes_translate_token(struct compat *compat, const struct given *given) {
 static void translate_basic(struct compat *compat, const struct given *given) {
 	char path[PASSWORD_PATH_MAX];
 	const char *source = given->value[GIVEN_AUTH_SOURCE];
-	int error = source ? password_file(source, path) : -EINVAL;
-	if(error == -EINVAL) {
+	int fd = source ? password_file(source, path) : -EINVAL;
+	if(fd == -EINVAL) {
 		compat_fail(compat, "--auth-source: the form of BasicHTTPAuth is USER:PASSWORD");
 		return;
 	}
-	if(error) {
-		compat_fail(
-			compat, "--auth-source: cannot keep the password: %s", strerror(-error));
+	if(fd < 0) {
+		compat_fail(compat, "--auth-source: cannot keep the password: %s", strerror(-fd));
 		return;
 	}
+	compat->password_fd = fd;
 	texts_add(&compat->arguments, AUTH, "--auth-file=%s", path);
 	texts_add(&compat->arguments, AUTH, "--web-auth=%s",
 		given->value[GIVEN_WEB_AUTH] ? "yes" : "no");

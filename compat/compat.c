@@ -153,6 +153,9 @@ bool compat_begin(struct compat *compat, int argc, char **argv) {
 }
 
 void compat_free(struct compat *compat) {
+	if(compat->password_fd > 0) {
+		close(compat->password_fd);
+	}
 	texts_free(&compat->arguments);
 	texts_free(&compat->notices);
 	texts_free(&compat->lines);

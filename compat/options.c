@@ -127,6 +127,8 @@ static const struct row rows[] = {
 		.help = "accepted, without effect"},
 	[GIVEN_FILE_ONLY] = {"file-only", .programs = IN_WEBSOCKIFY,
 		.help = "disable directory listings in web server."},
+	[GIVEN_DUMP_CONFIG] = {"dump-config", .programs = IN_BOTH,
+		.help = "print the equivalent configuration of websocksy and exit"},
 };
 /* clang-format on */
 static_assert(sizeof(rows) / sizeof(rows[0]) == GIVEN_OPTIONS, "every option has a row");
@@ -253,10 +255,21 @@ static void read_positional(struct given *given, const char *argument) {
 	given->positionals++;
 }
 
+/* Behind "--" is a program, or no more options. */
+static void read_rest(struct given *given, char **rest) {
+	if(!given->wsproxy) {
+		given->program = rest;
+		return;
+	}
+	for(; *rest; rest++) {
+		read_positional(given, *rest);
+	}
+}
+
 void given_read(struct given *given, struct compat *compat, char **argv) {
 	for(char **at = argv; *at && !compat->error[0] && !given->value[GIVEN_HELP]; at++) {
 		if(strcmp(*at, "--") == 0) {
-			given->program = at + 1;
+			read_rest(given, at + 1);
 			return;
 		}
 		if(strncmp(*at, "--", 2) == 0) {

@@ -323,10 +323,26 @@ static void target_host(
 	free(address);
 }
 
+/* The words with spaces between them. The caller frees it; NULL: out of memory. */
+static char *join(char *const *words) {
+	size_t len = 1;
+	for(char *const *word = words; *word; word++) {
+		len += strlen(*word) + 1;
+	}
+	char *text = calloc(len, 1);
+	char *end = text;
+	for(char *const *word = words; text && *word; word++) {
+		if(word != words) {
+			*end++ = ' ';
+		}
+		end = stpcpy(end, *word);
+	}
+	return text;
+}
+
 /* The program is behind all other arguments. */
 static void target_program(struct compat *compat, const struct given *given, const char *source) {
 	const char *mode = value_of(given, GIVEN_WRAP_MODE);
-	struct texts shown = {0};
 	if(value_of(given, GIVEN_UNIX_TARGET)) {
 		compat_fail(compat,
 			"--unix-target: not supported together with a program; use websocksy with "
@@ -334,14 +350,15 @@ static void target_program(struct compat *compat, const struct given *given, con
 	}
 	add(compat, "--", "wrap-mode", mode ? mode : "exit");
 	texts_add(&compat->arguments, "--", "--");
-	texts_add(&shown, NULL, "  - proxying from %s to '", source);
 	for(char **word = given->program; *word; word++) {
 		texts_add(&compat->arguments, "--", "%s", *word);
-		texts_add(&shown, NULL, "%s%s%s", shown.count > 0 ? shown.at[shown.count - 1] : "",
-			word == given->program ? "" : " ", *word);
 	}
-	texts_add(&compat->lines, NULL, "%s'", shown.count > 0 ? shown.at[shown.count - 1] : "");
-	texts_free(&shown);
+	char *command = join(given->program);
+	compat->arguments.no_memory |= !command;
+	if(command) {
+		texts_add(&compat->lines, NULL, "  - proxying from %s to '%s'", source, command);
+	}
+	free(command);
 }
 
 /* The source as the start-up line has it. The caller frees it; NULL: out of memory. */
@@ -473,6 +490,9 @@ static void translate_service(struct compat *compat, const struct given *given) 
 		add(compat, NULL, "legacy", "hixie,hybi,flash");
 	}
 	translate_log(compat, given);
+	if(value_of(given, GIVEN_DUMP_CONFIG)) {
+		texts_add(&compat->arguments, "--dump-config", "--dump-config");
+	}
 }
 
 void translate(struct compat *compat, const struct given *given) {
