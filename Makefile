@@ -85,12 +85,16 @@ objects := $(sources:%.c=$(obj)/%.o)
 folders := $(sort $(obj) $(patsubst %/,%,$(dir $(objects))))
 plugins := $(patsubst plugins/%.c,$(plugin_out)/%.so,$(wildcard plugins/*.c))
 
+# Not part of the daemon: it is preloaded into programs (wrap = port).
+preload_out := $(out)/preload
+preloads := $(preload_out)/rebind.so
+
 # Under these names the daemon has the command lines of websockify and wsproxy.
 compat_names := websockify run wsproxy
 compat_links := $(compat_names:%=$(out)/compat/%)
 
 .PHONY: all plugins compat clean install uninstall debug test check format
-all: $(binary) plugins compat
+all: $(binary) plugins $(preloads) compat
 plugins: $(plugins)
 compat: $(compat_links)
 $(compat_links): | $(out)/compat
@@ -122,7 +126,7 @@ $(patsubst %,$(obj)/%.o,base/loop websocket network network/stream \
 	bridge/to_client bridge/to_peer): protector = -fstack-protector
 
 # The path is part of this object; a change of the path rebuilds it.
-$(obj)/config/table.o: defines = -DWEBSOCKSY_PLUGINPATH='"$(PLUGINPATH)"'
+$(obj)/config/table.o: defines = -DWEBSOCKSY_PLUGINPATH='"$(PLUGINPATH)"' -DWEBSOCKSY_REBIND='"$(preloads)"'
 $(obj)/config/table.o: $(obj)/pluginpath
 $(obj)/pluginpath: FORCE | $(obj)
 	@printf '%s\n' '$(PLUGINPATH)' | cmp -s - $@ || printf '%s\n' '$(PLUGINPATH)' > $@
@@ -135,11 +139,16 @@ $(foreach name,$(plugins:$(plugin_out)/%.so=%), \
 $(plugin_out)/%.so: plugins/%.c websocksy.h Makefile $(obj)/settings | $(plugin_out)
 	$(CC) $(protector) $(cflags) -fPIC -shared -I. -o $@ $(filter %.c,$^) $(relro) $(LDFLAGS)
 
-$(sort $(folders) $(plugin_out) $(out)/compat):
+# Without sanitizers, which a program cannot load behind its start.
+$(preload_out)/%.so: preload/%.c Makefile $(obj)/settings | $(preload_out)
+	$(CC) -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -fvisibility=hidden -D_GNU_SOURCE -O2 -g -fPIC -shared \
+		$(CPPFLAGS) -o $@ $< $(relro) $(LDFLAGS) -ldl
+
+$(sort $(folders) $(plugin_out) $(preload_out) $(out)/compat):
 	mkdir -p $@
 
 clean:
-	rm -rf $(obj) $(binary) $(compat_links) $(plugin_out)/*.so build
+	rm -rf $(obj) $(binary) $(compat_links) $(plugin_out)/*.so $(preload_out)/*.so build
 
 -include $(objects:.o=.d)
 
@@ -177,7 +186,7 @@ $(out)/unit/http/test_site_traps: ldflags += -Wl,--wrap=syscall
 unit_runs := $(unit_programs:=.run)
 $(unit_runs): %.run: %
 	@echo '$(<:$(out)/%=%)'; $< >$<.log 2>&1 || { cat $<.log; exit 1; }
-formatted := $(sort $(wildcard $(sources) $(sources:.c=.h) $(addsuffix /*.h,$(layers)) websocksy.h plugins/*.[ch] \
+formatted := $(sort $(wildcard $(sources) $(sources:.c=.h) $(addsuffix /*.h,$(layers)) websocksy.h preload/*.c plugins/*.[ch] \
 	plugins/*/*.[ch] examples/*.c))
 .PHONY: check-layers check-format $(unit_runs)
 check-layers: $(objects)
@@ -206,6 +215,7 @@ mandir := $(PREFIX)/share/man
 docdir := $(PREFIX)/share/doc/websocksy
 unitdir := $(PREFIX)/lib/systemd/system
 plugindir := $(if $(filter file,$(origin PLUGINPATH)),$(libdir),$(PLUGINPATH))
+preloaddir := $(libdir)/preload
 
 install_obj := $(obj)/install
 install_binary := $(install_obj)/websocksy
@@ -213,7 +223,8 @@ install_objects := $(filter-out $(obj)/config/table.o,$(objects)) $(install_obj)
 $(install_binary): $(install_objects) $(obj)/settings
 	$(CC) $(cflags) $(ldflags) -o $@ $(install_objects) $(ldlibs)
 $(install_obj)/table.o: config/table.c Makefile $(obj)/settings $(install_obj)/pluginpath
-	$(CC) $(cflags) -MMD -MP -DWEBSOCKSY_PLUGINPATH='"$(plugindir)"' -c -o $@ $<
+	$(CC) $(cflags) -MMD -MP -DWEBSOCKSY_PLUGINPATH='"$(plugindir)"' \
+		-DWEBSOCKSY_REBIND='"$(preloaddir)/rebind.so"' -c -o $@ $<
 $(install_obj)/pluginpath: FORCE | $(install_obj)
 	@printf '%s\n' '$(plugindir)' | cmp -s - $@ || printf '%s\n' '$(plugindir)' > $@
 $(install_obj): | $(obj)
@@ -230,13 +241,15 @@ texts := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE.txt index.ht
 	$(shell find examples/routes examples/fail2ban -type f 2>/dev/null)
 installed := $(bindir)/websocksy $(includedir)/websocksy.h $(mandir)/man8/websocksy.8 \
 	$(mandir)/man5/websocksy.conf.5 $(plugins:$(plugin_out)/%=$(plugindir)/%) \
-	$(compat_names:%=$(libdir)/compat/%) $(units:examples/%=$(unitdir)/%) $(addprefix $(docdir)/,$(texts) $(scripts) $(adapted))
+	$(preloads:$(preload_out)/%=$(preloaddir)/%) \
+	$(compat_names:%=$(libdir)/compat/%) \
+	$(units:examples/%=$(unitdir)/%) $(addprefix $(docdir)/,$(texts) $(scripts) $(adapted))
 
 .PHONY: install-paths
 install-paths:
 	$(if $(filter-out /%,$(PREFIX) $(plugindir)),$(error PREFIX and PLUGINPATH have to be absolute paths))
 
-install: install-paths $(install_binary) plugins
+install: install-paths $(install_binary) plugins $(preloads)
 	$(INSTALL) -D -m 755 $(install_binary) '$(DESTDIR)$(bindir)/websocksy'
 	$(INSTALL) -D -m 644 websocksy.h '$(DESTDIR)$(includedir)/websocksy.h'
 	set -e; for page in man8/websocksy.8 man5/websocksy.conf.5; do \
@@ -247,6 +260,8 @@ install: install-paths $(install_binary) plugins
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(libdir)/compat'
 	set -e; for name in $(compat_names); do \
 		ln -sf ../../../bin/websocksy '$(DESTDIR)$(libdir)/compat/'$$name; done
+	$(INSTALL) -d -m 755 '$(DESTDIR)$(preloaddir)'
+	$(INSTALL) -m 755 $(preloads) '$(DESTDIR)$(preloaddir)'
 	set -e; for file in $(texts); do \
 		$(INSTALL) -D -m 644 "$$file" '$(DESTDIR)$(docdir)/'"$$file"; done
 	set -e; for file in $(scripts); do \
@@ -263,8 +278,8 @@ uninstall: install-paths
 	-for folder in '$(docdir)/examples/routes/users' '$(docdir)/examples/routes' \
 		'$(docdir)/examples/fail2ban/filter.d' '$(docdir)/examples/fail2ban/jail.d' \
 		'$(docdir)/examples/fail2ban' '$(docdir)/examples' \
-		'$(docdir)/docs/notes' '$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(libdir)/compat' \
-		'$(plugindir)'; do \
+		'$(docdir)/docs/notes' '$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(preloaddir)' \
+		'$(libdir)/compat' '$(plugindir)'; do \
 		[ ! -d '$(DESTDIR)'"$$folder" ] || \
 			rmdir --ignore-fail-on-non-empty '$(DESTDIR)'"$$folder"; done
 

@@ -19,6 +19,7 @@
 #include "config/service.h"
 #include "config/table.h"
 #include "config/types.h"
+#include "config/wrap.h"
 #include "http/passwords.h"
 #include "network/tls_credentials.h"
 #include "plugin.h"
@@ -193,6 +194,7 @@ static void read_all(struct reader *reader, int argc, char **argv) {
 	if(reader->errors == 0) {
 		build_tls(reader);
 	}
+	wrap_check(reader);
 	if(reader->running) {
 		keep_fixed(reader);
 	}
@@ -231,6 +233,7 @@ int config_read(struct config *config, int argc, char **argv) {
 
 void config_free(struct config *config) {
 	build_drop_backend(config);
+	free(config->program_path);
 	passwords_free(config->users);
 	tls_credentials_unref(config->tls);
 	for(size_t i = 0; i < table.count; i++) {

@@ -29,6 +29,8 @@ struct config {
 	size_t backend_options;
 	char **backend_option; /* "key=value", in order */
 	bool refuses_all; /* with these options the backend refuses every client */
+	char *const *program; /* behind `--`, the caller's; NULL: none */
+	char *program_path; /* its file */
 	struct settings_texts files; /* configuration files that were read, absolute */
 	char *directory; /* that relative paths begin in; NULL: unknown */
 	char *root; /* the process's root directory, as seen from outside; NULL: unchanged */

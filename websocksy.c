@@ -209,12 +209,18 @@ static int serve(struct daemon *daemon, struct config *config) {
 	if(result) {
 		goto out; /* it has said why */
 	}
+	result = bridge_start_program(daemon->bridge);
+	if(result) {
+		goto out;
+	}
 	compat_started(&daemon->compat);
 	notify_send(&daemon->notify, "READY=1");
 	detach_ready(&daemon->detach, false);
 	result = loop_run(&daemon->loop);
 	if(result) {
 		log_write(LOG_ERROR, "epoll: %s", strerror(-result));
+	} else {
+		result = bridge_exit_status(daemon->bridge);
 	}
 out:
 	bridge_close(daemon->bridge);
@@ -316,7 +322,8 @@ int main(int argc, char **argv) {
 	if(compat_begin(&daemon.compat, argc, argv)) {
 		daemon.argc = daemon.compat.argc;
 		daemon.argv = daemon.compat.argv;
-		daemon.compat.status = start(&daemon) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+		int result = start(&daemon);
+		daemon.compat.status = result < 0 ? EXIT_FAILURE : result;
 	}
 	compat_free(&daemon.compat);
 	return daemon.compat.status;

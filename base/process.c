@@ -21,6 +21,7 @@
 
 /* Between two looks at a group whose leader has exited. */
 #define PROCESS_CHECK_MS 20
+#define PROCESS_LEFT_CHECK_MS 1000 /* the same if it is not to be ended */
 
 struct process {
 	struct ev_io io; /* a pidfd, readable when the process has exited; -1: it is reaped */
@@ -34,6 +35,7 @@ struct process {
 	uint64_t due_ms; /* of the next signal */
 	int next; /* signal; 0: none is due */
 	bool ending; /* process_end() was called */
+	bool left; /* process_leave() was called */
 	bool counted;
 };
 
@@ -101,9 +103,12 @@ static void send_next(struct process *process) {
 
 static void process_due(struct ev_timer *timer) {
 	struct process *process = container_of(timer, struct process, timer);
-	bool due = process->set->loop->now_ms >= process->due_ms;
+	struct loop *loop = process->set->loop;
+	bool due = loop->now_ms >= process->due_ms;
 	if(group_is_empty(process)) {
 		process_forget(process);
+	} else if(process->left) {
+		loop_timer_set(loop, timer, loop->now_ms + PROCESS_LEFT_CHECK_MS);
 	} else if(due && !process->next) {
 		give_up(process);
 	} else {
@@ -127,6 +132,32 @@ void process_end(struct process *process, int first, bool at_once) {
 		send_next(process);
 	}
 	wait_for_group(process);
+}
+
+/* The number of a group may be given to another one as soon as it is empty: it is not kept for longer. */
+void process_leave(struct process *process) {
+	process->fn = NULL;
+	if(group_is_empty(process)) {
+		process_forget(process);
+		return;
+	}
+	process->left = true;
+	stop_counting(process);
+	loop_timer_set(process->set->loop, &process->timer,
+		process->set->loop->now_ms + PROCESS_LEFT_CHECK_MS);
+}
+
+void process_set_end_left(struct process_set *set) {
+	for(struct list *at = set->list.next; at != &set->list;) {
+		struct process *process = container_of(at, struct process, link);
+		at = at->next;
+		if(process->left) {
+			process->left = false;
+			process->counted = true;
+			set->count++;
+			process_end(process, SIGTERM, true);
+		}
+	}
 }
 
 static void log_exit(const struct process *process, int status) {

@@ -54,6 +54,13 @@ pid_t process_pid(const struct process *process);
  */
 void process_end(struct process *process, int first, bool at_once);
 
+/*
+ * The process has exited and its owner has no use for it any more, but what it has left of its group goes
+ * on, until process_set_end_left().
+ */
+void process_leave(struct process *process);
+void process_set_end_left(struct process_set *set);
+
 /* Formats a status of waitpid(2): "exit status 1", "killed by signal 9 (Killed)". */
 #define PROCESS_STATUS_TEXT 64
 void process_format_status(int status, char out[PROCESS_STATUS_TEXT]);

@@ -37,6 +37,7 @@ struct bridge {
 	struct watch *watch; /* of the certificate files; NULL: there are none */
 	struct tls_cache tls_cache; /* a reload empties it */
 	struct ev_timer grace;
+	int exit_status; /* of the program, with wrap-mode = exit */
 	struct reload reload;
 };
 
@@ -261,6 +262,7 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
 	process_set_init(&bridge->env.processes, loop);
+	announced_init(&bridge->env.announced);
 	bridge->env.processes.idle = processes_idle;
 	bridge->env.tls_cache = &bridge->tls_cache;
 	bridge->env.loop = loop;
@@ -415,12 +417,45 @@ void bridge_stop(struct bridge *bridge) {
 	loop_timer_set(loop, &bridge->grace, loop->now_ms + bridge->config.settings.grace_ms);
 }
 
+static void program_ended(void *ctx, int status) {
+	struct bridge *bridge = ctx;
+	bridge->exit_status = status;
+	if(!bridge->env.draining) {
+		log_write(LOG_NOTICE, "stopping (wrap-mode = exit)");
+		bridge_stop(bridge);
+	}
+}
+
+int bridge_start_program(struct bridge *bridge) {
+	const struct config *config = &bridge->config;
+	const struct settings *settings = &config->settings;
+	struct program *program = &bridge->env.program;
+	uint16_t port = settings->wrap_port ? settings->wrap_port : settings->port;
+	struct program_listen listen = {
+		.port = settings->wrap == SETTINGS_WRAP_PORT ? port : 0,
+		.library = settings->wrap_library ? settings->wrap_library : "",
+	};
+	if(!config->program || settings->wrap == SETTINGS_WRAP_STDIO) {
+		return 0;
+	}
+	program->mode = (enum program_mode)settings->wrap_mode;
+	program->fn = program_ended;
+	program->ctx = bridge;
+	return program_open(program, &bridge->env.processes, &bridge->env.announced, &listen,
+		config->program_path, config->program);
+}
+
+int bridge_exit_status(const struct bridge *bridge) {
+	return bridge->exit_status;
+}
+
 void bridge_close(struct bridge *bridge) {
 	if(!bridge) {
 		return;
 	}
 	reload_cancel(&bridge->reload);
 	drop_all(bridge);
+	program_close(&bridge->env.program);
 	process_set_close(&bridge->env.processes);
 	log_limit_report(&bridge->env.log_limits);
 	listeners_close(&bridge->listeners);

@@ -41,6 +41,15 @@ const struct config *bridge_config(const struct bridge *bridge);
  */
 int bridge_reload(struct bridge *bridge, struct config *config);
 
+/*
+ * Starts the program of the command line, if there is one, after the privileges have been dropped. 0, or
+ * negative errno after a line in the log.
+ */
+int bridge_start_program(struct bridge *bridge);
+
+/* What the daemon is to exit with, because its program has exited; otherwise 0. */
+int bridge_exit_status(const struct bridge *bridge);
+
 /* Has bridge_stop() been called? */
 bool bridge_is_stopping(const struct bridge *bridge);
 

@@ -182,7 +182,11 @@ static bool is_cut(const struct connection *connection) {
 }
 
 void connection_check_end(struct connection_env *env) {
-	if(env->ending && list_is_empty(&env->connections) && env->processes.count == 0) {
+	if(!env->ending || !list_is_empty(&env->connections)) {
+		return;
+	}
+	program_stop(&env->program);
+	if(env->processes.count == 0) {
 		env->loop->stop = true;
 	}
 }

@@ -15,10 +15,12 @@
 #include "bridge/memory.h"
 #include "config/settings.h"
 #include "http/verifier.h"
+#include "network/announced.h"
 #include "network/resolve.h"
 #include "network/stream.h"
 #include "plugin/backend.h"
 #include "plugin/framing.h"
+#include "service/program.h"
 #include "websocket.h"
 
 #include <netinet/in.h>
@@ -82,6 +84,8 @@ struct connection_env {
 	struct memory memory;
 	struct lifetime lifetime;
 	struct process_set processes; /* programs that are peers, or were */
+	struct announced announced; /* addresses of the program that the daemon runs */
+	struct program program; /* that one; zero: there is none */
 	struct list connections;
 	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
 	uint64_t next_id;

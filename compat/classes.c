@@ -7,8 +7,8 @@
 #include "compat/classes.h"
 
 #include "base/file.h"
+#include "compat/parts.h"
 #include "compat/password.h"
-#include "compat/translate.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,15 +31,10 @@ static const char *without_module(const char *name, const char *module) {
 	return strncmp(name, module, len) == 0 ? name + len : name;
 }
 
-static void add_backend_option(struct compat *compat, const char *key, const char *value) {
-	texts_add(&compat->arguments, TOKEN, "-c");
-	texts_add(&compat->arguments, TOKEN, "%s=%s", key, value);
-}
-
 static void add_backend_file(struct compat *compat, const char *key, const char *path) {
-	char *absolute = translate_path(compat, path);
+	char *absolute = parts_path(compat, path);
 	if(absolute) {
-		add_backend_option(compat, key, absolute);
+		parts_add_backend(compat, TOKEN, key, absolute);
 	}
 	free(absolute);
 }
@@ -64,7 +59,7 @@ static void translate_sockets_class(struct compat *compat, const char *source) {
 }
 
 static void translate_url_class(struct compat *compat, const char *source) {
-	add_backend_option(compat, "url", source);
+	parts_add_backend(compat, TOKEN, "url", source);
 }
 
 /* HMAC with a key of its own bytes, a signature with a PEM key. */
@@ -84,7 +79,7 @@ static void translate_jwt_class(struct compat *compat, const char *source) {
 	free(key);
 	add_backend_file(compat, "key", source);
 	for(; *name; name++) {
-		add_backend_option(compat, "alg", *name);
+		parts_add_backend(compat, TOKEN, "alg", *name);
 	}
 }
 
@@ -119,7 +114,7 @@ static void translate_redis_class(struct compat *compat, const char *source) {
 			texts_add(&compat->arguments, TOKEN, "-c");
 			texts_add(&compat->arguments, TOKEN, "server=%s:%s", field[0], field[1]);
 		} else if(keys[i] && field[i][0]) {
-			add_backend_option(compat, keys[i], field[i]);
+			parts_add_backend(compat, TOKEN, keys[i], field[i]);
 		}
 	}
 	for(size_t i = 0; i < 5; i++) {
@@ -164,7 +159,7 @@ void classes_translate_token(struct compat *compat, const struct given *given) {
 		texts_add(&compat->arguments, TOKEN, "--backend=%s", class->backend);
 		class->translate(compat, source);
 		if(given->value[GIVEN_HOST_TOKEN]) {
-			add_backend_option(compat, "from", "host");
+			parts_add_backend(compat, TOKEN, "from", "host");
 		}
 		return;
 	}

@@ -63,6 +63,11 @@ struct given {
 	bool wsproxy; /* the options of wsproxy, not those of websockify */
 };
 
+/* NULL: the option was not given. */
+static inline const char *given_value(const struct given *given, enum given_option option) {
+	return given->value[option];
+}
+
 /* Reads the arguments behind the program's name. Errors are reported with compat_fail(). */
 void given_read(struct given *given, struct compat *compat, char **argv);
 

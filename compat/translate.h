@@ -11,11 +11,4 @@
  * are reported with compat_fail().
  */
 void translate(struct compat *compat, const struct given *given);
-
-/* `path`, made absolute, which the caller frees. NULL: out of memory, or no working directory. */
-char *translate_path(struct compat *compat, const char *path);
-
-/* Adds "--option=/absolute/path". */
-void translate_file(
-	struct compat *compat, const char *source, const char *option, const char *path);
 #endif

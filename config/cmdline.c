@@ -123,13 +123,23 @@ static void read_file_argument(struct reader *reader, const char *argument) {
 	reader_set(reader, reader_find(reader, text_slice("config")), argument);
 }
 
+/* All the rest. */
+static void read_program(struct reader *reader, struct arguments *arguments) {
+	reader_name(reader, "", text_slice("--"));
+	if(arguments->left < 2) {
+		reader_error(reader, "a program is missing behind it (-- PROGRAM ARGUMENT...)");
+	} else {
+		reader->config->program = arguments->at + 1;
+		reader->program = reader->place;
+	}
+	arguments->left = 1;
+}
+
 static void read_argument(struct reader *reader, struct arguments *arguments) {
 	const char *argument = arguments->at[0];
 
 	if(strcmp(argument, "--") == 0) {
-		reader_name(reader, "", text_slice("--"));
-		reader_error(reader, "starting a program is not supported by this version");
-		reader->stop = true;
+		read_program(reader, arguments);
 	} else if(strncmp(argument, "--", 2) == 0) {
 		read_long(reader, arguments);
 	} else if(argument[0] == '-' && argument[1] != '\0') {

@@ -58,8 +58,8 @@ static void print_option(const struct option *option) {
 }
 
 void print_help(void) {
-	printf("Usage: websocksy [OPTION]... [FILE]\n\n"
-	       "Bridges WebSocket clients to TCP, UDP and Unix sockets.\n"
+	printf("Usage: websocksy [OPTION]... [FILE] [-- PROGRAM ARGUMENT...]\n\n"
+	       "Bridges WebSocket clients to TCP, UDP and Unix sockets, and to programs.\n"
 	       "Long options with a value, but --config, are also keys in FILE's [core] "
 	       "section.\n");
 	for(size_t group = 0; group < OPTION_GROUPS; group++) {

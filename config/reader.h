@@ -42,6 +42,7 @@ struct reader {
 	struct reader_place place; /* of the option in hand */
 	char given[READER_GIVEN_MAX]; /* the option in hand as written: "-p", "--port", "port" */
 	struct reader_place set[OPTIONS_MAX]; /* where each value was given */
+	struct reader_place program; /* of `--` */
 	struct reader_text *text; /* in the order of the texts in their lists */
 	size_t texts;
 	struct reader_action *action;

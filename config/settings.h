@@ -26,6 +26,12 @@ enum settings_tls {
 	SETTINGS_TLS_OFF
 };
 
+/* Values of `wrap`. */
+enum settings_wrap {
+	SETTINGS_WRAP_PORT,
+	SETTINGS_WRAP_UNIX,
+	SETTINGS_WRAP_STDIO
+};
 /* Bits of `legacy`. */
 #define SETTINGS_LEGACY_HIXIE 1u /* the drafts hixie-75 and -76 */
 #define SETTINGS_LEGACY_HYBI 2u /* HyBi 7 and 8, the versions of that number */
@@ -86,6 +92,10 @@ struct settings {
 	bool web_listing;
 	bool web_auth; /* pages require authentication too, if there is an auth_file */
 	bool insecure_auth; /* accept passwords without TLS although there is a certificate */
+	int wrap; /* enum settings_wrap: how clients reach the program of the command line */
+	int wrap_mode; /* enum program_mode of service/program.h */
+	uint16_t wrap_port; /* that it binds; 0: `port` */
+	char *wrap_library; /* preloaded into it */
 	bool exec; /* peers may be programs that are started for each connection */
 	bool pty; /* with a terminal */
 	bool core_dump; /* allow core dumps and debuggers of the same user */

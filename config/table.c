@@ -15,6 +15,10 @@
 #define WEBSOCKSY_PLUGINPATH "/usr/local/lib/websocksy"
 #endif
 
+#ifndef WEBSOCKSY_REBIND
+#define WEBSOCKSY_REBIND "/usr/local/lib/websocksy/preload/rebind.so"
+#endif
+
 #define TABLE_TIME_MAX_MS UINT64_C(31536000000) /* a year: sums of times stay far from wrapping */
 #define TABLE_MEMORY_MAX ((uint64_t)1 << 40)
 #define TABLE_SIZE_MAX ((uint64_t)1 << 30)
@@ -155,6 +159,21 @@ static const struct option options[] = {
 	{.group = OPTION_PEERS, .name = "resolver", .argument = "ADDR[:PORT],...",
 		.type = &type_resolver, SETTING(resolver), .preset = "",
 		.help = "name servers to ask instead of those in /etc/resolv.conf"},
+	{.group = OPTION_PEERS, .name = "wrap", .argument = "MODE", .type = &type_wrap,
+		SETTING(wrap), .preset = "port",
+		.help = "how clients reach the program behind --: port (it binds wrap-port, which is "
+			"moved), unix (it binds $SOCKET, {SOCKET} in its arguments), stdio (one process "
+			"for each client)"},
+	{.group = OPTION_PEERS, .name = "wrap-port", .argument = "PORT", .type = &type_port,
+		SETTING(wrap_port), .max = UINT16_MAX, .preset = "0",
+		.help = "the TCP port that the program binds; 0: the port of this daemon"},
+	{.group = OPTION_PEERS, .name = "wrap-mode", .argument = "MODE", .type = &type_wrap_mode,
+		SETTING(wrap_mode), .preset = "exit",
+		.help = "when the program exits or puts itself into the background: exit (with its "
+			"status), ignore, respawn"},
+	{.group = OPTION_PEERS, .name = "wrap-library", .argument = "FILE", .type = &type_directory,
+		SETTING(wrap_library), .preset = WEBSOCKSY_REBIND,
+		.help = "the library that wrap = port preloads"},
 	{.group = OPTION_PEERS, .name = "exec", .argument = "yes|no", .type = &type_switch,
 		SETTING(exec), .preset = "no",
 		.help = "allow peers exec://PROGRAM ARG..., which start a program for each client"},

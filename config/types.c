@@ -18,6 +18,7 @@
 #include "config/paths.h"
 #include "config/reader.h"
 #include "network/tls_credentials.h"
+#include "service/program.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -145,6 +146,13 @@ static const char *const verify_words[] = {[TLS_VERIFY_OFF] = "off",
 	[TLS_VERIFY_REQUIRED] = "required",
 	NULL};
 
+static const char *const wrap_words[] = {[SETTINGS_WRAP_PORT] = "port",
+	[SETTINGS_WRAP_UNIX] = "unix",
+	[SETTINGS_WRAP_STDIO] = "stdio",
+	NULL};
+static const char *const wrap_mode_words[] = {
+	[PROGRAM_EXIT] = "exit", [PROGRAM_IGNORE] = "ignore", [PROGRAM_RESPAWN] = "respawn", NULL};
+
 static void parse_switch(struct reader *reader, const struct option *option, const char *text) {
 	bool *field = option_field(option, reader->config);
 	if(strcmp(text, switch_words[true]) != 0 && strcmp(text, switch_words[false]) != 0) {
@@ -199,6 +207,10 @@ const struct option_type type_switch = {.parse = parse_switch, .print = print_sw
 const struct option_type type_tls = {.parse = parse_word, .print = print_word, .words = tls_words};
 const struct option_type type_verify = {
 	.parse = parse_word, .print = print_word, .words = verify_words};
+const struct option_type type_wrap = {
+	.parse = parse_word, .print = print_word, .words = wrap_words};
+const struct option_type type_wrap_mode = {
+	.parse = parse_word, .print = print_word, .words = wrap_mode_words};
 const struct option_type type_level = {.parse = parse_level, .print = print_level};
 
 /* ---- texts ---- */

@@ -17,6 +17,8 @@ extern const struct option_type type_count;
 extern const struct option_type type_switch; /* yes, no */
 extern const struct option_type type_tls; /* enum settings_tls */
 extern const struct option_type type_verify; /* enum tls_verify */
+extern const struct option_type type_wrap; /* enum settings_wrap */
+extern const struct option_type type_wrap_mode; /* enum program_mode */
 extern const struct option_type type_level; /* enum log_level */
 extern const struct option_type type_legacy; /* SETTINGS_LEGACY_* */
 

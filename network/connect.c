@@ -45,6 +45,7 @@ static void attempt_end(struct attempt *attempt) {
 
 static void connect_stop(struct connect *connect) {
 	loop_timer_cancel(connect->owner.loop, &connect->timer);
+	announced_cancel(&connect->waiter);
 	candidates_cancel(&connect->candidates);
 	for(struct list *at = connect->attempts.next; at != &connect->attempts;) {
 		struct attempt *attempt = container_of(at, struct attempt, link);
@@ -89,7 +90,8 @@ int connect_attempt(struct connect *connect, const struct sockaddr *address, soc
 	if(fd < 0) {
 		return fd;
 	}
-	if(connect->kind->ops == &stream_tcp_ops) {
+	connect->local_peer = address->sa_family == AF_UNIX;
+	if(!connect->local_peer && connect->kind->socket_type == SOCK_STREAM) {
 		network_tune(fd);
 	}
 	int result = network_connect(fd, address, len);
@@ -150,6 +152,14 @@ static void connect_due(struct ev_timer *timer) {
 	}
 }
 
+static void attempt_failed(struct connect *connect) {
+	if(connect->failed) {
+		connect->failed(connect);
+	} else {
+		connect_go_on(connect);
+	}
+}
+
 static void attempt_run(struct ev_io *io) {
 	struct attempt *attempt = container_of(io, struct attempt, io);
 	struct connect *connect = attempt->connect;
@@ -158,7 +168,7 @@ static void attempt_run(struct ev_io *io) {
 	if(result) {
 		connect_note(connect, result, NULL);
 		attempt_end(attempt);
-		connect_go_on(connect);
+		attempt_failed(connect);
 		return;
 	}
 	connect->winner = attempt;
@@ -267,8 +277,17 @@ static void keep_others(struct connect *connect, struct stream *stream) {
 	datagram_set_others(stream, others, count);
 }
 
+/* Where the row of the kind does not tell. */
+static const struct stream_ops *ops_of(const struct connect *connect) {
+	if(connect->exec) {
+		return exec_ops(connect->exec);
+	}
+	const struct stream_ops *other = connect->local_peer ? &stream_unix_ops : &stream_tcp_ops;
+	return connect->kind->ops ? connect->kind->ops : other;
+}
+
 int connect_take(struct connect *connect, struct stream *stream, stream_fn *fn) {
-	const struct stream_ops *ops = connect->exec ? exec_ops(connect->exec) : connect->kind->ops;
+	const struct stream_ops *ops = ops_of(connect);
 	int result = 0;
 	if(connect->winner) {
 		stream_adopt(stream, connect->owner.loop, &connect->winner->io, ops, fn);

@@ -9,6 +9,7 @@
 #include "network/peer_address.h"
 #include "network/stream.h"
 
+struct announced;
 struct connect;
 struct resolver;
 
@@ -21,18 +22,20 @@ struct connect_owner {
 	struct resolver *resolver;
 	connect_fn *fn;
 	void *ctx;
-	struct exec_options exec; /* for programs */
+	struct exec_options exec; /* for programs that are started */
+	struct announced *announced; /* of the program that runs already; NULL: there is none */
 };
 
 /* Begins an attempt at one kind of peer; results as connect_start(). */
 typedef int connect_begin_fn(
 	struct connect *connect, const struct peer_address *address, const char **why);
 
-/* For the kinds: TCP and UDP; Unix sockets; fifos; programs. */
+/* For the kinds: TCP and UDP; Unix sockets; fifos; programs; the program that runs already. */
 connect_begin_fn connect_network;
 connect_begin_fn connect_unix;
 connect_begin_fn connect_fifo;
 connect_begin_fn connect_exec;
+connect_begin_fn connect_program;
 
 /*
  * Starts connecting to any kind but a loopback. 0: connected at once; -EINPROGRESS: `fn` will be

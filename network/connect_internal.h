@@ -5,6 +5,7 @@
 #ifndef WEBSOCKSY_CONNECT_INTERNAL_H
 #define WEBSOCKSY_CONNECT_INTERNAL_H
 #include "base/address.h"
+#include "network/announced.h"
 #include "network/candidates.h"
 #include "network/connect.h"
 
@@ -30,6 +31,10 @@ struct connect {
 	struct candidates candidates;
 	struct ev_timer timer; /* the next attempt may begin */
 	void (*again)(struct connect *connect); /* for which the timer is; NULL: see above */
+	void (*failed)(struct connect *connect); /* an attempt has failed; NULL: the next begins */
+	struct announced_waiter waiter;
+	size_t tried; /* announced addresses */
+	bool local_peer; /* the address that was tried last is a Unix socket */
 	const struct peer_address *local; /* to be tried again: the caller's */
 	uint64_t retry_ms; /* how long that waited last */
 	struct exec *exec; /* the program behind `fd`; NULL: there is none */

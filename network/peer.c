@@ -87,6 +87,13 @@ const struct peer_kind peer_kinds[] = {
 		.program = true,
 	},
 	{
+		.scheme = "program://",
+		.transport = peer_transport_detect,
+		.parse = peer_address_program,
+		.connect = connect_program,
+		.socket_type = SOCK_STREAM,
+	},
+	{
 		.scheme = "echo://",
 		.transport = peer_transport_detect,
 		.parse = peer_address_none,

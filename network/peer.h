@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PEER_KINDS 9
+#define PEER_KINDS 10
 
 /* Groups of parameters behind the `?` of an address. */
 #define PEER_PARAMETERS_PROXY 1u /* the PROXY header */
@@ -26,7 +26,7 @@ struct peer_kind {
 	connect_begin_fn *connect; /* NULL: a loopback */
 	int socket_type; /* SOCK_STREAM or SOCK_DGRAM */
 	int access; /* fifos: O_RDONLY or O_WRONLY */
-	const struct stream_ops *ops; /* of the connected stream; NULL: exec_ops() */
+	const struct stream_ops *ops; /* of the connected stream; NULL: connect_take() chooses */
 	bool messages; /* preserves message boundaries: a read or write is one message */
 	bool tls; /* the caller does the TLS handshake on the connected stream */
 	bool program; /* a program is started for each connection; only with `exec` */

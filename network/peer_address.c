@@ -150,6 +150,14 @@ int peer_address_fifo(struct peer_address *out, char *rest, const char *port, co
 	return take_host(out, rest);
 }
 
+/* The name of the program, for the log. */
+int peer_address_program(struct peer_address *out, char *rest, const char *port, const char **why) {
+	(void)port;
+	(void)why;
+	decode_reserved(rest);
+	return take_host(out, rest);
+}
+
 int peer_address_none(struct peer_address *out, char *rest, const char *port, const char **why) {
 	(void)out;
 	(void)port;

@@ -47,6 +47,7 @@ typedef int peer_address_rest_fn(
 peer_address_rest_fn peer_address_network;
 peer_address_rest_fn peer_address_unix;
 peer_address_rest_fn peer_address_fifo;
+peer_address_rest_fn peer_address_program; /* a name, for the log */
 peer_address_rest_fn peer_address_none;
 
 /* Parses what follows the scheme of an address whose kind is known; see peer_parse(). */

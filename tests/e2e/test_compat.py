@@ -150,6 +150,34 @@ def test_inetd(run, tmp_path):
             assert process.wait(TIMEOUT) == 0
 
 
+PROGRAM = """
+import socket, sys
+name = sys.argv[1]
+listener = socket.create_server(("", int(name))) if name.isdigit() else socket.socket(socket.AF_UNIX)
+if not name.isdigit():
+    listener.bind(name)
+    listener.listen()
+peer = listener.accept()[0]
+peer.sendall(b"RFB 003.008\\n")
+while peer.recv(100):
+    pass
+sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("by", ("port", "path"))
+def test_program(run, tmp_path, by):
+    port = free_port()
+    name = str(port) if by == "port" else str(tmp_path / "socket")
+    options = () if by == "port" else ("--unix-target", name)
+    (tmp_path / "program").write_text(PROGRAM)
+    daemon = run(Compat(*options, f"127.0.0.1:{port}", "--", "/usr/bin/python3", "program", name, cwd=tmp_path))
+    eventually(lambda: status_of(daemon) == 101, "the program to listen")
+    assert f"  - proxying from 127.0.0.1:{port} to '/usr/bin/python3 program {name}'" in daemon.lines()
+    daemon.close_clients()
+    assert daemon.wait() == 7
+
+
 # --- TLS, pages, authentication --------------------------------------------------------------------
 
 

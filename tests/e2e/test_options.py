@@ -28,14 +28,15 @@ DEFAULTS = {  # in the order of --dump-config
     "auth-cookie": "0", "insecure-auth": "no", "legacy": "none", "legacy-flash-domain": "",
     "legacy-flash-ports": "", "cert": "", "key": "", "tls": "auto", "tls-priority": "",
     "client-ca": "", "client-crl": "", "client-verify": "off", "redirect-https": "no", "hsts": "0",
-    "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "", "exec": "no", "pty": "no",
+    "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "", "wrap": "port", "wrap-port": "0",
+    "wrap-mode": "exit", "exec": "no", "pty": "no",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
     "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
     "chroot": "", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0", "core-dump": "no", "log-level": "info",
 }
-KEYS = (*DEFAULTS, "plugin-path")
+KEYS = (*DEFAULTS, "plugin-path", "wrap-library")
 
 
 # --- helpers ------------------------------------------------------------------------------------
@@ -1146,6 +1147,8 @@ BACKEND_DEFAULTS = {
 def test_dump_of_the_defaults():
     dump = dumped()
     path = dump["core"].pop("plugin-path")
+    library = dump["core"].pop("wrap-library")
+    assert library[0].endswith("/preload/rebind.so")
     assert len(path) == 1 and path[0].startswith("/")
     assert dump == {"core": {key: [value] for key, value in DEFAULTS.items()}, "backend": BACKEND_DEFAULTS}
     assert list(dump["core"]) == list(DEFAULTS)
@@ -1243,8 +1246,8 @@ def test_units():
     (("--config", "/no/such/file"),
      'command line: --config: cannot read "/no/such/file": No such file or directory'),
     (("/no/such/file",), 'command line: FILE: cannot read "/no/such/file": No such file or directory'),
-    (("--", "/bin/true"), "command line: --: starting a program is not supported by this version"),
-    (("-p", "0", "--", "cat"), "command line: --: starting a program is not supported by this version"),
+    (("--",), "command line: --: a program is missing behind it (-- PROGRAM ARGUMENT...)"),
+    (("--", "/nonexistent"), 'command line: --: "/nonexistent": there is no such program (use -- PROGRAM ARGUMENT...)'),
 ), ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "")
 def test_mistake_on_the_command_line(args, line):
     assert failed_start(*args) == [line]

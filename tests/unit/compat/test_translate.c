@@ -166,8 +166,8 @@ static const struct row invalid[] = {
 		"--ssl-ciphers: lists in the format of OpenSSL are not supported; use websocksy "
 		"with tls-priority"},
 	{"--unix-target s 6080 -- cat",
-		"--unix-target: not supported together with a program; use websocksy with "
-		"--wrap=unix and {SOCKET} in the arguments of the program"},
+		"--unix-target: the arguments of the program have to contain \"s\", so that the "
+		"daemon can pass it the socket"},
 	{"--token-plugin my.Class 6080",
 		"--token-plugin: \"my.Class\" is not one of the classes that come with "
 		"websockify, and Python classes cannot be loaded; write a backend "

@@ -142,8 +142,17 @@ static void test_command_line_errors(void **state) {
 	BAD(1, "command line: -c nope: the backend (built in) has no such option", "-cnope=1");
 	BAD(1, "command line: -c framing: ", "-c", "framing=nope");
 	BAD(1, "command line: --verbose: takes no value", "--verbose=1");
-	BAD(1, "command line: --: starting a program is not supported", "--", "cat");
-	BAD(1, "command line: --: starting a program is not supported", "-v", "--");
+	BAD(1, "command line: --: a program is missing", "-v", "--");
+	BAD(1, "command line: --: \"/nonexistent\": there is no such program", "--wrap=stdio", "--",
+		"/nonexistent");
+	BAD(1, "command line: --: \"/etc\": this is not a program", "--wrap=stdio", "--", "/etc");
+	BAD(1, "command line: --pty: needs wrap = stdio", "--pty=yes", "--wrap=unix", "--", "sh");
+	BAD(1, "command line: --wrap-mode: has no effect", "--wrap-mode=ignore", "--wrap=stdio",
+		"--", "sh");
+	BAD(1, "command line: --wrap-port: needs wrap = port", "--wrap-port=1", "--wrap=unix", "--",
+		"sh");
+	BAD(1, "command line: host: contradicts the program", "-c", "host=echo://", "--wrap=unix",
+		"--", "sh");
 	BAD(1, "command line: FILE: cannot read \"x.conf\": No such file", "-v", "x.conf");
 	BAD(2, "command line: y: no option (only one argument may be a configuration file", "x",
 		"y");
