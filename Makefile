@@ -238,7 +238,7 @@ adapted := $(units) $(wildcard examples/*.conf)
 scripts := $(filter-out examples/quickstart.sh,$(wildcard examples/*.sh))
 texts := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE.txt index.html \
 	$(wildcard docs/*.md docs/*.svg docs/notes/*.md plugins/*.md examples/*.md examples/*.c) \
-	$(shell find examples/routes examples/fail2ban -type f 2>/dev/null)
+	examples/websocksy.logrotate $(shell find examples/routes examples/fail2ban -type f 2>/dev/null)
 installed := $(bindir)/websocksy $(includedir)/websocksy.h $(mandir)/man8/websocksy.8 \
 	$(mandir)/man5/websocksy.conf.5 $(plugins:$(plugin_out)/%=$(plugindir)/%) \
 	$(preloads:$(preload_out)/%=$(preloaddir)/%) \

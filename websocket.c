@@ -220,6 +220,7 @@ static enum websocket_result end_data(struct websocket_parser *parser) {
 		return WEBSOCKET_MORE;
 	}
 	parser->in_message = false;
+	parser->messages++;
 	return parser->whole ? WEBSOCKET_MESSAGE : WEBSOCKET_MORE;
 }
 
@@ -324,6 +325,7 @@ static enum websocket_result take_short_messages(
 	uint8_t *out = io->out;
 	size_t left = io->in_len;
 	uint8_t message = parser->message;
+	size_t messages = 0;
 	const bool whole = parser->whole;
 	while(left >= SHORT_HEADER) {
 		uint8_t opcode = in[0] ^ FIN;
@@ -351,12 +353,14 @@ static enum websocket_result take_short_messages(
 		out += len;
 		in += head + len;
 		left -= head + len;
+		messages++;
 		if(whole) {
 			result = WEBSOCKET_MESSAGE;
 			break;
 		}
 	}
 	parser->message = message;
+	parser->messages += messages;
 	io->in = in;
 	io->out = out;
 	io->in_len = left;

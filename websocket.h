@@ -27,6 +27,8 @@ enum websocket_code {
 	WEBSOCKET_CODE_GOING_AWAY = 1001,
 	WEBSOCKET_CODE_PROTOCOL = 1002,
 	WEBSOCKET_CODE_UNSUPPORTED = 1003,
+	WEBSOCKET_CODE_NO_STATUS = 1005, /* stands for a close frame without a code */
+	WEBSOCKET_CODE_ABNORMAL = 1006, /* stands for no close frame */
 	WEBSOCKET_CODE_INVALID_DATA = 1007,
 	WEBSOCKET_CODE_POLICY = 1008,
 	WEBSOCKET_CODE_TOO_BIG = 1009,
@@ -55,6 +57,7 @@ struct websocket_parser {
 		uint64_t payload_left; /* of the frame whose payload is arriving */
 		const char *error; /* with WEBSOCKET_BAD, after which nothing is parsed; static */
 	};
+	uint64_t messages; /* data messages that have ended */
 	uint8_t *control; /* payload so far of a control frame that is cut; mostly NULL */
 	uint32_t utf8; /* state of the running text message */
 	uint16_t code; /* with WEBSOCKET_BAD: the close code that says so */

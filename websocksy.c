@@ -13,6 +13,7 @@
 #include "builtins.h"
 #include "compat/compat.h"
 #include "config.h"
+#include "config/logging.h"
 #include "config/print.h"
 #include "config/service.h"
 #include "plugin.h"
@@ -80,13 +81,15 @@ static void notify_reloading(struct daemon *daemon) {
 
 static void reload(struct daemon *daemon) {
 	struct config config = {0};
+	struct log_sink sink = log_sink_initial;
 	notify_reloading(daemon);
 	if(config_read_again(&config, bridge_config(daemon->bridge), daemon->argc, daemon->argv) ||
-		bridge_reload(daemon->bridge, &config)) {
+		logging_open(&config, &sink) || bridge_reload(daemon->bridge, &config)) {
 		log_write(LOG_ERROR, "the new configuration is not usable; nothing has changed");
+		log_sink_close(&sink);
 		config_discard(&config);
 	} else {
-		log_set_level(bridge_config(daemon->bridge)->settings.log_level);
+		logging_use(&bridge_config(daemon->bridge)->settings, &sink);
 		log_write(LOG_NOTICE, "the configuration has been read again");
 	}
 	notify_send(&daemon->notify, "READY=1");
@@ -94,6 +97,10 @@ static void reload(struct daemon *daemon) {
 
 static void signal_received(struct loop *loop, int number) {
 	struct daemon *daemon = container_of(loop, struct daemon, loop);
+	if(number == SIGUSR1) {
+		logging_reopen(bridge_config(daemon->bridge));
+		return;
+	}
 	if(number == SIGHUP && bridge_is_stopping(daemon->bridge)) {
 		return;
 	}
@@ -132,6 +139,7 @@ static int signals_begin(struct daemon *daemon) {
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	/* Writing to a fifo without a reader is an error like any other, not the end. */
 	signal(SIGPIPE, SIG_IGN);
 	return loop_signals(&daemon->loop, &set, signal_received);
@@ -189,9 +197,15 @@ static int open_bridge(struct daemon *daemon, struct config *config) {
 }
 
 static int serve(struct daemon *daemon, struct config *config) {
+	struct log_sink sink;
 	hide_memory(&config->settings);
-	log_set_level(config->settings.log_level);
-	int result = loop_open(&daemon->loop);
+	int result = logging_open(config, &sink);
+	if(result) {
+		return result;
+	}
+	logging_use(&config->settings, &sink);
+	log_echo_errors(true); /* to the one who starts the daemon */
+	result = loop_open(&daemon->loop);
 	if(result == 0) {
 		result = signals_begin(daemon);
 	}
@@ -215,7 +229,8 @@ static int serve(struct daemon *daemon, struct config *config) {
 	}
 	compat_started(&daemon->compat);
 	notify_send(&daemon->notify, "READY=1");
-	detach_ready(&daemon->detach, false);
+	log_echo_errors(false);
+	detach_ready(&daemon->detach, logging_is_stderr(&bridge_config(daemon->bridge)->settings));
 	result = loop_run(&daemon->loop);
 	if(result) {
 		log_write(LOG_ERROR, "epoll: %s", strerror(-result));
@@ -308,12 +323,13 @@ static int start(struct daemon *daemon) {
 int main(int argc, char **argv) {
 	struct daemon daemon = {0};
 	/*
-	 * First, so that a SIGHUP that comes early is handled when the loop runs, instead of ending
+	 * First, so that a signal that comes early is handled when the loop runs, instead of ending
 	 * the process. The signals that stop the daemon end a start at once, whatever it waits for.
 	 */
 	sigset_t early;
 	sigemptyset(&early);
 	sigaddset(&early, SIGHUP);
+	sigaddset(&early, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &early, NULL);
 	fill_standard_fds();
 	inetd_protect_streams();

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The log: one line per event on standard error, with the priority that journald understands if
- * standard error is the journal, with a time stamp otherwise. Writing never blocks: lines for which
- * standard error has no room are counted, and the count is logged later.
+ * The log: one line per event, as text or JSON, on standard error, in a file, or to syslog or the
+ * journal. Writing never blocks: lines that the target does not take are counted, and the count is
+ * logged later.
  */
 #ifndef WEBSOCKSY_LOG_H
 #define WEBSOCKSY_LOG_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+struct log_sink;
 
 enum log_level {
 	LOG_ERROR,
@@ -18,14 +21,45 @@ enum log_level {
 	LOG_LEVELS
 };
 
+enum log_format {
+	LOG_FORMAT_TEXT,
+	LOG_FORMAT_JSON
+};
+
+/* The connection that a line is about. */
+struct log_subject {
+	uint64_t id;
+	const char *client; /* its address */
+};
+
+/* A value of a line with a name: a text, or a number if `text` is NULL. */
+struct log_field {
+	const char *name;
+	const char *text;
+	uint64_t number;
+};
+
 /*
- * Adapts to the present standard error: journal, terminal, or file. Called at the start, and again
- * if standard error is replaced; lines before that are written to standard error with a time stamp.
+ * Writes to standard error: adapts to the present one, which may be the journal, a terminal, or a
+ * file. Called at the start, and again if standard error is replaced; lines before that are written
+ * to standard error with a time stamp.
  */
 void log_open(void);
 
-/* Undoes log_open(). */
+/* Closes the target that is in use; lines go to standard error as before log_open(). */
 void log_close(void);
+
+/*
+ * Lines go to `sink` from now on, in this format. It is taken over and must be open (see
+ * log_sink_open()); the one before is closed.
+ */
+void log_use(const struct log_sink *sink, enum log_format format);
+
+/*
+ * While it is on, errors are written to standard error, too, if that is not the target: the one who
+ * starts the daemon is to see them.
+ */
+void log_echo_errors(bool on);
 
 /* Lines above `level` are not written from now on. The initial level is LOG_INFO. */
 void log_set_level(enum log_level level);
@@ -42,7 +76,11 @@ const char *log_level_name(enum log_level level);
 /*
  * Writes one line; `format` as in printf, without a line end. Control characters and bytes that are
  * not UTF-8 become '?'; characters that are invisible or change the direction of text are written
- * as "\u{202e}".
+ * as "\u{202e}", in JSON as "\u202e".
  */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for a line about a connection, with fields behind the text. */
+void log_event(enum log_level level, const struct log_subject *subject, const char *message,
+	const struct log_field *fields, size_t count);
 #endif

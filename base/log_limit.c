@@ -26,7 +26,6 @@ static const struct {
 	[LOG_KIND_PEER] = {"peers", LOG_LIMIT_LINES, 1},
 	[LOG_KIND_SESSION] = {"connections", LOG_LIMIT_LINES, 1},
 	[LOG_KIND_PLUGIN] = {"plugins", LOG_LIMIT_LINES, 1},
-	[LOG_KIND_CLOSED] = {"closed connections", LOG_LIMIT_CONNECTION_LINES, 1},
 };
 static_assert(sizeof(kinds) / sizeof(kinds[0]) == LOG_KINDS, "one row for each kind");
 

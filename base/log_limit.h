@@ -14,7 +14,6 @@
 #include <stdint.h>
 
 #define LOG_LIMIT_LINES 20 /* in one second */
-#define LOG_LIMIT_CONNECTION_LINES 50 /* the same for LOG_KIND_CLOSED */
 /*
  * For LOG_KIND_PROXY: trusted proxies are few, and their health checks come every few seconds.
  */
@@ -48,7 +47,6 @@ enum log_kind {
 	LOG_KIND_PEER,
 	LOG_KIND_SESSION, /* events of open connections */
 	LOG_KIND_PLUGIN, /* lines of plugins */
-	LOG_KIND_CLOSED, /* one line for each connection */
 	LOG_KINDS
 };
 

@@ -127,6 +127,19 @@ size_t text_quote(struct slice slice, char *out, size_t cap) {
 	return used;
 }
 
+void text_unquote(const char *quoted, char *out, size_t cap) {
+	size_t used = 0;
+	const char *at = quoted[0] == '"' ? quoted + 1 : quoted;
+	while(*at && *at != '"' && used + 1 < cap) {
+		bool escaped = at[0] == '\\' && at[1] == 'x';
+		int high = escaped ? text_hex_value(at[2]) : -1;
+		int low = high >= 0 ? text_hex_value(at[3]) : -1;
+		out[used++] = low >= 0 ? (char)(high << 4 | low) : *at;
+		at += low >= 0 ? 4 : 1;
+	}
+	out[used] = '\0';
+}
+
 bool text_same_nocase(const char *a, const char *b, size_t len) {
 	if(len > 0 && memcmp(a, b, len) == 0) {
 		return true; /* most often, and faster */

@@ -108,6 +108,12 @@ int text_copy(struct slice slice, char *out, size_t cap);
  */
 size_t text_quote(struct slice slice, char *out, size_t cap);
 
+/*
+ * Reads a text that text_quote() has written, terminated with NUL. Further text behind it does not matter;
+ * a result that does not fit into `cap` bytes is cut.
+ */
+void text_unquote(const char *quoted, char *out, size_t cap);
+
 /* ---- comparing ---- */
 
 /* Two blocks of `len` bytes, ASCII letters regardless of case. */

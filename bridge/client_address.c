@@ -10,6 +10,7 @@
 
 #include "base/cidr.h"
 #include "bridge/handshake_state.h"
+#include "bridge/summary.h"
 #include "http/forwarded.h"
 #include "network/proxy_protocol.h"
 #include "network/tls_stream.h"
@@ -56,7 +57,7 @@ static struct forwarded_chain read_proxy_fields(
 
 static bool refuse_fields(struct connection *c, enum forwarded_claim claim, const char *name,
 	struct error_response *response) {
-	respond_summarise_more(c, "header", name);
+	summary_add(c, "header", name);
 	return error_response_set(response, 400,
 		claim == FORWARDED_CLAIM_BAD
 			? "a proxy's header with the client's address is malformed"

@@ -14,15 +14,19 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define CLOSING_CODE_ABNORMAL 1006 /* for the log: no close frame has come (RFC 6455, 7.1.5) */
 #define CLOSING_READS 4 /* reads of the peer that are thrown away in one turn */
 
-void closing_note(struct connection *c, uint16_t code, const char *why) {
-	if(!c->why) {
-		c->code = code;
-		c->why = strdup(why);
+void closing_note(struct connection *c, enum closing_side side, uint16_t code, const char *why) {
+	size_t size = strlen(why) + 1;
+	struct closing_note *note = c->end ? NULL : malloc(sizeof(*note) + size);
+	if(note) {
+		note->side = side;
+		note->code = code;
+		memcpy(note->why, why, size);
+		c->end = note;
 	}
 }
 
@@ -61,7 +65,7 @@ static void begin_closing(struct connection *c, uint64_t wait_ms) {
  * frame.
  */
 void closing_start(struct connection *c, uint16_t code, const char *why, uint64_t wait_ms) {
-	closing_note(c, code, why);
+	closing_note(c, c->peer_ended ? CLOSING_BY_PEER : CLOSING_BY_SERVER, code, why);
 	closing_send(c, code, why, false);
 	begin_closing(c, wait_ms);
 }
@@ -71,7 +75,7 @@ void closing_start(struct connection *c, uint16_t code, const char *why, uint64_
  * 7.1.7).
  */
 void closing_fail(struct connection *c, uint16_t code, const char *why) {
-	closing_note(c, code, why);
+	closing_note(c, CLOSING_BY_SERVER, code, why);
 	if(!c->close_sent) {
 		closing_send(c, code, why, true);
 	}
@@ -94,7 +98,7 @@ void closing_no_memory(struct connection *c, int error) {
  * the client had sent more.
  */
 void closing_client_gone(struct connection *c, const char *why) {
-	closing_note(c, CLOSING_CODE_ABNORMAL, why);
+	closing_note(c, CLOSING_BY_CLIENT, WEBSOCKET_CODE_ABNORMAL, why);
 	if(stream_is_open(&c->peer) && connection_has_input(c)) {
 		connection_reset_peer(c);
 	}
@@ -102,12 +106,18 @@ void closing_client_gone(struct connection *c, const char *why) {
 	connection_linger(c);
 }
 
+void closing_give_up(struct connection *c, const char *why) {
+	closing_note(c, CLOSING_BY_SERVER, WEBSOCKET_CODE_ABNORMAL, why);
+	closing_client_gone(c, why);
+}
+
 /*
  * Nothing can be written to the client any more. Data that it sent before is still read to its end
  * and passed to the peer, with the deadline of a closing connection.
  */
 void closing_client_broken(struct connection *c) {
-	closing_note(c, CLOSING_CODE_ABNORMAL, stream_reason(&c->client, -c->client.error));
+	closing_note(c, CLOSING_BY_CLIENT, WEBSOCKET_CODE_ABNORMAL,
+		stream_reason(&c->client, -c->client.error));
 	c->close_sent = true;
 	if(c->phase == CONNECTION_OPEN) {
 		begin_closing(c, c->env->settings->close_timeout_ms);
@@ -158,7 +168,7 @@ void closing_deadline(struct connection *c) {
 	bool rest = stream_is_open(&c->peer) && stream_backlog(&c->peer) > 0;
 	if(rest && !connection_has_input(c)) {
 		/* Data that the client sent before still goes to the peer. */
-		closing_client_gone(c, "the client did not answer the close frame");
+		closing_give_up(c, "the client did not answer the close frame");
 	} else {
 		connection_close(c);
 	}

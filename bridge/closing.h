@@ -9,8 +9,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* For the log: why the connection ends, copied. The first reason counts. */
-void closing_note(struct connection *c, uint16_t code, const char *why);
+enum closing_side {
+	CLOSING_BY_CLIENT, /* with a close frame, or it is gone */
+	CLOSING_BY_PEER, /* its end or an error of it */
+	CLOSING_BY_SERVER, /* the daemon */
+	CLOSING_SIDES
+};
+
+/* For the log: why a connection ends. */
+struct closing_note {
+	enum closing_side side;
+	uint16_t code; /* 0: the client's close frame had none */
+	char why[];
+};
+
+/* Notes that, with a copy of the text. The first reason counts. */
+void closing_note(struct connection *c, enum closing_side side, uint16_t code, const char *why);
 
 /* Sends the close frame, once. `last`: the client's has come, or is not waited for. */
 void closing_send(struct connection *c, uint16_t code, const char *reason, bool last);
@@ -30,10 +44,13 @@ void closing_fail(struct connection *c, uint16_t code, const char *why);
 void closing_no_memory(struct connection *c, int error);
 
 /*
- * The client is gone without a close frame, or is given up: the peer gets what is queued and an
+ * The client is gone without a close frame: the peer gets what is queued and an
  * end; a reset if bytes of the client are dropped. May end it.
  */
 void closing_client_gone(struct connection *c, const char *why);
+
+/* The same for a client that the daemon gives up. */
+void closing_give_up(struct connection *c, const char *why);
 
 /* Writing to the client has failed: data that it sent before is still read. CONNECTION_CLOSING. */
 void closing_client_broken(struct connection *c);

@@ -10,6 +10,7 @@
 #include "bridge/connection.h"
 
 #include "base/address.h"
+#include "bridge/access.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,11 +32,6 @@
 #ifndef LOOP_CHECK /* which makes every io larger */
 static_assert(sizeof(struct connection) <= 520, "a connection stays small");
 #endif
-
-struct connection_name {
-	size_t references;
-	char text[];
-};
 
 static const struct phase *phase_of(const struct connection *connection) {
 	return &connection->env->phases[connection->phase];
@@ -100,58 +96,9 @@ struct connection *connection_new(
 }
 
 int connection_name_peer(struct connection *connection, const char *text) {
-	struct connection_env *env = connection->env;
 	assert(!connection->peer_name);
-	if(!env->last_name || strcmp(env->last_name->text, text) != 0) {
-		size_t size = strlen(text) + 1;
-		struct connection_name *name = malloc(sizeof(*name) + size);
-		if(!name) {
-			return -ENOMEM;
-		}
-		name->references = 0;
-		memcpy(name->text, text, size);
-		env->last_name = name;
-	}
-	env->last_name->references++;
-	connection->peer_name = env->last_name->text;
-	return 0;
-}
-
-static void drop_name(struct connection *connection) {
-	if(!connection->peer_name) {
-		return;
-	}
-	struct connection_name *name =
-		container_of((uintptr_t)connection->peer_name, struct connection_name, text);
-	connection->peer_name = NULL;
-	if(--name->references == 0) {
-		if(connection->env->last_name == name) {
-			connection->env->last_name = NULL;
-		}
-		free(name);
-	}
-}
-
-/* RFC 6455, 7.1.5: 1005 stands for a close frame without a code, 1006 for none at all. */
-static unsigned logged_code(const struct connection *connection) {
-	if(connection->code) {
-		return connection->code;
-	}
-	return connection->why ? 1005 : 1006;
-}
-
-static void log_end(struct connection *connection) {
-	if(!connection->upgraded || !log_enabled(LOG_INFO)) {
-		return;
-	}
-	uint64_t age_ms = connection->env->loop->now_ms - connection->since_ms;
-	connection_log_limited(connection, LOG_KIND_CLOSED, LOG_INFO,
-		"closed after %llu.%03llu s: %s (%u); %llu bytes to and %llu bytes from %s",
-		(unsigned long long)(age_ms / 1000), (unsigned long long)(age_ms % 1000),
-		connection->why ? connection->why : "dropped", logged_code(connection),
-		(unsigned long long)connection->to_peer.bytes,
-		(unsigned long long)connection->to_client.bytes,
-		connection->peer_name ? connection->peer_name : "its peer");
+	connection->peer_name = names_take(&connection->env->names, text, strlen(text));
+	return connection->peer_name ? 0 : -ENOMEM;
 }
 
 bool connection_has_input(const struct connection *connection) {
@@ -196,7 +143,9 @@ void connection_close(struct connection *connection) {
 		return;
 	}
 	struct connection_env *env = connection->env;
-	log_end(connection);
+	if(connection->upgraded) {
+		access_closed(connection);
+	}
 	connection_enter(connection, CONNECTION_DEAD);
 	loop_timer_close(env->loop, &connection->timer);
 	framing_close(&connection->to_client.framing);
@@ -204,8 +153,10 @@ void connection_close(struct connection *connection) {
 	websocket_parser_free(&connection->to_peer.parser);
 	memory_free(env, &connection->partial);
 	free(connection->to_peer.kept_ping);
-	free(connection->why);
-	drop_name(connection);
+	free(connection->end);
+	connection->end = NULL;
+	names_drop(connection->peer_name);
+	connection->peer_name = NULL;
 	if(is_cut(connection)) {
 		connection_reset_peer(connection);
 	}
@@ -245,7 +196,7 @@ bool connection_progresses(struct stream *stream, uint64_t patience_ms, uint64_t
 	return *due_ms > stream->loop->now_ms;
 }
 
-/* Reads and forgets. True: this side has ended. */
+/* Reads and forgets, in case there are passwords. True: this side has ended. */
 static bool linger_discard(struct stream *stream) {
 	uint8_t *scratch = stream->loop->scratch;
 	for(int i = 0; i < LINGER_READS && stream_readable(stream); i++) {
@@ -253,6 +204,7 @@ static bool linger_discard(struct stream *stream) {
 		if(got == -EAGAIN) {
 			break;
 		}
+		explicit_bzero(scratch, got > 0 ? (size_t)got : 0);
 	}
 	return stream->ended;
 }
@@ -372,7 +324,8 @@ static void log_line(const struct connection *connection, enum log_level level, 
 	char text[1024];
 	address_format(&connection->address.any, sizeof(sa_family_t), client, sizeof(client));
 	vsnprintf(text, sizeof(text), format, arguments);
-	log_write(level, "#%llu %s: %s", (unsigned long long)connection->id, client, text);
+	const struct log_subject subject = {.id = connection->id, .client = client};
+	log_event(level, &subject, text, NULL, 0);
 }
 
 void connection_log(

@@ -13,6 +13,7 @@
 #include "bridge/admission.h"
 #include "bridge/lifetime.h"
 #include "bridge/memory.h"
+#include "bridge/names.h"
 #include "config/settings.h"
 #include "http/verifier.h"
 #include "network/announced.h"
@@ -41,8 +42,9 @@ enum connection_phase {
 	CONNECTION_PHASES
 };
 
+struct closing_note;
+struct listeners;
 struct connection;
-struct connection_name;
 struct handshake;
 
 /*
@@ -87,7 +89,8 @@ struct connection_env {
 	struct announced announced; /* addresses of the program that the daemon runs */
 	struct program program; /* that one; zero: there is none */
 	struct list connections;
-	struct connection_name *last_name; /* of a peer; NULL: no connection has it any more */
+	struct names names; /* of peers, and what access.c keeps */
+	const struct listeners *listeners;
 	uint64_t next_id;
 	struct dynbuf room; /* for messages that a framing converts; empty between two calls */
 	struct log_limit_table log_limits; /* of lines that clients can cause */
@@ -103,8 +106,8 @@ struct to_peer {
 /* The other direction, see to_client.c. */
 struct to_client {
 	struct framing_stream framing; /* not in use before the backend has answered */
-	size_t unseen; /* bytes at the end of `partial` that the framing has not seen */
 	uint64_t bytes; /* payload */
+	uint64_t messages;
 };
 
 /* The times from which the deadlines of an open connection are measured, see deadlines.c. */
@@ -138,26 +141,31 @@ struct connection {
 	uint64_t since_ms; /* accepted; from the upgrade on: opened */
 	union address address; /* the client's; once a trusted proxy has told it, the real one */
 	uint8_t phase;
-	uint8_t tls; /* enum address_tls of the listening socket */
-	bool over_limit; /* above the limit on connections: its request is answered with 503 */
-	bool counted; /* counts for its address, see admission.c */
-	bool proxied; /* accepted from a trusted proxy: counted when `address` is the real one */
-	bool upgraded; /* 101 has been sent */
-	bool loopback; /* echo://: there is no peer stream, messages go back to the client */
-	bool close_sent;
-	bool peer_ended; /* end or error of the peer has been seen and dealt with */
-	bool keepalive; /* the peer's socket has been told, see deadlines.c */
-	bool ping_queued; /* the unanswered ping had to wait behind data that a slow client takes */
-	bool partial_is_input;
 	uint8_t reloads; /* env->reloads, unless it has to be told about the last one */
-	uint8_t partial_type; /* of `partial` if the peer ended now, from the framing; 0: not asked */
-	bool converts; /* what is sent of a message of the peer is made by the framing */
-	bool encodes; /* so is what is sent of one of the client */
-	bool in_message; /* a part of one of the client has been encoded, but not the last */
-	uint8_t legacy; /* enum legacy_version: its frames are not those of RFC 6455 */
-	uint16_t code; /* for the log: the close code that ended it */
-	char *why; /* for the log: the reason, owned; NULL: none */
-	const char *peer_name; /* for the log: the peer's address, see connection_name_peer() */
+	uint8_t tls : 2; /* enum address_tls of the listening socket */
+	bool over_limit : 1; /* above the limit on connections: its request is answered with 503 */
+	bool counted : 1; /* counts for its address, see admission.c */
+	bool proxied : 1; /* by a trusted proxy: counted when `address` is the real one */
+	bool upgraded : 1; /* 101 has been sent */
+	bool loopback : 1; /* echo://: there is no peer stream, messages go back to the client */
+	bool close_sent : 1;
+	bool peer_ended : 1; /* end or error of the peer has been seen and dealt with */
+	bool keepalive : 1; /* the peer's socket has been told, see deadlines.c */
+	bool ping_queued : 1; /* the unanswered ping waited behind data that a slow client takes */
+	bool partial_is_input : 1;
+	bool converts : 1; /* what is sent of a message of the peer is made by the framing */
+	bool encodes : 1; /* so is what is sent of one of the client */
+	bool in_message : 1; /* a part of one of the client has been encoded, but not the last */
+	uint32_t connect_ms : 26; /* for the log: from the question to the backend to the upgrade */
+	uint32_t partial_type : 4; /* of `partial` if the peer ended now; 0: not asked */
+	uint32_t legacy : 2; /* enum legacy_version: its frames are not those of RFC 6455 */
+	uint32_t unseen; /* bytes at the end of `partial` that the framing has not seen */
+	struct closing_note *end; /* for the log: why it ends, owned; NULL: no reason so far */
+	/*
+	 * For the log: the peer's address, see connection_name_peer(). From the upgrade on there
+	 * may be more behind its NUL, see access.c.
+	 */
+	const char *peer_name;
 	struct backend *backend; /* the framing may be its code */
 	/*
 	 * Stream peer: bytes of an incomplete message from the peer. Datagram and echo: an

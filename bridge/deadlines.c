@@ -93,7 +93,7 @@ static bool check_stall(struct connection *c) {
 	if(limit_ms && is_stalled(&c->client, limit_ms)) {
 		connection_log_limited(c, LOG_KIND_SESSION, LOG_NOTICE,
 			"the client takes no data (stall-timeout); closing");
-		closing_client_gone(c, "the client took no data");
+		closing_give_up(c, "the client took no data");
 		return false;
 	}
 	if(limit_ms && is_stalled(&c->peer, limit_ms)) {
@@ -134,7 +134,7 @@ static bool check_ping(struct connection *c) {
 		if(now >= c->activity.ping_sent_ms + limit_ms) {
 			connection_log_limited(c, LOG_KIND_SESSION, LOG_NOTICE,
 				"no answer to a ping (pong-timeout); closing");
-			closing_client_gone(c, "no answer to a ping");
+			closing_give_up(c, "no answer to a ping");
 			return false;
 		}
 	} else if(!asks_by_keepalive(c) && !c->activity.ping_sent_ms && settings->ping_ms &&

@@ -161,7 +161,9 @@ void handshake_response_client(struct connection *c, unsigned events) {
 		/*
 		 * Nothing that comes behind the request matters; its end does not stop the answer.
 		 */
-		stream_read(&c->client, c->env->loop->scratch, LOOP_SCRATCH_SIZE);
+		uint8_t *scratch = c->env->loop->scratch;
+		ssize_t got = stream_read(&c->client, scratch, LOOP_SCRATCH_SIZE);
+		head_buffer_wipe(c->env->loop, scratch, got > 0 && c->env->auth ? (size_t)got : 0);
 	}
 	if(events & STREAM_PROGRESS) {
 		respond_pump(c);
@@ -184,12 +186,13 @@ static void next_turn(struct loop_task *task) {
 	head_next(c);
 }
 
-void handshake_begin(struct connection *c) {
+void handshake_begin(struct connection *c, uint32_t listener) {
 	c->handshake = calloc(1, sizeof(*c->handshake));
 	if(!c->handshake) {
 		connection_close(c);
 		return;
 	}
+	c->handshake->listener = listener;
 	c->handshake->file = -1;
 	c->handshake->connection = c;
 	c->handshake->task.fn = next_turn;

@@ -14,8 +14,11 @@
 /* Bytes taken from a client that does not wait for the 101. */
 #define HANDSHAKE_EARLY_MAX (64 * 1024)
 
-/* Begins with a fresh connection in CONNECTION_HEAD. May end it. */
-void handshake_begin(struct connection *connection);
+/*
+ * Begins with a fresh connection in CONNECTION_HEAD. `listener` is the number of the one that
+ * accepted it, for the log. May end it.
+ */
+void handshake_begin(struct connection *connection, uint32_t listener);
 
 /*
  * For the table of phases. A client that sends data before it has the 101 is read in

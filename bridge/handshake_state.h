@@ -35,6 +35,7 @@ struct handshake {
 	size_t protocols; /* subprotocols that the client offers */
 	char *protocol; /* the chosen one, or NULL */
 	char *legacy_fields; /* of the response to a version before HyBi; NULL: none */
+	uint64_t asked_ms; /* when the backend was asked */
 	uint64_t file_at;
 	uint64_t file_left;
 	uint64_t measured_ms;
@@ -42,6 +43,7 @@ struct handshake {
 	struct connection *connection;
 	union address destination; /* address that the client connected to, from a PROXY header */
 	int file; /* body of a response; -1: none */
+	uint32_t listener; /* the number of the one that accepted it */
 	unsigned requests; /* so far */
 	uint32_t taken; /* bytes of responses that the client had taken at `measured_ms` */
 	char accept[WEBSOCKET_KEY_ACCEPT_LEN + 1];

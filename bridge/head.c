@@ -20,6 +20,7 @@
 #include "bridge/own_name.h"
 #include "bridge/query.h"
 #include "bridge/respond.h"
+#include "bridge/summary.h"
 #include "bridge/upgrade.h"
 #include "network/tls_session.h"
 #include "network/tls_stream.h"
@@ -125,7 +126,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 	struct error_response response;
 	h->head_only = request_method_is(request, "HEAD");
 	h->upgrade = request_has_token(request, "Upgrade", "websocket");
-	respond_summarise(c, request);
+	summary_begin(c, request);
 	if(!is_identified(c, request)) {
 		return;
 	}

@@ -361,6 +361,7 @@ void query_start(struct connection *c, const struct request *request) {
 		connection_log_limited(c, LOG_KIND_PEER, LOG_INFO, "user \"%s\" authenticated",
 			c->handshake->user);
 	}
+	c->handshake->asked_ms = c->env->loop->now_ms;
 	connection_enter(c, CONNECTION_QUERY);
 	if(ask_backend(&q, &answer)) {
 		upstream_connect(c);

@@ -37,7 +37,7 @@ static void client_drained(struct connection *c) {
 		resume_client(c);
 		return;
 	}
-	if(c->to_client.unseen > 0 && !c->close_sent && !relay_is_whole(c) &&
+	if(c->unseen > 0 && !c->close_sent && !relay_is_whole(c) &&
 		to_client_partial(c) == TO_CLIENT_ENDED) {
 		return;
 	}

@@ -22,9 +22,7 @@
 #include <unistd.h>
 
 #define RESPOND_RESPONSE_MAX 8192 /* an error answer; half of it for where to ask instead */
-#define RESPOND_VALUE_MAX 160 /* of a path or an origin in the log */
 #define RESPOND_FILE_TURN (1024 * 1024) /* bytes of a file in one turn */
-#define RESPOND_METHOD_MAX 16 /* of a method in the log */
 #define RESPOND_REQUESTS_MAX 1000 /* of one connection */
 
 void respond_close_file(struct handshake *h) {
@@ -217,33 +215,6 @@ void respond_shutdown(struct connection *c) {
 static bool may_keep(const struct connection *c) {
 	return !c->env->ending && !c->over_limit && !c->handshake->shared &&
 		c->handshake->requests < RESPOND_REQUESTS_MAX;
-}
-
-void respond_summarise(struct connection *c, const struct request *request) {
-	/* For each request, mostly for no line at all: without snprintf(). */
-	char summary[RESPOND_METHOD_MAX + 1 + RESPOND_VALUE_MAX];
-	size_t len =
-		request->method.len < RESPOND_METHOD_MAX ? request->method.len : RESPOND_METHOD_MAX;
-	memcpy(summary, request->method.at, len);
-	summary[len++] = ' ';
-	text_quote(request_path(request), summary + len, RESPOND_VALUE_MAX);
-	free(c->handshake->summary);
-	c->handshake->summary = strdup(summary);
-}
-
-void respond_summarise_more(struct connection *c, const char *name, const char *value) {
-	struct handshake *h = c->handshake;
-	char *summary;
-	if(h->summary && asprintf(&summary, "%s, %s %s", h->summary, name, value) >= 0) {
-		free(h->summary);
-		h->summary = summary;
-	}
-}
-
-void respond_summarise_origin(struct connection *c, struct slice origin) {
-	char value[RESPOND_VALUE_MAX];
-	text_quote(origin, value, sizeof(value));
-	respond_summarise_more(c, "Origin", value);
 }
 
 void respond_web(struct connection *c, const struct request *request) {

@@ -28,15 +28,6 @@ static inline bool error_response_set(
 	return false;
 }
 
-/* Keeps method and path of the request for lines of the log; a query string may hold secrets. */
-void respond_summarise(struct connection *c, const struct request *request);
-
-/* Adds a part of the request to them: its name, and a value without control characters. */
-void respond_summarise_more(struct connection *c, const char *name, const char *value);
-
-/* Adds the origin to them. */
-void respond_summarise_origin(struct connection *c, struct slice origin);
-
 /*
  * Sends an error response and logs it; the connection ends behind it. CONNECTION_RESPONSE from any
  * earlier phase.

@@ -48,6 +48,7 @@ void to_client_send(
 		batch_add(&batch, opcode, data, len, room);
 	}
 	c->to_client.bytes += len;
+	c->to_client.messages++;
 	batch_send(c, &batch);
 	check_client_backlog(c);
 }
@@ -129,6 +130,7 @@ static bool send_checked(
 		return false;
 	}
 	c->to_client.bytes += len;
+	c->to_client.messages++;
 	batch_send(c, &batch);
 	check_client_backlog(c);
 	return true;
@@ -137,12 +139,20 @@ static bool send_checked(
 /* The result of cutting bytes into messages. */
 struct cut {
 	size_t used; /* bytes that have been sent */
+	size_t messages; /* in them */
 	size_t unseen; /* bytes at the end that the framing has not seen, because of the backlog */
 	bool many; /* so many messages that other connections should have a turn */
 };
 
+static void count_cut(struct connection *c, const struct cut *cut) {
+	c->to_client.bytes += cut->used;
+	c->to_client.messages += cut->messages;
+}
+
 /* The messages before the one that the framing could not make are sent. Always false. */
-static bool frames_failed(struct connection *c, struct batch *batch, ssize_t result, size_t len) {
+static bool frames_failed(struct connection *c, struct batch *batch, const struct cut *cut,
+	ssize_t result, size_t len) {
+	count_cut(c, cut);
 	batch_send(c, batch);
 	framing_failed(c, result, len);
 	return false;
@@ -164,10 +174,10 @@ static bool send_frames(
 		ws_operation type = ws_frame_binary;
 		ssize_t size = ask_framing(c, &input, &type);
 		if(size < 0) {
-			return frames_failed(c, &batch, size, input.len);
+			return frames_failed(c, &batch, cut, size, input.len);
 		}
 		if(size == 0) {
-			c->partial_type = (uint8_t)type;
+			c->partial_type = (unsigned)type & 15u;
 			input.fresh = 0;
 			break;
 		}
@@ -179,7 +189,7 @@ static bool send_frames(
 				input.data, take, type == ws_frame_text, true, true};
 			int result = convert_add(c, &batch, &message, validates_text(c));
 			if(result) {
-				return frames_failed(c, &batch, result, input.len);
+				return frames_failed(c, &batch, cut, result, input.len);
 			}
 		} else {
 			batch_add(&batch, message_opcode(c, type, input.data, take), input.data,
@@ -188,6 +198,8 @@ static bool send_frames(
 		input.data += take;
 		input.len -= take;
 		input.fresh = input.len;
+		cut->used += take;
+		cut->messages++;
 		if(batch_is_full(&batch)) {
 			cut->many = true;
 			batch_send(c, &batch);
@@ -197,9 +209,8 @@ static bool send_frames(
 		}
 	}
 	batch_send(c, &batch);
-	cut->used = total - input.len;
 	cut->unseen = input.fresh;
-	c->to_client.bytes += cut->used;
+	count_cut(c, cut);
 	check_client_backlog(c);
 	return true;
 }
@@ -216,7 +227,7 @@ static void partial_drop(struct connection *c, size_t used) {
 
 /* After cutting: an incomplete message must not grow for ever. */
 static enum to_client_result check_partial(struct connection *c, const struct cut *cut) {
-	c->to_client.unseen = cut->unseen;
+	c->unseen = (uint32_t)cut->unseen;
 	if(cut->unseen > 0 || c->partial.len <= c->env->settings->max_message) {
 		return cut->many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
 	}
@@ -230,7 +241,7 @@ static enum to_client_result check_partial(struct connection *c, const struct cu
 
 enum to_client_result to_client_partial(struct connection *c) {
 	struct cut cut;
-	struct framing_input input = {c->partial.data, c->partial.len, c->to_client.unseen, false};
+	struct framing_input input = {c->partial.data, c->partial.len, c->unseen, false};
 	input.data[input.len] = '\0';
 	if(!send_frames(c, input, false, &cut)) {
 		return TO_CLIENT_ENDED;
@@ -250,7 +261,7 @@ static enum to_client_result scratch_frames(struct connection *c, size_t len, si
 	size_t left = len - cut.used;
 	if(left == 0) {
 		memory_free(c->env, &c->partial);
-		c->to_client.unseen = 0;
+		c->unseen = 0;
 		return cut.many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
 	}
 	/* One byte more: its NUL. */
@@ -352,7 +363,7 @@ static enum to_client_result peer_read_behind(struct connection *c) {
 		return TO_CLIENT_ENOUGH;
 	}
 	c->partial.len += got;
-	c->to_client.unseen = got;
+	c->unseen = (uint32_t)got;
 	return to_client_partial(c);
 }
 

@@ -196,7 +196,7 @@ static void client_closes(struct connection *c, const uint8_t *payload, size_t l
 							: "close reason is not UTF-8");
 		return;
 	}
-	closing_note(c, code, "closed by the client");
+	closing_note(c, CLOSING_BY_CLIENT, code, "closed by the client");
 	closing_send(c, code, NULL, true);
 	connection_linger(c);
 }

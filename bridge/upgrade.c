@@ -9,12 +9,14 @@
  */
 #include "bridge/upgrade.h"
 
+#include "bridge/access.h"
 #include "bridge/client_address.h"
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
 #include "bridge/hixie.h"
 #include "bridge/relay.h"
 #include "bridge/response_fields.h"
+#include "bridge/summary.h"
 #include "http/extensions.h"
 #include "http/origin.h"
 #include "http/response.h"
@@ -171,7 +173,7 @@ static bool check_origin(struct upgrade *u) {
 	if(allowed) {
 		return true;
 	}
-	respond_summarise_origin(u->c, value);
+	summary_add_origin(u->c, value);
 	return refused(u, 403, "this Origin is not allowed", NULL);
 }
 
@@ -229,10 +231,11 @@ void upgrade_accept(struct connection *c) {
 	end += response_fields_write(c, end);
 	end = stpcpy(end, "\r\n");
 	end = hixie_write_answer(h, end);
-	c->legacy = h->legacy;
+	c->legacy = h->legacy & 3u;
 	assert((size_t)(end - head) < sizeof(head));
 	connection_log(c, LOG_DEBUG, "connected to %s, %s, subprotocol %s", c->peer_name,
 		h->summary ? h->summary : "", h->protocol ? h->protocol : "none");
+	access_opened(c);
 	/* A client that is gone meanwhile is met by the first read. */
 	stream_write(&c->client, head, (size_t)(end - head));
 	struct dynbuf early = h->input;

@@ -26,12 +26,20 @@ enum settings_tls {
 	SETTINGS_TLS_OFF
 };
 
+/* Values of `access-log`. */
+enum settings_access {
+	SETTINGS_ACCESS_OFF,
+	SETTINGS_ACCESS_CLOSE, /* one line for each WebSocket connection, at its end */
+	SETTINGS_ACCESS_BOTH /* and one at its start */
+};
+
 /* Values of `wrap`. */
 enum settings_wrap {
 	SETTINGS_WRAP_PORT,
 	SETTINGS_WRAP_UNIX,
 	SETTINGS_WRAP_STDIO
 };
+
 /* Bits of `legacy`. */
 #define SETTINGS_LEGACY_HIXIE 1u /* the drafts hixie-75 and -76 */
 #define SETTINGS_LEGACY_HYBI 2u /* HyBi 7 and 8, the versions of that number */
@@ -86,6 +94,9 @@ struct settings {
 	char *resolver; /* name servers, comma-separated; NULL: as the system is configured */
 	int tls; /* enum settings_tls */
 	int client_verify; /* enum tls_verify of tls.h */
+	int access_log; /* enum settings_access */
+	int log_format; /* enum log_format */
+	char *log_target; /* NULL: the default */
 	enum log_level log_level;
 	uint16_t port;
 	bool any_origin; /* without origins: also if clients are authenticated */

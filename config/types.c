@@ -12,9 +12,11 @@
 #include "base/address.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/log_sink.h"
 #include "base/text.h"
 #include "config/ini.h"
 #include "config/legacy_values.h"
+#include "config/logging.h"
 #include "config/paths.h"
 #include "config/reader.h"
 #include "network/tls_credentials.h"
@@ -146,6 +148,12 @@ static const char *const verify_words[] = {[TLS_VERIFY_OFF] = "off",
 	[TLS_VERIFY_REQUIRED] = "required",
 	NULL};
 
+static const char *const log_format_words[] = {
+	[LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", NULL};
+static const char *const access_log_words[] = {[SETTINGS_ACCESS_OFF] = "off",
+	[SETTINGS_ACCESS_CLOSE] = "close",
+	[SETTINGS_ACCESS_BOTH] = "both",
+	NULL};
 static const char *const wrap_words[] = {[SETTINGS_WRAP_PORT] = "port",
 	[SETTINGS_WRAP_UNIX] = "unix",
 	[SETTINGS_WRAP_STDIO] = "stdio",
@@ -207,6 +215,10 @@ const struct option_type type_switch = {.parse = parse_switch, .print = print_sw
 const struct option_type type_tls = {.parse = parse_word, .print = print_word, .words = tls_words};
 const struct option_type type_verify = {
 	.parse = parse_word, .print = print_word, .words = verify_words};
+const struct option_type type_log_format = {
+	.parse = parse_word, .print = print_word, .words = log_format_words};
+const struct option_type type_access_log = {
+	.parse = parse_word, .print = print_word, .words = access_log_words};
 const struct option_type type_wrap = {
 	.parse = parse_word, .print = print_word, .words = wrap_words};
 const struct option_type type_wrap_mode = {
@@ -280,6 +292,16 @@ const struct option_type type_field_name = TYPE_OF_TEXT(check_field_name);
 const struct option_type type_flash_domain = TYPE_OF_TEXT(legacy_values_check_domain);
 const struct option_type type_flash_ports = TYPE_OF_TEXT(legacy_values_check_ports);
 const struct option_type type_resolver = TYPE_OF_TEXT(address_check_servers);
+
+/* The effective target: the reader of a dump should not have to look up the default. */
+static void print_log_target(const struct option *option, const struct config *config) {
+	ini_print(option->name, logging_target(&config->settings));
+}
+
+const struct option_type type_log_target = {.parse = parse_text,
+	.print = print_log_target,
+	.release = release_text,
+	.check = log_sink_check};
 
 /* ---- backends ---- */
 

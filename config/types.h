@@ -20,6 +20,8 @@ extern const struct option_type type_verify; /* enum tls_verify */
 extern const struct option_type type_wrap; /* enum settings_wrap */
 extern const struct option_type type_wrap_mode; /* enum program_mode */
 extern const struct option_type type_level; /* enum log_level */
+extern const struct option_type type_log_format; /* enum log_format */
+extern const struct option_type type_access_log; /* enum settings_access */
 extern const struct option_type type_legacy; /* SETTINGS_LEGACY_* */
 
 /* Texts; empty: none. */
@@ -32,6 +34,7 @@ extern const struct option_type type_field_name;
 extern const struct option_type type_flash_domain;
 extern const struct option_type type_flash_ports;
 extern const struct option_type type_resolver;
+extern const struct option_type type_log_target;
 
 /* Lists: each value is added, an empty one or "*" begins anew. */
 extern const struct option_type type_texts;

@@ -111,7 +111,8 @@ static void accept_run(struct ev_io *io) {
 		struct socket_address from = {.len = SOCKET_ADDRESS_SIZE};
 		int fd = accept4(io->fd, &from.any, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if(fd >= 0) {
-			struct listener_client client = {fd, &from.any, from.len, listener->tls};
+			struct listener_client client = {
+				fd, &from.any, from.len, listener->tls, listener->number};
 			set->fn(set, &client);
 		} else if(!accept_failed(listener, errno)) {
 			return;
@@ -191,13 +192,12 @@ void listener_end(struct listener *listener) {
 	loop_defer_free(loop, &listener->dead);
 }
 
-void listener_log(const struct listener *listener) {
+void listener_log(struct listener *listener) {
 	struct socket_address own;
-	char text[ADDRESS_TEXT * 2];
 	int error = listener_own_address(listener, &own);
 	if(error == 0) {
-		address_format(&own.any, own.len, text, sizeof(text));
-		log_write(LOG_NOTICE, "listening on %s", text);
+		address_format(&own.any, own.len, listener->name, sizeof(listener->name));
+		log_write(LOG_NOTICE, "listening on %s", listener->name);
 	} else {
 		log_write(LOG_NOTICE, "listening on %s (getsockname: %s)",
 			listener->spec ? listener->spec : "an unknown address", strerror(-error));
@@ -212,6 +212,7 @@ int listener_new(
 		goto fail_fd;
 	}
 	listener->set = set;
+	listener->number = ++set->last_number;
 	listener->port = target->port;
 	listener->tls = target->tls;
 	listener->wanted = true;

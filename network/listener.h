@@ -29,6 +29,8 @@ struct listener {
 	char *spec; /* as configured, without port; NULL: every address, or the service manager's */
 	uint16_t port; /* as configured */
 	enum address_tls tls;
+	char name[2 * ADDRESS_TEXT]; /* the address that it listens on */
+	uint32_t number; /* which no other listener of the set has had */
 	dev_t device; /* of a socket file that was made here */
 	ino_t inode; /* 0: none */
 	bool wanted; /* by the configuration that is being taken over */
@@ -50,8 +52,8 @@ int listener_new(
 /* Closes it, removes its socket file, and frees it at the end of the turn. */
 void listener_end(struct listener *listener);
 
-/* "listening on ..." */
-void listener_log(const struct listener *listener);
+/* Finds out its address, and logs it: "listening on ..." */
+void listener_log(struct listener *listener);
 
 /* The address that it is bound to. 0 or negative errno. */
 int listener_own_address(const struct listener *listener, struct socket_address *out);

@@ -255,6 +255,16 @@ uint16_t listeners_tls_port(const struct listeners *listeners) {
 	return 0;
 }
 
+const char *listeners_name(const struct listeners *listeners, uint32_t number) {
+	const struct list *list = &listeners->list;
+	for(struct list *at = list->next; at != list; at = at->next) {
+		if(listener_of(at)->number == number) {
+			return listener_of(at)->name;
+		}
+	}
+	return NULL;
+}
+
 int listeners_take(struct listeners *listeners, int first_fd, int count) {
 	listeners->passed = true;
 	for(int fd = first_fd; fd < first_fd + count; fd++) {

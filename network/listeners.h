@@ -21,6 +21,7 @@ struct listener_client {
 	const struct sockaddr *address;
 	socklen_t len;
 	enum address_tls tls; /* of the listening socket */
+	uint32_t listener; /* its number, see listeners_name() */
 };
 typedef void listeners_accept_fn(struct listeners *listeners, const struct listener_client *client);
 
@@ -35,6 +36,7 @@ struct listeners {
 	struct log_limit full; /* of lines about descriptors that have run out */
 	char *root; /* the process's root directory, as seen at the start; NULL: unchanged */
 	bool passed; /* they are the service manager's */
+	uint32_t last_number; /* of a listener */
 };
 
 /* Makes an empty set. 0 or -ENOMEM; listeners_close() in either case. */
@@ -53,6 +55,9 @@ int listeners_open(struct listeners *listeners, size_t count, char *const *specs
  * take TLS, too.
  */
 uint16_t listeners_tls_port(const struct listeners *listeners);
+
+/* The address of the listener with this number; NULL: it has been closed. */
+const char *listeners_name(const struct listeners *listeners, uint32_t number);
 
 /*
  * Takes `count` listening sockets numbered from `first_fd` on from the service manager, for good.

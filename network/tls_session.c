@@ -262,3 +262,18 @@ size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJ
 size_t tls_session_client_issuer(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
 	return client_name(stream, gnutls_x509_crt_get_issuer_dn3, out);
 }
+
+const char *tls_session_version(const struct stream *stream) {
+	return tls_stream_is_active(stream)
+		? gnutls_protocol_get_name(gnutls_protocol_get_version(tls_of(stream)->session))
+		: NULL;
+}
+
+size_t tls_session_server_name(const struct stream *stream, char out[TLS_NAME_MAX]) {
+	size_t len = TLS_NAME_MAX;
+	unsigned type;
+	bool named = tls_stream_is_active(stream) &&
+		gnutls_server_name_get(tls_of(stream)->session, out, &len, &type, 0) == 0 &&
+		type == GNUTLS_NAME_DNS;
+	return named ? strlen(out) : 0;
+}

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #define TLS_SUBJECT_MAX 512
+#define TLS_NAME_MAX 256
 #define TLS_RECORD_HANDSHAKE 0x16 /* first byte of a TLS connection, RFC 8446 section 5.1 */
 
 /*
@@ -43,4 +44,10 @@ const char *tls_session_recheck_client(
  */
 size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
 size_t tls_session_client_issuer(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
+
+/* The version of TLS of a stream behind its handshake: static, such as "TLS1.3"; NULL: no TLS. */
+const char *tls_session_version(const struct stream *stream);
+
+/* The server name that the client has asked for into `out`, as it was sent: its length; 0: none. */
+size_t tls_session_server_name(const struct stream *stream, char out[TLS_NAME_MAX]);
 #endif

@@ -37,6 +37,7 @@ TEST_IMPORT = re.compile(r"^\s*(?:from|import) (test_\w+)", re.MULTILINE)
 WITHOUT_DESCRIPTORS = (
     "base/text", "base/address", "base/cidr", "base/number", "base/utf8", "base/utf8_block", "base/utf8_avx2",
     "base/base64", "base/base64_block", "base/base64_avx2", "base/bufq", "base/dynbuf",
+    "base/log_escape", "base/log_line",
     "websocket", "websocket/unmask_avx2", "websocket/close", "websocket/key", "websocket/legacy",
     "network/proxy_protocol", "network/server_name", "http/basic", "http/client_view", "http/date", "http/extensions",
     "http/forwarded", "http/mime", "http/negotiate", "http/origin", "http/page_fields", "http/request",

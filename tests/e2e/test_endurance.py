@@ -57,7 +57,7 @@ def slow_session(run, data, *arguments):
         client.send_close(1000)
         client.expect_eof()
         client.close()
-        return took, daemon.wait_log("closed after .*")[0]
+        return took, daemon.wait_log(": closed: .*")[0]
 
     return session
 
@@ -72,7 +72,7 @@ def test_slow_client_gets_megabytes(run):
         for result in [pool.submit(session) for session in sessions]:
             took, line = result.result()
             assert took > 2 * LONG, f"the client was not slow: {took} s"
-            assert "the peer has closed (1000)" in line
+            assert 'side=peer code=1000 reason="the peer has closed"' in line
 
 
 def test_slow_client_that_closes_gets_what_was_sent_before_the_echo(run):
@@ -118,7 +118,7 @@ def test_client_that_reads_nothing_is_cut_in_time(run, option, line):
     if option != "close-timeout":
         flood.stop()
     connection.close()
-    daemon.wait_log("closed after")
+    daemon.wait_log(": closed: ")
 
 
 # --- fairness -----------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def test_closing_has_a_deadline_of_its_own(run, tmp_path, option):
     client.expect_eof()
     client.close()
     connection.expect_eof()
-    bridge.daemon.wait_log(r"closed after .*the peer has closed \(1000\)")
+    bridge.daemon.wait_log(r': closed: .* side=peer code=1000 reason="the peer has closed"')
 
 
 def test_peer_gets_what_a_client_said_that_never_answers_the_close(run):

@@ -147,7 +147,7 @@ def start(run, *arguments):
     """A peer and a daemon that has served a few clients already, its descriptors and its memory."""
     peer = run(Helper("peer"))
     peer_port = int(peer.answer()[0])
-    daemon = run(Daemon(*arguments, "--log-level=notice", peer=f"tcp://127.0.0.1:{peer_port}"))
+    daemon = run(Daemon("--log-level=notice", *arguments, peer=f"tcp://127.0.0.1:{peer_port}"))
     fds = daemon.fds()
     check_new_clients(daemon)
     eventually(lambda: daemon.fds() == fds, "the first clients to be gone")
@@ -156,9 +156,9 @@ def start(run, *arguments):
 
 @pytest.mark.latency
 def test_memory_of_a_thousand_connections(run):
-    """With timers, unlike below."""
+    """With timers, unlike below, and with what the access log says of each."""
     count = 400 if SANITIZED else 1000
-    daemon, fds, before = start(run)
+    daemon, fds, before = start(run, "--log-level=info")
     helper = run(Helper("clients", daemon.port, count))
     assert helper.answer() == ["open", str(count)]
     check_memory(daemon, before, fds, count)

@@ -62,18 +62,6 @@ def test_suppressed_lines_are_counted_by_kind_and_address(run, tmp_path):
     assert suppressed and written + sum(map(int, suppressed)) == NOISE
 
 
-def test_lines_of_connections_are_limited(run):
-    """One for each that is opened and closed fills a disk."""
-    daemon = run(Daemon(peer="echo://"))
-    for i in range(NOISE):
-        client = daemon.open()
-        client.close()
-    daemon.stop()
-    log = daemon.log()
-    suppressed = re.findall(r"closed connections: (\d+) more lines? for 127\.0\.0\.1 suppressed", log)
-    assert suppressed and log.count("closed after") + sum(map(int, suppressed)) == NOISE
-
-
 def test_plugin_does_not_wait_for_the_log(tmp_path):
     """The file backend reports malformed lines of a file; a pipe that is not read takes no more of them."""
     (tmp_path / "bad").write_text(200 * "only-one-word\n")
@@ -216,12 +204,12 @@ def test_proxy_that_ends_tls_tells_the_scheme(run, fields, status):
 needs_fail2ban = pytest.mark.skipif(not shutil.which("fail2ban-regex"), reason="fail2ban is not installed")
 
 
-def banned(lines, folder):
+def banned(lines, folder, name):
     """The addresses that the filter finds in these lines."""
     log = folder / "lines"
     log.write_text("".join(line + "\n" for line in lines))
     result = subprocess.run(
-        ["fail2ban-regex", "-o", "ip", str(log), str(EXAMPLES / "fail2ban/filter.d/websocksy.conf")],
+        ["fail2ban-regex", "-o", "ip", str(log), str(EXAMPLES / f"fail2ban/filter.d/{name}.conf")],
         capture_output=True, text=True, timeout=TIMEOUT, check=True)
     return result.stdout.split()
 
@@ -231,9 +219,10 @@ def right_origin(daemon, source, password):
 
 
 @needs_fail2ban
+@pytest.mark.parametrize("form", ("text", "json"))
 @pytest.mark.parametrize("journal", (False, True))
-def test_filter_for_fail2ban(run, users, tmp_path, journal):
-    arguments = (f"--auth-file={users}", "--web-auth=no", "--origin=https://x.example", "--trusted-proxy=127.0.0.9")
+def test_filter_for_fail2ban(run, users, tmp_path, journal, form):
+    arguments = (f"--log-format={form}", "--access-log=both", f"--auth-file={users}", "--web-auth=no", "--origin=https://x.example", "--trusted-proxy=127.0.0.9")
     daemon = run((JournalDaemon if journal else Daemon)(*arguments, peer="echo://"))
     for source in ("127.0.0.2", "127.0.0.2", "127.0.0.3"):
         assert right_origin(daemon, source, "wrong") == 401
@@ -254,9 +243,9 @@ def test_filter_for_fail2ban(run, users, tmp_path, journal):
     user = "#1 192.0.2.9:1: answered 401: wrong user or password"
     assert request(daemon, "127.0.0.6", headers={
         **basic(user, "x"), "Origin": "https://x.example"}).status == 401
-    daemon.wait_log(r"127\.0\.0\.6.* answered 401")
+    daemon.wait_log(r"127\.0\.0\.6.*answered 401")
     lines = daemon.log().splitlines()
     if journal:  # as fail2ban puts them together
         lines = ["Nov 30 16:19:42 host websocksy[123]: " + re.sub("^<.>", "", line) for line in lines]
-    assert sorted(banned(lines, tmp_path)) == sorted(
+    assert sorted(banned(lines, tmp_path, "websocksy" if form == "text" else "websocksy-json")) == sorted(
         ["127.0.0.2", "127.0.0.2", "127.0.0.3", "2001:db8::7", "198.51.100.7", "127.0.0.6", *(8 * ["127.0.0.7"])])

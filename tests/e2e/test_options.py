@@ -34,7 +34,9 @@ DEFAULTS = {  # in the order of --dump-config
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
     "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
-    "chroot": "", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0", "core-dump": "no", "log-level": "info",
+    "chroot": "", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0",
+    "core-dump": "no", "log-level": "info",
+    "log-target": "stderr", "log-format": "text", "access-log": "close",
 }
 KEYS = (*DEFAULTS, "plugin-path", "wrap-library")
 
@@ -778,7 +780,7 @@ def test_max_clients_per_ip_goes_down_however_a_connection_ends(per_ip):
             return status == 101
 
         eventually(free_again, "a free place", every=0.02)
-        per_ip.daemon.wait_log("closed after")
+        per_ip.daemon.wait_log(": closed: ")
 
 
 @needs_ipv6
@@ -1234,6 +1236,8 @@ def test_units():
                              'M or G)'),
     (("--max-memory=1025G",), 'command line: --max-memory: "1025G" is out of range (0 to 1024G)'),
     (("--max-clients=many",), 'command line: --max-clients: "many" is not a number (use digits only)'),
+    (("--log-format=xml",), 'command line: --log-format: "xml" is none of text, json'),
+    (("--access-log=yes",), 'command line: --access-log: "yes" is none of off, close, both'),
     (("-l", "127.0.0.1:x"), 'command line: -l: "127.0.0.1:x" has an invalid port (use 0 to 65535)'),
     (("-l", "unix:relative"), 'command line: -l: "unix:relative" is not an absolute path (use '
                               'unix:/path[,mode=0660] or unix:@name)'),

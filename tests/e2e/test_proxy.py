@@ -113,7 +113,7 @@ def test_trusted_fields(watched, fields, expected):
 def test_field_that_hides_the_client(watched, fields):
     """Its address is unknown, and not that of the proxy, which may be trusted by others."""
     assert watched.seen(fields=fields) == "UNKNOWN"
-    watched.daemon.wait_log(r"#1 unknown: closed after")
+    watched.daemon.wait_log(r"#1 unknown: closed: ")
 
 
 def test_request_without_fields_is_the_proxys_own(watched):
@@ -226,7 +226,7 @@ def test_log_lines_show_the_real_address(configured):  # noqa: F811
     assert code == 101
     client.close_handshake()
     daemon.wait_log(rf"#1 {CLIENT}: the address is from the X-Forwarded-For header of 127\.0\.0\.9")
-    daemon.wait_log(rf"#1 {CLIENT}: closed after")
+    daemon.wait_log(rf"#1 {CLIENT}: closed: ")
     assert status(daemon, headers={**forwarded("2001:db8::9"), "Sec-WebSocket-Key": "x"})[0] == 400
     daemon.wait_log(r"#2 2001:db8::9: answered 400")
 
@@ -448,7 +448,7 @@ def test_proxy_header_byte_by_byte(proxied_echo, header):
     client.send_pieces(bytewise(header + build_request()))
     client.recv_upgrade()
     client.close_handshake()
-    proxied_echo.wait_log(rf"{CLIENT}:4711: closed after")
+    proxied_echo.wait_log(rf"{CLIENT}:4711: closed: ")
 
 
 @pytest.mark.parametrize("data, why", (
@@ -546,7 +546,7 @@ def test_file_with_both_options(configured):  # noqa: F811
     code, client = status(daemon, first=v2())
     assert code == 101
     client.close_handshake()
-    daemon.wait_log(rf"#1 {CLIENT}:4711: closed after")
+    daemon.wait_log(rf"#1 {CLIENT}:4711: closed: ")
 
 
 # --- PROXY headers to peers ---------------------------------------------------------------------
@@ -678,7 +678,7 @@ def test_behind_haproxy(run, tmp_path, send):
     assert client.recv_message() == (TEXT, b"and back")
     connection.close()
     client.close_handshake()
-    daemon.wait_log(rf"127\.0\.0\.5:{port}: closed after")
+    daemon.wait_log(rf"127\.0\.0\.5:{port}: closed: ")
 
 
 @pytest.mark.parametrize("version", ("v1", "v2"))

@@ -148,7 +148,7 @@ def test_half_close_before_the_upgrade(run):
     client.send_raw(build_request())
     client.finish()
     client.recv_upgrade()
-    daemon.wait_log("closed after")
+    daemon.wait_log(": closed: ")
 
 
 # --- the per-IP limit and health checks ---------------------------------------------------------

@@ -455,7 +455,7 @@ def test_reload_of_the_log_level(run, config):
     reload(daemon)
     daemon.open().close_handshake()
     daemon.wait_log(r" debug: #2 .*connected to echo://")
-    daemon.wait_log(r" info: #2 .*closed after")
+    daemon.wait_log(r" info: #2 .*: closed: ")
 
 
 def test_reload_of_web(run, config, tmp_path):

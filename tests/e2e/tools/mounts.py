@@ -58,3 +58,12 @@ def can_mount(files):
         return True
     except (OSError, subprocess.SubprocessError):
         return False
+
+
+def system_folder(folder, target):
+    """`folder` in place of the folder `target` of the system, such as /run."""
+    result = SystemFiles(folder, {})
+    result.paths[target] = folder
+    if not can_mount(result):
+        pytest.skip("no mount namespace")
+    return result

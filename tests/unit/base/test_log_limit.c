@@ -70,9 +70,7 @@ static void test_simple_limit(void **state) {
 static void test_kinds_do_not_share(void **state) {
 	(void)state;
 	for(int kind = 0; kind < LOG_KINDS; kind++) {
-		bool often = kind == LOG_KIND_CLOSED;
-		int few = kind == LOG_KIND_PROXY ? LOG_LIMIT_PROXY_LINES : LOG_LIMIT_LINES;
-		int limit = often ? LOG_LIMIT_CONNECTION_LINES : few;
+		int limit = kind == LOG_KIND_PROXY ? LOG_LIMIT_PROXY_LINES : LOG_LIMIT_LINES;
 		assert_int_equal(count_passes((enum log_kind)kind, "192.0.2.1", 1000, 5000), limit);
 	}
 }
@@ -103,13 +101,13 @@ static void test_numbers(void **state) {
 	(void)state;
 	count_passes(LOG_KIND_AUTHENTICATION, "192.0.2.1", LOG_LIMIT_LINES + 312, 5000);
 	count_passes(LOG_KIND_TLS, "2001:db8:1:2:3::4", LOG_LIMIT_LINES + 1, 5000);
-	count_passes(LOG_KIND_CLOSED, "unix", LOG_LIMIT_CONNECTION_LINES + 2, 5999);
+	count_passes(LOG_KIND_SESSION, "unix", LOG_LIMIT_LINES + 2, 5999);
 	assert_string_equal(capture_read(&capture), "");
 	assert_true(log_limit_client(&table, LOG_KIND_REQUEST, LOG_INFO, &client, 6000));
 	assert_string_equal(capture_read(&capture),
 		"<6>authentication: 312 more lines for 192.0.2.1 suppressed\n"
 		"<6>TLS: 1 more line for 2001:db8:1:2::/64 suppressed\n"
-		"<6>closed connections: 2 more lines for unix suppressed\n");
+		"<6>connections: 2 more lines for unix suppressed\n");
 	assert_int_equal(
 		count_passes(LOG_KIND_AUTHENTICATION, "192.0.2.1", 100, 6000), LOG_LIMIT_LINES);
 	log_limit_report(&table);

@@ -48,7 +48,7 @@ static void open_echo(struct bench *bench) {
 	assert_int_equal(backend_load("/", NULL, &bench->env.backend, error), 0);
 	assert_int_equal(backend_configure(bench->env.backend, "host", "echo://"), 0);
 	assert_int_equal(backend_check(bench->env.backend, error), 0);
-	handshake_begin(bench->connection);
+	handshake_begin(bench->connection, 1);
 	assert_int_equal(bench_phase(bench), CONNECTION_HEAD);
 }
 

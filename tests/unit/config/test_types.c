@@ -119,6 +119,10 @@ static const struct valid valid[] = {
 	{"buffer-low", NULL, "0", "buffer-low = 0"},
 	{"log-level", NULL, "error", "log-level = error"},
 	{"log-level", NULL, "debug", "log-level = debug"},
+	{"log-target", NULL, "", "log-target = stderr"},
+	{"log-target", NULL, "file:/x", "log-target = file:/x"},
+	{"log-format", NULL, "json", "log-format = json"},
+	{"access-log", NULL, "both", "access-log = both"},
 };
 
 /* A directory that does not exist is reported, and the option is valid. */
@@ -297,6 +301,9 @@ static const struct invalid invalid[] = {
 	{"buffer-low", "1M", "buffer-low (1M) has to be below buffer-high (256K)"},
 	{"log-level", "", "\"\" is not a level (use error, warning, notice, info or debug)"},
 	{"log-level", "INFO", "\"INFO\" is not a level"},
+	{"log-target", "/x", "\"/x\" is not a target of the log (use stderr, syslog"},
+	{"log-format", "JSON", "\"JSON\" is none of text, json"},
+	{"access-log", "on", "\"on\" is none of off, close, both"},
 };
 
 static void check_invalid(const struct invalid *row) {

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The options of the log put into effect.
+ *
+ * Must not know: how lines are written.
+ * Invariants: the old target stays in use until the new one is open.
+ */
+#include "config/logging.h"
+
+#include "base/file.h"
+#include "service/privileges.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOGGING_FILE "file:"
+
+const char *logging_target(const struct settings *settings) {
+	return settings->log_target ? settings->log_target : settings->daemon ? "syslog" : "stderr";
+}
+
+bool logging_is_stderr(const struct settings *settings) {
+	return strcmp(logging_target(settings), "stderr") == 0;
+}
+
+/* The user that the daemon changes to opens the file again. */
+static struct log_owner find_owner(const struct settings *settings) {
+	const struct privileges_names names = {.user = settings->user, .group = settings->group};
+	struct privileges privileges;
+	struct privileges_error error;
+	if((!names.user && !names.group) || privileges_find(&names, &privileges, &error)) {
+		return (struct log_owner){.set = false};
+	}
+	return (struct log_owner){.set = true,
+		.uid = privileges.set_user ? privileges.uid : (uid_t)-1,
+		.gid = privileges.set_group ? privileges.gid : (gid_t)-1};
+}
+
+int logging_open(const struct config *config, struct log_sink *sink) {
+	const struct log_owner owner = find_owner(&config->settings);
+	char why[LOG_SINK_WHY];
+	char inside[PATH_MAX];
+	const char *target = logging_target(&config->settings);
+	const char *path = target;
+	if(config->root && strncmp(target, LOGGING_FILE, strlen(LOGGING_FILE)) == 0) {
+		snprintf(inside, sizeof(inside), LOGGING_FILE "%s",
+			file_beneath(config->root, target + strlen(LOGGING_FILE)));
+		path = inside;
+	}
+	int result = log_sink_open(sink, path, &owner, why);
+	if(result) {
+		log_write(LOG_ERROR, "log-target: \"%s\": %s", target, why);
+	}
+	return result;
+}
+
+void logging_use(const struct settings *settings, const struct log_sink *sink) {
+	log_use(sink, (enum log_format)settings->log_format);
+	log_set_level(settings->log_level);
+}
+
+void logging_reopen(const struct config *config) {
+	struct log_sink sink;
+	if(logging_open(config, &sink) == 0) {
+		logging_use(&config->settings, &sink);
+	}
+}
