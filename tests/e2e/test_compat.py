@@ -252,10 +252,10 @@ def test_daemon_keeps_the_password(run, tmp_path, background):
     peer = run(TcpPeer(greet))
     port = background()
     result = run_compat(
-        "-D", "--auth-plugin", "BasicHTTPAuth", "--auth-source", "user:word", f"127.0.0.1:{port}",
+        "-D", "--log-file", "log", "--auth-plugin", "BasicHTTPAuth", "--auth-source", "user:word", f"127.0.0.1:{port}",
         f"127.0.0.1:{peer.port}", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "  - Backgrounding (daemon)" in result.stderr
+    assert "  - Backgrounding (daemon)" in (tmp_path / "log").read_text()
     check_session(RawClient(("127.0.0.1", port)), headers=basic("user", "word"))
 
 
