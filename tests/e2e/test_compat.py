@@ -102,7 +102,8 @@ def background():
 
 
 @pytest.mark.parametrize("name", ("websockify", "run"))
-@pytest.mark.parametrize("options", (("--heartbeat", "30", 0), ("127.0.0.1:0", "--heartbeat=30")), ids=("before", "behind"))
+@pytest.mark.parametrize(
+    "options", (("--heartbeat", "30", 0), ("127.0.0.1:0", "--heartbeat=30")), ids=("before", "behind"))
 def test_target(run, tmp_path, name, options):
     peer = run(TcpPeer(greet))
     target = f"127.0.0.1:{peer.port}"
@@ -336,7 +337,8 @@ def test_launcher_of_novnc(run, tmp_path):
                "--web", str(NOVNC), "--heartbeat", "30", "--idle-timeout", "600"]
     env = environment({"PATH": f"{COMPAT}:{os.environ['PATH']}"})
     with open(tmp_path / "log", "wb") as log:
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=tmp_path) as process:
+        with subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=tmp_path) as process:
             try:
                 eventually(lambda: is_open(("127.0.0.1", port)), "novnc_proxy")
                 check_session(RawClient(("127.0.0.1", port)))
