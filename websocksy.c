@@ -11,6 +11,7 @@
 #include "base/loop_signals.h"
 #include "bridge/bridge.h"
 #include "builtins.h"
+#include "compat/compat.h"
 #include "config.h"
 #include "config/logging.h"
 #include "config/print.h"
@@ -41,6 +42,7 @@ struct daemon {
 	uint64_t watchdog_ms; /* time between two messages; 0: none wanted */
 	struct detach detach;
 	struct pid_file pid_file;
+	struct compat compat;
 	int argc;
 	char **argv;
 };
@@ -235,6 +237,7 @@ static int serve(struct daemon *daemon, struct config *config) {
 	if(result) {
 		goto out;
 	}
+	compat_started(&daemon->compat);
 	notify_send(&daemon->notify, "READY=1");
 	log_echo_errors(-1);
 	detach_ready(&daemon->detach);
@@ -296,6 +299,7 @@ static void fill_standard_fds(void) {
 static int detach(struct daemon *daemon) {
 	struct config config;
 	int result = 0;
+	daemon->detach.keep_fd = daemon->compat.password_fd;
 	if(config_peek(&config, daemon->argc, daemon->argv) == 0 && config.action == CONFIG_RUN &&
 		config.settings.daemon) {
 		result = detach_begin(
@@ -308,9 +312,26 @@ static int detach(struct daemon *daemon) {
 	return result;
 }
 
-int main(int argc, char **argv) {
+/* Reads the configuration and does what it asks for. 0 or negative errno. */
+static int start(struct daemon *daemon) {
 	struct config config = {0};
-	struct daemon daemon = {.argc = argc, .argv = argv};
+	int result = builtins_register();
+	if(result == 0) {
+		result = detach(daemon);
+	}
+	if(result == 0) {
+		result = config_read(&config, daemon->argc, daemon->argv);
+	}
+	if(result == 0) {
+		result = act(daemon, &config);
+	}
+	config_free(&config);
+	plugin_shutdown();
+	return result;
+}
+
+int main(int argc, char **argv) {
+	struct daemon daemon = {0};
 	/*
 	 * First, so that a signal that comes early is handled when the loop runs, instead of ending
 	 * the process. The signals that stop the daemon end a start at once, whatever it waits for.
@@ -327,17 +348,12 @@ int main(int argc, char **argv) {
 		logging_begin_hidden();
 	}
 	notify_init(&daemon.notify);
-	int result = builtins_register();
-	if(result == 0) {
-		result = detach(&daemon);
+	if(compat_begin(&daemon.compat, argc, argv)) {
+		daemon.argc = daemon.compat.argc;
+		daemon.argv = daemon.compat.argv;
+		int result = start(&daemon);
+		daemon.compat.status = result < 0 ? EXIT_FAILURE : result;
 	}
-	if(result == 0) {
-		result = config_read(&config, argc, argv);
-	}
-	if(result == 0) {
-		result = act(&daemon, &config);
-	}
-	config_free(&config);
-	plugin_shutdown();
-	return result < 0 ? EXIT_FAILURE : result;
+	compat_free(&daemon.compat);
+	return daemon.compat.status;
 }

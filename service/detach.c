@@ -67,9 +67,16 @@ static int fork_daemon(struct detach *detach) {
 }
 
 /* The log may have a descriptor of its own. */
-static void close_inherited(int first_fd) {
+static void close_inherited(int first_fd, int keep_fd) {
+	unsigned first = (unsigned)first_fd;
 	log_close();
-	close_range((unsigned)first_fd, UINT_MAX, 0);
+	if(keep_fd >= first_fd) {
+		if(keep_fd > first_fd) {
+			close_range(first, (unsigned)keep_fd - 1, 0);
+		}
+		first = (unsigned)keep_fd + 1;
+	}
+	close_range(first, UINT_MAX, 0);
 	log_open();
 }
 
@@ -81,7 +88,7 @@ int detach_begin(struct detach *detach, int first_fd) {
 	if(pid > 0) {
 		exit_like(pid);
 	}
-	close_inherited(first_fd);
+	close_inherited(first_fd, detach->keep_fd);
 	return fork_daemon(detach);
 }
 
