@@ -70,7 +70,7 @@ endif
 endif
 
 # The layers, lowest first: each may use itself and those before it (tests/layers.py checks that).
-layers := base websocket network http plugin service config bridge
+layers := base websocket network http plugin service config bridge compat
 base_sources := $(wildcard base/*.c)
 websocket_sources := websocket.c $(wildcard websocket/*.c)
 network_sources := network.c $(wildcard network/*.c)
@@ -79,6 +79,7 @@ plugin_sources := plugin.c builtins.c $(wildcard plugin/*.c)
 service_sources := $(wildcard service/*.c)
 config_sources := config.c $(wildcard config/*.c)
 bridge_sources := $(wildcard bridge/*.c)
+compat_sources := $(wildcard compat/*.c)
 sources := $(foreach layer,$(layers),$($(layer)_sources)) websocksy.c
 objects := $(sources:%.c=$(obj)/%.o)
 folders := $(sort $(obj) $(patsubst %/,%,$(dir $(objects))))
@@ -88,9 +89,16 @@ plugins := $(patsubst plugins/%.c,$(plugin_out)/%.so,$(wildcard plugins/*.c))
 preload_out := $(out)/preload
 preloads := $(preload_out)/rebind.so
 
-.PHONY: all plugins clean install uninstall debug test check format
-all: $(binary) plugins $(preloads)
+# Under these names the daemon has the command lines of websockify and wsproxy.
+compat_names := websockify run wsproxy
+compat_links := $(compat_names:%=$(out)/compat/%)
+
+.PHONY: all plugins compat clean install uninstall debug test check format
+all: $(binary) plugins $(preloads) compat
 plugins: $(plugins)
+compat: $(compat_links)
+$(compat_links): | $(out)/compat
+	ln -sf ../websocksy $@
 
 # What was built with other settings is built again. The file has the form of arguments of make.
 define settings
@@ -136,11 +144,11 @@ $(preload_out)/%.so: preload/%.c Makefile $(obj)/settings | $(preload_out)
 	$(CC) -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -fvisibility=hidden -D_GNU_SOURCE -O2 -g -fPIC -shared \
 		$(CPPFLAGS) -o $@ $< $(relro) $(LDFLAGS) -ldl
 
-$(folders) $(plugin_out) $(preload_out):
+$(sort $(folders) $(plugin_out) $(preload_out) $(out)/compat):
 	mkdir -p $@
 
 clean:
-	rm -rf $(obj) $(binary) $(plugin_out)/*.so $(preload_out)/*.so build
+	rm -rf $(obj) $(binary) $(compat_links) $(plugin_out)/*.so $(preload_out)/*.so build
 
 -include $(objects:.o=.d)
 
@@ -158,7 +166,7 @@ $$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c)): $$(ou
 	@mkdir -p $$(@D)
 	$$(CC) $$(cflags) -MMD -MP -Itests/unit $$(ldflags) -o $$@ $$< $$(unit_$(1)_objects) $$(ldlibs) -lcmocka
 endef
-$(foreach layer,base websocket network http plugin service config bridge, \
+$(foreach layer,base websocket network http plugin service config bridge compat, \
 	$(eval $(call unit_program,$(layer),$(layer)/test_*)))
 $(eval $(call unit_program,plugin,plugins/test_*))
 .PHONY: unit
@@ -207,7 +215,7 @@ mandir := $(PREFIX)/share/man
 docdir := $(PREFIX)/share/doc/websocksy
 unitdir := $(PREFIX)/lib/systemd/system
 plugindir := $(if $(filter file,$(origin PLUGINPATH)),$(libdir),$(PLUGINPATH))
-preloaddir := $(libdir)/preload
+preloaddir := $(plugindir)/preload
 
 install_obj := $(obj)/install
 install_binary := $(install_obj)/websocksy
@@ -234,6 +242,7 @@ texts := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE.txt index.ht
 installed := $(bindir)/websocksy $(includedir)/websocksy.h $(mandir)/man8/websocksy.8 \
 	$(mandir)/man5/websocksy.conf.5 $(plugins:$(plugin_out)/%=$(plugindir)/%) \
 	$(preloads:$(preload_out)/%=$(preloaddir)/%) \
+	$(compat_names:%=$(libdir)/compat/%) \
 	$(units:examples/%=$(unitdir)/%) $(addprefix $(docdir)/,$(texts) $(scripts) $(adapted))
 
 .PHONY: install-paths
@@ -248,6 +257,9 @@ install: install-paths $(install_binary) plugins $(preloads)
 		sed 's/^\.Os websocksy$$/& $(version)/' man/$${page#*/} > '$(DESTDIR)$(mandir)/'$$page; done
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(plugindir)' '$(DESTDIR)$(unitdir)'
 	$(INSTALL) -m 755 $(plugins) '$(DESTDIR)$(plugindir)'
+	$(INSTALL) -d -m 755 '$(DESTDIR)$(libdir)/compat'
+	set -e; for name in $(compat_names); do \
+		ln -sf ../../../bin/websocksy '$(DESTDIR)$(libdir)/compat/'$$name; done
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(preloaddir)'
 	$(INSTALL) -m 755 $(preloads) '$(DESTDIR)$(preloaddir)'
 	set -e; for file in $(texts); do \
@@ -266,7 +278,8 @@ uninstall: install-paths
 	-for folder in '$(docdir)/examples/routes/users' '$(docdir)/examples/routes' \
 		'$(docdir)/examples/fail2ban/filter.d' '$(docdir)/examples/fail2ban/jail.d' \
 		'$(docdir)/examples/fail2ban' '$(docdir)/examples' \
-		'$(docdir)/docs/notes' '$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(preloaddir)' '$(plugindir)'; do \
+		'$(docdir)/docs/notes' '$(docdir)/docs' '$(docdir)/plugins' '$(docdir)' '$(preloaddir)' \
+		'$(libdir)/compat' '$(plugindir)'; do \
 		[ ! -d '$(DESTDIR)'"$$folder" ] || \
 			rmdir --ignore-fail-on-non-empty '$(DESTDIR)'"$$folder"; done
 

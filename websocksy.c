@@ -11,6 +11,7 @@
 #include "base/loop_signals.h"
 #include "bridge/bridge.h"
 #include "builtins.h"
+#include "compat/compat.h"
 #include "config.h"
 #include "config/logging.h"
 #include "config/print.h"
@@ -41,6 +42,7 @@ struct daemon {
 	uint64_t watchdog_ms; /* time between two messages; 0: none wanted */
 	struct detach detach;
 	struct pid_file pid_file;
+	struct compat compat;
 	int argc;
 	char **argv;
 };
@@ -194,6 +196,15 @@ static int open_bridge(struct daemon *daemon, struct config *config) {
 	return result ? result : bridge_open(&daemon->bridge, &daemon->loop, config, &start);
 }
 
+/* A program that is started inherits standard error. */
+static void leave_streams(struct daemon *daemon, const struct log_sink *sink) {
+	bool keep_error = logging_is_stderr(&bridge_config(daemon->bridge)->settings);
+	log_echo_errors(detach_streams(&daemon->detach, keep_error));
+	if(!keep_error && sink->kind == LOG_SINK_STDERR) {
+		log_open(); /* there is no syslog: not on the terminal any more */
+	}
+}
+
 static int serve(struct daemon *daemon, struct config *config) {
 	struct log_sink sink;
 	hide_memory(&config->settings);
@@ -202,7 +213,7 @@ static int serve(struct daemon *daemon, struct config *config) {
 		return result;
 	}
 	logging_use(&config->settings, &sink);
-	log_echo_errors(true); /* to the one who starts the daemon */
+	log_echo_errors(STDERR_FILENO); /* to the one who starts the daemon */
 	result = loop_open(&daemon->loop);
 	if(result == 0) {
 		result = signals_begin(daemon);
@@ -221,13 +232,15 @@ static int serve(struct daemon *daemon, struct config *config) {
 	if(result) {
 		goto out; /* it has said why */
 	}
+	leave_streams(daemon, &sink);
 	result = bridge_start_program(daemon->bridge);
 	if(result) {
 		goto out;
 	}
+	compat_started(&daemon->compat);
 	notify_send(&daemon->notify, "READY=1");
-	log_echo_errors(false);
-	detach_ready(&daemon->detach, logging_is_stderr(&bridge_config(daemon->bridge)->settings));
+	log_echo_errors(-1);
+	detach_ready(&daemon->detach);
 	result = loop_run(&daemon->loop);
 	if(result) {
 		log_write(LOG_ERROR, "epoll: %s", strerror(-result));
@@ -282,6 +295,15 @@ static void fill_standard_fds(void) {
 	}
 }
 
+/* Standard error may be the client of inetd: then the log begins elsewhere. */
+static void protect_streams(void) {
+	bool hidden = inetd_protect_streams();
+	log_open();
+	if(hidden) {
+		logging_begin_hidden();
+	}
+}
+
 /*
  * The options that count before the configuration is read, and before plugins are loaded, which may
  * start threads. With an error it is not known whether the streams are a client's.
@@ -289,25 +311,43 @@ static void fill_standard_fds(void) {
 static int prepare(struct daemon *daemon) {
 	struct config config;
 	int result = config_peek(&config, daemon->argc, daemon->argv);
-	bool detaches = result == 0 && config.settings.daemon;
 	bool runs = config.action == CONFIG_RUN;
+	bool detaches = runs && result == 0 && config.settings.daemon;
 	if(runs && (result || config.settings.inetd)) {
-		inetd_protect_streams();
+		protect_streams();
 	}
-	log_open();
-	result = runs && detaches
-		? detach_begin(&daemon->detach, NOTIFY_LISTEN_START + daemon->notify.listen_fds)
-		: 0;
 	config_free(&config);
+	if(!detaches) {
+		return 0;
+	}
+	daemon->detach.keep_fd = daemon->compat.password_fd;
+	result = detach_begin(&daemon->detach, NOTIFY_LISTEN_START + daemon->notify.listen_fds);
 	if(result) {
 		log_write(LOG_ERROR, "daemon: cannot detach: %s", strerror(-result));
 	}
 	return result;
 }
 
-int main(int argc, char **argv) {
+/* Reads the configuration and does what it asks for. 0 or negative errno. */
+static int start(struct daemon *daemon) {
 	struct config config = {0};
-	struct daemon daemon = {.argc = argc, .argv = argv};
+	int result = builtins_register();
+	if(result == 0) {
+		result = prepare(daemon);
+	}
+	if(result == 0) {
+		result = config_read(&config, daemon->argc, daemon->argv);
+	}
+	if(result == 0) {
+		result = act(daemon, &config);
+	}
+	config_free(&config);
+	plugin_shutdown();
+	return result;
+}
+
+int main(int argc, char **argv) {
+	struct daemon daemon = {0};
 	/*
 	 * First, so that a signal that comes early is handled when the loop runs, instead of ending
 	 * the process. The signals that stop the daemon end a start at once, whatever it waits for.
@@ -318,18 +358,14 @@ int main(int argc, char **argv) {
 	sigaddset(&early, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &early, NULL);
 	fill_standard_fds();
+	log_open();
 	notify_init(&daemon.notify);
-	int result = builtins_register();
-	if(result == 0) {
-		result = prepare(&daemon);
+	if(compat_begin(&daemon.compat, argc, argv)) {
+		daemon.argc = daemon.compat.argc;
+		daemon.argv = daemon.compat.argv;
+		int result = start(&daemon);
+		daemon.compat.status = result < 0 ? EXIT_FAILURE : result;
 	}
-	if(result == 0) {
-		result = config_read(&config, argc, argv);
-	}
-	if(result == 0) {
-		result = act(&daemon, &config);
-	}
-	config_free(&config);
-	plugin_shutdown();
-	return result < 0 ? EXIT_FAILURE : result;
+	compat_free(&daemon.compat);
+	return daemon.compat.status;
 }

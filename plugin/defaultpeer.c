@@ -271,12 +271,17 @@ static const char *framing_of_protocol(const char *name) {
 	return NULL;
 }
 
-/* The framing of a connection: as configured, otherwise by the subprotocol at `index`. */
+/*
+ * The framing of a connection: as configured, otherwise by the subprotocol at `index`. Base64 is
+ * how that subprotocol transports what is configured as binary.
+ */
 static const struct framing *choose_framing(const struct defaultpeer *defaultpeer,
 	const struct backend_request *request, size_t index) {
 	const char *name = framing_name(defaultpeer->value);
-	if(!name && index < request->protocols) {
-		name = framing_of_protocol(request->protocol[index]);
+	const char *implied =
+		index < request->protocols ? framing_of_protocol(request->protocol[index]) : NULL;
+	if(!name || (implied && !strcmp(name, "binary"))) {
+		name = implied;
 	}
 	return framing_find(name);
 }

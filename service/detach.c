@@ -67,9 +67,16 @@ static int fork_daemon(struct detach *detach) {
 }
 
 /* The log may have a descriptor of its own. */
-static void close_inherited(int first_fd) {
+static void close_inherited(int first_fd, int keep_fd) {
+	unsigned first = (unsigned)first_fd;
 	log_close();
-	close_range((unsigned)first_fd, UINT_MAX, 0);
+	if(keep_fd >= first_fd) {
+		if(keep_fd > first_fd) {
+			close_range(first, (unsigned)keep_fd - 1, 0);
+		}
+		first = (unsigned)keep_fd + 1;
+	}
+	close_range(first, UINT_MAX, 0);
 	log_open();
 }
 
@@ -81,19 +88,29 @@ int detach_begin(struct detach *detach, int first_fd) {
 	if(pid > 0) {
 		exit_like(pid);
 	}
-	close_inherited(first_fd);
+	close_inherited(first_fd, detach->keep_fd);
 	return fork_daemon(detach);
 }
 
-void detach_ready(struct detach *detach, bool keep_error) {
+int detach_streams(struct detach *detach, bool keep_error) {
 	if(detach->ready_fd == 0) {
-		return;
+		return STDERR_FILENO;
 	}
+	detach->error_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	for(int fd = STDIN_FILENO; fd <= (keep_error ? STDOUT_FILENO : STDERR_FILENO); fd++) {
 		dup2(detach->null_fd, fd);
 	}
 	close(detach->null_fd);
-	log_open();
+	return detach->error_fd;
+}
+
+void detach_ready(struct detach *detach) {
+	if(detach->ready_fd == 0) {
+		return;
+	}
+	if(detach->error_fd > 0) {
+		close(detach->error_fd);
+	}
 	if(chdir("/") < 0 || RETRY_INTERRUPTED(write(detach->ready_fd, "", 1)) != 1) {
 		/* The process that was started has been killed: there is nothing to tell. */
 	}

@@ -26,7 +26,7 @@ packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc
 	libcrypt-dev libcmocka-dev libssl-dev openssl gnutls-bin
 	python3 python3-pytest python3-pytest-xdist python3-websockets python3-websocket python3-selenium node-ws
 	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois
-	mosquitto clang-format git fail2ban iproute2 openbsd-inetd systemd bc busybox redis-server inetutils-telnetd
+	mosquitto clang-format git fail2ban novnc iproute2 openbsd-inetd systemd bc busybox redis-server inetutils-telnetd
 	openssh-server openssh-client tigervnc-standalone-server logrotate)
 
 usage() {
@@ -358,8 +358,8 @@ compile_documentation() {
 	compile_plugins "$folder"/*.c
 }
 
-sources=(./*.c base/*.c websocket/*.c network/*.c http/*.c plugin/*.c service/*.c config/*.c bridge/*.c plugins/*.c plugins/*/*.c
-	preload/*.c examples/*.c)
+sources=(./*.c base/*.c websocket/*.c network/*.c http/*.c plugin/*.c service/*.c config/*.c bridge/*.c compat/*.c
+	plugins/*.c plugins/*/*.c preload/*.c examples/*.c)
 
 run_clang_tidy() {
 	printf '%s\0' "${sources[@]}" |

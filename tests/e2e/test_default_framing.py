@@ -51,3 +51,13 @@ def test_only_the_negotiated_subprotocol_counts(bridge):
 
 def test_configured_framing_has_precedence(bridge):
     assert greeting_type(bridge("*", "auto"), "binary") == TEXT
+
+
+def test_binary_is_encoded_where_base64_is_negotiated(run):
+    """websockify has one command line for clients of both kinds."""
+    peer = run(TcpPeer(greet))
+    daemon = run(Daemon("-c", "framing=binary", "-c", "protocol=binary,base64", peer=peer.url))
+    for protocol, message in ((None, (BIN, GREETING)), ("binary", (BIN, GREETING)),
+                              ("base64", (TEXT, b"UkZCIDAwMy4wMDgK"))):
+        client = daemon.open(protocols=protocol)
+        assert client.recv_message() == message

@@ -86,9 +86,18 @@ def test_all_plugins_are_there(root):
     sources = sorted(path.stem for path in (ROOT / "plugins").glob("*.c"))
     assert "backend_file" in sources and "json" in sources
     folder = path_in(root, "lib/websocksy")
-    assert sorted(path.name for path in folder.iterdir()) == [f"{name}.so" for name in sources]
+    assert sorted(path.name for path in folder.glob("*.so")) == [f"{name}.so" for name in sources]
+    assert [path.name for path in (folder / "preload").iterdir()] == ["rebind.so"]
     # Plugins that others could write to are not loaded.
     assert not any(mode & 0o022 for mode in modes_of([folder, *folder.iterdir()]))
+
+
+def test_names_of_websockify_lead_to_the_binary(root):
+    for name in ("websockify", "run", "wsproxy"):
+        link = path_in(root, "lib/websocksy/compat") / name
+        assert link.is_symlink() and link.resolve() == path_in(root, "bin/websocksy").resolve()
+        result = subprocess.run([link], capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr.splitlines()[-1]) == (2, f"{name}: error: Too few arguments")
 
 
 def test_documentation_and_examples_are_there(root):
@@ -223,6 +232,6 @@ def test_pluginpath_given_to_make(tmp_path):
     assert default_plugin_path(out / "websocksy") == where
     assert default_plugin_path(path_in(root, "bin/websocksy")) == where
     assert (root / where[1:] / "backend_file.so").exists()
-    assert not path_in(root, "lib/websocksy").exists()
+    assert not list(path_in(root, "lib/websocksy").glob("*.so"))
     make(*args, "uninstall", f"DESTDIR={root}", f"PREFIX={PREFIX}")
     assert files_in(root) == []

@@ -89,6 +89,7 @@ class Daemon:
     env         variables to set
     listening   False: do not wait for a listener (the test does it itself)
     tls         True: with a certificate, and its clients speak TLS; default: what the environment says
+    program     another name of the binary
     Everything else (cwd, pass_fds, preexec_fn, ...) goes to subprocess.Popen.
     """
 
@@ -99,7 +100,7 @@ class Daemon:
     running = []  # for the report of a failed test
 
     def __init__(self, *args, peer=None, defaults=True, env=None, listening=True, tls=TLS,
-                 **popen):
+                 program=BINARY, **popen):
         self.args = list(self.DEFAULTS) if defaults else []
         self.tls = None
         if tls:
@@ -111,6 +112,7 @@ class Daemon:
             self.args += ["-c", f"host={peer}"]
         self.peer = peer
         self.env = environment(env)
+        self.program = program
         self.popen = popen
         self.listening = listening
         self.process = None
@@ -137,7 +139,7 @@ class Daemon:
         self.log_path = os.path.join(self.folder, "log")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [BINARY, *self.args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [self.program, *self.args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=self.env, **self.popen)
         Daemon.running.append(self)
         if self.listening:

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The target: an address, a Unix socket, a program, or the choice of a token plugin.
+ *
+ * It must not know other options.
+ */
+#include "compat/target.h"
+
+#include "compat/classes.h"
+#include "compat/endpoint.h"
+#include "compat/parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Subprotocols of noVNC, old and new; clients may also offer none. */
+#define PROTOCOLS "binary,base64"
+
+static void target_unix(struct compat *compat, const struct given *given, const char *source) {
+	char *path = parts_path(compat, given_value(given, GIVEN_UNIX_TARGET));
+	if(path) {
+		texts_add(&compat->arguments, "--unix-target", "-c");
+		texts_add(&compat->arguments, "--unix-target", "host=unix://%s", path);
+		texts_add(&compat->lines, NULL, "  - proxying from %s to %s", source, path);
+	}
+	if(given_value(given, GIVEN_SSL_TARGET)) {
+		texts_add(&compat->notices, NULL, "--ssl-target: has no effect with --unix-target");
+	}
+	free(path);
+}
+
+static void target_host(
+	struct compat *compat, const struct given *given, const char *source, const char *text) {
+	struct endpoint target;
+	bool tls = given_value(given, GIVEN_SSL_TARGET);
+	if(!strchr(text, ':')) {
+		compat_fail_usage(compat, "Error parsing target");
+		return;
+	}
+	if(!endpoint_parse(text, &target)) {
+		compat_fail_usage(compat, "Error parsing target port");
+		return;
+	}
+	char *address = endpoint_format(&target, "localhost");
+	if(address) {
+		texts_add(&compat->arguments, "target_addr", "-c");
+		texts_add(&compat->arguments, "target_addr", "host=%s://%s", tls ? "tls" : "tcp",
+			address);
+		texts_add(&compat->lines, NULL, "  - proxying from %s to %.*s:%u%s", source,
+			(int)target.host.len, target.host.at, target.port,
+			tls ? " (using SSL)" : "");
+	}
+	free(address);
+}
+
+/* The words with spaces between them. The caller frees it; NULL: out of memory. */
+static char *join(char *const *words) {
+	size_t len = 1;
+	for(char *const *word = words; *word; word++) {
+		len += strlen(*word) + 1;
+	}
+	char *text = calloc(len, 1);
+	char *end = text;
+	for(char *const *word = words; text && *word; word++) {
+		if(word != words) {
+			*end++ = ' ';
+		}
+		end = stpcpy(end, *word);
+	}
+	return text;
+}
+
+/* `word` with `path` replaced by what wrap=unix replaces. The caller frees it; NULL: no memory. */
+static char *replace_path(const char *word, const char *path, size_t *replaced) {
+	const char *at = *path ? strstr(word, path) : NULL;
+	char *text;
+	if(!at) {
+		return strdup(word);
+	}
+	++*replaced;
+	return asprintf(&text, "%.*s{SOCKET}%s", (int)(at - word), word, at + strlen(path)) < 0
+		? NULL
+		: text;
+}
+
+/* The words of the program. With --unix-target they name the socket, which the daemon chooses. */
+static void add_words(struct compat *compat, const struct given *given) {
+	const char *path = given_value(given, GIVEN_UNIX_TARGET);
+	size_t replaced = 0;
+	for(char **word = given->program; *word; word++) {
+		char *text = replace_path(*word, path ? path : "", &replaced);
+		texts_add(&compat->arguments, "--", "%s", text ? text : "");
+		compat->arguments.no_memory |= !text;
+		free(text);
+	}
+	if(path && replaced == 0) {
+		compat_fail(compat,
+			"--unix-target: the arguments of the program have to contain \"%s\", so "
+			"that the daemon can pass it the socket",
+			path);
+	}
+}
+
+/* The program is behind all other arguments. */
+static void target_program(struct compat *compat, const struct given *given, const char *source) {
+	const char *mode = given_value(given, GIVEN_WRAP_MODE);
+	if(given_value(given, GIVEN_UNIX_TARGET)) {
+		parts_add(compat, "--unix-target", "wrap", "unix");
+	}
+	parts_add(compat, "--", "wrap-mode", mode ? mode : "exit");
+	texts_add(&compat->arguments, "--", "--");
+	add_words(compat, given);
+	char *command = join(given->program);
+	compat->arguments.no_memory |= !command;
+	if(command) {
+		texts_add(&compat->lines, NULL, "  - proxying from %s to '%s'", source, command);
+	}
+	free(command);
+}
+
+/* The source as the start-up line has it. The caller frees it; NULL: out of memory. */
+static char *describe_source(struct compat *compat, const struct given *given) {
+	const char *path = given_value(given, GIVEN_UNIX_LISTEN);
+	bool inetd = given_value(given, GIVEN_INETD);
+	struct endpoint source;
+	char *text = NULL;
+	if(inetd || path) {
+		text = strdup(inetd ? "inetd" : path);
+	} else if(endpoint_parse(given->positional[0], &source) &&
+		asprintf(&text, "%.*s:%u", (int)source.host.len, source.host.at, source.port) < 0) {
+		text = NULL;
+	}
+	compat->arguments.no_memory |= !text;
+	return text;
+}
+
+void target_translate(struct compat *compat, const struct given *given) {
+	char *source = describe_source(compat, given);
+	const char *class = classes_token_name(given);
+	bool no_source = given_value(given, GIVEN_INETD) || given_value(given, GIVEN_UNIX_LISTEN);
+	if(source && class) {
+		classes_translate_token(compat, given);
+		texts_add(&compat->lines, NULL, "  - proxying from %s to targets generated by %s",
+			source, class);
+	}
+	parts_add_backend(compat, "-c", "protocol", PROTOCOLS);
+	parts_add_backend(compat, "-c", "framing", "binary");
+	if(!source || class) {
+		free(source);
+		return;
+	}
+	if(given->program && given->program[0]) {
+		target_program(compat, given, source);
+	} else if(given_value(given, GIVEN_UNIX_TARGET)) {
+		target_unix(compat, given, source);
+	} else {
+		target_host(compat, given, source, given->positional[no_source ? 0 : 1]);
+	}
+	free(source);
+}
