@@ -16,6 +16,7 @@
 #include "bridge/closing.h"
 #include "bridge/convert.h"
 #include "bridge/deadlines.h"
+#include "bridge/recording.h"
 #include "bridge/relay_state.h"
 
 #include <errno.h>
@@ -46,6 +47,9 @@ void to_client_send(
 		convert_add_legacy(c, &batch, data, len);
 	} else {
 		batch_add(&batch, opcode, data, len, room);
+	}
+	if(c->recorded) {
+		recording_to_client(c, opcode, data, len);
 	}
 	c->to_client.bytes += len;
 	c->to_client.messages++;
@@ -158,6 +162,15 @@ static bool frames_failed(struct connection *c, struct batch *batch, const struc
 	return false;
 }
 
+static inline void add_plain(struct connection *c, struct batch *batch, ws_operation type,
+	const struct iovec *message, bool room) {
+	enum websocket_opcode opcode = message_opcode(c, type, message->iov_base, message->iov_len);
+	batch_add(batch, opcode, message->iov_base, message->iov_len, room);
+	if(c->recorded) {
+		recording_to_client(c, opcode, message->iov_base, message->iov_len);
+	}
+}
+
 /*
  * Cuts `input` into messages and sends them. `room`: there is room for a header in front. False:
  * the framing has failed, the connection ends.
@@ -184,6 +197,7 @@ static bool send_frames(
 		size_t take = (size_t)size;
 		if(type == ws_frame_discard) {
 			c->to_client.bytes -= take; /* with all that is used they are added below */
+			c->to_client.messages--;
 		} else if(c->converts) {
 			struct framing_message message = {
 				input.data, take, type == ws_frame_text, true, true};
@@ -192,8 +206,8 @@ static bool send_frames(
 				return frames_failed(c, &batch, cut, result, input.len);
 			}
 		} else {
-			batch_add(&batch, message_opcode(c, type, input.data, take), input.data,
-				take, room && input.len == total);
+			add_plain(c, &batch, type, &(struct iovec){input.data, take},
+				room && input.len == total);
 		}
 		input.data += take;
 		input.len -= take;
