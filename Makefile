@@ -207,7 +207,7 @@ mandir := $(PREFIX)/share/man
 docdir := $(PREFIX)/share/doc/websocksy
 unitdir := $(PREFIX)/lib/systemd/system
 plugindir := $(if $(filter file,$(origin PLUGINPATH)),$(libdir),$(PLUGINPATH))
-preloaddir := $(libdir)/preload
+preloaddir := $(plugindir)/preload
 
 install_obj := $(obj)/install
 install_binary := $(install_obj)/websocksy

@@ -227,7 +227,11 @@ static int serve(struct daemon *daemon, struct config *config) {
 	}
 	notify_send(&daemon->notify, "READY=1");
 	log_echo_errors(false);
-	detach_ready(&daemon->detach, logging_is_stderr(&bridge_config(daemon->bridge)->settings));
+	bool keep_error = logging_is_stderr(&bridge_config(daemon->bridge)->settings);
+	detach_ready(&daemon->detach, keep_error);
+	if(!keep_error && sink.kind == LOG_SINK_STDERR) {
+		log_open(); /* there is no syslog: not on the terminal any more */
+	}
 	result = loop_run(&daemon->loop);
 	if(result) {
 		log_write(LOG_ERROR, "epoll: %s", strerror(-result));
@@ -311,8 +315,11 @@ int main(int argc, char **argv) {
 	sigaddset(&early, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &early, NULL);
 	fill_standard_fds();
-	inetd_protect_streams();
+	bool hidden = inetd_protect_streams();
 	log_open();
+	if(hidden) {
+		logging_begin_hidden();
+	}
 	notify_init(&daemon.notify);
 	int result = builtins_register();
 	if(result == 0) {

@@ -12,6 +12,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,7 +135,9 @@ void process_end(struct process *process, int first, bool at_once) {
 	wait_for_group(process);
 }
 
-/* The number of a group may be given to another one as soon as it is empty: it is not kept for longer. */
+/*
+ * The number of a group may be given to another one as soon as it is empty: it is not kept for longer.
+ */
 void process_leave(struct process *process) {
 	process->fn = NULL;
 	if(group_is_empty(process)) {
@@ -214,7 +217,9 @@ int process_start(struct process_set *set, const struct spawn *spawn, struct pro
 		return -ENOMEM;
 	}
 	process->set = set;
-	int result = spawn_start(spawn, &process->pid, &pidfd);
+	struct spawn own = *spawn;
+	own.reserved = set->reserved[0] >= 0 && set->reserved[1] >= 0 ? set->reserved : NULL;
+	int result = spawn_start(&own, &process->pid, &pidfd);
 	if(result == 0) {
 		result = adopt(process, pidfd);
 	}
@@ -248,10 +253,17 @@ void process_format_status(int status, char out[PROCESS_STATUS_TEXT]) {
 /* ---- all of them ---- */
 
 void process_set_init(struct process_set *set, struct loop *loop) {
-	*set = (struct process_set){.loop = loop};
+	*set = (struct process_set){.loop = loop, .reserved = {-1, -1}};
 	list_init(&set->list);
 	/* A parent may have left it ignored, and then there would be nothing to wait for. */
 	signal(SIGCHLD, SIG_DFL);
+}
+
+void process_set_reserve(struct process_set *set) {
+	if(set->reserved[0] < 0) {
+		set->reserved[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+		set->reserved[1] = fcntl(set->reserved[0], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	}
 }
 
 void process_set_kill(struct process_set *set) {
@@ -262,6 +274,11 @@ void process_set_kill(struct process_set *set) {
 
 void process_set_close(struct process_set *set) {
 	set->idle = NULL;
+	for(int i = 0; i < 2; i++) {
+		if(set->reserved[i] >= 0) {
+			close(set->reserved[i]);
+		}
+	}
 	process_set_kill(set);
 	while(!list_is_empty(&set->list)) {
 		process_forget(container_of(set->list.next, struct process, link));

@@ -23,12 +23,19 @@ struct process_set {
 	struct loop *loop;
 	struct list list;
 	size_t count; /* that are waited for at shutdown */
+	int reserved[2]; /* see struct spawn; -1: none */
 	uint64_t patience_ms; /* between two signals */
 	void (*idle)(struct process_set *set); /* `count` is 0 again; NULL: nothing */
 };
 
 /* Makes an empty set. Children are not reaped by the kernel from here on. */
 void process_set_init(struct process_set *set, struct loop *loop);
+
+/*
+ * Programs are to be started: takes two descriptors. Early, while numbers are low. Without them a
+ * start takes longer the more descriptors there are. No effect if it has been called before.
+ */
+void process_set_reserve(struct process_set *set);
 
 /* Kills the process groups of all at once. They are reaped by the loop. */
 void process_set_kill(struct process_set *set);

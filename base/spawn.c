@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@
 /* What the child is given, and its result. */
 struct child {
 	const struct spawn *spawn;
+	int fd; /* of `spawn`, or the copy with a low number */
 	rlim_t fd_limit;
 	volatile int error;
 };
@@ -67,13 +69,24 @@ static int open_terminal(const char *path) {
 	return 0;
 }
 
-static int set_standard(const int standard[3]) {
-	for(int i = 0; i <= STDERR_FILENO; i++) {
-		if(standard[i] >= 0 && dup2(standard[i], i) < 0) {
+static int set_standard(int fd, unsigned standard) {
+	for(int i = 0; fd >= 0 && i <= STDERR_FILENO; i++) {
+		if((standard & (1u << i)) && dup2(fd, i) < 0) {
 			return -1;
 		}
 	}
 	return 0;
+}
+
+/*
+ * The descriptors are those of the daemon until here; from here on they are copies, of those below
+ * `first` only, so that the number of the others does not count.
+ */
+static int take_descriptors(int first) {
+	if(syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_UNSHARE) == 0) {
+		return 0;
+	}
+	return unshare(CLONE_FILES); /* before Linux 5.9 */
 }
 
 /* The limit that was raised for the daemon. It cannot fail: it is lowered. */
@@ -86,10 +99,14 @@ static void lower_fd_limit(rlim_t max) {
 static int __attribute__((no_sanitize("address", "undefined"))) child_run(void *ctx) {
 	struct child *child = ctx;
 	const struct spawn *spawn = child->spawn;
+	int result =
+		take_descriptors(child->fd + 1 > STDERR_FILENO ? child->fd + 1 : STDERR_FILENO + 1);
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-	int result =
-		spawn->terminal ? open_terminal(spawn->terminal) : set_standard(spawn->standard);
+	if(result == 0) {
+		result = spawn->terminal ? open_terminal(spawn->terminal)
+					 : set_standard(child->fd, spawn->standard);
+	}
 	if(result == 0) {
 		/*
 		 * All that the daemon opens is closed on exec; this is for what it was started
@@ -110,7 +127,7 @@ static int start(struct child *child, void *stack, pid_t *pid, int *pidfd) {
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	int result = clone(child_run, (char *)stack + SPAWN_STACK,
-		CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, child, pidfd);
+		CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | SIGCHLD, child, pidfd);
 	int error = result < 0 ? errno : child->error;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if(result < 0) {
@@ -128,13 +145,21 @@ static int start(struct child *child, void *stack, pid_t *pid, int *pidfd) {
 int spawn_start(const struct spawn *spawn, pid_t *pid, int *pidfd) {
 	struct rlimit limit = {.rlim_max = SPAWN_FD_LIMIT};
 	getrlimit(RLIMIT_NOFILE, &limit);
-	struct child child = {.spawn = spawn, .fd_limit = limit.rlim_max};
+	const int *reserved = spawn->fd >= 0 ? spawn->reserved : NULL;
+	struct child child = {.spawn = spawn, .fd = spawn->fd, .fd_limit = limit.rlim_max};
 	void *stack = mmap(NULL, SPAWN_STACK, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if(stack == MAP_FAILED) {
 		return -ENOMEM;
 	}
+	bool copied = reserved && dup3(spawn->fd, reserved[1], O_CLOEXEC) >= 0;
+	if(copied) {
+		child.fd = reserved[1];
+	}
 	int result = start(&child, stack, pid, pidfd);
+	if(copied) {
+		dup3(reserved[0], reserved[1], O_CLOEXEC);
+	}
 	munmap(stack, SPAWN_STACK);
 	return result;
 }

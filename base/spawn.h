@@ -13,14 +13,20 @@ struct spawn {
 	const char *path; /* absolute */
 	char *const *argv;
 	char *const *environment;
-	int standard[3]; /* descriptors for 0, 1 and 2 of the program, above 2; -1: the daemon's */
+	int fd; /* becomes the descriptors in `standard`; -1: none; the others are the daemon's */
+	unsigned standard; /* bits 0 to 2 */
+	/*
+	 * Two descriptors that the daemon keeps for this, with low numbers: /dev/null, and one that `fd`
+	 * is copied to. All that the daemon has above them is not even looked at. NULL: none.
+	 */
+	const int *reserved;
 	const char *terminal; /* becomes its controlling terminal and 0, 1 and 2; NULL: none */
 };
 
 /*
  * Starts a program in a session and process group of its own, with nothing open but 0, 1 and 2, all
  * signals at their default action and none blocked. It gets SIGTERM if the daemon dies. Takes the
- * same time however much memory the daemon has. 0; or negative errno, also if execve(2) fails, and
+ * same time however much memory the daemon has and, with `reserved`, however many descriptors. 0; or negative errno, also if execve(2) fails, and
  * then there is no process. `*pidfd` is the caller's, as the duty to wait for the process.
  */
 int spawn_start(const struct spawn *spawn, pid_t *pid, int *pidfd);

@@ -134,8 +134,13 @@ void text_unquote(const char *quoted, char *out, size_t cap) {
 		bool escaped = at[0] == '\\' && at[1] == 'x';
 		int high = escaped ? text_hex_value(at[2]) : -1;
 		int low = high >= 0 ? text_hex_value(at[3]) : -1;
-		out[used++] = low >= 0 ? (char)(high << 4 | low) : *at;
-		at += low >= 0 ? 4 : 1;
+		char byte = at[0];
+		if(low >= 0) {
+			byte = (char)(high << 4 | low);
+			at += 3;
+		}
+		out[used++] = byte;
+		at++;
 	}
 	out[used] = '\0';
 }

@@ -9,6 +9,7 @@
 
 #include "base/cidr.h"
 #include "base/log.h"
+#include "bridge/announce.h"
 #include "bridge/connection.h"
 #include "bridge/handshake.h"
 #include "bridge/pages.h"
@@ -120,24 +121,13 @@ static void certificates_changed(void *ctx) {
 
 /* Without a watch SIGHUP still reads them. */
 static void watch_certificates(struct bridge *bridge) {
-	const struct settings *settings = &bridge->config.settings;
-	const struct settings_texts *const lists[] = {
-		&settings->cert, &settings->key, &settings->client_crl};
-	size_t most = settings->cert.count + settings->key.count + settings->client_crl.count + 1;
-	const char **paths = calloc(most, sizeof(*paths));
-	size_t count = 0;
-	int result = paths ? 0 : -ENOMEM;
-	for(size_t list = 0; paths && list < sizeof(lists) / sizeof(lists[0]); list++) {
-		for(size_t i = 0; i < lists[list]->count; i++) {
-			paths[count++] = lists[list]->at[i];
-		}
-	}
-	if(paths && settings->client_ca) {
-		paths[count++] = settings->client_ca;
-	}
 	/* With tls = off they are not read. */
-	count = bridge->config.tls ? count : 0;
-	if(!bridge->watch && count > 0) {
+	size_t count = 0;
+	const char **paths = NULL;
+	int result = bridge->config.tls
+		? certificates_files(&bridge->config.settings, &paths, &count)
+		: 0;
+	if(!bridge->watch && result == 0 && count > 0) {
 		result = watch_open(&bridge->watch, bridge->env.loop, certificates_changed, bridge);
 	}
 	if(bridge->watch && result == 0) {
@@ -166,6 +156,9 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 		});
 	bridge->env.memory.limit = memory_limit(bridge->config.settings.max_memory);
 	bridge->env.backend = bridge->config.backend;
+	if(bridge->config.settings.exec || bridge->config.program) {
+		process_set_reserve(&bridge->env.processes);
+	}
 	bridge->env.processes.patience_ms = bridge->config.settings.close_timeout_ms;
 	if(bridge->env.auth) {
 		verifier_set_passwords(bridge->env.auth, bridge->config.users);
@@ -173,21 +166,6 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 	tls_cache_clear(&bridge->tls_cache);
 	use_tls(bridge);
 	watch_certificates(bridge);
-}
-
-/* Who is connected to which peer, and how: at the start, and after a reload. */
-static void log_summary(const struct bridge *bridge) {
-	const struct settings *settings = &bridge->config.settings;
-	char peer[512];
-	backend_describe(bridge->env.backend, peer, sizeof(peer));
-	log_write(LOG_INFO, "peers: %s; TLS: %s; auth-file: %s; client-verify: %s", peer,
-		!bridge->env.tls                 ? "off"
-			: bridge->env.tls_detect ? "auto, beside plain HTTP"
-						 : "required",
-		settings->auth_file ? settings->auth_file : "none",
-		settings->client_verify == TLS_VERIFY_OFF                ? "off"
-			: settings->client_verify == TLS_VERIFY_REQUIRED ? "required"
-									 : "optional");
 }
 
 int bridge_reload(struct bridge *bridge, struct config *config) {
@@ -213,7 +191,7 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 			strerror(-resolver_error));
 	}
 	bridge_adopt(bridge, config, site);
-	log_summary(bridge);
+	announce_configuration(&bridge->env);
 	reload_connections(&bridge->reload, &bridge->env);
 	return 0;
 }
@@ -280,21 +258,6 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 			&bridge->env.lifetime, loop, lifetime_stop_listening, lifetime_stop);
 	}
 	return result ? result : loop_timer_open(loop, &bridge->grace, grace_over);
-}
-
-/* The defaults are meant for trying it out, but accept clients from everywhere. */
-static void warn_of_open_access(const struct bridge *bridge) {
-	const struct settings *settings = &bridge->config.settings;
-	char peer[512];
-	bool restricted = settings->listens > 0 || settings->auth_file ||
-		settings->client_verify == TLS_VERIFY_REQUIRED;
-	if(!restricted) {
-		backend_describe(bridge->env.backend, peer, sizeof(peer));
-		log_write(LOG_WARNING,
-			"all addresses of this machine accept clients without authentication (%s); "
-			"restrict that with listen, auth-file or client-verify",
-			peer);
-	}
 }
 
 static int open_resolver(struct bridge *bridge, const struct settings *settings) {
@@ -383,9 +346,9 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
 	}
 	log_write(LOG_INFO, "at most %zu connections at once, %zu MiB of queued data",
 		admission_limit(&bridge->env.admission), bridge->env.memory.limit >> 20);
-	log_summary(bridge);
+	announce_configuration(&bridge->env);
 	if(start->passed == 0 && start->client_fd == 0) {
-		warn_of_open_access(bridge);
+		announce_open_access(&bridge->env);
 	}
 	*out = bridge;
 	return 0;

@@ -37,3 +37,24 @@ int certificates_open(
 	free(pairs);
 	return result;
 }
+
+int certificates_files(const struct settings *settings, const char ***paths, size_t *count) {
+	const struct settings_texts *const lists[] = {
+		&settings->cert, &settings->key, &settings->client_crl};
+	size_t most = settings->cert.count + settings->key.count + settings->client_crl.count + 1;
+	const char **files = calloc(most, sizeof(*files));
+	if(!files) {
+		return -ENOMEM;
+	}
+	*count = 0;
+	for(size_t list = 0; list < sizeof(lists) / sizeof(lists[0]); list++) {
+		for(size_t i = 0; i < lists[list]->count; i++) {
+			files[(*count)++] = lists[list]->at[i];
+		}
+	}
+	if(settings->client_ca) {
+		files[(*count)++] = settings->client_ca;
+	}
+	*paths = files;
+	return 0;
+}

@@ -13,4 +13,10 @@
  */
 int certificates_open(
 	const struct settings *settings, struct tls_credentials **out, struct tls_error *error);
+
+/*
+ * The files that it reads: an array of `*count` paths of `settings`, to be freed by the caller. 0, or
+ * -ENOMEM.
+ */
+int certificates_files(const struct settings *settings, const char ***paths, size_t *count);
 #endif

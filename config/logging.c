@@ -13,11 +13,25 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #define LOGGING_FILE "file:"
 
+/* inetd connects standard error to the client, which gets none of the lines. */
+static bool is_discarded(int fd) {
+	struct stat status;
+	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) &&
+		status.st_rdev == makedev(1, 3);
+}
+
 const char *logging_target(const struct settings *settings) {
-	return settings->log_target ? settings->log_target : settings->daemon ? "syslog" : "stderr";
+	if(settings->log_target) {
+		return settings->log_target;
+	}
+	bool hidden = settings->daemon || (settings->inetd && is_discarded(STDERR_FILENO));
+	return hidden ? "syslog" : "stderr";
 }
 
 bool logging_is_stderr(const struct settings *settings) {
@@ -49,10 +63,26 @@ int logging_open(const struct config *config, struct log_sink *sink) {
 		path = inside;
 	}
 	int result = log_sink_open(sink, path, &owner, why);
+	if(result && !config->settings.log_target) {
+		/* A container without a syslog daemon should not need an option to start. */
+		log_write(LOG_WARNING,
+			"log-target: \"%s\" (default): %s; nothing is logged from here on", target,
+			why);
+		return log_sink_open(sink, "stderr", &owner, why);
+	}
 	if(result) {
 		log_write(LOG_ERROR, "log-target: \"%s\": %s", target, why);
 	}
 	return result;
+}
+
+void logging_begin_hidden(void) {
+	const struct log_owner owner = {.set = false};
+	char why[LOG_SINK_WHY];
+	struct log_sink sink;
+	if(log_sink_open(&sink, "syslog", &owner, why) == 0) {
+		log_use(&sink, LOG_FORMAT_TEXT);
+	}
 }
 
 void logging_use(const struct settings *settings, const struct log_sink *sink) {

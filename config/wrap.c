@@ -42,7 +42,7 @@ static void find_program(struct reader *reader) {
 	}
 }
 
-/* Only values that do something else than the default contradict, so that a dump can be read back. */
+/* Only values other than the default contradict, so that a dump can be read back. */
 static void check_options(struct reader *reader) {
 	const struct settings *settings = &reader->config->settings;
 	if(settings->pty && settings->wrap != SETTINGS_WRAP_STDIO) {

@@ -104,8 +104,8 @@ static void program_announced(struct announced_waiter *waiter) {
 }
 
 /*
- * It has not been started yet, binds later, or is being started again: tried until the time is up. A
- * new address ends the wait.
+ * It has not been started yet, binds later, or is being started again: tried until the time is up.
+ * A new address ends the wait.
  */
 static void program_failed(struct connect *connect) {
 	announced_wait(connect->owner.announced, &connect->waiter);

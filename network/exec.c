@@ -171,8 +171,8 @@ static int start_with_socket(struct exec *exec, struct spawn *spawn, struct proc
 	if(result) {
 		return result;
 	}
-	spawn->standard[0] = fd[1];
-	spawn->standard[1] = fd[1];
+	spawn->fd = fd[1];
+	spawn->standard = 1u << STDIN_FILENO | 1u << STDOUT_FILENO;
 	result = process_start(set, spawn, &exec->process);
 	close(fd[1]);
 	if(result) {
@@ -182,8 +182,7 @@ static int start_with_socket(struct exec *exec, struct spawn *spawn, struct proc
 }
 
 static int start(struct exec *exec, char **argv, const struct exec_options *options) {
-	struct spawn spawn = {
-		.argv = argv, .environment = options->environment, .standard = {-1, -1, -1}};
+	struct spawn spawn = {.argv = argv, .environment = options->environment, .fd = -1};
 	char *path;
 	int result = spawn_find(argv[0], &path);
 	if(result) {

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * A library that is preloaded into a program (LD_PRELOAD): the TCP port that it binds becomes one of
- * the loopback interface, chosen by the kernel, and the daemon is told which when the program listens.
+ * the loopback interface, chosen by the kernel, and the daemon is told which one when the program
+ * listens.
  *
  * Must not know: the daemon; it is not linked with it.
  * Invariants: every other call is passed on unchanged; errno is that of the call of the program.
  *
- * WEBSOCKSY_REBIND=PORT:NAME:SECRET: the port to look for, the abstract Unix datagram socket that is told
- * "SECRET 4|6 PORT", and the proof that it is the program who tells. Or, as the library of websockify has
- * it: REBIND_OLD_PORT (REBIND_PORT_OLD) becomes REBIND_NEW_PORT (REBIND_PORT_NEW) of 127.0.0.1.
+ * WEBSOCKSY_REBIND=PORT:NAME:SECRET: the port to look for, the abstract Unix datagram socket that is
+ * told "SECRET 4 PORT" or "SECRET 6 PORT", and the proof that the program tells it. Or, as the library
+ * of websockify has it: REBIND_OLD_PORT (REBIND_PORT_OLD) becomes REBIND_NEW_PORT (REBIND_PORT_NEW) of
+ * 127.0.0.1.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -41,7 +43,7 @@ struct orders {
 	char secret[64];
 };
 
-/* The ports that have been bound in place of the old one, also by the process that this is a fork of. */
+/* The ports that have been bound in place of the old one, also by the process that has forked. */
 static struct {
 	size_t count;
 	struct {
@@ -57,12 +59,24 @@ static unsigned port_in(const char *name, const char *other) {
 	return port <= UINT16_MAX ? (unsigned)port : 0;
 }
 
+/* The part of `*at` up to a colon or the end; longer ones are cut. */
+static void take_part(const char **at, char *out, size_t cap) {
+	size_t len = strcspn(*at, ":");
+	size_t taken = len < cap ? len : cap - 1;
+	memcpy(out, *at, taken);
+	out[taken] = '\0';
+	*at += len + ((*at)[len] == ':');
+}
+
 static void read_orders(struct orders *orders) {
-	const char *value = getenv("WEBSOCKSY_REBIND");
+	const char *at = getenv("WEBSOCKSY_REBIND");
 	*orders = (struct orders){0};
-	if(value &&
-		sscanf(value, "%5u:%63[^:]:%63s", &orders->old_port, orders->name,
-			orders->secret) == 3) {
+	if(at) {
+		orders->old_port = port_in("WEBSOCKSY_REBIND", "WEBSOCKSY_REBIND");
+		at += strcspn(at, ":");
+		at += *at == ':';
+		take_part(&at, orders->name, sizeof(orders->name));
+		take_part(&at, orders->secret, sizeof(orders->secret));
 		return;
 	}
 	*orders = (struct orders){.old_port = port_in("REBIND_OLD_PORT", "REBIND_PORT_OLD"),

@@ -93,7 +93,6 @@ void detach_ready(struct detach *detach, bool keep_error) {
 		dup2(detach->null_fd, fd);
 	}
 	close(detach->null_fd);
-	log_open();
 	if(chdir("/") < 0 || RETRY_INTERRUPTED(write(detach->ready_fd, "", 1)) != 1) {
 		/* The process that was started has been killed: there is nothing to tell. */
 	}

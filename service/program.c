@@ -35,7 +35,8 @@ static int start(struct program *program) {
 	struct spawn spawn = {.path = program->path,
 		.argv = argv,
 		.environment = environment,
-		.standard = {nothing, -1, -1}};
+		.fd = nothing,
+		.standard = 1u << STDIN_FILENO};
 	int result = argv && environment ? 0 : -ENOMEM;
 	if(result == 0) {
 		note_start(program);
@@ -79,7 +80,6 @@ static void start_later(struct program *program) {
 		log_write(LOG_WARNING, "%s is started too often; the next time in %llu s",
 			program->path, (unsigned long long)(delay_ms / 1000));
 	}
-	/* Times that were long ago do not delay it again, although the delays themselves are long. */
 	loop_timer_set(loop, &program->timer, loop->now_ms + delay_ms);
 }
 

@@ -4,8 +4,8 @@
  *
  * Must not know: how the program is started.
  * Invariants: only processes that have the secret, which is in the environment of the program, can
- * announce an address, and only one of the loopback interface; the directory of the socket belongs to
- * the user of the daemon alone.
+ * announce an address, and only one of the loopback interface; the directory of the socket belongs
+ * to the user of the daemon alone.
  */
 #include "service/program_place.h"
 
@@ -212,8 +212,8 @@ static void put_whole(struct texts *out, const char *text) {
 /* The pointers, and the texts behind them. */
 static char **finish(struct texts *out) {
 	size_t size = (out->count + 1) * sizeof(char *);
-	char **result = out->failed ? NULL : malloc(size + out->text.len);
-	if(result) {
+	char **result = out->failed ? NULL : calloc(1, size + out->text.len);
+	if(result && out->text.data) {
 		char *at = (char *)result + size;
 		memcpy(at, out->text.data, out->text.len);
 		for(size_t i = 0; i < out->count; i++) {

@@ -4,17 +4,18 @@ import os
 import re
 import signal
 import socket
+import subprocess
 
 import pytest
 
 from tools.configuration import ECHO, reload, write_config
-from tools.daemon import SANITIZED, Daemon, Unprivileged, failed_start, run_once
+from tools.daemon import BINARY, SANITIZED, Daemon, Unprivileged, environment, failed_start, run_once
 from tools.detached import Detached
 from tools.plugin_builder import build_plugin
 from tools.ports import free_port
 from tools.sockets import is_open
 from tools.tls_files import self_signed
-from tools.waiting import eventually
+from tools.waiting import TIMEOUT, eventually
 
 
 # --- detaching ----------------------------------------------------------------------------------
@@ -26,9 +27,9 @@ def test_start_returns_when_the_daemon_listens(run, tmp_path, way):
     if way == "file":
         args = [write_config(tmp_path, (("daemon", "yes"),))]
     pid_file = tmp_path / "pid"
-    result = run_once(*Daemon.DEFAULTS, f"--pid-file={pid_file}", *args)
+    port = free_port()
+    result = run_once(*Daemon.DEFAULTS, "-p", port, f"--pid-file={pid_file}", f"--log-target=file:{tmp_path}/log", *args)
     assert result.returncode == 0, result.stderr
-    port = int(re.search(r"listening on 127\.0\.0\.1:(\d+)", result.stderr)[1])
     try:
         assert is_open(("127.0.0.1", port))
     finally:
@@ -52,6 +53,44 @@ def test_surroundings_of_the_daemon(run, tmp_path):
     daemon.stop()
 
 
+def test_log_goes_on_after_detaching(run, tmp_path):
+    daemon = run(Detached(tmp_path))
+    assert daemon.stderr == ""
+    daemon.open().close_handshake()
+    eventually(lambda: re.search(r"#1 127\.0\.0\.1:\d+: closed", daemon.log()), "the line of the connection")
+    daemon.stop()
+    assert "stopping (Terminated)" in daemon.log()
+
+
+def test_standard_error_stays_if_it_is_asked_for(run, tmp_path):
+    with open(tmp_path / "error", "w", encoding="ascii") as error:
+        subprocess.run([BINARY, *Daemon.DEFAULTS, "-c", "host=echo://", "-D", f"--pid-file={tmp_path}/pid",
+                        "--log-target=stderr"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=error,
+                       timeout=TIMEOUT, env=environment(), check=True)
+    pid = int((tmp_path / "pid").read_text())
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: "stopping (Terminated)" in (tmp_path / "error").read_text(), "the last line")
+
+
+def test_log_goes_to_syslog_by_default():
+    assert "log-target = syslog" in run_once("-D", "--dump-config").stdout
+    assert "log-target = stderr" in run_once("--dump-config").stdout
+
+
+@pytest.mark.skipif(os.path.exists("/dev/log"), reason="there is a syslog daemon")
+def test_start_without_a_syslog_daemon(run, tmp_path):
+    """A container has none; the daemon starts all the same."""
+    port = free_port()
+    result = run_once("-D", "-l", "127.0.0.1", "-p", port, f"--pid-file={tmp_path}/pid")
+    assert result.returncode == 0
+    assert re.search(r'warning: log-target: "syslog" \(default\): /dev/log: .*; nothing is logged from here on',
+                     result.stderr)
+    assert is_open(("127.0.0.1", port))
+    pid = int((tmp_path / "pid").read_text())
+    assert os.readlink(f"/proc/{pid}/fd/2") == "/dev/null"
+    os.kill(pid, signal.SIGTERM)
+
+
 @pytest.mark.skipif(SANITIZED, reason="sanitizers have descriptors of their own")
 def test_inherited_descriptors_are_closed(run, tmp_path):
     read, write = os.pipe()
@@ -67,7 +106,7 @@ def test_status_of_a_daemon_that_does_not_start():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        lines = failed_start("-D", "-l", "127.0.0.1", "-p", port)
+        lines = failed_start("-D", "-l", "127.0.0.1", "-p", port, "--log-target=stderr")
     assert lines == [f"cannot listen on 127.0.0.1, port {port}: Address already in use"]
 
 
@@ -154,7 +193,7 @@ def test_pid_file_is_removed_after_a_start_that_fails(tmp_path):
 def test_second_instance_reports_the_running_process(run, tmp_path, detach):
     path = tmp_path / "pid"
     daemon = run(Daemon(f"--pid-file={path}", peer="echo://"))
-    lines = failed_start("-p", daemon.port, "-l", "127.0.0.1", f"--pid-file={path}", *detach)
+    lines = failed_start("-p", daemon.port, "-l", "127.0.0.1", f"--pid-file={path}", "--log-target=stderr", *detach)
     assert lines == [f'pid-file: "{path}" is locked by the running process {daemon.process.pid}']
     assert path.read_text() == f"{daemon.process.pid}\n"
     daemon.open().close_handshake()

@@ -212,6 +212,20 @@ def test_errors_are_not_written_to_the_client(run, tmp_path):
     client.expect_eof()
 
 
+def test_log_target_of_a_daemon_whose_standard_error_is_the_client(run, tmp_path):
+    """An explicit one counts."""
+    log = tmp_path / "websocksy.log"
+    with listener(socket.AF_INET, tmp_path) as sock:
+        client = RawClient(sock.getsockname())
+        accepted, _ = sock.accept()
+    daemon = run(Inetd(accepted, f"--log-target=file:{log}", streams=True))
+    accepted.close()
+    client.upgrade()
+    client.close_handshake()
+    assert daemon.wait() == 0
+    assert re.search(r"#1 127\.0\.0\.1:\d+: closed", log.read_text())
+
+
 def test_inetd_and_daemon(tmp_path):
     text = "inetd and daemon exclude each other: inetd has detached already (give one of them)"
     assert failed_start("-D", "--inetd") == [f"command line: --inetd: {text}"]

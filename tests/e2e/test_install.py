@@ -87,7 +87,8 @@ def test_all_plugins_are_there(root):
     sources = sorted(path.stem for path in (ROOT / "plugins").glob("*.c"))
     assert "backend_file" in sources and "json" in sources
     folder = path_in(root, "lib/websocksy")
-    assert sorted(path.name for path in folder.iterdir()) == [f"{name}.so" for name in sources]
+    assert sorted(path.name for path in folder.glob("*.so")) == [f"{name}.so" for name in sources]
+    assert [path.name for path in (folder / "preload").iterdir()] == ["rebind.so"]
     # Plugins that others could write to are not loaded.
     assert not any(mode & 0o022 for mode in modes_of([folder, *folder.iterdir()]))
 

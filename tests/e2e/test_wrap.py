@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The program that the daemon is started with (-- PROGRAM): wrap = port, unix and stdio, wrap-mode, existing servers."""
+"""The program that the daemon is started with (-- PROGRAM): wrap, wrap-mode, existing servers."""
 import os
 import re
 import shutil
@@ -114,7 +114,8 @@ def test_port_that_another_program_binds(run):
 
 def test_port_of_the_daemon_is_the_default(run):
     port = free_port()
-    daemon = run(Daemon("-l", "127.0.0.1", "-p", port, "--", *python(PORT + f"serve({FOUR})"), str(port), defaults=False))
+    program = (*python(PORT + f"serve({FOUR})"), str(port))
+    daemon = run(Daemon("-l", "127.0.0.1", "-p", port, "--", *program, defaults=False))
     assert answer(daemon).endswith(": hello")
 
 
@@ -133,7 +134,8 @@ def test_program_that_binds_late(run, tmp_path):
     """Clients wait for it."""
     port, file = free_port(), tmp_path / "now"
     daemon = wrapped(run, *python(
-        PORT + f"import time\nwhile not os.path.exists('{file}'): time.sleep(0.01)\nserve({FOUR})"), str(port), port=port)
+        PORT + f"import time\nwhile not os.path.exists('{file}'): time.sleep(0.01)\nserve({FOUR})"), str(port),
+                     port=port)
     clients = [daemon.connect() for _ in range(3)]
     for client in clients:
         client.send_raw(build_request("/"))
@@ -218,8 +220,8 @@ def test_directory_of_the_service_manager(run, tmp_path):
 def test_directory_that_cannot_be_made():
     lines = failed_start("-p", "0", "-l", "127.0.0.1", "--wrap=unix", "--", "cat",
                          env={"RUNTIME_DIRECTORY": "/nonexistent"})
-    assert re.fullmatch(r"wrap: cannot make a directory for the socket: /nonexistent/websocksy-\w+: No such file or directory",
-                        lines[-1])
+    assert re.fullmatch(r"wrap: cannot make a directory for the socket: /nonexistent/websocksy-\w+: "
+                        "No such file or directory", lines[-1])
 
 
 # --- wrap = stdio -------------------------------------------------------------------------------
@@ -355,8 +357,8 @@ def test_reload(run, tmp_path):
      "command line: --port: is chosen by the kernel, so the port that the program binds has to be given "
      "(wrap-port = PORT)"),
     (("--wrap-library=/nonexistent.so", "--", "cat"),
-     'command line: --wrap-library: cannot read "/nonexistent.so": No such file or directory (use wrap = unix or stdio, '
-     "or name the file rebind.so)"),
+     'command line: --wrap-library: cannot read "/nonexistent.so": No such file or directory '
+     "(use wrap = unix or stdio, or name the file rebind.so)"),
     (("--wrap=unix", "-c", "host=tcp://a:1", "--", "cat"),
      "command line: host: contradicts the program behind --, which is the only peer (leave one of them out)"),
     (("--wrap=unix", "-b", "file", "--", "cat"),

@@ -13,11 +13,13 @@ from tools.waiting import TIMEOUT
 
 
 class Detached:
-    """Started with -D and a pid file; `stderr` is what was written before it detached."""
+    """Started with -D, a pid file and a log file in the folder; `stderr` is what was written before it detached."""
 
     def __init__(self, folder, *args, pid_file=None, **popen):
         self.pid_file = pid_file or folder / "websocksy.pid"
-        self.args = [*Daemon.DEFAULTS, "-c", "host=echo://", "-D", f"--pid-file={self.pid_file}", *map(str, args)]
+        self.log_path = folder / "websocksy.log"
+        self.args = [*Daemon.DEFAULTS, "-c", "host=echo://", "-D", f"--pid-file={self.pid_file}",
+                     f"--log-target=file:{self.log_path}", *map(str, args)]
         self.popen = popen
 
     def __enter__(self):
@@ -48,9 +50,12 @@ class Detached:
     def wait(self):
         assert select.select([self.pidfd], [], [], TIMEOUT)[0], "the daemon does not end"
 
+    def log(self):
+        return self.log_path.read_text()
+
     @property
     def port(self):
-        return int(re.search(r"listening on 127\.0\.0\.1:(\d+)", self.stderr)[1])
+        return int(re.search(r"listening on 127\.0\.0\.1:(\d+)", self.log())[1])
 
     def open(self, path="/"):
         client = RawClient(("127.0.0.1", self.port))

@@ -39,7 +39,8 @@ static int start(struct test *test, const char *path, char *const *argv) {
 	struct spawn spawn = {.path = path,
 		.argv = argv,
 		.environment = environment,
-		.standard = {-1, fd[1], -1}};
+		.fd = fd[1],
+		.standard = 1u << STDOUT_FILENO};
 	int result = process_start(&test->set, &spawn, &test->process);
 	close(fd[1]);
 	test->output = fd[0];
@@ -68,6 +69,7 @@ static void open_test(struct test *test) {
 	assert_int_equal(loop_open(&test->loop), 0);
 	process_set_init(&test->set, &test->loop);
 	test->set.patience_ms = 50;
+	process_set_reserve(&test->set);
 	test->set.idle = set_is_idle;
 }
 
