@@ -155,7 +155,7 @@ struct connection {
 	bool keepalive : 1; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued : 1; /* the unanswered ping waited behind data that a slow client takes */
 	bool partial_is_input : 1;
-	bool converts : 1; /* what is sent of a message of the peer is made by the framing */
+	bool converts : 1; /* messages of the peer take the way through convert.c */
 	bool encodes : 1; /* so is what is sent of one of the client */
 	bool in_message : 1; /* a part of one of the client has been encoded, but not the last */
 	bool recorded : 1; /* there is a recording with its number, see recording.c */

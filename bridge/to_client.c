@@ -162,15 +162,6 @@ static bool frames_failed(struct connection *c, struct batch *batch, const struc
 	return false;
 }
 
-static inline void add_plain(struct connection *c, struct batch *batch, ws_operation type,
-	const struct iovec *message, bool room) {
-	enum websocket_opcode opcode = message_opcode(c, type, message->iov_base, message->iov_len);
-	batch_add(batch, opcode, message->iov_base, message->iov_len, room);
-	if(c->recorded) {
-		recording_to_client(c, opcode, message->iov_base, message->iov_len);
-	}
-}
-
 /*
  * Cuts `input` into messages and sends them. `room`: there is room for a header in front. False:
  * the framing has failed, the connection ends.
@@ -206,8 +197,8 @@ static bool send_frames(
 				return frames_failed(c, &batch, cut, result, input.len);
 			}
 		} else {
-			add_plain(c, &batch, type, &(struct iovec){input.data, take},
-				room && input.len == total);
+			batch_add(&batch, message_opcode(c, type, input.data, take), input.data,
+				take, room && input.len == total);
 		}
 		input.data += take;
 		input.len -= take;
