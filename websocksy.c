@@ -194,6 +194,15 @@ static int open_bridge(struct daemon *daemon, struct config *config) {
 	return result ? result : bridge_open(&daemon->bridge, &daemon->loop, config, &start);
 }
 
+/* A program that is started inherits standard error. */
+static void leave_streams(struct daemon *daemon, const struct log_sink *sink) {
+	bool keep_error = logging_is_stderr(&bridge_config(daemon->bridge)->settings);
+	log_echo_errors(detach_streams(&daemon->detach, keep_error));
+	if(!keep_error && sink->kind == LOG_SINK_STDERR) {
+		log_open(); /* there is no syslog: not on the terminal any more */
+	}
+}
+
 static int serve(struct daemon *daemon, struct config *config) {
 	struct log_sink sink;
 	hide_memory(&config->settings);
@@ -202,7 +211,7 @@ static int serve(struct daemon *daemon, struct config *config) {
 		return result;
 	}
 	logging_use(&config->settings, &sink);
-	log_echo_errors(true); /* to the one who starts the daemon */
+	log_echo_errors(STDERR_FILENO); /* to the one who starts the daemon */
 	result = loop_open(&daemon->loop);
 	if(result == 0) {
 		result = signals_begin(daemon);
@@ -221,17 +230,14 @@ static int serve(struct daemon *daemon, struct config *config) {
 	if(result) {
 		goto out; /* it has said why */
 	}
+	leave_streams(daemon, &sink);
 	result = bridge_start_program(daemon->bridge);
 	if(result) {
 		goto out;
 	}
 	notify_send(&daemon->notify, "READY=1");
-	log_echo_errors(false);
-	bool keep_error = logging_is_stderr(&bridge_config(daemon->bridge)->settings);
-	detach_ready(&daemon->detach, keep_error);
-	if(!keep_error && sink.kind == LOG_SINK_STDERR) {
-		log_open(); /* there is no syslog: not on the terminal any more */
-	}
+	log_echo_errors(-1);
+	detach_ready(&daemon->detach);
 	result = loop_run(&daemon->loop);
 	if(result) {
 		log_write(LOG_ERROR, "epoll: %s", strerror(-result));

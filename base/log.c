@@ -24,10 +24,11 @@ static struct {
 	enum log_level level;
 	enum log_format format;
 	struct log_sink sink;
-	bool echo; /* errors go to standard error as well */
+	int echo; /* a descriptor that errors go to as well; -1: none */
 	uint64_t lost; /* lines that have not been written since the last one that was */
 } state = {
 	.level = LOG_INFO,
+	.echo = -1,
 	.sink = {.kind = LOG_SINK_STDERR, .envelope = LOG_ENVELOPE_TIME, .fd = STDERR_FILENO},
 };
 
@@ -51,8 +52,8 @@ void log_close(void) {
 	state.format = LOG_FORMAT_TEXT;
 }
 
-void log_echo_errors(bool on) {
-	state.echo = on;
+void log_echo_errors(int fd) {
+	state.echo = fd;
 }
 
 void log_set_level(enum log_level level) {
@@ -101,14 +102,16 @@ static void echo(const struct log_entry *entry) {
 	const struct log_style style = {LOG_ENVELOPE_TIME, LOG_FORMAT_TEXT};
 	struct log_sink sink = log_sink_initial;
 	char line[LOG_ENTRY_MAX];
-	if(entry->level == LOG_ERROR && state.sink.kind != LOG_SINK_STDERR) {
+	bool same = state.sink.kind == LOG_SINK_STDERR && state.echo == STDERR_FILENO;
+	sink.fd = state.echo;
+	if(entry->level == LOG_ERROR && !same) {
 		log_sink_send(&sink, line, log_line_format(&style, entry, line));
 	}
 }
 
 static void write_entry(const struct log_entry *entry) {
 	int saved_errno = errno;
-	if(state.echo) {
+	if(state.echo >= 0) {
 		echo(entry);
 	}
 	report_lost();

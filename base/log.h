@@ -56,10 +56,10 @@ void log_close(void);
 void log_use(const struct log_sink *sink, enum log_format format);
 
 /*
- * While it is on, errors are written to standard error, too, if that is not the target: the one who
- * starts the daemon is to see them.
+ * Errors go to this descriptor as well, as text, unless it is standard error and the target, too;
+ * -1: from now on they do not. It stays the caller's.
  */
-void log_echo_errors(bool on);
+void log_echo_errors(int fd);
 
 /* Lines above `level` are not written from now on. The initial level is LOG_INFO. */
 void log_set_level(enum log_level level);

@@ -408,6 +408,7 @@ int bridge_start_program(struct bridge *bridge) {
 		return 0;
 	}
 	program->mode = (enum program_mode)settings->wrap_mode;
+	program->detached = settings->daemon;
 	program->fn = program_ended;
 	program->ctx = bridge;
 	return program_open(program, &bridge->env.processes, &bridge->env.announced, &listen,

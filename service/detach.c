@@ -85,14 +85,25 @@ int detach_begin(struct detach *detach, int first_fd) {
 	return fork_daemon(detach);
 }
 
-void detach_ready(struct detach *detach, bool keep_error) {
+int detach_streams(struct detach *detach, bool keep_error) {
 	if(detach->ready_fd == 0) {
-		return;
+		return STDERR_FILENO;
 	}
+	detach->error_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	for(int fd = STDIN_FILENO; fd <= (keep_error ? STDOUT_FILENO : STDERR_FILENO); fd++) {
 		dup2(detach->null_fd, fd);
 	}
 	close(detach->null_fd);
+	return detach->error_fd;
+}
+
+void detach_ready(struct detach *detach) {
+	if(detach->ready_fd == 0) {
+		return;
+	}
+	if(detach->error_fd > 0) {
+		close(detach->error_fd);
+	}
 	if(chdir("/") < 0 || RETRY_INTERRUPTED(write(detach->ready_fd, "", 1)) != 1) {
 		/* The process that was started has been killed: there is nothing to tell. */
 	}

@@ -9,6 +9,7 @@
 
 /* Zero: not detached. */
 struct detach {
+	int error_fd; /* standard error of the process that was started */
 	int null_fd; /* /dev/null: another root directory may lack it */
 	int ready_fd; /* to the process that was started; 0: none waits */
 };
@@ -22,9 +23,15 @@ struct detach {
 int detach_begin(struct detach *detach, int first_fd);
 
 /*
- * The daemon is ready: changes the working directory to /, standard input and output to /dev/null
- * and, unless `keep_error`, standard error too, and lets the process that was started exit. No
- * effect if not detached.
+ * Changes standard input and output to /dev/null and, unless `keep_error`, standard error too,
+ * before programs are started. Returns the descriptor for errors of the start, valid until
+ * detach_ready(): standard error as it was. No change if not detached.
  */
-void detach_ready(struct detach *detach, bool keep_error);
+int detach_streams(struct detach *detach, bool keep_error);
+
+/*
+ * The daemon is ready: changes the working directory to / and lets the process that was started
+ * exit. No effect if not detached.
+ */
+void detach_ready(struct detach *detach);
 #endif

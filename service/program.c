@@ -17,6 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Standard descriptors that are /dev/null. */
+#define PROGRAM_INPUT (1u << STDIN_FILENO)
+#define PROGRAM_ALL (PROGRAM_INPUT | 1u << STDOUT_FILENO | 1u << STDERR_FILENO)
 #define PROGRAM_SIGNALLED 128 /* and the signal: the status, as of a shell */
 
 static void program_exited(void *ctx, int status);
@@ -31,12 +34,12 @@ static void note_start(struct program *program) {
 static int start(struct program *program) {
 	char **argv = program_place_arguments(&program->place, program->argv);
 	char **environment = program_place_environment(&program->place, environ);
-	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct spawn spawn = {.path = program->path,
 		.argv = argv,
 		.environment = environment,
 		.fd = nothing,
-		.standard = 1u << STDIN_FILENO};
+		.standard = program->detached ? PROGRAM_ALL : PROGRAM_INPUT};
 	int result = argv && environment ? 0 : -ENOMEM;
 	if(result == 0) {
 		note_start(program);

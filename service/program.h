@@ -38,6 +38,7 @@ struct program {
 	struct ev_timer timer; /* it is to be started again */
 	uint64_t started_ms[PROGRAM_STARTS]; /* the last is the first */
 	uint64_t delay_ms;
+	bool detached; /* it gets none of the standard streams, which the daemon is about to leave */
 	bool stopping;
 	program_fn *fn;
 	void *ctx;
@@ -45,7 +46,8 @@ struct program {
 
 /*
  * Starts the program at `path` (copied) with `argv`, which stay the caller's. `listen` says how clients
- * reach it: its addresses go to `announced`. `program->mode`, `fn` and `ctx` are set before. 0, or
+ * reach it: its addresses go to `announced`. `program->mode`, `detached`, `fn` and
+ * `ctx` are set before. 0, or
  * negative errno after a line in the log. program_close() in either case.
  */
 int program_open(struct program *program, struct process_set *processes,

@@ -72,6 +72,29 @@ def test_standard_error_stays_if_it_is_asked_for(run, tmp_path):
     eventually(lambda: "stopping (Terminated)" in (tmp_path / "error").read_text(), "the last line")
 
 
+def test_program_does_not_keep_the_streams(tmp_path):
+    """Whoever reads the output of the start would wait for the end of the program."""
+    result = run_once(*Daemon.DEFAULTS, "-D", f"--pid-file={tmp_path}/pid", f"--log-target=file:{tmp_path}/log",
+                      "--wrap=unix", "--", "/bin/sleep", "1000")
+    assert result.returncode == 0, result.stderr
+    pid = int((tmp_path / "pid").read_text())
+    try:
+        program = open(f"/proc/{pid}/task/{pid}/children", encoding="ascii").read().split()[0]
+        assert [os.readlink(f"/proc/{program}/fd/{fd}") for fd in range(3)] == 3 * ["/dev/null"]
+    finally:
+        os.kill(pid, signal.SIGTERM)
+
+
+def test_program_that_cannot_be_started_is_reported(tmp_path):
+    """Although standard error is not the one of the start any more."""
+    program = tmp_path / "program"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    result = run_once(*Daemon.DEFAULTS, "-D", f"--log-target=file:{tmp_path}/log", "--wrap=unix", "--", program)
+    assert result.returncode == 1
+    assert re.search(f"error: cannot start {program}: No such file or directory", result.stderr), result.stderr
+
+
 def test_log_goes_to_syslog_by_default():
     assert "log-target = syslog" in run_once("-D", "--dump-config").stdout
     assert "log-target = stderr" in run_once("--dump-config").stdout

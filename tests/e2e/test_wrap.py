@@ -338,6 +338,19 @@ def test_reload(run, tmp_path):
     assert answer(daemon) == before
 
 
+def test_daemon_in_the_background_leaves_no_stream_to_the_program(tmp_path):
+    """A pipe that its output goes to ends when the daemon has detached."""
+    pid_file, log = tmp_path / "pid", tmp_path / "log"
+    result = run_once("-D", f"--pid-file={pid_file}", f"--log-target=file:{log}", "-p", "0", "-l", "127.0.0.1",
+                      "--wrap=unix", "--", "sleep", "1000")
+    assert result.returncode == 0
+    pid = int(pid_file.read_text())
+    program = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+    assert [os.readlink(f"/proc/{program}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not is_alive(pid) and not is_alive(program), "the end of both")
+
+
 # --- errors -------------------------------------------------------------------------------------
 
 
