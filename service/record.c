@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define RECORD_BUCKETS 1024
-#define RECORD_WRITE (256 * 1024) /* bytes of output that are written at once */
+#define RECORD_WRITE (64 * 1024) /* bytes of output that are written at once */
 
 enum task_kind {
 	TASK_OPEN,
