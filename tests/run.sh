@@ -27,7 +27,7 @@ packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc
 	python3 python3-pytest python3-pytest-xdist python3-websockets python3-websocket python3-selenium node-ws
 	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois
 	mosquitto clang-format git fail2ban novnc iproute2 openbsd-inetd systemd bc busybox redis-server inetutils-telnetd
-	openssh-server openssh-client tigervnc-standalone-server logrotate)
+	openssh-server openssh-client tigervnc-standalone-server logrotate tshark nodejs)
 
 usage() {
 	sed -n '4,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
