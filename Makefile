@@ -239,8 +239,8 @@ scripts := $(filter-out examples/quickstart.sh,$(wildcard examples/*.sh))
 texts := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE.txt index.html \
 	$(wildcard docs/*.md docs/*.svg docs/notes/*.md plugins/*.md examples/*.md examples/*.c) \
 	examples/websocksy.logrotate $(shell find examples/routes examples/fail2ban -type f 2>/dev/null)
-installed := $(bindir)/websocksy $(includedir)/websocksy.h $(mandir)/man8/websocksy.8 \
-	$(mandir)/man5/websocksy.conf.5 $(plugins:$(plugin_out)/%=$(plugindir)/%) \
+installed := $(bindir)/websocksy $(bindir)/websocksy-replay $(includedir)/websocksy.h \
+	$(mandir)/man8/websocksy.8 $(mandir)/man5/websocksy.conf.5 $(mandir)/man1/websocksy-replay.1 $(plugins:$(plugin_out)/%=$(plugindir)/%) \
 	$(preloads:$(preload_out)/%=$(preloaddir)/%) \
 	$(compat_names:%=$(libdir)/compat/%) \
 	$(units:examples/%=$(unitdir)/%) $(addprefix $(docdir)/,$(texts) $(scripts) $(adapted))
@@ -252,7 +252,8 @@ install-paths:
 install: install-paths $(install_binary) plugins $(preloads)
 	$(INSTALL) -D -m 755 $(install_binary) '$(DESTDIR)$(bindir)/websocksy'
 	$(INSTALL) -D -m 644 websocksy.h '$(DESTDIR)$(includedir)/websocksy.h'
-	set -e; for page in man8/websocksy.8 man5/websocksy.conf.5; do \
+	$(INSTALL) -D -m 755 tools/replay '$(DESTDIR)$(bindir)/websocksy-replay'
+	set -e; for page in man8/websocksy.8 man5/websocksy.conf.5 man1/websocksy-replay.1; do \
 		$(INSTALL) -D -m 644 man/$${page#*/} '$(DESTDIR)$(mandir)/'$$page; \
 		sed 's/^\.Os websocksy$$/& $(version)/' man/$${page#*/} > '$(DESTDIR)$(mandir)/'$$page; done
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(plugindir)' '$(DESTDIR)$(unitdir)'

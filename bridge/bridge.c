@@ -14,6 +14,7 @@
 #include "bridge/handshake.h"
 #include "bridge/pages.h"
 #include "bridge/phases.h"
+#include "bridge/recording.h"
 #include "bridge/reload.h"
 #include "config/certificates.h"
 #include "http/site.h"
@@ -24,6 +25,7 @@
 #include "network/tls_cache.h"
 #include "network/tls_credentials.h"
 #include "network/watch.h"
+#include "service/record.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -247,6 +249,9 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	bridge->env.listeners = &bridge->listeners;
 	bridge->env.phases = phases;
 	bridge->env.admission.fd_limit = fd_limit;
+	if(recorder_open(&bridge->env.recorder, loop, recording_failed, &bridge->env)) {
+		return -ENOMEM;
+	}
 	int result = listeners_init(&bridge->listeners, loop, admit);
 	if(result == 0) {
 		result = lifetime_open(
@@ -426,6 +431,7 @@ void bridge_close(struct bridge *bridge) {
 	watch_close(bridge->watch);
 	loop_timer_close(bridge->env.loop, &bridge->grace);
 	lifetime_close(&bridge->env.lifetime);
+	recorder_close(bridge->env.recorder);
 	verifier_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
 	site_close(bridge->env.web);

@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "bridge/access.h"
+#include "service/record.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -143,6 +144,10 @@ void connection_close(struct connection *connection) {
 		return;
 	}
 	struct connection_env *env = connection->env;
+	if(connection->recorded) {
+		recorder_end(connection->env->recorder, connection->id);
+		connection->recorded = false;
+	}
 	if(connection->upgraded) {
 		access_closed(connection);
 	}

@@ -44,6 +44,7 @@ enum connection_phase {
 
 struct closing_note;
 struct listeners;
+struct recorder;
 struct connection;
 struct handshake;
 
@@ -91,6 +92,7 @@ struct connection_env {
 	struct list connections;
 	struct names names; /* of peers, and what access.c keeps */
 	const struct listeners *listeners;
+	struct recorder *recorder;
 	uint64_t next_id;
 	struct dynbuf room; /* for messages that a framing converts; empty between two calls */
 	struct log_limit_table log_limits; /* of lines that clients can cause */
@@ -153,9 +155,10 @@ struct connection {
 	bool keepalive : 1; /* the peer's socket has been told, see deadlines.c */
 	bool ping_queued : 1; /* the unanswered ping waited behind data that a slow client takes */
 	bool partial_is_input : 1;
-	bool converts : 1; /* what is sent of a message of the peer is made by the framing */
+	bool converts : 1; /* messages of the peer take the way through convert.c */
 	bool encodes : 1; /* so is what is sent of one of the client */
 	bool in_message : 1; /* a part of one of the client has been encoded, but not the last */
+	bool recorded : 1; /* there is a recording with its number, see recording.c */
 	uint32_t connect_ms : 26; /* for the log: from the question to the backend to the upgrade */
 	uint32_t partial_type : 4; /* of `partial` if the peer ended now; 0: not asked */
 	uint32_t legacy : 2; /* enum legacy_version: its frames are not those of RFC 6455 */

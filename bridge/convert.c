@@ -7,6 +7,7 @@
  * frame before HyBi contains valid UTF-8 only, in which there is no byte FF.
  */
 #include "bridge/convert.h"
+#include "bridge/recording.h"
 
 #include "base/utf8.h"
 #include "bridge/memory.h"
@@ -48,10 +49,14 @@ static int add_message(
 	struct connection *c, struct batch *batch, struct framing_message *message, bool valid) {
 	const struct dynbuf *room = &c->env->room;
 	bool text = message->text && (valid || utf8_valid(message->data, message->len));
+	if(c->legacy && !text) {
+		return -EILSEQ;
+	}
+	if(c->recorded) {
+		recording_to_client(
+			c, text ? WEBSOCKET_TEXT : WEBSOCKET_BINARY, message->data, message->len);
+	}
 	if(c->legacy) {
-		if(!text) {
-			return -EILSEQ;
-		}
 		convert_add_legacy(c, batch, message->data, message->len);
 		return 0;
 	}

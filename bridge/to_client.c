@@ -16,6 +16,7 @@
 #include "bridge/closing.h"
 #include "bridge/convert.h"
 #include "bridge/deadlines.h"
+#include "bridge/recording.h"
 #include "bridge/relay_state.h"
 
 #include <errno.h>
@@ -46,6 +47,9 @@ void to_client_send(
 		convert_add_legacy(c, &batch, data, len);
 	} else {
 		batch_add(&batch, opcode, data, len, room);
+	}
+	if(c->recorded) {
+		recording_to_client(c, opcode, data, len);
 	}
 	c->to_client.bytes += len;
 	c->to_client.messages++;
@@ -184,6 +188,7 @@ static bool send_frames(
 		size_t take = (size_t)size;
 		if(type == ws_frame_discard) {
 			c->to_client.bytes -= take; /* with all that is used they are added below */
+			c->to_client.messages--;
 		} else if(c->converts) {
 			struct framing_message message = {
 				input.data, take, type == ws_frame_text, true, true};

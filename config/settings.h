@@ -97,6 +97,8 @@ struct settings {
 	int access_log; /* enum settings_access */
 	int log_format; /* enum log_format */
 	char *log_target; /* NULL: the default */
+	int record_format; /* enum record_format */
+	char *record; /* template of the names of recordings; NULL: none */
 	enum log_level log_level;
 	uint16_t port;
 	bool any_origin; /* without origins: also if clients are authenticated */

@@ -275,6 +275,14 @@ static const struct option options[] = {
 		.type = &type_access_log, SETTING(access_log), .preset = "close",
 		.help = "lines about each WebSocket connection: close (one at its end), both (one "
 			"at its start, too), or off"},
+	{.group = OPTION_RUNNING, .name = "record", .argument = "TEMPLATE",
+		.type = &type_record, SETTING(record), .preset = "",
+		.help = "record each WebSocket connection in a file of this name: %t time, %i number "
+			"of the connection, %a client address, %% percent sign; empty: none"},
+	{.group = OPTION_RUNNING, .name = "record-format", .argument = "FORMAT",
+		.type = &type_record_format, SETTING(record_format), .preset = "novnc",
+		.help = "novnc (for its playback page), jsonl (one message in each line), or "
+			"pcapng (for Wireshark)"},
 	{.group = OPTION_RUNNING, .name = "verbose", .letter = 'v', .type = &type_verbosity,
 		.amount = 1,
 		.help = "log one level more; repeatable"},

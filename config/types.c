@@ -21,6 +21,7 @@
 #include "config/reader.h"
 #include "network/tls_credentials.h"
 #include "service/program.h"
+#include "service/record.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -154,6 +155,8 @@ static const char *const access_log_words[] = {[SETTINGS_ACCESS_OFF] = "off",
 	[SETTINGS_ACCESS_CLOSE] = "close",
 	[SETTINGS_ACCESS_BOTH] = "both",
 	NULL};
+static const char *const record_format_words[] = {
+	[RECORD_NOVNC] = "novnc", [RECORD_JSONL] = "jsonl", [RECORD_PCAPNG] = "pcapng", NULL};
 static const char *const wrap_words[] = {[SETTINGS_WRAP_PORT] = "port",
 	[SETTINGS_WRAP_UNIX] = "unix",
 	[SETTINGS_WRAP_STDIO] = "stdio",
@@ -217,6 +220,8 @@ const struct option_type type_verify = {
 	.parse = parse_word, .print = print_word, .words = verify_words};
 const struct option_type type_log_format = {
 	.parse = parse_word, .print = print_word, .words = log_format_words};
+const struct option_type type_record_format = {
+	.parse = parse_word, .print = print_word, .words = record_format_words};
 const struct option_type type_access_log = {
 	.parse = parse_word, .print = print_word, .words = access_log_words};
 const struct option_type type_wrap = {
@@ -291,6 +296,7 @@ const struct option_type type_url_path = TYPE_OF_TEXT(text_check_url_path);
 const struct option_type type_field_name = TYPE_OF_TEXT(check_field_name);
 const struct option_type type_flash_domain = TYPE_OF_TEXT(legacy_values_check_domain);
 const struct option_type type_flash_ports = TYPE_OF_TEXT(legacy_values_check_ports);
+const struct option_type type_record = TYPE_OF_TEXT(record_check_template);
 const struct option_type type_resolver = TYPE_OF_TEXT(address_check_servers);
 
 /* The effective target: the reader of a dump should not have to look up the default. */

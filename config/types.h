@@ -21,6 +21,7 @@ extern const struct option_type type_wrap; /* enum settings_wrap */
 extern const struct option_type type_wrap_mode; /* enum program_mode */
 extern const struct option_type type_level; /* enum log_level */
 extern const struct option_type type_log_format; /* enum log_format */
+extern const struct option_type type_record_format; /* enum record_format */
 extern const struct option_type type_access_log; /* enum settings_access */
 extern const struct option_type type_legacy; /* SETTINGS_LEGACY_* */
 
@@ -35,6 +36,7 @@ extern const struct option_type type_flash_domain;
 extern const struct option_type type_flash_ports;
 extern const struct option_type type_resolver;
 extern const struct option_type type_log_target;
+extern const struct option_type type_record;
 
 /* Lists: each value is added, an empty one or "*" begins anew. */
 extern const struct option_type type_texts;

@@ -27,7 +27,7 @@ packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc
 	python3 python3-pytest python3-pytest-xdist python3-websockets python3-websocket python3-selenium node-ws
 	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois
 	mosquitto clang-format git fail2ban novnc iproute2 openbsd-inetd systemd bc busybox redis-server inetutils-telnetd
-	openssh-server openssh-client tigervnc-standalone-server logrotate)
+	openssh-server openssh-client tigervnc-standalone-server logrotate tshark nodejs)
 
 usage() {
 	sed -n '4,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -71,6 +71,19 @@ show_packages() {
 	tee >(sed -u -n 's/^\(Get:\|Unpacking \|Setting up \|E: \|W: \)/      &/p' >&3)
 }
 
+# Packages of servers start them, unless this script of Debian's policy forbids it. Here they are only run by tests.
+policy=/usr/sbin/policy-rc.d
+
+allow_services() {
+	as_root rm -f "$policy"
+}
+
+forbid_services() {
+	[[ ! -e $policy ]] || return 0
+	trap allow_services EXIT
+	printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy"
+}
+
 install_packages() {
 	local missing=() package installed
 	command -v dpkg-query >/dev/null || {
@@ -83,11 +96,12 @@ install_packages() {
 	done
 	[[ ${#missing[@]} -gt 0 ]] || return 0
 	echo "      installing ${#missing[@]} packages: ${missing[*]}" | tee /dev/fd/3
-	{
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update &&
+	(
+		forbid_services &&
+			as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update &&
 			as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends \
 				"${missing[@]}"
-	} 2>&1 | show_packages
+	) 2>&1 | show_packages
 }
 
 # ---- running checks ----

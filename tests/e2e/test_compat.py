@@ -125,6 +125,19 @@ def test_old_clients_get_base64(run, tmp_path):
     assert client.recv_message() == (TEXT, b"UkZCIDAwMy4wMDgK")
 
 
+def test_recording(run, tmp_path):
+    """Names and format are those of websockify."""
+    peer = run(TcpPeer(greet))
+    daemon = run(Compat("0", f"127.0.0.1:{peer.port}", "--record=se%sion", cwd=tmp_path))
+    assert f"  - Recording to '{tmp_path}/se%sion.*'" in daemon.lines()
+    check_session(daemon.connect())
+    daemon.stop()
+    recording = (tmp_path / "se%sion.1").read_text()
+    assert re.fullmatch(
+        r"var VNC_frame_data = \[\n'\{\d+\{RFB 003\.008\\n',\n'\}\d+\}\\x01\\xff',\n"
+        r"'\{\d+\{\\x01\\xff',\n'EOF'\];\n", recording), recording
+
+
 def test_unix_sockets_on_both_sides(run, tmp_path):
     peer = run(UnixPeer(tmp_path / "target", greet))
     run(Compat("--unix-target", "target", "--unix-listen=listen", cwd=tmp_path))

@@ -66,7 +66,8 @@ def test_binary_and_header(root):
     assert modes_of([header]) == {0o644}
 
 
-@pytest.mark.parametrize("name, place", (("websocksy.8", "man8"), ("websocksy.conf.5", "man5")))
+@pytest.mark.parametrize("name, place", (
+    ("websocksy.8", "man8"), ("websocksy.conf.5", "man5"), ("websocksy-replay.1", "man1")))
 def test_manuals_tell_the_version(root, name, place):
     page = path_in(root, f"share/man/{place}/{name}")
     assert modes_of([page]) == {0o644}

@@ -36,7 +36,7 @@ DEFAULTS = {  # in the order of --dump-config
     "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
     "chroot": "", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0",
     "core-dump": "no", "log-level": "info",
-    "log-target": "stderr", "log-format": "text", "access-log": "close",
+    "log-target": "stderr", "log-format": "text", "access-log": "close", "record": "", "record-format": "novnc",
 }
 KEYS = (*DEFAULTS, "plugin-path", "wrap-library")
 

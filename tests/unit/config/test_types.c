@@ -123,6 +123,8 @@ static const struct valid valid[] = {
 	{"log-target", NULL, "file:/x", "log-target = file:/x"},
 	{"log-format", NULL, "json", "log-format = json"},
 	{"access-log", NULL, "both", "access-log = both"},
+	{"record", NULL, "/r/%t-%i-%a%%", "record = /r/%t-%i-%a%%"},
+	{"record-format", NULL, "pcapng", "record-format = pcapng"},
 };
 
 /* A directory that does not exist is reported, and the option is valid. */
@@ -304,6 +306,8 @@ static const struct invalid invalid[] = {
 	{"log-target", "/x", "\"/x\" is not a target of the log (use stderr, syslog"},
 	{"log-format", "JSON", "\"JSON\" is none of text, json"},
 	{"access-log", "on", "\"on\" is none of off, close, both"},
+	{"record", "x", "\"x\" is not an absolute path"},
+	{"record-format", "mp4", "\"mp4\" is none of novnc, jsonl, pcapng"},
 };
 
 static void check_invalid(const struct invalid *row) {
