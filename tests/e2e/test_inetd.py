@@ -240,11 +240,10 @@ def test_a_socket_as_all_streams_without_inetd(args, text):
         far.close()
         near.settimeout(TIMEOUT)
         output = b""
-        while text not in output:
-            piece = near.recv(65536)
-            assert piece, output
+        while text not in output and (piece := near.recv(65536)):
             output += piece
         process.terminate()
+    assert text in output
 
 
 def test_inetd_and_daemon(tmp_path):
