@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * How fast the daemon unmasks, parses, validates and converts, without any system call: the figures of the
- * routines in docs/performance.md. Base64 is compared with a simple loop and with that of nettle.
+ * routines in docs/notes/measurements.md. Base64 is compared with a simple loop and with that of nettle.
  *
  *   codec
  *
