@@ -82,7 +82,7 @@ static bool keep_fields(struct connection *c, const struct request *request) {
 	end = stpcpy(put(end, origin), "\r\n");
 	end = stpcpy(stpcpy(end, prefix_of(h)), "WebSocket-Location: ");
 	end = stpcpy(end, view.https ? "wss://" : "ws://");
-	strcpy(put(put(end, host), request->target), "\r\n");
+	(void)stpcpy(put(put(end, host), request->target), "\r\n");
 	return true;
 }
 

@@ -67,9 +67,10 @@ static void parse_legacy(struct reader *reader, const struct option *option, con
 static void print_legacy(const struct option *option, const struct config *config) {
 	const unsigned *field = option_const_field(option, config);
 	char text[32] = "";
+	char *end = text;
 	for(size_t i = 0; i < PROTOCOLS; i++) {
 		if(*field & protocols[i].bit) {
-			strcat(strcat(text, text[0] ? "," : ""), protocols[i].name);
+			end = stpcpy(stpcpy(end, end > text ? "," : ""), protocols[i].name);
 		}
 	}
 	ini_print(option->name, text[0] ? text : NONE);

@@ -328,10 +328,8 @@ static void lookup_cancel(struct lookup *lookup) {
 		.status = RESOLVE_FAILED, .error = -ECANCELED, .why = "name lookup has ended"};
 	while(!list_is_empty(&lookup->waiting)) {
 		struct list *first = lookup->waiting.next;
-		/*
-		 * The list no longer has what was freed. NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
-		 */
-		list_remove(first);
+		/* The list no longer has what was freed. */
+		list_remove(first); /* NOLINT(clang-analyzer-unix.Malloc) */
 		query_answer(container_of(first, struct resolve_query, link), &canceled);
 	}
 	lookup_close(lookup);
