@@ -95,7 +95,7 @@ def test_a_connection_on_which_nothing_is_taken_is_idle(run):
                         peer=peer.url))
     daemon.open(rcvbuf=8 * KIB)
     flood = Flood(peer.accept().sock, numbers(24 * MIB))
-    daemon.wait_log(r"no data for too long \(idle-timeout\) \(1001\)", timeout=60)
+    daemon.wait_log(r'code=1001 reason="no data for too long \(idle-timeout\)"', timeout=60)
     flood.stop()
 
 
@@ -222,4 +222,4 @@ def test_a_close_frame_without_a_code_is_logged_as_1005(run):
     client = daemon.open()
     client.send_frame(CLOSE)
     assert client.recv_frame() == (True, CLOSE, b"")
-    daemon.wait_log(r"closed by the client \(1005\)")
+    daemon.wait_log(r'code=1005 reason="closed by the client"')

@@ -410,7 +410,7 @@ def test_discarded_bytes(run, plugins, pieces):
     connection.finish()
     got = client.messages_until_close(1000, fragments=False)
     assert got == [(TEXT, b"one"), (TEXT, b"three"), (TEXT, b"six")]
-    daemon.wait_log("11 bytes from")
+    daemon.wait_log("bytes_out=11 ")
 
 
 @pytest.mark.parametrize("tail, messages", ((b"#tail", []), (b"tail", [(TEXT, b"tail")])))

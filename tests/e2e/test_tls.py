@@ -143,7 +143,7 @@ def test_websockets_library(serve, authority, version):
             assert await client.recv() == big
 
     asyncio.run(asyncio.wait_for(session(), TIMEOUT))
-    daemon.wait_log(r"closed by the client \(1000\)")
+    daemon.wait_log(r'code=1000 reason="closed by the client"')
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
@@ -1176,7 +1176,7 @@ def test_end_without_goodbye(run, serve):
     client.sock.sock.close()
     assert connection.recv_all() == b"z" * 100000
     assert not connection.reset
-    daemon.wait_log(r"the connection ended without close_notify \(1006\)")
+    daemon.wait_log(r'code=1006 reason="the connection ended without close_notify"')
 
 
 def test_thousand_sessions(serve, authority):
