@@ -33,6 +33,12 @@ def replace_once(text, old, new):
     return text.replace(old, new)
 
 
+def is_listening(port):
+    """Without a connection, which the proxy would log."""
+    with open("/proc/net/tcp") as table:
+        return any(f":{port:04X} 00000000:0000 0A" in line for line in table)
+
+
 class Nginx:
     """nginx as the user who runs the tests, listening on a Unix socket, with the example site."""
 
@@ -100,8 +106,7 @@ class Haproxy:
 
     def listens(self):
         assert self.process.poll() is None, (self.folder / "haproxy.log").read_text()
-        with open("/proc/net/tcp") as table:
-            return any(f":{self.port:04X} 00000000:0000 0A" in line for line in table)
+        return is_listening(self.port)
 
     def __exit__(self, *_):
         self.process.kill()
@@ -119,6 +124,9 @@ class TcpNginx(Nginx):
         site.write_text(replace_once(
             site.read_text(), f"\tlisten unix:{self.socket};",
             f"\tlisten unix:{self.socket};\n\tlisten 127.0.0.1:{self.port};"))
+
+    def listens(self):
+        return super().listens() and is_listening(self.port)
 
 
 class TellingNginx(TcpNginx):
