@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What earlier bridges got wrong, and a torture with random sessions."""
+import contextlib
 import os
 import random
 import resource
@@ -541,8 +542,10 @@ def test_no_descriptor_leaks(run, tmp_path):
 def listening_port(daemon):
     """The port from /proc, for a daemon that does not log it."""
     def find():
-        mine = {os.readlink(f"/proc/{daemon.process.pid}/fd/{fd}")
-                for fd in os.listdir(f"/proc/{daemon.process.pid}/fd")}
+        mine = set()
+        for fd in os.listdir(f"/proc/{daemon.process.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                mine.add(os.readlink(f"/proc/{daemon.process.pid}/fd/{fd}"))
         with open("/proc/net/tcp") as table:
             for line in table.read().splitlines()[1:]:
                 field = line.split()
