@@ -133,18 +133,30 @@ static bool keep_switch(bool *value, bool running) {
 	return changed;
 }
 
+static bool keep_number(size_t *value, size_t running) {
+	bool changed = *value != running;
+	*value = running;
+	return changed;
+}
+
+static bool keep_value(struct reader *reader, const struct option *option) {
+	void *field = option_field(option, reader->config);
+	const void *running = option_const_field(option, reader->running);
+	if(option->type == &type_switch) {
+		return keep_switch(field, *(const bool *)running);
+	}
+	return option->type == &type_count
+		? keep_number(field, *(const size_t *)running)
+		: keep_text(reader, field, *(char *const *)running);
+}
+
 static void keep_fixed(struct reader *reader) {
 	for(size_t i = 0; i < table.count; i++) {
 		const struct option *option = &table.option[i];
 		if(!option->fixed) {
 			continue;
 		}
-		void *field = option_field(option, reader->config);
-		const void *running = option_const_field(option, reader->running);
-		bool changed = option->type == &type_switch
-			? keep_switch(field, *(const bool *)running)
-			: keep_text(reader, field, *(char *const *)running);
-		if(changed) {
+		if(keep_value(reader, option)) {
 			reader_blame(reader, option->name);
 			reader_log(reader, LOG_NOTICE,
 				"changes only when the daemon is started again");

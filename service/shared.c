@@ -31,9 +31,13 @@ struct place {
 	_Atomic uint32_t count;
 };
 
+/* In a cache line of its own, as each is written by another processor. */
 struct part {
-	_Atomic size_t count;
+	_Alignas(64) _Atomic size_t count;
 	_Atomic size_t held;
+	_Atomic size_t open; /* WebSocket connections */
+	_Atomic uint64_t open_ms; /* when that has changed last */
+	_Atomic uint64_t beat_ms;
 	struct place *place; /* `sets` times SHARED_WAYS; the same address in all processes */
 };
 
@@ -41,7 +45,9 @@ struct shared {
 	size_t size; /* bytes of the mapping */
 	size_t workers;
 	size_t sets; /* a power of two */
-	uint64_t secret[2]; /* digests cannot be chosen by clients */
+	uint64_t digest_secret[2]; /* digests cannot be chosen by clients */
+	uint8_t secret[SHARED_SECRET];
+	struct tls_tickets tickets;
 	_Atomic uint64_t last_id;
 	struct part part[];
 };
@@ -68,7 +74,8 @@ int shared_open(struct shared **out, size_t workers, size_t addresses) {
 	if(shared == MAP_FAILED) {
 		return -errno;
 	}
-	if(getentropy(shared->secret, sizeof(shared->secret)) < 0) {
+	if(getentropy(shared->digest_secret, sizeof(shared->digest_secret)) < 0 ||
+		getentropy(shared->secret, sizeof(shared->secret)) < 0) {
 		int error = errno;
 		munmap(shared, size);
 		return -error;
@@ -88,6 +95,14 @@ void shared_close(struct shared *shared) {
 	if(shared) {
 		munmap(shared, shared->size);
 	}
+}
+
+const uint8_t *shared_secret(const struct shared *shared) {
+	return shared->secret;
+}
+
+struct tls_tickets *shared_tickets(struct shared *shared) {
+	return &shared->tickets;
 }
 
 /* ---- connections ---- */
@@ -132,8 +147,8 @@ static uint64_t mix(uint64_t value) {
 
 /* Never 0. */
 static uint64_t digest_of(const struct shared *shared, struct shared_address address) {
-	uint64_t first = mix(address.half[0] ^ shared->secret[0]);
-	return mix(first + (address.half[1] ^ shared->secret[1])) | 1;
+	uint64_t first = mix(address.half[0] ^ shared->digest_secret[0]);
+	return mix(first + (address.half[1] ^ shared->digest_secret[1])) | 1;
 }
 
 static struct place *set_of(const struct shared *shared, size_t worker, uint64_t digest) {
@@ -214,8 +229,37 @@ size_t shared_held(const struct shared *shared) {
 	return held;
 }
 
-void shared_release(struct shared *shared, size_t worker) {
+void shared_set_open(struct shared *shared, size_t worker, size_t count, uint64_t now_ms) {
 	struct part *part = &shared->part[worker];
+	atomic_store(&part->open_ms, now_ms);
+	atomic_store(&part->open, count);
+}
+
+uint64_t shared_idle_since(const struct shared *shared, uint64_t now_ms) {
+	uint64_t since_ms = 0;
+	for(size_t i = 0; i < shared->workers; i++) {
+		uint64_t open_ms = atomic_load(&shared->part[i].open_ms);
+		if(atomic_load(&shared->part[i].open) > 0) {
+			return now_ms;
+		}
+		since_ms = open_ms > since_ms ? open_ms : since_ms;
+	}
+	return since_ms;
+}
+
+void shared_beat(struct shared *shared, size_t worker, uint64_t now_ms) {
+	atomic_store(&shared->part[worker].beat_ms, now_ms);
+}
+
+uint64_t shared_last_beat(const struct shared *shared, size_t worker) {
+	return atomic_load(&shared->part[worker].beat_ms);
+}
+
+void shared_release(struct shared *shared, size_t worker, uint64_t now_ms) {
+	struct part *part = &shared->part[worker];
+	if(atomic_load(&part->open) > 0) {
+		shared_set_open(shared, worker, 0, now_ms);
+	}
 	atomic_store(&part->count, 0);
 	atomic_store(&part->held, 0);
 	memset(part->place, 0, shared->sets * SHARED_WAYS * sizeof(struct place));

@@ -5,9 +5,13 @@
  */
 #ifndef WEBSOCKSY_SHARED_H
 #define WEBSOCKSY_SHARED_H
+#include "network/tls_tickets.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define SHARED_SECRET 32
 
 /* A client address as far as limits distinguish it. */
 struct shared_address {
@@ -25,6 +29,12 @@ int shared_open(struct shared **out, size_t workers, size_t addresses);
 
 /* Ends the use in this process. NULL: nothing. */
 void shared_close(struct shared *shared);
+
+/* Random bytes that are the same in all workers, for signatures. */
+const uint8_t *shared_secret(const struct shared *shared);
+
+/* Keys for session tickets of TLS. */
+struct tls_tickets *shared_tickets(struct shared *shared);
 
 /* The next number of a connection, different in all workers. */
 uint64_t shared_next_id(struct shared *shared);
@@ -52,6 +62,18 @@ void shared_hold(struct shared *shared, size_t worker, size_t bytes);
 /* Bytes that all workers hold, as they have told last. */
 size_t shared_held(const struct shared *shared);
 
+/* How many WebSocket connections the worker has, from `now_ms` on. */
+void shared_set_open(struct shared *shared, size_t worker, size_t count, uint64_t now_ms);
+
+/*
+ * Since when there has been no WebSocket connection in any worker; `now_ms` while there is one.
+ */
+uint64_t shared_idle_since(const struct shared *shared, uint64_t now_ms);
+
+/* The loop of the worker runs; when it has last done so. */
+void shared_beat(struct shared *shared, size_t worker, uint64_t now_ms);
+uint64_t shared_last_beat(const struct shared *shared, size_t worker);
+
 /* For the supervisor: the worker has ended, and with it all that it has counted. */
-void shared_release(struct shared *shared, size_t worker);
+void shared_release(struct shared *shared, size_t worker, uint64_t now_ms);
 #endif

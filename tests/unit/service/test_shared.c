@@ -31,7 +31,7 @@ static void test_connections(void **state) {
 	assert_int_equal(shared_total(shared), 3);
 	shared_leave(shared, 1);
 	assert_true(shared_enter(shared, 0, 3));
-	shared_release(shared, 0);
+	shared_release(shared, 0, 0);
 	assert_int_equal(shared_total(shared), 1);
 	shared_close(shared);
 }
@@ -47,7 +47,7 @@ static void test_addresses(void **state) {
 	shared_leave_address(shared, 0, one);
 	shared_leave_address(shared, 0, one); /* there is none: nothing */
 	assert_int_equal(shared_total_of_address(shared, one), 1);
-	shared_release(shared, 1);
+	shared_release(shared, 1, 0);
 	assert_int_equal(shared_total_of_address(shared, one), 0);
 	assert_int_equal(shared_total_of_address(shared, two), 1);
 	shared_close(shared);
@@ -83,8 +83,33 @@ static void test_memory(void **state) {
 	shared_hold(shared, 2, 5);
 	assert_int_equal(shared_held(shared), 15);
 	shared_hold(shared, 0, 1);
-	shared_release(shared, 2);
+	shared_release(shared, 2, 0);
 	assert_int_equal(shared_held(shared), 1);
+	shared_close(shared);
+}
+
+/* exit-idle: the time since the last connection of any worker. */
+static void test_idle(void **state) {
+	struct shared *shared = make(1);
+	(void)state;
+	shared_set_open(shared, 0, 1, 10);
+	assert_int_equal(shared_idle_since(shared, 15), 15);
+	shared_set_open(shared, 1, 1, 20);
+	shared_set_open(shared, 0, 0, 30);
+	assert_int_equal(shared_idle_since(shared, 35), 35);
+	shared_release(shared, 1, 40);
+	shared_release(shared, 2, 50); /* it had none */
+	assert_int_equal(shared_idle_since(shared, 60), 40);
+	shared_close(shared);
+}
+
+static void test_beat(void **state) {
+	struct shared *shared = make(1);
+	(void)state;
+	assert_int_equal(shared_last_beat(shared, 1), 0);
+	shared_beat(shared, 1, 7);
+	assert_int_equal(shared_last_beat(shared, 1), 7);
+	assert_int_equal(shared_last_beat(shared, 0), 0);
 	shared_close(shared);
 }
 
@@ -105,7 +130,7 @@ static void test_processes(void **state) {
 	assert_int_equal(shared_total(shared), 1);
 	assert_int_equal(shared_total_of_address(shared, one), 1);
 	assert_false(shared_enter_address(shared, 0, one, 1));
-	shared_release(shared, 1);
+	shared_release(shared, 1, 0);
 	assert_int_equal(shared_total(shared), 0);
 	assert_true(shared_enter_address(shared, 0, one, 1));
 	assert_int_equal(shared_next_id(shared), 3);
@@ -118,6 +143,8 @@ int main(void) {
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_full_table),
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_beat),
 		cmocka_unit_test(test_processes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
