@@ -233,7 +233,12 @@ int config_read_again(struct config *config, const struct config *running, int a
 }
 
 int config_peek(struct config *config, int argc, char **argv) {
-	struct reader reader = {.config = config, .table = table, .quiet = true};
+	return config_peek_again(config, NULL, argc, argv);
+}
+
+int config_peek_again(struct config *config, const struct config *running, int argc, char **argv) {
+	struct reader reader = {
+		.config = config, .table = table, .running = running, .quiet = true};
 	*config = (struct config){.action = CONFIG_RUN};
 	read_settings(&reader, argc, argv);
 	return end_reading(&reader);

@@ -58,6 +58,9 @@ int config_read_again(struct config *config, const struct config *running, int a
  * again by config_read(). 0, -EINVAL or -ENOMEM; to be freed either way.
  */
 int config_peek(struct config *config, int argc, char **argv);
+
+/* The same for a reload; relative paths are those of `running` (NULL: none). */
+int config_peek_again(struct config *config, const struct config *running, int argc, char **argv);
 void config_free(struct config *config);
 
 /*

@@ -378,6 +378,10 @@ const struct config *bridge_config(const struct bridge *bridge) {
 	return &bridge->config;
 }
 
+struct announced *bridge_announced(struct bridge *bridge) {
+	return &bridge->env.announced;
+}
+
 /* ---- stopping ---- */
 
 void bridge_stop(struct bridge *bridge) {

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct announced;
 struct bridge;
 struct listener_share;
 struct login_limits;
@@ -61,6 +62,9 @@ int bridge_reload(struct bridge *bridge, struct config *config);
 
 /* For a worker: listeners_follow(). */
 int bridge_follow(struct bridge *bridge, const struct listener_share *shares, size_t count);
+
+/* The addresses of the program, which the supervisor has started. */
+struct announced *bridge_announced(struct bridge *bridge);
 
 /* Stops listening; the loop is stopped when the last connection has ended. */
 void bridge_end(struct bridge *bridge);
