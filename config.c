@@ -145,9 +145,8 @@ static bool keep_value(struct reader *reader, const struct option *option) {
 	if(option->type == &type_switch) {
 		return keep_switch(field, *(const bool *)running);
 	}
-	return option->type == &type_count
-		? keep_number(field, *(const size_t *)running)
-		: keep_text(reader, field, *(char *const *)running);
+	return option->type == &type_count ? keep_number(field, *(const size_t *)running)
+					   : keep_text(reader, field, *(char *const *)running);
 }
 
 static void keep_fixed(struct reader *reader) {
@@ -238,9 +237,21 @@ int config_peek(struct config *config, int argc, char **argv) {
 
 int config_peek_again(struct config *config, const struct config *running, int argc, char **argv) {
 	struct reader reader = {
-		.config = config, .table = table, .running = running, .quiet = true};
+		.config = config,
+		.table = table,
+		.running = running,
+		.keeps = true,
+		.quiet = true,
+	};
 	*config = (struct config){.action = CONFIG_RUN};
 	read_settings(&reader, argc, argv);
+	return end_reading(&reader);
+}
+
+int config_read_kept(struct config *config, const struct config *kept, int argc, char **argv) {
+	struct reader reader = {.config = config, .table = table, .kept = kept};
+	*config = (struct config){.action = CONFIG_RUN};
+	read_all(&reader, argc, argv);
 	return end_reading(&reader);
 }
 
@@ -261,7 +272,11 @@ void config_free(struct config *config) {
 	}
 	for(size_t i = 0; i < config->files.count; i++) {
 		free(config->files.at[i]);
+		if(config->content) {
+			free(config->content[i]);
+		}
 	}
+	free(config->content);
 	free(config->files.at);
 	free(config->directory);
 	free(config->root);

@@ -243,8 +243,7 @@ int bridge_follow(struct bridge *bridge, const struct listener_share *shares, si
 	return result;
 }
 
-static int bridge_init(
-	struct bridge *bridge, struct loop *loop, const struct bridge_start *start) {
+static int bridge_init(struct bridge *bridge, struct loop *loop, const struct bridge_start *start) {
 	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
 	process_set_init(&bridge->env.processes, loop);

@@ -97,8 +97,8 @@ bool lifetime_is_taken(const struct lifetime *lifetime) {
 
 static void share(const struct lifetime *lifetime) {
 	if(lifetime->shared) {
-		shared_set_open(lifetime->shared, lifetime->worker, lifetime->open,
-			lifetime->loop->now_ms);
+		shared_set_open(
+			lifetime->shared, lifetime->worker, lifetime->open, lifetime->loop->now_ms);
 	}
 }
 

@@ -25,7 +25,8 @@ struct connection_env;
 struct memory {
 	size_t limit; /* 0: none */
 	size_t held; /* capacity of the buffers below */
-	struct ev_timer told; /* of several workers: the others are to be told that less is in use */
+	struct ev_timer
+		told; /* of several workers: the others are to be told that less is in use */
 	size_t told_used; /* what they know */
 };
 

@@ -172,8 +172,8 @@ void wrap_check(struct reader *reader) {
 	config->settings.exec |= config->settings.wrap == SETTINGS_WRAP_STDIO;
 }
 
-int wrap_start(const struct config *config, struct program *program,
-	struct process_set *processes, struct announced *announced) {
+int wrap_start(const struct config *config, struct program *program, struct process_set *processes,
+	struct announced *announced) {
 	const struct settings *settings = &config->settings;
 	uint16_t port = settings->wrap_port ? settings->wrap_port : settings->port;
 	struct program_listen listen = {

@@ -17,6 +17,6 @@ void wrap_check(struct reader *reader);
  * Starts the program, if there is one that is not started for each client. `fn` and `ctx` of
  * `program` are set before. 0, or negative errno after a line in the log.
  */
-int wrap_start(const struct config *config, struct program *program,
-	struct process_set *processes, struct announced *announced);
+int wrap_start(const struct config *config, struct program *program, struct process_set *processes,
+	struct announced *announced);
 #endif

@@ -208,12 +208,13 @@ struct history {
 };
 
 /* The failures before the last success do not count, whichever worker has seen it. */
-static struct history history_of(const struct login_limits *limits,
-	const uint8_t key[LOGIN_LIMITS_KEY], uint64_t now_ms) {
+static struct history history_of(
+	const struct login_limits *limits, const uint8_t key[LOGIN_LIMITS_KEY], uint64_t now_ms) {
 	struct history history = {0};
 	struct entry entry;
 	for(size_t i = 0; i < limits->tables; i++) {
-		if(find_entry(&limits->table[i], key, &entry) && entry.known_ms > history.known_ms) {
+		if(find_entry(&limits->table[i], key, &entry) &&
+			entry.known_ms > history.known_ms) {
 			history.known_ms = entry.known_ms;
 		}
 	}

@@ -383,8 +383,7 @@ static void close_limits(struct verifier *verifier) {
 	}
 }
 
-int verifier_open(
-	struct verifier **out, struct loop *loop, const struct verifier_shared *shared) {
+int verifier_open(struct verifier **out, struct loop *loop, const struct verifier_shared *shared) {
 	struct verifier *verifier = calloc(1, sizeof(*verifier));
 	if(!verifier) {
 		return -ENOMEM;

@@ -26,8 +26,7 @@ struct verifier_shared {
  * Starts the thread, which has all signals blocked. `shared` (NULL: nothing is) is copied. 0 or
  * negative errno.
  */
-int verifier_open(
-	struct verifier **out, struct loop *loop, const struct verifier_shared *shared);
+int verifier_open(struct verifier **out, struct loop *loop, const struct verifier_shared *shared);
 
 /*
  * Stops the thread and waits for it, and thus for the current hash. All jobs have been cancelled.

@@ -198,8 +198,8 @@ static struct listener_target *make_targets(size_t count, char *const *specs, ui
 	return targets;
 }
 
-static int open_targets(
-	struct listeners *set, struct list *fresh, const struct listener_target *targets, size_t count) {
+static int open_targets(struct listeners *set, struct list *fresh,
+	const struct listener_target *targets, size_t count) {
 	int result = 0;
 	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
 		listener_of(at)->wanted = false;

@@ -24,9 +24,10 @@
 
 /* ---- the end of a process ---- */
 
+/* One that ends by itself has said why. */
 static void log_end(const struct worker *worker, pid_t pid, int status, const char *what) {
 	char text[PROCESS_STATUS_TEXT];
-	bool planned = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	bool planned = WIFEXITED(status) && (WEXITSTATUS(status) == 0 || what[0] == '\0');
 	process_format_status(status, text);
 	log_write(planned ? LOG_INFO : LOG_ERROR, "worker %zu (process %d): %s%s",
 		worker->number + 1, (int)pid, text, what);

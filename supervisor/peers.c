@@ -47,6 +47,6 @@ int supervisor_start_program(struct supervisor *supervisor, program_fn *ended) {
 	supervisor->announced.changed = addresses_changed;
 	supervisor->program.fn = ended;
 	supervisor->program.ctx = supervisor;
-	return wrap_start(config, &supervisor->program, &supervisor->processes,
-		&supervisor->announced);
+	return wrap_start(
+		config, &supervisor->program, &supervisor->processes, &supervisor->announced);
 }

@@ -103,11 +103,12 @@ void supervisor_reload(struct supervisor *supervisor) {
 	*reload = (struct supervisor_reload){.active = true};
 	list_init(&reload->change.fresh);
 	notify_send_reloading(start->notify);
-	reload->read = config_peek_again(&reload->config, &supervisor->config, start->argc,
-			       start->argv) == 0;
+	reload->read = config_peek_again(
+			       &reload->config, &supervisor->config, start->argc, start->argv) == 0;
 	const struct settings *settings = &reload->config.settings;
-	if(reload->read && listeners_prepare(&supervisor->listeners, &reload->change,
-				   settings->listens, settings->listen, settings->port)) {
+	if(reload->read &&
+		listeners_prepare(&supervisor->listeners, &reload->change, settings->listens,
+			settings->listen, settings->port)) {
 		give_up(supervisor);
 		return;
 	}

@@ -93,10 +93,9 @@ static void drop_shares(struct worker_process *process) {
 	process->shares = 0;
 }
 
-static void add_share(
-	struct worker_process *process, const struct link_message *message, int fd) {
-	struct listener_share *more = reallocarray(
-		process->share, process->shares + 1, sizeof(*process->share));
+static void add_share(struct worker_process *process, const struct link_message *message, int fd) {
+	struct listener_share *more =
+		reallocarray(process->share, process->shares + 1, sizeof(*process->share));
 	if(!more) {
 		close(fd);
 		return;
@@ -339,7 +338,9 @@ int supervisor_serve(struct supervisor *supervisor, size_t number, int fd) {
 		log_write(LOG_ERROR, "cannot change to the directory %s: %s", directory,
 			strerror(errno));
 	}
-	int result = config_read(&config, supervisor->start->argc, supervisor->start->argv);
+	/* As it was at the start or the last reload: the files may have been changed since. */
+	int result = config_read_kept(
+		&config, &supervisor->config, supervisor->start->argc, supervisor->start->argv);
 	if(result == 0) {
 		result = serve(&process, supervisor, &config, fd);
 	}
