@@ -245,6 +245,9 @@ int config_peek_again(struct config *config, const struct config *running, int a
 	};
 	*config = (struct config){.action = CONFIG_RUN};
 	read_settings(&reader, argc, argv);
+	if(running && !reader.no_memory) {
+		keep_fixed(&reader);
+	}
 	return end_reading(&reader);
 }
 

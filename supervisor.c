@@ -137,6 +137,8 @@ static void start_others(struct supervisor *supervisor) {
 
 static void worker_ready(struct supervisor *supervisor, struct worker *worker) {
 	shared_beat(supervisor->shared, worker->number, supervisor->loop.now_ms);
+	log_write(
+		LOG_INFO, "worker %zu (process %d) is ready", worker->number + 1, (int)worker->pid);
 	supervisor_send_addresses(supervisor, worker);
 	if(supervisor->started || supervisor->stopping) {
 		return;

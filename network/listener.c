@@ -195,7 +195,7 @@ static void close_beside(const struct listener *listener) {
 int listener_open_beside(struct listener *listener) {
 	size_t count = listener->set->workers > 0 ? listener->set->workers - 1 : 0;
 	struct socket_address own;
-	int result = listener_own_address(listener, &own);
+	int result = count > 0 ? listener_own_address(listener, &own) : 0;
 	if(result || count == 0 || own.any.sa_family == AF_UNIX) {
 		return result;
 	}

@@ -38,6 +38,7 @@ struct part {
 	_Atomic size_t open; /* WebSocket connections */
 	_Atomic uint64_t open_ms; /* when that has changed last */
 	_Atomic uint64_t beat_ms;
+	_Atomic bool has_addresses; /* there has been one */
 	struct place *place; /* `sets` times SHARED_WAYS; the same address in all processes */
 };
 
@@ -69,8 +70,8 @@ int shared_open(struct shared **out, size_t workers, size_t addresses) {
 	size_t head = sizeof(struct shared) + workers * sizeof(struct part);
 	head = (head + 63) / 64 * 64;
 	size_t size = head + workers * places * sizeof(struct place);
-	struct shared *shared =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shared *shared = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if(shared == MAP_FAILED) {
 		return -errno;
 	}
@@ -200,6 +201,7 @@ bool shared_enter_address(
 	if(!place) {
 		return true;
 	}
+	atomic_store(&shared->part[worker].has_addresses, true);
 	atomic_fetch_add(&place->count, 1);
 	if(total_of(shared, digest) <= limit) {
 		return true;
@@ -262,5 +264,8 @@ void shared_release(struct shared *shared, size_t worker, uint64_t now_ms) {
 	}
 	atomic_store(&part->count, 0);
 	atomic_store(&part->held, 0);
-	memset(part->place, 0, shared->sets * SHARED_WAYS * sizeof(struct place));
+	/* Otherwise its pages have never been touched. */
+	if(atomic_load(&part->has_addresses)) {
+		memset(part->place, 0, shared->sets * SHARED_WAYS * sizeof(struct place));
+	}
 }

@@ -155,6 +155,7 @@ int workers_start(struct worker *worker) {
 	}
 	worker->pid = pid;
 	worker->state = WORKER_STARTING;
+	worker->asked = false;
 	return 0;
 }
 

@@ -29,6 +29,7 @@ struct worker {
 	struct link link;
 	struct restart restart;
 	struct ev_timer again;
+	bool asked; /* for the caller: an answer is awaited; false again with the next process */
 };
 
 struct workers_ops {

@@ -40,6 +40,7 @@ static void ask(struct supervisor *supervisor, struct worker *worker, bool first
 	}
 	const struct link_message message = {.kind = LINK_RELOAD, .number = first};
 	workers_send(worker, &message, -1);
+	worker->asked = true;
 	supervisor->reload.waiting++;
 }
 
@@ -130,9 +131,10 @@ static void replace(struct worker *worker) {
 
 void supervisor_reload_answered(struct supervisor *supervisor, struct worker *worker, bool taken) {
 	struct supervisor_reload *reload = &supervisor->reload;
-	if(!reload->active || reload->waiting == 0 || (reload->first && reload->first != worker)) {
+	if(!reload->active || !worker->asked) {
 		return;
 	}
+	worker->asked = false;
 	reload->waiting--;
 	if(reload->first && taken) {
 		commit(supervisor);

@@ -6,6 +6,7 @@
 
 #include "service/link.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
