@@ -377,12 +377,6 @@ static int draw_keys(struct verifier *verifier) {
 	return drawn ? 0 : -errno;
 }
 
-static void close_limits(struct verifier *verifier) {
-	if(!verifier->shared.limits) {
-		login_limits_close(verifier->limits);
-	}
-}
-
 int verifier_open(struct verifier **out, struct loop *loop, const struct verifier_shared *shared) {
 	struct verifier *verifier = calloc(1, sizeof(*verifier));
 	if(!verifier) {
@@ -423,7 +417,7 @@ fail:
 	if(fd >= 0) {
 		close(fd);
 	}
-	close_limits(verifier);
+	login_limits_close(verifier->shared.limits ? NULL : verifier->limits);
 	pthread_cond_destroy(&verifier->work);
 	pthread_mutex_destroy(&verifier->lock);
 	free(verifier);
@@ -444,7 +438,7 @@ void verifier_close(struct verifier *verifier) {
 		link = link->next;
 		task_wipe(task); /* the list ends with it */
 	}
-	close_limits(verifier);
+	login_limits_close(verifier->shared.limits ? NULL : verifier->limits);
 	loop_close_io(verifier->loop, &verifier->io);
 	pthread_cond_destroy(&verifier->work);
 	pthread_mutex_destroy(&verifier->lock);

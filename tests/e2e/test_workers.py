@@ -106,10 +106,13 @@ def test_all_workers_serve(daemon):
 
 def test_what_is_open_in_a_worker(daemon):
     """The socket of the other worker, and all that belongs to the supervisor, is closed."""
-    for pid in daemon.workers():
+    def kinds_of(pid):
         links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-        kinds = sorted(re.sub(r"[:\[].*", "", link) for link in links if link.startswith(("socket", "anon", "/proc")))
-        assert kinds == ["anon_inode", "anon_inode", "socket", "socket"], links  # epoll, signals; listener, link
+        return sorted(re.sub(r"[:\[].*", "", link) for link in links if link.startswith(("socket", "anon", "/proc")))
+
+    expected = ["anon_inode", "anon_inode", "socket", "socket"]  # epoll, signals; the listener, the link
+    for pid in daemon.workers():
+        eventually(lambda one=pid: kinds_of(one) == expected, "the end of earlier connections")
     sockets = [{os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()} for pid in daemon.workers()]
     assert not any(link.startswith("socket") for link in sockets[0] & sockets[1])
 
