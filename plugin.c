@@ -14,7 +14,7 @@
 #include "base/log_limit.h"
 #include "base/text.h"
 #include "plugin/backend.h"
-#include "plugin/framing.h"
+#include "plugin/framings.h"
 #include "plugin/object.h"
 #include "plugin/trust.h"
 #include "websocksy.h"
@@ -30,7 +30,7 @@
 
 /* A loaded framing plugin. */
 struct plugin {
-	struct framing_owner owner;
+	struct framings_owner owner;
 	struct object object;
 	struct plugin *next;
 	dev_t device;
@@ -57,7 +57,7 @@ static bool is_loaded(const char *path, const struct stat *file) {
 }
 
 static void free_plugin(struct plugin *plugin) {
-	framing_drop(&plugin->owner);
+	framings_drop(&plugin->owner);
 	object_close(&plugin->object);
 	free(plugin);
 }
@@ -82,9 +82,9 @@ static int load_plugin(const char *path) {
 	memcpy(plugin->path, path, size);
 	plugin->device = file.st_dev;
 	plugin->inode = file.st_ino;
-	framing_set_owner(&plugin->owner);
+	framings_set_owner(&plugin->owner);
 	int result = object_open(&plugin->object, path, error);
-	framing_set_owner(NULL);
+	framings_set_owner(NULL);
 	if(result) {
 		log_write(LOG_ERROR, "plugin %s; not loaded", error);
 		free_plugin(plugin);
@@ -156,7 +156,7 @@ void plugin_unload(size_t count) {
 
 void plugin_shutdown(void) {
 	backend_shutdown();
-	framing_drop(NULL);
+	framings_drop(NULL);
 	while(registry.plugins) {
 		plugin_unload(1);
 	}
@@ -165,12 +165,12 @@ void plugin_shutdown(void) {
 /* ---- the functions for plugins ---- */
 
 ws_framing core_framing(char *name) {
-	const struct framing *framing = framing_find(name);
+	const struct websocksy_framing *framing = framings_find(name);
 	if(!framing && log_limit_pass(&registry.limit, "plugins", clock_ms())) {
 		log_write(LOG_WARNING, "framing function \"%s\": there is none of that name",
 			name ? name : "auto");
 	}
-	return framing ? framing_function(framing) : NULL;
+	return framing ? framings_function(framing) : NULL;
 }
 
 int core_register_framing(char *name, ws_framing func) {
@@ -182,7 +182,7 @@ int core_register_framing(char *name, ws_framing func) {
 			name ? name : "");
 		return 1;
 	}
-	int result = framing_register_function(name, func);
+	int result = framings_register_function(name, func);
 	if(result) {
 		log_write(LOG_ERROR, "framing function \"%s\": not registered%s", name,
 			result == -EEXIST ? " again, the name is taken" : ", out of memory");
@@ -191,7 +191,7 @@ int core_register_framing(char *name, ws_framing func) {
 }
 
 int core_register_framing_check(char *name, ws_framing_check check) {
-	if(!name || framing_register_check(name, check)) {
+	if(!name || framings_register_check(name, check)) {
 		log_write(LOG_ERROR,
 			"framing function \"%s\": no check registered, there is none of that name",
 			name ? name : "");

@@ -248,6 +248,7 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	bridge->env.loop = loop;
 	bridge->env.listeners = &bridge->listeners;
 	bridge->env.phases = phases;
+	bridge->env.room.reserve = framing_reserve;
 	bridge->env.admission.fd_limit = fd_limit;
 	if(recorder_open(&bridge->env.recorder, loop, recording_failed, &bridge->env)) {
 		return -ENOMEM;
@@ -437,7 +438,7 @@ void bridge_close(struct bridge *bridge) {
 	site_close(bridge->env.web);
 	tls_cache_clear(&bridge->tls_cache);
 	config_free(&bridge->config);
-	dynbuf_free(&bridge->env.room);
+	framing_output_free(&bridge->env.room);
 	/* Listeners and connections whose free is deferred have no pointer to the bridge. */
 	free(bridge);
 }

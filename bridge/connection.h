@@ -94,7 +94,8 @@ struct connection_env {
 	const struct listeners *listeners;
 	struct recorder *recorder;
 	uint64_t next_id;
-	struct dynbuf room; /* for messages that a framing converts; empty between two calls */
+	/* for messages that a framing converts; empty between two calls */
+	struct websocksy_output room;
 	struct log_limit_table log_limits; /* of lines that clients can cause */
 };
 
@@ -107,7 +108,7 @@ struct to_peer {
 
 /* The other direction, see to_client.c. */
 struct to_client {
-	struct framing_stream framing; /* not in use before the backend has answered */
+	struct websocksy_framing_stream framing; /* not in use before the backend has answered */
 	uint64_t bytes; /* payload */
 	uint64_t messages;
 };

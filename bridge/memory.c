@@ -26,7 +26,7 @@ static size_t memory_used(const struct connection_env *env) {
 void memory_empty_room(struct connection_env *env) {
 	env->room.len = 0;
 	if(env->room.cap > MEMORY_ROOM_KEPT) {
-		dynbuf_free(&env->room);
+		framing_output_free(&env->room);
 	}
 }
 

@@ -249,11 +249,11 @@ static int copy_request(struct query *q) {
 
 static bool take_framing(struct query *q, struct backend_answer *answer) {
 	struct connection *c = q->c;
-	const struct framing *framing = answer->framing;
+	const struct websocksy_framing *framing = answer->framing;
 	char *config = answer->peer.framing_config;
-	if(c->handshake->legacy && framing == framing_find(NULL)) {
+	if(c->handshake->legacy && framing == framings_find(NULL)) {
 		/* There are no binary messages, so that no character may be cut. */
-		framing = framing_find("text");
+		framing = framings_find("text");
 	}
 	const char *wrong = framing_check(framing, config);
 	if(wrong) {
@@ -264,7 +264,7 @@ static bool take_framing(struct query *q, struct backend_answer *answer) {
 	}
 	answer->peer.framing_config = NULL;
 	c->backend = backend_ref(c->env->backend);
-	return framing_open(&c->to_client.framing, framing, config) == 0 ||
+	return framing_open(&c->to_client.framing, framing, framings_core(framing), config) == 0 ||
 		refused(q, 503, "out of memory", NULL);
 }
 

@@ -40,7 +40,7 @@ struct query_view {
 };
 
 struct backend {
-	struct framing_owner owner;
+	struct framings_owner owner;
 	size_t references;
 	char *name;
 	const struct backend_builtin *builtin; /* NULL: a shared object */
@@ -137,15 +137,15 @@ static void clean_up(struct backend *backend) {
 	if(backend->builtin) {
 		backend->builtin->close(backend->state);
 	} else if(backend->api.cleanup) {
-		framing_set_owner(&backend->owner);
+		framings_set_owner(&backend->owner);
 		backend->api.cleanup();
-		framing_set_owner(NULL);
+		framings_set_owner(NULL);
 	}
 }
 
 static void destroy(struct backend *backend) {
 	clean_up(backend);
-	framing_drop(&backend->owner);
+	framings_drop(&backend->owner);
 	object_close(&backend->object);
 	free(backend->name);
 	free(backend);
@@ -165,9 +165,9 @@ int backend_load(const char *directory, const char *name, struct backend **out,
 	backend->references = 1;
 	backend->name = copy;
 	registry.backends++;
-	framing_set_owner(name ? &backend->owner : NULL);
+	framings_set_owner(name ? &backend->owner : NULL);
 	int result = name ? load_backend(backend, directory, error) : open_builtin(backend, error);
-	framing_set_owner(NULL);
+	framings_set_owner(NULL);
 	if(result < 0) {
 		destroy(backend);
 		return result;
@@ -185,9 +185,9 @@ static int configure_object(struct backend *backend, const char *key, const char
 	char *value_copy = strdup(value);
 	int result = -ENOMEM;
 	if(key_copy && value_copy) {
-		framing_set_owner(&backend->owner);
+		framings_set_owner(&backend->owner);
 		result = backend->api.config(key_copy, value_copy) ? -EINVAL : 0;
-		framing_set_owner(NULL);
+		framings_set_owner(NULL);
 	}
 	free(key_copy);
 	free(value_copy);
@@ -210,9 +210,9 @@ int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
 	if(backend->builtin) {
 		return backend->builtin->check(backend->state, error);
 	}
-	framing_set_owner(&backend->owner);
+	framings_set_owner(&backend->owner);
 	const char *wrong = backend->check ? backend->check() : NULL;
-	framing_set_owner(NULL);
+	framings_set_owner(NULL);
 	return wrong ? fail(error, BACKEND_REFUSES_ALL, "%s", wrong) : 0;
 }
 
@@ -248,14 +248,14 @@ static int ask(struct backend *backend, const struct backend_request *request, w
 	int result = 0;
 	registry.view = &backend->view;
 	registry.client = request->client;
-	framing_set_owner(&backend->owner);
+	framings_set_owner(&backend->owner);
 	if(backend->builtin) {
 		result = backend->builtin->query(backend->state, request, &backend->view.ws, peer);
 	} else {
 		*peer = backend->api.query(request->endpoint, request->protocols, request->protocol,
 			request->headers, request->header, &backend->view.ws);
 	}
-	framing_set_owner(NULL);
+	framings_set_owner(NULL);
 	registry.view = NULL;
 	registry.client = (union address){0};
 	return result;
@@ -281,7 +281,7 @@ int backend_query(struct backend *backend, const struct backend_request *request
 	int result = ask(backend, request, &answer->peer);
 	report_duration(backend, start_ms);
 	if(result == 0 && answer->peer.host) {
-		answer->framing = framing_of_function(answer->peer.framing, &backend->owner);
+		answer->framing = framings_of_function(answer->peer.framing, &backend->owner);
 		result = answer->framing ? 0 : -ENOMEM;
 	}
 	if(result < 0 || !answer->peer.host) {

@@ -6,7 +6,7 @@
 #ifndef WEBSOCKSY_PLUGIN_BACKEND_H
 #define WEBSOCKSY_PLUGIN_BACKEND_H
 #include "base/address.h"
-#include "plugin/framing.h"
+#include "plugin/framings.h"
 #include "plugin/object.h"
 #include "websocksy.h"
 
@@ -60,7 +60,7 @@ struct backend_builtin {
 struct backend_answer {
 	/* Strings are the caller's, see backend_answer_free(); host NULL: refused. */
 	ws_peer_info peer;
-	const struct framing *framing; /* of `peer`; valid as long as the backend */
+	const struct websocksy_framing *framing; /* of `peer`; valid as long as the backend */
 	unsigned status; /* when refused: the HTTP status */
 	char message[BACKEND_MESSAGE_MAX]; /* when refused: one line for the client */
 };

@@ -12,7 +12,7 @@
 #include "network/exec.h"
 #include "network/peer.h"
 #include "network/tls_cache.h"
-#include "plugin/framing.h"
+#include "plugin/framings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -131,7 +131,7 @@ static const char *framing_name(char *const *value) {
 static int check_framing(char *const *value, char error[BACKEND_ERROR_MAX]) {
 	const char *name = framing_name(value);
 	const char *config = value[OPTION_FRAMING_CONFIG];
-	const struct framing *framing = framing_find(name);
+	const struct websocksy_framing *framing = framings_find(name);
 	if(!framing) {
 		snprintf(error, BACKEND_ERROR_MAX,
 			"framing: there is no framing function \"%s\" (built in: auto, base64, "
@@ -275,7 +275,7 @@ static const char *framing_of_protocol(const char *name) {
  * The framing of a connection: as configured, otherwise by the subprotocol at `index`. Base64 is
  * how that subprotocol transports what is configured as binary.
  */
-static const struct framing *choose_framing(const struct defaultpeer *defaultpeer,
+static const struct websocksy_framing *choose_framing(const struct defaultpeer *defaultpeer,
 	const struct backend_request *request, size_t index) {
 	const char *name = framing_name(defaultpeer->value);
 	const char *implied =
@@ -283,7 +283,7 @@ static const struct framing *choose_framing(const struct defaultpeer *defaultpee
 	if(!name || (implied && !strcmp(name, "binary"))) {
 		name = implied;
 	}
-	return framing_find(name);
+	return framings_find(name);
 }
 
 /* A copy of the value, or of `preset` (NULL: none). False: out of memory. */
@@ -301,12 +301,12 @@ static int defaultpeer_query(
 	if(index < 0) {
 		return 0;
 	}
-	const struct framing *framing = choose_framing(defaultpeer, request, (size_t)index);
+	const struct websocksy_framing *framing = choose_framing(defaultpeer, request, (size_t)index);
 	if(!framing) {
 		core_refuse(ws, 500, "the framing function of this service is not there");
 		return 0;
 	}
-	peer->framing = framing_function(framing);
+	peer->framing = framings_function(framing);
 	peer->protocol = (size_t)index;
 	bool copied = copy_value(&peer->host, value[OPTION_HOST], DEFAULT_HOST) &&
 		copy_value(&peer->port, value[OPTION_PORT], DEFAULT_PORT) &&
