@@ -14,8 +14,11 @@
 #include "base/log_limit.h"
 #include "base/text.h"
 #include "plugin/backend.h"
+#include "plugin/core_table.h"
+#include "plugin/descriptor.h"
 #include "plugin/framings.h"
 #include "plugin/object.h"
+#include "plugin/services.h"
 #include "plugin/trust.h"
 #include "websocksy.h"
 
@@ -32,6 +35,8 @@
 struct plugin {
 	struct framings_owner owner;
 	struct object object;
+	const struct websocksy_plugin *descriptor; /* of version 2; NULL: it has version 1 */
+	struct services services; /* of the framings of version 2 */
 	struct plugin *next;
 	dev_t device;
 	ino_t inode;
@@ -57,9 +62,29 @@ static bool is_loaded(const char *path, const struct stat *file) {
 }
 
 static void free_plugin(struct plugin *plugin) {
+	if(plugin->descriptor) {
+		services_close(&plugin->services);
+	}
 	framings_drop(&plugin->owner);
 	object_close(&plugin->object);
 	free(plugin);
+}
+
+/* Registers what a plugin of version 2 has. */
+static int start_plugin(struct plugin *plugin, char error[OBJECT_ERROR_MAX]) {
+	const char *why = descriptor_check(plugin->descriptor);
+	if(why) {
+		snprintf(error, OBJECT_ERROR_MAX, "%s: %s", plugin->path, why);
+		plugin->descriptor = NULL;
+		return -ENOEXEC;
+	}
+	services_init(&plugin->services, plugin->descriptor->name, &core_table);
+	plugin->owner.core = &plugin->services.core;
+	int result = descriptor_register(plugin->descriptor, plugin->path);
+	if(result) {
+		snprintf(error, OBJECT_ERROR_MAX, "%s: out of memory", plugin->path);
+	}
+	return result;
 }
 
 /* 1; 0 for a plugin that is skipped; -ENOMEM. */
@@ -84,6 +109,9 @@ static int load_plugin(const char *path) {
 	plugin->inode = file.st_ino;
 	framings_set_owner(&plugin->owner);
 	int result = object_open(&plugin->object, path, error);
+	if(result == 0 && object_find(&plugin->object, "websocksy_plugin", &plugin->descriptor)) {
+		result = start_plugin(plugin, error);
+	}
 	framings_set_owner(NULL);
 	if(result) {
 		log_write(LOG_ERROR, "plugin %s; not loaded", error);

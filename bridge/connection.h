@@ -21,6 +21,7 @@
 #include "network/stream.h"
 #include "plugin/backend.h"
 #include "plugin/framing.h"
+#include "plugin/services.h"
 #include "service/program.h"
 #include "websocket.h"
 
@@ -81,6 +82,7 @@ struct connection_env {
 	bool draining; /* the daemon stops: new requests are answered with 503 */
 	uint8_t reloads; /* how many there have been, see reload.h */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
+	struct plugin_host host; /* for the services of plugins */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;

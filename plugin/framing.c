@@ -63,7 +63,9 @@ void framing_close(struct websocksy_framing_stream *stream) {
 
 struct dynbuf *framing_collected(const struct websocksy_framing_stream *stream) {
 	const struct websocksy_framing *framing = stream->framing;
-	return framing && (framing->flags & WEBSOCKSY_NEEDS_TOTAL) && has_memory(stream) ? &memory_of(stream)->collected : NULL;
+	return framing && (framing->flags & WEBSOCKSY_NEEDS_TOTAL) && has_memory(stream)
+		? &memory_of(stream)->collected
+		: NULL;
 }
 
 /* ---- output ---- */

@@ -277,9 +277,10 @@ int framings_register_check(const char *name, ws_framing_check check) {
 	return 0;
 }
 
-void framings_set_owner(const struct framings_owner *owner) {
-	assert(!owner || !registry.owner);
+const struct framings_owner *framings_set_owner(const struct framings_owner *owner) {
+	const struct framings_owner *before = registry.owner;
 	registry.owner = owner;
+	return before;
 }
 
 void framings_drop(const struct framings_owner *owner) {

@@ -80,9 +80,9 @@ int framings_register_check(const char *name, ws_framing_check check);
 
 /*
  * Code of `owner` is about to run (NULL: has returned): it owns the functions registered from now
- * on.
+ * on. Returns the owner before.
  */
-void framings_set_owner(const struct framings_owner *owner);
+const struct framings_owner *framings_set_owner(const struct framings_owner *owner);
 
 /* Removes the framings of `owner` (NULL: the program). No stream uses them any more. */
 void framings_drop(const struct framings_owner *owner);

@@ -29,7 +29,7 @@ static struct backend_answer ask(struct backend *backend, size_t protocols, char
 		.protocols = protocols,
 		.protocol = protocol};
 	struct backend_answer answer;
-	assert_int_equal(backend_query(backend, &request, &answer), 0);
+	assert_int_equal(backend_query(backend, &request, &answer, NULL), 0);
 	return answer;
 }
 
