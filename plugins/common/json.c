@@ -10,6 +10,7 @@
 
 #include "plugins/common/json_steps.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -248,6 +249,7 @@ struct json_value json_member(struct json_value object, const char *name) {
 	struct json_value key = json_following(object.at + 1, end);
 	while(key.kind) {
 		struct json_value value = json_following(key.at + key.len, end);
+		assert(value.kind);
 		if(json_is_text(key, name)) {
 			found = value;
 		}
