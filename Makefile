@@ -134,6 +134,7 @@ $(obj)/pluginpath: FORCE | $(obj)
 FORCE:
 
 uses_backend_token := duration reading target
+uses_backend_url := duration target
 # A plugin is plugins/NAME.c and, if it is large, the files in plugins/NAME/; uses_NAME lists the files of plugins/common/
 # that it shares with others (without .c), libs_NAME its libraries.
 uses_json := json_steps
