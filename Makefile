@@ -133,8 +133,12 @@ $(obj)/pluginpath: FORCE | $(obj)
 .PHONY: FORCE
 FORCE:
 
+uses_backend_token := duration reading target
+uses_backend_url := duration target
 # A plugin is plugins/NAME.c and, if it is large, the files in plugins/NAME/; uses_NAME lists the files of plugins/common/
 # that it shares with others (without .c), libs_NAME its libraries.
+uses_json := json_steps
+uses_backend_redis := json json_steps duration reply server target
 $(foreach name,$(plugins:$(plugin_out)/%.so=%), \
 	$(eval $(plugin_out)/$(name).so: $(wildcard plugins/$(name)/*.[ch]) \
 		$(foreach shared,$(uses_$(name)),$(wildcard plugins/common/$(shared).[ch]))))
@@ -163,16 +167,19 @@ endef
 $(foreach layer,$(layers),$(eval $(call unit_layer,$(layer))))
 define unit_program
 unit_programs += $$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c))
-$$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c)): $$(out)/unit/%: tests/unit/%.c \
+$$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c)): $$(out)/unit/%: $$(out)/unit/%.o \
 		$$(unit_$(1)_objects)
-	@mkdir -p $$(@D)
-	$$(CC) $$(cflags) -MMD -MP -Itests/unit $$(ldflags) -o $$@ $$< $$(unit_$(1)_objects) $$(ldlibs) -lcmocka
+	$$(CC) $$(cflags) $$(ldflags) -o $$@ $$< $$(unit_$(1)_objects) $$(ldlibs) -lcmocka
 endef
 $(foreach layer,base websocket network http plugin service config bridge compat, \
 	$(eval $(call unit_program,$(layer),$(layer)/test_*)))
 $(eval $(call unit_program,plugin,plugins/test_*))
-.PHONY: unit
+.PHONY: unit unit-objects
 unit: $(unit_programs)
+unit-objects: $(unit_programs:=.o)
+$(unit_programs:=.o): $(out)/unit/%.o: tests/unit/%.c Makefile $(obj)/settings
+	@mkdir -p $(@D)
+	$(CC) $(cflags) -MMD -MP -Itests/unit -c -o $@ $<
 # Library calls that a test makes fail, counts, or answers itself.
 $(out)/unit/network/test_tls_stream_failures: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
 $(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=bind,--wrap=getsockname
