@@ -139,8 +139,11 @@ $(obj)/pluginpath: FORCE | $(obj)
 FORCE:
 
 uses_backend_token := duration reading target
+uses_backend_url := duration target
 # A plugin is plugins/NAME.c and, if it is large, the files in plugins/NAME/; uses_NAME lists the files of plugins/common/
 # that it shares with others (without .c), libs_NAME its libraries.
+uses_json := json_steps
+uses_backend_redis := json json_steps duration reply server target
 $(foreach name,$(plugins:$(plugin_out)/%.so=%), \
 	$(eval $(plugin_out)/$(name).so: $(wildcard plugins/$(name)/*.[ch]) \
 		$(foreach shared,$(uses_$(name)),$(wildcard plugins/common/$(shared).[ch]))))
