@@ -28,6 +28,7 @@ struct bridge_worker {
 	size_t shares;
 	/* An option says that all workers are to stop, at once or with their last connection. */
 	void (*ending)(void *ctx, bool at_once);
+	void *ctx;
 };
 
 /* The circumstances of the start. */

@@ -57,3 +57,9 @@ void worker_share_tickets(struct connection_env *env) {
 		tls_credentials_share_tickets(env->tls, shared_tickets(env->shared));
 	}
 }
+
+void worker_tell_ending(const struct bridge_worker *worker, bool at_once) {
+	if(worker) {
+		worker->ending(worker->ctx, at_once);
+	}
+}

@@ -19,6 +19,9 @@ int worker_join(struct connection_env *env, const struct bridge_worker *worker);
 int worker_open_auth(struct connection_env *env, const struct bridge_worker *worker,
 	const struct config *config);
 
+/* An option says that all are to end. No effect with only one process (NULL). */
+void worker_tell_ending(const struct bridge_worker *worker, bool at_once);
+
 /* Sessions of TLS can be resumed with every worker. No effect with only one process. */
 void worker_share_tickets(struct connection_env *env);
 #endif

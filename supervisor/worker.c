@@ -265,6 +265,7 @@ static int open_bridge(
 		.bound = sockets_bound,
 		.ctx = process,
 	};
+	process->place.ctx = process;
 	process->place.share = process->share;
 	process->place.shares = process->shares;
 	process->shares = 0;
