@@ -125,15 +125,14 @@ static int set_text(char **field, const char *value) {
 static int jwt_configure(
 	void *state, const char *key, const char *value, char error[WEBSOCKSY_ERROR_MAX]) {
 	struct jwt *jwt = state;
-	char **field = find_text(jwt, key);
 	const char *wrong = NULL;
 	if(!strcmp(key, "alg")) {
 		return add_algorithm(jwt, value, error);
 	}
-	if(!field) {
+	if(!strcmp(key, "ttl") || !strcmp(key, "leeway")) {
 		return set_time(key, jwt, value, error);
 	}
-	if(field == &jwt->from) {
+	if(!strcmp(key, "from")) {
 		wrong = jwt->core->check_source(value);
 	} else if(!value[0]) {
 		wrong = "must not be empty";
@@ -142,7 +141,8 @@ static int jwt_configure(
 		snprintf(error, WEBSOCKSY_ERROR_MAX, "%s", wrong);
 		return -EINVAL;
 	}
-	return set_text(field, value);
+	char **field = find_text(jwt, key);
+	return field ? set_text(field, value) : -EINVAL;
 }
 
 /* ---- keys ---- */
