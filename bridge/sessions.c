@@ -1,29 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Connections with terms of the backend.
+ * Connections with a time or a key of the backend.
  *
- * Must not know: what a key stands for.
+ * Must not know: what follows from them.
  * Invariants: `connection->bound` is set exactly while there is a session of it here.
  */
 #include "bridge/sessions.h"
 
-#include "bridge/closing.h"
-#include "bridge/handshake_state.h"
-#include "plugin/terms.h"
+#include "bridge/connection.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#define SESSIONS_SECONDS_MAX ((int64_t)UINT32_MAX)
-
-struct session {
-	struct list by_connection;
-	struct list by_key; /* not linked without a key */
-	struct connection *connection;
-	struct ev_timer expiry;
-	char key[];
-};
 
 void sessions_init(struct sessions *sessions) {
 	for(size_t i = 0; i < SESSIONS_BUCKETS; i++) {
@@ -45,19 +32,7 @@ static struct list *bucket_of_key(struct connection *c, const char *key) {
 	return &c->env->sessions.by_key[hash % SESSIONS_BUCKETS];
 }
 
-static void expire(struct ev_timer *timer) {
-	struct session *session = container_of(timer, struct session, expiry);
-	struct connection *c = session->connection;
-	if(c->phase == CONNECTION_OPEN) {
-		connection_log_limited(c, LOG_KIND_SESSION, LOG_INFO,
-			"the session has expired; closing with 1008");
-		closing_start(c, WEBSOCKET_CODE_POLICY, "the session has expired",
-			c->env->settings->close_timeout_ms);
-	}
-}
-
-/* Those that are being closed do not count. Returns the oldest of `*count`. */
-static struct session *find_oldest(struct connection *c, const char *key, size_t *count) {
+struct session *sessions_find(struct connection *c, const char *key, size_t *count) {
 	struct list *bucket = bucket_of_key(c, key);
 	struct session *oldest = NULL;
 	*count = 0;
@@ -71,29 +46,7 @@ static struct session *find_oldest(struct connection *c, const char *key, size_t
 	return oldest;
 }
 
-static enum sessions_result make_room(struct connection *c, const char *key) {
-	const struct settings *settings = c->env->settings;
-	size_t count;
-	if(settings->max_per_key == 0) {
-		return SESSIONS_FINE;
-	}
-	struct session *oldest = find_oldest(c, key, &count);
-	if(count < settings->max_per_key) {
-		return SESSIONS_FINE;
-	}
-	if(settings->per_key_action == SETTINGS_PER_KEY_REFUSE) {
-		return SESSIONS_FULL;
-	}
-	connection_log_limited(oldest->connection, LOG_KIND_SESSION, LOG_INFO,
-		"a newer connection with the same key takes its place (max-per-key); closing with "
-		"1008");
-	closing_start(oldest->connection, WEBSOCKET_CODE_POLICY,
-		"a newer connection takes its place", settings->close_timeout_ms);
-	return SESSIONS_FINE;
-}
-
-static struct session *add_session(struct connection *c, const struct terms *terms) {
-	const char *key = terms->session ? terms->session : "";
+struct session *sessions_add(struct connection *c, const char *key, ev_timer_fn *expire) {
 	size_t size = strlen(key) + 1;
 	struct session *session = calloc(1, sizeof(*session) + size);
 	if(!session) {
@@ -111,31 +64,6 @@ static struct session *add_session(struct connection *c, const struct terms *ter
 	}
 	c->bound = true;
 	return session;
-}
-
-enum sessions_result sessions_enter(struct connection *c) {
-	const struct terms *terms = c->handshake->terms;
-	if(!terms || (!terms->session && !terms->expires)) {
-		return SESSIONS_FINE;
-	}
-	int64_t left = terms->expires ? terms->expires - (int64_t)time(NULL) : 0;
-	if(terms->expires && left <= 0) {
-		return SESSIONS_OVER;
-	}
-	enum sessions_result result = terms->session ? make_room(c, terms->session) : SESSIONS_FINE;
-	if(result != SESSIONS_FINE) {
-		return result;
-	}
-	struct session *session = add_session(c, terms);
-	if(!session) {
-		return SESSIONS_NO_MEMORY;
-	}
-	if(terms->expires) {
-		left = left < SESSIONS_SECONDS_MAX ? left : SESSIONS_SECONDS_MAX;
-		loop_timer_set(c->env->loop, &session->expiry,
-			c->env->loop->now_ms + 1000 * (uint64_t)left);
-	}
-	return SESSIONS_FINE;
 }
 
 void sessions_leave(struct connection *c) {

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Connections with terms of the backend: a time at which they end, and a key of which only so many
- * may be open.
+ * Connections with a time or a key of the backend, found by connection and by key.
  */
 #ifndef WEBSOCKSY_SESSIONS_H
 #define WEBSOCKSY_SESSIONS_H
 #include "base/list.h"
+#include "base/loop_timer.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #define SESSIONS_BUCKETS 256
@@ -19,21 +18,21 @@ struct sessions {
 	struct list by_key[SESSIONS_BUCKETS]; /* oldest first */
 };
 
-void sessions_init(struct sessions *sessions);
-
-/* What max-per-key says about a connection that is about to be opened. */
-enum sessions_result {
-	SESSIONS_FINE,
-	SESSIONS_FULL,
-	SESSIONS_OVER, /* the time has come already */
-	SESSIONS_NO_MEMORY
+struct session {
+	struct list by_connection;
+	struct list by_key; /* not linked without a key */
+	struct connection *connection;
+	struct ev_timer expiry;
+	char key[];
 };
 
-/*
- * The handshake of the connection is done: takes the terms of its answer into account, which may
- * close an older connection with the same key.
- */
-enum sessions_result sessions_enter(struct connection *c);
+void sessions_init(struct sessions *sessions);
+
+/* A session of an open connection; `key` "": none. `expire` is for its timer. NULL: no memory. */
+struct session *sessions_add(struct connection *c, const char *key, ev_timer_fn *expire);
+
+/* The oldest open connection with that key, of `*count`; NULL: there is none. */
+struct session *sessions_find(struct connection *c, const char *key, size_t *count);
 
 /* The connection ends. */
 void sessions_leave(struct connection *c);

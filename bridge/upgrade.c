@@ -17,6 +17,7 @@
 #include "bridge/recording.h"
 #include "bridge/relay.h"
 #include "bridge/response_fields.h"
+#include "bridge/session_terms.h"
 #include "bridge/summary.h"
 #include "http/extensions.h"
 #include "http/origin.h"
@@ -220,16 +221,16 @@ static char *write_head(const struct handshake *h, char *out) {
 
 /* What the backend has said about the connection besides its peer. False: it has been refused. */
 static bool accept_terms(struct connection *c) {
-	enum sessions_result result = sessions_enter(c);
-	if(result == SESSIONS_FINE) {
+	enum session_terms_result result = session_terms_enter(c);
+	if(result == SESSION_TERMS_FINE) {
 		return true;
 	}
 	stream_close(&c->peer);
-	if(result == SESSIONS_OVER) {
+	if(result == SESSION_TERMS_OVER) {
 		respond_status(c, 403, "the session has expired");
 	} else {
 		respond_busy(c,
-			result == SESSIONS_FULL
+			result == SESSION_TERMS_FULL
 				? "too many connections of this session (max-per-key)"
 				: "out of memory");
 	}
