@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The backends token, jwt and url: clients reach the peers that files, tokens and URLs name."""
 import time
+from pathlib import Path
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tools.daemon import Daemon, run_once
+from tools.daemon import BINARY, TLS, Daemon, run_once
 from tools.dns import NameServer
 from tools.frames import BIN, frame
 from tools.http import build_request
@@ -100,6 +101,14 @@ def test_errors_in_the_configuration_of_tokens(tmp_path):
     assert ended.returncode and "No such file or directory" in ended.stderr
     ended = run_once("-t", "-b", "token", "-c", "ttl=soon")
     assert ended.returncode and "must be a time" in ended.stderr
+
+
+@pytest.mark.skipif(TLS, reason="websockify's command line has its own options for TLS")
+def test_a_token_file_of_websockify(tokens, run, service):
+    daemon = run(Daemon("--token-plugin", "TokenFile", "--token-source", tokens.file, "0", defaults=False, tls=False,
+                        program=Path(BINARY).parent / "compat/websockify"))
+    expect_echo(daemon, "/websockify?token=desk", service)
+    assert status_of(daemon, "/websockify?token=other") == 404
 
 
 # ---- jwt ----
