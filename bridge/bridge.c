@@ -242,6 +242,7 @@ int bridge_follow(struct bridge *bridge, const struct listener_share *shares, si
 static int bridge_init(struct bridge *bridge, struct loop *loop, const struct bridge_start *start) {
 	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
+	sessions_init(&bridge->env.sessions);
 	process_set_init(&bridge->env.processes, loop);
 	announced_init(&bridge->env.announced);
 	bridge->env.processes.idle = processes_idle;
