@@ -169,7 +169,7 @@ static void try_peer(struct connection *c) {
 		.resolver = env->resolver,
 		.fn = peer_connected,
 		.ctx = c,
-		.announced = env->program.processes ? &env->announced : NULL,
+		.announced = env->program.processes || env->shared ? &env->announced : NULL,
 		.exec = {&env->processes, h->environment, env->settings->pty},
 	};
 	int result = connect_start(&h->connect, &h->address, &owner, &why);
