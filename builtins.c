@@ -295,7 +295,7 @@ static int base64_framing_payload(
 	message->len = base64_encode(text, message->data, message->len);
 	message->data = text;
 	message->text = true;
-	room->len += message->len;
+	room->len += (uint32_t)message->len;
 	return 0;
 }
 
@@ -315,7 +315,7 @@ static int base64_framing_encode(
 	if(len < 0) {
 		return (int)len;
 	}
-	out->len += (size_t)len;
+	out->len += (uint32_t)len;
 	return part->last ? base64_decode_end(decoder) : 0;
 }
 
