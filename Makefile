@@ -133,6 +133,7 @@ $(obj)/pluginpath: FORCE | $(obj)
 .PHONY: FORCE
 FORCE:
 
+uses_backend_token := duration reading target
 # A plugin is plugins/NAME.c and, if it is large, the files in plugins/NAME/; uses_NAME lists the files of plugins/common/
 # that it shares with others (without .c), libs_NAME its libraries.
 $(foreach name,$(plugins:$(plugin_out)/%.so=%), \
