@@ -19,7 +19,8 @@
 
 #define CLIENT_KEY_MAX 2048 /* longer requests are not cached */
 #define LOOKUP_MEMORY ((ptrdiff_t)sizeof(struct http_lookup))
-#define CONNECTION_MEMORY ((ptrdiff_t)(sizeof(struct http_connection) + RESPONSE_BODY_MAX))
+#define CONNECTION_MEMORY                                                                          \
+	((ptrdiff_t)(sizeof(struct http_connection) + sizeof(struct response) + RESPONSE_BODY_MAX))
 
 static const char text_unreachable[] = "The server that knows the peers cannot be reached.";
 static const char text_invalid[] = "The server that knows the peers sent an invalid reply.";
@@ -113,6 +114,15 @@ static struct websocksy_query *lookup_free(struct http_client *client, struct ht
 static void client_start(struct http_client *client);
 static void connection_event(void *ctx, const struct websocksy_event *event);
 
+/* Frees the response. */
+static void connection_forget(struct http_connection *c) {
+	if(c->response) {
+		response_free(c->response);
+		free(c->response);
+		c->response = NULL;
+	}
+}
+
 /* Closes and frees it; the lookup that it served, which then has no connection. */
 static struct http_lookup *connection_free(struct http_connection *c) {
 	struct http_client *client = c->client;
@@ -126,7 +136,7 @@ static struct http_lookup *connection_free(struct http_connection *c) {
 	if(c->stream) {
 		client->core->close(c->stream);
 	}
-	response_free(&c->response);
+	connection_forget(c);
 	free(c);
 	client->core->account(client->core, -CONNECTION_MEMORY);
 	return lookup;
@@ -170,8 +180,6 @@ static void connection_failed(struct http_connection *c, const char *reason, con
 static void connection_send(struct http_connection *c) {
 	struct http_client *client = c->client;
 	struct url_request request;
-	response_start(&c->response);
-	c->answered = false;
 	if(url_request(client->url, client->core, c->lookup->query, &request) != URL_OK ||
 		client->core->write(c->stream, request.text, request.len)) {
 		connection_failed(c, "out of memory", text_unreachable);
@@ -193,14 +201,14 @@ static void connection_reuse(struct http_client *client, struct http_lookup *loo
 static struct http_lookup *connection_release(struct http_connection *c, bool keep) {
 	struct http_client *client = c->client;
 	struct http_lookup *lookup = c->lookup;
-	if(!keep || !c->response.persistent || client->idle_count == CLIENT_IDLE_MAX) {
+	if(!keep || !c->response->persistent || client->idle_count == CLIENT_IDLE_MAX) {
 		return connection_free(c);
 	}
 	lookup->connection = NULL;
 	list_remove(&client->busy, c);
 	c->lookup = NULL;
 	c->used = true;
-	response_free(&c->response);
+	connection_forget(c);
 	list_add(&client->idle, c);
 	client->idle_count++;
 	return lookup;
@@ -224,10 +232,10 @@ static void client_answer(
 /* The response is complete; `keep`: nothing has come behind it. */
 static void connection_done(struct http_connection *c, bool keep) {
 	struct http_client *client = c->client;
-	unsigned status = c->response.status;
+	unsigned status = c->response->status;
 	char address[TARGET_MAX];
-	bool found = status < 300 && c->response.body &&
-		reply_to_peer(client->core, c->response.body, c->response.len, address);
+	bool found = status < 300 && c->response->body &&
+		reply_to_peer(client->core, c->response->body, c->response->len, address);
 	struct websocksy_query *query = lookup_free(client, connection_release(c, keep));
 	if(found) {
 		client_answer(client, query, address);
@@ -250,8 +258,15 @@ static void connection_data(struct http_connection *c, const uint8_t *data, size
 		connection_free(c);
 		return;
 	}
-	c->answered = true;
-	enum response_result result = response_take(&c->response, data, len, &used);
+	if(!c->response) {
+		c->response = calloc(1, sizeof(*c->response));
+		if(!c->response) {
+			connection_failed(c, "out of memory", text_unreachable);
+			return;
+		}
+		response_start(c->response);
+	}
+	enum response_result result = response_take(c->response, data, len, &used);
 	if(result == RESPONSE_DONE) {
 		connection_done(c, used == len);
 	} else if(result == RESPONSE_BAD) {
@@ -261,7 +276,7 @@ static void connection_data(struct http_connection *c, const uint8_t *data, size
 
 static void connection_ended(struct http_connection *c, const char *error) {
 	struct http_client *client = c->client;
-	bool again = c->used && !c->answered && c->lookup && !c->lookup->retried;
+	bool again = c->used && !c->response && c->lookup && !c->lookup->retried;
 	if(!c->lookup) {
 		connection_free(c);
 	} else if(again) {
@@ -269,10 +284,10 @@ static void connection_ended(struct http_connection *c, const char *error) {
 		lookup->retried = true;
 		queue_put(client, lookup);
 		client_start(client);
-	} else if(!error && c->connected && response_end(&c->response)) {
+	} else if(!error && c->response && response_end(c->response)) {
 		connection_done(c, false);
 	} else {
-		bool cut = c->answered;
+		bool cut = c->response != NULL;
 		connection_failed(c,
 			error         ? error
 				: cut ? "the response is cut off"
@@ -285,7 +300,6 @@ static void connection_event(void *ctx, const struct websocksy_event *event) {
 	struct http_connection *c = ctx;
 	switch(event->kind) {
 	case WEBSOCKSY_CONNECTED:
-		c->connected = true;
 		connection_send(c);
 		break;
 	case WEBSOCKSY_DATA:

@@ -34,10 +34,8 @@ struct http_connection {
 	struct http_client *client;
 	struct http_lookup *lookup; /* NULL: idle */
 	struct websocksy_stream *stream;
-	bool connected;
-	bool answered; /* bytes of the response have come */
 	bool used; /* it has served another lookup before */
-	struct response response;
+	struct response *response; /* NULL: no byte of it has come */
 };
 
 /* The owner sets what is above the line, and keeps it. */
