@@ -2,12 +2,13 @@
 """The backend http: a server for the test, one behind nginx, and servers that are slow, silent or broken."""
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
 from tools import tls_files
 from tools.client import status_of
-from tools.daemon import Daemon, failed_start
+from tools.daemon import BINARY, TLS, Daemon, failed_start
 from tools.http import build_request
 from tools.lookups import HttpServer, found
 from tools.peers import TcpPeer, TlsPeer, echo
@@ -233,3 +234,13 @@ def test_many_clients_wait_and_delay_nobody(run, server, peer):
 def test_errors_in_options():
     assert failed_start("-b", "http") == [
         "command line: backend: url is missing, as in url=http://localhost:8000/peer?token=%s"]
+
+
+@pytest.mark.skipif(TLS, reason="the command line of websockify has TLS of its own")
+def test_the_classes_of_websockify(run, server, peer):
+    server.responses["/api/key"] = found(f'{{"host": "127.0.0.1", "port": {peer.port}}}')
+    for name in ("BaseTokenAPI", "JSONTokenApi"):
+        daemon = run(Daemon(
+            "--token-plugin", name, "--token-source", f"http://127.0.0.1:{server.port}/api/%s", "127.0.0.1:0",
+            defaults=False, program=Path(BINARY).parent / "compat" / "websockify"))
+        daemon.open("/websockify?token=key").round_trip()

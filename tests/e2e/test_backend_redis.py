@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The backend redis: Debian's redis-server, and servers that are slow, silent or broken."""
+from pathlib import Path
+
 import pytest
 
 from tools import tls_files
 from tools.client import status_of
-from tools.daemon import Daemon, failed_start
+from tools.daemon import BINARY, TLS, Daemon, failed_start
 from tools.http import build_request
 from tools.lookups import Redis
 from tools.peers import TcpPeer, echo
@@ -194,3 +196,13 @@ def test_cached_replies(run, peer):
     connection.sock.sendall(b"$%d\r\n%s\r\n" % (len(value), value))
     client.recv_upgrade()
     daemon.open("/?token=key").round_trip()
+
+
+@pytest.mark.skipif(TLS, reason="the command line of websockify has TLS of its own")
+def test_the_class_of_websockify(run, redis, peer):
+    redis.command("SET", "ns:key", f'{{"host": "127.0.0.1:{peer.port}"}}', db=1)
+    source = f'127.0.0.1:{redis.port}:1:"{redis.PASSWORD}":ns'
+    daemon = run(Daemon("--token-plugin", "TokenRedis", "--token-source", source, "127.0.0.1:0", defaults=False,
+                        program=Path(BINARY).parent / "compat" / "websockify"))
+    daemon.open("/websockify?token=key").round_trip()
+    assert status_of(daemon, path="/websockify?token=unknown")[0] == 404
