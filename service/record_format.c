@@ -63,7 +63,7 @@ static int novnc_message(struct record_state *state, const struct record_about *
 		return -ENOMEM;
 	}
 	for(size_t i = 0; i < message->len; i++) {
-		out->len += escape_byte((char *)out->data + out->len, message->data[i]);
+		out->len += (uint32_t)escape_byte((char *)out->data + out->len, message->data[i]);
 	}
 	return put(out, "',\n");
 }
@@ -96,7 +96,7 @@ static int jsonl_message(struct record_state *state, const struct record_about *
 	if(put(out, head) || dynbuf_reserve(out, BASE64_ENCODED_LEN(message->len))) {
 		return -ENOMEM;
 	}
-	out->len += base64_encode(out->data + out->len, message->data, message->len);
+	out->len += (uint32_t)base64_encode(out->data + out->len, message->data, message->len);
 	return put(out, "\"}\n");
 }
 
