@@ -312,9 +312,26 @@ def test_replay_as_client(run, tmp_path):
     assert again == [("rx", TEXT, b"text"), ("rx", BIN, ALL_BYTES)]
 
 
+def test_replay_to_a_server_that_closes(run, tmp_path):
+    """Instead of an answer, and in the middle."""
+    file = tmp_path / "file"
+    file.write_text('{"t":0,"dir":"rx","op":2,"data":"' + base64.b64encode(bytes(1 << 20)).decode() + '"}\n')
+    closing = run(TcpPeer(lambda connection: connection.recv()))
+    limited = run(Daemon("--max-message=1k", peer=run(UdpPeer()).url, tls=False))
+    for port, error in ((closing.port, "no upgrade: the server has closed the connection"),
+                        (limited.port, "the server has closed the connection: 1009")):
+        result = subprocess.run([sys.executable, REPLAY, "--client", f"ws://127.0.0.1:{port}/", "--fast", file],
+                                capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        assert result.returncode == 1
+        assert re.fullmatch(f"websocksy-replay: {error}\n", result.stderr), result.stderr
+
+
 @pytest.mark.parametrize("arguments, error", (
     (("--client", "http://x/", "{file}"), '"http://x/" is not a WebSocket URL (use ws://HOST[:PORT]/PATH or wss://...)'),
+    (("--client", "ws://x:99999/", "{file}"),
+     '"ws://x:99999/" is not a WebSocket URL (use ws://HOST[:PORT]/PATH or wss://...)'),
     (("--peer", "x", "{file}"), '"x" is not an address to listen on (use [HOST:]PORT)'),
+    (("--peer", "70000", "{file}"), '"70000" is not an address to listen on (use [HOST:]PORT)'),
     (("--peer", "0", "/absent"), "[Errno 2] No such file or directory: '/absent'"),
     (("--peer", "0", "{bad}"), "{bad}:1: not a message of a recording (record-format = jsonl)"),
 ))
