@@ -133,11 +133,13 @@ $(obj)/pluginpath: FORCE | $(obj)
 .PHONY: FORCE
 FORCE:
 
-# A plugin is plugins/NAME.c and, if it is large, the files in plugins/NAME/.
+# A plugin is plugins/NAME.c and, if it is large, the files in plugins/NAME/; uses_NAME lists the files of plugins/common/
+# that it shares with others (without .c), libs_NAME its libraries.
 $(foreach name,$(plugins:$(plugin_out)/%.so=%), \
-	$(eval $(plugin_out)/$(name).so: $(wildcard plugins/$(name)/*.[ch])))
-$(plugin_out)/%.so: plugins/%.c websocksy.h Makefile $(obj)/settings | $(plugin_out)
-	$(CC) $(protector) $(cflags) -fPIC -shared -I. -o $@ $(filter %.c,$^) $(relro) $(LDFLAGS)
+	$(eval $(plugin_out)/$(name).so: $(wildcard plugins/$(name)/*.[ch]) \
+		$(foreach shared,$(uses_$(name)),$(wildcard plugins/common/$(shared).[ch]))))
+$(plugin_out)/%.so: plugins/%.c websocksy.h websocksy_plugin.h Makefile $(obj)/settings | $(plugin_out)
+	$(CC) $(protector) $(cflags) -fPIC -shared -I. -o $@ $(filter %.c,$^) $(relro) $(LDFLAGS) $(libs_$*)
 
 # Without sanitizers, which a program cannot load behind its start.
 $(preload_out)/%.so: preload/%.c Makefile $(obj)/settings | $(preload_out)
@@ -187,7 +189,7 @@ $(out)/unit/service/test_record: ldflags += -Wl,--wrap=write
 unit_runs := $(unit_programs:=.run)
 $(unit_runs): %.run: %
 	@echo '$(<:$(out)/%=%)'; $< >$<.log 2>&1 || { cat $<.log; exit 1; }
-formatted := $(sort $(wildcard $(sources) $(sources:.c=.h) $(addsuffix /*.h,$(layers)) websocksy.h preload/*.c plugins/*.[ch] \
+formatted := $(sort $(wildcard $(sources) $(sources:.c=.h) $(addsuffix /*.h,$(layers)) websocksy.h websocksy_plugin.h preload/*.c plugins/*.[ch] \
 	plugins/*/*.[ch] examples/*.c))
 .PHONY: check-layers check-format $(unit_runs)
 check-layers: $(objects)
@@ -240,8 +242,10 @@ scripts := $(filter-out examples/quickstart.sh,$(wildcard examples/*.sh))
 texts := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE.txt index.html \
 	$(wildcard docs/*.md docs/*.svg docs/notes/*.md plugins/*.md examples/*.md examples/*.c) \
 	examples/websocksy.logrotate $(shell find examples/routes examples/fail2ban -type f 2>/dev/null)
-installed := $(bindir)/websocksy $(bindir)/websocksy-replay $(includedir)/websocksy.h \
-	$(mandir)/man8/websocksy.8 $(mandir)/man5/websocksy.conf.5 $(mandir)/man1/websocksy-replay.1 $(plugins:$(plugin_out)/%=$(plugindir)/%) \
+pages := $(notdir $(wildcard man/*.[1-8]))
+page_paths := $(foreach page,$(pages),man$(lastword $(subst ., ,$(page)))/$(page))
+installed := $(bindir)/websocksy $(bindir)/websocksy-replay $(includedir)/websocksy.h $(includedir)/websocksy_plugin.h \
+	$(page_paths:%=$(mandir)/%) $(plugins:$(plugin_out)/%=$(plugindir)/%) \
 	$(preloads:$(preload_out)/%=$(preloaddir)/%) \
 	$(compat_names:%=$(libdir)/compat/%) \
 	$(units:examples/%=$(unitdir)/%) $(addprefix $(docdir)/,$(texts) $(scripts) $(adapted))
@@ -253,8 +257,9 @@ install-paths:
 install: install-paths $(install_binary) plugins $(preloads)
 	$(INSTALL) -D -m 755 $(install_binary) '$(DESTDIR)$(bindir)/websocksy'
 	$(INSTALL) -D -m 644 websocksy.h '$(DESTDIR)$(includedir)/websocksy.h'
+	$(INSTALL) -m 644 websocksy_plugin.h '$(DESTDIR)$(includedir)'
 	$(INSTALL) -D -m 755 tools/replay '$(DESTDIR)$(bindir)/websocksy-replay'
-	set -e; for page in man8/websocksy.8 man5/websocksy.conf.5 man1/websocksy-replay.1; do \
+	set -e; for page in $(page_paths); do \
 		$(INSTALL) -D -m 644 man/$${page#*/} '$(DESTDIR)$(mandir)/'$$page; \
 		sed 's/^\.Os websocksy$$/& $(version)/' man/$${page#*/} > '$(DESTDIR)$(mandir)/'$$page; done
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(plugindir)' '$(DESTDIR)$(unitdir)'

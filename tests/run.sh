@@ -22,7 +22,7 @@ report_seconds=30
 fast=''
 filter=''
 
-packages=(gcc clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc-ares-dev libgnutls28-dev
+packages=(gcc g++ clang clang-tidy cppcheck make pkg-config binutils nettle-dev libc-ares-dev libgnutls28-dev
 	libcrypt-dev libcmocka-dev libssl-dev openssl gnutls-bin
 	python3 python3-pytest python3-pytest-xdist python3-websockets python3-websocket python3-selenium node-ws
 	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois
@@ -356,6 +356,8 @@ compile_examples() {
 
 # The code in the documentation: each ```c block that begins with the comment "file: NAME.c".
 compile_documentation() {
+	# Plugins may be written in C++.
+	g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ websocksy_plugin.h || return
 	local folder=build/test/documentation
 	rm -rf "$folder"
 	mkdir -p "$folder"

@@ -70,11 +70,12 @@ def version_of_the_header():
     return re.search(r'^#define WEBSOCKSY_VERSION "(.*)"$', (ROOT / "websocksy.h").read_text(), re.MULTILINE)[1]
 
 
-def test_binary_and_header(root):
+def test_binary_and_headers(root):
     assert modes_of([path_in(root, "bin/websocksy")]) == {0o755}
-    header = path_in(root, "include/websocksy.h")
-    assert header.read_bytes() == (ROOT / "websocksy.h").read_bytes()
-    assert modes_of([header]) == {0o644}
+    for name in ("websocksy.h", "websocksy_plugin.h"):
+        header = path_in(root, "include") / name
+        assert header.read_bytes() == (ROOT / name).read_bytes()
+        assert modes_of([header]) == {0o644}
 
 
 @pytest.mark.parametrize("name, place", (
