@@ -121,9 +121,9 @@ void relay_reload(struct connection *c) {
 /* The messages of a loopback peer go back as they came. */
 static void begin_framing(struct connection *c) {
 	const struct framing *framing = c->to_client.framing.framing;
-	c->converts = !c->loopback && (framing->payload || c->legacy || c->recorded);
+	c->converts = !c->loopback && (framing->payload || c->legacy || c->tapped);
 	c->encodes = !c->loopback && framing->encode;
-	c->to_peer.parser.whole = relay_is_whole(c) || c->encodes || c->recorded;
+	c->to_peer.parser.whole = relay_is_whole(c) || c->encodes || c->tapped;
 }
 
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {

@@ -40,8 +40,22 @@ static void check_inetd(struct reader *reader) {
 	}
 }
 
+/* Standard output is a terminal or a file of the caller. */
+static void check_traffic(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	const char *other = settings->daemon ? "daemon" : "inetd";
+	if(settings->traffic && (settings->daemon || settings->inetd)) {
+		reader_blame(reader, reader_is_later(reader, "traffic", other) ? "traffic" : other);
+		reader_error(reader,
+			"traffic and %s exclude each other: there is no standard output to write "
+			"to (give one of them)",
+			other);
+	}
+}
+
 void service_check(struct reader *reader) {
 	check_inetd(reader);
+	check_traffic(reader);
 	if(!reader->running) { /* a reload does not change them */
 		check_privileges(reader);
 	}
