@@ -58,6 +58,29 @@ static void test_novnc(void **state) {
 	assert_written(RECORD_NOVNC, NULL, 0, "var VNC_frame_data = [\n'EOF'];\n");
 }
 
+/* Long messages take another way: every byte on it, at the end of readable memory. */
+static void test_novnc_of_long_messages(void **state) {
+	struct guard data = guard_new(NULL, 4096);
+	const struct record_message message = {0, false, 2, data.data, 4096};
+	char expected[5 * 4096] = "var VNC_frame_data = [\n'{0{";
+	static const char specials[] = "\\'\t\n\r";
+	char *at = expected + strlen(expected);
+	(void)state;
+	for(size_t i = 0; i < 4096; i++) {
+		uint8_t byte = (uint8_t)(i * 7 + (i >> 8));
+		const char *special = byte ? strchr(specials, byte) : NULL;
+		data.data[i] = byte;
+		if(special) {
+			at += sprintf(at, "\\%c", "\\'tnr"[special - specials]);
+		} else {
+			at += sprintf(at, byte >= 0x20 && byte < 0x7f ? "%c" : "\\x%02x", byte);
+		}
+	}
+	strcpy(at, "',\n'EOF'];\n");
+	assert_written(RECORD_NOVNC, &message, 1, expected);
+	guard_free(&data);
+}
+
 static void test_jsonl(void **state) {
 	(void)state;
 	assert_written(RECORD_JSONL, messages, COUNT(messages),
@@ -237,6 +260,7 @@ static void test_pcapng_needs_no_addresses(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_novnc),
+		cmocka_unit_test(test_novnc_of_long_messages),
 		cmocka_unit_test(test_jsonl),
 		cmocka_unit_test(test_pcapng),
 		cmocka_unit_test(test_pcapng_cuts_large_messages),
