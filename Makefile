@@ -163,16 +163,19 @@ endef
 $(foreach layer,$(layers),$(eval $(call unit_layer,$(layer))))
 define unit_program
 unit_programs += $$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c))
-$$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c)): $$(out)/unit/%: tests/unit/%.c \
+$$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c)): $$(out)/unit/%: $$(out)/unit/%.o \
 		$$(unit_$(1)_objects)
-	@mkdir -p $$(@D)
-	$$(CC) $$(cflags) -MMD -MP -Itests/unit $$(ldflags) -o $$@ $$< $$(unit_$(1)_objects) $$(ldlibs) -lcmocka
+	$$(CC) $$(cflags) $$(ldflags) -o $$@ $$< $$(unit_$(1)_objects) $$(ldlibs) -lcmocka
 endef
 $(foreach layer,base websocket network http plugin service config bridge compat, \
 	$(eval $(call unit_program,$(layer),$(layer)/test_*)))
 $(eval $(call unit_program,plugin,plugins/test_*))
-.PHONY: unit
+.PHONY: unit unit-objects
 unit: $(unit_programs)
+unit-objects: $(unit_programs:=.o)
+$(unit_programs:=.o): $(out)/unit/%.o: tests/unit/%.c Makefile $(obj)/settings
+	@mkdir -p $(@D)
+	$(CC) $(cflags) -MMD -MP -Itests/unit -c -o $@ $<
 # Library calls that a test makes fail, counts, or answers itself.
 $(out)/unit/network/test_tls_stream_failures: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
 $(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=bind,--wrap=getsockname
