@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "base/utf8.h"
 #include "plugin/defaultpeer.h"
-#include "plugin/framing.h"
+#include "plugin/framings.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,54 +26,55 @@
 #define VERSION1(function, framing)                                                                \
 	static int64_t function(uint8_t *data, size_t length, size_t last_read,                    \
 		ws_operation *opcode, void **framing_data, const char *config) {                   \
-		struct framing_call call = {                                                       \
+		struct framings_call call = {                                                      \
 			data, length, last_read, opcode, framing_data, config};                    \
-		return framing_call(&(framing), &call);                                            \
+		return framings_call(&(framing), &call);                                           \
 	}
 
 /* ---- auto, binary, text ---- */
 
 /* Sends all bytes at once. It never holds a byte back, because a binary protocol could stall. */
-static ssize_t auto_decode(
-	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
+static int64_t auto_decode(struct websocksy_framing_stream *stream, struct websocksy_input *input,
+	struct websocksy_message *message) {
 	(void)stream;
-	*type = utf8_valid(input->data, input->len) ? ws_frame_text : ws_frame_binary;
-	return (ssize_t)input->len;
+	message->type = utf8_valid(input->data, input->len) ? WEBSOCKSY_TEXT : WEBSOCKSY_BINARY;
+	return (int64_t)input->len;
 }
 
-static ssize_t binary_decode(
-	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
+static int64_t binary_decode(struct websocksy_framing_stream *stream, struct websocksy_input *input,
+	struct websocksy_message *message) {
 	(void)stream;
-	(void)type;
-	return (ssize_t)input->len;
+	(void)message;
+	return (int64_t)input->len;
 }
 
 /* At most three bytes are held back, so validating the whole buffer again is linear. */
-static ssize_t text_decode(
-	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
+static int64_t text_decode(struct websocksy_framing_stream *stream, struct websocksy_input *input,
+	struct websocksy_message *message) {
 	bool cut = false;
 	size_t valid = utf8_prefix(input->data, input->len, &cut);
 	(void)stream;
 	bool text = valid == input->len || cut;
-	*type = text ? ws_frame_text : ws_frame_binary;
-	return (ssize_t)(text ? valid : input->len);
+	message->type = text ? WEBSOCKSY_TEXT : WEBSOCKSY_BINARY;
+	return (int64_t)(text ? valid : input->len);
 }
 
-static const struct framing auto_framing = {
+static const struct websocksy_framing auto_framing = {
+	.size = sizeof(struct websocksy_framing),
 	.name = "auto",
-	.never_waits = true,
-	.validates_text = true,
+	.flags = WEBSOCKSY_NEVER_WAITS | WEBSOCKSY_TEXT_IS_VALID,
 	.decode = auto_decode,
 };
-static const struct framing binary_framing = {
+static const struct websocksy_framing binary_framing = {
+	.size = sizeof(struct websocksy_framing),
 	.name = "binary",
-	.never_waits = true,
+	.flags = WEBSOCKSY_NEVER_WAITS,
 	.decode = binary_decode,
 };
-static const struct framing text_framing = {
+static const struct websocksy_framing text_framing = {
+	.size = sizeof(struct websocksy_framing),
 	.name = "text",
-	.never_waits = true,
-	.validates_text = true,
+	.flags = WEBSOCKSY_NEVER_WAITS | WEBSOCKSY_TEXT_IS_VALID,
 	.decode = text_decode,
 };
 
@@ -121,8 +122,10 @@ static int64_t parse_separator(const char *config, uint8_t *out) {
 	return len > 0 ? len : -EINVAL;
 }
 
-static int separator_open(struct framing_stream *stream) {
-	const char *config = framing_config(stream);
+static int separator_open(
+	struct websocksy_framing_stream *stream, const struct websocksy_core *core) {
+	const char *config = stream->config;
+	(void)core;
 	struct separator *separator = malloc(sizeof(*separator) + strlen(config) + 1);
 	int64_t len = separator ? parse_separator(config, separator->bytes) : -ENOMEM;
 	if(len < 0) {
@@ -134,7 +137,7 @@ static int separator_open(struct framing_stream *stream) {
 	return 0;
 }
 
-static const char *separator_check(const struct framing *framing, const char *config) {
+static const char *separator_check(const struct websocksy_framing *framing, const char *config) {
 	const char *at = config;
 	(void)framing;
 	while(*at) {
@@ -151,23 +154,24 @@ static const char *separator_check(const struct framing *framing, const char *co
  * Binary messages, up to and including the separator. The search continues where the last one
  * ended; a separator may straddle that point.
  */
-static ssize_t separator_decode(
-	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
+static int64_t separator_decode(struct websocksy_framing_stream *stream,
+	struct websocksy_input *input, struct websocksy_message *message) {
 	const struct separator *separator = stream->state;
 	size_t seen = input->len - input->fresh;
 	size_t from = seen < separator->len ? 0 : seen - (separator->len - 1);
 	const uint8_t *found =
 		memmem(input->data + from, input->len - from, separator->bytes, separator->len);
-	(void)type;
-	return found ? found - input->data + (ssize_t)separator->len : 0;
+	(void)message;
+	return found ? found - input->data + (int64_t)separator->len : 0;
 }
 
-static void free_state(struct framing_stream *stream) {
+static void free_state(struct websocksy_framing_stream *stream) {
 	free(stream->state);
 	stream->state = NULL;
 }
 
-static const struct framing separator_framing = {
+static const struct websocksy_framing separator_framing = {
+	.size = sizeof(struct websocksy_framing),
 	.name = "separator",
 	.check = separator_check,
 	.open = separator_open,
@@ -207,13 +211,15 @@ static const char *find_newline(const char *config) {
 	return NULL;
 }
 
-static const char *newline_check(const struct framing *framing, const char *config) {
+static const char *newline_check(const struct websocksy_framing *framing, const char *config) {
 	(void)framing;
 	return find_newline(config) ? NULL : "must be one of crlf, lfcr, lf, cr";
 }
 
-static int newline_open(struct framing_stream *stream) {
-	const char *newline = find_newline(framing_config(stream));
+static int newline_open(
+	struct websocksy_framing_stream *stream, const struct websocksy_core *core) {
+	const char *newline = find_newline(stream->config);
+	(void)core;
 	if(!newline) {
 		return -EINVAL;
 	}
@@ -244,8 +250,8 @@ static size_t find_line_end(const char *newline, const uint8_t *data, size_t len
 }
 
 /* The text of a line is validated as it arrives, so that a long one in many reads stays linear. */
-static ssize_t newline_decode(
-	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
+static int64_t newline_decode(struct websocksy_framing_stream *stream,
+	struct websocksy_input *input, struct websocksy_message *message) {
 	struct line *line = stream->state;
 	size_t seen = input->len - input->fresh;
 	if(seen == 0) {
@@ -254,13 +260,14 @@ static ssize_t newline_decode(
 	size_t end = find_line_end(line->newline, input->data, input->len, seen);
 	line->utf8 = utf8_feed(line->utf8, input->data + seen, (end ? end : input->len) - seen);
 	/* Without the end of a line: the type of the rest if the peer closes now. */
-	*type = line->utf8 == UTF8_ACCEPT ? ws_frame_text : ws_frame_binary;
-	return (ssize_t)end;
+	message->type = line->utf8 == UTF8_ACCEPT ? WEBSOCKSY_TEXT : WEBSOCKSY_BINARY;
+	return (int64_t)end;
 }
 
-static const struct framing newline_framing = {
+static const struct websocksy_framing newline_framing = {
+	.size = sizeof(struct websocksy_framing),
 	.name = "newline",
-	.validates_text = true,
+	.flags = WEBSOCKSY_TEXT_IS_VALID,
 	.check = newline_check,
 	.open = newline_open,
 	.decode = newline_decode,
@@ -278,54 +285,49 @@ VERSION1(frame_newline, newline_framing)
 #define BASE64_MESSAGE_MAX 49149
 
 /* As binary, but what comes at once may be several messages. */
-static ssize_t base64_framing_decode(
-	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
+static int64_t base64_framing_decode(struct websocksy_framing_stream *stream,
+	struct websocksy_input *input, struct websocksy_message *message) {
+	struct websocksy_output *room = input->room;
+	bool whole = input->datagram || input->len < BASE64_MESSAGE_MAX;
+	size_t len = whole ? input->len : BASE64_MESSAGE_MAX;
 	(void)stream;
-	*type = ws_frame_text;
-	return (ssize_t)(input->len < BASE64_MESSAGE_MAX ? input->len : BASE64_MESSAGE_MAX);
-}
-
-static int base64_framing_payload(
-	struct framing_stream *stream, struct framing_message *message, struct dynbuf *room) {
-	(void)stream;
-	if(dynbuf_reserve(room, BASE64_ENCODED_LEN(message->len))) {
+	if(room->reserve(room, BASE64_ENCODED_LEN(len))) {
 		return -ENOMEM;
 	}
-	uint8_t *text = room->data + room->len;
-	message->len = base64_encode(text, message->data, message->len);
-	message->data = text;
-	message->text = true;
-	room->len += message->len;
-	return 0;
+	message->data = room->data;
+	message->len = base64_encode(room->data, input->data, len);
+	message->type = WEBSOCKSY_TEXT;
+	return (int64_t)len;
 }
 
-static int base64_framing_open(struct framing_stream *stream) {
+static int base64_framing_open(
+	struct websocksy_framing_stream *stream, const struct websocksy_core *core) {
+	(void)core;
 	stream->state = calloc(1, sizeof(struct base64_decoder));
 	return stream->state ? 0 : -ENOMEM;
 }
 
 /* Each message of the client is one text, whatever its type. */
-static int base64_framing_encode(
-	struct framing_stream *stream, const struct framing_message *part, struct dynbuf *out) {
+static int base64_framing_encode(struct websocksy_framing_stream *stream,
+	const struct websocksy_part *part, struct websocksy_output *output) {
 	struct base64_decoder *decoder = stream->state;
-	if(dynbuf_reserve(out, BASE64_DECODED_MAX(part->len))) {
+	if(output->reserve(output, BASE64_DECODED_MAX(part->len))) {
 		return -ENOMEM;
 	}
-	ssize_t len = base64_decode(decoder, out->data + out->len, part->data, part->len);
+	ssize_t len = base64_decode(decoder, output->data + output->len, part->data, part->len);
 	if(len < 0) {
 		return (int)len;
 	}
-	out->len += (size_t)len;
+	output->len += (size_t)len;
 	return part->last ? base64_decode_end(decoder) : 0;
 }
 
-static const struct framing base64_framing = {
+static const struct websocksy_framing base64_framing = {
+	.size = sizeof(struct websocksy_framing),
 	.name = "base64",
-	.never_waits = true,
-	.validates_text = true,
+	.flags = WEBSOCKSY_NEVER_WAITS | WEBSOCKSY_TEXT_IS_VALID,
 	.open = base64_framing_open,
 	.decode = base64_framing_decode,
-	.payload = base64_framing_payload,
 	.encode = base64_framing_encode,
 	.close = free_state,
 };
@@ -335,7 +337,7 @@ VERSION1(frame_base64, base64_framing)
 /* ---- registration ---- */
 
 struct builtin {
-	const struct framing *framing;
+	const struct websocksy_framing *framing;
 	ws_framing function;
 };
 
@@ -350,7 +352,7 @@ static const struct builtin builtins[] = {
 
 int builtins_register(void) {
 	for(size_t i = 0; i < sizeof(builtins) / sizeof(builtins[0]); i++) {
-		if(framing_register(builtins[i].framing, builtins[i].function)) {
+		if(framings_register(builtins[i].framing, builtins[i].function)) {
 			return -ENOMEM;
 		}
 	}

@@ -14,8 +14,11 @@
 #include "base/log_limit.h"
 #include "base/text.h"
 #include "plugin/backend.h"
-#include "plugin/framing.h"
+#include "plugin/core_table.h"
+#include "plugin/descriptor.h"
+#include "plugin/framings.h"
 #include "plugin/object.h"
+#include "plugin/services.h"
 #include "plugin/trust.h"
 #include "websocksy.h"
 
@@ -30,8 +33,10 @@
 
 /* A loaded framing plugin. */
 struct plugin {
-	struct framing_owner owner;
+	struct framings_owner owner;
 	struct object object;
+	const struct websocksy_plugin *descriptor; /* of version 2; NULL: it has version 1 */
+	struct services services; /* of the framings of version 2 */
 	struct plugin *next;
 	dev_t device;
 	ino_t inode;
@@ -57,9 +62,29 @@ static bool is_loaded(const char *path, const struct stat *file) {
 }
 
 static void free_plugin(struct plugin *plugin) {
-	framing_drop(&plugin->owner);
+	if(plugin->descriptor) {
+		services_close(&plugin->services);
+	}
+	framings_drop(&plugin->owner);
 	object_close(&plugin->object);
 	free(plugin);
+}
+
+/* Registers what a plugin of version 2 has. */
+static int start_plugin(struct plugin *plugin, char error[OBJECT_ERROR_MAX]) {
+	const char *why = descriptor_check(plugin->descriptor);
+	if(why) {
+		snprintf(error, OBJECT_ERROR_MAX, "%s: %s", plugin->path, why);
+		plugin->descriptor = NULL;
+		return -ENOEXEC;
+	}
+	services_init(&plugin->services, plugin->descriptor->name, &core_table);
+	plugin->owner.core = &plugin->services.core;
+	int result = descriptor_register(plugin->descriptor, plugin->path);
+	if(result) {
+		snprintf(error, OBJECT_ERROR_MAX, "%s: out of memory", plugin->path);
+	}
+	return result;
 }
 
 /* 1; 0 for a plugin that is skipped; -ENOMEM. */
@@ -82,9 +107,12 @@ static int load_plugin(const char *path) {
 	memcpy(plugin->path, path, size);
 	plugin->device = file.st_dev;
 	plugin->inode = file.st_ino;
-	framing_set_owner(&plugin->owner);
+	framings_set_owner(&plugin->owner);
 	int result = object_open(&plugin->object, path, error);
-	framing_set_owner(NULL);
+	if(result == 0 && object_find(&plugin->object, "websocksy_plugin", &plugin->descriptor)) {
+		result = start_plugin(plugin, error);
+	}
+	framings_set_owner(NULL);
 	if(result) {
 		log_write(LOG_ERROR, "plugin %s; not loaded", error);
 		free_plugin(plugin);
@@ -156,7 +184,7 @@ void plugin_unload(size_t count) {
 
 void plugin_shutdown(void) {
 	backend_shutdown();
-	framing_drop(NULL);
+	framings_drop(NULL);
 	while(registry.plugins) {
 		plugin_unload(1);
 	}
@@ -165,12 +193,12 @@ void plugin_shutdown(void) {
 /* ---- the functions for plugins ---- */
 
 ws_framing core_framing(char *name) {
-	const struct framing *framing = framing_find(name);
+	const struct websocksy_framing *framing = framings_find(name);
 	if(!framing && log_limit_pass(&registry.limit, "plugins", clock_ms())) {
 		log_write(LOG_WARNING, "framing function \"%s\": there is none of that name",
 			name ? name : "auto");
 	}
-	return framing ? framing_function(framing) : NULL;
+	return framing ? framings_function(framing) : NULL;
 }
 
 int core_register_framing(char *name, ws_framing func) {
@@ -182,7 +210,7 @@ int core_register_framing(char *name, ws_framing func) {
 			name ? name : "");
 		return 1;
 	}
-	int result = framing_register_function(name, func);
+	int result = framings_register_function(name, func);
 	if(result) {
 		log_write(LOG_ERROR, "framing function \"%s\": not registered%s", name,
 			result == -EEXIST ? " again, the name is taken" : ", out of memory");
@@ -191,7 +219,7 @@ int core_register_framing(char *name, ws_framing func) {
 }
 
 int core_register_framing_check(char *name, ws_framing_check check) {
-	if(!name || framing_register_check(name, check)) {
+	if(!name || framings_register_check(name, check)) {
 		log_write(LOG_ERROR,
 			"framing function \"%s\": no check registered, there is none of that name",
 			name ? name : "");

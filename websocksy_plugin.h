@@ -61,7 +61,7 @@ struct websocksy_framing_stream {
 /* Bytes of the peer that have not been taken. */
 struct websocksy_input {
 	uint8_t *data; /* contiguous, writable, with a NUL behind; valid during the call */
-	size_t len; /* at least 1 */
+	size_t len; /* at least 1, except of an empty datagram */
 	size_t fresh; /* bytes at the end that earlier calls for this message have not seen */
 	bool end; /* the peer has closed: nothing follows */
 	bool datagram; /* `data` is a whole datagram: it is one message, and a stream of its own */
@@ -70,7 +70,8 @@ struct websocksy_input {
 
 /* The message that decode() has found. */
 struct websocksy_message {
-	enum websocksy_type type; /* binary before the call */
+	/* Binary before the call; at the end without new bytes, as the last call has left it. */
+	enum websocksy_type type;
 	/*
 	 * Its payload: within the input, in input->room, or in memory of the framing that stays as
 	 * it is until the next call. NULL (so before the call): the bytes that are taken.
@@ -86,7 +87,7 @@ struct websocksy_part {
 	bool first; /* the message begins with this part */
 	bool last; /* it ends with this part */
 	enum websocksy_type type; /* of the message: text or binary */
-	uint64_t total; /* length of the whole message; WEBSOCKSY_UNKNOWN: it will be seen */
+	uint64_t total; /* first part: length of the message; WEBSOCKSY_UNKNOWN: it will be seen */
 };
 
 #define WEBSOCKSY_UNKNOWN UINT64_MAX
@@ -164,6 +165,7 @@ struct websocksy_answer {
 	/* The answer is used again for cached() with the same key, for so long. NULL, 0: not. */
 	const char *cache_key;
 	uint64_t cache_ms;
+	const char *port; /* for peers whose address names none; NULL: such an address is an error */
 };
 
 /* Values of websocksy_backend.flags */

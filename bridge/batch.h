@@ -58,8 +58,8 @@ static inline void batch_add_bytes(struct batch *batch, uint8_t *data, size_t le
 }
 
 /* `room`: there are WEBSOCKET_HEADER_MAX writable bytes in front of the payload. */
-static inline void batch_add(struct batch *batch, enum websocket_opcode opcode, uint8_t *payload,
-	size_t len, bool room) {
+static inline __attribute__((always_inline)) void batch_add(struct batch *batch,
+	enum websocket_opcode opcode, uint8_t *payload, size_t len, bool room) {
 	uint8_t *header = room ? payload - websocket_header_len(len) : batch->small + batch->used;
 	size_t header_len = websocket_put_header(header, true, opcode, len);
 	if(room) {

@@ -156,6 +156,9 @@ static void bridge_adopt(struct bridge *bridge, struct config *config, struct si
 		});
 	bridge->env.memory.limit = memory_limit(bridge->config.settings.max_memory);
 	bridge->env.backend = bridge->config.backend;
+	bridge->env.host.resolver = bridge->env.resolver;
+	bridge->env.host.connect_timeout_ms = bridge->config.settings.connect_timeout_ms;
+	backend_start(bridge->env.backend, &bridge->env.host);
 	if(bridge->config.settings.exec || bridge->config.program) {
 		process_set_reserve(&bridge->env.processes);
 	}
@@ -245,9 +248,12 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	announced_init(&bridge->env.announced);
 	bridge->env.processes.idle = processes_idle;
 	bridge->env.tls_cache = &bridge->tls_cache;
+	bridge->env.host = (struct plugin_host){
+		.loop = loop, .tls_cache = &bridge->tls_cache, .account = memory_account};
 	bridge->env.loop = loop;
 	bridge->env.listeners = &bridge->listeners;
 	bridge->env.phases = phases;
+	bridge->env.room.reserve = framing_reserve;
 	bridge->env.admission.fd_limit = fd_limit;
 	if(recorder_open(&bridge->env.recorder, loop, recording_failed, &bridge->env)) {
 		return -ENOMEM;
@@ -432,12 +438,15 @@ void bridge_close(struct bridge *bridge) {
 	loop_timer_close(bridge->env.loop, &bridge->grace);
 	lifetime_close(&bridge->env.lifetime);
 	recorder_close(bridge->env.recorder);
+	/* Before what its services use; no connection has a reference any more. */
+	backend_unref(bridge->config.backend);
+	bridge->config.backend = NULL;
 	verifier_close(bridge->env.auth);
 	resolver_close(bridge->env.resolver);
 	site_close(bridge->env.web);
 	tls_cache_clear(&bridge->tls_cache);
 	config_free(&bridge->config);
-	dynbuf_free(&bridge->env.room);
+	framing_output_free(&bridge->env.room);
 	/* Listeners and connections whose free is deferred have no pointer to the bridge. */
 	free(bridge);
 }

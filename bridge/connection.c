@@ -150,6 +150,10 @@ void connection_close(struct connection *connection) {
 	}
 	connection_enter(connection, CONNECTION_DEAD);
 	loop_timer_close(env->loop, &connection->timer);
+	struct dynbuf *collected = framing_collected(&connection->to_client.framing);
+	if(collected) {
+		memory_free(env, collected);
+	}
 	framing_close(&connection->to_client.framing);
 	backend_unref(connection->backend);
 	websocket_parser_free(&connection->to_peer.parser);

@@ -21,6 +21,7 @@
 #include "network/stream.h"
 #include "plugin/backend.h"
 #include "plugin/framing.h"
+#include "plugin/services.h"
 #include "service/program.h"
 #include "websocket.h"
 
@@ -81,6 +82,7 @@ struct connection_env {
 	bool draining; /* the daemon stops: new requests are answered with 503 */
 	uint8_t reloads; /* how many there have been, see reload.h */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
+	struct plugin_host host; /* for the services of plugins */
 	struct site *web; /* NULL: no pages */
 	struct verifier *auth; /* without users, or NULL: no authentication */
 	struct admission admission;
@@ -94,7 +96,8 @@ struct connection_env {
 	const struct listeners *listeners;
 	struct recorder *recorder;
 	uint64_t next_id;
-	struct dynbuf room; /* for messages that a framing converts; empty between two calls */
+	/* for messages that a framing converts; empty between two calls */
+	struct websocksy_output room;
 	struct log_limit_table log_limits; /* of lines that clients can cause */
 };
 
@@ -107,7 +110,7 @@ struct to_peer {
 
 /* The other direction, see to_client.c. */
 struct to_client {
-	struct framing_stream framing; /* not in use before the backend has answered */
+	struct websocksy_framing_stream framing; /* not in use before the backend has answered */
 	uint64_t bytes; /* payload */
 	uint64_t messages;
 };

@@ -31,24 +31,11 @@ void convert_add_legacy(struct connection *c, struct batch *batch, uint8_t *text
 	stream_writev(&c->client, iov, sizeof(iov) / sizeof(iov[0]));
 }
 
-/* Behind the room for a header. 0 or negative. */
-static int make_payload(struct connection *c, struct framing_message *message) {
-	struct framing_stream *framing = &c->to_client.framing;
-	struct dynbuf *room = &c->env->room;
-	if(!framing->framing->payload) {
-		return 0;
-	}
-	if(dynbuf_reserve(room, WEBSOCKET_HEADER_MAX)) {
-		return -ENOMEM;
-	}
-	room->len = WEBSOCKET_HEADER_MAX;
-	return framing->framing->payload(framing, message, room);
-}
-
-static int add_message(
-	struct connection *c, struct batch *batch, struct framing_message *message, bool valid) {
-	const struct dynbuf *room = &c->env->room;
-	bool text = message->text && (valid || utf8_valid(message->data, message->len));
+static int add_message(struct connection *c, struct batch *batch,
+	const struct websocksy_message *message, bool valid) {
+	const struct websocksy_output *room = &c->env->room;
+	bool text = message->type == WEBSOCKSY_TEXT &&
+		(valid || utf8_valid(message->data, message->len));
 	if(c->legacy && !text) {
 		return -EILSEQ;
 	}
@@ -61,8 +48,7 @@ static int add_message(
 		return 0;
 	}
 	bool is_short = message->len <= BATCH_COPY;
-	bool in_front =
-		!is_short && room->len > 0 && message->data == room->data + WEBSOCKET_HEADER_MAX;
+	bool in_front = !is_short && room->len > 0 && message->data == room->data;
 	batch_add(batch, text ? WEBSOCKET_TEXT : WEBSOCKET_BINARY, message->data, message->len,
 		in_front);
 	if(!is_short) {
@@ -71,12 +57,9 @@ static int add_message(
 	return 0;
 }
 
-int convert_add(
-	struct connection *c, struct batch *batch, struct framing_message *message, bool valid) {
-	int result = make_payload(c, message);
-	if(result == 0) {
-		result = add_message(c, batch, message, valid);
-	}
+int convert_add(struct connection *c, struct batch *batch, const struct websocksy_message *message,
+	bool valid) {
+	int result = add_message(c, batch, message, valid);
 	memory_empty_room(c->env);
 	return result;
 }

@@ -14,12 +14,12 @@
 #include <stdint.h>
 
 /*
- * Adds the message that is made of the bytes of the peer to a batch that is not full; what is not
- * copied is sent. `valid`: if it is called text, it is valid UTF-8. 0, or negative: the framing has
- * failed, or with -EILSEQ the client's version has no messages but text.
+ * Adds a message whose payload is set to a batch that is not full; what is not copied is sent.
+ * `valid`: if it is called text, it is valid UTF-8. 0, or -EILSEQ: the client's version has no
+ * messages but text.
  */
-int convert_add(
-	struct connection *c, struct batch *batch, struct framing_message *message, bool valid);
+int convert_add(struct connection *c, struct batch *batch, const struct websocksy_message *message,
+	bool valid);
 
 /* Adds a frame of the versions before HyBi; what is not copied is sent. */
 void convert_add_legacy(struct connection *c, struct batch *batch, uint8_t *text, size_t len);

@@ -44,3 +44,9 @@ bool early_read(struct connection *c, unsigned events) {
 	}
 	return true;
 }
+
+bool early_has_ended(const struct connection *c) {
+	const struct handshake *h = c->handshake;
+	bool full = h->input.len - h->head_len >= HANDSHAKE_EARLY_MAX;
+	return !full && !(c->client.io.want & LOOP_IN);
+}

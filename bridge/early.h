@@ -9,9 +9,12 @@
 #include <stdbool.h>
 
 /*
- * CONNECTION_AUTH and CONNECTION_CONNECT: keeps the bytes that the client has sent behind its
+ * CONNECTION_AUTH to CONNECTION_CONNECT: keeps the bytes that the client has sent behind its
  * request. A client that has ended its side may still wait for the response. False: the connection
  * is broken, or there is no memory.
  */
 bool early_read(struct connection *c, unsigned events);
+
+/* Has early_read() seen that the client has ended its side? */
+bool early_has_ended(const struct connection *c);
 #endif

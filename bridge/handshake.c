@@ -14,9 +14,11 @@
 #include "bridge/head.h"
 #include "bridge/head_buffer.h"
 #include "bridge/login.h"
+#include "bridge/query.h"
 #include "bridge/respond.h"
 #include "network/tls_session.h"
 #include "network/tls_stream.h"
+#include "plugin/terms.h"
 
 #include <stdlib.h>
 
@@ -210,6 +212,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	if(goes_on || !h) {
 		return;
 	}
+	query_cancel(c);
 	c->handshake = NULL;
 	if(next == CONNECTION_OPEN) {
 		c->login = h->login;
@@ -217,6 +220,7 @@ void handshake_leave(struct connection *c, enum connection_phase next) {
 	loop_task_cancel(&h->task);
 	verifier_cancel(h->job);
 	connect_free(h->connect);
+	terms_free(h->terms);
 	tls_credentials_unref(h->tls);
 	peer_address_free(&h->address);
 	free(h->environment);

@@ -28,6 +28,10 @@ struct handshake {
 	struct verifier_job *job; /* CONNECTION_AUTH: the password is being verified */
 	char *user; /* the name in the credentials; NULL: no authentication so far */
 	uint64_t login; /* passwords_fingerprint() of the user; 0: not authenticated */
+	struct pending *pending; /* CONNECTION_QUERY: the question to the backend */
+	struct dynbuf head; /* the request meanwhile */
+	struct terms *terms; /* of the answer; NULL: none */
+	size_t peer; /* how many further peers of the answer have been tried */
 	struct connect *connect;
 	struct tls_credentials *tls; /* for a TLS peer; one reference */
 	struct peer_address address;

@@ -159,6 +159,7 @@ static void head_complete(struct connection *c, const struct request *request, c
 		respond_health(c, request);
 	} else {
 		handle_request(c, request);
+		query_wait(c, data, head_len);
 	}
 	head_buffer_free(c->env, &head);
 }

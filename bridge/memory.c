@@ -26,7 +26,7 @@ static size_t memory_used(const struct connection_env *env) {
 void memory_empty_room(struct connection_env *env) {
 	env->room.len = 0;
 	if(env->room.cap > MEMORY_ROOM_KEPT) {
-		dynbuf_free(&env->room);
+		framing_output_free(&env->room);
 	}
 }
 
@@ -68,4 +68,20 @@ void memory_free(struct connection_env *env, struct dynbuf *buf) {
 	assert(env->memory.held >= buf->cap);
 	env->memory.held -= buf->cap;
 	dynbuf_free(buf);
+}
+
+int memory_account(struct plugin_host *host, ptrdiff_t bytes) {
+	struct connection_env *env = container_of(host, struct connection_env, host);
+	size_t limit = env->memory.limit;
+	if(bytes < 0) {
+		assert(env->memory.held >= (size_t)-bytes);
+		env->memory.held -= (size_t)-bytes;
+		return 0;
+	}
+	size_t used = memory_used(env);
+	if(limit > 0 && (used >= limit || (size_t)bytes > limit - used)) {
+		return -ENOMEM;
+	}
+	env->memory.held += (size_t)bytes;
+	return 0;
 }

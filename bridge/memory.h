@@ -42,4 +42,9 @@ bool memory_is_exhausted(const struct connection_env *env);
 int memory_reserve(struct connection_env *env, struct dynbuf *buf, size_t more);
 int memory_append(struct connection_env *env, struct dynbuf *buf, const void *data, size_t len);
 void memory_free(struct connection_env *env, struct dynbuf *buf);
+
+struct plugin_host;
+
+/* Counts memory of plugins: see struct plugin_host. */
+int memory_account(struct plugin_host *host, ptrdiff_t bytes);
 #endif

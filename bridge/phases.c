@@ -10,6 +10,7 @@
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
 #include "bridge/handshake.h"
+#include "bridge/query.h"
 #include "bridge/relay.h"
 #include "bridge/respond.h"
 #include "bridge/upstream.h"
@@ -33,9 +34,12 @@ const struct phase phases[] = {
 		.shutdown = handshake_auth_shutdown,
 		.reload = client_certificate_reload,
 		.leave = handshake_leave},
-	/* One synchronous call: no event can come. */
 	[CONNECTION_QUERY] = {.name = "QUERY",
 		.next = TO(CONNECT) | TO(OPEN) | TO(RESPONSE) | TO(DEAD),
+		.client = query_client,
+		.deadline = query_deadline,
+		.shutdown = query_shutdown,
+		.reload = query_reload,
 		.leave = handshake_leave},
 	[CONNECTION_CONNECT] = {.name = "CONNECT",
 		.next = TO(OPEN) | TO(RESPONSE) | TO(DEAD),

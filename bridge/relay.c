@@ -120,9 +120,8 @@ void relay_reload(struct connection *c) {
 
 /* The messages of a loopback peer go back as they came. */
 static void begin_framing(struct connection *c) {
-	const struct framing *framing = c->to_client.framing.framing;
-	c->converts = !c->loopback && (framing->payload || c->legacy || c->tapped);
-	c->encodes = !c->loopback && framing->encode;
+	c->converts = !c->loopback && (c->legacy || c->tapped);
+	c->encodes = !c->loopback && c->to_client.framing.framing->encode;
 	c->to_peer.parser.whole = relay_is_whole(c) || c->encodes || c->tapped;
 }
 

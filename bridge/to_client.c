@@ -16,6 +16,7 @@
 #include "bridge/closing.h"
 #include "bridge/convert.h"
 #include "bridge/deadlines.h"
+#include "bridge/framing_failure.h"
 #include "bridge/relay_state.h"
 #include "bridge/tap.h"
 
@@ -58,82 +59,74 @@ void to_client_send(
 }
 
 /*
- * Asks for the first message. Negative: the framing has failed or the message is too large
- * (-EMSGSIZE), and framing_failed() is due.
+ * Asks for the first message: the number of its bytes, at most those of the input. Negative: the
+ * framing has failed or the message is too large (-EMSGSIZE), and framing_failure_close() is due.
  */
-static ssize_t ask_framing(
-	struct connection *c, const struct framing_input *input, ws_operation *type) {
-	const struct framing *framing = c->to_client.framing.framing;
-	ssize_t result = framing->decode(&c->to_client.framing, input, type);
+static inline __attribute__((always_inline)) int64_t ask_framing(
+	struct connection *c, struct websocksy_input *input, struct websocksy_message *message) {
+	const struct websocksy_framing *framing = c->to_client.framing.framing;
+	int64_t result = framing->decode(&c->to_client.framing, input, message);
+	if((uint64_t)result > input->len) {
+		return result < 0 ? result : -ERANGE;
+	}
 	/* However the bytes came: had it had to wait for the end, it would have been too large. */
-	if(result > 0 && (size_t)result > c->env->settings->max_message && !framing->never_waits) {
+	if((size_t)result > c->env->settings->max_message &&
+		!(framing->flags & WEBSOCKSY_NEVER_WAITS)) {
 		return -EMSGSIZE;
 	}
 	return result;
-}
-
-/* Ends the connection. `len`: the bytes that the framing had. */
-static void framing_failed(struct connection *c, ssize_t result, size_t len) {
-	const char *name = c->to_client.framing.framing->name;
-	if(result == -EMSGSIZE) {
-		connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
-			"message from %s larger than max-message; closed with 1009", c->peer_name);
-		closing_fail(
-			c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
-		return;
-	}
-	if(result == -EILSEQ) {
-		connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
-			"data from %s is not text, which the client's version of WebSocket cannot "
-			"carry; closed",
-			c->peer_name);
-		closing_fail(c, WEBSOCKET_CODE_UNSUPPORTED, "data from the peer is not text");
-		return;
-	}
-	connection_log_limited(c, LOG_KIND_SESSION, LOG_ERROR,
-		"framing function %s %s (%zu bytes); the connection is closed with 1011", name,
-		framing_reason(result), len);
-	closing_fail(c, WEBSOCKET_CODE_INTERNAL, "the peer's data cannot be framed");
 }
 
 /*
  * Text that is not valid UTF-8 would make the client fail the connection (RFC 6455, 8.1): it is
  * sent as binary.
  */
-static enum websocket_opcode checked_opcode(ws_operation type, const uint8_t *data, size_t len) {
-	return type == ws_frame_text && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
+static enum websocket_opcode checked_opcode(
+	enum websocksy_type type, const uint8_t *data, size_t len) {
+	return type == WEBSOCKSY_TEXT && utf8_valid(data, len) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }
 
 /* Some framings have validated their text already. */
 static bool validates_text(const struct connection *c) {
-	return c->to_client.framing.framing->validates_text;
+	return c->to_client.framing.framing->flags & WEBSOCKSY_TEXT_IS_VALID;
 }
 
 static enum websocket_opcode message_opcode(
-	const struct connection *c, ws_operation type, const uint8_t *data, size_t len) {
-	bool valid = type == ws_frame_text && validates_text(c);
+	const struct connection *c, enum websocksy_type type, const uint8_t *data, size_t len) {
+	bool valid = type == WEBSOCKSY_TEXT && validates_text(c);
 	return valid ? WEBSOCKET_TEXT : checked_opcode(type, data, len);
 }
 
-/* Sends a message that has not been validated, if it is text. False: the framing has failed. */
+/* Gives a message that has no payload of its own the `len` bytes at `data`. */
+static void use_bytes(struct websocksy_message *message, uint8_t *data, size_t len) {
+	if(!message->data) {
+		message->data = data;
+		message->len = len;
+	}
+}
+
+/*
+ * Sends a message that has not been validated, if it is text, of `taken` bytes of the peer. `room`:
+ * there is room for a header in front of its payload. False: the connection ends.
+ */
 static bool send_checked(
-	struct connection *c, ws_operation type, uint8_t *data, size_t len, bool room) {
-	struct framing_message message = {data, len, type == ws_frame_text, true, true};
+	struct connection *c, const struct websocksy_message *message, size_t taken, bool room) {
 	struct batch batch;
-	if(type == ws_frame_discard) {
+	if(message->type == WEBSOCKSY_DISCARD) {
 		return true;
 	}
-	if(!c->converts) {
-		to_client_send(c, checked_opcode(type, data, len), data, len, room);
+	if(!c->converts && c->env->room.len == 0) {
+		to_client_send(c, checked_opcode(message->type, message->data, message->len),
+			message->data, message->len, room);
 		return true;
 	}
 	batch_begin(&batch);
-	int result = convert_add(c, &batch, &message, false);
+	int result = convert_add(c, &batch, message, false);
 	if(result) {
-		framing_failed(c, result, len);
+		framing_failure_close(c, result, taken);
 		return false;
 	}
-	c->to_client.bytes += len;
+	c->to_client.bytes += taken;
 	c->to_client.messages++;
 	batch_send(c, &batch);
 	check_client_backlog(c);
@@ -155,10 +148,11 @@ static void count_cut(struct connection *c, const struct cut *cut) {
 
 /* The messages before the one that the framing could not make are sent. Always false. */
 static bool frames_failed(struct connection *c, struct batch *batch, const struct cut *cut,
-	ssize_t result, size_t len) {
+	int64_t result, size_t len) {
+	memory_empty_room(c->env);
 	count_cut(c, cut);
 	batch_send(c, batch);
-	framing_failed(c, result, len);
+	framing_failure_close(c, result, len);
 	return false;
 }
 
@@ -167,7 +161,7 @@ static bool frames_failed(struct connection *c, struct batch *batch, const struc
  * the framing has failed, the connection ends.
  */
 static bool send_frames(
-	struct connection *c, struct framing_input input, bool room, struct cut *cut) {
+	struct connection *c, struct websocksy_input input, bool room, struct cut *cut) {
 	struct batch batch;
 	size_t total = input.len;
 	*cut = (struct cut){0};
@@ -175,30 +169,33 @@ static bool send_frames(
 	PASSES(messages, total);
 	while(input.len > 0) {
 		PASS(messages);
-		ws_operation type = ws_frame_binary;
-		ssize_t size = ask_framing(c, &input, &type);
+		struct websocksy_message message; /* `len` is set with `data` */
+		message.type = WEBSOCKSY_BINARY;
+		message.data = NULL;
+		int64_t size = ask_framing(c, &input, &message);
 		if(size < 0) {
 			return frames_failed(c, &batch, cut, size, input.len);
 		}
 		if(size == 0) {
-			c->partial_type = (unsigned)type & 15u;
+			c->partial_type = (unsigned)message.type & 15u;
 			input.fresh = 0;
+			memory_empty_room(c->env);
 			break;
 		}
 		size_t take = (size_t)size;
-		if(type == ws_frame_discard) {
+		if(message.type == WEBSOCKSY_DISCARD) {
 			c->to_client.bytes -= take; /* with all that is used they are added below */
 			c->to_client.messages--;
-		} else if(c->converts) {
-			struct framing_message message = {
-				input.data, take, type == ws_frame_text, true, true};
+			memory_empty_room(c->env);
+		} else if(c->converts || message.data) {
+			use_bytes(&message, input.data, take);
 			int result = convert_add(c, &batch, &message, validates_text(c));
 			if(result) {
 				return frames_failed(c, &batch, cut, result, input.len);
 			}
 		} else {
-			batch_add(&batch, message_opcode(c, type, input.data, take), input.data,
-				take, room && input.len == total);
+			batch_add(&batch, message_opcode(c, message.type, input.data, take),
+				input.data, take, room && input.len == total);
 		}
 		input.data += take;
 		input.len -= take;
@@ -246,7 +243,10 @@ static enum to_client_result check_partial(struct connection *c, const struct cu
 
 enum to_client_result to_client_partial(struct connection *c) {
 	struct cut cut;
-	struct framing_input input = {c->partial.data, c->partial.len, c->unseen, false};
+	struct websocksy_input input = {.data = c->partial.data,
+		.len = c->partial.len,
+		.fresh = c->unseen,
+		.room = &c->env->room};
 	input.data[input.len] = '\0';
 	if(!send_frames(c, input, false, &cut)) {
 		return TO_CLIENT_ENDED;
@@ -258,7 +258,8 @@ enum to_client_result to_client_partial(struct connection *c) {
 /* `len` bytes in the scratch buffer, the last `fresh` of them new; `partial` is empty. */
 static enum to_client_result scratch_frames(struct connection *c, size_t len, size_t fresh) {
 	struct cut cut;
-	struct framing_input input = {c->env->loop->scratch, len, fresh, false};
+	struct websocksy_input input = {
+		.data = c->env->loop->scratch, .len = len, .fresh = fresh, .room = &c->env->room};
 	input.data[len] = '\0';
 	if(!send_frames(c, input, true, &cut)) {
 		return TO_CLIENT_ENDED;
@@ -288,19 +289,27 @@ static bool send_tail(struct connection *c) {
 	while(!relay_is_whole(c) && used < c->partial.len) {
 		uint8_t *data = c->partial.data + used;
 		size_t len = c->partial.len - used;
-		struct framing_input input = {data, len, used > 0 ? len : 0, true};
-		ws_operation type =
-			used == 0 && c->partial_type ? c->partial_type : ws_frame_binary;
+		bool seen = used == 0 && c->partial_type;
+		struct websocksy_input input = {.data = data,
+			.len = len,
+			.fresh = used > 0 ? len : 0,
+			.end = true,
+			.room = &c->env->room};
+		struct websocksy_message message = {
+			.type = seen ? (enum websocksy_type)c->partial_type : WEBSOCKSY_BINARY};
 		data[len] = '\0';
-		ssize_t size = ask_framing(c, &input, &type);
+		int64_t size = ask_framing(c, &input, &message);
 		if(size < 0) {
-			framing_failed(c, size, len);
+			memory_empty_room(c->env);
+			framing_failure_close(c, size, len);
 			return false;
 		}
 		size_t take = size > 0 ? (size_t)size : len;
-		if(!send_checked(c, type, data, take, false)) {
+		use_bytes(&message, data, take);
+		if(!send_checked(c, &message, take, false)) {
 			return false;
 		}
+		memory_empty_room(c->env);
 		used += take;
 	}
 	return true;
@@ -397,15 +406,26 @@ static enum to_client_result peer_read_bytes(struct connection *c) {
  */
 static enum to_client_result send_datagram(struct connection *c, size_t len) {
 	uint8_t *scratch = c->env->loop->scratch;
-	ws_operation type = ws_frame_binary;
+	struct websocksy_message message = {.type = WEBSOCKSY_BINARY};
+	struct websocksy_input input = {.data = scratch,
+		.len = len,
+		.fresh = len,
+		.end = true,
+		.datagram = true,
+		.room = &c->env->room};
 	scratch[len] = '\0';
-	struct framing_input input = {scratch, len, len, true};
-	ssize_t size = len > 0 ? ask_framing(c, &input, &type) : 0;
-	if(size < 0) {
-		framing_failed(c, size, len);
-		return TO_CLIENT_ENDED;
+	int64_t size = ask_framing(c, &input, &message);
+	bool room = !message.data;
+	if(room && len == 0) {
+		message.type = WEBSOCKSY_BINARY;
 	}
-	return send_checked(c, type, scratch, len, true) ? TO_CLIENT_MORE : TO_CLIENT_ENDED;
+	use_bytes(&message, scratch, len);
+	if(size < 0) {
+		framing_failure_close(c, size, len);
+	}
+	bool goes_on = size >= 0 && send_checked(c, &message, len, room);
+	memory_empty_room(c->env);
+	return goes_on ? TO_CLIENT_MORE : TO_CLIENT_ENDED;
 }
 
 static enum to_client_result peer_read_datagram(struct connection *c) {

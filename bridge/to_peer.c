@@ -84,27 +84,26 @@ static bool forward_message(struct connection *c, uint8_t *data, size_t len) {
 	return true;
 }
 
-/* Can the peer take the message that is collected if `len` bytes are added? */
-static bool fits_peer(const struct connection *c, size_t len) {
-	size_t total = c->partial.len + len;
+/* Can the peer take a message of `total` bytes? */
+static bool fits_peer(const struct connection *c, size_t total) {
 	if(c->encodes) {
 		return true; /* the length of what it gets is known when it is encoded */
 	}
 	return total <= STREAM_MESSAGE_MIN || total <= stream_message_max(&c->peer);
 }
 
-/* Adds to the message that is collected. False: the connection ends. */
-static bool collect(struct connection *c, const uint8_t *data, size_t len) {
+/* Adds to the message that is collected in `into`. False: the connection ends. */
+static bool collect(struct connection *c, struct dynbuf *into, const uint8_t *data, size_t len) {
 	size_t max = c->env->settings->max_message;
-	if(!fits_peer(c, len)) {
+	if(!fits_peer(c, into->len + len)) {
 		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than a datagram can be");
 		return false;
 	}
-	if(c->partial.len > max || len > max - c->partial.len) {
+	if(into->len > max || len > max - into->len) {
 		closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message larger than max-message");
 		return false;
 	}
-	int result = memory_append(c->env, &c->partial, data, len);
+	int result = memory_append(c->env, into, data, len);
 	if(result) {
 		closing_no_memory(c, result);
 		return false;
@@ -116,7 +115,7 @@ static bool collect(struct connection *c, const uint8_t *data, size_t len) {
 
 /* A stream peer gets what has been encoded. False: the connection ends. */
 static bool send_encoded(struct connection *c) {
-	struct dynbuf *room = &c->env->room;
+	struct websocksy_output *room = &c->env->room;
 	bool goes_on = forward_bytes(c, room->data, room->len);
 	memory_empty_room(c->env);
 	return goes_on;
@@ -134,15 +133,13 @@ static void encoding_failed(struct connection *c, int error) {
 }
 
 /* Adds a part of a message to env->room. False: the connection ends. */
-static bool encode_part(struct connection *c, uint8_t *data, size_t len, bool last) {
-	struct framing_stream *framing = &c->to_client.framing;
-	struct framing_message part = {
-		data, len, c->to_peer.parser.message == WEBSOCKET_TEXT, !c->in_message, last};
-	if(len == 0 && !last) {
-		return true;
-	}
-	c->in_message = !last;
-	int result = framing->framing->encode(framing, &part, &c->env->room);
+static bool encode(struct connection *c, struct websocksy_part *part) {
+	struct websocksy_framing_stream *framing = &c->to_client.framing;
+	bool text = c->to_peer.parser.message == WEBSOCKET_TEXT;
+	part->type = text ? WEBSOCKSY_TEXT : WEBSOCKSY_BINARY;
+	part->first = !c->in_message;
+	c->in_message = !part->last;
+	int result = framing->framing->encode(framing, part, &c->env->room);
 	if(result == 0) {
 		return true;
 	}
@@ -153,6 +150,52 @@ static bool encode_part(struct connection *c, uint8_t *data, size_t len, bool la
 		encoding_failed(c, result);
 	}
 	return false;
+}
+
+/*
+ * The length of the message of which `len` bytes, and nothing before them, have arrived: known if
+ * the frame that is arriving is its last one.
+ */
+static uint64_t message_length(const struct connection *c, size_t len, bool last) {
+	const struct websocket_parser *parser = &c->to_peer.parser;
+	bool is_data = parser->opcode < WEBSOCKET_CLOSE && c->legacy == LEGACY_NONE;
+	if(last) {
+		return len;
+	}
+	return is_data && parser->in_payload && parser->fin ? len + parser->payload_left
+							    : WEBSOCKSY_UNKNOWN;
+}
+
+/* A message whose length the framing needs is collected until it is known. */
+static bool encode_measured(struct connection *c, struct websocksy_part *part) {
+	struct dynbuf *collected = framing_collected(&c->to_client.framing);
+	if(c->in_message || !collected) {
+		return encode(c, part);
+	}
+	part->total = message_length(c, collected->len + part->len, part->last);
+	if(collected->len == 0 && part->total != WEBSOCKSY_UNKNOWN) {
+		return encode(c, part);
+	}
+	if(!collect(c, collected, part->data, part->len)) {
+		return false;
+	}
+	if(part->total == WEBSOCKSY_UNKNOWN) {
+		return true;
+	}
+	part->data = collected->data;
+	part->len = collected->len;
+	bool goes_on = encode(c, part);
+	memory_free(c->env, collected);
+	return goes_on;
+}
+
+static bool encode_part(struct connection *c, uint8_t *data, size_t len, bool last) {
+	struct websocksy_part part = {.data = data, .len = len, .last = last};
+	if(len == 0 && !last) {
+		return true;
+	}
+	part.total = c->in_message ? WEBSOCKSY_UNKNOWN : message_length(c, len, last);
+	return encode_measured(c, &part);
 }
 
 /* A complete message for a datagram peer. */
@@ -179,7 +222,7 @@ static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
 	if(c->partial.len == 0 && len <= c->env->settings->max_message) {
 		return forward(c, data, len);
 	}
-	if(!collect(c, data, len)) {
+	if(!collect(c, &c->partial, data, len)) {
 		return false;
 	}
 	bool goes_on = forward(c, c->partial.data, c->partial.len);
@@ -223,7 +266,7 @@ static bool forward_block(struct connection *c, uint8_t *block, const struct web
 		tap_from_client(c, block, len, false);
 	}
 	if(relay_is_whole(c)) {
-		return len == 0 || collect(c, block, len);
+		return len == 0 || collect(c, &c->partial, block, len);
 	}
 	return c->encodes ? encode_part(c, block, len, false) && send_encoded(c)
 			  : forward_bytes(c, block, len);

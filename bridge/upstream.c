@@ -3,13 +3,14 @@
  * Connecting to the peer.
  *
  * Must not know: the request, the backend.
- * Invariants: `connect-timeout` covers all of it, the TLS handshake included.
+ * Invariants: `connect-timeout` covers all that is done for one peer, the TLS handshake included.
  */
 #include "bridge/upstream.h"
 
 #include "bridge/client_certificate.h"
 #include "bridge/handshake_state.h"
 #include "bridge/login.h"
+#include "bridge/query_answer.h"
 #include "bridge/respond.h"
 #include "bridge/upgrade.h"
 #include "network/proxy_protocol.h"
@@ -21,10 +22,25 @@
 #include <stdio.h>
 #include <string.h>
 
+static void try_next_peer(struct loop_task *task);
+
+/* The answer has another peer: that one is tried in the next turn. */
+static bool has_next_peer(struct connection *c) {
+	if(!query_answer_next(c)) {
+		return false;
+	}
+	c->handshake->task.fn = try_next_peer;
+	handshake_yield(c);
+	return true;
+}
+
 static void connect_failed(struct connection *c, int error, const char *why) {
 	bool ours = error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
 	connection_log_limited(
 		c, LOG_KIND_PEER, LOG_WARNING, "cannot connect to %s: %s", c->peer_name, why);
+	if(has_next_peer(c)) {
+		return;
+	}
 	/* The reason is for the log: it would tell clients about the network behind the daemon. */
 	respond_status(c, ours ? 503 : 502, "the peer cannot be reached");
 }
@@ -108,24 +124,20 @@ static bool find_credentials(struct connection *c) {
 	if(!h->address.kind->tls) {
 		return true;
 	}
+	tls_credentials_unref(h->tls); /* of a peer that has failed */
+	h->tls = NULL;
 	int result = tls_cache_find(c->env->tls_cache, &h->address.tls, &h->tls, error);
 	if(result) {
-		connection_log_limited(c, LOG_KIND_PEER, LOG_ERROR, "cannot connect to %s: %s",
-			c->peer_name, error);
-		respond_status(c, result == -ENOMEM ? 503 : 502, "the peer cannot be reached");
+		connect_failed(c, result, error);
 	}
 	return result == 0;
 }
 
-void upstream_connect(struct connection *c) {
+/* Connects to h->address, which is not a loopback. */
+static void try_peer(struct connection *c) {
 	struct handshake *h = c->handshake;
 	struct connection_env *env = c->env;
 	const char *why;
-	if(c->loopback) {
-		upgrade_accept(c);
-		return;
-	}
-	connection_enter(c, CONNECTION_CONNECT);
 	handshake_arm(c, env->settings->connect_timeout_ms);
 	if(!find_credentials(c)) {
 		return;
@@ -146,6 +158,24 @@ void upstream_connect(struct connection *c) {
 	}
 }
 
+static void try_next_peer(struct loop_task *task) {
+	struct connection *c = container_of(task, struct handshake, task)->connection;
+	if(c->loopback) {
+		upgrade_accept(c);
+	} else {
+		try_peer(c);
+	}
+}
+
+void upstream_connect(struct connection *c) {
+	if(c->loopback) {
+		upgrade_accept(c);
+		return;
+	}
+	connection_enter(c, CONNECTION_CONNECT);
+	try_peer(c);
+}
+
 /* The stream is there already during the TLS handshake with the peer. */
 void upstream_event(struct connection *c, unsigned events) {
 	(void)events;
@@ -153,6 +183,7 @@ void upstream_event(struct connection *c, unsigned events) {
 }
 
 static void connect_cancel(struct connection *c) {
+	loop_task_cancel(&c->handshake->task);
 	connect_free(c->handshake->connect);
 	c->handshake->connect = NULL;
 	stream_close(&c->peer);
@@ -163,6 +194,9 @@ void upstream_deadline(struct connection *c) {
 		"cannot connect to %s: %s in time (connect-timeout)", c->peer_name,
 		stream_is_open(&c->peer) ? "TLS: the handshake has not ended" : "no answer");
 	connect_cancel(c);
+	if(has_next_peer(c)) {
+		return;
+	}
 	respond_status(c, 504, "the peer did not answer in time");
 }
 

@@ -174,6 +174,9 @@ static void pass_option(struct reader *reader, const struct reader_action *actio
 			list_options(config->backend, known));
 	} else if(error == -ENOTSUP) {
 		reader_error(reader, "the backend (%s) takes no options", name);
+	} else if(error && error != -ENOMEM && backend_reason(config->backend)[0]) {
+		reader_error(
+			reader, "\"%.200s\": %s", action->value, backend_reason(config->backend));
 	} else if(error && error != -ENOMEM) {
 		reader_error(reader,
 			"\"%.200s\" is refused by the backend (%s): no such option or no such "

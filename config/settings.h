@@ -50,6 +50,9 @@ enum settings_wrap {
 /* Default of `pong-timeout`: follow `ping`. */
 #define SETTINGS_PONG_TWICE_PING UINT64_MAX
 
+/* Default of `query-timeout`: follow `connect-timeout`. */
+#define SETTINGS_QUERY_AS_CONNECT UINT64_MAX
+
 struct settings {
 	unsigned legacy; /* SETTINGS_LEGACY_* */
 	char *legacy_flash_domain; /* NULL: any */
@@ -62,6 +65,7 @@ struct settings {
 	uint64_t pong_timeout_ms; /* SETTINGS_PONG_TWICE_PING, or the value */
 	uint64_t handshake_timeout_ms;
 	uint64_t connect_timeout_ms;
+	uint64_t query_timeout_ms; /* SETTINGS_QUERY_AS_CONNECT, or the value */
 	uint64_t close_timeout_ms;
 	uint64_t idle_timeout_ms;
 	uint64_t stall_timeout_ms;

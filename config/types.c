@@ -79,12 +79,22 @@ static void print_number(const struct option *option, const struct config *confi
 	ini_print(option->name, text);
 }
 
-static void parse_pong(struct reader *reader, const struct option *option, const char *text) {
-	if(strcmp(text, TYPE_WORD_TWICE_PING) == 0) {
-		reader->config->settings.pong_timeout_ms = SETTINGS_PONG_TWICE_PING;
+static_assert(SETTINGS_PONG_TWICE_PING == SETTINGS_QUERY_AS_CONNECT, "one value stands for auto");
+
+static void parse_auto(struct reader *reader, const struct option *option, const char *text) {
+	if(strcmp(text, TYPE_WORD_AUTO) == 0) {
+		*(uint64_t *)option_field(option, reader->config) = SETTINGS_PONG_TWICE_PING;
 	} else {
 		parse_number(reader, option, text);
 	}
+}
+
+static void print_query(const struct option *option, const struct config *config) {
+	struct config effective = {.settings = config->settings};
+	if(config->settings.query_timeout_ms == SETTINGS_QUERY_AS_CONNECT) {
+		effective.settings.query_timeout_ms = config->settings.connect_timeout_ms;
+	}
+	print_number(option, &effective);
 }
 
 /* The effective time, not "auto": the reader of a dump should not have to calculate. */
@@ -113,8 +123,16 @@ const struct option_type type_time = {
 	.load = load_time,
 };
 const struct option_type type_pong = {
-	.parse = parse_pong,
+	.parse = parse_auto,
 	.print = print_pong,
+	.kind = NUMBER_TIME,
+	.expected = "time (use seconds, or a number with ms, s, m or h, or auto)",
+	.store = store_time,
+	.load = load_time,
+};
+const struct option_type type_query = {
+	.parse = parse_auto,
+	.print = print_query,
 	.kind = NUMBER_TIME,
 	.expected = "time (use seconds, or a number with ms, s, m or h, or auto)",
 	.store = store_time,

@@ -9,7 +9,8 @@
 /* Numbers. */
 extern const struct option_type type_port;
 extern const struct option_type type_time;
-extern const struct option_type type_pong; /* a time, or "auto" */
+extern const struct option_type type_pong;
+extern const struct option_type type_query; /* a time, or "auto" */
 extern const struct option_type type_size;
 extern const struct option_type type_count;
 
@@ -56,6 +57,6 @@ extern const struct option_type type_action;
 
 /* Words that are values. */
 #define TYPE_WORD_ALL "*" /* a list as if the option had not been given */
-#define TYPE_WORD_TWICE_PING "auto" /* of pong-timeout */
+#define TYPE_WORD_AUTO "auto" /* of times that follow another one */
 #define TYPE_WORD_ORIGIN "auto" /* of origin: same if clients are authenticated, otherwise any */
 #endif

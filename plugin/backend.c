@@ -17,7 +17,12 @@
 #include "base/log.h"
 #include "base/log_limit.h"
 #include "base/text.h"
+#include "plugin/core_table.h"
+#include "plugin/descriptor.h"
+#include "plugin/instance.h"
 #include "plugin/object.h"
+#include "plugin/pending.h"
+#include "plugin/terms.h"
 #include "plugin/trust.h"
 
 #include <assert.h>
@@ -40,11 +45,12 @@ struct query_view {
 };
 
 struct backend {
-	struct framing_owner owner;
+	struct framings_owner owner;
 	size_t references;
 	char *name;
 	const struct backend_builtin *builtin; /* NULL: a shared object */
 	void *state; /* of the built-in one */
+	struct instance *instance; /* of version 2; NULL: it has another version */
 	struct object object;
 	ws_backend api;
 	ws_backend_check check; /* NULL: none */
@@ -69,7 +75,39 @@ fail(char error[BACKEND_ERROR_MAX], int result, const char *format, ...) {
 	return result;
 }
 
+static int start_instance(struct backend *backend, const struct websocksy_backend *found,
+	char error[BACKEND_ERROR_MAX]) {
+	backend->instance = malloc(sizeof(*backend->instance));
+	if(!backend->instance) {
+		return fail(error, -ENOMEM, "out of memory");
+	}
+	int result = instance_open(backend->instance, found, &core_table, backend->name);
+	backend->instance->owner = &backend->owner;
+	backend->owner.core = &backend->instance->services.core;
+	return result ? fail(error, result, "backend %s: %s", backend->name, strerror(-result)) : 0;
+}
+
+/* A descriptor of version 2: its framings are those of the backend. */
+static int start_descriptor(struct backend *backend, const struct websocksy_plugin *plugin,
+	const char *path, char error[BACKEND_ERROR_MAX]) {
+	const char *why = descriptor_check(plugin);
+	if(why) {
+		return fail(error, -ENOEXEC, "%s: %s", path, why);
+	}
+	const struct websocksy_backend *found = descriptor_backend(plugin, backend->name);
+	if(!found) {
+		return fail(error, -ENOENT, "%s: has no backend \"%s\"", path, backend->name);
+	}
+	int result = descriptor_register(plugin, path);
+	return result ? fail(error, result, "out of memory")
+		      : start_instance(backend, found, error);
+}
+
 static int start_object(struct backend *backend, const char *path, char error[BACKEND_ERROR_MAX]) {
+	const struct websocksy_plugin *plugin;
+	if(object_find(&backend->object, "websocksy_plugin", &plugin)) {
+		return start_descriptor(backend, plugin, path, error);
+	}
 	ws_backend *api = &backend->api;
 	bool has_init = object_find(&backend->object, "init", &api->init);
 	if(!has_init || !object_find(&backend->object, "query", &api->query)) {
@@ -131,21 +169,27 @@ static int open_builtin(struct backend *backend, char error[BACKEND_ERROR_MAX]) 
 }
 
 static void clean_up(struct backend *backend) {
+	if(backend->instance) {
+		instance_free(backend->instance);
+		pending_clear(backend->instance);
+		free(backend->instance);
+		return;
+	}
 	if(!backend->initialised) {
 		return;
 	}
 	if(backend->builtin) {
 		backend->builtin->close(backend->state);
 	} else if(backend->api.cleanup) {
-		framing_set_owner(&backend->owner);
+		framings_set_owner(&backend->owner);
 		backend->api.cleanup();
-		framing_set_owner(NULL);
+		framings_set_owner(NULL);
 	}
 }
 
 static void destroy(struct backend *backend) {
 	clean_up(backend);
-	framing_drop(&backend->owner);
+	framings_drop(&backend->owner);
 	object_close(&backend->object);
 	free(backend->name);
 	free(backend);
@@ -165,9 +209,9 @@ int backend_load(const char *directory, const char *name, struct backend **out,
 	backend->references = 1;
 	backend->name = copy;
 	registry.backends++;
-	framing_set_owner(name ? &backend->owner : NULL);
+	framings_set_owner(name ? &backend->owner : NULL);
 	int result = name ? load_backend(backend, directory, error) : open_builtin(backend, error);
-	framing_set_owner(NULL);
+	framings_set_owner(NULL);
 	if(result < 0) {
 		destroy(backend);
 		return result;
@@ -185,9 +229,9 @@ static int configure_object(struct backend *backend, const char *key, const char
 	char *value_copy = strdup(value);
 	int result = -ENOMEM;
 	if(key_copy && value_copy) {
-		framing_set_owner(&backend->owner);
+		framings_set_owner(&backend->owner);
 		result = backend->api.config(key_copy, value_copy) ? -EINVAL : 0;
-		framing_set_owner(NULL);
+		framings_set_owner(NULL);
 	}
 	free(key_copy);
 	free(value_copy);
@@ -198,11 +242,17 @@ int backend_configure(struct backend *backend, const char *key, const char *valu
 	if(backend->builtin) {
 		return backend->builtin->configure(backend->state, key, value);
 	}
+	if(backend->instance) {
+		return instance_configure(backend->instance, key, value);
+	}
 	return configure_object(backend, key, value);
 }
 
 bool backend_option(
 	const struct backend *backend, size_t i, const char **name, const char **value) {
+	if(backend->instance) {
+		return instance_option(backend->instance, i, name, value);
+	}
 	return backend->builtin && backend->builtin->option(backend->state, i, name, value);
 }
 
@@ -210,9 +260,15 @@ int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
 	if(backend->builtin) {
 		return backend->builtin->check(backend->state, error);
 	}
-	framing_set_owner(&backend->owner);
+	if(backend->instance) {
+		framings_set_owner(&backend->owner);
+		int result = instance_check(backend->instance, error);
+		framings_set_owner(NULL);
+		return result;
+	}
+	framings_set_owner(&backend->owner);
 	const char *wrong = backend->check ? backend->check() : NULL;
-	framing_set_owner(NULL);
+	framings_set_owner(NULL);
 	return wrong ? fail(error, BACKEND_REFUSES_ALL, "%s", wrong) : 0;
 }
 
@@ -248,14 +304,14 @@ static int ask(struct backend *backend, const struct backend_request *request, w
 	int result = 0;
 	registry.view = &backend->view;
 	registry.client = request->client;
-	framing_set_owner(&backend->owner);
+	framings_set_owner(&backend->owner);
 	if(backend->builtin) {
 		result = backend->builtin->query(backend->state, request, &backend->view.ws, peer);
 	} else {
 		*peer = backend->api.query(request->endpoint, request->protocols, request->protocol,
 			request->headers, request->header, &backend->view.ws);
 	}
-	framing_set_owner(NULL);
+	framings_set_owner(NULL);
 	registry.view = NULL;
 	registry.client = (union address){0};
 	return result;
@@ -272,16 +328,13 @@ static void report_duration(const struct backend *backend, uint64_t start_ms) {
 	}
 }
 
-int backend_query(struct backend *backend, const struct backend_request *request,
+/* Version 1, and the built-in one. */
+static int ask_at_once(struct backend *backend, const struct backend_request *request,
 	struct backend_answer *answer) {
-	assert(!registry.view);
-	memset(answer, 0, sizeof(*answer));
 	fill_view(backend, request);
-	uint64_t start_ms = clock_ms();
 	int result = ask(backend, request, &answer->peer);
-	report_duration(backend, start_ms);
 	if(result == 0 && answer->peer.host) {
-		answer->framing = framing_of_function(answer->peer.framing, &backend->owner);
+		answer->framing = framings_of_function(answer->peer.framing, &backend->owner);
 		result = answer->framing ? 0 : -ENOMEM;
 	}
 	if(result < 0 || !answer->peer.host) {
@@ -294,11 +347,29 @@ int backend_query(struct backend *backend, const struct backend_request *request
 	return result;
 }
 
-void backend_answer_free(struct backend_answer *answer) {
-	free(answer->peer.host);
-	free(answer->peer.port);
-	free(answer->peer.framing_config);
-	answer->peer = (ws_peer_info){0};
+int backend_query(struct backend *backend, struct backend_request *request,
+	struct backend_answer *answer, struct pending **out) {
+	assert(!registry.view);
+	memset(answer, 0, sizeof(*answer));
+	uint64_t start_ms = clock_ms();
+	int result = backend->instance ? pending_start(backend->instance, request, answer, out)
+				       : ask_at_once(backend, request, answer);
+	report_duration(backend, start_ms);
+	return result;
+}
+
+void backend_cancel(struct pending *pending) {
+	pending_cancel(pending);
+}
+
+void backend_start(struct backend *backend, struct plugin_host *host) {
+	if(backend->instance) {
+		backend->instance->services.host = host;
+	}
+}
+
+const char *backend_reason(const struct backend *backend) {
+	return backend->instance ? backend->instance->error : "";
 }
 
 struct backend *backend_ref(struct backend *backend) {
@@ -337,15 +408,10 @@ bool backend_refuse(websocket *ws, unsigned status, const char *message) {
 	if(!view || ws != &view->ws) {
 		return false;
 	}
-	view->status = status >= 400 && status <= 599 ? status : REFUSED_STATUS;
-	snprintf(view->message, sizeof(view->message), "%s", message ? message : "");
-	for(char *at = view->message; *at; at++) {
-		/* It becomes a line of an HTTP response; ASCII only, because truncation could split
-		 * a character. */
-		if(*at < ' ' || *at > '~') {
-			*at = '?';
-		}
-	}
+	struct backend_answer answer;
+	backend_answer_refuse(&answer, status, message);
+	view->status = answer.status;
+	memcpy(view->message, answer.message, sizeof(view->message));
 	return true;
 }
 

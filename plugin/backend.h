@@ -6,7 +6,7 @@
 #ifndef WEBSOCKSY_PLUGIN_BACKEND_H
 #define WEBSOCKSY_PLUGIN_BACKEND_H
 #include "base/address.h"
-#include "plugin/framing.h"
+#include "plugin/framings.h"
 #include "plugin/object.h"
 #include "websocksy.h"
 
@@ -19,6 +19,14 @@
 /* A loaded backend with a reference count; opaque. */
 struct backend;
 
+struct backend_answer;
+struct pending;
+struct plugin_host;
+struct terms;
+
+/* A query has been answered that was waiting for it. */
+typedef void backend_answered_fn(void *ctx, struct backend_answer *answer);
+
 /* The request that a query is about. The backend may change the strings; valid during the call. */
 struct backend_request {
 	int fd;
@@ -29,6 +37,13 @@ struct backend_request {
 	char **protocol;
 	size_t headers;
 	ws_http_header *header;
+	/*
+	 * For an answer that comes later: the memory of the strings, from malloc, which the query
+	 * then owns, and the function that is told. The answer is that function's.
+	 */
+	char *memory;
+	backend_answered_fn *answered;
+	void *ctx;
 };
 
 /*
@@ -60,7 +75,8 @@ struct backend_builtin {
 struct backend_answer {
 	/* Strings are the caller's, see backend_answer_free(); host NULL: refused. */
 	ws_peer_info peer;
-	const struct framing *framing; /* of `peer`; valid as long as the backend */
+	const struct websocksy_framing *framing; /* of `peer`; valid as long as the backend */
+	struct terms *terms; /* further parts; NULL: there are none */
 	unsigned status; /* when refused: the HTTP status */
 	char message[BACKEND_MESSAGE_MAX]; /* when refused: one line for the client */
 };
@@ -98,11 +114,24 @@ int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]);
 
 /*
  * Asks for a peer. The answer is the caller's (backend_answer_free). A call that takes longer than
- * 10 ms is logged. 0 or -ENOMEM. Must not be called from within a backend.
+ * 10 ms is logged. 0; -EINPROGRESS: the answer comes later, and `*out` is what backend_cancel()
+ * takes until then; -ENOMEM. Must not be called from within a backend.
  */
-int backend_query(struct backend *backend, const struct backend_request *request,
-	struct backend_answer *answer);
+int backend_query(struct backend *backend, struct backend_request *request,
+	struct backend_answer *answer, struct pending **out);
 void backend_answer_free(struct backend_answer *answer);
+
+/* Makes it a refusal: `status` 400 to 599, otherwise 403; `message` is made one line of ASCII. */
+void backend_answer_refuse(struct backend_answer *answer, unsigned status, const char *message);
+
+/* Ends a query that has not been answered: its function is not called. */
+void backend_cancel(struct pending *pending);
+
+/* The loop runs: the backend can use the services of `host`, which outlives it. */
+void backend_start(struct backend *backend, struct plugin_host *host);
+
+/* Text about the option that backend_configure() has refused last; "": the backend tells nothing. */
+const char *backend_reason(const struct backend *backend);
 
 /* References: a connection keeps one, since its framing function may be the backend's own code. */
 struct backend *backend_ref(struct backend *backend);

@@ -12,7 +12,8 @@
 #include "network/exec.h"
 #include "network/peer.h"
 #include "network/tls_cache.h"
-#include "plugin/framing.h"
+#include "plugin/framings.h"
+#include "plugin/protocols.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -131,7 +132,7 @@ static const char *framing_name(char *const *value) {
 static int check_framing(char *const *value, char error[BACKEND_ERROR_MAX]) {
 	const char *name = framing_name(value);
 	const char *config = value[OPTION_FRAMING_CONFIG];
-	const struct framing *framing = framing_find(name);
+	const struct websocksy_framing *framing = framings_find(name);
 	if(!framing) {
 		snprintf(error, BACKEND_ERROR_MAX,
 			"framing: there is no framing function \"%s\" (built in: auto, base64, "
@@ -185,35 +186,6 @@ static int defaultpeer_check(void *state, char error[BACKEND_ERROR_MAX]) {
 	return result;
 }
 
-/* Takes the next name off the front of a list such as "binary, base64"; false: there is none. */
-static bool next_name(const char **list, const char **name, size_t *len) {
-	static const char gap[] = ", \t";
-	*name = *list + strspn(*list, gap);
-	*len = strcspn(*name, gap);
-	*list = *name + *len;
-	return *len > 0;
-}
-
-/* The index of the offer that the list prefers; -1: none is offered, -2: the list is empty. */
-static int64_t choose_protocol(const char *list, const struct backend_request *request) {
-	const char *name;
-	size_t len;
-	int64_t result = -2;
-	while(next_name(&list, &name, &len)) {
-		if(len == 1 && *name == '*') {
-			return 0;
-		}
-		for(size_t i = 0; i < request->protocols; i++) {
-			const char *offer = request->protocol[i];
-			if(strlen(offer) == len && !memcmp(offer, name, len)) {
-				return (int64_t)i;
-			}
-		}
-		result = -1;
-	}
-	return result;
-}
-
 static void log_refused(struct defaultpeer *defaultpeer, const char *offer, bool configured) {
 	if(!log_limit_pass(&defaultpeer->limit, "refused subprotocols", clock_ms())) {
 		return;
@@ -240,9 +212,9 @@ static int64_t negotiate(
 		return 0;
 	}
 	const char *list = defaultpeer->value[OPTION_PROTOCOL];
-	int64_t index = choose_protocol(list ? list : "", request);
+	int64_t index = protocols_choose(list ? list : "", request);
 	if(index < 0) {
-		bool configured = index == -1;
+		bool configured = index == PROTOCOLS_NONE_OFFERED;
 		log_refused(defaultpeer, request->protocol[0], configured);
 		core_refuse(ws, 400,
 			configured ? "none of the offered subprotocols is accepted here"
@@ -251,39 +223,6 @@ static int64_t negotiate(
 		return -1;
 	}
 	return index;
-}
-
-/*
- * Subprotocols whose messages are binary, whatever their bytes look like, or base64. NULL: any
- * other.
- */
-static const char *framing_of_protocol(const char *name) {
-	static const struct {
-		const char *protocol;
-		const char *framing;
-	} known[] = {{"binary", "binary"}, {"mqtt", "binary"}, {"mqttv3.1", "binary"},
-		{"base64", "base64"}};
-	for(size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if(!strcmp(name, known[i].protocol)) {
-			return known[i].framing;
-		}
-	}
-	return NULL;
-}
-
-/*
- * The framing of a connection: as configured, otherwise by the subprotocol at `index`. Base64 is
- * how that subprotocol transports what is configured as binary.
- */
-static const struct framing *choose_framing(const struct defaultpeer *defaultpeer,
-	const struct backend_request *request, size_t index) {
-	const char *name = framing_name(defaultpeer->value);
-	const char *implied =
-		index < request->protocols ? framing_of_protocol(request->protocol[index]) : NULL;
-	if(!name || (implied && !strcmp(name, "binary"))) {
-		name = implied;
-	}
-	return framing_find(name);
 }
 
 /* A copy of the value, or of `preset` (NULL: none). False: out of memory. */
@@ -301,12 +240,13 @@ static int defaultpeer_query(
 	if(index < 0) {
 		return 0;
 	}
-	const struct framing *framing = choose_framing(defaultpeer, request, (size_t)index);
+	const char *protocol = (size_t)index < request->protocols ? request->protocol[index] : NULL;
+	const struct websocksy_framing *framing = protocols_framing(framing_name(value), protocol);
 	if(!framing) {
 		core_refuse(ws, 500, "the framing function of this service is not there");
 		return 0;
 	}
-	peer->framing = framing_function(framing);
+	peer->framing = framings_function(framing);
 	peer->protocol = (size_t)index;
 	bool copied = copy_value(&peer->host, value[OPTION_HOST], DEFAULT_HOST) &&
 		copy_value(&peer->port, value[OPTION_PORT], DEFAULT_PORT) &&

@@ -1,282 +1,120 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Using framings, the registry of framings by name, and the adapter for version 1 functions.
+ * One connection's use of a framing, and the buffers to which framings append.
  *
- * It must not know connections, how objects are loaded, or the log.
- *
- * The registry is a mutable global, because the functions of plugin API version 1 have no argument
- * that could carry a context, and constructors call them.
- *
- * Invariants: a name is unique among the program and the framing plugins. Framings of a backend are
- * found by that backend alone and removed with it, so no entry points into unloaded code, and no
- * connection uses code of a backend that it holds no reference to. A version 1 function is called
- * as websocksy.h describes it, and its results are checked before they are used.
+ * It must not know connections, or where framings come from.
  */
 #include "plugin/framing.h"
 
 #include "base/list.h"
 
-#include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_FRAMING "auto"
-#define UNNAMED "of the backend" /* a function that was not registered */
+#define OUTPUT_MIN 1024
 
-/* One framing in the registry. */
-struct entry {
-	struct framing adapter; /* of a version 1 function; `name` is this entry's memory */
-	const struct framing *framing; /* `adapter`, or the program's object */
-	ws_framing function;
-	ws_framing_check check; /* of a version 1 function; NULL: none */
-	bool is_named;
-	const struct framing_owner *owner; /* NULL: the program */
-	struct entry *next;
-};
-
-static struct {
-	struct entry *entries; /* newest first */
-	const struct framing_owner *owner;
-} registry;
+static const char no_config[] = "";
 
 /* ---- one connection's use ---- */
 
-int framing_open(struct framing_stream *stream, const struct framing *framing, char *config) {
-	*stream = (struct framing_stream){.framing = framing, .config = config};
-	return framing->open ? framing->open(stream) : 0;
+/* The configuration of a stream, with room for what the core needs besides. */
+struct memory {
+	struct dynbuf collected;
+	char config[];
+};
+
+static struct memory *memory_of(const struct websocksy_framing_stream *stream) {
+	return container_of((uintptr_t)stream->config, struct memory, config);
 }
 
-void framing_close(struct framing_stream *stream) {
-	if(stream->state) {
+static bool has_memory(const struct websocksy_framing_stream *stream) {
+	return stream->config && stream->config != no_config;
+}
+
+int framing_open(struct websocksy_framing_stream *stream, const struct websocksy_framing *framing,
+	const struct websocksy_core *core, char *config) {
+	bool plain = (!config || !config[0]) && !(framing->flags & WEBSOCKSY_NEEDS_TOTAL);
+	*stream = (struct websocksy_framing_stream){.framing = framing, .config = no_config};
+	if(!plain) {
+		size_t size = config ? strlen(config) + 1 : 1;
+		struct memory *memory = calloc(1, sizeof(*memory) + size);
+		if(!memory) {
+			free(config);
+			return -ENOMEM;
+		}
+		memcpy(memory->config, config ? config : "", size);
+		stream->config = memory->config;
+	}
+	free(config);
+	return framing->open ? framing->open(stream, core) : 0;
+}
+
+void framing_close(struct websocksy_framing_stream *stream) {
+	if(stream->state && stream->framing->close) {
 		stream->framing->close(stream);
 	}
-	free(stream->config);
-	*stream = (struct framing_stream){0};
+	if(has_memory(stream)) {
+		dynbuf_free(&memory_of(stream)->collected);
+		free(memory_of(stream));
+	}
+	*stream = (struct websocksy_framing_stream){0};
 }
 
-const char *framing_config(const struct framing_stream *stream) {
-	return stream->config ? stream->config : "";
+struct dynbuf *framing_collected(const struct websocksy_framing_stream *stream) {
+	const struct websocksy_framing *framing = stream->framing;
+	return framing && (framing->flags & WEBSOCKSY_NEEDS_TOTAL) && has_memory(stream)
+		? &memory_of(stream)->collected
+		: NULL;
 }
 
-const char *framing_check(const struct framing *framing, const char *config) {
+/* ---- output ---- */
+
+int framing_reserve(struct websocksy_output *output, size_t more) {
+	size_t need;
+	size_t size;
+	if(output->cap - output->len >= more && output->data) {
+		return 0;
+	}
+	if(__builtin_add_overflow(output->len, more, &need) || need > SIZE_MAX / 2 - FRAMING_ROOM) {
+		return -ENOMEM;
+	}
+	size = need > OUTPUT_MIN ? need : OUTPUT_MIN;
+	size = size > 2 * output->cap ? size : 2 * output->cap;
+	uint8_t *begin =
+		realloc(output->data ? output->data - FRAMING_ROOM : NULL, FRAMING_ROOM + size);
+	if(!begin) {
+		return -ENOMEM;
+	}
+	output->data = begin + FRAMING_ROOM;
+	output->cap = size;
+	return 0;
+}
+
+void framing_output_free(struct websocksy_output *output) {
+	if(output->data) {
+		free(output->data - FRAMING_ROOM);
+	}
+	*output = (struct websocksy_output){.reserve = output->reserve};
+}
+
+/* ---- what a framing says ---- */
+
+const char *framing_check(const struct websocksy_framing *framing, const char *config) {
 	return framing->check ? framing->check(framing, config ? config : "") : NULL;
 }
 
-const char *framing_reason(ssize_t result) {
+const char *framing_reason(int64_t result) {
 	switch(result) {
 	case -ENOMEM:
 		return "is out of memory";
 	case -ERANGE:
 		return "returned a length above that of the data";
 	case -EBADMSG:
+		return "found an invalid message";
+	case -EINVAL:
 		return "set an opcode other than text, binary and discard";
 	default:
 		return "returned an error";
-	}
-}
-
-/* ---- the adapter for version 1 ---- */
-
-static struct entry *entry_of(const struct framing *adapter) {
-	return container_of((uintptr_t)adapter, struct entry, adapter);
-}
-
-static const char *adapter_check(const struct framing *framing, const char *config) {
-	const struct entry *entry = entry_of(framing);
-	return entry->check ? entry->check(config) : NULL;
-}
-
-static void adapter_close(struct framing_stream *stream) {
-	if(stream->state) {
-		ws_operation opcode = ws_frame_binary;
-		entry_of(stream->framing)
-			->function(NULL, 0, 0, &opcode, &stream->state, framing_config(stream));
-		stream->state = NULL;
-	}
-}
-
-static ssize_t adapter_decode(
-	struct framing_stream *stream, const struct framing_input *input, ws_operation *type) {
-	/* A function is called for bytes that it has not seen, and only then. */
-	int64_t result = 0;
-	if(input->fresh > 0) {
-		*type = ws_frame_binary;
-		result = entry_of(stream->framing)
-				 ->function(input->data, input->len, input->fresh, type,
-					 &stream->state, framing_config(stream));
-	}
-	if(input->end) {
-		adapter_close(stream);
-	}
-	if(result < 0) {
-		return -EPROTO;
-	}
-	if((uint64_t)result > input->len) {
-		return -ERANGE;
-	}
-	if(*type != ws_frame_binary && *type != ws_frame_text && *type != ws_frame_discard) {
-		return -EBADMSG;
-	}
-	return (ssize_t)result;
-}
-
-int64_t framing_call(const struct framing *framing, const struct framing_call *call) {
-	/* The configuration is only read. */
-	struct framing_stream stream = {
-		framing, (char *)(uintptr_t)call->config, *call->framing_data};
-	ws_operation type = ws_frame_binary;
-	ssize_t result = 0;
-	if(!call->data) {
-		if(stream.state) {
-			framing->close(&stream);
-		}
-		*call->framing_data = NULL;
-		return 0;
-	}
-	if(!stream.state && framing->open) {
-		result = framing->open(&stream);
-	}
-	*call->framing_data = stream.state;
-	if(result == 0) {
-		struct framing_input input = {call->data, call->length, call->last_read, false};
-		result = framing->decode(&stream, &input, &type);
-	}
-	if(type == ws_frame_text) {
-		*call->opcode = ws_frame_text;
-	}
-	return result;
-}
-
-/* ---- the registry ---- */
-
-static bool is_visible(const struct entry *entry) {
-	return !entry->owner || !entry->owner->is_backend || entry->owner == registry.owner;
-}
-
-static struct entry *find_entry(const char *name) {
-	struct entry *entry = registry.entries;
-	while(entry &&
-		(!entry->is_named || !is_visible(entry) ||
-			strcmp(entry->framing->name, name) != 0)) {
-		entry = entry->next;
-	}
-	return entry;
-}
-
-/* For a plugin, names of backends are taken too; two instances of a backend may use the same. */
-static bool is_taken(const char *name) {
-	bool by_backend = registry.owner && registry.owner->is_backend;
-	for(const struct entry *entry = registry.entries; entry; entry = entry->next) {
-		if(entry->is_named && !strcmp(entry->framing->name, name) &&
-			(is_visible(entry) || !by_backend)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static void add_entry(struct entry *entry) {
-	entry->owner = registry.owner;
-	entry->next = registry.entries;
-	registry.entries = entry;
-}
-
-static struct entry *new_adapter(const char *name, ws_framing function) {
-	size_t size = strlen(name) + 1;
-	struct entry *entry = calloc(1, sizeof(*entry) + size);
-	if(entry) {
-		char *copy = memcpy(entry + 1, name, size);
-		entry->adapter = (struct framing){.name = copy,
-			.check = adapter_check,
-			.decode = adapter_decode,
-			.close = adapter_close};
-		entry->framing = &entry->adapter;
-		entry->function = function;
-	}
-	return entry;
-}
-
-const struct framing *framing_find(const char *name) {
-	const struct entry *entry = find_entry(name ? name : DEFAULT_FRAMING);
-	return entry ? entry->framing : NULL;
-}
-
-const struct framing *framing_of_function(ws_framing function, const struct framing_owner *owner) {
-	if(!function) {
-		return framing_find(NULL);
-	}
-	struct entry *entry = registry.entries;
-	while(entry &&
-		(entry->function != function ||
-			(entry->owner != owner && entry->owner && entry->owner->is_backend))) {
-		entry = entry->next;
-	}
-	if(!entry) {
-		entry = new_adapter(UNNAMED, function);
-		if(!entry) {
-			return NULL;
-		}
-		add_entry(entry);
-		entry->owner = owner;
-	}
-	return entry->framing;
-}
-
-ws_framing framing_function(const struct framing *framing) {
-	const struct entry *entry = registry.entries;
-	while(entry && entry->framing != framing) {
-		entry = entry->next;
-	}
-	return entry ? entry->function : NULL;
-}
-
-int framing_register(const struct framing *framing, ws_framing function) {
-	struct entry *entry = calloc(1, sizeof(*entry));
-	assert(!is_taken(framing->name));
-	if(!entry) {
-		return -ENOMEM;
-	}
-	*entry = (struct entry){.framing = framing, .function = function, .is_named = true};
-	add_entry(entry);
-	return 0;
-}
-
-int framing_register_function(const char *name, ws_framing function) {
-	if(is_taken(name)) {
-		return -EEXIST;
-	}
-	struct entry *entry = new_adapter(name, function);
-	if(!entry) {
-		return -ENOMEM;
-	}
-	entry->is_named = true;
-	add_entry(entry);
-	return 0;
-}
-
-int framing_register_check(const char *name, ws_framing_check check) {
-	struct entry *entry = find_entry(name);
-	if(!entry || entry->owner != registry.owner || entry->framing != &entry->adapter) {
-		return -ENOENT;
-	}
-	entry->check = check;
-	return 0;
-}
-
-void framing_set_owner(const struct framing_owner *owner) {
-	assert(!owner || !registry.owner);
-	registry.owner = owner;
-}
-
-void framing_drop(const struct framing_owner *owner) {
-	struct entry **at = &registry.entries;
-	while(*at) {
-		struct entry *entry = *at;
-		if(entry->owner != owner) {
-			at = &entry->next;
-			continue;
-		}
-		*at = entry->next;
-		free(entry);
 	}
 }

@@ -11,7 +11,7 @@
  */
 #include "websocksy.h"
 
-#include "plugins/json/steps.h"
+#include "plugins/common/json_steps.h"
 
 #include <assert.h>
 

@@ -49,7 +49,7 @@ INPUT_OUTPUT = set(
     "socketpair splice stat write writev".split())
 # The log level has to be reachable from everywhere, and the functions of the plugin interface take no
 # context, so what they register is kept beside them.
-WRITABLE = {"base/log", "plugin", "plugin/backend", "plugin/framing"}
+WRITABLE = {"base/log", "plugin", "plugin/backend", "plugin/framings"}
 
 
 def layer_of(name):

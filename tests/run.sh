@@ -266,6 +266,15 @@ run_units() {
 	[[ $total -gt 0 && $bad -eq 0 ]]
 }
 
+# Compiles the tests once: otherwise each process of each run does so, at the same time as the others.
+compile_tests() {
+	(
+		flock 9
+		[[ ! -s $TEST_CACHE/tests ]] || exit
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider --collect-only "$e2e" >"$TEST_CACHE/tests"
+	) 9>"$TEST_CACHE/tests.lock"
+}
+
 # run_e2e BINARY PART [pytest arguments]. PART is `parallel`, the tests that do not mind each other, or
 # `measures`. Those that do not depend on how the daemon was built are run without sanitizers only. What is
 # skipped is shown in the log and counts as neither.
@@ -282,7 +291,8 @@ run_e2e_files() {
 		# Most tests wait for most of their time.
 		select=(-m "not measures${SANITIZED:+ and not once}" -n $((2 * $(nproc))) --dist loadgroup)
 	fi
-	WEBSOCKSY=$root/$binary PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 TEST_PROGRESS=$progress \
+	compile_tests
+	WEBSOCKSY=$root/$binary PYTHONUNBUFFERED=1 TEST_PROGRESS=$progress \
 		/usr/bin/python3 -m pytest -q -p no:cacheprovider -rfEs --durations=10 --junitxml="$xml" \
 		--basetemp="$TMPDIR/$(basename "$counts" .counts)" "${select[@]}" "$@"
 	status=$?
@@ -327,7 +337,7 @@ run_e2e_tls_sanitized() {
 # Figures are worth as much as the load generator that checks the bytes.
 run_bench_tests() {
 	make -C bench OUT="$root/build/bench" WERROR=1 &&
-		BENCH_BIN=$root/build/bench PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+		BENCH_BIN=$root/build/bench PYTHONUNBUFFERED=1 \
 			/usr/bin/python3 -m pytest -q -p no:cacheprovider --basetemp="$TMPDIR/bench" bench/test_load.py
 }
 
@@ -472,13 +482,16 @@ run_all() {
 
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/wsy.XXXXXX") || exit 1
 export TMPDIR
+# For all runs of the tests: their bytecode, and plugins that they compile.
+export TEST_CACHE=$TMPDIR/cache PYTHONPYCACHEPREFIX=$TMPDIR/cache/python
+unset PYTHONDONTWRITEBYTECODE
 # Some tests run programs as another user, who has to get there.
 chmod 711 "$TMPDIR"
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 exec 3>&1
 rm -rf "$logs"
-mkdir -p "$logs"
+mkdir -p "$logs" "$TEST_CACHE"
 watch_checks &
 check packages install_packages || finish
 if [[ $filter ]]; then

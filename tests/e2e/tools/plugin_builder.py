@@ -1,22 +1,45 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Compiles plugins that a test needs, against websocksy.h and nothing else."""
+import atexit
+import functools
+import hashlib
 import os
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 from tools.daemon import ROOT
 
 
+@functools.lru_cache(maxsize=None)
+def cache():
+    """The folder of what has been compiled: that of the whole run, or of this process."""
+    if "TEST_CACHE" in os.environ:
+        return Path(os.environ["TEST_CACHE"])
+    folder = tempfile.mkdtemp(prefix="websocksy-cache-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
 def build_plugin(folder, name, source, flags=()):
-    """Compiles `source` to FOLDER/NAME.so, without a warning, and returns its path."""
+    """Compiles `source` to FOLDER/NAME.so, without a warning, and returns its path. What has been compiled
+    before is copied: a plugin has a file of its own in each test."""
     target = os.path.join(folder, f"{name}.so")
     text = os.path.join(folder, f"{name}.c")
     with open(text, "w") as file:
         file.write(source)
     command = [os.environ.get("CC") or "cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
-               "-g", "-fPIC", "-shared", f"-I{ROOT}", *flags, "-o", target, text]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return target
+               "-g", "-fPIC", "-shared", f"-I{ROOT}", *flags]
+    digest = hashlib.sha256("\0".join((*command, source)).encode()).hexdigest()
+    compiled = cache() / f"plugin-{digest}.so"
+    if not compiled.exists():
+        result = subprocess.run([*command, "-o", target, text], capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        # Complete from the first moment that another process may see it.
+        with tempfile.TemporaryDirectory(dir=cache()) as place:
+            os.rename(shutil.copy(target, place), compiled)
+    return shutil.copy(compiled, target)
 
 
 # A backend as the documents of the first releases describe one: init() and cleanup() with empty

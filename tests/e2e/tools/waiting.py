@@ -12,16 +12,20 @@ LONG_MS = 5000
 LONG = LONG_MS / 1000
 
 
-def eventually(predicate, what="condition", timeout=None, every=0.005):
-    """Waits until `predicate()` is true and returns its value; fails after `timeout` seconds."""
+def eventually(predicate, what="condition", timeout=None, every=None):
+    """Waits until `predicate()` is true and returns its value; fails after `timeout` seconds. It looks
+    every `every` seconds; by default less often the longer it takes, which leaves the processor to others."""
     deadline = time.monotonic() + (TIMEOUT if timeout is None else timeout)
+    pause = every or 0.002
     while True:
         value = predicate()
         if value:
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"waited in vain for {what}")
-        time.sleep(every)
+        time.sleep(pause)
+        if every is None:
+            pause = min(pause * 1.25, 0.03)
 
 
 observations = []  # (name, seconds)

@@ -17,7 +17,7 @@
 static void test_table(void **state) {
 	(void)state;
 	for(int i = 0; i < CONNECTION_PHASES; i++) {
-		bool has_events = i != CONNECTION_QUERY && i != CONNECTION_DEAD;
+		bool has_events = i != CONNECTION_DEAD;
 		bool has_handshake = i <= CONNECTION_RESPONSE;
 		assert_non_null(phases[i].name);
 		assert_true(!phases[i].client == !has_events);

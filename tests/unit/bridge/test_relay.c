@@ -24,7 +24,7 @@ static void open_relay(struct bench *bench, const char *framing) {
 	assert_int_equal(stream_open(&c->peer, &bench->loop, fds[1], &stream_unix_ops,
 				 connection_peer_event),
 		0);
-	assert_int_equal(framing_open(&c->to_client.framing, framing_find(framing), NULL), 0);
+	assert_int_equal(framing_open(&c->to_client.framing, framings_find(framing), NULL, NULL), 0);
 	assert_int_equal(connection_name_peer(c, "the peer"), 0);
 	c->phase = CONNECTION_QUERY; /* as after a handshake */
 	relay_open(c, NULL, 0);

@@ -32,9 +32,9 @@ static inline struct backend_answer ask(struct backend *backend) {
 		header[i] = (ws_http_header){tag, value};
 	}
 	struct backend_request request = {
-		42, {{0}}, endpoint, key, 2, protocol, COUNT(header), header};
+		42, {{0}}, endpoint, key, 2, protocol, COUNT(header), header, NULL, NULL, NULL};
 	struct backend_answer answer;
-	assert_int_equal(backend_query(backend, &request, &answer), 0);
+	assert_int_equal(backend_query(backend, &request, &answer, NULL), 0);
 	return answer;
 }
 #endif

@@ -7,7 +7,7 @@
 #define WEBSOCKSY_TESTS_FRAMING_BENCH_H
 #include "builtins.h"
 #include "plugin.h"
-#include "plugin/framing.h"
+#include "plugin/framings.h"
 #include "support.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ struct message {
 };
 
 struct stream {
-	struct framing_stream framing;
+	struct websocksy_framing_stream framing;
 	bool version1; /* called as plugins of version 1 do */
 	const uint8_t *input;
 	size_t start; /* of what is not sent yet */
@@ -86,23 +86,30 @@ static inline void stream_record(struct stream *stream, ws_operation type, size_
 }
 
 static inline int64_t stream_decode(
-	struct stream *stream, const struct framing_input *input, ws_operation *opcode) {
-	struct framing_stream *framing = &stream->framing;
+	struct stream *stream, struct websocksy_input *input, struct websocksy_message *message) {
+	struct websocksy_framing_stream *framing = &stream->framing;
 	if(stream->version1) {
-		return framing_function(framing->framing)(input->data, input->len, input->fresh,
-			opcode, &framing->state, framing_config(framing));
+		ws_operation type = ws_frame_binary;
+		int64_t result = framings_function(framing->framing)(input->data, input->len,
+			input->fresh, &type, &framing->state, framing->config);
+		message->type = (enum websocksy_type)type;
+		return result;
 	}
-	return framing->framing->decode(framing, input, opcode);
+	return framing->framing->decode(framing, input, message);
 }
 
 static inline int64_t stream_call(struct stream *stream, size_t last_read, ws_operation *opcode) {
 	size_t len = stream->end - stream->start;
 	struct guard guard = guard_new(NULL, len + 1);
+	struct websocksy_output room = {.reserve = framing_reserve};
 	memcpy(guard.data, stream->input + stream->start, len);
 	guard.data[len] = 0;
-	*opcode = ws_frame_binary;
-	struct framing_input input = {guard.data, len, last_read, false};
-	int64_t result = stream_decode(stream, &input, opcode);
+	struct websocksy_message message = {.type = WEBSOCKSY_BINARY};
+	struct websocksy_input input = {
+		.data = guard.data, .len = len, .fresh = last_read, .room = &room};
+	int64_t result = stream_decode(stream, &input, &message);
+	*opcode = (ws_operation)message.type;
+	framing_output_free(&room);
 	guard_free(&guard);
 	return result;
 }
@@ -121,7 +128,8 @@ static inline void stream_feed(void *ctx, size_t offset, size_t length) {
 			break;
 		}
 		assert_true(opcode == ws_frame_text || opcode == ws_frame_binary);
-		if(stream->framing.framing->validates_text && opcode == ws_frame_text) {
+		if((stream->framing.framing->flags & WEBSOCKSY_TEXT_IS_VALID) &&
+			opcode == ws_frame_text) {
 			assert_true(naive_is_text(stream->input + stream->start, (size_t)result));
 		}
 		stream_record(stream, opcode, (size_t)result);
@@ -137,11 +145,14 @@ static inline void stream_end(struct stream *stream) {
 			naive_is_text(stream->input + stream->start, len);
 		stream_record(stream, text ? ws_frame_text : ws_frame_binary, len);
 	}
-	if(stream->version1 && stream->framing.state) {
+	if(stream->version1 && !stream->framing.state) {
+		stream->framing.config = NULL;
+	} else if(stream->version1) {
 		ws_operation opcode = ws_frame_binary;
-		framing_function(stream->framing.framing)(
+		framings_function(stream->framing.framing)(
 			NULL, 0, 0, &opcode, &stream->framing.state, "");
 		assert_null(stream->framing.state);
+		stream->framing.config = NULL;
 	}
 	framing_close(&stream->framing);
 }
@@ -149,10 +160,10 @@ static inline void stream_end(struct stream *stream) {
 static inline struct stream stream_start(
 	const char *name, const char *config, const uint8_t *input) {
 	struct stream stream = {.input = input};
-	const struct framing *framing = framing_find(name);
+	const struct websocksy_framing *framing = framings_find(name);
 	assert_non_null(framing);
 	assert_null(framing_check(framing, config));
-	assert_int_equal(framing_open(&stream.framing, framing, strdup(config)), 0);
+	assert_int_equal(framing_open(&stream.framing, framing, NULL, strdup(config)), 0);
 	return stream;
 }
 
@@ -160,8 +171,8 @@ static inline struct stream stream_start(
 static inline struct stream stream_start_version1(
 	const char *name, const char *config, const uint8_t *input) {
 	struct stream stream = {.input = input, .version1 = true};
-	stream.framing.framing = framing_find(name);
-	stream.framing.config = strdup(config);
+	stream.framing.framing = framings_find(name);
+	stream.framing.config = config;
 	return stream;
 }
 

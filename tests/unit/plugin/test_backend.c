@@ -112,7 +112,7 @@ static void test_query(void **unused) {
 	assert_string_equal(answer.peer.port, "5");
 	assert_string_equal(answer.peer.framing_config, "value");
 	assert_ptr_equal(answer.peer.framing, core_framing((char[]){"binary"}));
-	assert_ptr_equal(answer.framing, framing_find("binary"));
+	assert_ptr_equal(answer.framing, framings_find("binary"));
 	assert_int_equal(answer.peer.protocol, 1);
 	backend_answer_free(&answer);
 	assert_null(answer.peer.host);

@@ -5,24 +5,28 @@
 #include "plugin/framing_bench.h"
 
 struct base64_run {
-	struct framing_stream stream;
+	struct websocksy_framing_stream stream;
 	const char *text;
 	size_t len;
-	struct dynbuf out;
+	struct websocksy_output out;
 	int result;
 };
 
 static void base64_start(struct base64_run *run, const char *text, size_t len) {
-	*run = (struct base64_run){.text = text, .len = len};
-	assert_int_equal(framing_open(&run->stream, framing_find("base64"), NULL), 0);
+	*run = (struct base64_run){.text = text, .len = len, .out = {.reserve = framing_reserve}};
+	assert_int_equal(framing_open(&run->stream, framings_find("base64"), NULL, NULL), 0);
 }
 
 /* A part of the message. Its memory ends at an unreadable page. */
 static void base64_part(void *ctx, size_t offset, size_t length) {
 	struct base64_run *run = ctx;
 	struct guard guard = guard_new(run->text + offset, length);
-	struct framing_message part = {
-		guard.data, length, true, offset == 0, offset + length == run->len};
+	struct websocksy_part part = {.data = guard.data,
+		.len = length,
+		.first = offset == 0,
+		.last = offset + length == run->len,
+		.type = WEBSOCKSY_TEXT,
+		.total = WEBSOCKSY_UNKNOWN};
 	if(run->result == 0) {
 		run->result = run->stream.framing->encode(&run->stream, &part, &run->out);
 	}
@@ -30,7 +34,7 @@ static void base64_part(void *ctx, size_t offset, size_t length) {
 }
 
 static void base64_end(struct base64_run *run) {
-	dynbuf_free(&run->out);
+	framing_output_free(&run->out);
 	framing_close(&run->stream);
 }
 
@@ -92,33 +96,33 @@ static void test_base64_in_three_parts(void **unused) {
 	}
 }
 
-/* The text goes behind the bytes that `room` has; no message needs a length of 64 bits. */
+/* No message needs a length of 64 bits, unless it is a datagram. */
 static void test_base64_of_the_peer(void **unused) {
 	static const char *const texts[] = {"QQ==", "QUI=", "QUJD", "QUJDRA=="};
 	static uint8_t bytes[70000] = "ABCD";
-	const struct framing *framing = framing_find("base64");
-	struct framing_stream stream;
-	struct dynbuf room = {0};
-	ws_operation type = ws_frame_binary;
+	const struct websocksy_framing *framing = framings_find("base64");
+	struct websocksy_framing_stream stream;
+	struct websocksy_output room = {.reserve = framing_reserve};
+	struct websocksy_input input = {.data = bytes, .room = &room};
+	struct websocksy_message message = {.type = WEBSOCKSY_BINARY};
 	(void)unused;
-	assert_int_equal(framing_open(&stream, framing, NULL), 0);
+	assert_int_equal(framing_open(&stream, framing, NULL, NULL), 0);
 	for(size_t len = 1; len <= COUNT(texts); len++) {
-		struct framing_input input = {bytes, len, len, false};
-		struct framing_message message = {bytes, len, false, true, true};
-		assert_int_equal(framing->decode(&stream, &input, &type), len);
-		assert_int_equal(type, ws_frame_text);
-		room.len = 0;
-		assert_int_equal(dynbuf_append(&room, "room", 4), 0);
-		assert_int_equal(framing->payload(&stream, &message, &room), 0);
-		assert_true(message.text);
-		assert_ptr_equal(message.data, room.data + 4);
+		input.len = len;
+		assert_int_equal(framing->decode(&stream, &input, &message), len);
+		assert_int_equal(message.type, WEBSOCKSY_TEXT);
+		assert_ptr_equal(message.data, room.data);
 		assert_int_equal(message.len, strlen(texts[len - 1]));
 		assert_memory_equal(message.data, texts[len - 1], message.len);
 	}
-	struct framing_input input = {bytes, sizeof(bytes), sizeof(bytes), false};
-	ssize_t most = framing->decode(&stream, &input, &type);
-	assert_true(most > 49000 && (most + 2) / 3 * 4 <= UINT16_MAX);
-	dynbuf_free(&room);
+	input.len = sizeof(bytes);
+	int64_t most = framing->decode(&stream, &input, &message);
+	assert_true(most > 49000 && message.len <= UINT16_MAX);
+	assert_int_equal(message.len, (most + 2) / 3 * 4);
+	input.datagram = true;
+	assert_int_equal(framing->decode(&stream, &input, &message), sizeof(bytes));
+	assert_int_equal(message.len, (sizeof(bytes) + 2) / 3 * 4);
+	framing_output_free(&room);
 	framing_close(&stream);
 }
 

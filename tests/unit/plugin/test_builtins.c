@@ -68,19 +68,19 @@ static void test_who_validates_text(void **unused) {
 	static const char *const prove[] = {"auto", "text", "newline"};
 	static const char *const do_not[] = {"binary", "separator"};
 	for(size_t i = 0; i < COUNT(prove); i++) {
-		assert_true(framing_find(prove[i])->validates_text);
+		assert_true(framings_find(prove[i])->flags & WEBSOCKSY_TEXT_IS_VALID);
 	}
 	for(size_t i = 0; i < COUNT(do_not); i++) {
-		assert_false(framing_find(do_not[i])->validates_text);
+		assert_false(framings_find(do_not[i])->flags & WEBSOCKSY_TEXT_IS_VALID);
 	}
 }
 
 static void test_auto_is_the_default(void **unused) {
 	(void)unused;
-	assert_ptr_equal(framing_find(NULL), framing_find("auto"));
+	assert_ptr_equal(framings_find(NULL), framings_find("auto"));
 	assert_ptr_equal(core_framing(NULL), core_framing((char[]){"auto"}));
-	assert_ptr_equal(framing_of_function(core_framing(NULL), NULL), framing_find("auto"));
-	assert_null(framing_find("none-such"));
+	assert_ptr_equal(framings_of_function(core_framing(NULL), NULL), framings_find("auto"));
+	assert_null(framings_find("none-such"));
 }
 
 /* Valid text is text however it is cut; invalid text is never typed as text. */

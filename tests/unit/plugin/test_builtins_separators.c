@@ -59,15 +59,15 @@ static void test_separator_every_cut(void **unused) {
 	}
 }
 
-static void assert_bad_configuration(const struct framing *framing, const char *config) {
+static void assert_bad_configuration(const struct websocksy_framing *framing, const char *config) {
 	uint8_t data[] = "data";
 	ws_operation opcode = ws_frame_binary;
 	void *framing_data = NULL;
-	struct framing_stream stream;
+	struct websocksy_framing_stream stream;
 	assert_non_null(framing_check(framing, config));
-	assert_int_equal(framing_open(&stream, framing, strdup(config)), -EINVAL);
+	assert_int_equal(framing_open(&stream, framing, NULL, strdup(config)), -EINVAL);
 	framing_close(&stream);
-	assert_true(framing_function(framing)(data, 4, 4, &opcode, &framing_data, config) < 0);
+	assert_true(framings_function(framing)(data, 4, 4, &opcode, &framing_data, config) < 0);
 	assert_null(framing_data);
 }
 
@@ -75,7 +75,7 @@ static void test_separator_bad_configuration(void **unused) {
 	(void)unused;
 	static const char *const bad[] = {"", "\\", "a\\", "\\x", "\\x4", "\\xZZ", "\\x4g", "\\q",
 		"\\N", "ok\\1", "\\X41", "\\xg4"};
-	const struct framing *framing = framing_find("separator");
+	const struct websocksy_framing *framing = framings_find("separator");
 	assert_non_null(framing_check(framing, NULL));
 	for(size_t i = 0; i < COUNT(bad); i++) {
 		/* Behind the configuration nothing may be read. */
@@ -141,7 +141,7 @@ static void test_newline_every_cut(void **unused) {
 static void test_newline_bad_configuration(void **unused) {
 	(void)unused;
 	static const char *const bad[] = {"crlfx", "CRLF", " lf", "\\n", "nl"};
-	const struct framing *framing = framing_find("newline");
+	const struct websocksy_framing *framing = framings_find("newline");
 	assert_null(framing_check(framing, NULL));
 	for(size_t i = 0; i < COUNT(bad); i++) {
 		assert_bad_configuration(framing, bad[i]);
@@ -159,17 +159,17 @@ static void check_never_looks_back(const char *name, const char *config, const c
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t size = LONG_PAGES * page;
 	size_t keep = strlen(config);
-	const struct framing *framing = framing_find(name);
+	const struct websocksy_framing *framing = framings_find(name);
 	struct guard guard = guard_new(NULL, size);
-	struct framing_stream stream;
+	struct websocksy_framing_stream stream;
 	size_t locked = 0;
-	assert_int_equal(framing_open(&stream, framing, strdup(config)), 0);
+	assert_int_equal(framing_open(&stream, framing, NULL, strdup(config)), 0);
 	for(size_t len = 1; len < size; len++) {
-		ws_operation type = ws_frame_binary;
+		struct websocksy_message message = {.type = WEBSOCKSY_BINARY};
 		guard.data[len - 1] = (uint8_t)pattern[(len - 1) % strlen(pattern)];
 		guard.data[len] = 0;
-		struct framing_input input = {guard.data, len, 1, false};
-		assert_int_equal(framing->decode(&stream, &input, &type), 0);
+		struct websocksy_input input = {.data = guard.data, .len = len, .fresh = 1};
+		assert_int_equal(framing->decode(&stream, &input, &message), 0);
 		if(len >= locked + page + keep) {
 			assert_int_equal(mprotect(guard.data + locked, page, PROT_NONE), 0);
 			locked += page;

@@ -29,7 +29,7 @@ static struct backend_answer ask(struct backend *backend, size_t protocols, char
 		.protocols = protocols,
 		.protocol = protocol};
 	struct backend_answer answer;
-	assert_int_equal(backend_query(backend, &request, &answer), 0);
+	assert_int_equal(backend_query(backend, &request, &answer, NULL), 0);
 	return answer;
 }
 
@@ -60,7 +60,7 @@ static void test_options_are_answered(void **unused) {
 	assert_string_equal(answer.peer.port, "80");
 	assert_string_equal(answer.peer.framing_config, "\\0");
 	assert_ptr_equal(answer.peer.framing, core_framing((char[]){"separator"}));
-	assert_ptr_equal(answer.framing, framing_find("separator"));
+	assert_ptr_equal(answer.framing, framings_find("separator"));
 	backend_answer_free(&answer);
 	backend_unref(backend);
 }

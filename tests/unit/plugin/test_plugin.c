@@ -15,8 +15,8 @@ static int64_t call(const char *name) {
 	uint8_t data[8] = "1234567";
 	ws_operation opcode = ws_frame_binary;
 	void *framing_data = NULL;
-	const struct framing *framing = framing_find(name);
-	return framing ? framing_function(framing)(data, 7, 7, &opcode, &framing_data, "") : -99;
+	const struct websocksy_framing *framing = framings_find(name);
+	return framing ? framings_function(framing)(data, 7, 7, &opcode, &framing_data, "") : -99;
 }
 
 static void test_directory(void **unused) {
@@ -73,8 +73,8 @@ static void test_unloading_what_was_loaded_last(void **unused) {
 		assert_int_equal(call("two"), 2);
 		assert_int_equal(call("three"), 3);
 		plugin_unload(loaded);
-		assert_null(framing_find("two"));
-		assert_null(framing_find("three"));
+		assert_null(framings_find("two"));
+		assert_null(framings_find("three"));
 		assert_int_equal(call("one"), 1);
 	}
 	compile("two", FRAMING("two", "4"));
@@ -94,7 +94,7 @@ static void test_plugin_that_cannot_be_unloaded(void **unused) {
 		assert_int_equal(loaded, 1);
 		assert_int_equal(call("one"), 1);
 		plugin_unload(loaded);
-		assert_null(framing_find("one"));
+		assert_null(framings_find("one"));
 	}
 }
 

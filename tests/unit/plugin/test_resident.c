@@ -74,9 +74,9 @@ static void test_object_that_cannot_be_unloaded(void **unused) {
 }
 
 /* The framing that a query of the backend leads to. */
-static const struct framing *framing_of(struct backend *backend) {
+static const struct websocksy_framing *framing_of(struct backend *backend) {
 	struct backend_answer answer = ask(backend);
-	const struct framing *framing = answer.framing;
+	const struct websocksy_framing *framing = answer.framing;
 	backend_answer_free(&answer);
 	return framing;
 }
@@ -90,7 +90,7 @@ static void test_framing_of_a_backend_goes_with_it(void **unused) {
 			QUERY("peer.host = strdup(\"h\"); peer.framing = core_framing(\"own\");"));
 	assert_int_equal(load("x", &old), 0);
 	assert_int_equal(core_register_framing((char[]){"own"}, decode_one), 1);
-	const struct framing *framing = framing_of(old);
+	const struct websocksy_framing *framing = framing_of(old);
 	assert_string_equal(framing->name, "own");
 	assert_int_equal(load("x", &new), 0);
 	assert_ptr_not_equal(framing_of(new), framing);
@@ -110,7 +110,7 @@ static void test_framing_of_a_backend_is_its_own(void **unused) {
 	struct backend *backend;
 	compile("backend_x", FRAMING("own", "3") INIT("1") QUERY(""));
 	assert_int_equal(load("x", &backend), 0);
-	assert_null(framing_find("own"));
+	assert_null(framings_find("own"));
 	assert_int_equal(core_register_framing_check((char[]){"own"}, check_digit), 1);
 	backend_unref(backend);
 }
@@ -124,17 +124,19 @@ static void test_unregistered_function(void **unused) {
 		"char *c) { return 2; }" INIT("1")
 			QUERY("peer.host = strdup(\"h\"); peer.framing = f;"));
 	assert_int_equal(load("x", &backend), 0);
-	const struct framing *framing = framing_of(backend);
+	const struct websocksy_framing *framing = framing_of(backend);
 	assert_non_null(framing);
 	assert_ptr_equal(framing_of(backend), framing);
-	assert_null(framing_find(framing->name));
+	assert_null(framings_find(framing->name));
 	assert_null(framing_check(framing, "anything"));
 	uint8_t data[] = "data";
-	ws_operation type = ws_frame_binary;
-	struct framing_stream stream;
-	assert_int_equal(framing_open(&stream, framing, NULL), 0);
+	struct websocksy_message message = {.type = WEBSOCKSY_BINARY};
+	struct websocksy_framing_stream stream;
+	assert_int_equal(framing_open(&stream, framing, NULL, NULL), 0);
 	assert_int_equal(
-		framing->decode(&stream, &(struct framing_input){data, 4, 4, false}, &type), 2);
+		framing->decode(&stream,
+			&(struct websocksy_input){.data = data, .len = 4, .fresh = 4}, &message),
+		2);
 	framing_close(&stream);
 	assert_int_equal(load("x", &other), 0);
 	assert_ptr_not_equal(framing_of(other), framing);

@@ -15,7 +15,7 @@ static inline void *failing_calloc(size_t count, size_t size) {
 
 #define calloc failing_calloc
 #include "plugins/json.c"
-#include "plugins/json/steps.c"
+#include "plugins/common/json_steps.c"
 #undef calloc
 
 /* The oracle: RFC 8259 as a recursive parser that knows the whole text. */

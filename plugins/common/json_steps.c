@@ -7,7 +7,7 @@
  * Invariants: no recursion; each function looks at one byte.
  * Implements RFC 8259 with the UTF-8 of RFC 3629.
  */
-#include "plugins/json/steps.h"
+#include "plugins/common/json_steps.h"
 
 /* The end of an invalid entity is searched for by its brackets and quotes in so many bytes. */
 #define JSON_SKIP_MAX 65536

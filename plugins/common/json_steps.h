@@ -2,8 +2,8 @@
  *
  * The states of the framing function `json`, and the function of each.
  */
-#ifndef WEBSOCKSY_PLUGIN_JSON_STEPS_H
-#define WEBSOCKSY_PLUGIN_JSON_STEPS_H
+#ifndef WEBSOCKSY_PLUGIN_COMMON_JSON_STEPS_H
+#define WEBSOCKSY_PLUGIN_COMMON_JSON_STEPS_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

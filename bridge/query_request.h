@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The request as the backend receives it.
+ */
+#ifndef WEBSOCKSY_QUERY_REQUEST_H
+#define WEBSOCKSY_QUERY_REQUEST_H
+#include "bridge/connection.h"
+#include "http/request.h"
+
+/*
+ * Private copies of the request, without what backends must not see and with the fields of the
+ * daemon. 0 or -ENOMEM; out->memory is the caller's.
+ */
+int query_request_copy(
+	struct connection *c, const struct request *request, struct backend_request *out);
+#endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Queries to backends of plugin API version 2.
+ *
+ * It must not know connections, or how a peer is reached.
+ *
+ * Invariants: a query is answered once; the bridge is told in a turn of its own, never from within
+ * the plugin, unless the answer comes before query() has returned; a query that is over is not
+ * passed to the plugin again. In a check build queries that are over are kept for a while, so that
+ * their use is detected.
+ */
+#include "plugin/pending.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "network/peer.h"
+#include "plugin/find.h"
+#include "plugin/protocols.h"
+#include "plugin/terms.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef LOOP_CHECK
+#define PENDING_KEPT 64 /* queries that are over, for each instance */
+#else
+#define PENDING_KEPT 0
+#endif
+
+enum pending_state {
+	PENDING_ASKED, /* query() runs */
+	PENDING_WAITS,
+	PENDING_ANSWERED,
+	PENDING_CANCELLED
+};
+
+struct pending {
+	struct websocksy_query query; /* passed to the plugin; first */
+	struct instance *instance;
+	struct backend_request request;
+	struct backend_answer answer;
+	size_t protocol; /* that the option `protocol` chooses */
+	enum pending_state state;
+	bool over; /* the bridge knows */
+	struct found *found;
+	struct loop_task task;
+	struct list link; /* of instance->queries, or of those that are kept */
+};
+
+static struct pending *pending_of(struct websocksy_query *query) {
+	return container_of(query, struct pending, query);
+}
+
+/* ---- memory ---- */
+
+/* The oldest of those that are kept. */
+static void forget_one(struct instance *instance) {
+	struct pending *oldest = container_of(instance->kept.next, struct pending, link);
+	list_remove(&oldest->link);
+	instance->keeps--;
+	free(oldest);
+}
+
+void pending_clear(struct instance *instance) {
+	while(instance->keeps > 0) {
+		forget_one(instance);
+	}
+}
+
+static void pending_free(struct pending *pending) {
+	struct instance *instance = pending->instance;
+	list_append(&instance->kept, &pending->link);
+	if(++instance->keeps > PENDING_KEPT) {
+		forget_one(instance);
+	}
+}
+
+/* The query is over. */
+static void pending_end(struct pending *pending) {
+	list_remove(&pending->link);
+	find_free(pending->found);
+	pending->found = NULL;
+	free(pending->request.memory);
+	pending->request.memory = NULL;
+	pending->over = true;
+	pending_free(pending);
+}
+
+/* ---- the answer ---- */
+
+static void set_refusal(struct pending *pending, unsigned status, const char *text) {
+	backend_answer_free(&pending->answer);
+	pending->answer.framing = NULL;
+	backend_answer_refuse(&pending->answer, status, text);
+}
+
+/* The plugin has answered badly: the log tells more than the client. */
+static void set_invalid(struct pending *pending, const char *why) {
+	services_log(&pending->instance->services.core, WEBSOCKSY_ERROR,
+		"invalid answer: %s; refused with 502", why);
+	set_refusal(pending, 502, "the answer of the backend is invalid");
+}
+
+/* NULL: fine, otherwise the reason. */
+static const char *check_peer(const struct pending *pending, const char *text, const char *port) {
+	struct peer_address address;
+	const char *why = NULL;
+	int result = peer_parse(peer_transport_detect, text, port, &address, &why);
+	if(result == 0) {
+		why = instance_allows(pending->instance, address.kind->scheme)
+			? NULL
+			: "the option schemes does not allow this kind of peer";
+	}
+	peer_address_free(&address);
+	return result == -ENOMEM ? "out of memory" : why;
+}
+
+static const char *check_peers(
+	const struct pending *pending, const struct websocksy_answer *answer) {
+	const char *why = answer->peers > 0 && answer->peer ? NULL : "it names no peer";
+	for(size_t i = 0; !why && i < answer->peers; i++) {
+		why = answer->peer[i] ? check_peer(pending, answer->peer[i], answer->port)
+				      : "a peer is missing";
+	}
+	return why;
+}
+
+/* The index of the subprotocol that the answer names; -1: it was not offered. */
+static int64_t find_protocol(const struct pending *pending, const char *name) {
+	const struct backend_request *request = &pending->request;
+	if(!name) {
+		return (int64_t)pending->protocol;
+	}
+	for(size_t i = 0; i < request->protocols; i++) {
+		if(!strcmp(request->protocol[i], name)) {
+			return (int64_t)i;
+		}
+	}
+	return name[0] ? -1 : (int64_t)request->protocols;
+}
+
+static const struct websocksy_framing *find_framing(
+	const struct pending *pending, const char *name, size_t index) {
+	const struct backend_request *request = &pending->request;
+	const struct instance *instance = pending->instance;
+	const struct framings_owner *before = framings_set_owner(instance->owner);
+	const char *protocol = index < request->protocols ? request->protocol[index] : NULL;
+	const struct websocksy_framing *framing = name
+		? framings_find(name)
+		: protocols_framing(instance_value(instance, INSTANCE_FRAMING), protocol);
+	framings_set_owner(before);
+	return framing;
+}
+
+/* False: out of memory. */
+static bool copy_answer(struct pending *pending, const struct websocksy_answer *answer) {
+	ws_peer_info *peer = &pending->answer.peer;
+	const char *config = answer->framing_config
+		? answer->framing_config
+		: instance_value(pending->instance, INSTANCE_FRAMING_CONFIG);
+	peer->transport = peer_transport_detect;
+	peer->host = strdup(answer->peer[0]);
+	peer->port = answer->port ? strdup(answer->port) : NULL;
+	peer->framing_config = strdup(config);
+	return peer->host && peer->framing_config && (peer->port || !answer->port) &&
+		terms_make(answer, &pending->answer.terms) == 0;
+}
+
+static void take_answer(struct pending *pending, const struct websocksy_answer *answer) {
+	const char *wrong = check_peers(pending, answer);
+	int64_t protocol = find_protocol(pending, answer->protocol);
+	if(wrong) {
+		set_invalid(pending, wrong);
+		return;
+	}
+	if(protocol < 0) {
+		set_refusal(pending, 400, "the subprotocol of the peer is not offered");
+		return;
+	}
+	pending->answer.framing = find_framing(pending, answer->framing, (size_t)protocol);
+	if(!pending->answer.framing) {
+		set_invalid(pending, "there is no framing of that name");
+		return;
+	}
+	pending->answer.peer.protocol = (size_t)protocol;
+	if(!copy_answer(pending, answer)) {
+		set_refusal(pending, 503, "out of memory");
+	}
+}
+
+static void tell_answer(struct loop_task *task) {
+	struct pending *pending = container_of(task, struct pending, task);
+	struct backend_answer answer = pending->answer;
+	backend_answered_fn *answered = pending->request.answered;
+	void *ctx = pending->request.ctx;
+	pending_end(pending);
+	answered(ctx, &answer);
+}
+
+/* Whether the query may be answered now; then it has been. */
+static bool enter_answer(struct pending *pending, const char *function) {
+	struct services *services = &pending->instance->services;
+	if(!services_enter(&services->core, function)) {
+		return false;
+	}
+	if(pending->state == PENDING_ANSWERED || pending->state == PENDING_CANCELLED) {
+		services_blame(services,
+			pending->state == PENDING_ANSWERED ? "has answered a query twice"
+							   : "has answered a query after cancel()");
+		return false;
+	}
+	if(pending->state == PENDING_WAITS) {
+		loop_next_turn(services->host->loop, &pending->task);
+	}
+	pending->state = PENDING_ANSWERED;
+	return true;
+}
+
+/* Fields that the plugin does not know are zero. */
+static struct websocksy_answer whole_answer(const struct websocksy_answer *answer) {
+	struct websocksy_answer whole = {0};
+	memcpy(&whole, answer, answer->size < sizeof(whole) ? answer->size : sizeof(whole));
+	return whole;
+}
+
+void pending_answer(struct websocksy_query *query, const struct websocksy_answer *theirs) {
+	struct pending *pending = pending_of(query);
+	struct websocksy_answer answer = whole_answer(theirs);
+	if(!enter_answer(pending, "answer")) {
+		return;
+	}
+	take_answer(pending, &answer);
+	if(answer.cache_key && answer.cache_ms > 0 && pending->answer.peer.host) {
+		answer_cache_add(&pending->instance->cache, &answer, clock_ms());
+	}
+}
+
+void pending_refuse(struct websocksy_query *query, unsigned status, const char *text) {
+	struct pending *pending = pending_of(query);
+	if(enter_answer(pending, "refuse")) {
+		set_refusal(pending, status, text);
+	}
+}
+
+bool pending_cached(struct websocksy_query *query, const char *key) {
+	struct pending *pending = pending_of(query);
+	const struct websocksy_answer *answer =
+		answer_cache_find(&pending->instance->cache, key, clock_ms());
+	if(!answer || !enter_answer(pending, "cached")) {
+		return false;
+	}
+	take_answer(pending, answer);
+	return true;
+}
+
+const char *pending_find(struct websocksy_query *query, const char *source) {
+	struct pending *pending = pending_of(query);
+	if(pending->over) {
+		services_blame(&pending->instance->services, "uses a query that is over");
+		return NULL;
+	}
+	return find_text(&pending->request, source, &pending->found);
+}
+
+/* ---- the question ---- */
+
+/* What clients may speak is known before the lookup. False: the query is refused. */
+static bool choose_protocol(struct pending *pending) {
+	const struct backend_request *request = &pending->request;
+	pending->protocol = request->protocols;
+	if(request->protocols == 0) {
+		return true;
+	}
+	const char *list = instance_value(pending->instance, INSTANCE_PROTOCOL);
+	int64_t index = protocols_choose(list, request);
+	if(index < 0) {
+		set_refusal(pending, 400, "none of the offered subprotocols is accepted here");
+		return false;
+	}
+	pending->protocol = (size_t)index;
+	return true;
+}
+
+int pending_start(struct instance *instance, struct backend_request *request,
+	struct backend_answer *answer, struct pending **out) {
+	struct pending *pending = calloc(1, sizeof(*pending));
+	if(!pending) {
+		return -ENOMEM;
+	}
+	pending->instance = instance;
+	pending->request = *request;
+	pending->task.fn = tell_answer;
+	list_append(&instance->queries, &pending->link);
+	if(choose_protocol(pending)) {
+		instance->api.query(instance->state, &pending->query);
+	} else {
+		pending->state = PENDING_ANSWERED;
+	}
+	if(pending->state == PENDING_ANSWERED) {
+		*answer = pending->answer;
+		pending->request.memory = NULL; /* stays the caller's */
+		pending_end(pending);
+		return 0;
+	}
+	pending->state = PENDING_WAITS;
+	request->memory = NULL;
+	*out = pending;
+	return -EINPROGRESS;
+}
+
+void pending_cancel(struct pending *pending) {
+	const struct websocksy_backend *api = &pending->instance->api;
+	loop_task_cancel(&pending->task);
+	if(pending->state == PENDING_ANSWERED) {
+		backend_answer_free(&pending->answer);
+	} else {
+		pending->state = PENDING_CANCELLED;
+		if(api->cancel) {
+			api->cancel(pending->instance->state, &pending->query);
+		}
+	}
+	pending_end(pending);
+}

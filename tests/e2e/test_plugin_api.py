@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Backends of plugin API version 2: answers at once and later, services of the core, limits."""
+import shutil
+import signal
+
+import pytest
+
+from tools.daemon import ROOT, SANITIZED, Daemon, run_once
+from tools.frames import BIN, frame
+from tools.http import build_request
+from tools.peers import TcpPeer
+from tools.plugin_builder import build_plugin
+
+SOURCE = (ROOT / "tests/e2e/tools/sample_backend.c").read_text()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plugins")
+    build_plugin(path, "backend_sample", SOURCE)
+    shutil.copy(path / "backend_sample.so", path / "backend_outside.so")
+    return path
+
+
+def sample(folder, *options, backend="sample", **kwargs):
+    arguments = [part for option in options for part in ("-c", option)]
+    return Daemon(f"--plugin-path={folder}", "-b", backend, *arguments, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def service():
+    with TcpPeer() as peer:
+        yield peer
+
+
+@pytest.fixture(scope="module")
+def lookups():
+    with TcpPeer() as peer:
+        yield peer
+
+
+@pytest.fixture(scope="module")
+def daemon(folder, service, lookups):
+    with sample(folder, f"peer={service.url}", f"server={lookups.url}", "delay=20") as daemon:
+        yield daemon
+
+
+def echo_once(client, service):
+    connection = service.accept()
+    client.send_binary(b"ping")
+    assert connection.recv_exactly(4) == b"ping"
+    connection.send(b"pong\0")
+    assert client.recv_message()[1] == b"pong\0"
+    client.close()
+
+
+def request(daemon, path, **fields):
+    """Sends an upgrade request and returns the client, which waits for the answer."""
+    client = daemon.connect()
+    client.send_raw(build_request(path, **fields))
+    return client
+
+
+def refused(daemon, path, **fields):
+    """(status, text) of the response to an upgrade request."""
+    with request(daemon, path, **fields) as client:
+        response = client.recv_http()
+        return response.status, response.body.decode().strip()
+
+
+def text_of(daemon, source, path="/text", **fields):
+    status, text = refused(daemon, f"{path}?source={source}", **fields)
+    assert status == 418
+    return text
+
+
+@pytest.mark.parametrize("path", ("/now", "/timer"))
+def test_an_answer_at_once_and_later(daemon, service, path):
+    echo_once(daemon.open(path), service)
+
+
+def test_frames_behind_the_request_wait_for_the_answer(daemon, service):
+    with request(daemon, "/timer") as client:
+        client.send_raw(frame(BIN, b"early"))
+        client.recv_upgrade()
+        assert service.accept().recv_exactly(5) == b"early"
+
+
+def test_a_lookup_over_a_stream_of_the_core(daemon, service, lookups):
+    with request(daemon, "/stream?token=a%20b") as client:
+        asked = lookups.accept()
+        assert asked.recv_exactly(4) == b"a b\n"
+        for byte in service.url.encode() + b"\n":
+            asked.send(bytes([byte]))
+        client.recv_upgrade()
+        echo_once(client, service)
+        asked.expect_eof()
+
+
+def test_a_server_that_closes_or_cannot_be_reached(daemon, lookups):
+    with request(daemon, "/stream") as client:
+        asked = lookups.accept()
+        asked.recv_exactly(1)
+        asked.close()
+        assert client.recv_http().status == 502
+    daemon.wait_log("lookup failed: no complete answer")
+    assert refused(daemon, "/stream?server=tcp://127.0.0.1:1") == (502, "the lookup failed")
+    assert refused(daemon, "/stream?server=udp://127.0.0.1:1") == (502, "the lookup failed")
+    daemon.wait_log("lookup failed: must be the address of a server")
+    assert refused(daemon, "/stream?server=tls://127.0.0.1:1%3Fca=/nonexistent")[0] == 502
+    daemon.wait_log("lookup failed: .*/nonexistent")
+
+
+def test_name_lookup(daemon):
+    assert refused(daemon, "/lookup?name=127.0.0.2") == (404, "127.0.0.2")
+    assert refused(daemon, "/lookup?name=localhost")[1] in ("127.0.0.1", "::1")
+
+
+def test_texts_of_the_request(daemon):
+    assert text_of(daemon, "path") == "/text"
+    assert text_of(daemon, "query") == "source=query"
+    assert text_of(daemon, "query:a&a=1%2b+2&a=3") == "1+ 2"
+    assert text_of(daemon, "query:a&a=%00") == "none"
+    assert text_of(daemon, "query:a&a=%4") == "none"
+    assert text_of(daemon, "cookie:b", headers={"Cookie": "a=1; b=\"two\"; c=3"}) == "two"
+    assert text_of(daemon, "bearer", headers={"Authorization": "bearer abc"}) == "abc"
+    assert text_of(daemon, "bearer", headers={"Authorization": "Basic abc"}) == "none"
+    assert text_of(daemon, "header:x-a", headers={"X-A": "1"}) == "1"
+    assert text_of(daemon, "client") == "127.0.0.1"
+    assert text_of(daemon, "user") == "none"
+    assert text_of(daemon, "nonsense") == "none"
+
+
+def test_host_is_the_first_label(daemon):
+    assert text_of(daemon, "host", headers={"Host": "vm7.example.org:80"}) == "vm7"
+
+
+def test_a_client_that_disconnects_cancels_the_query(daemon):
+    request(daemon, "/never").close()
+    daemon.wait_log("cancelled")
+    request(daemon, "/stream?server=tcp://127.0.0.1:9").close()
+
+
+def test_the_next_peer_is_tried(daemon, service):
+    echo_once(daemon.open("/peer?peer=tcp://127.0.0.1:1&second=1"), service)
+    assert refused(daemon, "/peer?peer=tcp://127.0.0.1:1")[0] == 502
+
+
+def test_invalid_answers_are_not_used(daemon):
+    assert refused(daemon, "/peer?peer=nonsense://x") == (502, "the answer of the backend is invalid")
+    daemon.wait_log("sample: invalid answer: ")
+    assert refused(daemon, "/now?framing=nonsense")[0] == 502
+
+
+def test_subprotocols(daemon, service):
+    client = daemon.open("/now", headers={"Sec-WebSocket-Protocol": "one, two"})
+    assert client.response.header("Sec-WebSocket-Protocol") == "one"
+    client.close()
+    client = daemon.open("/now?protocol=two", headers={"Sec-WebSocket-Protocol": "one, two"})
+    assert client.response.header("Sec-WebSocket-Protocol") == "two"
+    client.close()
+    assert refused(daemon, "/now?protocol=two", headers={"Sec-WebSocket-Protocol": "one"})[0] == 400
+    service.accept()
+    service.accept()
+
+
+# --- with a daemon of their own -------------------------------------------------------------------
+
+
+def test_query_timeout(run, folder):
+    daemon = run(Daemon(
+        f"--plugin-path={folder}", "--query-timeout=100ms", "-b", "sample", "-c", "peer=echo://"))
+    assert refused(daemon, "/never") == (504, "the backend did not answer in time")
+    daemon.wait_log(r"backend sample did not answer in time \(query-timeout\)")
+    daemon.wait_log("cancelled")
+
+
+def test_a_reload_leaves_waiting_queries_to_the_old_instance(run, folder):
+    daemon = run(sample(folder, "peer=echo://"))
+    with request(daemon, "/stream?server=tcp://127.0.0.1:1") as client:
+        assert client.recv_http().status == 502
+    waiting = request(daemon, "/never")
+    daemon.settle()
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("configuration")
+    daemon.open("/now").close()
+    assert "sample: closed" not in daemon.log()
+    waiting.close()
+    daemon.wait_log("sample: closed")
+
+
+def test_answers_from_outside_have_restricted_schemes(run, folder):
+    daemon = run(sample(folder, "peer=echo://", backend="outside"))
+    assert refused(daemon, "/now")[0] == 502
+    daemon.wait_log("the option schemes does not allow this kind of peer")
+    daemon = run(sample(folder, "peer=echo://", "schemes=tcp, echo", backend="outside"))
+    daemon.open("/now").round_trip()
+
+
+@pytest.mark.parametrize("option, text", (
+    ("nosuch=1", "no such option (options: peer, server, delay, framing, framing-config, protocol)"),
+    ("delay=x", '"x": must be a number of milliseconds'),
+    ("framing=nosuch", 'there is no framing "nosuch"'),
+    ("peer=", "is missing"),
+))
+def test_wrong_options_are_reported_at_start(folder, option, text):
+    result = run_once("-t", f"--plugin-path={folder}", "-b", "sample", "-c", "peer=echo://", "-c", option)
+    assert result.returncode == 1
+    assert text in result.stderr
+
+
+def test_a_thousand_waiting_clients_delay_nobody(run, folder):
+    """No turn of the loop waits: while lookups wait for their timers, other requests are answered."""
+    daemon = run(sample(folder, "peer=echo://", "delay=60000"))
+    count = 100 if SANITIZED else 1000
+    waiting = [request(daemon, "/timer") for _ in range(count)]
+    daemon.settle()
+    before = daemon.voluntary_switches()
+    client = daemon.open("/now")
+    for _ in range(20):
+        client.round_trip()
+    # A turn for each message, and none for those that wait.
+    assert daemon.voluntary_switches() - before < 60
+    for one in waiting:
+        one.close()
+
+
+needs_check_build = pytest.mark.skipif(not SANITIZED, reason="only check builds detect it")
+
+
+def test_a_second_answer_is_detected(daemon):
+    assert refused(daemon, "/twice") == (404, "first")
+    daemon.wait_log("plugin sample has answered a query twice")
+
+
+@needs_check_build
+def test_mistakes_that_a_check_build_detects(daemon):
+    assert refused(daemon, "/thread") == (404, "from the right one")
+    daemon.wait_log("plugin sample calls refuse from another thread; ignored")
+    request(daemon, "/cancelled").close()
+    daemon.wait_log(r"plugin sample has answered a query after cancel\(\)")
