@@ -138,6 +138,8 @@ $(obj)/pluginpath: FORCE | $(obj)
 .PHONY: FORCE
 FORCE:
 
+uses_backend_jwt := duration json json_steps reading reply target
+libs_backend_jwt := -lgnutls
 uses_backend_token := duration reading target
 uses_backend_url := duration target
 # A plugin is plugins/NAME.c and, if it is large, the files in plugins/NAME/; uses_NAME lists the files of plugins/common/
