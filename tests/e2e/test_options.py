@@ -30,7 +30,7 @@ DEFAULTS = {  # in the order of --dump-config
     "client-ca": "", "client-crl": "", "client-verify": "off", "redirect-https": "no", "hsts": "0",
     "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "", "wrap": "port", "wrap-port": "0",
     "wrap-mode": "exit", "exec": "no", "pty": "no",
-    "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10", "query-timeout": "10",
+    "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
     "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
