@@ -244,6 +244,7 @@ static void lifetime_stop(struct lifetime *lifetime, const char *option) {
 static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
 	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
+	sessions_init(&bridge->env.sessions);
 	process_set_init(&bridge->env.processes, loop);
 	announced_init(&bridge->env.announced);
 	bridge->env.processes.idle = processes_idle;

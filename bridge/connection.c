@@ -148,6 +148,9 @@ void connection_close(struct connection *connection) {
 	if(connection->upgraded) {
 		access_closed(connection);
 	}
+	if(connection->bound) {
+		sessions_leave(connection);
+	}
 	connection_enter(connection, CONNECTION_DEAD);
 	loop_timer_close(env->loop, &connection->timer);
 	struct dynbuf *collected = framing_collected(&connection->to_client.framing);

@@ -14,6 +14,7 @@
 #include "bridge/lifetime.h"
 #include "bridge/memory.h"
 #include "bridge/names.h"
+#include "bridge/sessions.h"
 #include "config/settings.h"
 #include "http/verifier.h"
 #include "network/announced.h"
@@ -92,6 +93,7 @@ struct connection_env {
 	struct announced announced; /* addresses of the program that the daemon runs */
 	struct program program; /* that one; zero: there is none */
 	struct list connections;
+	struct sessions sessions; /* with terms of the backend */
 	struct names names; /* of peers, and what access.c keeps */
 	const struct listeners *listeners;
 	struct recorder *recorder;
@@ -167,9 +169,9 @@ struct connection {
 	bool converts : 1; /* messages of the peer take the way through convert.c */
 	bool encodes : 1; /* so is what is sent of one of the client */
 	uint8_t tapped : 2; /* enum tap: the messages are recorded or shown */
-	uint32_t
-		in_message : 1; /* a part of one of the client has been encoded, but not the last */
-	uint32_t connect_ms : 25; /* for the log: from the question to the backend to the upgrade */
+	uint32_t in_message : 1; /* a part of one of the client has been encoded, not the last */
+	uint32_t bound : 1; /* it has a time or a key, see sessions.c */
+	uint32_t connect_ms : 24; /* for the log: from the question to the backend to the upgrade */
 	uint32_t partial_type : 4; /* of `partial` if the peer ended now; 0: not asked */
 	uint32_t legacy : 2; /* enum legacy_version: its frames are not those of RFC 6455 */
 	uint32_t unseen; /* bytes at the end of `partial` that the framing has not seen */

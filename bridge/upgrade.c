@@ -16,6 +16,7 @@
 #include "bridge/hixie.h"
 #include "bridge/relay.h"
 #include "bridge/response_fields.h"
+#include "bridge/session_terms.h"
 #include "bridge/summary.h"
 #include "bridge/tap.h"
 #include "http/extensions.h"
@@ -218,12 +219,33 @@ static char *write_head(const struct handshake *h, char *out) {
 	return stpcpy(out, "\r\n");
 }
 
+/* What the backend has said about the connection besides its peer. False: it has been refused. */
+static bool accept_terms(struct connection *c) {
+	enum session_terms_result result = session_terms_enter(c);
+	if(result == SESSION_TERMS_FINE) {
+		return true;
+	}
+	stream_close(&c->peer);
+	if(result == SESSION_TERMS_OVER) {
+		respond_status(c, 403, "the session has expired");
+	} else {
+		respond_busy(c,
+			result == SESSION_TERMS_FULL
+				? "too many connections of this session (max-per-key)"
+				: "out of memory");
+	}
+	return false;
+}
+
 /* Sends the 101 and hands the connection on. */
 void upgrade_accept(struct connection *c) {
 	struct handshake *h = c->handshake;
 	if(lifetime_is_taken(&c->env->lifetime)) { /* while this one was connected */
 		stream_close(&c->peer);
 		respond_busy(c, RESPOND_TAKEN);
+		return;
+	}
+	if(!accept_terms(c)) {
 		return;
 	}
 	/* What it has of the request is a part of its head, which is no longer than this. */

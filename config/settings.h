@@ -33,6 +33,12 @@ enum settings_access {
 	SETTINGS_ACCESS_BOTH /* and one at its start */
 };
 
+/* Values of `max-per-key-action`. */
+enum settings_per_key {
+	SETTINGS_PER_KEY_REFUSE, /* the new connection */
+	SETTINGS_PER_KEY_EVICT /* the oldest one is closed */
+};
+
 /* Values of `wrap`. */
 enum settings_wrap {
 	SETTINGS_WRAP_PORT,
@@ -76,6 +82,8 @@ struct settings {
 	size_t max_memory; /* 0: derived from the machine */
 	size_t max_clients; /* 0: as many as the descriptor limit allows */
 	size_t max_clients_per_ip;
+	size_t max_per_key; /* 0: no limit */
+	int per_key_action; /* enum settings_per_key */
 	size_t buffer_high;
 	size_t buffer_low;
 	size_t origins; /* 0: any, or as any_origin says */

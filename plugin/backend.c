@@ -300,16 +300,18 @@ static void fill_view(struct backend *backend, const struct backend_request *req
 	ws->peer_fd = -1;
 }
 
-static int ask(struct backend *backend, const struct backend_request *request, ws_peer_info *peer) {
+static int ask(struct backend *backend, const struct backend_request *request,
+	struct backend_answer *answer) {
 	int result = 0;
 	registry.view = &backend->view;
 	registry.client = request->client;
 	framings_set_owner(&backend->owner);
 	if(backend->builtin) {
-		result = backend->builtin->query(backend->state, request, &backend->view.ws, peer);
+		result =
+			backend->builtin->query(backend->state, request, &backend->view.ws, answer);
 	} else {
-		*peer = backend->api.query(request->endpoint, request->protocols, request->protocol,
-			request->headers, request->header, &backend->view.ws);
+		answer->peer = backend->api.query(request->endpoint, request->protocols,
+			request->protocol, request->headers, request->header, &backend->view.ws);
 	}
 	framings_set_owner(NULL);
 	registry.view = NULL;
@@ -332,8 +334,8 @@ static void report_duration(const struct backend *backend, uint64_t start_ms) {
 static int ask_at_once(struct backend *backend, const struct backend_request *request,
 	struct backend_answer *answer) {
 	fill_view(backend, request);
-	int result = ask(backend, request, &answer->peer);
-	if(result == 0 && answer->peer.host) {
+	int result = ask(backend, request, answer);
+	if(result == 0 && answer->peer.host && !answer->framing) {
 		answer->framing = framings_of_function(answer->peer.framing, &backend->owner);
 		result = answer->framing ? 0 : -ENOMEM;
 	}

@@ -63,9 +63,12 @@ struct backend_builtin {
 	int (*configure)(void *state, const char *key, const char *value);
 	/* All options are given: as backend_check(). */
 	int (*check)(void *state, char error[BACKEND_ERROR_MAX]);
-	/* As a plugin's query(): fills `peer` (zeroed before); host NULL: refused. 0 or -ENOMEM. */
+	/*
+	 * Fills answer->peer, as a plugin's query(), and answer->framing (zeroed before); host
+	 * NULL: refused. 0 or -ENOMEM.
+	 */
 	int (*query)(void *state, const struct backend_request *request, websocket *ws,
-		ws_peer_info *peer);
+		struct backend_answer *answer);
 	/* Writes to which peer clients are connected, for the log. */
 	void (*describe)(const void *state, char *out, size_t cap);
 	void (*close)(void *state);

@@ -232,8 +232,9 @@ static bool copy_value(char **out, const char *value, const char *preset) {
 	return *out || !from;
 }
 
-static int defaultpeer_query(
-	void *state, const struct backend_request *request, websocket *ws, ws_peer_info *peer) {
+static int defaultpeer_query(void *state, const struct backend_request *request, websocket *ws,
+	struct backend_answer *answer) {
+	ws_peer_info *peer = &answer->peer;
 	struct defaultpeer *defaultpeer = state;
 	char *const *value = defaultpeer->value;
 	int64_t index = negotiate(defaultpeer, request, ws);
@@ -246,6 +247,7 @@ static int defaultpeer_query(
 		core_refuse(ws, 500, "the framing function of this service is not there");
 		return 0;
 	}
+	answer->framing = framing;
 	peer->framing = framings_function(framing);
 	peer->protocol = (size_t)index;
 	bool copied = copy_value(&peer->host, value[OPTION_HOST], DEFAULT_HOST) &&

@@ -101,7 +101,7 @@ int64_t framings_call(const struct websocksy_framing *framing, const struct fram
 		return 0;
 	}
 	if(!stream.state && framing->open) {
-		result = framing->open(&stream, NULL);
+		result = framing->open(&stream, framings_core(framing));
 	}
 	*call->framing_data = stream.state;
 	if(result == 0) {
@@ -116,6 +116,62 @@ int64_t framings_call(const struct websocksy_framing *framing, const struct fram
 		*call->opcode = ws_frame_text;
 	}
 	return result;
+}
+
+/*
+ * Functions of version 1 for framings of version 2 plugins, so that version 1 backends can choose
+ * them. They are taken in turn; a framing beyond their number has none.
+ */
+#define SLOTS 16
+static const struct websocksy_framing *slots[SLOTS];
+
+static int64_t call_slot(size_t slot, const struct framings_call *call) {
+	return slots[slot] ? framings_call(slots[slot], call) : -1;
+}
+
+#define SLOT(number)                                                                               \
+	static int64_t slot_##number(uint8_t *data, size_t length, size_t last_read,               \
+		ws_operation *opcode, void **framing_data, const char *config) {                   \
+		return call_slot(number,                                                           \
+			&(struct framings_call){                                                   \
+				data, length, last_read, opcode, framing_data, config});           \
+	}
+SLOT(0)
+SLOT(1)
+SLOT(2)
+SLOT(3)
+SLOT(4)
+SLOT(5)
+SLOT(6)
+SLOT(7)
+SLOT(8)
+SLOT(9)
+SLOT(10)
+SLOT(11)
+SLOT(12)
+SLOT(13)
+SLOT(14)
+SLOT(15)
+
+static const ws_framing slot_functions[SLOTS] = {slot_0, slot_1, slot_2, slot_3, slot_4, slot_5,
+	slot_6, slot_7, slot_8, slot_9, slot_10, slot_11, slot_12, slot_13, slot_14, slot_15};
+
+static ws_framing take_slot(const struct websocksy_framing *framing) {
+	for(size_t i = 0; i < SLOTS; i++) {
+		if(!slots[i]) {
+			slots[i] = framing;
+			return slot_functions[i];
+		}
+	}
+	return NULL;
+}
+
+static void leave_slot(const struct websocksy_framing *framing) {
+	for(size_t i = 0; i < SLOTS; i++) {
+		if(slots[i] == framing) {
+			slots[i] = NULL;
+		}
+	}
 }
 
 /* ---- the registry ---- */
@@ -240,6 +296,7 @@ int framings_register_plugin(const struct websocksy_framing *framing) {
 		framing->size < sizeof(entry->adapter) ? framing->size : sizeof(entry->adapter);
 	memcpy(&entry->adapter, framing, size);
 	entry->framing = &entry->adapter;
+	entry->function = take_slot(entry->framing);
 	entry->is_named = true;
 	add_entry(entry);
 	return 0;
@@ -269,7 +326,7 @@ const struct websocksy_framing *framings_at(size_t number, const struct framings
 
 int framings_register_check(const char *name, ws_framing_check check) {
 	struct entry *entry = find_entry(name);
-	if(!entry || entry->owner != registry.owner || !entry->function ||
+	if(!entry || entry->owner != registry.owner || entry->adapter.decode != adapter_decode ||
 		entry->framing != &entry->adapter) {
 		return -ENOENT;
 	}
@@ -292,6 +349,7 @@ void framings_drop(const struct framings_owner *owner) {
 			continue;
 		}
 		*at = entry->next;
+		leave_slot(entry->framing);
 		free(entry);
 	}
 }

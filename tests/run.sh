@@ -27,7 +27,8 @@ packages=(gcc g++ clang clang-tidy cppcheck make pkg-config binutils nettle-dev 
 	python3 python3-pytest python3-pytest-xdist python3-websockets python3-websocket python3-selenium node-ws
 	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois
 	mosquitto clang-format git fail2ban novnc iproute2 openbsd-inetd systemd bc busybox redis-server inetutils-telnetd
-	openssh-server openssh-client tigervnc-standalone-server logrotate tshark nodejs)
+	openssh-server openssh-client tigervnc-standalone-server logrotate tshark nodejs python3-jwt
+	python3-cryptography postgresql)
 
 usage() {
 	sed -n '4,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"

@@ -2,11 +2,12 @@
 """Backends of plugin API version 2: answers at once and later, services of the core, limits."""
 import shutil
 import signal
+import time
 
 import pytest
 
 from tools.daemon import ROOT, SANITIZED, Daemon, run_once
-from tools.frames import BIN, frame
+from tools.frames import BIN, CONTINUATION, TEXT, frame
 from tools.http import build_request
 from tools.peers import TcpPeer
 from tools.plugin_builder import build_plugin
@@ -164,6 +165,14 @@ def test_subprotocols(daemon, service):
     service.accept()
 
 
+def test_a_session_that_expires_is_closed_with_1008(daemon):
+    client = daemon.open(f"/peer?peer=echo://&expires={int(time.time()) + 2}")
+    client.round_trip()
+    client.expect_close(1008)
+    client.close()
+    assert refused(daemon, "/peer?peer=echo://&expires=1")[0] == 403
+
+
 # --- with a daemon of their own -------------------------------------------------------------------
 
 
@@ -223,6 +232,68 @@ def test_a_thousand_waiting_clients_delay_nobody(run, folder):
     assert daemon.voluntary_switches() - before < 60
     for one in waiting:
         one.close()
+
+
+@pytest.mark.parametrize("action", ("refuse", "evict"))
+def test_max_per_key(run, folder, action):
+    daemon = run(Daemon(f"--plugin-path={folder}", "--max-per-key=2", f"--max-per-key-action={action}",
+                        "-b", "sample", "-c", "peer=echo://"))
+    first = daemon.open("/now?session=a")
+    second = daemon.open("/now?session=a")
+    daemon.open("/now?session=b").round_trip()
+    if action == "refuse":
+        assert refused(daemon, "/now?session=a")[0] == 503
+        first.close_handshake()
+        daemon.settle()
+        daemon.open("/now?session=a").round_trip()
+    else:
+        daemon.open("/now?session=a").round_trip()
+        first.expect_close(1008)
+    second.round_trip()
+
+
+# --- the examples of the documentation ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def documented(tmp_path_factory):
+    path = tmp_path_factory.mktemp("documented")
+    text = (ROOT / "docs/plugins.md").read_text()
+    for name in ("records", "backend_line"):
+        source = text.split(f"/* file: {name}.c */\n")[1].split("```")[0]
+        build_plugin(path, name, source)
+    return path
+
+
+def test_documented_framing(run, documented):
+    peer = run(TcpPeer())
+    daemon = run(Daemon(f"--plugin-path={documented}", "-c", "framing=records", peer=peer.url))
+    client = daemon.open()
+    connection = peer.accept()
+    connection.send(b"one;;t")
+    assert client.recv_message() == (TEXT, b"one")
+    assert client.recv_message() == (TEXT, b"")
+    connection.send(b"wo;\xff;rest")
+    assert [client.recv_message() for _ in range(2)] == [(TEXT, b"two"), (BIN, b"\xff")]
+    client.send_raw(frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b") + frame(BIN, b""))
+    assert connection.recv_exactly(4) == b"ab;;"
+    client.send_text(b"a;b")
+    client.expect_failed(1007)
+
+
+def test_documented_backend(run, documented):
+    service, server = run(TcpPeer()), run(TcpPeer())
+    daemon = run(Daemon(f"--plugin-path={documented}", "-b", "line", "-c", f"server={server.url}"))
+    with request(daemon, "/?token=abc") as client:
+        asked = server.accept()
+        assert asked.recv_exactly(4) == b"abc\n"
+        asked.send(service.url.encode() + b"\n")
+        client.recv_upgrade()
+        echo_once(client, service)
+    assert refused(daemon, "/")[0] == 404
+    with request(daemon, "/?token=abc") as client:
+        server.accept().send(b"unix:///tmp/x\n")
+        assert client.recv_http().status == 502
 
 
 needs_check_build = pytest.mark.skipif(not SANITIZED, reason="only check builds detect it")
