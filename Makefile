@@ -75,7 +75,7 @@ endif
 endif
 
 # The layers, lowest first: each may use itself and those before it (tests/layers.py checks that).
-layers := base websocket network http plugin service config bridge compat
+layers := base websocket network http plugin service config bridge supervisor compat
 base_sources := $(wildcard base/*.c)
 websocket_sources := websocket.c $(wildcard websocket/*.c)
 network_sources := network.c $(wildcard network/*.c)
@@ -84,6 +84,7 @@ plugin_sources := plugin.c builtins.c $(wildcard plugin/*.c)
 service_sources := $(wildcard service/*.c)
 config_sources := config.c $(wildcard config/*.c)
 bridge_sources := $(wildcard bridge/*.c)
+supervisor_sources := supervisor.c $(wildcard supervisor/*.c)
 compat_sources := $(wildcard compat/*.c)
 sources := $(foreach layer,$(layers),$($(layer)_sources)) websocksy.c
 objects := $(sources:%.c=$(obj)/%.o)
@@ -178,7 +179,7 @@ $$(patsubst tests/unit/%.c,$$(out)/unit/%,$$(wildcard tests/unit/$(2).c)): $$(ou
 		$$(unit_$(1)_objects)
 	$$(CC) $$(cflags) $$(ldflags) -o $$@ $$< $$(unit_$(1)_objects) $$(ldlibs) -lcmocka
 endef
-$(foreach layer,base websocket network http plugin service config bridge compat, \
+$(foreach layer,base websocket network http plugin service config bridge supervisor compat, \
 	$(eval $(call unit_program,$(layer),$(layer)/test_*)))
 $(eval $(call unit_program,plugin,plugins/test_*))
 .PHONY: unit unit-objects

@@ -133,18 +133,29 @@ static bool keep_switch(bool *value, bool running) {
 	return changed;
 }
 
+static bool keep_number(size_t *value, size_t running) {
+	bool changed = *value != running;
+	*value = running;
+	return changed;
+}
+
+static bool keep_value(struct reader *reader, const struct option *option) {
+	void *field = option_field(option, reader->config);
+	const void *running = option_const_field(option, reader->running);
+	if(option->type == &type_switch) {
+		return keep_switch(field, *(const bool *)running);
+	}
+	return option->type == &type_count ? keep_number(field, *(const size_t *)running)
+					   : keep_text(reader, field, *(char *const *)running);
+}
+
 static void keep_fixed(struct reader *reader) {
 	for(size_t i = 0; i < table.count; i++) {
 		const struct option *option = &table.option[i];
 		if(!option->fixed) {
 			continue;
 		}
-		void *field = option_field(option, reader->config);
-		const void *running = option_const_field(option, reader->running);
-		bool changed = option->type == &type_switch
-			? keep_switch(field, *(const bool *)running)
-			: keep_text(reader, field, *(char *const *)running);
-		if(changed) {
+		if(keep_value(reader, option)) {
 			reader_blame(reader, option->name);
 			reader_log(reader, LOG_NOTICE,
 				"changes only when the daemon is started again");
@@ -221,9 +232,29 @@ int config_read_again(struct config *config, const struct config *running, int a
 }
 
 int config_peek(struct config *config, int argc, char **argv) {
-	struct reader reader = {.config = config, .table = table, .quiet = true};
+	return config_peek_again(config, NULL, argc, argv);
+}
+
+int config_peek_again(struct config *config, const struct config *running, int argc, char **argv) {
+	struct reader reader = {
+		.config = config,
+		.table = table,
+		.running = running,
+		.keeps = true,
+		.quiet = true,
+	};
 	*config = (struct config){.action = CONFIG_RUN};
 	read_settings(&reader, argc, argv);
+	if(running && !reader.no_memory) {
+		keep_fixed(&reader);
+	}
+	return end_reading(&reader);
+}
+
+int config_read_kept(struct config *config, const struct config *kept, int argc, char **argv) {
+	struct reader reader = {.config = config, .table = table, .kept = kept};
+	*config = (struct config){.action = CONFIG_RUN};
+	read_all(&reader, argc, argv);
 	return end_reading(&reader);
 }
 
@@ -244,7 +275,11 @@ void config_free(struct config *config) {
 	}
 	for(size_t i = 0; i < config->files.count; i++) {
 		free(config->files.at[i]);
+		if(config->content) {
+			free(config->content[i]);
+		}
 	}
+	free(config->content);
 	free(config->files.at);
 	free(config->directory);
 	free(config->root);

@@ -32,6 +32,7 @@ struct config {
 	char *const *program; /* behind `--`, the caller's; NULL: none */
 	char *program_path; /* its file */
 	struct settings_texts files; /* configuration files that were read, absolute */
+	char **content; /* of each of them, of config_peek() alone; NULL: not kept */
 	char *directory; /* that relative paths begin in; NULL: unknown */
 	char *root; /* the process's root directory, as seen from outside; NULL: unchanged */
 	size_t plugins; /* framing plugins that were loaded for it and were not loaded before */
@@ -54,10 +55,19 @@ int config_read(struct config *config, int argc, char **argv);
  */
 int config_read_again(struct config *config, const struct config *running, int argc, char **argv);
 /*
+ * config_read() with the contents of configuration files that `kept`, of config_peek(), has read: the
+ * files may have changed meanwhile.
+ */
+int config_read_kept(struct config *config, const struct config *kept, int argc, char **argv);
+
+/*
  * Reads the settings only, before anything that they name is opened. Logs nothing: errors are found
  * again by config_read(). 0, -EINVAL or -ENOMEM; to be freed either way.
  */
 int config_peek(struct config *config, int argc, char **argv);
+
+/* The same for a reload; relative paths are those of `running` (NULL: none). */
+int config_peek_again(struct config *config, const struct config *running, int argc, char **argv);
 void config_free(struct config *config);
 
 /*

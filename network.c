@@ -165,7 +165,8 @@ static int listen_unix(const char *spec, int *out, const char **why) {
 	return 1;
 }
 
-static int listen_address(const struct sockaddr *address, socklen_t len, bool share) {
+/* The port stays shared. */
+static int listen_sharing(const struct sockaddr *address, socklen_t len, bool share) {
 	int fd = network_socket(address->sa_family, SOCK_STREAM);
 	if(fd < 0) {
 		return fd;
@@ -188,10 +189,24 @@ static int listen_address(const struct sockaddr *address, socklen_t len, bool sh
 		close(fd);
 		return error;
 	}
-	if(share) {
+	return fd;
+}
+
+static int listen_address(const struct sockaddr *address, socklen_t len, bool share) {
+	int fd = listen_sharing(address, len, share);
+	if(fd >= 0 && share) {
 		network_share_port(fd, false);
 	}
 	return fd;
+}
+
+int network_listen_beside(int fd) {
+	struct socket_address own = {.len = sizeof(own.un)};
+	if(getsockname(fd, &own.any, &own.len) < 0) {
+		return -errno;
+	}
+	network_share_port(fd, true);
+	return listen_sharing(&own.any, own.len, true);
 }
 
 /*

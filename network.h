@@ -52,6 +52,12 @@ ssize_t network_send(int fd, const struct iovec *iov, int count, int flags);
  */
 void network_share_port(int fd, bool share);
 
+/*
+ * A second listening socket at the address of `fd`; both share the port from here on, and the kernel
+ * distributes connections between them (SO_REUSEPORT). The socket, or negative errno.
+ */
+int network_listen_beside(int fd);
+
 #define NETWORK_ERROR_MAX 512
 
 /* An address to listen on. */

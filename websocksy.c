@@ -9,7 +9,9 @@
 #include "websocksy.h"
 #include "base/log.h"
 #include "base/loop_signals.h"
+#include "base/machine.h"
 #include "bridge/bridge.h"
+#include "bridge/renew.h"
 #include "builtins.h"
 #include "compat/compat.h"
 #include "config.h"
@@ -18,20 +20,17 @@
 #include "config/service.h"
 #include "plugin.h"
 #include "service/detach.h"
-#include "service/hardening.h"
 #include "service/inetd.h"
 #include "service/notify.h"
 #include "service/pid_file.h"
+#include "supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 struct daemon {
@@ -43,54 +42,17 @@ struct daemon {
 	struct detach detach;
 	struct pid_file pid_file;
 	struct compat compat;
+	bool supervises; /* the work is done by other processes */
 	int argc;
 	char **argv;
 };
 
-/* A client and its peer take two descriptors, so as many as the system grants. */
-static size_t raise_fd_limit(void) {
-	struct rlimit limit;
-	if(getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-		return 0;
-	}
-	if(limit.rlim_cur < limit.rlim_max) {
-		rlim_t before = limit.rlim_cur;
-		limit.rlim_cur = limit.rlim_max;
-		if(setrlimit(RLIMIT_NOFILE, &limit) < 0) {
-			limit.rlim_cur = before;
-		}
-	}
-	return (size_t)limit.rlim_cur;
-}
-
-static void hide_memory(const struct settings *settings) {
-	int result = settings->core_dump ? 0 : hardening_hide_memory();
-	if(result) {
-		log_write(LOG_WARNING, "core-dump: cannot be switched off: %s", strerror(-result));
-	}
-}
-
-static void notify_reloading(struct daemon *daemon) {
-	char state[NOTIFY_STATE_MAX];
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, usec);
-	notify_send(&daemon->notify, state);
-}
-
 static void reload(struct daemon *daemon) {
-	struct config config = {0};
-	struct log_sink sink = log_sink_initial;
-	notify_reloading(daemon);
-	if(config_read_again(&config, bridge_config(daemon->bridge), daemon->argc, daemon->argv) ||
-		logging_open(&config, &sink) || bridge_reload(daemon->bridge, &config)) {
-		log_write(LOG_ERROR, "the new configuration is not usable; nothing has changed");
-		log_sink_close(&sink);
-		config_discard(&config);
+	notify_send_reloading(&daemon->notify);
+	if(renew(daemon->bridge, daemon->argc, daemon->argv)) {
+		log_write(LOG_ERROR, RENEW_FAILED);
 	} else {
-		logging_use(&bridge_config(daemon->bridge)->settings, &sink);
-		log_write(LOG_NOTICE, "the configuration has been read again");
+		log_write(LOG_NOTICE, RENEW_DONE);
 	}
 	notify_send(&daemon->notify, "READY=1");
 }
@@ -145,15 +107,6 @@ static int signals_begin(struct daemon *daemon) {
 	return loop_signals(&daemon->loop, &set, signal_received);
 }
 
-static int lock_pid_file(struct daemon *daemon, const char *path) {
-	char error[PID_FILE_ERROR_MAX];
-	int result = path ? pid_file_open(&daemon->pid_file, path, error) : 0;
-	if(result) {
-		log_write(LOG_ERROR, "pid-file: \"%s\" %s", path, error);
-	}
-	return result;
-}
-
 /* Everything is open that needs privileges. */
 static int sockets_bound(void *ctx, struct config *config) {
 	struct daemon *daemon = ctx;
@@ -164,50 +117,27 @@ static int sockets_bound(void *ctx, struct config *config) {
 	return result;
 }
 
-/* The socket of inetd is a passed one, or the client. 0; or negative errno after a line in the log. */
-static int take_inetd(const struct daemon *daemon, struct bridge_start *start) {
-	struct inetd_socket socket;
-	int from = daemon->notify.listen_fds > 0 ? NOTIFY_LISTEN_START : STDIN_FILENO;
-	int result = inetd_take(from, &socket);
-	if(result) {
-		log_write(LOG_ERROR,
-			"inetd: %s is not a stream socket that listens or is connected (%s)",
-			from == STDIN_FILENO ? "standard input" : "the passed socket",
-			strerror(-result));
-		return result;
-	}
-	start->passed = socket.listens;
-	*(socket.listens ? &start->first_fd : &start->client_fd) = socket.fd;
-	return 0;
-}
-
 static int open_bridge(struct daemon *daemon, struct config *config) {
 	struct bridge_start start = {
 		.first_fd = NOTIFY_LISTEN_START,
 		.passed = daemon->notify.listen_fds,
-		.fd_limit = raise_fd_limit(),
+		.fd_limit = machine_raise_descriptors(),
 		.bound = sockets_bound,
 		.ctx = daemon,
 	};
-	int result = lock_pid_file(daemon, config->settings.pid_file);
+	int result = service_lock_pid_file(&config->settings, &daemon->pid_file);
 	if(result == 0 && config->settings.inetd) {
-		result = take_inetd(daemon, &start);
+		struct inetd_socket socket;
+		result = service_take_inetd(daemon->notify.listen_fds > 0, &socket);
+		start.passed = result == 0 && socket.listens;
+		*(socket.listens ? &start.first_fd : &start.client_fd) = socket.fd;
 	}
 	return result ? result : bridge_open(&daemon->bridge, &daemon->loop, config, &start);
 }
 
-/* A program that is started inherits standard error. */
-static void leave_streams(struct daemon *daemon, const struct log_sink *sink) {
-	bool keep_error = logging_is_stderr(&bridge_config(daemon->bridge)->settings);
-	log_echo_errors(detach_streams(&daemon->detach, keep_error));
-	if(!keep_error && sink->kind == LOG_SINK_STDERR) {
-		log_open(); /* there is no syslog: not on the terminal any more */
-	}
-}
-
 static int serve(struct daemon *daemon, struct config *config) {
 	struct log_sink sink;
-	hide_memory(&config->settings);
+	service_hide_memory(&config->settings);
 	int result = logging_open(config, &sink);
 	if(result) {
 		return result;
@@ -232,7 +162,7 @@ static int serve(struct daemon *daemon, struct config *config) {
 	if(result) {
 		goto out; /* it has said why */
 	}
-	leave_streams(daemon, &sink);
+	logging_leave_streams(&bridge_config(daemon->bridge)->settings, &sink, &daemon->detach);
 	result = bridge_start_program(daemon->bridge);
 	if(result) {
 		goto out;
@@ -313,6 +243,7 @@ static int prepare(struct daemon *daemon) {
 	int result = config_peek(&config, daemon->argc, daemon->argv);
 	bool runs = config.action == CONFIG_RUN;
 	bool detaches = runs && result == 0 && config.settings.daemon;
+	daemon->supervises = runs && result == 0 && config.settings.workers > 1;
 	if(runs && (result || config.settings.inetd)) {
 		protect_streams();
 	}
@@ -328,12 +259,33 @@ static int prepare(struct daemon *daemon) {
 	return result;
 }
 
+static void workers_serve(void *ctx) {
+	const struct daemon *daemon = ctx;
+	compat_started(&daemon->compat);
+}
+
+/* Several workers: each reads the configuration. */
+static int supervise(struct daemon *daemon) {
+	const struct supervisor_start start = {
+		.argc = daemon->argc,
+		.argv = daemon->argv,
+		.notify = &daemon->notify,
+		.detach = &daemon->detach,
+		.started = workers_serve,
+		.ctx = daemon,
+	};
+	return supervisor_run(&start);
+}
+
 /* Reads the configuration and does what it asks for. 0 or negative errno. */
 static int start(struct daemon *daemon) {
 	struct config config = {0};
 	int result = builtins_register();
 	if(result == 0) {
 		result = prepare(daemon);
+	}
+	if(result == 0 && daemon->supervises) {
+		return supervise(daemon);
 	}
 	if(result == 0) {
 		result = config_read(&config, daemon->argc, daemon->argv);

@@ -25,6 +25,7 @@ static struct {
 	enum log_format format;
 	struct log_sink sink;
 	int echo; /* a descriptor that errors go to as well; -1: none */
+	unsigned worker; /* that all lines are of; 0: none */
 	uint64_t lost; /* lines that have not been written since the last one that was */
 } state = {
 	.level = LOG_INFO,
@@ -56,6 +57,14 @@ void log_echo_errors(int fd) {
 	state.echo = fd;
 }
 
+void log_set_worker(unsigned number) {
+	state.worker = number;
+}
+
+int log_descriptor(void) {
+	return state.sink.fd;
+}
+
 void log_set_level(enum log_level level) {
 	assert(level < LOG_LEVELS);
 	state.level = level;
@@ -80,7 +89,7 @@ const char *log_level_name(enum log_level level) {
 }
 
 static bool send_entry(const struct log_entry *entry) {
-	const struct log_style style = {state.sink.envelope, state.format};
+	const struct log_style style = {state.sink.envelope, state.format, state.worker};
 	char line[LOG_ENTRY_MAX];
 	return log_sink_send(&state.sink, line, log_line_format(&style, entry, line));
 }
@@ -99,7 +108,7 @@ static void report_lost(void) {
 }
 
 static void echo(const struct log_entry *entry) {
-	const struct log_style style = {LOG_ENVELOPE_TIME, LOG_FORMAT_TEXT};
+	const struct log_style style = {LOG_ENVELOPE_TIME, LOG_FORMAT_TEXT, state.worker};
 	struct log_sink sink = log_sink_initial;
 	char line[LOG_ENTRY_MAX];
 	bool same = state.sink.kind == LOG_SINK_STDERR && state.echo == STDERR_FILENO;

@@ -61,6 +61,15 @@ void log_use(const struct log_sink *sink, enum log_format format);
  */
 void log_echo_errors(int fd);
 
+/*
+ * Lines say from now on that they are of this worker; 0: of none. Several processes may write to
+ * one file: a line is one write at its end.
+ */
+void log_set_worker(unsigned number);
+
+/* The descriptor of the target; -1: it has none. For a child that closes all others. */
+int log_descriptor(void);
+
 /* Lines above `level` are not written from now on. The initial level is LOG_INFO. */
 void log_set_level(enum log_level level);
 

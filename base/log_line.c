@@ -183,7 +183,12 @@ static void put_text_field(struct writer *out, const struct log_field *field) {
 	}
 }
 
-static void put_body_text(struct writer *out, const struct log_entry *entry) {
+static void put_body_text(struct writer *out, unsigned worker, const struct log_entry *entry) {
+	if(worker > 0) {
+		put_text(out, "worker ");
+		put_number(out, worker);
+		put_text(out, ": ");
+	}
 	if(entry->subject) {
 		put_text(out, "#");
 		put_number(out, entry->subject->id);
@@ -200,13 +205,13 @@ static void put_body_text(struct writer *out, const struct log_entry *entry) {
 	}
 }
 
-static void put_text_line(struct writer *out, const struct log_entry *entry) {
+static void put_text_line(struct writer *out, unsigned worker, const struct log_entry *entry) {
 	static const char cut_mark[] = {'.', '.', '.'};
 	char body[LOG_ESCAPE_MAX];
 	/* One byte is left free to see whether something was cut. */
 	size_t cap = room(out) - 1;
 	struct writer text = {body, 0, cap + 1};
-	put_body_text(&text, entry);
+	put_body_text(&text, worker, entry);
 	if(text.len > cap) {
 		text.len = cap;
 		memcpy(body + cap - sizeof(cut_mark), cut_mark, sizeof(cut_mark));
@@ -242,7 +247,7 @@ static void put_json_field(struct writer *out, const struct log_field *field, si
 	}
 }
 
-static void put_json_line(struct writer *out, const struct log_entry *entry) {
+static void put_json_line(struct writer *out, unsigned worker, const struct log_entry *entry) {
 	static const char end[] = "}\n";
 	size_t reserve = sizeof(end);
 	put_text(out, "{\"ts\":\"");
@@ -250,6 +255,10 @@ static void put_json_line(struct writer *out, const struct log_entry *entry) {
 	put_text(out, "\",\"level\":\"");
 	put_text(out, log_line_levels[entry->level]);
 	put_text(out, "\"");
+	if(worker > 0) {
+		const struct log_field number = {.name = "worker", .number = worker};
+		put_json_field(out, &number, reserve);
+	}
 	if(entry->subject) {
 		const struct log_field id = {.name = "id", .number = entry->subject->id};
 		const struct log_field client = {.name = "client", .text = entry->subject->client};
@@ -267,9 +276,9 @@ static void put_json_line(struct writer *out, const struct log_entry *entry) {
 static void put_body(
 	struct writer *out, const struct log_style *style, const struct log_entry *entry) {
 	if(style->format == LOG_FORMAT_JSON) {
-		put_json_line(out, entry);
+		put_json_line(out, style->worker, entry);
 	} else {
-		put_text_line(out, entry);
+		put_text_line(out, style->worker, entry);
 	}
 }
 
@@ -304,6 +313,10 @@ static void put_journal(
 	put_body(out, style, entry);
 	out->cap = cap;
 	put_text(out, "\n");
+	if(style->worker > 0) {
+		const struct log_field number = {.name = "worker", .number = style->worker};
+		put_journal_field(out, &number);
+	}
 	if(entry->subject) {
 		const struct log_field id = {.name = "id", .number = entry->subject->id};
 		const struct log_field client = {.name = "client", .text = entry->subject->client};

@@ -26,6 +26,7 @@ enum log_envelope {
 struct log_style {
 	enum log_envelope envelope;
 	enum log_format format;
+	unsigned worker; /* which one writes; 0: there is only one process */
 };
 
 /* What a line says. */

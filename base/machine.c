@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MACHINE_FILE_MAX (64 * 1024)
@@ -112,4 +113,19 @@ size_t machine_memory(void) {
 		return limit;
 	}
 	return lower(limit, all);
+}
+
+size_t machine_raise_descriptors(void) {
+	struct rlimit limit;
+	if(getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		return 0;
+	}
+	if(limit.rlim_cur < limit.rlim_max) {
+		rlim_t before = limit.rlim_cur;
+		limit.rlim_cur = limit.rlim_max;
+		if(setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+			limit.rlim_cur = before;
+		}
+	}
+	return (size_t)limit.rlim_cur;
 }

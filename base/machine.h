@@ -17,4 +17,7 @@ size_t machine_memory(void);
  * tests. `list` is as /proc/self/cgroup. The lowest limit, or SIZE_MAX.
  */
 size_t machine_cgroup_memory(const char *list, const char *directory);
+
+/* Raises the limit on descriptors as far as the system grants it. The limit; 0: not known. */
+size_t machine_raise_descriptors(void);
 #endif

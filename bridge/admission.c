@@ -9,6 +9,7 @@
 #include "bridge/admission.h"
 
 #include "bridge/connection.h"
+#include "service/shared.h"
 
 #include <assert.h>
 #include <netinet/in.h>
@@ -51,12 +52,22 @@ static bool ip_counter_key(const union address *address, struct ip_counter *out)
 	return true;
 }
 
+static struct shared_address shared_key(const struct ip_counter *key) {
+	return (struct shared_address){{key->key[0], key->key[1]}};
+}
+
 /* Counts the connection for its address. False: there are too many already. */
 static bool ip_counter_enter(struct admission *admission, struct connection *connection) {
+	const struct connection_env *env = connection->env;
 	size_t limit = admission->settings->max_clients_per_ip;
 	struct ip_counter key;
 	if(limit == 0 || !ip_counter_key(&connection->address, &key)) {
 		return true;
+	}
+	if(env->shared) {
+		connection->counted =
+			shared_enter_address(env->shared, env->worker, shared_key(&key), limit);
+		return connection->counted;
 	}
 	struct ip_counter **found = tfind(&key, &admission->ip_counters, ip_counter_compare);
 	if(!found) {
@@ -84,6 +95,11 @@ static void ip_counter_leave(struct admission *admission, const struct connectio
 	if(!connection->counted || !ip_counter_key(&connection->address, &key)) {
 		return;
 	}
+	const struct connection_env *env = connection->env;
+	if(env->shared) {
+		shared_leave_address(env->shared, env->worker, shared_key(&key));
+		return;
+	}
 	struct ip_counter **found = tfind(&key, &admission->ip_counters, ip_counter_compare);
 	struct ip_counter *counter = *found;
 	if(--counter->count == 0) {
@@ -104,8 +120,15 @@ size_t admission_limit(const struct admission *admission) {
 	return admission->fd_limit > reserved + each ? (admission->fd_limit - reserved) / each : 1;
 }
 
+/* max-clients is for all workers, their descriptors are for each. */
+static bool is_shared(const struct admission *admission) {
+	return admission->shared && admission->settings->max_clients > 0;
+}
+
 bool admission_is_full(const struct admission *admission) {
-	return admission->count - admission->over_limit >= admission_limit(admission);
+	size_t count = is_shared(admission) ? shared_total(admission->shared)
+					    : admission->count - admission->over_limit;
+	return count >= admission_limit(admission);
 }
 
 bool admission_is_closed(const struct admission *admission) {
@@ -122,12 +145,31 @@ bool admission_at_limit(const struct connection *connection) {
 	if(!connection->counted || !ip_counter_key(&connection->address, &key)) {
 		return false;
 	}
+	if(admission->shared) {
+		struct shared_address address = shared_key(&key);
+		return limit > 0 && shared_total_of_address(admission->shared, address) >= limit;
+	}
 	struct ip_counter *const *found = tfind(&key, &admission->ip_counters, ip_counter_compare);
 	return limit > 0 && (*found)->count >= limit;
 }
 
 bool admission_serves_page(const struct connection *connection) {
 	return !admission_is_full(&connection->env->admission);
+}
+
+/* Counts it in all workers together. False: another one has been faster. */
+static bool shared_enter_connection(const struct connection *connection) {
+	const struct connection_env *env = connection->env;
+	const struct admission *admission = &env->admission;
+	size_t limit = is_shared(admission) ? admission_limit(admission) : SIZE_MAX;
+	return !admission->shared || shared_enter(env->shared, env->worker, limit);
+}
+
+static void shared_leave_connection(const struct connection *connection) {
+	const struct connection_env *env = connection->env;
+	if(env->shared && !connection->over_limit) {
+		shared_leave(env->shared, env->worker);
+	}
 }
 
 static bool set_over_limit(struct admission *admission, struct connection *connection) {
@@ -141,9 +183,13 @@ bool admission_enter(struct connection *connection) {
 	struct admission *admission = &connection->env->admission;
 	bool full = admission_is_full(admission) || memory_is_exhausted(connection->env);
 	admission->count++;
-	if(!full && (connection->proxied || ip_counter_enter(admission, connection))) {
+	if(full || !shared_enter_connection(connection)) {
+		return set_over_limit(admission, connection);
+	}
+	if(connection->proxied || ip_counter_enter(admission, connection)) {
 		return true;
 	}
+	shared_leave_connection(connection);
 	return set_over_limit(admission, connection);
 }
 
@@ -152,6 +198,7 @@ bool admission_identify(struct connection *connection) {
 	if(connection->over_limit || ip_counter_enter(admission, connection)) {
 		return true;
 	}
+	shared_leave_connection(connection);
 	return set_over_limit(admission, connection);
 }
 
@@ -159,6 +206,7 @@ void admission_leave(const struct connection *connection) {
 	struct admission *admission = &connection->env->admission;
 	assert(admission->count > 0);
 	ip_counter_leave(admission, connection);
+	shared_leave_connection(connection);
 	admission->count--;
 	admission->over_limit -= connection->over_limit;
 }

@@ -9,6 +9,7 @@
 
 struct connection;
 struct settings;
+struct shared;
 
 /* Connections above a limit that live long enough to be answered with 503. */
 #define ADMISSION_OVER_LIMIT 64
@@ -22,6 +23,7 @@ struct admission {
 	size_t count; /* connections */
 	size_t over_limit; /* of them, those above a limit */
 	void *ip_counters; /* tsearch(3) tree */
+	struct shared *shared; /* the limits are for all workers together; NULL: there is one */
 };
 
 /* The limit on connections. */

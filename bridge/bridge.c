@@ -16,7 +16,9 @@
 #include "bridge/phases.h"
 #include "bridge/recording.h"
 #include "bridge/reload.h"
+#include "bridge/worker.h"
 #include "config/certificates.h"
+#include "config/wrap.h"
 #include "http/site.h"
 #include "http/verifier.h"
 #include "network.h"
@@ -40,6 +42,7 @@ struct bridge {
 	struct watch *watch; /* of the certificate files; NULL: there are none */
 	struct tls_cache tls_cache; /* a reload empties it */
 	struct ev_timer grace;
+	const struct bridge_worker *worker; /* NULL: there is only this process */
 	int exit_status; /* of the program, with wrap-mode = exit */
 	struct reload reload;
 };
@@ -68,22 +71,9 @@ static void admit(struct listeners *listeners, const struct listener_client *cli
 
 /* ---- configuration ---- */
 
-/* Once there have been users the thread stays, idle without them. */
-static int open_auth(struct bridge *bridge, const struct config *config) {
-	if(!config->users || bridge->env.auth) {
-		return 0;
-	}
-	int result = verifier_open(&bridge->env.auth, bridge->env.loop);
-	if(result) {
-		log_write(LOG_ERROR,
-			"auth-file: cannot start the thread that verifies passwords: %s",
-			strerror(-result));
-	}
-	return result;
-}
-
 static void use_tls(struct bridge *bridge) {
 	bridge->env.tls = bridge->config.tls;
+	worker_share_tickets(&bridge->env);
 	bridge->env.tls_port = listeners_tls_port(&bridge->listeners);
 	bridge->env.tls_detect = bridge->config.settings.tls == SETTINGS_TLS_AUTO;
 }
@@ -178,7 +168,7 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 	if(result) {
 		return result;
 	}
-	result = open_auth(bridge, config);
+	result = worker_open_auth(&bridge->env, bridge->worker, config);
 	if(result == 0 && !bridge->env.ending) {
 		result = listeners_open(
 			&bridge->listeners, settings->listens, settings->listen, settings->port);
@@ -221,8 +211,7 @@ static void processes_idle(struct process_set *set) {
 	connection_check_end(container_of(set, struct connection_env, processes));
 }
 
-/* Nothing else comes: the loop ends with the last connection. */
-static void stop_listening(struct bridge *bridge) {
+void bridge_end(struct bridge *bridge) {
 	bridge->env.ending = true;
 	listeners_close(&bridge->listeners);
 	connection_check_end(&bridge->env);
@@ -231,17 +220,26 @@ static void stop_listening(struct bridge *bridge) {
 static void lifetime_stop_listening(struct lifetime *lifetime, const char *option) {
 	struct bridge *bridge = container_of(lifetime, struct bridge, env.lifetime);
 	log_write(LOG_NOTICE, "no longer listening (%s)", option);
-	stop_listening(bridge);
+	worker_tell_ending(bridge->worker, false);
+	bridge_end(bridge);
 }
 
 static void lifetime_stop(struct lifetime *lifetime, const char *option) {
+	struct bridge *bridge = container_of(lifetime, struct bridge, env.lifetime);
 	log_write(LOG_NOTICE, "stopping (%s)", option);
-	bridge_stop(container_of(lifetime, struct bridge, env.lifetime));
+	worker_tell_ending(bridge->worker, true);
+	bridge_stop(bridge);
 }
 
 /* ---- the start ---- */
 
-static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit) {
+int bridge_follow(struct bridge *bridge, const struct listener_share *shares, size_t count) {
+	int result = listeners_follow(&bridge->listeners, shares, count);
+	bridge->env.tls_port = listeners_tls_port(&bridge->listeners);
+	return result;
+}
+
+static int bridge_init(struct bridge *bridge, struct loop *loop, const struct bridge_start *start) {
 	tls_cache_init(&bridge->tls_cache);
 	list_init(&bridge->env.connections);
 	sessions_init(&bridge->env.sessions);
@@ -255,7 +253,8 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	bridge->env.listeners = &bridge->listeners;
 	bridge->env.phases = phases;
 	bridge->env.room.reserve = framing_reserve;
-	bridge->env.admission.fd_limit = fd_limit;
+	bridge->env.admission.fd_limit = start->fd_limit;
+	bridge->worker = start->worker;
 	if(recorder_open(&bridge->env.recorder, loop, recording_failed, &bridge->env)) {
 		return -ENOMEM;
 	}
@@ -263,6 +262,9 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, size_t fd_limit
 	if(result == 0) {
 		result = lifetime_open(
 			&bridge->env.lifetime, loop, lifetime_stop_listening, lifetime_stop);
+	}
+	if(result == 0 && start->worker) {
+		result = worker_join(&bridge->env, start->worker);
 	}
 	return result ? result : loop_timer_open(loop, &bridge->grace, grace_over);
 }
@@ -281,7 +283,9 @@ static int open_resolver(struct bridge *bridge, const struct settings *settings)
 static int bind_sockets(
 	struct bridge *bridge, struct config *config, const struct bridge_start *start) {
 	const struct settings *settings = &config->settings;
-	int result = start->passed > 0 || start->client_fd > 0
+	int result = start->worker
+		? bridge_follow(bridge, start->worker->share, start->worker->shares)
+		: start->passed > 0 || start->client_fd > 0
 		? listeners_take(&bridge->listeners, start->first_fd, start->passed)
 		: listeners_open(
 			  &bridge->listeners, settings->listens, settings->listen, settings->port);
@@ -320,7 +324,7 @@ static void serve_client(struct bridge *bridge, int fd) {
 		network_tune(fd);
 		admit(&bridge->listeners, &client);
 	}
-	stop_listening(bridge);
+	bridge_end(bridge);
 }
 
 int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
@@ -331,7 +335,7 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
 		log_write(LOG_ERROR, "cannot start: out of memory");
 		return -ENOMEM;
 	}
-	int result = bridge_init(bridge, loop, start->fd_limit);
+	int result = bridge_init(bridge, loop, start);
 	if(result) {
 		log_write(LOG_ERROR, "cannot start: out of memory");
 		goto fail;
@@ -341,7 +345,7 @@ int bridge_open(struct bridge **out, struct loop *loop, struct config *config,
 		result = open_sockets_and_site(bridge, config, start, &site);
 	}
 	if(result == 0) {
-		result = open_auth(bridge, config);
+		result = worker_open_auth(&bridge->env, bridge->worker, config);
 	}
 	if(result) {
 		site_close(site);
@@ -370,6 +374,10 @@ bool bridge_is_stopping(const struct bridge *bridge) {
 
 const struct config *bridge_config(const struct bridge *bridge) {
 	return &bridge->config;
+}
+
+struct announced *bridge_announced(struct bridge *bridge) {
+	return &bridge->env.announced;
 }
 
 /* ---- stopping ---- */
@@ -403,22 +411,10 @@ static void program_ended(void *ctx, int status) {
 }
 
 int bridge_start_program(struct bridge *bridge) {
-	const struct config *config = &bridge->config;
-	const struct settings *settings = &config->settings;
-	struct program *program = &bridge->env.program;
-	uint16_t port = settings->wrap_port ? settings->wrap_port : settings->port;
-	struct program_listen listen = {
-		.port = settings->wrap == SETTINGS_WRAP_PORT ? port : 0,
-		.library = settings->wrap_library ? settings->wrap_library : "",
-	};
-	if(!config->program || settings->wrap == SETTINGS_WRAP_STDIO) {
-		return 0;
-	}
-	program->mode = (enum program_mode)settings->wrap_mode;
-	program->fn = program_ended;
-	program->ctx = bridge;
-	return program_open(program, &bridge->env.processes, &bridge->env.announced, &listen,
-		config->program_path, config->program);
+	struct connection_env *env = &bridge->env;
+	env->program.fn = program_ended;
+	env->program.ctx = bridge;
+	return wrap_start(&bridge->config, &env->program, &env->processes, &env->announced);
 }
 
 int bridge_exit_status(const struct bridge *bridge) {
@@ -435,6 +431,7 @@ void bridge_close(struct bridge *bridge) {
 	process_set_close(&bridge->env.processes);
 	log_limit_report(&bridge->env.log_limits);
 	listeners_close(&bridge->listeners);
+	memory_leave(&bridge->env);
 	watch_close(bridge->watch);
 	loop_timer_close(bridge->env.loop, &bridge->grace);
 	lifetime_close(&bridge->env.lifetime);

@@ -8,15 +8,35 @@
 #include "base/loop.h"
 #include "config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+struct announced;
 struct bridge;
+struct listener_share;
+struct login_limits;
+struct shared;
+
+/* What one of several workers has from the supervisor; it outlives the bridge. */
+struct bridge_worker {
+	struct shared *shared;
+	size_t number;
+	struct login_limits *logins;
+	uint64_t begun_ms; /* when the supervisor has been started */
+	const struct listener_share *share; /* the listening sockets */
+	size_t shares;
+	/* An option says that all workers are to stop, at once or with their last connection. */
+	void (*ending)(void *ctx, bool at_once);
+	void *ctx;
+};
 
 /* The circumstances of the start. */
 struct bridge_start {
 	int first_fd; /* of the listening sockets that were passed */
 	int passed; /* how many; they are used instead of `port` and `listen` */
 	int client_fd; /* an accepted connection to serve instead of listening; 0: none */
+	const struct bridge_worker *worker; /* NULL: there is only this process */
 	size_t fd_limit; /* descriptors of the process: the limit if max-clients is not set */
 	/* Called when the sockets are bound, before threads are started. 0; 1: paths in `config` or
 	 * the rights of the process have changed; or negative errno after a line in the log. */
@@ -40,6 +60,15 @@ const struct config *bridge_config(const struct bridge *bridge);
  * the caller's.
  */
 int bridge_reload(struct bridge *bridge, struct config *config);
+
+/* For a worker: listeners_follow(). */
+int bridge_follow(struct bridge *bridge, const struct listener_share *shares, size_t count);
+
+/* The addresses of the program, which the supervisor has started. */
+struct announced *bridge_announced(struct bridge *bridge);
+
+/* Stops listening; the loop is stopped when the last connection has ended. */
+void bridge_end(struct bridge *bridge);
 
 /*
  * Starts the program of the command line, if there is one, after the privileges have been dropped. 0, or

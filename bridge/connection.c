@@ -12,6 +12,7 @@
 #include "base/address.h"
 #include "bridge/access.h"
 #include "bridge/tap.h"
+#include "service/shared.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -73,7 +74,7 @@ struct connection *connection_new(
 	connection->env = env;
 	connection->peer.io.fd = -1;
 	connection->phase = CONNECTION_HEAD;
-	connection->id = ++env->next_id;
+	connection->id = env->shared ? shared_next_id(env->shared) : ++env->next_id;
 	connection->since_ms = env->loop->now_ms;
 	/* A Unix client has no address worth keeping: its family alone is copied. */
 	size_t known = len < sizeof(connection->address) ? len : sizeof(connection->address);

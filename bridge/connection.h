@@ -47,6 +47,7 @@ enum connection_phase {
 struct closing_note;
 struct listeners;
 struct recorder;
+struct shared;
 struct connection;
 struct handshake;
 
@@ -98,6 +99,8 @@ struct connection_env {
 	const struct listeners *listeners;
 	struct recorder *recorder;
 	uint64_t next_id;
+	struct shared *shared; /* counters of all workers; NULL: there is one */
+	size_t worker; /* which of them this is */
 	/* for messages that a framing converts; empty between two calls */
 	struct websocksy_output room;
 	struct log_limit_table log_limits; /* of lines that clients can cause */

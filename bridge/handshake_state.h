@@ -64,6 +64,7 @@ struct handshake {
 	bool shared; /* by clients of a proxy: header fields tell which one a request is from */
 	bool challenge; /* the request is for a challenge of a certificate authority */
 	bool costly; /* the last response took long to make: others have their turn */
+	bool reply; /* the peer's reply to the prelude is awaited */
 	bool keep; /* the response leaves the connection open for the next request */
 	char *summary; /* of the request, for the log: GET "/path"; NULL: there is none yet */
 };

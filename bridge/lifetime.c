@@ -8,6 +8,8 @@
  */
 #include "bridge/lifetime.h"
 
+#include "service/shared.h"
+
 #include <assert.h>
 
 static void after_due(struct ev_timer *timer) {
@@ -31,6 +33,10 @@ static void idle_due(struct ev_timer *timer) {
 	struct lifetime *lifetime = container_of(timer, struct lifetime, idle);
 	uint64_t now_ms = lifetime->loop->now_ms;
 	uint64_t since_ms = lifetime->open > 0 ? now_ms : lifetime->idle_ms;
+	if(lifetime->shared) {
+		uint64_t any_ms = shared_idle_since(lifetime->shared, now_ms);
+		since_ms = any_ms > since_ms ? any_ms : since_ms;
+	}
 	uint64_t due_ms = since_ms + lifetime->limits.idle_ms;
 	if(due_ms > now_ms) {
 		loop_timer_set(lifetime->loop, timer, due_ms);
@@ -89,15 +95,25 @@ bool lifetime_is_taken(const struct lifetime *lifetime) {
 	return lifetime->limits.once && lifetime->served;
 }
 
+static void share(const struct lifetime *lifetime) {
+	if(lifetime->shared) {
+		shared_set_open(
+			lifetime->shared, lifetime->worker, lifetime->open, lifetime->loop->now_ms);
+	}
+}
+
 void lifetime_enter(struct lifetime *lifetime) {
 	lifetime->open++;
 	lifetime->served = true;
+	share(lifetime);
 }
 
 /* The connection is being closed: the daemon stops in the next turn. */
 void lifetime_leave(struct lifetime *lifetime) {
 	assert(lifetime->open > 0);
-	if(--lifetime->open > 0) {
+	lifetime->open--;
+	share(lifetime);
+	if(lifetime->open > 0) {
 		return;
 	}
 	lifetime->idle_ms = lifetime->loop->now_ms;

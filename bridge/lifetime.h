@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct lifetime;
+struct shared;
 
 /* The daemon is to stop listening, or to stop; `option` is the reason. Never called twice. */
 typedef void lifetime_fn(struct lifetime *lifetime, const char *option);
@@ -29,6 +30,8 @@ struct lifetime {
 	lifetime_fn *stop_listening;
 	lifetime_fn *stop;
 	size_t open; /* WebSocket connections */
+	struct shared *shared; /* and those of other workers; NULL: there are none */
+	size_t worker;
 	bool served; /* there has been one */
 	bool closed; /* `stop_listening` has been called */
 	bool over; /* `stop` has been called, or is not to be */

@@ -9,18 +9,60 @@
 
 #include "base/machine.h"
 #include "bridge/connection.h"
+#include "service/shared.h"
 
 #include <assert.h>
 #include <errno.h>
 
 #define MEMORY_ROOM_KEPT (1024 * 1024)
+#define MEMORY_TELL_MS 100 /* how old the number is that others have of a worker that shrinks */
 
 size_t memory_limit(size_t max_memory) {
 	return max_memory > 0 ? max_memory : machine_memory() / MEMORY_DEFAULT_DIVISOR;
 }
 
-static size_t memory_used(const struct connection_env *env) {
+static size_t own_used(const struct connection_env *env) {
 	return env->memory.held + env->loop->pool.used * sizeof(struct bufq_chunk);
+}
+
+/* ---- several workers ---- */
+
+/* While this worker holds something, it tells the others how much. */
+static void tell(struct connection_env *env) {
+	struct memory *memory = &env->memory;
+	size_t used = own_used(env);
+	if(used != memory->told_used) {
+		memory->told_used = used;
+		shared_hold(env->shared, env->worker, used);
+	}
+	if(used > 0 && memory->told.slot == 0) {
+		loop_timer_set(env->loop, &memory->told, env->loop->now_ms + MEMORY_TELL_MS);
+	}
+}
+
+static void tell_due(struct ev_timer *timer) {
+	tell(container_of(timer, struct connection_env, memory.told));
+}
+
+int memory_share(struct connection_env *env) {
+	return loop_timer_open(env->loop, &env->memory.told, tell_due);
+}
+
+void memory_leave(struct connection_env *env) {
+	if(env->shared) {
+		loop_timer_close(env->loop, &env->memory.told);
+	}
+}
+
+/* ---- the limit ---- */
+
+static size_t memory_used(const struct connection_env *env) {
+	if(!env->shared) {
+		return own_used(env);
+	}
+	/* Only what it has told changes. */
+	tell((struct connection_env *)(uintptr_t)env);
+	return shared_held(env->shared);
 }
 
 void memory_empty_room(struct connection_env *env) {

@@ -6,6 +6,7 @@
 #ifndef WEBSOCKSY_MEMORY_H
 #define WEBSOCKSY_MEMORY_H
 #include "base/dynbuf.h"
+#include "base/loop_timer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +25,14 @@ struct connection_env;
 struct memory {
 	size_t limit; /* 0: none */
 	size_t held; /* capacity of the buffers below */
+	struct ev_timer
+		told; /* of several workers: the others are to be told that less is in use */
+	size_t told_used; /* what they know */
 };
+
+/* For one of several workers, whose memory counts together. 0 or -ENOMEM; memory_leave() in either case. */
+int memory_share(struct connection_env *env);
+void memory_leave(struct connection_env *env);
 
 /* The limit for a value of max-memory. */
 size_t memory_limit(size_t max_memory);

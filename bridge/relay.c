@@ -139,4 +139,8 @@ void relay_open(struct connection *c, uint8_t *early, size_t early_len) {
 	if(early_len > 0) {
 		to_peer_bytes(c, early, early_len);
 	}
+	/* Bytes of the peer behind its reply to a prelude. */
+	if(c->unseen > 0 && c->phase == CONNECTION_OPEN) {
+		to_client_partial(c);
+	}
 }

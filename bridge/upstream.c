@@ -10,6 +10,7 @@
 #include "bridge/client_certificate.h"
 #include "bridge/handshake_state.h"
 #include "bridge/login.h"
+#include "bridge/prelude.h"
 #include "bridge/query_answer.h"
 #include "bridge/respond.h"
 #include "bridge/upgrade.h"
@@ -72,11 +73,32 @@ static void peer_failed(struct connection *c, int error, const char *why) {
 	connect_failed(c, error, text);
 }
 
+/* The stream to the peer can be used. */
+static void peer_ready(struct connection *c) {
+	if(prelude_send(c) == 0) {
+		upgrade_accept(c);
+	}
+}
+
+/* The 101 waits for the peer's reply to the prelude. */
+static void peer_replies(struct connection *c) {
+	const char *why;
+	int result = prelude_read(c, &why);
+	if(result == 0) {
+		upgrade_accept(c);
+	} else if(result != -EAGAIN) {
+		memory_free(c->env, &c->partial);
+		c->handshake->reply = false;
+		stream_close(&c->peer);
+		connect_failed(c, result, why);
+	}
+}
+
 /* The TLS handshake with the peer goes on; the 101 waits for its end. */
 static void peer_handshake(struct connection *c) {
 	int result = tls_stream_handshake(&c->peer);
 	if(result == 0) {
-		upgrade_accept(c);
+		peer_ready(c);
 	} else if(result != -EAGAIN) {
 		peer_failed(c, result, stream_reason(&c->peer, result));
 	}
@@ -88,7 +110,7 @@ static void peer_begin(struct connection *c) {
 	const char *sni = h->address.tls.sni;
 	send_proxy_header(c);
 	if(!h->address.kind->tls) {
-		upgrade_accept(c);
+		peer_ready(c);
 		return;
 	}
 	int result = tls_session_connect(&c->peer, h->tls, sni ? sni : h->address.host);
@@ -147,7 +169,7 @@ static void try_peer(struct connection *c) {
 		.resolver = env->resolver,
 		.fn = peer_connected,
 		.ctx = c,
-		.announced = env->program.processes ? &env->announced : NULL,
+		.announced = env->program.processes || env->shared ? &env->announced : NULL,
 		.exec = {&env->processes, h->environment, env->settings->pty},
 	};
 	int result = connect_start(&h->connect, &h->address, &owner, &why);
@@ -176,23 +198,31 @@ void upstream_connect(struct connection *c) {
 	try_peer(c);
 }
 
-/* The stream is there already during the TLS handshake with the peer. */
+/* The stream is there already during the TLS handshake with the peer, and before its reply. */
 void upstream_event(struct connection *c, unsigned events) {
 	(void)events;
-	peer_handshake(c);
+	if(prelude_is_waiting(c)) {
+		peer_replies(c);
+	} else {
+		peer_handshake(c);
+	}
 }
 
 static void connect_cancel(struct connection *c) {
 	loop_task_cancel(&c->handshake->task);
 	connect_free(c->handshake->connect);
 	c->handshake->connect = NULL;
+	c->handshake->reply = false;
+	memory_free(c->env, &c->partial);
 	stream_close(&c->peer);
 }
 
 void upstream_deadline(struct connection *c) {
 	connection_log_limited(c, LOG_KIND_PEER, LOG_WARNING,
 		"cannot connect to %s: %s in time (connect-timeout)", c->peer_name,
-		stream_is_open(&c->peer) ? "TLS: the handshake has not ended" : "no answer");
+		prelude_is_waiting(c)              ? "no reply to the prelude"
+			: stream_is_open(&c->peer) ? "TLS: the handshake has not ended"
+						   : "no answer");
 	connect_cancel(c);
 	if(has_next_peer(c)) {
 		return;

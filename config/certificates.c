@@ -4,8 +4,67 @@
  */
 #include "config/certificates.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <nettle/sha2.h>
+
+#define CERTIFICATES_FILE_MAX ((size_t)8 * 1024 * 1024)
+
+/* ---- the digest ---- */
+
+/* With the NUL, so that neighbours cannot be mistaken for others. */
+static void add_text(struct sha256_ctx *hash, const char *text) {
+	text = text ? text : "";
+	sha256_update(hash, strlen(text) + 1, (const uint8_t *)text);
+}
+
+/* One that cannot be read any more counts as empty. */
+static void add_file(struct sha256_ctx *hash, const char *path) {
+	char *text;
+	size_t len;
+	uint64_t prefix = 0;
+	if(file_read(path, CERTIFICATES_FILE_MAX, &text, &len) == 0) {
+		prefix = len;
+	}
+	sha256_update(hash, sizeof(prefix), (const uint8_t *)&prefix);
+	if(prefix > 0) {
+		sha256_update(hash, len, (const uint8_t *)text);
+		explicit_bzero(text, len);
+	}
+	free(text);
+}
+
+/* Workers with equal certificates and rules have equal keys for session tickets. */
+static int set_digest(struct tls_credentials *credentials, const struct settings *settings) {
+	struct sha256_ctx hash;
+	uint8_t digest[SHA256_DIGEST_SIZE];
+	const char **paths;
+	size_t count;
+	int result = certificates_files(settings, &paths, &count);
+	if(result) {
+		return result;
+	}
+	sha256_init(&hash);
+	for(size_t i = 0; i < count; i++) {
+		add_file(&hash, paths[i]);
+	}
+	free(paths);
+	add_text(&hash, settings->tls_priority);
+	for(size_t i = 0; i < settings->server_name.count; i++) {
+		add_text(&hash, settings->server_name.at[i]);
+	}
+	uint8_t numbers[] = {(uint8_t)settings->client_verify, (uint8_t)settings->client_crl.count,
+		settings->client_ca ? 1 : 0};
+	sha256_update(&hash, sizeof(numbers), numbers);
+	sha256_digest(&hash, sizeof(digest), digest);
+	tls_credentials_set_digest(credentials, digest);
+	return 0;
+}
 
 int certificates_open(
 	const struct settings *settings, struct tls_credentials **out, struct tls_error *error) {
@@ -34,6 +93,14 @@ int certificates_open(
 		.verify = (enum tls_verify)settings->client_verify,
 	};
 	int result = tls_credentials_open_server(out, &server, error);
+	if(result == 0 && settings->workers > 1) {
+		result = set_digest(*out, settings);
+	}
+	if(result == -ENOMEM && *out) {
+		tls_credentials_unref(*out);
+		*out = NULL;
+		*error = (struct tls_error){.option = "cert", .text = "out of memory"};
+	}
 	free(pairs);
 	return result;
 }

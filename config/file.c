@@ -89,6 +89,26 @@ static void read_text(struct reader *reader, const char *file, const char *text,
 	}
 }
 
+/* What the file had when the other configuration was read. NULL: it was not, or no memory. */
+static char *kept_content(const struct config *kept, const char *path) {
+	for(size_t i = 0; kept && kept->content && i < kept->files.count; i++) {
+		if(kept->content[i] && strcmp(kept->files.at[i], path) == 0) {
+			return strdup(kept->content[i]);
+		}
+	}
+	return NULL;
+}
+
+/* 0, or negative errno as of file_read(). */
+static int get_content(struct reader *reader, const char *path, char **content, size_t *len) {
+	*content = kept_content(reader->kept, path);
+	if(*content) {
+		*len = strlen(*content);
+		return 0;
+	}
+	return file_read(path, FILE_MAX, content, len);
+}
+
 static void parse_file(struct reader *reader, const struct option *option, const char *path) {
 	struct reader_place place = reader->place;
 	char *content;
@@ -100,7 +120,7 @@ static void parse_file(struct reader *reader, const struct option *option, const
 		reader_error_memory(reader);
 		return;
 	}
-	int error = file_read(resolved, FILE_MAX, &content, &len);
+	int error = get_content(reader, resolved, &content, &len);
 	if(error) {
 		reader_error(reader, "cannot read \"%.200s\": %s", path, file_error(error));
 		return;
@@ -109,7 +129,9 @@ static void parse_file(struct reader *reader, const struct option *option, const
 	read_text(reader, path, content, len);
 	place.order = reader->place.order;
 	reader->place = place;
-	free(content);
+	if(!reader_keep_content(reader, content)) {
+		free(content);
+	}
 }
 
 const struct option_type file_type = {.parse = parse_file};

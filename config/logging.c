@@ -90,6 +90,16 @@ void logging_use(const struct settings *settings, const struct log_sink *sink) {
 	log_set_level(settings->log_level);
 }
 
+/* A program that is started inherits standard error. */
+void logging_leave_streams(
+	const struct settings *settings, const struct log_sink *sink, struct detach *detach) {
+	bool keep_error = logging_is_stderr(settings);
+	log_echo_errors(detach_streams(detach, keep_error));
+	if(!keep_error && sink->kind == LOG_SINK_STDERR) {
+		log_open(); /* there is no syslog: not on the terminal any more */
+	}
+}
+
 void logging_reopen(const struct config *config) {
 	struct log_sink sink;
 	if(logging_open(config, &sink) == 0) {

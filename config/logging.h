@@ -6,6 +6,7 @@
 #define WEBSOCKSY_LOGGING_H
 #include "base/log_sink.h"
 #include "config.h"
+#include "service/detach.h"
 
 #include <stdbool.h>
 
@@ -31,6 +32,13 @@ void logging_begin_hidden(void);
 
 /* Level, format and target are those of `settings` from now on. The sink is taken over. */
 void logging_use(const struct settings *settings, const struct log_sink *sink);
+
+/*
+ * At the end of a start: detaches the standard streams. Errors are written to the standard error that
+ * there was, until log_echo_errors(-1). `sink`: the target in use.
+ */
+void logging_leave_streams(
+	const struct settings *settings, const struct log_sink *sink, struct detach *detach);
 
 /* Opens the target once more, as a file that was renamed needs it. On failure nothing changes. */
 void logging_reopen(const struct config *config);

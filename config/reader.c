@@ -150,14 +150,31 @@ void reader_forget_texts(struct reader *reader, const struct option *option) {
 }
 
 int reader_add_file(struct reader *reader, char *path) {
-	struct settings_texts *files = &reader->config->files;
+	struct config *config = reader->config;
+	struct settings_texts *files = &config->files;
 	char **grown = realloc(files->at, (files->count + 1) * sizeof(*grown));
 	if(!grown) {
 		return -ENOMEM;
 	}
 	files->at = grown;
+	if(reader->keeps) {
+		char **content = realloc(config->content, (files->count + 1) * sizeof(*content));
+		if(!content) {
+			return -ENOMEM;
+		}
+		config->content = content;
+		content[files->count] = NULL;
+	}
 	grown[files->count++] = path;
 	return 0;
+}
+
+bool reader_keep_content(struct reader *reader, char *content) {
+	const struct config *config = reader->config;
+	if(reader->keeps) {
+		config->content[config->files.count - 1] = content;
+	}
+	return reader->keeps;
 }
 
 /* ---- backends ---- */

@@ -49,6 +49,8 @@ struct reader {
 	size_t actions;
 	size_t errors;
 	const struct config *running; /* while this one is read; NULL: this is the first */
+	const struct config *kept; /* has the contents of its files; NULL: they are read */
+	bool keeps; /* the contents of files are kept in the configuration */
 	bool quiet; /* nothing is logged */
 	bool no_memory;
 	bool stop; /* after --help, --version and "--": the rest is not read */
@@ -98,6 +100,12 @@ void reader_forget_texts(struct reader *reader, const struct option *option);
 
 /* Keeps the path of a configuration file, which is the configuration's from here on. 0 or -ENOMEM. */
 int reader_add_file(struct reader *reader, char *path);
+
+/*
+ * Takes the content of the last file over, if contents are to be kept: true. Otherwise it stays the
+ * caller's.
+ */
+bool reader_keep_content(struct reader *reader, char *content);
 
 /* ---- backends ---- */
 

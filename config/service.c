@@ -7,6 +7,8 @@
 #include "config/service.h"
 
 #include "config/files.h"
+#include "service/hardening.h"
+#include "service/notify.h"
 #include "service/privileges.h"
 
 #include <errno.h>
@@ -53,12 +55,64 @@ static void check_traffic(struct reader *reader) {
 	}
 }
 
+static void check_workers(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	bool changes = settings->user || settings->group || settings->chroot;
+	if(settings->workers <= 1) {
+		return;
+	}
+	if(settings->run_once) {
+		reader_blame(reader,
+			reader_is_later(reader, "run-once", "workers") ? "run-once" : "workers");
+		reader_error(reader,
+			"run-once and workers exclude each other: one process serves the one "
+			"connection (use workers = 1)");
+	}
+	if(reader->config->program && settings->wrap != SETTINGS_WRAP_STDIO && changes) {
+		reader_blame(reader, "workers");
+		reader_error(reader,
+			"with user, group or chroot, a program of wrap = port or unix needs "
+			"workers = 1: the supervisor, which starts it, keeps its privileges");
+	}
+}
+
 void service_check(struct reader *reader) {
 	check_inetd(reader);
 	check_traffic(reader);
+	check_workers(reader);
 	if(!reader->running) { /* a reload does not change them */
 		check_privileges(reader);
 	}
+}
+
+/* ---- the start ---- */
+
+void service_hide_memory(const struct settings *settings) {
+	int result = settings->core_dump ? 0 : hardening_hide_memory();
+	if(result) {
+		log_write(LOG_WARNING, "core-dump: cannot be switched off: %s", strerror(-result));
+	}
+}
+
+int service_lock_pid_file(const struct settings *settings, struct pid_file *file) {
+	char error[PID_FILE_ERROR_MAX];
+	const char *path = settings->pid_file;
+	int result = path ? pid_file_open(file, path, error) : 0;
+	if(result) {
+		log_write(LOG_ERROR, "pid-file: \"%s\" %s", path, error);
+	}
+	return result;
+}
+
+int service_take_inetd(bool passed, struct inetd_socket *out) {
+	*out = (struct inetd_socket){0};
+	int result = inetd_take(passed ? NOTIFY_LISTEN_START : STDIN_FILENO, out);
+	if(result) {
+		log_write(LOG_ERROR,
+			"inetd: %s is not a stream socket that listens or is connected (%s)",
+			passed ? "the passed socket" : "standard input", strerror(-result));
+	}
+	return result;
 }
 
 /* ---- what a reload needs ---- */

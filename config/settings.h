@@ -131,6 +131,7 @@ struct settings {
 	char *user; /* NULL: as started */
 	char *group;
 	char *chroot;
+	size_t workers; /* processes that accept connections; 1: this one does */
 	bool daemon; /* detach */
 	bool inetd; /* standard input is the socket */
 	bool run_once; /* exit after one WebSocket connection */

@@ -23,6 +23,7 @@
 #define TABLE_MEMORY_MAX ((uint64_t)1 << 40)
 #define TABLE_SIZE_MAX ((uint64_t)1 << 30)
 #define TABLE_CLIENTS_MAX 10000000
+#define TABLE_WORKERS_MAX 64
 
 const char *const table_groups[OPTION_GROUPS] = {
 	[OPTION_CLIENTS] = "Clients",
@@ -255,6 +256,10 @@ static const struct option options[] = {
 	{.group = OPTION_RUNNING, .name = "chroot", .argument = "DIR", .type = &type_path,
 		SETTING(chroot), .path = true, .fixed = true, .preset = "",
 		.help = "directory to make the root of the file system when the sockets are bound"},
+	{.group = OPTION_RUNNING, .name = "workers", .argument = "NUMBER", .type = &type_count,
+		SETTING(workers), .min = 1, .max = TABLE_WORKERS_MAX, .fixed = true, .preset = "1",
+		.help = "processes that share the ports, started and watched by one more; 1: a "
+			"single process"},
 	{.group = OPTION_RUNNING, .name = "inetd", .argument = "yes|no", .type = &type_switch,
 		SETTING(inetd), .optional = true, .fixed = true, .preset = "no",
 		.help = "standard input is the socket: a listening one, or a client"},

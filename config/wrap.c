@@ -171,3 +171,19 @@ void wrap_check(struct reader *reader) {
 	free(host);
 	config->settings.exec |= config->settings.wrap == SETTINGS_WRAP_STDIO;
 }
+
+int wrap_start(const struct config *config, struct program *program, struct process_set *processes,
+	struct announced *announced) {
+	const struct settings *settings = &config->settings;
+	uint16_t port = settings->wrap_port ? settings->wrap_port : settings->port;
+	struct program_listen listen = {
+		.port = settings->wrap == SETTINGS_WRAP_PORT ? port : 0,
+		.library = settings->wrap_library ? settings->wrap_library : "",
+	};
+	if(!config->program || settings->wrap == SETTINGS_WRAP_STDIO) {
+		return 0;
+	}
+	program->mode = (enum program_mode)settings->wrap_mode;
+	return program_open(
+		program, processes, announced, &listen, config->program_path, config->program);
+}

@@ -5,14 +5,17 @@
  * Must not know: passwords, hashes, the clock (callers pass the time).
  * Invariants: memory is fixed; only a computed hash adds an entry, so its cost bounds how fast
  * entries are displaced; a success does not excuse the failures of its address, or a valid account
- * would buy guesses for others.
+ * would buy guesses for others; a table is written by one process, and the version of an entry is odd
+ * while it is.
  */
 #include "http/login_limits.h"
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 
 #include <nettle/hmac.h>
@@ -30,27 +33,58 @@ struct entry {
 	unsigned failures; /* at `used_ms` */
 };
 
-struct login_limits {
-	uint8_t secret[SHA256_DIGEST_SIZE];
-	struct entry entries[LIMITS_SETS][LIMITS_WAYS];
+/* An entry of a table, which other processes may read while it is written. */
+struct place {
+	_Atomic uint32_t version;
+	struct entry entry;
 };
 
-int login_limits_open(struct login_limits **out) {
+struct table {
+	struct place place[LIMITS_SETS][LIMITS_WAYS];
+};
+
+struct login_limits {
+	uint8_t secret[SHA256_DIGEST_SIZE];
+	size_t size; /* bytes of the mapping */
+	size_t tables;
+	size_t own;
+	struct table *table;
+};
+
+int login_limits_share(struct login_limits **out, size_t workers) {
 	struct login_limits *limits = calloc(1, sizeof(*limits));
 	if(!limits) {
 		return -ENOMEM;
 	}
+	limits->tables = workers;
+	limits->size = workers * sizeof(*limits->table);
+	limits->table = mmap(NULL, limits->size, PROT_READ | PROT_WRITE,
+		(workers > 1 ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
+	if(limits->table == MAP_FAILED) {
+		free(limits);
+		return -ENOMEM;
+	}
 	if(getentropy(limits->secret, sizeof(limits->secret)) < 0) {
 		int error = errno;
-		free(limits);
+		login_limits_close(limits);
 		return -error;
 	}
 	*out = limits;
 	return 0;
 }
 
+int login_limits_open(struct login_limits **out) {
+	return login_limits_share(out, 1);
+}
+
+void login_limits_own(struct login_limits *limits, size_t worker) {
+	limits->own = worker;
+}
+
+/* The tables may be in use by other processes. */
 void login_limits_close(struct login_limits *limits) {
 	if(limits) {
+		munmap(limits->table, limits->size);
 		explicit_bzero(limits, sizeof(*limits));
 		free(limits);
 	}
@@ -100,39 +134,60 @@ static size_t set_of(const uint8_t key[LOGIN_LIMITS_KEY]) {
 	return (key[0] | (size_t)key[1] << 8) % LIMITS_SETS;
 }
 
-static const struct entry *find_entry(
-	const struct login_limits *limits, const uint8_t key[LOGIN_LIMITS_KEY]) {
-	const struct entry *set = limits->entries[set_of(key)];
-	for(size_t i = 0; i < LIMITS_WAYS; i++) {
-		if(memcmp(set[i].key, key, LOGIN_LIMITS_KEY) == 0) {
-			return &set[i];
-		}
-	}
-	return NULL;
+/* Copies an entry. False: it is being written. */
+static bool read_place(const struct place *place, struct entry *out) {
+	uint32_t before = atomic_load_explicit(&place->version, memory_order_acquire);
+	memcpy(out, &place->entry, sizeof(*out));
+	atomic_thread_fence(memory_order_acquire);
+	uint32_t after = atomic_load_explicit(&place->version, memory_order_relaxed);
+	return before == after && before % 2 == 0;
 }
 
-/* The entry of the key, or a new one in the place that has not been used for longest. */
-static struct entry *make_entry(
-	struct login_limits *limits, const uint8_t key[LOGIN_LIMITS_KEY], uint64_t now_ms) {
-	struct entry *set = limits->entries[set_of(key)];
-	struct entry *place = &set[0];
+static void write_place(struct place *place, const struct entry *entry) {
+	/* A process that was killed meanwhile has left it odd. */
+	uint32_t version = atomic_load_explicit(&place->version, memory_order_relaxed) | 1;
+	atomic_store_explicit(&place->version, version, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	memcpy(&place->entry, entry, sizeof(*entry));
+	atomic_store_explicit(&place->version, version + 1, memory_order_release);
+}
+
+static bool find_entry(
+	const struct table *table, const uint8_t key[LOGIN_LIMITS_KEY], struct entry *out) {
+	const struct place *set = table->place[set_of(key)];
 	for(size_t i = 0; i < LIMITS_WAYS; i++) {
-		if(memcmp(set[i].key, key, LOGIN_LIMITS_KEY) == 0) {
-			return &set[i];
-		}
-		if(set[i].used_ms < place->used_ms) {
-			place = &set[i];
+		if(read_place(&set[i], out) && memcmp(out->key, key, LOGIN_LIMITS_KEY) == 0) {
+			return true;
 		}
 	}
-	*place = (struct entry){.used_ms = now_ms};
-	memcpy(place->key, key, LOGIN_LIMITS_KEY);
-	return place;
+	return false;
+}
+
+/* The own place of the key, or else the one that has not been used for longest, with a new entry. */
+static struct place *make_entry(struct login_limits *limits, const uint8_t key[LOGIN_LIMITS_KEY],
+	uint64_t now_ms, struct entry *out) {
+	struct place *set = limits->table[limits->own].place[set_of(key)];
+	struct place *oldest = &set[0];
+	for(size_t i = 0; i < LIMITS_WAYS; i++) {
+		if(memcmp(set[i].entry.key, key, LOGIN_LIMITS_KEY) == 0) {
+			*out = set[i].entry;
+			return &set[i];
+		}
+		if(set[i].entry.used_ms < oldest->entry.used_ms) {
+			oldest = &set[i];
+		}
+	}
+	*out = (struct entry){.used_ms = now_ms};
+	memcpy(out->key, key, LOGIN_LIMITS_KEY);
+	return oldest;
 }
 
 /* ---- delays ---- */
 
 static unsigned failures_left(const struct entry *entry, uint64_t now_ms) {
-	uint64_t forgotten = (now_ms - entry->used_ms) / LOGIN_LIMITS_DECAY_MS;
+	/* The turn of another worker may have begun later. */
+	uint64_t age_ms = now_ms > entry->used_ms ? now_ms - entry->used_ms : 0;
+	uint64_t forgotten = age_ms / LOGIN_LIMITS_DECAY_MS;
 	return forgotten < entry->failures ? entry->failures - (unsigned)forgotten : 0;
 }
 
@@ -145,48 +200,86 @@ static uint64_t delay_after(unsigned excess) {
 	return delay_ms < LOGIN_LIMITS_LAST_MS ? delay_ms : LOGIN_LIMITS_LAST_MS;
 }
 
-static void add_failure(struct entry *entry, unsigned free_failures, uint64_t now_ms) {
-	unsigned failures = failures_left(entry, now_ms) + 1;
-	unsigned most = free_failures + LIMITS_EXCESS_MAX;
-	entry->failures = failures < most ? failures : most;
-	entry->next_ms = now_ms;
-	if(failures > free_failures) {
-		entry->next_ms += delay_after(entry->failures - free_failures);
+/* What the tables of all workers know about a key. */
+struct history {
+	unsigned failures;
+	uint64_t next_ms;
+	uint64_t known_ms;
+};
+
+/* The failures before the last success do not count, whichever worker has seen it. */
+static struct history history_of(
+	const struct login_limits *limits, const uint8_t key[LOGIN_LIMITS_KEY], uint64_t now_ms) {
+	struct history history = {0};
+	struct entry entry;
+	for(size_t i = 0; i < limits->tables; i++) {
+		if(find_entry(&limits->table[i], key, &entry) &&
+			entry.known_ms > history.known_ms) {
+			history.known_ms = entry.known_ms;
+		}
 	}
-	entry->used_ms = now_ms;
+	for(size_t i = 0; i < limits->tables; i++) {
+		if(!find_entry(&limits->table[i], key, &entry) ||
+			(entry.known_ms < history.known_ms &&
+				entry.used_ms + LOGIN_LIMITS_KNOWN_MS <= history.known_ms)) {
+			continue;
+		}
+		history.failures += failures_left(&entry, now_ms);
+		if(entry.next_ms > history.next_ms) {
+			history.next_ms = entry.next_ms;
+		}
+	}
+	return history;
 }
 
-static uint64_t remaining_ms(const struct entry *entry, uint64_t now_ms) {
-	return entry && entry->next_ms > now_ms ? entry->next_ms - now_ms : 0;
+static void add_failure(struct login_limits *limits, const uint8_t key[LOGIN_LIMITS_KEY],
+	unsigned free_failures, uint64_t now_ms) {
+	struct entry entry;
+	unsigned most = free_failures + LIMITS_EXCESS_MAX;
+	unsigned before = history_of(limits, key, now_ms).failures;
+	unsigned failures = before + 1 < most ? before + 1 : most;
+	struct place *place = make_entry(limits, key, now_ms, &entry);
+	unsigned own = failures_left(&entry, now_ms) + 1;
+	entry.failures = own < most ? own : most;
+	entry.next_ms = now_ms;
+	if(failures > free_failures) {
+		entry.next_ms += delay_after(failures - free_failures);
+	}
+	entry.used_ms = now_ms;
+	write_place(place, &entry);
+}
+
+static uint64_t remaining_ms(const struct history *history, uint64_t now_ms) {
+	return history->next_ms > now_ms ? history->next_ms - now_ms : 0;
 }
 
 bool login_limits_known(
 	const struct login_limits *limits, const struct login_source *source, uint64_t now_ms) {
-	const struct entry *pair = find_entry(limits, source->pair);
-	return pair && pair->known_ms > now_ms;
+	return history_of(limits, source->pair, now_ms).known_ms > now_ms;
 }
 
 uint64_t login_limits_delay(
 	const struct login_limits *limits, const struct login_source *source, uint64_t now_ms) {
-	uint64_t pair_ms = remaining_ms(find_entry(limits, source->pair), now_ms);
-	if(login_limits_known(limits, source, now_ms)) {
-		return pair_ms;
-	}
-	uint64_t address_ms = remaining_ms(find_entry(limits, source->address), now_ms);
-	return pair_ms > address_ms ? pair_ms : address_ms;
+	const struct history pair = history_of(limits, source->pair, now_ms);
+	const struct history address = history_of(limits, source->address, now_ms);
+	uint64_t pair_ms = remaining_ms(&pair, now_ms);
+	uint64_t address_ms = remaining_ms(&address, now_ms);
+	return pair.known_ms > now_ms || pair_ms > address_ms ? pair_ms : address_ms;
 }
 
 void login_limits_failed(
 	struct login_limits *limits, const struct login_source *source, uint64_t now_ms) {
-	add_failure(make_entry(limits, source->address, now_ms), LOGIN_LIMITS_FREE_ADDRESS, now_ms);
-	add_failure(make_entry(limits, source->pair, now_ms), LOGIN_LIMITS_FREE_USER, now_ms);
+	add_failure(limits, source->address, LOGIN_LIMITS_FREE_ADDRESS, now_ms);
+	add_failure(limits, source->pair, LOGIN_LIMITS_FREE_USER, now_ms);
 }
 
 void login_limits_succeeded(
 	struct login_limits *limits, const struct login_source *source, uint64_t now_ms) {
-	struct entry *pair = make_entry(limits, source->pair, now_ms);
-	pair->failures = 0;
-	pair->next_ms = now_ms;
-	pair->used_ms = now_ms;
-	pair->known_ms = now_ms + LOGIN_LIMITS_KNOWN_MS;
+	struct entry pair;
+	struct place *place = make_entry(limits, source->pair, now_ms, &pair);
+	pair.failures = 0;
+	pair.next_ms = now_ms;
+	pair.used_ms = now_ms;
+	pair.known_ms = now_ms + LOGIN_LIMITS_KNOWN_MS;
+	write_place(place, &pair);
 }

@@ -34,6 +34,15 @@ struct login_limits;
 /* 0 or negative errno. */
 int login_limits_open(struct login_limits **out);
 
+/*
+ * The same for several processes, before they are forked: each writes to a table of its own and reads
+ * those of all, so that one that is killed leaves nothing locked. What it knew stays.
+ */
+int login_limits_share(struct login_limits **out, size_t workers);
+
+/* In a worker: which of the tables is its own. The first is, before that. */
+void login_limits_own(struct login_limits *limits, size_t worker);
+
 /* NULL: nothing. */
 void login_limits_close(struct login_limits *limits);
 

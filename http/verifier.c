@@ -64,6 +64,7 @@ struct verifier {
 	struct loop *loop;
 	const struct passwords *users;
 	struct login_limits *limits;
+	struct verifier_shared shared; /* zero: nothing is */
 	uint64_t generation;
 	struct login_cache cache;
 	uint8_t secret[KEY_SIZE]; /* random; keys are HMACs under it */
@@ -356,7 +357,7 @@ const struct passwords *verifier_get_passwords(const struct verifier *verifier) 
 }
 
 const uint8_t *verifier_cookie_key(const struct verifier *verifier) {
-	return verifier->cookie_key;
+	return verifier->shared.cookie_key ? verifier->shared.cookie_key : verifier->cookie_key;
 }
 
 /* Signals are handled by the loop, so the thread inherits a mask that blocks all. */
@@ -376,7 +377,7 @@ static int draw_keys(struct verifier *verifier) {
 	return drawn ? 0 : -errno;
 }
 
-int verifier_open(struct verifier **out, struct loop *loop) {
+int verifier_open(struct verifier **out, struct loop *loop, const struct verifier_shared *shared) {
 	struct verifier *verifier = calloc(1, sizeof(*verifier));
 	if(!verifier) {
 		return -ENOMEM;
@@ -388,7 +389,10 @@ int verifier_open(struct verifier **out, struct loop *loop) {
 	pthread_mutex_init(&verifier->lock, NULL);
 	pthread_cond_init(&verifier->work, NULL);
 	int result = draw_keys(verifier);
-	if(result == 0) {
+	if(shared) {
+		verifier->shared = *shared;
+		verifier->limits = shared->limits;
+	} else if(result == 0) {
 		result = login_limits_open(&verifier->limits);
 	}
 	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -413,7 +417,7 @@ fail:
 	if(fd >= 0) {
 		close(fd);
 	}
-	login_limits_close(verifier->limits);
+	login_limits_close(verifier->shared.limits ? NULL : verifier->limits);
 	pthread_cond_destroy(&verifier->work);
 	pthread_mutex_destroy(&verifier->lock);
 	free(verifier);
@@ -434,7 +438,7 @@ void verifier_close(struct verifier *verifier) {
 		link = link->next;
 		task_wipe(task); /* the list ends with it */
 	}
-	login_limits_close(verifier->limits);
+	login_limits_close(verifier->shared.limits ? NULL : verifier->limits);
 	loop_close_io(verifier->loop, &verifier->io);
 	pthread_cond_destroy(&verifier->work);
 	pthread_mutex_destroy(&verifier->lock);

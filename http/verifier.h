@@ -13,10 +13,20 @@
 #define VERIFIER_RETRY_S 5 /* Retry-After while the queue, or a share of it, is full */
 
 /* The thread, its queue, and the cache of verified credentials. */
+struct login_limits;
 struct verifier;
 
-/* Starts the thread, which has all signals blocked. 0 or negative errno. */
-int verifier_open(struct verifier **out, struct loop *loop);
+/* What several processes share; it outlives the verifier. */
+struct verifier_shared {
+	struct login_limits *limits;
+	const uint8_t *cookie_key; /* LOGIN_COOKIE_KEY random bytes */
+};
+
+/*
+ * Starts the thread, which has all signals blocked. `shared` (NULL: nothing is) is copied. 0 or
+ * negative errno.
+ */
+int verifier_open(struct verifier **out, struct loop *loop, const struct verifier_shared *shared);
 
 /*
  * Stops the thread and waits for it, and thus for the current hash. All jobs have been cancelled.

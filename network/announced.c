@@ -28,6 +28,9 @@ void announced_add(struct announced *announced, const struct socket_address *add
 	}
 	memmove(&announced->address[1], &announced->address[0], at * sizeof(*address));
 	announced->address[0] = *address;
+	if(announced->changed) {
+		announced->changed(announced);
+	}
 	list_take(&waiting, &announced->waiting);
 	while(!list_is_empty(&waiting)) {
 		struct list *first = waiting.next;
@@ -40,6 +43,9 @@ void announced_add(struct announced *announced, const struct socket_address *add
 
 void announced_clear(struct announced *announced) {
 	announced->count = 0;
+	if(announced->changed) {
+		announced->changed(announced);
+	}
 }
 
 void announced_wait(struct announced *announced, struct announced_waiter *waiter) {

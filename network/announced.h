@@ -17,6 +17,7 @@ struct announced {
 	struct socket_address address[ANNOUNCED_MAX]; /* the newest is the first */
 	size_t count;
 	struct list waiting;
+	void (*changed)(struct announced *announced); /* the addresses have; NULL: nothing */
 };
 
 /* Is to be told of a new address. `link` is in the list exactly while it waits. */

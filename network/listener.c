@@ -124,6 +124,7 @@ static void accept_run(struct ev_io *io) {
 
 static void listener_free(struct deferred_free *dead) {
 	struct listener *listener = container_of(dead, struct listener, dead);
+	free(listener->beside);
 	free(listener->spec);
 	free(listener);
 }
@@ -183,8 +184,45 @@ static void listener_remove_file(const struct listener *listener) {
 	}
 }
 
+static void close_beside(const struct listener *listener) {
+	for(size_t i = 0; listener->beside && i + 1 < listener->set->workers; i++) {
+		if(listener->beside[i] >= 0) {
+			close(listener->beside[i]);
+		}
+	}
+}
+
+int listener_open_beside(struct listener *listener) {
+	size_t count = listener->set->workers > 0 ? listener->set->workers - 1 : 0;
+	struct socket_address own;
+	int result = count > 0 ? listener_own_address(listener, &own) : 0;
+	if(result || count == 0 || own.any.sa_family == AF_UNIX) {
+		return result;
+	}
+	listener->beside = malloc(count * sizeof(*listener->beside));
+	if(!listener->beside) {
+		result = -ENOMEM;
+		count = 0;
+	}
+	for(size_t i = 0; i < count; i++) {
+		int fd = result < 0 ? -1 : network_listen_beside(listener->io.fd);
+		listener->beside[i] = fd;
+		result = fd < 0 && result == 0 ? fd : result;
+	}
+	if(result) {
+		log_write(LOG_ERROR, "workers: cannot listen with a socket for each: %s",
+			strerror(-result));
+	}
+	return result;
+}
+
+int listener_fd_of(const struct listener *listener, size_t worker) {
+	return worker > 0 && listener->beside ? listener->beside[worker - 1] : listener->io.fd;
+}
+
 void listener_end(struct listener *listener) {
 	struct loop *loop = listener->set->loop;
+	close_beside(listener);
 	listener_remove_file(listener);
 	list_remove(&listener->link);
 	loop_close_io(loop, &listener->io);
@@ -192,11 +230,18 @@ void listener_end(struct listener *listener) {
 	loop_defer_free(loop, &listener->dead);
 }
 
-void listener_log(struct listener *listener) {
+int listener_name(struct listener *listener) {
 	struct socket_address own;
 	int error = listener_own_address(listener, &own);
 	if(error == 0) {
 		address_format(&own.any, own.len, listener->name, sizeof(listener->name));
+	}
+	return error;
+}
+
+void listener_log(struct listener *listener) {
+	int error = listener_name(listener);
+	if(error == 0) {
 		log_write(LOG_NOTICE, "listening on %s", listener->name);
 	} else {
 		log_write(LOG_NOTICE, "listening on %s (getsockname: %s)",
@@ -222,7 +267,8 @@ int listener_new(
 			goto fail_listener;
 		}
 	}
-	result = loop_add_level(set->loop, &listener->io, fd, LOOP_IN, accept_run);
+	unsigned want = set->workers > 0 ? 0 : LOOP_IN;
+	result = loop_add_level(set->loop, &listener->io, fd, want, accept_run);
 	if(result) {
 		goto fail_listener;
 	}

@@ -34,6 +34,7 @@ struct listener {
 	dev_t device; /* of a socket file that was made here */
 	ino_t inode; /* 0: none */
 	bool wanted; /* by the configuration that is being taken over */
+	int *beside; /* sockets of the other workers, of listeners.workers - 1; NULL: they share this */
 	int batch; /* connections that were to be taken in the last turn, 0: there were fewer */
 	uint64_t turn; /* when that was */
 };
@@ -49,10 +50,22 @@ static inline struct listener *listener_of(struct list *link) {
 int listener_new(
 	struct listeners *set, struct list *list, int fd, const struct listener_target *target);
 
+/*
+ * Opens the sockets of the other workers at the same address. Unix sockets cannot be bound twice:
+ * workers share them. 0; or negative errno after a line in the log.
+ */
+int listener_open_beside(struct listener *listener);
+
+/* The socket of a worker. */
+int listener_fd_of(const struct listener *listener, size_t worker);
+
 /* Closes it, removes its socket file, and frees it at the end of the turn. */
 void listener_end(struct listener *listener);
 
-/* Finds out its address, and logs it: "listening on ..." */
+/* Finds out its address. 0 or negative errno. */
+int listener_name(struct listener *listener);
+
+/* The same, and logs it: "listening on ..." */
 void listener_log(struct listener *listener);
 
 /* The address that it is bound to. 0 or negative errno. */

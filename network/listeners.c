@@ -62,7 +62,8 @@ static bool share_unwanted(struct listeners *set, uint16_t port, bool share) {
 		struct socket_address own;
 		if(!listener->wanted && listener_own_address(listener, &own) == 0 && port > 0 &&
 			address_port(&own.ip) == port) {
-			network_share_port(listener->io.fd, share);
+			/* Workers share theirs anyway. */
+			network_share_port(listener->io.fd, share || listener->beside);
 			found = true;
 		}
 	}
@@ -94,6 +95,7 @@ static int open_target(
 		result = listener_new(set, list, fds[i], target);
 		if(result == 0) {
 			listener_remember_file(listener_of(list->prev));
+			result = listener_open_beside(listener_of(list->prev));
 		}
 	}
 	return result;
@@ -196,11 +198,9 @@ static struct listener_target *make_targets(size_t count, char *const *specs, ui
 	return targets;
 }
 
-static int open_targets(
-	struct listeners *set, size_t count, const struct listener_target *targets) {
-	struct list fresh;
+static int open_targets(struct listeners *set, struct list *fresh,
+	const struct listener_target *targets, size_t count) {
 	int result = 0;
-	list_init(&fresh);
 	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
 		listener_of(at)->wanted = false;
 	}
@@ -210,35 +210,53 @@ static int open_targets(
 	}
 	for(size_t i = 0; i < count && result == 0; i++) {
 		if(!want_open(set, &targets[i])) {
-			result = open_target(set, &fresh, &targets[i]);
+			result = open_target(set, fresh, &targets[i]);
 		}
 	}
-	if(result) {
-		end_all(&fresh);
-		return result;
-	}
-	end_unwanted(set);
-	change_modes(set, count, targets);
-	adopt_all(set, &fresh);
-	return 0;
+	return result;
 }
 
-int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port) {
+int listeners_prepare(struct listeners *listeners, struct listeners_change *change, size_t count,
+	char *const *specs, uint16_t port) {
 	static char *const every[] = {NULL};
+	*change = (struct listeners_change){.count = count > 0 ? count : 1};
+	list_init(&change->fresh);
 	if(listeners->passed) {
 		return 0;
 	}
-	if(count == 0) {
-		specs = every;
-		count = 1;
-	}
-	struct listener_target *targets = make_targets(count, specs, port);
-	if(!targets) {
+	change->target = make_targets(change->count, count > 0 ? specs : every, port);
+	if(!change->target) {
 		log_write(LOG_ERROR, "cannot listen: out of memory");
 		return -ENOMEM;
 	}
-	int result = open_targets(listeners, count, targets);
-	free_targets(targets, count);
+	int result = open_targets(listeners, &change->fresh, change->target, change->count);
+	if(result) {
+		listeners_abandon(change);
+	}
+	return result;
+}
+
+void listeners_commit(struct listeners *listeners, struct listeners_change *change) {
+	if(change->target) {
+		end_unwanted(listeners);
+		change_modes(listeners, change->count, change->target);
+		adopt_all(listeners, &change->fresh);
+	}
+	listeners_abandon(change);
+}
+
+void listeners_abandon(struct listeners_change *change) {
+	end_all(&change->fresh);
+	free_targets(change->target, change->count);
+	change->target = NULL;
+}
+
+int listeners_open(struct listeners *listeners, size_t count, char *const *specs, uint16_t port) {
+	struct listeners_change change;
+	int result = listeners_prepare(listeners, &change, count, specs, port);
+	if(result == 0) {
+		listeners_commit(listeners, &change);
+	}
 	return result;
 }
 
@@ -286,6 +304,78 @@ int listeners_take(struct listeners *listeners, int first_fd, int count) {
 		listener_log(listener_of(listeners->list.prev));
 	}
 	return 0;
+}
+
+/* ---- workers ---- */
+
+static size_t list_length(const struct list *list) {
+	size_t count = 0;
+	for(const struct list *at = list->next; at != list; at = at->next) {
+		count++;
+	}
+	return count;
+}
+
+static enum address_tls tls_after(
+	const struct listener *listener, const struct listeners_change *change) {
+	for(size_t i = 0; change && change->target && i < change->count; i++) {
+		if(listener_is(listener, &change->target[i])) {
+			return change->target[i].tls;
+		}
+	}
+	return listener->tls;
+}
+
+int listeners_shares(const struct listeners *listeners, const struct listeners_change *change,
+	size_t worker, struct listener_share **out) {
+	const struct list *lists[] = {&listeners->list, change ? &change->fresh : NULL};
+	bool reduces = change && change->target;
+	int count = 0;
+	size_t most = list_length(lists[0]) + (change ? list_length(lists[1]) : 0);
+	struct listener_share *shares = calloc(most + 1, sizeof(*shares));
+	if(!shares) {
+		return -ENOMEM;
+	}
+	for(size_t i = 0; i < 2 && lists[i]; i++) {
+		for(struct list *at = lists[i]->next; at != lists[i]; at = at->next) {
+			const struct listener *listener = listener_of(at);
+			if(!reduces || listener->wanted) {
+				shares[count++] = (struct listener_share){
+					.fd = listener_fd_of(listener, worker),
+					.number = listener->number,
+					.tls = tls_after(listener, change),
+				};
+			}
+		}
+	}
+	*out = shares;
+	return count;
+}
+
+int listeners_follow(
+	struct listeners *listeners, const struct listener_share *shares, size_t count) {
+	struct list fresh;
+	int result = 0;
+	list_init(&fresh);
+	for(size_t i = 0; i < count; i++) {
+		const struct listener_target target = {.tls = shares[i].tls};
+		if(result) {
+			close(shares[i].fd);
+			continue;
+		}
+		result = listener_new(listeners, &fresh, shares[i].fd, &target);
+		if(result == 0) {
+			listener_of(fresh.prev)->number = shares[i].number;
+			listener_name(listener_of(fresh.prev));
+		}
+	}
+	if(result == 0) {
+		listeners->passed = true;
+		end_all(&listeners->list);
+		list_take(&listeners->list, &fresh);
+	}
+	end_all(&fresh);
+	return result;
 }
 
 int listeners_set_root(struct listeners *listeners, const char *root) {

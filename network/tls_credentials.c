@@ -50,9 +50,32 @@ static void free_ticket_key(gnutls_datum_t *key) {
 	}
 }
 
+void tls_credentials_set_digest(
+	struct tls_credentials *credentials, const uint8_t digest[TLS_TICKETS_DIGEST]) {
+	memcpy(credentials->digest, digest, TLS_TICKETS_DIGEST);
+}
+
+void tls_credentials_share_tickets(
+	struct tls_credentials *credentials, const struct tls_tickets *tickets) {
+	credentials->tickets = tickets;
+}
+
+static const gnutls_datum_t *shared_ticket_key(struct tls_credentials *credentials) {
+	gnutls_datum_t *key = &credentials->ticket_key;
+	bool fits = key->size == TLS_TICKETS_KEY;
+	if(fits && credentials->generation != atomic_load(&credentials->tickets->generation)) {
+		credentials->generation =
+			tls_tickets_key(credentials->tickets, credentials->digest, key->data);
+	}
+	return fits ? key : NULL;
+}
+
 const gnutls_datum_t *tls_credentials_ticket_key(
 	struct tls_credentials *credentials, uint64_t now_ms) {
 	gnutls_datum_t *key = &credentials->ticket_key;
+	if(credentials->tickets) {
+		return shared_ticket_key(credentials);
+	}
 	bool old = credentials->ticket_key_ms > 0 &&
 		now_ms - credentials->ticket_key_ms >= TLS_TICKET_KEY_MS;
 	if(credentials->ticket_key_ms == 0 || old) {

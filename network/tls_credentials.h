@@ -67,6 +67,8 @@ struct tls_error {
 
 #define TLS_TICKET_KEY_MS UINT64_C(86400000) /* a day: then session tickets get a new key */
 
+struct tls_tickets;
+
 /* Credentials and settings, shared by sessions through a reference count. */
 struct tls_credentials;
 
@@ -78,6 +80,12 @@ int tls_credentials_open_server(struct tls_credentials **out,
 	const struct tls_server_options *options, struct tls_error *error);
 int tls_credentials_open_client(struct tls_credentials **out,
 	const struct tls_client_options *options, char error[TLS_ERROR_MAX]);
+/* The digest of everything that a server's credentials are made of, which the caller has computed. */
+void tls_credentials_set_digest(struct tls_credentials *credentials, const uint8_t digest[32]);
+
+/* The key for session tickets comes from `tickets`, which outlive the credentials. */
+void tls_credentials_share_tickets(
+	struct tls_credentials *credentials, const struct tls_tickets *tickets);
 struct tls_credentials *tls_credentials_ref(struct tls_credentials *credentials);
 void tls_credentials_unref(struct tls_credentials *credentials); /* NULL: nothing */
 #endif

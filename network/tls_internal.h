@@ -7,6 +7,7 @@
 #include "base/dynbuf.h"
 #include "network/stream.h"
 #include "network/tls_credentials.h"
+#include "network/tls_tickets.h"
 
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -28,6 +29,9 @@ struct tls_credentials {
 	gnutls_priority_t priority;
 	gnutls_datum_t ticket_key; /* server: encrypts session tickets */
 	uint64_t ticket_key_ms; /* when it was made; 0: with the credentials, not used yet */
+	const struct tls_tickets *tickets; /* the key comes from there; NULL: it is our own */
+	uint64_t generation; /* of `tickets`, that the key belongs to */
+	uint8_t digest[TLS_TICKETS_DIGEST]; /* of everything that the credentials are made of */
 	char **name; /* server: names that clients may ask for */
 	size_t names; /* 0: any */
 	enum tls_verify verify;

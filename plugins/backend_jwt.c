@@ -310,7 +310,6 @@ static void jwt_query(void *state, struct websocksy_query *query) {
 	}
 	const char *wrong = read_token(jwt, token, claims, &grant, now);
 	if(wrong) {
-		jwt->core->log(jwt->core, WEBSOCKSY_NOTICE, "a client is refused: %s", wrong);
 		jwt->core->refuse(query, 403, wrong);
 		return;
 	}

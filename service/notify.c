@@ -7,11 +7,13 @@
  */
 #include "service/notify.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -160,6 +162,12 @@ void notify_send(struct notify *notify, const char *state) {
 	}
 	snprintf(notify->queue[notify->queued++], NOTIFY_STATE_MAX, "%s", state);
 	arm(notify);
+}
+
+void notify_send_reloading(struct notify *notify) {
+	char state[NOTIFY_STATE_MAX];
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_us());
+	notify_send(notify, state);
 }
 
 void notify_send_once(struct notify *notify, const char *state) {

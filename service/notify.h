@@ -46,6 +46,9 @@ void notify_close(struct notify *notify);
  */
 void notify_send(struct notify *notify, const char *state);
 
+/* RELOADING=1, with the time, as sd_notify(3) wants it. */
+void notify_send_reloading(struct notify *notify);
+
 /*
  * The same for a message that is soon followed by another one like it: a full socket does not
  * matter.

@@ -5,7 +5,7 @@
     layers.py                    the #include lines, the table of files, and the imports of tests
     layers.py OBJECT_FOLDER      the object files as well
 
-Layers, lowest first: base, websocket, network, http, plugin and builtins, service, config, bridge, compat, websocksy.c. A
+Layers, lowest first: base, websocket, network, http, plugin and builtins, service, config, bridge, supervisor, compat, websocksy.c. A
 layer is the directory of that name and the file of that name at the top level. A file includes, and calls, only what is in
 its own layer or in one below. Three further rules are read off the object files: the calls between files form no cycle,
 files that must not touch descriptors call nothing that does, and no file has writable variables but those listed.
@@ -24,7 +24,7 @@ LAYERS = {
     name: number
     for number, names in enumerate((
         ("base",), ("websocket",), ("network",), ("http",), ("plugin", "builtins"), ("service",), ("config",),
-        ("bridge",), ("compat",), ("websocksy",)))
+        ("bridge",), ("supervisor",), ("compat",), ("websocksy",)))
     for name in names
 }
 # The plugin interface: declarations alone, for everybody.

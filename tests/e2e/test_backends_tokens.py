@@ -163,6 +163,17 @@ def test_invalid_tokens(signed):
     assert "eyJ" not in signed.daemon.log()
 
 
+def test_a_connection_ends_with_its_token(signed, service):
+    """Closed with 1008 at `exp`; the token is refused from then on."""
+    expires = int(time.time()) + 3
+    path = signed.path(exp=expires)
+    with signed.daemon.open(path) as client:
+        service.accept()
+        client.expect_close(1008)
+        assert time.time() >= expires
+    assert status_of(signed.daemon, path) == 403
+
+
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_public_keys(tmp_path, run, signed, service, algorithm):
     key = tmp_path / "key.pem"
@@ -170,6 +181,21 @@ def test_public_keys(tmp_path, run, signed, service, algorithm):
     daemon = run(backend("jwt", f"key={key}", f"alg={algorithm}"))
     expect_echo(daemon, signed.path(algorithm, KEYS[algorithm]), service)
     assert status_of(daemon, signed.path()) == 403
+
+
+def test_the_session_key_is_a_claim(tmp_path, run, signed, service):
+    """With one connection for each key, a new one ends that which has the same claim."""
+    daemon = run(backend("jwt", f"key={signed.secret}", "alg=HS256", "audience=console", "session=sub",
+                         core=("--max-per-key=1", "--max-per-key-action=evict")))
+    first = daemon.open(signed.path(sub="alice"))
+    other = daemon.open(signed.path(sub="bob"))
+    second = daemon.open(signed.path(sub="alice", jti="2"))
+    first.expect_close(1008)
+    for client in (second, other):
+        client.close_handshake()
+    assert status_of(daemon, signed.path()) == 403
+    for _ in range(3):
+        service.accept()
 
 
 def test_a_public_key_is_no_secret(tmp_path):

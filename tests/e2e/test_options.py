@@ -34,7 +34,7 @@ DEFAULTS = {  # in the order of --dump-config
     "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
     "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
-    "chroot": "", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0",
+    "chroot": "", "workers": "1", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0",
     "core-dump": "no", "log-level": "info",
     "log-target": "stderr", "log-format": "text", "access-log": "close", "record": "", "record-format": "novnc",
     "traffic": "no",

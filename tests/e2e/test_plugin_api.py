@@ -2,6 +2,7 @@
 """Backends of plugin API version 2: answers at once and later, services of the core, limits."""
 import shutil
 import signal
+import socket
 import time
 
 import pytest
@@ -171,6 +172,44 @@ def test_a_session_that_expires_is_closed_with_1008(daemon):
     client.expect_close(1008)
     client.close()
     assert refused(daemon, "/peer?peer=echo://&expires=1")[0] == 403
+
+
+CONNECT = "/now?prelude=CONNECT%20x%0d%0a%0d%0a&end=%0d%0a%0d%0a&has=200"
+
+
+@pytest.mark.parametrize("behind", (b"", b"hello"))
+@pytest.mark.parametrize("size", (1, 1000))
+def test_the_reply_to_a_prelude_is_removed(daemon, service, behind, size):
+    with request(daemon, CONNECT) as client:
+        connection = service.accept()
+        assert connection.recv_exactly(13) == b"CONNECT x\r\n\r\n"
+        reply = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n" + behind
+        for start in range(0, len(reply), size):
+            connection.send(reply[start:start + size])
+        client.recv_upgrade()
+        connection.send(b"!")
+        assert client.recv_bytes(len(behind) + 1) == behind + b"!"
+        client.send_binary(b"ping")
+        assert connection.recv_exactly(4) == b"ping"
+
+
+@pytest.mark.parametrize("reply", (b"HTTP/1.1 403 200\n", b"HTTP/1.1 404\r\nA: 200\r\n\r\n", bytes(9000), b""))
+def test_another_reply_is_answered_with_502(daemon, service, reply):
+    with request(daemon, CONNECT) as client:
+        connection = service.accept()
+        connection.recv_exactly(13)
+        connection.send(reply)
+        connection.sock.shutdown(socket.SHUT_WR)
+        assert client.recv_http().status == 502
+        connection.close()
+
+
+def test_a_prelude_without_a_reply(daemon, service):
+    client = daemon.open("/now?prelude=hello%0a")
+    connection = service.accept()
+    client.send_binary(b"ping")
+    assert connection.recv_exactly(10) == b"hello\nping"
+    client.close()
 
 
 # --- with a daemon of their own -------------------------------------------------------------------

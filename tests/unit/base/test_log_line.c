@@ -15,7 +15,7 @@ static char out[LOG_ENTRY_MAX + 1];
 
 static const char *format(
 	enum log_envelope envelope, enum log_format form, const struct log_entry *entry) {
-	const struct log_style style = {envelope, form};
+	const struct log_style style = {envelope, form, 0};
 	memset(out, 'Z', sizeof(out));
 	size_t len = log_line_format(&style, entry, out);
 	assert_true(len < sizeof(out));

@@ -5,6 +5,7 @@
 #include "base/machine.h"
 #include "bench.h"
 #include "bridge/memory.h"
+#include "service/shared.h"
 
 #define LIMIT (1024 * 1024)
 
@@ -100,6 +101,31 @@ static void test_no_limit(void **state) {
 	memory_free(env, &buf);
 }
 
+/* What other workers hold counts, and what they are told becomes less when this one holds less. */
+static void test_workers(void **state) {
+	struct bench *bench = *state;
+	struct connection_env *env = &bench->env;
+	struct dynbuf buf = {0};
+	assert_int_equal(shared_open(&env->shared, 2, 1), 0);
+	assert_int_equal(memory_share(env), 0);
+	shared_hold(env->shared, 1, LIMIT / 2);
+	assert_false(memory_is_exhausted(env));
+	assert_int_equal(memory_reserve(env, &buf, LIMIT / 2 + 1), -EDQUOT);
+	assert_int_equal(memory_reserve(env, &buf, LIMIT / 4), 0);
+	shared_hold(env->shared, 1, LIMIT);
+	assert_true(memory_is_exhausted(env));
+	shared_release(env->shared, 1, 0);
+	assert_false(memory_is_exhausted(env));
+	assert_int_equal(shared_held(env->shared), buf.cap);
+	memory_free(env, &buf);
+	assert_int_not_equal(env->memory.told.slot, 0);
+	env->memory.told.fn(&env->memory.told);
+	assert_int_equal(shared_held(env->shared), 0);
+	memory_leave(env);
+	shared_close(env->shared);
+	env->shared = NULL;
+}
+
 static void test_limit_of_the_option(void **state) {
 	(void)state;
 	assert_int_equal(memory_limit(12345), 12345);
@@ -116,6 +142,7 @@ int main(void) {
 		TEST(test_small_buffers),
 		TEST(test_queues_count),
 		TEST(test_no_limit),
+		TEST(test_workers),
 		cmocka_unit_test(test_limit_of_the_option),
 	};
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

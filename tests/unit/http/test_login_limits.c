@@ -7,6 +7,9 @@
 #include "http/login_limits.h"
 
 #include <arpa/inet.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define START_MS 1000000
 
@@ -162,6 +165,55 @@ static void test_table_is_bounded(void **state) {
 	login_limits_close(limits);
 }
 
+/* Failures count whichever worker has seen them, and a success anywhere ends them. */
+static void test_workers(void **state) {
+	(void)state;
+	struct login_limits *limits;
+	assert_int_equal(login_limits_share(&limits, 3), 0);
+	struct login_source source = source_at(limits, "192.0.2.1", "alice");
+	uint64_t now_ms = START_MS;
+	for(unsigned i = 0; i < LOGIN_LIMITS_FREE_USER; i++) {
+		login_limits_own(limits, i % 3);
+		login_limits_failed(limits, &source, now_ms);
+		assert_int_equal(login_limits_delay(limits, &source, now_ms), 0);
+	}
+	login_limits_own(limits, 0);
+	login_limits_failed(limits, &source, now_ms);
+	login_limits_own(limits, 1);
+	assert_int_equal(login_limits_delay(limits, &source, now_ms), LOGIN_LIMITS_FIRST_MS);
+	login_limits_failed(limits, &source, now_ms);
+	assert_int_equal(login_limits_delay(limits, &source, now_ms), 2 * LOGIN_LIMITS_FIRST_MS);
+	now_ms += 2 * LOGIN_LIMITS_FIRST_MS;
+	login_limits_own(limits, 2);
+	login_limits_succeeded(limits, &source, now_ms);
+	login_limits_own(limits, 0);
+	assert_true(login_limits_known(limits, &source, now_ms));
+	now_ms++;
+	login_limits_failed(limits, &source, now_ms);
+	assert_int_equal(login_limits_delay(limits, &source, now_ms), 0);
+	login_limits_close(limits);
+}
+
+/* The table of a process that was killed stays. */
+static void test_killed_worker(void **state) {
+	(void)state;
+	struct login_limits *limits;
+	int status;
+	assert_int_equal(login_limits_share(&limits, 2), 0);
+	struct login_source source = source_at(limits, "192.0.2.1", "alice");
+	pid_t pid = fork();
+	if(pid == 0) {
+		login_limits_own(limits, 1);
+		for(unsigned i = 0; i <= LOGIN_LIMITS_FREE_USER; i++) {
+			login_limits_failed(limits, &source, START_MS);
+		}
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(login_limits_delay(limits, &source, START_MS), LOGIN_LIMITS_FIRST_MS);
+	login_limits_close(limits);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sources),
@@ -170,6 +222,8 @@ int main(void) {
 		cmocka_unit_test(test_decay),
 		cmocka_unit_test(test_success),
 		cmocka_unit_test(test_table_is_bounded),
+		cmocka_unit_test(test_workers),
+		cmocka_unit_test(test_killed_worker),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ static void bench_open(struct bench *bench, const char *text) {
 	*bench = (struct bench){0};
 	assert_int_equal(loop_open(&bench->loop), 0);
 	assert_int_equal(loop_timer_open(&bench->loop, &bench->watchdog, too_late), 0);
-	assert_int_equal(verifier_open(&bench->auth, &bench->loop), 0);
+	assert_int_equal(verifier_open(&bench->auth, &bench->loop, NULL), 0);
 	assert_null(verifier_get_passwords(bench->auth));
 	bench->users = parse_users(text);
 	verifier_set_passwords(bench->auth, bench->users);

@@ -297,7 +297,6 @@ static void test_encrypted_tokens(void **unused) {
 	expect_refused("....", "Encrypted tokens (JWE) are not supported.");
 	expect_refused(make("{\"alg\":\"dir\",\"enc\":\"A128GCM\"}", "{}"),
 		"Encrypted tokens (JWE) are not supported.");
-	assert_non_null(strstr(FAKE.log, "Encrypted tokens (JWE) are not supported."));
 	bench_close();
 }
 
