@@ -147,6 +147,7 @@ uses_backend_url := duration target
 # that it shares with others (without .c), libs_NAME its libraries.
 uses_json := json_steps
 uses_backend_redis := json json_steps duration reply server target
+uses_backend_http := json json_steps duration reply server target
 $(foreach name,$(plugins:$(plugin_out)/%.so=%), \
 	$(eval $(plugin_out)/$(name).so: $(wildcard plugins/$(name)/*.[ch]) \
 		$(foreach shared,$(uses_$(name)),$(wildcard plugins/common/$(shared).[ch]))))

@@ -14,14 +14,14 @@
 #define DYNBUF_MIN 4096
 
 int dynbuf_reserve(struct dynbuf *buf, size_t more) {
-	size_t need;
+	uint32_t need;
 	if(__builtin_add_overflow(buf->len, more, &need)) {
 		return -ENOMEM;
 	}
 	if(need <= buf->cap) {
 		return 0;
 	}
-	size_t cap = buf->cap ? buf->cap : DYNBUF_MIN;
+	uint32_t cap = buf->cap ? buf->cap : DYNBUF_MIN;
 	while(cap < need) {
 		if(__builtin_mul_overflow(cap, 2, &cap)) {
 			return -ENOMEM;
@@ -44,7 +44,7 @@ int dynbuf_append(struct dynbuf *buf, const void *data, size_t len) {
 		return -ENOMEM;
 	}
 	memcpy(buf->data + buf->len, data, len);
-	buf->len += len;
+	buf->len += (uint32_t)len;
 	return 0;
 }
 

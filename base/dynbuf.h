@@ -7,16 +7,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Initialised by zero, which is the empty block. */
+/*
+ * Initialised by zero, which is the empty block. Less than 4 GiB: the lengths have 32 bits, because
+ * each connection has one.
+ */
 struct dynbuf {
 	uint8_t *data;
-	size_t len;
-	size_t cap;
+	uint32_t len;
+	uint32_t cap;
 };
 
 /*
  * Makes room for `more` bytes behind the present ones; the memory grows geometrically. 0 or
- * -ENOMEM.
+ * -ENOMEM, also for more than fits in one.
  */
 int dynbuf_reserve(struct dynbuf *buf, size_t more);
 

@@ -178,21 +178,35 @@ const char *file_beneath(const char *directory, const char *path) {
 
 /* ---- modes ---- */
 
-/* The descriptor is of no use with fchmod(); its name in /proc leads to the file that was opened. */
-int file_change_mode(const char *path, const struct stat *file, mode_t mode) {
+#ifndef SYS_fchmodat2 /* newer than the headers of some systems; the same everywhere */
+#define SYS_fchmodat2 452
+#endif
+
+/*
+ * A descriptor of O_PATH is of no use with fchmod(). Linux 6.6 has fchmodat2(); before, its name in
+ * /proc leads to the file that was opened, if there is a /proc in the root directory.
+ */
+static int change_mode(int fd, mode_t mode) {
 	char name[32];
+	if(syscall(SYS_fchmodat2, fd, "", mode, AT_EMPTY_PATH) == 0) {
+		return 0;
+	}
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	return chmod(name, mode) == 0 ? 0 : errno == ENOENT ? -ENOSYS : -errno;
+}
+
+int file_change_mode(const char *path, const struct stat *file, mode_t mode) {
 	struct stat now;
 	int fd = (int)RETRY_INTERRUPTED(open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
 	if(fd < 0) {
 		return -errno;
 	}
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	int result = fstat(fd, &now) < 0 ? -errno : 0;
 	if(result == 0 && (now.st_dev != file->st_dev || now.st_ino != file->st_ino)) {
 		result = -ESTALE;
 	}
-	if(result == 0 && chmod(name, mode) < 0) {
-		result = -errno;
+	if(result == 0) {
+		result = change_mode(fd, mode);
 	}
 	close(fd);
 	return result;

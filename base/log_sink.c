@@ -134,12 +134,20 @@ static int open_stderr(struct log_sink *sink) {
 /* ---- files ---- */
 
 /*
- * The directory may belong to a user with fewer rights than this process: a link there must not
- * make it write elsewhere. /dev/stdout is a link of the system.
+ * The directory may belong to a user with fewer rights than this process: a link there, symbolic or
+ * hard, must not make it write elsewhere. /dev/stdout is a link of the system.
  */
 static int open_existing(const char *path) {
 	int flags = after(path, "/dev/") ? 0 : O_NOFOLLOW;
-	return open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags);
+	int fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags);
+	struct stat status;
+	if(fd >= 0 && geteuid() == 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+		status.st_nlink > 1) {
+		close(fd);
+		errno = EMLINK;
+		return -1;
+	}
+	return fd;
 }
 
 /* A new file is given to the owner, who opens it again after it was renamed. */
@@ -169,8 +177,9 @@ static int open_file(struct log_sink *sink, const char *path, const struct log_o
 	if(fd < 0) {
 		int error = errno;
 		return fail(why, error,
-			error == ELOOP ? "is a symbolic link, which is not followed"
-				       : strerror(error));
+			error == ELOOP            ? "is a symbolic link, which is not followed"
+				: error == EMLINK ? "has several hard links (remove it)"
+						  : strerror(error));
 	}
 	*sink = (struct log_sink){.kind = LOG_SINK_FILE, .envelope = LOG_ENVELOPE_TIME, .fd = fd};
 	return 0;

@@ -74,10 +74,20 @@ static bool is_reaped(const struct process *process) {
 	return process->io.fd < 0;
 }
 
+/*
+ * Nothing is given a number that is that of a group. If there is a process with the number of one
+ * that has been reaped, its group was empty before, and a group of that number is another one.
+ */
+static bool number_is_in_use_again(const struct process *process) {
+	return kill(process->pid, 0) == 0 || errno == EPERM;
+}
+
 /* Has the process exited without leaving others behind, or have those ended since? */
 static bool group_is_empty(struct process *process) {
-	process->empty = process->empty ||
-		(is_reaped(process) && kill(-process->pid, 0) < 0 && errno == ESRCH);
+	if(!process->empty && is_reaped(process)) {
+		process->empty = (kill(-process->pid, 0) < 0 && errno == ESRCH) ||
+			number_is_in_use_again(process);
+	}
 	return process->empty;
 }
 
@@ -138,9 +148,6 @@ void process_end(struct process *process, int first, bool at_once) {
 	wait_for_group(process);
 }
 
-/*
- * The number of a group may be given to another one as soon as it is empty: it is not kept for longer.
- */
 void process_leave(struct process *process) {
 	process->fn = NULL;
 	if(group_is_empty(process)) {

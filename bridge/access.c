@@ -19,7 +19,7 @@
 
 #define ACCESS_TEXT_MAX 256 /* of one text; longer ones are cut */
 #define ACCESS_FIELDS_MAX 20
-#define ACCESS_CONNECT_MAX ((1u << 24) - 1) /* what c->connect_ms can hold */
+#define ACCESS_CONNECT_MAX ((1u << 23) - 1) /* what c->connect_ms can hold */
 
 /* What is kept: texts behind each other with their NULs; the first is c->peer_name. */
 enum description {
@@ -151,7 +151,7 @@ __attribute__((noinline)) static void write_closed(const struct connection *c) {
 	add_description(&fields, c);
 	add(&fields, "ms_connect", NULL, c->connect_ms);
 	add_counters(&fields, c);
-	add_end(&fields, c->end);
+	add_end(&fields, c->noted ? c->note : NULL);
 	write_line(c, "closed", &fields);
 }
 

@@ -172,7 +172,7 @@ bool client_address_read_header(struct connection *c) {
 		connection_close(c);
 		return false;
 	}
-	h->input.len += ours;
+	h->input.len += (uint32_t)ours;
 	if(result == PROXY_PROTOCOL_DONE) {
 		proxy_header_done(c, &header);
 	}

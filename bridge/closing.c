@@ -21,12 +21,14 @@
 
 void closing_note(struct connection *c, enum closing_side side, uint16_t code, const char *why) {
 	size_t size = strlen(why) + 1;
-	struct closing_note *note = c->end ? NULL : malloc(sizeof(*note) + size);
+	struct closing_note *note = c->noted ? NULL : malloc(sizeof(*note) + size);
 	if(note) {
+		free(c->kept_ping); /* the client gets no more answers */
 		note->side = side;
 		note->code = code;
 		memcpy(note->why, why, size);
-		c->end = note;
+		c->note = note;
+		c->noted = true;
 	}
 }
 

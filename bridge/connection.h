@@ -106,10 +106,9 @@ struct connection_env {
 	struct log_limit_table log_limits; /* of lines that clients can cause */
 };
 
-/* The open connection's direction from the client to the peer, see to_peer.c and ping.c. */
+/* The open connection's direction from the client to the peer, see to_peer.c. */
 struct to_peer {
 	struct websocket_parser parser;
-	uint8_t *kept_ping; /* newest unanswered ping: its length, then its payload; mostly NULL */
 	uint64_t bytes; /* payload */
 };
 
@@ -173,12 +172,17 @@ struct connection {
 	bool encodes : 1; /* so is what is sent of one of the client */
 	uint8_t tapped : 2; /* enum tap: the messages are recorded or shown */
 	uint32_t in_message : 1; /* a part of one of the client has been encoded, not the last */
+	uint32_t noted : 1; /* why it ends is known; from then on no ping is kept */
 	uint32_t bound : 1; /* it has a time or a key, see sessions.c */
-	uint32_t connect_ms : 24; /* for the log: from the question to the backend to the upgrade */
+	uint32_t connect_ms : 23; /* for the log: from the question to the backend to the upgrade */
 	uint32_t partial_type : 4; /* of `partial` if the peer ended now; 0: not asked */
 	uint32_t legacy : 2; /* enum legacy_version: its frames are not those of RFC 6455 */
 	uint32_t unseen; /* bytes at the end of `partial` that the framing has not seen */
-	struct closing_note *end; /* for the log: why it ends, owned; NULL: no reason so far */
+	union { /* owned */
+		/* newest unanswered ping: its length, then its payload; mostly NULL */
+		uint8_t *kept_ping;
+		struct closing_note *note; /* once `noted` is set, for the log: why it ends */
+	};
 	/*
 	 * For the log: the peer's address, see connection_name_peer(). From the upgrade on there
 	 * may be more behind its NUL, see access.c.

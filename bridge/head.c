@@ -280,7 +280,7 @@ bool head_read(struct connection *c) {
 		return got == -EAGAIN;
 	}
 	if(h->input.len > 0) {
-		h->input.len += (size_t)got;
+		h->input.len += (uint32_t)got;
 		into = h->input.data;
 		got = (ssize_t)h->input.len;
 	} else if(h->requests > 0) {

@@ -15,15 +15,18 @@
  * Keeps the newest of the pings that cannot be answered yet; a flood of them does not grow memory.
  */
 static void ping_keep(struct connection *c, const uint8_t *payload, size_t len) {
-	if(!c->to_peer.kept_ping) {
-		c->to_peer.kept_ping = malloc(1 + WEBSOCKET_CONTROL_MAX);
-		if(!c->to_peer.kept_ping) {
+	if(c->noted) {
+		return;
+	}
+	if(!c->kept_ping) {
+		c->kept_ping = malloc(1 + WEBSOCKET_CONTROL_MAX);
+		if(!c->kept_ping) {
 			return; /* no pong is better than no connection */
 		}
 	}
-	c->to_peer.kept_ping[0] = (uint8_t)len;
+	c->kept_ping[0] = (uint8_t)len;
 	if(len > 0) {
-		memcpy(c->to_peer.kept_ping + 1, payload, len);
+		memcpy(c->kept_ping + 1, payload, len);
 	}
 }
 
@@ -38,12 +41,14 @@ void ping_send_control(
 }
 
 void ping_answer_kept(struct connection *c) {
-	if(c->to_peer.kept_ping && !c->close_sent) {
-		ping_send_control(
-			c, WEBSOCKET_PONG, c->to_peer.kept_ping + 1, c->to_peer.kept_ping[0]);
+	if(c->noted) {
+		return;
 	}
-	free(c->to_peer.kept_ping);
-	c->to_peer.kept_ping = NULL;
+	if(c->kept_ping && !c->close_sent) {
+		ping_send_control(c, WEBSOCKET_PONG, c->kept_ping + 1, c->kept_ping[0]);
+	}
+	free(c->kept_ping);
+	c->kept_ping = NULL;
 }
 
 void ping_send_answers(struct connection *c, struct ping_answers *pongs) {
@@ -54,7 +59,8 @@ void ping_send_answers(struct connection *c, struct ping_answers *pongs) {
 		stream_write(&c->client, pongs->frames, pongs->len);
 		pongs->len = 0;
 	}
-	if(c->to_peer.kept_ping && stream_backlog(&c->client) <= c->env->settings->buffer_high) {
+	if(!c->noted && c->kept_ping &&
+		stream_backlog(&c->client) <= c->env->settings->buffer_high) {
 		ping_answer_kept(c);
 	}
 }
@@ -63,8 +69,7 @@ void ping_send_answers(struct connection *c, struct ping_answers *pongs) {
 void ping_answer(struct connection *c, const struct websocket_io *io, struct ping_answers *pongs) {
 	size_t room = sizeof(pongs->frames) - pongs->len;
 	bool full = stream_backlog(&c->client) > c->env->settings->buffer_high;
-	if(full || c->to_peer.kept_ping ||
-		room < websocket_header_len(io->payload_len) + io->payload_len) {
+	if(full || c->kept_ping || room < websocket_header_len(io->payload_len) + io->payload_len) {
 		ping_keep(c, io->payload, io->payload_len);
 		return;
 	}

@@ -37,7 +37,7 @@ static bool is_expected(const uint8_t *reply, size_t len, const char *has) {
 /* With a byte for the NUL that framings find behind the data. */
 static int keep_rest(struct connection *c, size_t used) {
 	struct dynbuf *partial = &c->partial;
-	partial->len -= used;
+	partial->len -= (uint32_t)used;
 	if(partial->len == 0) {
 		memory_free(c->env, partial);
 		return 0;

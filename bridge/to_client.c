@@ -21,6 +21,7 @@
 #include "bridge/tap.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define TO_CLIENT_READS 4 /* reads of the peer in one turn */
@@ -223,7 +224,7 @@ static void partial_drop(struct connection *c, size_t used) {
 		memory_free(c->env, &c->partial);
 	} else if(used > 0) {
 		memmove(c->partial.data, c->partial.data + used, c->partial.len - used);
-		c->partial.len -= used;
+		c->partial.len -= (uint32_t)used;
 	}
 }
 
@@ -234,7 +235,8 @@ static enum to_client_result check_partial(struct connection *c, const struct cu
 		return cut->many ? TO_CLIENT_ENOUGH : TO_CLIENT_MORE;
 	}
 	connection_log_limited(c, LOG_KIND_SESSION, LOG_WARNING,
-		"framing function %s found no message in %zu bytes from %s (max-message); closed "
+		"framing function %s found no message in %" PRIu32
+		" bytes from %s (max-message); closed "
 		"with 1009",
 		c->to_client.framing.framing->name, c->partial.len, c->peer_name);
 	closing_fail(c, WEBSOCKET_CODE_TOO_BIG, "message from the peer larger than max-message");
@@ -376,7 +378,7 @@ static enum to_client_result peer_read_behind(struct connection *c) {
 	if(got == 0) {
 		return TO_CLIENT_ENOUGH;
 	}
-	c->partial.len += got;
+	c->partial.len += (uint32_t)got;
 	c->unseen = (uint32_t)got;
 	return to_client_partial(c);
 }

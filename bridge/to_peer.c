@@ -369,7 +369,7 @@ void to_peer_bytes(struct connection *c, uint8_t *data, size_t len) {
 		c->activity.ping_sent_ms = 0;
 		deadlines_arm(c);
 	}
-	if(client_frames(c, &io, &pongs) && (pongs.len > 0 || c->to_peer.kept_ping)) {
+	if(client_frames(c, &io, &pongs) && (pongs.len > 0 || c->kept_ping)) {
 		send_pongs(c, &pongs);
 	}
 }

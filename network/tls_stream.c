@@ -110,7 +110,7 @@ static int keep_rest(struct tls *tls) {
 	if(tls->rest.len > 0) {
 		assert(len <= tls->rest.len);
 		memmove(tls->rest.data, from, len);
-		tls->rest.len = len;
+		tls->rest.len = (uint32_t)len;
 		if(len == 0) {
 			dynbuf_free(&tls->rest);
 		}

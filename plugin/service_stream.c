@@ -41,7 +41,7 @@ struct websocksy_stream {
 	struct loop_task task; /* tells what was known within service_stream_connect() */
 	enum service_stream_state state;
 	int result; /* for `task` */
-	char why[SERVICE_STREAM_WHY];
+	char *why; /* of an error of service_stream_connect(), for `task` */
 	websocksy_stream_fn *fn;
 	void *ctx;
 	struct deferred_free dead;
@@ -69,9 +69,11 @@ static void release(struct websocksy_stream *stream) {
 /* `why` NULL: the server has closed. */
 static void ended(struct websocksy_stream *stream, const char *why) {
 	struct websocksy_event event = {.kind = WEBSOCKSY_END};
+	char text[SERVICE_STREAM_WHY];
 	if(why) {
-		snprintf(stream->why, sizeof(stream->why), "%s", why);
-		event.error = stream->why;
+		/* It may be part of something that is released. */
+		snprintf(text, sizeof(text), "%s", why);
+		event.error = text;
 	}
 	stream->state = SERVICE_STREAM_ENDED;
 	release(stream);
@@ -166,9 +168,7 @@ static void connect_due(struct ev_timer *timer) {
 static void tell_result(struct loop_task *task) {
 	struct websocksy_stream *stream = container_of(task, struct websocksy_stream, task);
 	if(stream->result) {
-		char why[SERVICE_STREAM_WHY];
-		memcpy(why, stream->why, sizeof(why));
-		ended(stream, why);
+		ended(stream, stream->why ? stream->why : strerror(-stream->result));
 	} else {
 		connect_result(stream, 0, NULL);
 	}
@@ -177,6 +177,7 @@ static void tell_result(struct loop_task *task) {
 static void free_stream(struct deferred_free *dead) {
 	struct websocksy_stream *stream = container_of(dead, struct websocksy_stream, dead);
 	peer_address_free(&stream->address);
+	free(stream->why);
 	free(stream);
 }
 
@@ -197,31 +198,38 @@ static const char *check_kind(const struct peer_kind *kind) {
 		: "must be the address of a server: tcp://, tls:// or unix://";
 }
 
-/* 0: connected; -EINPROGRESS; other negative errno with `*why`. */
-static int start(struct websocksy_stream *stream, const char *address, const char **why) {
+/* 0: connected; -EINPROGRESS; other negative errno, with a reason in stream->why if it is known. */
+static int start(struct websocksy_stream *stream, const char *address) {
 	struct plugin_host *host = host_of(stream);
 	struct connect_owner owner = {.loop = host->loop,
 		.resolver = host->resolver,
 		.fn = connect_result,
 		.ctx = stream};
-	int result = peer_parse(peer_transport_detect, address, NULL, &stream->address, why);
+	char text[SERVICE_STREAM_WHY];
+	const char *why = NULL;
+	int result = peer_parse(peer_transport_detect, address, NULL, &stream->address, &why);
 	if(result == 0) {
-		*why = check_kind(stream->address.kind);
-		result = *why ? -EINVAL : 0;
+		why = check_kind(stream->address.kind);
+		result = why ? -EINVAL : 0;
 	}
 	if(result == 0 && stream->address.kind->tls) {
 		result = tls_cache_find(
-			host->tls_cache, &stream->address.tls, &stream->credentials, stream->why);
-		*why = stream->why;
+			host->tls_cache, &stream->address.tls, &stream->credentials, text);
+		why = result ? text : NULL;
 	}
-	return result ? result : connect_start(&stream->connect, &stream->address, &owner, why);
+	if(result == 0) {
+		result = connect_start(&stream->connect, &stream->address, &owner, &why);
+	}
+	if(result && result != -EINPROGRESS && why) {
+		stream->why = strdup(why);
+	}
+	return result;
 }
 
 struct websocksy_stream *service_stream_connect(const struct websocksy_core *core,
 	const char *address, websocksy_stream_fn *fn, void *ctx) {
 	struct services *services = services_enter(core, "connect");
 	struct websocksy_stream *stream = services ? calloc(1, sizeof(*stream)) : NULL;
-	const char *why = NULL;
 	if(!stream) {
 		return NULL;
 	}
@@ -235,15 +243,11 @@ struct websocksy_stream *service_stream_connect(const struct websocksy_core *cor
 		return NULL;
 	}
 	service_handle_open(&stream->handle, services, stream_end);
-	stream->result = start(stream, address, &why);
+	stream->result = start(stream, address);
 	if(stream->result == -EINPROGRESS) {
 		loop_timer_set(
 			loop, &stream->timer, loop->now_ms + services->host->connect_timeout_ms);
 		return stream;
-	}
-	if(stream->result && why != stream->why) {
-		snprintf(stream->why, sizeof(stream->why), "%s",
-			why ? why : strerror(-stream->result));
 	}
 	loop_next_turn(loop, &stream->task);
 	return stream;

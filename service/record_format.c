@@ -94,7 +94,7 @@ static int novnc_message(struct record_state *state, const struct record_about *
 	if(put(out, head) || dynbuf_reserve(out, 4 * message->len)) {
 		return -ENOMEM;
 	}
-	out->len += escape((char *)out->data + out->len, message->data, message->len);
+	out->len += (uint32_t)escape((char *)out->data + out->len, message->data, message->len);
 	return put(out, "',\n");
 }
 
@@ -126,7 +126,7 @@ static int jsonl_message(struct record_state *state, const struct record_about *
 	if(put(out, head) || dynbuf_reserve(out, BASE64_ENCODED_LEN(message->len))) {
 		return -ENOMEM;
 	}
-	out->len += base64_encode(out->data + out->len, message->data, message->len);
+	out->len += (uint32_t)base64_encode(out->data + out->len, message->data, message->len);
 	return put(out, "\"}\n");
 }
 

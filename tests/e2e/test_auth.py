@@ -377,7 +377,7 @@ def test_client_leaves_while_it_waits(slow):
 
 def test_timeout(run, tmp_path):
     path = write_users(tmp_path / "users", slow=("secret", SLOWER))
-    daemon = run(Daemon(f"--auth-file={path}", "--handshake-timeout=150ms", peer="echo://"))
+    daemon = run(Daemon(f"--auth-file={path}", "--handshake-timeout=400ms", peer="echo://"))
     client = begin(daemon, "slow", "secret")
     answer = client.recv_http()
     assert answer.status == 503 and answer.header("Retry-After")

@@ -30,7 +30,7 @@ WANTED = 400 if SANITIZED else 9000  # a multiple of HELPERS
 # 128 descriptors are the daemon's reserve, and some more are for clients that come later.
 HELPERS = 2
 COUNT = min(WANTED, (HARD_LIMIT - 200) // 2 // HELPERS * HELPERS)
-MEMORY = 600  # bytes of the daemon for each idle connection, whether there are few or many
+MEMORY = 560  # bytes of the daemon for each idle connection, whether there are few or many
 
 
 # --- helper processes ---------------------------------------------------------------------------

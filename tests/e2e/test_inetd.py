@@ -85,8 +85,8 @@ def test_standard_input_becomes_free(run, tmp_path):
 def test_wait_with_exit_idle_gives_the_socket_back(run, tmp_path):
     """inetd takes it again, and nothing is lost."""
     with listener(socket.AF_INET, tmp_path) as sock:
-        daemon = run(Inetd(sock, "--exit-idle=200ms"))
-        with RawClient(sock.getsockname()) as client:
+        with RawClient(sock.getsockname()) as client:  # before the daemon, as with inetd
+            daemon = run(Inetd(sock, "--exit-idle=200ms"))
             client.upgrade()
             client.close_handshake()
         assert daemon.wait() == 0

@@ -70,6 +70,22 @@ def test_client_that_is_lost_counts(run):
     assert daemon.wait() == 0
 
 
+class Timed:
+    """A daemon that is told by a reload, when all clients are there, that it is to end. (From its start on the time
+    would be over before that if the machine is slow.)"""
+
+    def __init__(self, run, tmp_path, option, *others):
+        self.tmp_path, self.option, self.others = tmp_path, option, others
+        self.daemon = run(Daemon(self.write("1h"), defaults=False))
+
+    def write(self, value):
+        return write_config(self.tmp_path, (*BASE, *self.others, (self.option, value)), ECHO)
+
+    def set(self, value):
+        self.write(value)
+        reload(self.daemon)
+
+
 # --- exit-after ---------------------------------------------------------------------------------
 
 
@@ -81,9 +97,11 @@ def test_exit_after_without_connections(run):
     assert "notice: no longer listening (exit-after)" in daemon.log()
 
 
-def test_exit_after_lets_connections_go_on(run):
-    daemon = run(Daemon("--exit-after=500ms", "--grace=0", peer="echo://"))
+def test_exit_after_lets_connections_go_on(run, tmp_path):
+    timed = Timed(run, tmp_path, "exit-after", ("grace", "0"))
+    daemon = timed.daemon
     client, other = daemon.open(), daemon.open()
+    timed.set("1ms")
     daemon.wait_log("no longer listening")
     assert not is_open(daemon.address)
     client.round_trip()
@@ -94,11 +112,13 @@ def test_exit_after_lets_connections_go_on(run):
     assert daemon.wait() == 0
 
 
-def test_exit_after_ends_idle_keep_alive(run):
+def test_exit_after_ends_idle_keep_alive(run, tmp_path):
     """A page's connection is closed behind its next response."""
-    daemon = run(Daemon("--exit-after=500ms", "--web", ROOT / "index.html", peer="echo://"))
+    timed = Timed(run, tmp_path, "exit-after", ("web", ROOT / "index.html"))
+    daemon = timed.daemon
     client = daemon.connect()
     assert exchange(client, "/").status == 200
+    timed.set("1ms")
     daemon.wait_log("no longer listening")
     assert exchange(client, "/").status == 200
     client.expect_eof()
@@ -107,9 +127,10 @@ def test_exit_after_ends_idle_keep_alive(run):
 
 
 def test_reload_after_the_end_of_listening(run, tmp_path):
-    path = write_config(tmp_path, (*BASE, ("exit-after", "300ms")), ECHO)
-    daemon = run(Daemon(path, defaults=False))
+    timed = Timed(run, tmp_path, "exit-after")
+    daemon = timed.daemon
     client = daemon.open()
+    timed.set("1ms")
     daemon.wait_log("no longer listening")
     reload(daemon)
     assert not is_open(daemon.address)
@@ -130,9 +151,11 @@ def test_exit_idle_is_measured_from_the_start(run):
     assert "notice: stopping (exit-idle)" in daemon.log()
 
 
-def test_exit_idle_waits_for_the_end_of_connections(run):
-    daemon = run(Daemon("--exit-idle=250ms", peer="echo://"))
+def test_exit_idle_waits_for_the_end_of_connections(run, tmp_path):
+    timed = Timed(run, tmp_path, "exit-idle")
+    daemon = timed.daemon
     client = daemon.open()
+    timed.set("250ms")
     time.sleep(0.6)  # longer than the time; that it has not ended cannot be seen otherwise
     client.round_trip()
     begun = time.monotonic()
@@ -141,9 +164,12 @@ def test_exit_idle_waits_for_the_end_of_connections(run):
     assert time.monotonic() - begun >= 0.25
 
 
-def test_plain_requests_do_not_prolong_it(run):
-    daemon = run(Daemon("--exit-idle=500ms", "--health=/alive", peer="echo://"))
+def test_plain_requests_do_not_prolong_it(run, tmp_path):
+    timed = Timed(run, tmp_path, "exit-idle", ("health", "/alive"))
+    daemon = timed.daemon
     client = daemon.connect()
+    assert exchange(client, "/alive").status == 200
+    timed.set("500ms")
 
     def ended():
         try:
@@ -157,11 +183,10 @@ def test_plain_requests_do_not_prolong_it(run):
 
 
 def test_reload_changes_it(run, tmp_path):
-    path = write_config(tmp_path, (*BASE, ("exit-idle", "1h")), ECHO)
-    daemon = run(Daemon(path, defaults=False))
-    write_config(tmp_path, (*BASE, ("exit-idle", "1ms")), ECHO)
-    daemon.signal(signal.SIGHUP)
-    assert daemon.wait() == 0
+    timed = Timed(run, tmp_path, "exit-idle")
+    timed.write("1ms")
+    timed.daemon.signal(signal.SIGHUP)
+    assert timed.daemon.wait() == 0
 
 
 def test_signal_comes_first(run):

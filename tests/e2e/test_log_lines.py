@@ -161,12 +161,11 @@ def test_lost_upgrade_field_is_explained(run, tmp_path, web):
 
 def test_unused_connection_is_for_debugging(run):
     """Browsers open some in advance."""
-    daemon = run(Daemon("--handshake-timeout=50ms", peer="echo://"))
-    with daemon.connect() as client:
+    daemon = run(Daemon("--handshake-timeout=300ms", peer="echo://"))
+    with daemon.connect() as client, daemon.connect() as other:
+        other.send_raw(b"GET / HT")
         assert client.recv_http().status == 408
-    with daemon.connect() as client:
-        client.send_raw(b"GET / HT")
-        assert client.recv_http().status == 408
+        assert other.recv_http().status == 408
     daemon.wait_log("#2 .*answered 408")
     assert "#1 " not in daemon.log()
 

@@ -796,7 +796,7 @@ def test_stalled_handshake(serve, sent):
 
 @pytest.mark.parametrize("sent", ["nothing", "half"])
 def test_stalled_handshake_where_tls_is_required(serve, sent):
-    daemon = serve("--handshake-timeout=100ms", "--tls=required")
+    daemon = serve("--handshake-timeout=300ms", "--tls=required")
     stalled = daemon.connect()
     stalled.send_raw({"nothing": b"", "half": client_hello()[:100]}[sent])
     assert end_of(stalled.sock) == b""

@@ -78,7 +78,7 @@ static void test_reserve(void **unused) {
 		assert_int_equal(dynbuf_reserve(&buf, more), 0);
 		assert_true(buf.cap - buf.len >= more);
 		memset(buf.data + buf.len, 0, more);
-		buf.len += more / 2;
+		buf.len += (uint32_t)more / 2;
 	}
 	dynbuf_free(&buf);
 }
@@ -103,6 +103,11 @@ static void test_overflow(void **unused) {
 	size_t calls = test.calls;
 	assert_int_equal(dynbuf_reserve(&buf, SIZE_MAX), -ENOMEM);
 	assert_int_equal(dynbuf_reserve(&buf, SIZE_MAX - 3), -ENOMEM);
+	/* Lengths have 32 bits. */
+	assert_int_equal(dynbuf_reserve(&buf, (size_t)1 << 32), -ENOMEM);
+	assert_int_equal(dynbuf_reserve(&buf, UINT32_MAX - 2), -ENOMEM);
+	assert_int_equal(
+		dynbuf_reserve(&buf, UINT32_MAX - 3), -ENOMEM); /* capacities are doubled */
 	assert_int_equal(test.calls, calls);
 	assert_int_equal(buf.len, 3);
 	assert_memory_equal(buf.data, "abc", 3);

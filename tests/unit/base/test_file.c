@@ -210,6 +210,27 @@ static void test_change_mode(void **state) {
 	assert_int_equal(unlink("moved"), 0);
 }
 
+/* In a root directory without /proc. */
+static void test_change_mode_without_proc(void **state) {
+	struct stat file;
+	int status;
+	(void)state;
+	assert_int_equal(lstat("file", &file), 0);
+	pid_t pid = fork();
+	if(pid == 0) {
+		if(chroot(".") < 0) {
+			_exit(EPERM);
+		}
+		_exit(-file_change_mode("/file", &file, 0604));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if(WEXITSTATUS(status) == EPERM || WEXITSTATUS(status) == ENOSYS) {
+		skip(); /* not root, or a kernel before 6.6 */
+	}
+	assert_int_equal(status, 0);
+	assert_int_equal(mode_of("file"), 0604);
+}
+
 static void test_checks(void **state) {
 	(void)state;
 	assert_null(file_check_absolute("/usr/lib"));
@@ -249,6 +270,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(
 			test_beneath_without_openat2, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(test_change_mode, tree_make, tree_remove),
+		cmocka_unit_test_setup_teardown(
+			test_change_mode_without_proc, tree_make, tree_remove),
 		cmocka_unit_test_setup_teardown(test_checks, tree_make, tree_remove),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,27 @@ static void test_file_errors(void **state) {
 	assert_int_equal(log_sink_open(&sink, target("file:", "fifo"), NULL, why), -ENXIO);
 }
 
+/* It may be a file that the owner of the directory could not write to otherwise. */
+static void test_hard_link(void **state) {
+	struct log_sink sink;
+	(void)state;
+	close(open(target("", "first"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	char *first = strdup(target("", "first"));
+	assert_int_equal(link(first, target("", "second")), 0);
+	free(first);
+	int result = log_sink_open(&sink, target("file:", "second"), NULL, why);
+	if(geteuid() != 0) {
+		assert_int_equal(result, 0);
+		log_sink_close(&sink);
+		return;
+	}
+	assert_int_equal(result, -EMLINK);
+	assert_string_equal(why, "has several hard links (remove it)");
+	assert_int_equal(unlink(target("", "first")), 0);
+	assert_int_equal(log_sink_open(&sink, target("file:", "second"), NULL, why), 0);
+	log_sink_close(&sink);
+}
+
 static void test_full_disk(void **state) {
 	struct log_sink sink;
 	(void)state;
@@ -185,6 +206,7 @@ int main(void) {
 		TEST(test_names),
 		TEST(test_file),
 		TEST(test_file_errors),
+		TEST(test_hard_link),
 		TEST(test_full_disk),
 		TEST(test_full_socket),
 		TEST(test_exchanged_socket),

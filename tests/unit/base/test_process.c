@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -211,18 +212,30 @@ static pid_t start_with_number(pid_t number) {
 	return pid;
 }
 
+/* Another process of the group, which has outlived the first one, ends unnoticed. */
+static void end_rest_of_group(struct test *test, pid_t group) {
+	assert_int_equal(kill(-group, SIGKILL), 0);
+	assert_true(waitpid(-group, NULL, 0) > 0);
+	assert_int_equal(kill(-group, 0), -1);
+	expect_output(test, "");
+}
+
 /* The owner lets it go late, when another group has the number. */
 static void test_number_that_is_given_again(void **state) {
 	struct test test;
 	int status;
 	(void)state;
-	for(int way = 0; way < 2; way++) {
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	for(int way = 0; way < 4; way++) {
 		open_test(&test);
-		assert_int_equal(start_shell(&test, "exit 0"), 0);
+		assert_int_equal(start_shell(&test, way < 2 ? "exit 0" : "sleep 1000 & exit 0"), 0);
 		process_watch(test.process, note_exit, &test);
 		assert_int_equal(loop_run(&test.loop), 0);
+		if(way >= 2) {
+			end_rest_of_group(&test, process_pid(test.process));
+		}
 		pid_t other = start_with_number(process_pid(test.process));
-		if(way == 0) {
+		if(way % 2 == 0) {
 			process_end(test.process, SIGTERM, true);
 		} else {
 			process_set_kill(&test.set);

@@ -231,7 +231,7 @@ static void test_idle(void **state) {
 	}
 	bench_deadline(&bench, 2000);
 	assert_int_equal(bench_phase(&bench), CONNECTION_CLOSING);
-	assert_int_equal(bench.connection->end->code, 1001);
+	assert_int_equal(bench.connection->note->code, 1001);
 	bench_close(&bench);
 }
 
@@ -244,7 +244,7 @@ static void test_stalled_peer(void **state) {
 	bench_deadline(&bench, 2000);
 	bench_deadline(&bench, 2000);
 	assert_int_equal(bench_phase(&bench), CONNECTION_LINGER);
-	assert_int_equal(bench.connection->end->code, 1011);
+	assert_int_equal(bench.connection->note->code, 1011);
 	assert_false(stream_is_open(&bench.connection->peer));
 	bench_close(&bench);
 }
@@ -356,7 +356,7 @@ static void test_rule_broken(void **state) {
 	bench_send(bench.client, "\x83\x80\0\0\0\0", 6);
 	bench_run(&bench, 2);
 	assert_int_equal(bench_phase(&bench), CONNECTION_LINGER);
-	assert_int_equal(bench.connection->end->code, 1002);
+	assert_int_equal(bench.connection->note->code, 1002);
 	bench_expect_end(bench.peer);
 	bench_close(&bench);
 }
