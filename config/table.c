@@ -298,6 +298,9 @@ static const struct option options[] = {
 		.type = &type_record_format, SETTING(record_format), .preset = "novnc",
 		.help = "novnc (for its playback page), jsonl (one message in each line), or "
 			"pcapng (for Wireshark)"},
+	{.group = OPTION_RUNNING, .name = "traffic", .argument = "yes|no", .type = &type_switch,
+		SETTING(traffic), .optional = true, .preset = "no",
+		.help = "write characters to standard output for each message, as websockify does"},
 	{.group = OPTION_RUNNING, .name = "verbose", .letter = 'v', .type = &type_verbosity,
 		.amount = 1,
 		.help = "log one level more; repeatable"},
