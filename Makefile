@@ -198,6 +198,7 @@ $(out)/unit/base/test_file: ldflags += -Wl,--wrap=fstat
 $(out)/unit/network/test_watch: ldflags += -Wl,--wrap=clock_gettime
 $(out)/unit/http/test_passwords: ldflags += -Wl,--wrap=read
 $(out)/unit/http/test_site_traps: ldflags += -Wl,--wrap=syscall
+$(out)/unit/service/test_record: ldflags += -Wl,--wrap=write
 -include $(unit_programs:=.d)
 
 # The fast checks. These targets are never made, so that each `make check` runs all programs.

@@ -15,7 +15,8 @@ enum config_action {
 	CONFIG_HELP,
 	CONFIG_VERSION,
 	CONFIG_TEST,
-	CONFIG_DUMP
+	CONFIG_DUMP,
+	CONFIG_PLUGINS
 };
 
 /* A complete configuration. */

@@ -19,6 +19,7 @@
 #include "config/print.h"
 #include "config/service.h"
 #include "plugin.h"
+#include "plugin/catalog.h"
 #include "service/detach.h"
 #include "service/inetd.h"
 #include "service/notify.h"
@@ -206,6 +207,9 @@ static int act(struct daemon *daemon, struct config *config) {
 		return 0;
 	case CONFIG_DUMP:
 		print_config(config);
+		return 0;
+	case CONFIG_PLUGINS:
+		catalog_print(config->settings.plugin_path);
 		return 0;
 	default:
 		return serve(daemon, config);

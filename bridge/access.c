@@ -19,7 +19,7 @@
 
 #define ACCESS_TEXT_MAX 256 /* of one text; longer ones are cut */
 #define ACCESS_FIELDS_MAX 20
-#define ACCESS_CONNECT_MAX ((1u << 24) - 1) /* what c->connect_ms can hold */
+#define ACCESS_CONNECT_MAX ((1u << 23) - 1) /* what c->connect_ms can hold */
 
 /* What is kept: texts behind each other with their NULs; the first is c->peer_name. */
 enum description {

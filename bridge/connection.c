@@ -11,7 +11,7 @@
 
 #include "base/address.h"
 #include "bridge/access.h"
-#include "service/record.h"
+#include "bridge/tap.h"
 #include "service/shared.h"
 
 #include <assert.h>
@@ -145,10 +145,7 @@ void connection_close(struct connection *connection) {
 		return;
 	}
 	struct connection_env *env = connection->env;
-	if(connection->recorded) {
-		recorder_end(connection->env->recorder, connection->id);
-		connection->recorded = false;
-	}
+	tap_end(connection);
 	if(connection->upgraded) {
 		access_closed(connection);
 	}

@@ -132,6 +132,12 @@ struct activity {
  */
 #define CONNECTION_RATE_MIN 1024
 
+/* Who sees the messages of an open connection, see tap.c. */
+enum tap {
+	TAP_RECORDED = 1, /* there is a recording with its number */
+	TAP_SHOWN = 2 /* by characters on standard output */
+};
+
 /* One connection. Kept small: an idle one owns nothing else but its share of the peer's name. */
 struct connection {
 	struct stream client;
@@ -164,11 +170,11 @@ struct connection {
 	bool partial_is_input : 1;
 	bool converts : 1; /* messages of the peer take the way through convert.c */
 	bool encodes : 1; /* so is what is sent of one of the client */
-	bool in_message : 1; /* a part of one of the client has been encoded, but not the last */
-	bool recorded : 1; /* there is a recording with its number, see recording.c */
+	uint8_t tapped : 2; /* enum tap: the messages are recorded or shown */
+	uint32_t in_message : 1; /* a part of one of the client has been encoded, not the last */
 	uint32_t noted : 1; /* why it ends is known; from then on no ping is kept */
 	uint32_t bound : 1; /* it has a time or a key, see sessions.c */
-	uint32_t connect_ms : 24; /* for the log: from the question to the backend to the upgrade */
+	uint32_t connect_ms : 23; /* for the log: from the question to the backend to the upgrade */
 	uint32_t partial_type : 4; /* of `partial` if the peer ended now; 0: not asked */
 	uint32_t legacy : 2; /* enum legacy_version: its frames are not those of RFC 6455 */
 	uint32_t unseen; /* bytes at the end of `partial` that the framing has not seen */

@@ -7,7 +7,7 @@
  * frame before HyBi contains valid UTF-8 only, in which there is no byte FF.
  */
 #include "bridge/convert.h"
-#include "bridge/recording.h"
+#include "bridge/tap.h"
 
 #include "base/utf8.h"
 #include "bridge/memory.h"
@@ -39,8 +39,8 @@ static int add_message(struct connection *c, struct batch *batch,
 	if(c->legacy && !text) {
 		return -EILSEQ;
 	}
-	if(c->recorded) {
-		recording_to_client(
+	if(c->tapped) {
+		tap_to_client(
 			c, text ? WEBSOCKET_TEXT : WEBSOCKET_BINARY, message->data, message->len);
 	}
 	if(c->legacy) {

@@ -3,7 +3,7 @@
  * Recording of connections.
  *
  * Must not know: files, formats.
- * Invariants: c->recorded is set exactly while there is a recording with the number of the connection.
+ * Invariants: TAP_RECORDED is set exactly while there is a recording with the number of the connection.
  */
 #include "bridge/recording.h"
 
@@ -30,7 +30,7 @@ void recording_failed(void *ctx, const struct record_about *about, int error) {
 
 static void ended(struct connection *c, int error) {
 	const struct record_about about = {.id = c->id, .client = c->address};
-	c->recorded = false;
+	c->tapped &= TAP_SHOWN;
 	if(error < 0) { /* otherwise it is reported by the recorder */
 		recording_failed(c->env, &about, error);
 	}
@@ -59,9 +59,10 @@ void recording_begin(struct connection *c) {
 		h->protocol ? h->protocol : "");
 	int result = recorder_begin(c->env->recorder, settings->record,
 		(enum record_format)settings->record_format, &about);
-	c->recorded = result == 0;
 	if(result) {
 		ended(c, result);
+	} else {
+		c->tapped |= TAP_RECORDED;
 	}
 }
 
@@ -77,6 +78,11 @@ void recording_from_client(struct connection *c, const void *data, size_t len, b
 	if(len > 0 || last) {
 		add(c, &part);
 	}
+}
+
+void recording_end(struct connection *c) {
+	c->tapped &= TAP_SHOWN;
+	recorder_end(c->env->recorder, c->id);
 }
 
 void recording_to_client(

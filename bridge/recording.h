@@ -17,10 +17,13 @@ void recording_failed(void *ctx, const struct record_about *about, int error);
 void recording_begin(struct connection *c);
 
 /*
- * Adds a part of a message of the client, or a message to it, while c->recorded is set. An error ends the
+ * Adds a part of a message of the client, or a message to it, while it is recorded. An error ends the
  * recording, not the connection.
  */
 void recording_from_client(struct connection *c, const void *data, size_t len, bool last);
 void recording_to_client(
 	struct connection *c, enum websocket_opcode opcode, const void *data, size_t len);
+
+/* The connection, which is recorded, ends. */
+void recording_end(struct connection *c);
 #endif

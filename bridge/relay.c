@@ -120,9 +120,9 @@ void relay_reload(struct connection *c) {
 
 /* The messages of a loopback peer go back as they came. */
 static void begin_framing(struct connection *c) {
-	c->converts = !c->loopback && (c->legacy || c->recorded);
+	c->converts = !c->loopback && (c->legacy || c->tapped);
 	c->encodes = !c->loopback && c->to_client.framing.framing->encode;
-	c->to_peer.parser.whole = relay_is_whole(c) || c->encodes || c->recorded;
+	c->to_peer.parser.whole = relay_is_whole(c) || c->encodes || c->tapped;
 }
 
 void relay_open(struct connection *c, uint8_t *early, size_t early_len) {

@@ -17,8 +17,8 @@
 #include "bridge/convert.h"
 #include "bridge/deadlines.h"
 #include "bridge/framing_failure.h"
-#include "bridge/recording.h"
 #include "bridge/relay_state.h"
+#include "bridge/tap.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -50,8 +50,8 @@ void to_client_send(
 	} else {
 		batch_add(&batch, opcode, data, len, room);
 	}
-	if(c->recorded) {
-		recording_to_client(c, opcode, data, len);
+	if(c->tapped) {
+		tap_to_client(c, opcode, data, len);
 	}
 	c->to_client.bytes += len;
 	c->to_client.messages++;

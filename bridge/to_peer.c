@@ -13,8 +13,8 @@
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
 #include "bridge/ping.h"
-#include "bridge/recording.h"
 #include "bridge/relay_state.h"
+#include "bridge/tap.h"
 #include "bridge/to_client.h"
 #include "websocket/close.h"
 #include "websocket/legacy.h"
@@ -213,8 +213,8 @@ static bool forward_encoded(struct connection *c, uint8_t *data, size_t len) {
 static bool finish_message(struct connection *c, uint8_t *data, size_t len) {
 	bool (*forward)(struct connection *, uint8_t *, size_t) =
 		c->encodes ? forward_encoded : forward_message;
-	if(c->recorded) {
-		recording_from_client(c, data, len, true);
+	if(c->tapped) {
+		tap_from_client(c, data, len, true);
 	}
 	if(!relay_is_whole(c)) {
 		return c->encodes ? encode_part(c, data, len, true) : forward_bytes(c, data, len);
@@ -262,8 +262,8 @@ static bool forward_block(struct connection *c, uint8_t *block, const struct web
 	if(!c->to_peer.parser.whole) {
 		return forward_bytes(c, block, len);
 	}
-	if(c->recorded) {
-		recording_from_client(c, block, len, false);
+	if(c->tapped) {
+		tap_from_client(c, block, len, false);
 	}
 	if(relay_is_whole(c)) {
 		return len == 0 || collect(c, &c->partial, block, len);

@@ -14,11 +14,11 @@
 #include "bridge/handshake.h"
 #include "bridge/handshake_state.h"
 #include "bridge/hixie.h"
-#include "bridge/recording.h"
 #include "bridge/relay.h"
 #include "bridge/response_fields.h"
 #include "bridge/session_terms.h"
 #include "bridge/summary.h"
+#include "bridge/tap.h"
 #include "http/extensions.h"
 #include "http/origin.h"
 #include "http/response.h"
@@ -259,7 +259,7 @@ void upgrade_accept(struct connection *c) {
 	connection_log(c, LOG_DEBUG, "connected to %s, %s, subprotocol %s", c->peer_name,
 		h->summary ? h->summary : "", h->protocol ? h->protocol : "none");
 	access_opened(c);
-	recording_begin(c);
+	tap_begin(c);
 	/* A client that is gone meanwhile is met by the first read. */
 	stream_write(&c->client, head, (size_t)(end - head));
 	struct dynbuf early = h->input;

@@ -44,6 +44,19 @@ static void translate_log(struct compat *compat, const struct given *given) {
 	}
 }
 
+/* In the background and under inetd, there is no output for the characters. */
+static void translate_traffic(struct compat *compat, const struct given *given, bool daemon) {
+	bool asked = given_value(given, GIVEN_TRAFFIC);
+	if(daemon || given_value(given, GIVEN_INETD)) {
+		if(asked) {
+			texts_add(&compat->notices, NULL,
+				"--traffic: has no effect in the background and under inetd");
+		}
+	} else if(asked || given_value(given, GIVEN_VERBOSE)) {
+		parts_add(compat, asked ? "--traffic" : "--verbose", "traffic", "yes");
+	}
+}
+
 /* FILE.1, FILE.2 and so on. A '%' of the name itself is doubled. */
 static void translate_record(struct compat *compat, const struct given *given) {
 	const char *file = given_value(given, GIVEN_RECORD);
@@ -102,6 +115,7 @@ void running_translate(struct compat *compat, const struct given *given) {
 		parts_add(compat, NULL, "legacy", "hixie,hybi,flash");
 	}
 	translate_log(compat, given);
+	translate_traffic(compat, given, daemon);
 	translate_record(compat, given);
 	if(given_value(given, GIVEN_DUMP_CONFIG)) {
 		texts_add(&compat->arguments, "--dump-config", "--dump-config");

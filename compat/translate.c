@@ -62,7 +62,6 @@ static void note_ignored(struct compat *compat, const struct given *given) {
 		const char *text;
 	} ignored[] = {
 		{GIVEN_LIBSERVER, "--libserver: there is one engine only"},
-		{GIVEN_TRAFFIC, "--traffic: not supported; a recording shows each message"},
 		{GIVEN_PREFER_IPV6, "--prefer-ipv6: the daemon listens on all addresses of a name"},
 		{GIVEN_LEGACY_SYSLOG, "--legacy-syslog: the format depends on the target alone"},
 	};

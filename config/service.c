@@ -42,6 +42,19 @@ static void check_inetd(struct reader *reader) {
 	}
 }
 
+/* Standard output is a terminal or a file of the caller. */
+static void check_traffic(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	const char *other = settings->daemon ? "daemon" : "inetd";
+	if(settings->traffic && (settings->daemon || settings->inetd)) {
+		reader_blame(reader, reader_is_later(reader, "traffic", other) ? "traffic" : other);
+		reader_error(reader,
+			"traffic and %s exclude each other: there is no standard output to write "
+			"to (give one of them)",
+			other);
+	}
+}
+
 static void check_workers(struct reader *reader) {
 	const struct settings *settings = &reader->config->settings;
 	bool changes = settings->user || settings->group || settings->chroot;
@@ -65,6 +78,7 @@ static void check_workers(struct reader *reader) {
 
 void service_check(struct reader *reader) {
 	check_inetd(reader);
+	check_traffic(reader);
 	check_workers(reader);
 	if(!reader->running) { /* a reload does not change them */
 		check_privileges(reader);

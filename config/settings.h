@@ -135,6 +135,7 @@ struct settings {
 	bool daemon; /* detach */
 	bool inetd; /* standard input is the socket */
 	bool run_once; /* exit after one WebSocket connection */
+	bool traffic; /* a character on standard output for each message */
 	bool proxy_protocol; /* connections of trusted proxies begin with a PROXY header */
 };
 #endif

@@ -52,6 +52,38 @@ static size_t escape_byte(char *out, uint8_t byte) {
 	return 4;
 }
 
+#define ESCAPE_TABLE_MIN 512 /* from this length on, a table pays */
+
+/*
+ * The same for many bytes: each is four bytes from a table, of which those that count are kept. Returns
+ * the length. At `out` there is room for four bytes for each.
+ */
+static size_t escape_many(char *out, const uint8_t *data, size_t len) {
+	char text[256][4];
+	uint8_t size[256];
+	char *at = out;
+	for(unsigned byte = 0; byte < 256; byte++) {
+		memset(text[byte], 0, sizeof(text[byte]));
+		size[byte] = (uint8_t)escape_byte(text[byte], (uint8_t)byte);
+	}
+	for(size_t i = 0; i < len; i++) {
+		memcpy(at, text[data[i]], sizeof(text[0]));
+		at += size[data[i]];
+	}
+	return (size_t)(at - out);
+}
+
+static size_t escape(char *out, const uint8_t *data, size_t len) {
+	char *at = out;
+	if(len >= ESCAPE_TABLE_MIN) {
+		return escape_many(out, data, len);
+	}
+	for(size_t i = 0; i < len; i++) {
+		at += escape_byte(at, data[i]);
+	}
+	return (size_t)(at - out);
+}
+
 static int novnc_message(struct record_state *state, const struct record_about *about,
 	const struct record_message *message, struct dynbuf *out) {
 	(void)state;
@@ -62,9 +94,7 @@ static int novnc_message(struct record_state *state, const struct record_about *
 	if(put(out, head) || dynbuf_reserve(out, 4 * message->len)) {
 		return -ENOMEM;
 	}
-	for(size_t i = 0; i < message->len; i++) {
-		out->len += (uint32_t)escape_byte((char *)out->data + out->len, message->data[i]);
-	}
+	out->len += (uint32_t)escape((char *)out->data + out->len, message->data, message->len);
 	return put(out, "',\n");
 }
 

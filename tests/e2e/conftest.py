@@ -76,6 +76,16 @@ def client(echo_daemon):
     connection.close()
 
 
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """One Chromium for all tests that are marked with xdist_group("browser")."""
+    from tools.browser import start  # needs selenium
+
+    driver = start(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()
+
+
 @pytest.fixture(scope="module")
 def authority():
     """Who has issued the certificate that most tests of TLS use."""

@@ -288,6 +288,44 @@ def test_end_by_plan(run, tmp_path):
     assert daemon.wait() == 0
 
 
+@pytest.mark.parametrize("option", ("-v", "--traffic"))
+def test_traffic_characters(run, tmp_path, option):
+    """On standard output, with the legend for each connection."""
+    peer = run(TcpPeer(greet))
+    with open(tmp_path / "out", "wb") as out:
+        daemon = run(Compat(option, "0", f"127.0.0.1:{peer.port}", cwd=tmp_path,
+                            preexec_fn=lambda: os.dup2(out.fileno(), 1)))
+        check_session(daemon.connect())
+        daemon.stop()
+    text = (tmp_path / "out").read_text()
+    legend, _, characters = text.partition("    <. - Client send partial\n")
+    assert legend.startswith("\nTraffic Legend:\n    }  - Client receive\n")
+    assert characters == "{<}>{<"
+
+
+def test_traffic_that_nothing_reads(run, tmp_path):
+    """A pipe that is full holds up no connection."""
+    peer = run(TcpPeer(echo))
+    read, write = os.pipe()
+    try:
+        daemon = run(Compat("--traffic", "0", f"127.0.0.1:{peer.port}", cwd=tmp_path,
+                            preexec_fn=lambda: os.dup2(write, 1)))
+        client = daemon.open()
+        os.set_blocking(write, False)
+        try:
+            while True:
+                os.write(write, bytes(4096))
+        except BlockingIOError:
+            os.set_blocking(write, True)
+        for _ in range(20):
+            client.send_binary(b"x")
+            assert client.recv_message() == (BIN, b"x")
+        daemon.stop()
+    finally:
+        os.close(read)
+        os.close(write)
+
+
 def test_port_that_is_taken(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run_compat(f"127.0.0.1:{taken.getsockname()[1]}", "localhost:1", cwd=tmp_path)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """make install, into a root of its own: everything is there, fits its prefix, works, and goes away again."""
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -12,7 +14,7 @@ import pytest
 from tools.daemon import BINARY, ROOT, environment, run_once
 from tools.waiting import TIMEOUT
 
-# They install from one build and into one place.
+# They install from one build and into one place; so one process runs them, if it is asked to (--dist loadgroup).
 pytestmark = [pytest.mark.xdist_group("install"), pytest.mark.once]
 
 # The build that is under test; installing from it costs one object and one link.
@@ -20,13 +22,22 @@ OUT = os.path.dirname(BINARY)
 PREFIX = "/opt/bridge"
 
 
+@contextlib.contextmanager
+def build_to_ourselves():
+    """Without --dist loadgroup, several processes install from this build, which links the binary for it."""
+    with open(Path(OUT, "obj/settings"), encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def make(*args, check=True):
     """Runs make with the settings of the build under test, so that none of its objects is built again."""
     env = {name: value for name, value in environment().items()
            if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "PLUGINPATH", "DESTDIR", "PREFIX")}
     settings = Path(OUT, "obj/settings").read_text().splitlines()
-    result = subprocess.run(["make", "-C", ROOT, f"OUT={OUT}", *settings, *args], env=env, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * TIMEOUT)
+    with build_to_ourselves():
+        result = subprocess.run(["make", "-C", ROOT, f"OUT={OUT}", *settings, *args], env=env, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * TIMEOUT)
     assert not check or result.returncode == 0, result.stdout
     return result
 
@@ -229,8 +240,9 @@ def test_pluginpath_given_to_make(tmp_path):
     """A build of its own, in which the objects that do not know the path are those of the other: it is compiled
     into both binaries, and the plugins go there."""
     out, root, where = tmp_path / "out", tmp_path / "root", "/opt/elsewhere/plugins"
-    for folder in ("obj", "plugins"):
-        shutil.copytree(Path(OUT, folder), out / folder)
+    with build_to_ourselves():
+        for folder in ("obj", "plugins"):
+            shutil.copytree(Path(OUT, folder), out / folder)
     args = (f"OUT={out}", f"PLUGINPATH={where}")
     make(*args, "-j2", "install", str(out / "websocksy"), f"DESTDIR={root}", f"PREFIX={PREFIX}")
     assert default_plugin_path(out / "websocksy") == where

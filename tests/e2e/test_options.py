@@ -37,6 +37,7 @@ DEFAULTS = {  # in the order of --dump-config
     "chroot": "", "workers": "1", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0",
     "core-dump": "no", "log-level": "info",
     "log-target": "stderr", "log-format": "text", "access-log": "close", "record": "", "record-format": "novnc",
+    "traffic": "no",
 }
 KEYS = (*DEFAULTS, "plugin-path", "wrap-library")
 
@@ -1189,6 +1190,14 @@ def test_dump_reads_back(tmp_path, routes):
     path = tmp_path / "dump.conf"
     path.write_text(first.stdout)
     assert run_once("--config", path, "--dump-config").stdout == first.stdout
+
+
+@pytest.mark.parametrize("other", ("daemon", "inetd"))
+def test_traffic_needs_an_output(tmp_path, other):
+    text = f"traffic and {other} exclude each other: there is no standard output to write to (give one of them)"
+    assert failed_start(f"--{other}", "--traffic") == [f"command line: --traffic: {text}"]
+    path = write_config(tmp_path, (("traffic", "yes"), (other, "yes")))
+    assert failed_start(path) == [f"{path}:3: {other}: {text}"]
 
 
 def test_daemon_runs_from_a_dump(run, tmp_path):

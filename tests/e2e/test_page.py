@@ -1,48 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The console page in a real browser: served by the daemon, connected to the daemon. With WEBSOCKSY_TLS=1 by
 https and wss."""
-import os
-
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from tools import tls_files
-from tools.daemon import ROOT, TLS, Daemon
+from tools.browser import PATIENCE
+from tools.daemon import ROOT, Daemon
 from tools.peers import TcpPeer
-from tools.waiting import TIMEOUT, eventually
+from tools.waiting import eventually
 
 # One process runs them, so that one browser is started.
 pytestmark = pytest.mark.xdist_group("browser")
-
-# A browser may be slow to start and to draw on a busy machine.
-PATIENCE = 3 * TIMEOUT
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("chromium")
-    options = Options()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                 "--disable-dev-shm-usage", "--window-size=1200,900", f"--user-data-dir={folder}/profile"):
-        options.add_argument(flag)
-    if TLS:
-        # Chromium has authorities of its own; with this it takes this one key, and no other.
-        options.add_argument(
-            f"--ignore-certificate-errors-spki-list={tls_files.key_hash(tls_files.shared()[1])}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    environment = dict(os.environ, HOME=str(folder), XDG_CONFIG_HOME=str(folder), XDG_CACHE_HOME=str(folder))
-    driver = webdriver.Chrome(
-        service=Service("/usr/bin/chromedriver", env=environment), options=options)
-    driver.set_page_load_timeout(PATIENCE)
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")

@@ -349,3 +349,15 @@ def test_mistakes_that_a_check_build_detects(daemon):
     daemon.wait_log("plugin sample calls refuse from another thread; ignored")
     request(daemon, "/cancelled").close()
     daemon.wait_log(r"plugin sample has answered a query after cancel\(\)")
+
+
+def test_list_of_plugins(folder, documented):
+    result = run_once(f"--plugin-path={folder}", "--plugins")
+    assert result.returncode == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "backend_outside.so: sample 1.0, for tests"
+    assert "\tbackend sample: answers in many ways" in lines
+    assert "\t\tdelay: time of /timer in milliseconds (default: 50)" in lines
+    result = run_once(f"--plugin-path={documented}", "--plugins")
+    assert "\tframing records: records that end with a separator" in result.stdout
+    assert "\t\tframing-config: the separator; the default is ;" in result.stdout

@@ -207,6 +207,45 @@ def test_reload_ends_no_recording_and_begins_others(run, tmp_path):
     assert not (tmp_path / "a2").exists()
 
 
+# --- together with other options ----------------------------------------------------------------
+
+
+def test_old_clients(run, tmp_path):
+    """Text in frames of hixie-75, in base64: what is recorded is what came and went."""
+    daemon = recording(run, tmp_path, "jsonl", "--legacy=hixie", "-c", "protocol=base64", peer=run(TcpPeer(echo)).url,
+                       tls=False)
+    client = daemon.connect()
+    client.send_raw(b"GET / HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: a\r\nOrigin: http://a\r\n"
+                    b"WebSocket-Protocol: base64\r\n\r\n")
+    while b"\r\n\r\n" not in client.buffer:
+        client.fill()
+    client.take(client.buffer.index(b"\r\n\r\n") + 4)
+    client.send_raw(b"\0eHl6\xff")
+    assert client.take(6) == b"\0eHl6\xff"
+    client.close()
+    daemon.wait_log("side=client")
+    assert lines_of(complete(daemon, tmp_path / "1")) == [("rx", TEXT, b"eHl6"), ("tx", TEXT, b"eHl6")]
+
+
+@pytest.mark.parametrize("kind", ("echo", "tcp"))
+def test_little_memory(run, tmp_path, kind):
+    """The recording of a message in many pieces is no reason to end a connection, and goes on itself."""
+    peer = "echo://" if kind == "echo" else run(TcpPeer(echo)).url
+    daemon = recording(run, tmp_path, "jsonl", "--max-memory=1M", "-c", "framing=binary", peer=peer)
+    client = daemon.open()
+    sent = []
+    for _ in range(4):
+        pieces = [os.urandom(50000) for _ in range(10)]
+        sent.append((BIN, b"".join(pieces)))
+        client.send_in_background(b"".join(
+            frame(CONTINUATION if i else BIN, piece, fin=i == 9) for i, piece in enumerate(pieces)))
+        assert client.recv_bytes(500000) == sent[-1][1]
+    client.close_handshake()
+    lines = lines_of(complete(daemon, tmp_path / "1"))
+    assert [(op, data) for side, op, data in lines if side == "rx"] == sent
+    assert b"".join(data for side, _, data in lines if side == "tx") == b"".join(data for _, data in sent)
+
+
 # --- failures -----------------------------------------------------------------------------------
 
 
@@ -312,9 +351,26 @@ def test_replay_as_client(run, tmp_path):
     assert again == [("rx", TEXT, b"text"), ("rx", BIN, ALL_BYTES)]
 
 
+def test_replay_to_a_server_that_closes(run, tmp_path):
+    """Instead of an answer, and in the middle."""
+    file = tmp_path / "file"
+    file.write_text('{"t":0,"dir":"rx","op":2,"data":"' + base64.b64encode(bytes(1 << 20)).decode() + '"}\n')
+    closing = run(TcpPeer(lambda connection: connection.recv()))
+    limited = run(Daemon("--max-message=1k", peer=run(UdpPeer()).url, tls=False))
+    for port, error in ((closing.port, "no upgrade: the server has closed the connection"),
+                        (limited.port, "the server has closed the connection: 1009")):
+        result = subprocess.run([sys.executable, REPLAY, "--client", f"ws://127.0.0.1:{port}/", "--fast", file],
+                                capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        assert result.returncode == 1
+        assert re.fullmatch(f"websocksy-replay: {error}\n", result.stderr), result.stderr
+
+
 @pytest.mark.parametrize("arguments, error", (
     (("--client", "http://x/", "{file}"), '"http://x/" is not a WebSocket URL (use ws://HOST[:PORT]/PATH or wss://...)'),
+    (("--client", "ws://x:99999/", "{file}"),
+     '"ws://x:99999/" is not a WebSocket URL (use ws://HOST[:PORT]/PATH or wss://...)'),
     (("--peer", "x", "{file}"), '"x" is not an address to listen on (use [HOST:]PORT)'),
+    (("--peer", "70000", "{file}"), '"70000" is not an address to listen on (use [HOST:]PORT)'),
     (("--peer", "0", "/absent"), "[Errno 2] No such file or directory: '/absent'"),
     (("--peer", "0", "{bad}"), "{bad}:1: not a message of a recording (record-format = jsonl)"),
 ))

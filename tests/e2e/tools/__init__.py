@@ -16,6 +16,7 @@
     gnutls_session  TLS with GnuTLS, for protocol messages that Python's ssl does not send
     plugin_builder  compiles plugins
     proxies         Haproxy, Nginx, PROXY headers
+    browser         Chromium, for the fixture `browser` (conftest.py)
     floods          transfers that are larger than all buffers on the way
     counting        system calls and library calls of the daemon
     waiting         eventually, observed, and the limit of every wait

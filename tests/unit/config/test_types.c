@@ -124,6 +124,7 @@ static const struct valid valid[] = {
 	{"log-format", NULL, "json", "log-format = json"},
 	{"access-log", NULL, "both", "access-log = both"},
 	{"record", NULL, "/r/%t-%i-%a%%", "record = /r/%t-%i-%a%%"},
+	{"traffic", NULL, "yes", "traffic = yes"},
 	{"record-format", NULL, "pcapng", "record-format = pcapng"},
 };
 
