@@ -34,8 +34,10 @@ static void drop(struct answer_cache *cache, struct cached *entry) {
 }
 
 void answer_cache_clear(struct answer_cache *cache) {
-	while(!list_is_empty(&cache->entries)) {
-		drop(cache, container_of(cache->entries.next, struct cached, link));
+	struct list *next;
+	for(struct list *at = cache->entries.next; at != &cache->entries; at = next) {
+		next = at->next;
+		drop(cache, container_of(at, struct cached, link));
 	}
 }
 

@@ -381,7 +381,9 @@ void client_cancel(struct http_client *client, struct websocksy_query *query) {
 }
 
 void client_close(struct http_client *client) {
-	while(client->idle) {
-		connection_free(client->idle);
+	struct http_connection *next;
+	for(struct http_connection *c = client->idle; c; c = next) {
+		next = c->next;
+		connection_free(c);
 	}
 }
