@@ -56,6 +56,8 @@ ldflags += -fsanitize=$(SANITIZE)
 runtimes := $(foreach name,asan ubsan,$(if $(findstring /,$(shell $(CC) -print-file-name=lib$(name).a)), \
 	$(call supported,-static-lib$(name))))
 plugin_libraries := -nodefaultlibs -lc
+# Nothing to relocate at each start either.
+ldflags += $(call supported,-no-pie)
 endif
 ifdef WERROR
 cflags += -Werror

@@ -111,17 +111,22 @@ class WebsocketClient:
         self.socket.shutdown()
 
 
-class NodeWs:
-    """Node's ws in a process of its own, see ws_client.js."""
+class NodeProcess:
+    """One process of Node for all clients, see ws_client.js."""
 
-    def __init__(self, url, protocols=None):
+    def __enter__(self):
         self.process = subprocess.Popen(
-            [shutil.which("node"), str(HERE / "ws_client.js"), url, ",".join(protocols or [])],
+            [shutil.which("node"), str(HERE / "ws_client.js")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment())
-        self.events = queue.Queue()
+        self.events = []  # one queue for each client
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
-        self.protocol = self.wait("open")["protocol"] or None
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.thread.join()
+        self.process.communicate()
 
     @staticmethod
     def environment():
@@ -134,20 +139,40 @@ class NodeWs:
 
     def read(self):
         for line in self.process.stdout:
-            self.events.put(json.loads(line))
+            event = json.loads(line)
+            self.events[event["client"]].put(event)
+        for events in self.events:  # for a client that waits
+            events.put({"event": "the end of the process"})
 
-    def wait(self, name):
-        event = self.events.get(timeout=TIMEOUT)
-        assert event["event"] == name, event
-        return event
+    def add(self):
+        self.events.append(queue.Queue())
+        return len(self.events) - 1
 
     def tell(self, **command):
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
 
+
+class NodeWs:
+    """Node's ws."""
+
+    def __init__(self, url, protocols=None, *, node):
+        self.node = node
+        self.number = node.add()
+        self.tell("open", url=url, protocols=protocols or [])
+        self.protocol = self.wait("open")["protocol"] or None
+
+    def wait(self, name):
+        event = self.node.events[self.number].get(timeout=TIMEOUT)
+        assert event["event"] == name, event
+        return event
+
+    def tell(self, command, **parameters):
+        self.node.tell(client=self.number, command=command, **parameters)
+
     def send(self, data, parts=None):
         raw = [part.encode() if isinstance(part, str) else part for part in parts or [data]]
-        self.tell(command="send", binary=not isinstance(data, str),
+        self.tell("send", binary=not isinstance(data, str),
                   parts=[base64.b64encode(part).decode() for part in raw])
 
     def recv(self):
@@ -156,29 +181,33 @@ class NodeWs:
         return data if event["binary"] else data.decode()
 
     def ping(self, data):
-        self.tell(command="ping", data=base64.b64encode(data).decode())
+        self.tell("ping", data=base64.b64encode(data).decode())
         assert base64.b64decode(self.wait("pong")["data"]) == data
 
     def close(self, code, reason=""):
-        self.tell(command="close", code=code, reason=reason)
+        self.tell("close", code=code, reason=reason)
         return self.wait_close()
 
     def wait_close(self):
         return self.wait("close")["code"]
 
     def end(self):
-        self.process.kill()
-        self.process.communicate()
-        self.thread.join()
+        self.tell("end")
+
+
+@pytest.fixture(scope="module")
+def node(run_module):
+    return run_module(NodeProcess())
 
 
 @pytest.fixture(params=(Websockets, WebsocketClient, NodeWs))
 def connect(request):
     """A function that connects the library under test."""
     clients = []
+    more = {"node": request.getfixturevalue("node")} if request.param is NodeWs else {}
 
     def connect_client(*args, **kwargs):
-        clients.append(request.param(*args, **kwargs))
+        clients.append(request.param(*args, **kwargs, **more))
         return clients[-1]
 
     yield connect_client

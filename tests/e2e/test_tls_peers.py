@@ -407,7 +407,7 @@ def test_unusable_files(serve, bridge, authority, pair, tmp_path, kind):
     line = f".*{re.escape(str(file))}.*"
     daemon.wait_log(f"warning: command line: -c host: .*{line}{why}.*; clients will get 502" if kind != "mismatch" else
                     f"warning: command line: -c host: .*{why}{line}; clients will get 502")
-    answer = check_unreachable(daemon, 502, UNREACHABLE, f"error: #1 .*cannot connect to tls://.*{why}")
+    answer = check_unreachable(daemon, 502, UNREACHABLE, f"warning: #1 .*cannot connect to tls://.*{why}")
     assert str(tmp_path) not in answer.body.decode()
     assert not peer.connections  # no peer was connected
 

@@ -330,7 +330,7 @@ def test_respawn_too_fast_is_delayed(run):
 @pytest.mark.parametrize("mode", ("exit", "ignore", "respawn"))
 def test_program_and_its_group_end_with_the_daemon(run, tmp_path, mode):
     pids = tmp_path / "pids"
-    script = f"trap '' TERM; sleep 1000 & echo $$ $! > {pids}.part; mv {pids}.part {pids}; while :; do sleep 0.01; done"
+    script = f"trap '' TERM; sleep 1000 & echo $$ $! > {pids}.part; mv {pids}.part {pids}; wait"
     daemon = wrapped(run, "sh", "-c", script, options=("--wrap=unix", f"--wrap-mode={mode}", "--close-timeout=200ms"))
     eventually(pids.exists, "the start")
     daemon.stop()

@@ -15,6 +15,7 @@
     tls, tls_files  TlsSocket; authorities and certificates
     gnutls_session  TLS with GnuTLS, for protocol messages that Python's ssl does not send
     plugin_builder  compiles plugins
+    cache           what is made once in a run
     proxies         Haproxy, Nginx, PROXY headers
     browser         Chromium, for the fixture `browser` (conftest.py)
     floods          transfers that are larger than all buffers on the way

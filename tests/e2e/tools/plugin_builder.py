@@ -1,25 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Compiles plugins that a test needs, against websocksy.h and nothing else."""
-import atexit
-import functools
-import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
+from tools.cache import digest_of, kept
 from tools.daemon import ROOT
-
-
-@functools.lru_cache(maxsize=None)
-def cache():
-    """The folder of what has been compiled: that of the whole run, or of this process."""
-    if "TEST_CACHE" in os.environ:
-        return Path(os.environ["TEST_CACHE"])
-    folder = tempfile.mkdtemp(prefix="websocksy-cache-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
 
 
 def build_plugin(folder, name, source, flags=()):
@@ -31,15 +17,12 @@ def build_plugin(folder, name, source, flags=()):
         file.write(source)
     command = [os.environ.get("CC") or "cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
                "-g", "-fPIC", "-shared", f"-I{ROOT}", *flags]
-    digest = hashlib.sha256("\0".join((*command, source)).encode()).hexdigest()
-    compiled = cache() / f"plugin-{digest}.so"
-    if not compiled.exists():
-        result = subprocess.run([*command, "-o", target, text], capture_output=True, text=True)
+
+    def compile_source(place):
+        result = subprocess.run([*command, "-o", place / "plugin.so", text], capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
-        # Complete from the first moment that another process may see it.
-        with tempfile.TemporaryDirectory(dir=cache()) as place:
-            os.rename(shutil.copy(target, place), compiled)
-    return shutil.copy(compiled, target)
+
+    return shutil.copy(kept("plugin", digest_of(command, source), compile_source) / "plugin.so", target)
 
 
 # A backend as the documents of the first releases describe one: init() and cleanup() with empty

@@ -17,7 +17,10 @@ import ssl
 import subprocess
 import tempfile
 import time
+import weakref
 from pathlib import Path
+
+from tools.cache import digest_of, kept
 
 Pair = collections.namedtuple("Pair", "cert key")
 DAY = 86400
@@ -77,40 +80,69 @@ def self_signed(folder, name, key="ec"):
     return pair
 
 
+def write_config(folder, serial):
+    """What `openssl ca` needs there."""
+    (folder / "index").touch()
+    (folder / "serial").write_text(f"{serial}\n")
+    (folder / "config").write_text(CONFIG.format(folder=folder))
+
+
 class Authority:
-    """Signs certificates. `cert` is what those who trust it need."""
+    """Signs certificates. `cert` is what those who trust it need.
+
+    Authorities that exist at the same time are different ones. One that is gone, of the same name, may have had the
+    same key: what has been made with the same parameters is copied.
+    """
+
+    existing = weakref.WeakSet()
 
     def __init__(self, folder, name="Test Authority"):
         self.folder = Path(tempfile.mkdtemp(prefix="ca-", dir=folder))
         self.cert, self.key = self.folder / "ca.pem", self.folder / "ca.key"
         self.numbers = itertools.count(1)
-        openssl("req", "-x509", *KEYS["ec"], "-nodes", "-keyout", self.key, "-out", self.cert,
+        self.issued = collections.Counter()
+        used = {one.identity for one in Authority.existing}
+        self.identity = next((name, number) for number in itertools.count() if (name, number) not in used)
+        Authority.existing.add(self)
+        made = kept("authority", digest_of(self.identity), functools.partial(self.make, name))
+        for path in (self.cert, self.key):
+            shutil.copy(made / path.name, path)
+        write_config(self.folder, "1000")
+
+    @staticmethod
+    def make(name, place):
+        openssl("req", "-x509", *KEYS["ec"], "-nodes", "-keyout", place / "ca.key", "-out", place / "ca.pem",
                 "-days", "30", "-subj", f"/CN={name}")
-        (self.folder / "index").touch()
-        (self.folder / "serial").write_text("1000\n")
-        (self.folder / "config").write_text(CONFIG.format(folder=self.folder))
 
     def issue(self, name, *more, key="ec", expired=False, early=False, organization=None,
               purpose="serverAuth, clientAuth"):
         """A certificate and key for `name` (its common name) and further names, as clients and servers
         use them. The file of the certificate has the authority behind it: a chain. `early`: it is not valid
-        yet."""
+        yet. Each call gives another certificate and key."""
+        subject = (f"/O={organization}" if organization else "") + f"/CN={name}"
+        names = ",".join(map(alternative, (name.replace(" ", "-"), *more)))
+        extensions = EXTENSIONS.format(names=names, purpose=purpose)
+        parameters = (subject, extensions, key, expired, early)
+        digest = digest_of(self.identity, parameters, self.issued[parameters])
+        self.issued[parameters] += 1
+        made = kept("certificate", digest, functools.partial(self.sign, digest[:16], *parameters))
         stem = self.folder / f"{next(self.numbers)}"
         pair = Pair(stem.with_suffix(".pem"), stem.with_suffix(".key"))
-        request, extensions = stem.with_suffix(".csr"), stem.with_suffix(".ext")
-        subject = (f"/O={organization}" if organization else "") + f"/CN={name}"
-        extensions.write_text(EXTENSIONS.format(
-            names=",".join(map(alternative, (name.replace(" ", "-"), *more))), purpose=purpose))
-        openssl("req", "-new", *KEYS[key], "-nodes", "-keyout", pair.key, "-out", request,
+        shutil.copy(made / "key.pem", pair.key)
+        pair.cert.write_text((made / "cert.pem").read_text() + self.cert.read_text())
+        return pair
+
+    def sign(self, serial, subject, extensions, key, expired, early, place):
+        (place / "extensions").write_text(extensions)
+        write_config(place, serial)
+        openssl("req", "-new", *KEYS[key], "-nodes", "-keyout", place / "key.pem", "-out", place / "request",
                 "-subj", subject)
         now = time.time()
         first, last = (now - 9 * DAY, now - DAY) if expired else (now - DAY, now + 9 * DAY)
         first = now + DAY if early else first
-        openssl("ca", "-batch", "-notext", "-preserveDN", "-config", self.folder / "config",
-                "-cert", self.cert, "-keyfile", self.key, "-in", request, "-out", pair.cert,
-                "-extfile", extensions, "-startdate", stamp(first), "-enddate", stamp(last))
-        pair.cert.write_text(pair.cert.read_text() + self.cert.read_text())
-        return pair
+        openssl("ca", "-batch", "-notext", "-preserveDN", "-config", place / "config", "-cert", self.cert,
+                "-keyfile", self.key, "-in", place / "request", "-out", place / "cert.pem",
+                "-extfile", place / "extensions", "-startdate", stamp(first), "-enddate", stamp(last))
 
 
 def key_hash(pair):

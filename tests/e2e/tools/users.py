@@ -4,6 +4,7 @@ import base64
 import ctypes
 import functools
 
+from tools.cache import digest_of, kept
 from tools.frames import TEXT
 from tools.http import build_request
 
@@ -22,7 +23,10 @@ SLOWER = f"$2y$14${SALT}"  # four times that: what is to happen meanwhile has ha
 
 @functools.lru_cache(None)
 def hashed(password, setting=KINDS["bcrypt-y"]):
-    return LIBCRYPT.crypt(password.encode(), setting.encode()).decode()
+    def write(place):
+        (place / "hash").write_bytes(LIBCRYPT.crypt(password.encode(), setting.encode()))
+
+    return (kept("hash", digest_of(password, setting), write) / "hash").read_text()
 
 
 def basic(user, password):
