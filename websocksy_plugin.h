@@ -165,7 +165,7 @@ struct websocksy_answer {
 	/* The answer is used again for cached() with the same key, for so long. NULL, 0: not. */
 	const char *cache_key;
 	uint64_t cache_ms;
-	const char *port; /* for peers whose address names none; NULL: such an address is an error */
+	const char *port; /* of peers whose address names none; NULL: such an address is an error */
 };
 
 /* Values of websocksy_backend.flags */

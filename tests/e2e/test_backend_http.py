@@ -173,7 +173,8 @@ def read_request(connection):
 @pytest.mark.parametrize("response", (
     b"", b"HTTP/1.1 200 OK\r\nConte", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n127.", b"SSH-2.0-x\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5000))
+    b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5000),
+    ids=("nothing", "half a head", "half a body", "another protocol", "two lengths", "too long"))
 def test_servers_that_break_off_or_send_garbage(scripted, response):
     server, daemon = scripted
     client, = ask(daemon)

@@ -120,7 +120,9 @@ def test_a_connection_that_is_lost_during_a_lookup(scripted, peer):
     client.round_trip()
 
 
-@pytest.mark.parametrize("reply", (b"", b"$4\r\n12", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1\r\n", b"+OK\r\n"))
+@pytest.mark.parametrize(
+    "reply", (b"", b"$4\r\n12", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1\r\n", b"+OK\r\n"),
+    ids=("nothing", "half a value", "another protocol", "an array", "a status"))
 def test_servers_that_break_off_or_send_garbage(scripted, reply):
     server, daemon = scripted
     client, = ask(daemon)

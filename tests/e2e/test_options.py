@@ -28,11 +28,12 @@ DEFAULTS = {  # in the order of --dump-config
     "auth-cookie": "0", "insecure-auth": "no", "legacy": "none", "legacy-flash-domain": "",
     "legacy-flash-ports": "", "cert": "", "key": "", "tls": "auto", "tls-priority": "",
     "client-ca": "", "client-crl": "", "client-verify": "off", "redirect-https": "no", "hsts": "0",
-    "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "", "wrap": "port", "wrap-port": "0",
-    "wrap-mode": "exit", "exec": "no", "pty": "no",
+    "trusted-proxy": "", "real-ip-header": "", "proxy-protocol": "no", "backend": "", "resolver": "",
+    "wrap": "port", "wrap-port": "0", "wrap-mode": "exit", "exec": "no", "pty": "no",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
-    "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
+    "query-timeout": "10", "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
+    "max-per-key": "0", "max-per-key-action": "refuse",
     "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
     "chroot": "", "workers": "1", "inetd": "no", "run-once": "no", "exit-after": "0", "exit-idle": "0",
     "core-dump": "no", "log-level": "info",
@@ -40,6 +41,7 @@ DEFAULTS = {  # in the order of --dump-config
     "traffic": "no",
 }
 KEYS = (*DEFAULTS, "plugin-path", "wrap-library")
+FOLLOWERS = ("pong-timeout", "query-timeout")  # whose default is auto: the value of another option
 
 
 # --- helpers ------------------------------------------------------------------------------------
@@ -1088,13 +1090,14 @@ def test_help_lists_every_option():
     names = [name for _, name in options if name]
     assert len(names) == len(set(names))
     assert set(names) == {*KEYS, "config", "verbose", "quiet", "help", "version", "test-config",
-                          "dump-config"}
+                          "dump-config", "plugins"}
 
 
 def test_help_tells_the_defaults():
     text = " ".join(run_once("--help").stdout.split())
     for key, value in DEFAULTS.items():
-        if value and key != "pong-timeout":
+        if value:
+            value = "auto" if key in FOLLOWERS else value
             assert re.search(rf"--{key}\[?=\S+ [^()]*(\([^()]*\)[^()]*)*\(default: {re.escape(value)}\)", text), key
 
 
@@ -1399,4 +1402,4 @@ def test_manual_of_the_file_has_the_right_defaults():
     for key, value in DEFAULTS.items():
         entry = re.search(rf"^\.It Ic {key} No = (.*?)(?=^\.It Ic |^\.El\n\.Pp\nA conn|\Z)", core, re.M | re.S)[1]
         default = re.search(r"^Default:\n?\s*(?:\.\w\w )?(\S+?)[\s.,]", entry, re.M)[1]
-        assert default == {"": "empty", "60": "60" if key != "pong-timeout" else "auto"}.get(value, value), key
+        assert default == ("auto" if key in FOLLOWERS else value or "empty"), key
