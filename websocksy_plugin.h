@@ -145,6 +145,7 @@ struct websocksy_option {
  */
 struct websocksy_query {
 	void *state; /* the backend's own; NULL at first */
+	const struct websocksy_core *core; /* of the instance */
 };
 
 /* The core copies the texts. */
@@ -188,7 +189,8 @@ struct websocksy_backend {
 	int (*open)(const struct websocksy_core *core, void **state);
 	/*
 	 * One of `options`, in order; an option may come several times. 0, -ENOMEM, or -EINVAL
-	 * with the correct form in `error`, as in "must be a port from 1 to 65535".
+	 * with the correct form in `error`, as in "must be a port from 1 to 65535". Missing: any
+	 * value is usable, see option().
 	 */
 	int (*configure)(
 		void *state, const char *key, const char *value, char error[WEBSOCKSY_ERROR_MAX]);
@@ -331,6 +333,12 @@ struct websocksy_core {
 	int (*write)(struct websocksy_stream *stream, const void *data, size_t len);
 	/* Due once for each stream, after its end too; possible during its function. */
 	void (*close)(struct websocksy_stream *stream);
+
+	/*
+	 * The last value of an option of the backend, or its default; NULL: neither. Valid until
+	 * the next value, or until the backend's close() has returned.
+	 */
+	const char *(*option)(const struct websocksy_core *core, const char *name);
 };
 
 /* ---- helpers ---- */
@@ -349,6 +357,26 @@ static inline int websocksy_append(struct websocksy_output *output, const void *
 	output->len += len;
 	return 0;
 }
+
+/* Answers with one peer; everything else is as the options say. */
+static inline void websocksy_answer_peer(struct websocksy_query *query, const char *peer) {
+	struct websocksy_answer answer;
+	memset(&answer, 0, sizeof(answer));
+	answer.size = sizeof(answer);
+	answer.peer = &peer;
+	answer.peers = 1;
+	query->core->answer(query, &answer);
+}
+
+/* Define `websocksy_plugin` for a plugin with one framing or one backend; both are addresses. */
+#define WEBSOCKSY_PLUGIN_WITH_FRAMING(name, version, framing)                                      \
+	static const struct websocksy_framing *const websocksy_framings[] = {framing, NULL};       \
+	const struct websocksy_plugin websocksy_plugin = {WEBSOCKSY_PLUGIN_API,                    \
+		sizeof(struct websocksy_plugin), name, version, NULL, websocksy_framings, NULL}
+#define WEBSOCKSY_PLUGIN_WITH_BACKEND(name, version, backend)                                      \
+	static const struct websocksy_backend *const websocksy_backends[] = {backend, NULL};       \
+	const struct websocksy_plugin websocksy_plugin = {WEBSOCKSY_PLUGIN_API,                    \
+		sizeof(struct websocksy_plugin), name, version, NULL, NULL, websocksy_backends}
 
 #ifdef __cplusplus
 }

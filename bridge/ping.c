@@ -59,7 +59,7 @@ void ping_send_answers(struct connection *c, struct ping_answers *pongs) {
 		stream_write(&c->client, pongs->frames, pongs->len);
 		pongs->len = 0;
 	}
-	if(!c->noted && c->kept_ping &&
+	if(c->kept_ping && !c->noted &&
 		stream_backlog(&c->client) <= c->env->settings->buffer_high) {
 		ping_answer_kept(c);
 	}

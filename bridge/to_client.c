@@ -60,22 +60,27 @@ void to_client_send(
 }
 
 /*
- * Asks for the first message: the number of its bytes, at most those of the input. Negative: the
- * framing has failed or the message is too large (-EMSGSIZE), and framing_failure_close() is due.
+ * The most bytes that a message may take. However they come: if the framing had to wait for the
+ * end, the message would be too large.
  */
-static inline __attribute__((always_inline)) int64_t ask_framing(
-	struct connection *c, struct websocksy_input *input, struct websocksy_message *message) {
-	const struct websocksy_framing *framing = c->to_client.framing.framing;
-	int64_t result = framing->decode(&c->to_client.framing, input, message);
+static size_t message_limit(const struct connection *c) {
+	bool waits = !(c->to_client.framing.framing->flags & WEBSOCKSY_NEVER_WAITS);
+	return waits ? c->env->settings->max_message : SIZE_MAX;
+}
+
+/*
+ * Asks for the first message: the number of its bytes, at most those of the input. Negative: the
+ * framing has failed or the message is larger than `limit` (-EMSGSIZE), and
+ * framing_failure_close() is due.
+ */
+static inline __attribute__((always_inline)) int64_t ask_framing(struct connection *c,
+	struct websocksy_input *input, struct websocksy_message *message, size_t limit) {
+	struct websocksy_framing_stream *stream = &c->to_client.framing;
+	int64_t result = stream->framing->decode(stream, input, message);
 	if((uint64_t)result > input->len) {
 		return result < 0 ? result : -ERANGE;
 	}
-	/* However the bytes came: had it had to wait for the end, it would have been too large. */
-	if((size_t)result > c->env->settings->max_message &&
-		!(framing->flags & WEBSOCKSY_NEVER_WAITS)) {
-		return -EMSGSIZE;
-	}
-	return result;
+	return (size_t)result > limit ? -EMSGSIZE : result;
 }
 
 /*
@@ -142,78 +147,97 @@ struct cut {
 	bool many; /* so many messages that other connections should have a turn */
 };
 
-static void count_cut(struct connection *c, const struct cut *cut) {
-	c->to_client.bytes += cut->used;
-	c->to_client.messages += cut->messages;
+/* Is the payload of the message something else than the bytes that it takes? */
+static inline bool is_special(const struct connection *c, const struct websocksy_message *message) {
+	return message->data || c->converts || message->type == WEBSOCKSY_DISCARD;
 }
 
-/* The messages before the one that the framing could not make are sent. Always false. */
-static bool frames_failed(struct connection *c, struct batch *batch, const struct cut *cut,
-	int64_t result, size_t len) {
-	memory_empty_room(c->env);
-	count_cut(c, cut);
+/* Adds such a message of `take` bytes of the input. 0, or negative: the framing has failed. */
+static __attribute__((noinline)) int add_special(struct connection *c, struct batch *batch,
+	struct websocksy_message *message, const struct websocksy_input *input, size_t take) {
+	if(message->type == WEBSOCKSY_DISCARD) {
+		c->to_client.bytes -= take; /* with all that is used they are added below */
+		c->to_client.messages--;
+		memory_empty_room(c->env);
+		return 0;
+	}
+	use_bytes(message, input->data, take);
+	return convert_add(c, batch, message, validates_text(c));
+}
+
+/* More messages than fit into a batch. True: the client has to take them before there are more. */
+static bool send_full(struct connection *c, struct batch *batch, struct cut *cut) {
+	cut->many = true;
 	batch_send(c, batch);
-	framing_failure_close(c, result, len);
-	return false;
+	return stream_backlog(&c->client) > c->env->settings->buffer_high;
 }
 
 /*
- * Cuts `input` into messages and sends them. `room`: there is room for a header in front. False:
- * the framing has failed, the connection ends.
+ * Adds the messages in `input` to `batch` until one is incomplete, which is 0, or the client's
+ * backlog is too large, which is positive. Negative: the framing has failed. `room`: there is room
+ * for a header in front of the first.
  */
-static bool send_frames(
-	struct connection *c, struct websocksy_input input, bool room, struct cut *cut) {
-	struct batch batch;
-	size_t total = input.len;
-	*cut = (struct cut){0};
-	batch_begin(&batch);
-	PASSES(messages, total);
-	while(input.len > 0) {
+static inline __attribute__((always_inline)) int64_t cut_messages(struct connection *c,
+	struct batch *batch, struct websocksy_input *input, bool room, struct cut *cut) {
+	size_t limit = message_limit(c);
+	uint8_t *data = input->data;
+	size_t left = input->len;
+	PASSES(messages, left);
+	do {
 		PASS(messages);
 		struct websocksy_message message; /* `len` is set with `data` */
 		message.type = WEBSOCKSY_BINARY;
 		message.data = NULL;
-		int64_t size = ask_framing(c, &input, &message);
-		if(size < 0) {
-			return frames_failed(c, &batch, cut, size, input.len);
-		}
-		if(size == 0) {
+		int64_t size = ask_framing(c, input, &message, limit);
+		if(size <= 0) {
 			c->partial_type = (unsigned)message.type & 15u;
-			input.fresh = 0;
-			memory_empty_room(c->env);
-			break;
+			return size;
 		}
 		size_t take = (size_t)size;
-		if(message.type == WEBSOCKSY_DISCARD) {
-			c->to_client.bytes -= take; /* with all that is used they are added below */
-			c->to_client.messages--;
-			memory_empty_room(c->env);
-		} else if(c->converts || message.data) {
-			use_bytes(&message, input.data, take);
-			int result = convert_add(c, &batch, &message, validates_text(c));
+		if(is_special(c, &message)) {
+			int result = add_special(c, batch, &message, input, take);
 			if(result) {
-				return frames_failed(c, &batch, cut, result, input.len);
+				return result;
 			}
 		} else {
-			batch_add(&batch, message_opcode(c, message.type, input.data, take),
-				input.data, take, room && input.len == total);
+			batch_add(batch, message_opcode(c, message.type, data, take), data, take,
+				room);
 		}
-		input.data += take;
-		input.len -= take;
-		input.fresh = input.len;
-		cut->used += take;
+		room = false;
+		data += take;
+		left -= take;
 		cut->messages++;
-		if(batch_is_full(&batch)) {
-			cut->many = true;
-			batch_send(c, &batch);
-			if(stream_backlog(&c->client) > c->env->settings->buffer_high) {
-				break;
-			}
-		}
+		input->data = data;
+		input->len = left;
+		input->fresh = left;
+	} while(left > 0 && !(batch_is_full(batch) && send_full(c, batch, cut)));
+	return 1;
+}
+
+/*
+ * Cuts `input`, which is not empty, into messages and sends them. False: the framing has failed,
+ * the connection ends. The messages before are sent.
+ */
+static bool send_frames(
+	struct connection *c, struct websocksy_input *input, bool room, struct cut *cut) {
+	struct batch batch;
+	size_t total = input->len;
+	*cut = (struct cut){0};
+	batch_begin(&batch);
+	int64_t result = cut_messages(c, &batch, input, room, cut);
+	if(result <= 0) {
+		input->fresh = 0;
+		memory_empty_room(c->env);
 	}
+	cut->used = total - input->len;
+	cut->unseen = input->fresh;
+	c->to_client.bytes += cut->used;
+	c->to_client.messages += cut->messages;
 	batch_send(c, &batch);
-	cut->unseen = input.fresh;
-	count_cut(c, cut);
+	if(result < 0) {
+		framing_failure_close(c, result, input->len);
+		return false;
+	}
 	check_client_backlog(c);
 	return true;
 }
@@ -250,7 +274,7 @@ enum to_client_result to_client_partial(struct connection *c) {
 		.fresh = c->unseen,
 		.room = &c->env->room};
 	input.data[input.len] = '\0';
-	if(!send_frames(c, input, false, &cut)) {
+	if(!send_frames(c, &input, false, &cut)) {
 		return TO_CLIENT_ENDED;
 	}
 	partial_drop(c, cut.used);
@@ -263,7 +287,7 @@ static enum to_client_result scratch_frames(struct connection *c, size_t len, si
 	struct websocksy_input input = {
 		.data = c->env->loop->scratch, .len = len, .fresh = fresh, .room = &c->env->room};
 	input.data[len] = '\0';
-	if(!send_frames(c, input, true, &cut)) {
+	if(!send_frames(c, &input, true, &cut)) {
 		return TO_CLIENT_ENDED;
 	}
 	size_t left = len - cut.used;
@@ -300,7 +324,7 @@ static bool send_tail(struct connection *c) {
 		struct websocksy_message message = {
 			.type = seen ? (enum websocksy_type)c->partial_type : WEBSOCKSY_BINARY};
 		data[len] = '\0';
-		int64_t size = ask_framing(c, &input, &message);
+		int64_t size = ask_framing(c, &input, &message, message_limit(c));
 		if(size < 0) {
 			memory_empty_room(c->env);
 			framing_failure_close(c, size, len);
@@ -416,7 +440,7 @@ static enum to_client_result send_datagram(struct connection *c, size_t len) {
 		.datagram = true,
 		.room = &c->env->room};
 	scratch[len] = '\0';
-	int64_t size = ask_framing(c, &input, &message);
+	int64_t size = ask_framing(c, &input, &message, message_limit(c));
 	bool room = !message.data;
 	if(room && len == 0) {
 		message.type = WEBSOCKSY_BINARY;

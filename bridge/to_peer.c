@@ -256,12 +256,9 @@ static void send_pongs(struct connection *c, struct ping_answers *pongs) {
 	}
 }
 
-/* The bytes between `block` and the output position go to the peer (stream) or are collected. */
-static bool forward_block(struct connection *c, uint8_t *block, const struct websocket_io *io) {
-	size_t len = (size_t)(io->out - block);
-	if(!c->to_peer.parser.whole) {
-		return forward_bytes(c, block, len);
-	}
+/* A part of a message whose ends matter. Apart, so that the common case needs no room for it. */
+static __attribute__((noinline)) bool forward_part(
+	struct connection *c, uint8_t *block, size_t len) {
 	if(c->tapped) {
 		tap_from_client(c, block, len, false);
 	}
@@ -270,6 +267,12 @@ static bool forward_block(struct connection *c, uint8_t *block, const struct web
 	}
 	return c->encodes ? encode_part(c, block, len, false) && send_encoded(c)
 			  : forward_bytes(c, block, len);
+}
+
+/* The bytes between `block` and the output position go to the peer (stream) or are collected. */
+static bool forward_block(struct connection *c, uint8_t *block, const struct websocket_io *io) {
+	size_t len = (size_t)(io->out - block);
+	return c->to_peer.parser.whole ? forward_part(c, block, len) : forward_bytes(c, block, len);
 }
 
 /* A complete control frame. False: no more frames are to be read. */

@@ -5,6 +5,7 @@
 #include "plugin/core_table.h"
 
 #include "plugin/find.h"
+#include "plugin/instance.h"
 #include "plugin/pending.h"
 #include "plugin/service_stream.h"
 #include "plugin/services.h"
@@ -28,4 +29,5 @@ const struct websocksy_core core_table = {
 	.connect = service_stream_connect,
 	.write = service_stream_write,
 	.close = service_stream_close,
+	.option = instance_own_option,
 };

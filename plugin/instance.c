@@ -62,7 +62,7 @@ static int configure_own(struct instance *instance, int option, const char *valu
 	const char *key = instance->api.options[option].name;
 	int result = instance->api.configure
 		? instance->api.configure(instance->state, key, value, instance->error)
-		: -EINVAL;
+		: 0;
 	return result ? result : replace(&instance->given[option], value);
 }
 
@@ -78,6 +78,20 @@ int instance_configure(struct instance *instance, const char *key, const char *v
 		}
 	}
 	return -ENOENT;
+}
+
+const char *instance_own_option(const struct websocksy_core *core, const char *name) {
+	const struct services *services = services_of(core);
+	if(!services->is_instance) {
+		return NULL;
+	}
+	const struct instance *instance =
+		container_of((uintptr_t)services, struct instance, services);
+	int own = find_own(instance, name);
+	if(own < 0) {
+		return NULL;
+	}
+	return instance->given[own] ? instance->given[own] : instance->api.options[own].value;
 }
 
 bool instance_option(
@@ -151,6 +165,7 @@ int instance_open(struct instance *instance, const struct websocksy_backend *bac
 	const struct websocksy_core *core, const char *name) {
 	*instance = (struct instance){0};
 	services_init(&instance->services, name, core);
+	instance->services.is_instance = true;
 	answer_cache_init(&instance->cache);
 	list_init(&instance->queries);
 	list_init(&instance->kept);

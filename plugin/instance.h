@@ -52,6 +52,9 @@ int instance_check(struct instance *instance, char error[WEBSOCKSY_ERROR_MAX]);
 bool instance_option(
 	const struct instance *instance, size_t i, const char **name, const char **value);
 
+/* The function of struct websocksy_core; NULL too for one that is not of an instance. */
+const char *instance_own_option(const struct websocksy_core *core, const char *name);
+
 /* The value of a common option, with its default; "" if there is none. */
 const char *instance_value(const struct instance *instance, enum instance_common option);
 

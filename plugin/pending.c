@@ -290,6 +290,7 @@ int pending_start(struct instance *instance, struct backend_request *request,
 	if(!pending) {
 		return -ENOMEM;
 	}
+	pending->query.core = &instance->services.core;
 	pending->instance = instance;
 	pending->request = *request;
 	pending->task.fn = tell_answer;

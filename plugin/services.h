@@ -30,6 +30,7 @@ struct plugin_host {
 struct services {
 	struct websocksy_core core; /* passed to the plugin; first */
 	const char *name; /* of the plugin or backend, for the log */
+	bool is_instance; /* embedded in a struct instance */
 	struct plugin_host *host; /* NULL: there is no loop yet */
 	struct list handles; /* timers, watches, lookups, streams that have not been ended */
 	ptrdiff_t memory; /* accounted and not given back */

@@ -298,7 +298,7 @@ def test_max_per_key(run, folder, action):
 def documented(tmp_path_factory):
     path = tmp_path_factory.mktemp("documented")
     text = (ROOT / "docs/plugins.md").read_text()
-    for name in ("records", "backend_line"):
+    for name in ("sameline", "backend_line"):
         source = text.split(f"/* file: {name}.c */\n")[1].split("```")[0]
         build_plugin(path, name, source)
     return path
@@ -306,33 +306,40 @@ def documented(tmp_path_factory):
 
 def test_documented_framing(run, documented):
     peer = run(TcpPeer())
-    daemon = run(Daemon(f"--plugin-path={documented}", "-c", "framing=records", peer=peer.url))
+    daemon = run(Daemon(f"--plugin-path={documented}", "-c", "framing=sameline", peer=peer.url))
     client = daemon.open()
     connection = peer.accept()
-    connection.send(b"one;;t")
-    assert client.recv_message() == (TEXT, b"one")
-    assert client.recv_message() == (TEXT, b"")
-    connection.send(b"wo;\xff;rest")
-    assert [client.recv_message() for _ in range(2)] == [(TEXT, b"two"), (BIN, b"\xff")]
+    client.send_text(b"first")
+    assert connection.recv_exactly(6) == b"first\n"
+    connection.send(b"one\r\n\r\nt")
+    assert [client.recv_message() for _ in range(2)] == [(TEXT, b"one"), (TEXT, b"")]
     client.send_raw(frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b") + frame(BIN, b""))
-    assert connection.recv_exactly(4) == b"ab;;"
-    client.send_text(b"a;b")
+    assert connection.recv_exactly(6) == b"ab\r\n\r\n"
+    connection.send(b"wo\n\xff\nrest")
+    assert [client.recv_message() for _ in range(2)] == [(TEXT, b"two"), (BIN, b"\xff")]
+    client.send_text(b"last")
+    assert connection.recv_exactly(5) == b"last\n"
+    client.send_text(b"a\nb")
     client.expect_failed(1007)
 
 
 def test_documented_backend(run, documented):
     service, server = run(TcpPeer()), run(TcpPeer())
     daemon = run(Daemon(f"--plugin-path={documented}", "-b", "line", "-c", f"server={server.url}"))
-    with request(daemon, "/?token=abc") as client:
+    with request(daemon, "/a%0Ab?c") as client:
         asked = server.accept()
-        assert asked.recv_exactly(4) == b"abc\n"
+        assert asked.recv_exactly(7) == b"/a%0Ab\n"
         asked.send(service.url.encode() + b"\n")
         client.recv_upgrade()
         echo_once(client, service)
-    assert refused(daemon, "/")[0] == 404
-    with request(daemon, "/?token=abc") as client:
-        server.accept().send(b"unix:///tmp/x\n")
-        assert client.recv_http().status == 502
+    for invalid in (b"unix:///tmp/x\n", b"\n", b"x" * 300):
+        with request(daemon, "/") as client:
+            server.accept().send(invalid)
+            assert client.recv_http().status == 502
+    with request(daemon, "/"):
+        asked = server.accept()
+        assert asked.recv_exactly(2) == b"/\n"
+    assert asked.recv() == b""  # cancelled
 
 
 needs_check_build = pytest.mark.skipif(not SANITIZED, reason="only check builds detect it")
@@ -359,5 +366,5 @@ def test_list_of_plugins(folder, documented):
     assert "\tbackend sample: answers in many ways" in lines
     assert "\t\tdelay: time of /timer in milliseconds (default: 50)" in lines
     result = run_once(f"--plugin-path={documented}", "--plugins")
-    assert "\tframing records: records that end with a separator" in result.stdout
-    assert "\t\tframing-config: the separator; the default is ;" in result.stdout
+    assert "\tframing sameline: lines that end as those of the peer do" in result.stdout
+    assert "\t\tserver: the server that is asked (default: tcp://localhost:7001)" in result.stdout

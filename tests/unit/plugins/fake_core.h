@@ -204,6 +204,13 @@ static void fake_core_close(struct websocksy_stream *stream) {
 }
 
 /* watch and watch_stop are missing: a test that needs them sets them in a copy. */
+/* Options are as configure() has them. */
+static const char *fake_core_option(const struct websocksy_core *core, const char *name) {
+	(void)core;
+	(void)name;
+	return NULL;
+}
+
 static const struct websocksy_core fake_core = {
 	.size = sizeof(fake_core),
 	.log = fake_core_log,
@@ -221,6 +228,7 @@ static const struct websocksy_core fake_core = {
 	.connect = fake_core_connect,
 	.write = fake_core_write,
 	.close = fake_core_close,
+	.option = fake_core_option,
 };
 
 /* For the start of a test. */
