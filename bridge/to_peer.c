@@ -154,7 +154,7 @@ static bool encode(struct connection *c, struct websocksy_part *part) {
 
 /*
  * The length of the message of which `len` bytes, and nothing before them, have arrived: known if
- * the frame that is arriving is its last one.
+ * the frame that is arriving is its last one. What comes before an error has no length any more.
  */
 static uint64_t message_length(const struct connection *c, size_t len, bool last) {
 	const struct websocket_parser *parser = &c->to_peer.parser;
@@ -162,8 +162,8 @@ static uint64_t message_length(const struct connection *c, size_t len, bool last
 	if(last) {
 		return len;
 	}
-	return is_data && parser->in_payload && parser->fin ? len + parser->payload_left
-							    : WEBSOCKSY_UNKNOWN;
+	bool is_last = is_data && parser->in_payload && parser->fin && !parser->code;
+	return is_last ? len + parser->payload_left : WEBSOCKSY_UNKNOWN;
 }
 
 /* A message whose length the framing needs is collected until it is known. */

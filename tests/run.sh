@@ -28,7 +28,7 @@ packages=(gcc g++ clang clang-tidy cppcheck make pkg-config binutils nettle-dev 
 	chromium chromium-driver nginx haproxy mandoc curl ca-certificates strace valgrind apache2-utils whois
 	mosquitto clang-format git fail2ban novnc iproute2 openbsd-inetd systemd bc busybox redis-server inetutils-telnetd
 	openssh-server openssh-client tigervnc-standalone-server logrotate tshark nodejs python3-jwt
-	python3-cryptography postgresql)
+	python3-cryptography postgresql ngircd)
 
 usage() {
 	sed -n '4,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -335,6 +335,12 @@ run_e2e_tls_sanitized() {
 	run_e2e_tls "$@"
 }
 
+# The frames of RFC 6455 once more, through a TCP service that sends everything back.
+run_e2e_typed() {
+	export WEBSOCKSY_TYPED=1
+	run_e2e_files "$1" parallel "$e2e/test_frames.py" "$e2e/test_utf8.py"
+}
+
 # Figures are worth as much as the load generator that checks the bytes.
 run_bench_tests() {
 	make -C bench OUT="$root/build/bench" WERROR=1 &&
@@ -449,6 +455,7 @@ run_gcc() {
 	check unit-gcc run_units build/gcc/unit
 	check e2e-gcc run_e2e build/gcc/websocksy parallel
 	check e2e-tls run_e2e_tls build/gcc/websocksy
+	check e2e-typed run_e2e_typed build/gcc/websocksy
 }
 
 run_asan() {

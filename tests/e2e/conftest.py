@@ -8,8 +8,9 @@ import pytest
 
 from tools import tls_files
 from tools.configuration import starter, write_config
-from tools.daemon import Daemon
+from tools.daemon import TYPED, Daemon
 from tools.floods import Flood
+from tools.peers import TcpPeer, echo
 
 MARKERS = (
     "measures: needs the machine for itself, because it compares processor time or counts events",
@@ -64,7 +65,10 @@ def run_module():
 
 @pytest.fixture(scope="module")
 def echo_daemon(run_module):
-    """A daemon with the built-in echo peer that accepts any subprotocol."""
+    """A daemon with the built-in echo peer, or one at a TCP port (tools/), that accepts any subprotocol."""
+    if TYPED:
+        peer = run_module(TcpPeer(echo))
+        return run_module(Daemon("-c", "protocol=*", "-c", "framing=typed", peer=peer.url))
     return run_module(Daemon("-c", "protocol=*", peer="echo://"))
 
 

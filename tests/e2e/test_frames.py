@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tools.daemon import SANITIZED, Daemon
+from tools.daemon import SANITIZED, TYPED, Daemon
 from tools.floods import noise
 from tools.frames import (
     BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, bytewise, close_payload, cut_once, frame,
@@ -17,6 +17,10 @@ RESERVED = (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)
 # Around every border of the length forms, of a vector register, and of a read.
 SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 124, 125, 126, 127, 128, 129, 255, 256,
          1000, 4095, 4096, 65534, 65535, 65536, 65537, 131072, 1000000)
+
+
+# Messages are behind what the daemon itself sends if they come from a peer at a port.
+in_order = pytest.mark.skipif(TYPED, reason="the messages of the peer are not in order with pongs and errors")
 
 
 def letters(size):
@@ -84,6 +88,7 @@ def test_unmasked_frame_fails(client, opcode, payload):
     client.expect_failed(1002)
 
 
+@in_order
 def test_unmasked_frame_after_a_masked_one_fails(client):
     client.send_text("good")
     client.send_frame(TEXT, "bad", mask=False)
@@ -239,6 +244,7 @@ def test_continuation_of_nothing_fails(client, payload, fin):
     client.expect_failed(1002)
 
 
+@in_order
 @pytest.mark.parametrize("fin", (True, False), ids=("fin", "more"))
 def test_continuation_after_a_whole_message_fails(client, fin):
     client.send_text("whole")
@@ -247,6 +253,7 @@ def test_continuation_after_a_whole_message_fails(client, fin):
     client.expect_failed(1002)
 
 
+@in_order
 def test_continuation_after_a_fragmented_message_fails(client):
     client.send_raw(b"".join(fragments(BIN, [b"one", b"two"])) + frame(CONTINUATION, b"three"))
     assert client.recv_message() == (BIN, b"onetwo")
@@ -291,6 +298,7 @@ def test_pings_are_answered_in_order(client):
         assert client.recv_frame() == Frame(True, PONG, b"%d" % number)
 
 
+@in_order
 def test_ping_among_messages_keeps_its_place(client):
     client.send_raw(frame(TEXT, "one") + frame(PING, b"two") + frame(TEXT, "three"))
     assert client.recv_message() == (TEXT, b"one")
@@ -298,6 +306,7 @@ def test_ping_among_messages_keeps_its_place(client):
     assert client.recv_message() == (TEXT, b"three")
 
 
+@in_order
 def test_empty_mask_and_payload_of_every_kind(client):
     client.send_raw(frame(TEXT) + frame(BIN) + frame(PING) + frame(PONG))
     assert client.recv_message() == (TEXT, b"")
@@ -365,6 +374,7 @@ def test_many_messages_in_one_send(client):
 # --- what surrounds an error --------------------------------------------------------------------
 
 
+@in_order
 def test_message_before_an_error_is_delivered(client):
     client.send_raw(frame(TEXT, "before") + frame(3, b""))
     assert client.recv_message() == (TEXT, b"before")
@@ -613,6 +623,7 @@ def receive_session(client):
             message = b""
 
 
+@in_order
 @pytest.mark.parametrize("seed", range(60))
 def test_random_session(echo_daemon, seed):
     session = Session(seed)

@@ -81,7 +81,7 @@ def test_binary_and_headers(root):
 @pytest.mark.parametrize("name, place", (
     ("websocksy.8", "man8"), ("websocksy.conf.5", "man5"), ("websocksy-replay.1", "man1"),
     ("websocksy-http.7", "man7"), ("websocksy-jwt.7", "man7"), ("websocksy-redis.7", "man7"),
-    ("websocksy-token.7", "man7"), ("websocksy-url.7", "man7")))
+    ("websocksy-token.7", "man7"), ("websocksy-url.7", "man7"), ("websocksy-framings.7", "man7")))
 def test_manuals_tell_the_version(root, name, place):
     page = path_in(root, f"share/man/{place}/{name}")
     assert modes_of([page]) == {0o644}

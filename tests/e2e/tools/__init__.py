@@ -49,4 +49,7 @@ Rules that keep the suite reliable on a slow and on a loaded machine:
 With WEBSOCKSY_TLS=1 all of it happens over TLS: daemons get a certificate, and the clients that they make
 (connect(), open(), http()) encrypt. Leaving a Daemon's block stops it by SIGTERM and fails the test if the
 exit status is not 0 or the log holds a sanitizer report or a failed assertion.
+
+With WEBSOCKSY_TYPED=1 the fixture echo_daemon has a TCP peer that sends everything back, with the framing `typed`,
+in place of `echo://`.
 """

@@ -19,6 +19,8 @@ BINARY = os.path.abspath(os.environ.get("WEBSOCKSY") or ROOT / "websocksy")
 SANITIZED = os.environ.get("SANITIZED", "0") not in ("", "0")
 # Every daemon gets a certificate and every client that a daemon makes speaks TLS.
 TLS = os.environ.get("WEBSOCKSY_TLS", "0") not in ("", "0")
+# The fixture echo_daemon has a TCP peer that sends everything back, with the framing `typed`.
+TYPED = os.environ.get("WEBSOCKSY_TYPED", "0") not in ("", "0")
 # What a sanitizer or the C library writes when the daemon is about to die.
 REPORT = re.compile(
     r"(ERROR: (Address|Leak|Thread|Memory)Sanitizer|runtime error:|Assertion .* failed|SUMMARY: )"
