@@ -67,7 +67,7 @@ void query_start(struct connection *c, const struct request *request) {
 	h->asked_ms = c->env->loop->now_ms;
 	connection_enter(c, CONNECTION_QUERY);
 	c->backend = backend_ref(c->env->backend);
-	int result = query_request_copy(c, request, &asked);
+	int result = query_request_copy(c, request, backend_reads_request(c->backend), &asked);
 	if(result) {
 		use_answer(c, request, &answer, result);
 		return;

@@ -101,9 +101,10 @@ struct injected_values {
 	char buf[INJECTED_HEADERS][INJECTED_TEXT];
 };
 
-static void find_injected_values(const struct connection *c, struct injected_values *out) {
+static void find_injected_values(
+	const struct connection *c, bool wanted, struct injected_values *out) {
 	for(size_t i = 0; i < INJECTED_HEADERS; i++) {
-		out->value[i] = injected_headers[i].value(c, out->buf[i]);
+		out->value[i] = wanted ? injected_headers[i].value(c, out->buf[i]) : NULL;
 	}
 }
 
@@ -201,11 +202,11 @@ static void copy_headers(struct query_copy *q, const struct injected_values *inj
 	q->out->headers = (size_t)(next - q->out->header);
 }
 
-int query_request_copy(
-	struct connection *c, const struct request *request, struct backend_request *out) {
+int query_request_copy(struct connection *c, const struct request *request, bool whole,
+	struct backend_request *out) {
 	struct query_copy q = {.c = c, .head = request, .out = out};
 	struct injected_values injected;
-	find_injected_values(c, &injected);
+	find_injected_values(c, whole, &injected);
 	char *memory = malloc(copies_size(&q, &injected));
 	if(!memory) {
 		return -ENOMEM;
@@ -221,9 +222,11 @@ int query_request_copy(
 		.header = headers,
 		.memory = memory,
 	};
-	out->endpoint = copy_target(&at, request);
-	out->key = copy_slice(&at, header_value(request, "Sec-WebSocket-Key"));
-	copy_headers(&q, &injected, &at);
 	copy_protocols(&q, &at);
+	if(whole) {
+		out->endpoint = copy_target(&at, request);
+		out->key = copy_slice(&at, header_value(request, "Sec-WebSocket-Key"));
+		copy_headers(&q, &injected, &at);
+	}
 	return 0;
 }

@@ -9,8 +9,8 @@
 
 /*
  * Private copies of the request, without what backends must not see and with the fields of the
- * daemon. 0 or -ENOMEM; out->memory is the caller's.
+ * daemon; not `whole`: of the subprotocols only. 0 or -ENOMEM; out->memory is the caller's.
  */
-int query_request_copy(
-	struct connection *c, const struct request *request, struct backend_request *out);
+int query_request_copy(struct connection *c, const struct request *request, bool whole,
+	struct backend_request *out);
 #endif

@@ -256,6 +256,10 @@ bool backend_option(
 	return backend->builtin && backend->builtin->option(backend->state, i, name, value);
 }
 
+bool backend_reads_request(const struct backend *backend) {
+	return !backend->builtin;
+}
+
 int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
 	if(backend->builtin) {
 		return backend->builtin->check(backend->state, error);

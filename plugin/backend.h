@@ -65,7 +65,7 @@ struct backend_builtin {
 	int (*check)(void *state, char error[BACKEND_ERROR_MAX]);
 	/*
 	 * Fills answer->peer, as a plugin's query(), and answer->framing (zeroed before); host
-	 * NULL: refused. 0 or -ENOMEM.
+	 * NULL: refused. The request has its subprotocols alone. 0 or -ENOMEM.
 	 */
 	int (*query)(void *state, const struct backend_request *request, websocket *ws,
 		struct backend_answer *answer);
@@ -105,6 +105,9 @@ int backend_configure(struct backend *backend, const char *key, const char *valu
 /* The option `i` in effect of the built-in backend; see struct backend_builtin. False: no more, or
  * the backend does not tell. */
 bool backend_option(const struct backend *backend, size_t i, const char **name, const char **value);
+
+/* The built-in one looks at nothing but the subprotocols of a request. */
+bool backend_reads_request(const struct backend *backend);
 
 /* A result of backend_check(): usable, but every client would be refused. */
 #define BACKEND_REFUSES_ALL 1
