@@ -131,7 +131,7 @@ $(obj)/%.o: %.c Makefile $(obj)/settings | $(folders)
 # instructions for an echo.
 protector = -fstack-protector-strong
 $(patsubst %,$(obj)/%.o,base/loop websocket network network/stream \
-	bridge/to_client bridge/to_peer): protector = -fstack-protector
+	bridge/messages bridge/to_client bridge/to_peer): protector = -fstack-protector
 
 # The path is part of this object; a change of the path rebuilds it.
 $(obj)/config/table.o: defines = -DWEBSOCKSY_PLUGINPATH='"$(PLUGINPATH)"' -DWEBSOCKSY_REBIND='"$(preloads)"'

@@ -5,15 +5,10 @@
 #ifndef WEBSOCKSY_TO_CLIENT_H
 #define WEBSOCKSY_TO_CLIENT_H
 #include "bridge/connection.h"
-#include "websocket.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Sends one message. `room`: there are WEBSOCKET_HEADER_MAX writable bytes in front of it. */
-void to_client_send(
-	struct connection *c, enum websocket_opcode opcode, uint8_t *data, size_t len, bool room);
 
 /* The result of handling bytes of the peer. */
 enum to_client_result {

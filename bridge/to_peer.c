@@ -12,10 +12,10 @@
 #include "base/passes.h"
 #include "bridge/closing.h"
 #include "bridge/deadlines.h"
+#include "bridge/messages.h"
 #include "bridge/ping.h"
 #include "bridge/relay_state.h"
 #include "bridge/tap.h"
-#include "bridge/to_client.h"
 #include "websocket/close.h"
 #include "websocket/legacy.h"
 
@@ -78,7 +78,7 @@ static bool forward_message(struct connection *c, uint8_t *data, size_t len) {
 		return peer_write(c, data, len);
 	}
 	if(!c->close_sent) {
-		to_client_send(
+		messages_send(
 			c, (enum websocket_opcode)c->to_peer.parser.message, data, len, false);
 	}
 	return true;
