@@ -31,7 +31,8 @@ static bool length_is(const char *text, size_t len, const char *word) {
 
 static bool length_set_width(struct length *length, const char *value, size_t len) {
 	bool varint = length_is(value, len, "varint");
-	if(!varint && (len != 1 || !memchr("1248", value[0], 4))) {
+	static const char widths[] = "1248";
+	if(!varint && (len != 1 || !memchr(widths, value[0], sizeof(widths) - 1))) {
 		return false;
 	}
 	length->width = varint ? LENGTH_VARINT : (unsigned)(value[0] - '0');
