@@ -3,8 +3,8 @@
  * base64url without padding.
  *
  * Must not know: tokens.
- * Invariant: each sequence of bytes has one accepted form, so that nobody can make several tokens
- * of one (for example to get around a list of revoked ones).
+ * Invariant: each sequence of bytes has one accepted form, so that a client cannot make several
+ * tokens of one (for example to get around a list of revoked ones).
  */
 #include "plugins/backend_jwt/base64url.h"
 
