@@ -19,7 +19,7 @@ from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 from tools.http import build_request
 from tools.peers import TcpPeer, UdpPeer, echo, sink
 from tools.ports import StuckPort, free_port
-from tools.sockets import HAS_IPV6, is_open, kernel_holds, needs_ipv6
+from tools.sockets import HAS_IPV6, is_open, kernel_holds, listening_ports, needs_ipv6
 from tools.waiting import LONG, LONG_MS, eventually, observed
 
 DEFAULTS = {  # in the order of --dump-config
@@ -107,7 +107,8 @@ def test_listen_on_one_ipv6_address(configured, given):
     daemon = configured(("port", "0"), ("listen", given), defaults=False)
     port = int(daemon.wait_log(r"listening on \[::1\]:(\d+)")[1])
     daemon.open(address=("::1", port)).close_handshake()
-    assert not is_open(("127.0.0.1", port))
+    assert listening_ports(daemon.process, socket.AF_INET6) == {port}
+    assert not listening_ports(daemon.process, socket.AF_INET)
 
 
 @needs_ipv6
@@ -130,8 +131,8 @@ def test_listen_default_is_all_addresses(configured):
 def test_listen_ipv4_wildcard(started):
     daemon = started(("port", "0"), ("listen", "0.0.0.0"), defaults=False)
     daemon.open(address=("127.0.0.5", daemon.port)).close_handshake()
-    if HAS_IPV6:
-        assert not is_open(("::1", daemon.port))
+    assert listening_ports(daemon.process, socket.AF_INET) == {daemon.port}
+    assert not HAS_IPV6 or not listening_ports(daemon.process, socket.AF_INET6)
 
 
 def test_listen_on_a_host_name(configured):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What daemon, peers and clients of the tests share about sockets."""
+import contextlib
 import fcntl
 import os
 import socket
@@ -46,6 +47,20 @@ def is_open(address):
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         return True
+
+
+def listening_ports(process, family):
+    """The TCP ports that a process listens on. Unlike is_open(), it is not misled by another process that has
+    the same port of another address, or has got it since."""
+    folder = Path(f"/proc/{process.pid}/fd")
+    opened = set()
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            opened.add(os.readlink(folder / name))
+    table = Path("/proc/net/tcp6" if family == socket.AF_INET6 else "/proc/net/tcp").read_text("ascii")
+    rows = (line.split() for line in table.splitlines()[1:])
+    return {int(row[1].rpartition(":")[2], 16)
+            for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in opened}
 
 
 def unsent(sock):
