@@ -159,13 +159,17 @@ def test_clients_that_leave_while_they_wait(scripted, peer):
     client.round_trip()
 
 
+def answer_get(connection, peer):
+    connection.recv_exactly(len(GET))
+    value = f"127.0.0.1:{peer.port}".encode()
+    connection.sock.sendall(b"$%d\r\n%s\r\n" % (len(value), value))
+
+
 def test_a_thousand_clients_wait_and_delay_nobody(scripted, peer):
     server, daemon = scripted
     talking, = ask(daemon)
     connection = server.accept()
-    connection.recv_exactly(len(GET))
-    value = f"127.0.0.1:{peer.port}".encode()
-    connection.sock.sendall(b"$%d\r\n%s\r\n" % (len(value), value))
+    answer_get(connection, peer)
     talking.recv_upgrade()
     clients = ask(daemon, WAITING)
     # Commands are sent without waiting for replies, up to a limit.
@@ -193,9 +197,7 @@ def test_cached_replies(run, peer):
     daemon = run(Daemon(*options(f"127.0.0.1:{server.port}", "ttl=1h")))
     client, = ask(daemon)
     connection = server.accept()
-    connection.recv_exactly(len(GET))
-    value = f"127.0.0.1:{peer.port}".encode()
-    connection.sock.sendall(b"$%d\r\n%s\r\n" % (len(value), value))
+    answer_get(connection, peer)
     client.recv_upgrade()
     daemon.open("/?token=key").round_trip()
 
