@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Connecting: bounds on addresses and attempts, waiting for a full Unix socket, literals. connect()
- * is counted (the linker puts the test's in front, see the Makefile).
+ * is counted, and the clock goes on when the test says so (the linker puts the test's functions in
+ * front, see the Makefile).
  */
 #include "network/connect.h"
 
@@ -14,14 +15,16 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
 #define NAMES_ADDRESSES 24
 #define ADDRESSES_MAX 16
 #define ATTEMPTS_MAX 4
+#define ATTEMPT_DELAY_MS 250
 
 struct test {
 	struct loop loop;
-	struct ev_timer limit;
+	struct deferred_free stopper;
 	struct name_server server;
 	struct resolver *resolver;
 	struct connect *connect;
@@ -41,16 +44,56 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len) {
 	return __real_connect(fd, address, len);
 }
 
-static void time_is_up(struct ev_timer *timer) {
-	container_of(timer, struct test, limit)->loop.stop = true;
+static struct timespec shown; /* what the clock shows; zero: the time */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) {
+	if(shown.tv_sec == 0) {
+		return __real_clock_gettime(clock, out);
+	}
+	*out = shown;
+	return 0;
 }
 
-/* Until the attempt has ended, or for that long. */
-static void run_for(struct test *test, uint64_t time_ms) {
+static void stop_turn(struct deferred_free *dead) {
+	container_of(dead, struct test, stopper)->loop.stop = true;
+}
+
+static void run_turn(struct test *test) {
+	test->stopper.free = stop_turn;
+	loop_defer_free(&test->loop, &test->stopper);
 	test->loop.stop = false;
-	loop_timer_set(&test->loop, &test->limit, test->loop.now_ms + time_ms);
 	assert_int_equal(loop_run(&test->loop), 0);
-	loop_timer_cancel(&test->loop, &test->limit);
+}
+
+static void run_until_connects(struct test *test, unsigned count) {
+	while(connects < count && !test->done) {
+		run_turn(test);
+	}
+	assert_int_equal(connects, count);
+}
+
+static void run_until_done(struct test *test) {
+	while(!test->done) {
+		run_turn(test);
+	}
+}
+
+static void stop_clock(struct test *test) {
+	struct timespec now;
+	__real_clock_gettime(CLOCK_MONOTONIC, &now);
+	shown = now;
+	run_turn(test); /* the loop sees the time of the clock */
+}
+
+/* Time passes, and what is due then happens. */
+static void pass(struct test *test, long time_ms) {
+	shown.tv_nsec += time_ms % 1000 * 1000000;
+	shown.tv_sec += time_ms / 1000 + shown.tv_nsec / 1000000000;
+	shown.tv_nsec %= 1000000000;
+	run_turn(test);
 }
 
 static void connected(void *ctx, int error, const char *why) {
@@ -58,14 +101,11 @@ static void connected(void *ctx, int error, const char *why) {
 	test->done = true;
 	test->error = error;
 	test->why = why;
-	test->loop.stop = true;
 }
 
 static int start(struct test *test, const char *host) {
-	struct connect_owner owner = {.loop = &test->loop,
-		.resolver = test->resolver,
-		.fn = connected,
-		.ctx = test};
+	struct connect_owner owner = {
+		.loop = &test->loop, .resolver = test->resolver, .fn = connected, .ctx = test};
 	const char *why = NULL;
 	assert_int_equal(peer_parse(peer_transport_detect, host, NULL, &test->address, &why), 0);
 	connects = 0;
@@ -78,7 +118,6 @@ static int set_up(void **state) {
 	struct test *test = calloc(1, sizeof(*test));
 	assert_non_null(test);
 	assert_int_equal(loop_open(&test->loop), 0);
-	assert_int_equal(loop_timer_open(&test->loop, &test->limit, time_is_up), 0);
 	name_server_open(&test->server, &test->loop, NAMES_ADDRESSES);
 	assert_int_equal(resolver_open(&test->resolver, &test->loop, test->server.text), 0);
 	*state = test;
@@ -91,7 +130,7 @@ static int tear_down(void **state) {
 	peer_address_free(&test->address);
 	resolver_close(test->resolver);
 	name_server_close(&test->server);
-	loop_timer_close(&test->loop, &test->limit);
+	shown = (struct timespec){0};
 	loop_close(&test->loop);
 	free(test);
 	return 0;
@@ -118,8 +157,7 @@ static void test_addresses_are_bounded(void **state) {
 	struct test *test = *state;
 	int fd;
 	start_name(test, bind_port(&fd));
-	run_for(test, 5000);
-	assert_true(test->done);
+	run_until_done(test);
 	assert_int_equal(test->error, -ECONNREFUSED);
 	assert_int_equal(connects, ADDRESSES_MAX);
 	close(fd);
@@ -140,8 +178,18 @@ static void test_attempts_are_bounded(void **state) {
 		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		__real_connect(waiting[i], (struct sockaddr *)&to, sizeof(to));
 	}
+	stop_clock(test);
 	start_name(test, port);
-	run_for(test, 2000); /* time for eight, one after the other */
+	run_until_connects(test, 1);
+	for(unsigned i = 2; i <= ATTEMPTS_MAX; i++) {
+		pass(test, ATTEMPT_DELAY_MS - 1);
+		assert_int_equal(connects, i - 1);
+		pass(test, 1);
+		assert_int_equal(connects, i);
+	}
+	for(unsigned i = 0; i < ATTEMPTS_MAX; i++) {
+		pass(test, ATTEMPT_DELAY_MS);
+	}
 	assert_false(test->done);
 	assert_int_equal(connects, ATTEMPTS_MAX);
 	for(size_t i = 0; i < COUNT(waiting); i++) {
@@ -152,6 +200,7 @@ static void test_attempts_are_bounded(void **state) {
 
 /* Retries become rarer, and succeed when there is room. */
 static void test_full_unix_socket(void **state) {
+	static const long retries_ms[] = {20, 40, 80, 160, 320, 640, 640};
 	struct test *test = *state;
 	char host[128];
 	struct sockaddr_un own = {.sun_family = AF_UNIX};
@@ -164,12 +213,18 @@ static void test_full_unix_socket(void **state) {
 	assert_int_equal(listen(fd, 0), 0);
 	assert_int_equal(__real_connect(first, (struct sockaddr *)&own, own_len), 0);
 	snprintf(host, sizeof(host), "unix://@%s", own.sun_path + 1);
+	stop_clock(test);
 	assert_int_equal(start(test, host), -EINPROGRESS);
-	run_for(test, 1000);
+	assert_int_equal(connects, 1);
+	for(unsigned i = 0; i < COUNT(retries_ms); i++) {
+		pass(test, retries_ms[i] - 1);
+		assert_int_equal(connects, i + 1);
+		pass(test, 1);
+		assert_int_equal(connects, i + 2);
+	}
 	assert_false(test->done);
-	assert_in_range(connects, 4, 7); /* after 0, 20, 60, 140, 300, 620 ms */
 	close(accept(fd, NULL, NULL));
-	run_for(test, 5000);
+	pass(test, retries_ms[COUNT(retries_ms) - 1]);
 	assert_true(test->done);
 	assert_int_equal(test->error, 0);
 	close(first);
@@ -185,8 +240,7 @@ static void test_literals(void **state) {
 	assert_int_equal(listen(fd, 1), 0);
 	snprintf(host, sizeof(host), "tcp://127.0.0.1:%u", port);
 	assert_int_equal(start(test, host), -EINPROGRESS);
-	run_for(test, 5000);
-	assert_true(test->done);
+	run_until_done(test);
 	assert_int_equal(test->error, 0);
 	assert_int_equal(test->server.questions, 0);
 	close(fd);
