@@ -9,13 +9,13 @@
 #include "name_server.h"
 #include "network/peer.h"
 #include "network/resolve.h"
+#include "own_clock.h"
 #include "support.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 
 #define NAMES_ADDRESSES 24
 #define ADDRESSES_MAX 16
@@ -24,7 +24,6 @@
 
 struct test {
 	struct loop loop;
-	struct deferred_free stopper;
 	struct name_server server;
 	struct resolver *resolver;
 	struct connect *connect;
@@ -44,56 +43,17 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len) {
 	return __real_connect(fd, address, len);
 }
 
-static struct timespec shown; /* what the clock shows; zero: the time */
-
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out) {
-	if(shown.tv_sec == 0) {
-		return __real_clock_gettime(clock, out);
-	}
-	*out = shown;
-	return 0;
-}
-
-static void stop_turn(struct deferred_free *dead) {
-	container_of(dead, struct test, stopper)->loop.stop = true;
-}
-
-static void run_turn(struct test *test) {
-	test->stopper.free = stop_turn;
-	loop_defer_free(&test->loop, &test->stopper);
-	test->loop.stop = false;
-	assert_int_equal(loop_run(&test->loop), 0);
-}
-
 static void run_until_connects(struct test *test, unsigned count) {
 	while(connects < count && !test->done) {
-		run_turn(test);
+		run_turn(&test->loop);
 	}
 	assert_int_equal(connects, count);
 }
 
 static void run_until_done(struct test *test) {
 	while(!test->done) {
-		run_turn(test);
+		run_turn(&test->loop);
 	}
-}
-
-static void stop_clock(struct test *test) {
-	struct timespec now;
-	__real_clock_gettime(CLOCK_MONOTONIC, &now);
-	shown = now;
-	run_turn(test); /* the loop sees the time of the clock */
-}
-
-/* Time passes, and what is due then happens. */
-static void pass(struct test *test, long time_ms) {
-	shown.tv_nsec += time_ms % 1000 * 1000000;
-	shown.tv_sec += time_ms / 1000 + shown.tv_nsec / 1000000000;
-	shown.tv_nsec %= 1000000000;
-	run_turn(test);
 }
 
 static void connected(void *ctx, int error, const char *why) {
@@ -130,7 +90,7 @@ static int tear_down(void **state) {
 	peer_address_free(&test->address);
 	resolver_close(test->resolver);
 	name_server_close(&test->server);
-	shown = (struct timespec){0};
+	start_clock();
 	loop_close(&test->loop);
 	free(test);
 	return 0;
@@ -178,17 +138,17 @@ static void test_attempts_are_bounded(void **state) {
 		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		__real_connect(waiting[i], (struct sockaddr *)&to, sizeof(to));
 	}
-	stop_clock(test);
+	stop_clock(&test->loop);
 	start_name(test, port);
 	run_until_connects(test, 1);
 	for(unsigned i = 2; i <= ATTEMPTS_MAX; i++) {
-		pass(test, ATTEMPT_DELAY_MS - 1);
+		pass(&test->loop, ATTEMPT_DELAY_MS - 1);
 		assert_int_equal(connects, i - 1);
-		pass(test, 1);
+		pass(&test->loop, 1);
 		assert_int_equal(connects, i);
 	}
 	for(unsigned i = 0; i < ATTEMPTS_MAX; i++) {
-		pass(test, ATTEMPT_DELAY_MS);
+		pass(&test->loop, ATTEMPT_DELAY_MS);
 	}
 	assert_false(test->done);
 	assert_int_equal(connects, ATTEMPTS_MAX);
@@ -213,18 +173,18 @@ static void test_full_unix_socket(void **state) {
 	assert_int_equal(listen(fd, 0), 0);
 	assert_int_equal(__real_connect(first, (struct sockaddr *)&own, own_len), 0);
 	snprintf(host, sizeof(host), "unix://@%s", own.sun_path + 1);
-	stop_clock(test);
+	stop_clock(&test->loop);
 	assert_int_equal(start(test, host), -EINPROGRESS);
 	assert_int_equal(connects, 1);
 	for(unsigned i = 0; i < COUNT(retries_ms); i++) {
-		pass(test, retries_ms[i] - 1);
+		pass(&test->loop, retries_ms[i] - 1);
 		assert_int_equal(connects, i + 1);
-		pass(test, 1);
+		pass(&test->loop, 1);
 		assert_int_equal(connects, i + 2);
 	}
 	assert_false(test->done);
 	close(accept(fd, NULL, NULL));
-	pass(test, retries_ms[COUNT(retries_ms) - 1]);
+	pass(&test->loop, retries_ms[COUNT(retries_ms) - 1]);
 	assert_true(test->done);
 	assert_int_equal(test->error, 0);
 	close(first);
