@@ -147,6 +147,9 @@ static const struct websocksy_framing *find_framing(
 	const struct pending *pending, const char *name, size_t index) {
 	const struct backend_request *request = &pending->request;
 	const struct instance *instance = pending->instance;
+	if(!name && index == request->protocols && instance->framing) {
+		return instance->framing; /* no subprotocol implies another */
+	}
 	const struct framings_owner *before = framings_set_owner(instance->owner);
 	const char *protocol = index < request->protocols ? request->protocol[index] : NULL;
 	const struct websocksy_framing *framing = name
