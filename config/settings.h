@@ -46,6 +46,12 @@ enum settings_wrap {
 	SETTINGS_WRAP_STDIO
 };
 
+/* Values of `drain-code`. */
+enum settings_drain_code {
+	SETTINGS_DRAIN_GOING_AWAY,
+	SETTINGS_DRAIN_RESTART
+};
+
 /* Bits of `legacy`. */
 #define SETTINGS_LEGACY_HIXIE 1u /* the drafts hixie-75 and -76 */
 #define SETTINGS_LEGACY_HYBI 2u /* HyBi 7 and 8, the versions of that number */
@@ -76,6 +82,9 @@ struct settings {
 	uint64_t idle_timeout_ms;
 	uint64_t stall_timeout_ms;
 	uint64_t grace_ms;
+	uint64_t drain_delay_ms;
+	uint64_t drain_time_ms;
+	int drain_code; /* enum settings_drain_code */
 	uint64_t auth_cookie_ms; /* lifetime of login cookies; 0: none */
 	uint64_t hsts_ms; /* max-age of Strict-Transport-Security; 0: no such field */
 	size_t max_message;
