@@ -186,7 +186,10 @@ static void take_answer(struct pending *pending, const struct websocksy_answer *
 	}
 	pending->answer.framing = find_framing(pending, answer->framing, (size_t)protocol);
 	if(!pending->answer.framing) {
-		set_invalid(pending, "there is no framing of that name");
+		char why[128];
+		snprintf(why, sizeof(why), "framing \"%.64s\": there is none of that name",
+			answer->framing ? answer->framing : "");
+		set_invalid(pending, why);
 		return;
 	}
 	pending->answer.peer.protocol = (size_t)protocol;
