@@ -36,6 +36,7 @@ struct instance {
 	struct list queries; /* that are not over */
 	struct list kept; /* that are over, see pending.c */
 	size_t keeps;
+	struct pending *spare; /* memory for the next query; NULL: none */
 	struct loop_task idle; /* check builds: looks for queries that are given up */
 	char error[WEBSOCKSY_ERROR_MAX]; /* about the option that was refused last */
 };

@@ -62,13 +62,19 @@ static void forget_one(struct instance *instance) {
 	struct pending *oldest = container_of(instance->kept.next, struct pending, link);
 	list_remove(&oldest->link);
 	instance->keeps--;
-	free(oldest);
+	if(instance->spare) {
+		free(oldest);
+	} else {
+		instance->spare = oldest;
+	}
 }
 
 void pending_clear(struct instance *instance) {
 	while(instance->keeps > 0) {
 		forget_one(instance);
 	}
+	free(instance->spare);
+	instance->spare = NULL;
 }
 
 static void pending_free(struct pending *pending) {
@@ -376,8 +382,12 @@ static void detect_given_up(struct services *services) {
 
 int pending_start(struct instance *instance, struct backend_request *request,
 	struct backend_answer *answer, struct pending **out) {
-	/* Not calloc(), which takes no memory from the cache of its thread. */
-	struct pending *pending = malloc(sizeof(*pending));
+	struct pending *pending = instance->spare;
+	instance->spare = NULL;
+	if(!pending) {
+		/* Not calloc(), which takes no memory from the cache of its thread. */
+		pending = malloc(sizeof(*pending));
+	}
 	if(!pending) {
 		return -ENOMEM;
 	}
