@@ -130,7 +130,7 @@ static int credentials_new(
 }
 
 static int load_pairs(struct tls_credentials *credentials, const struct tls_server_options *options,
-	struct tls_error *error) {
+	const struct tls_passphrases *passphrases, struct tls_error *error) {
 	int result = 0;
 	error->option = "cert";
 	credentials->choice = calloc(options->pairs, sizeof(*credentials->choice));
@@ -145,8 +145,8 @@ static int load_pairs(struct tls_credentials *credentials, const struct tls_serv
 		result = tls_pem_load_leaf(&credentials->choice[i].leaf, pair->cert, error->text);
 		if(result == 0) {
 			error->option = pair->key ? "key" : "cert";
-			result = tls_pem_load_pair(
-				credentials->all, pair->cert, pair->key, error->text);
+			result =
+				tls_pem_load_pair(credentials->all, pair, passphrases, error->text);
 		}
 	}
 	return result;
@@ -179,7 +179,8 @@ static bool covers_all(const struct tls_choice *choice, gnutls_x509_crt_t other)
  * The credentials for a name of this pair: it, and pairs with other algorithms for the same names.
  */
 static int load_choice(struct tls_credentials *credentials,
-	const struct tls_server_options *options, size_t number, char error[TLS_ERROR_MAX]) {
+	const struct tls_server_options *options, size_t number,
+	const struct tls_passphrases *passphrases, char error[TLS_ERROR_MAX]) {
 	struct tls_choice *choice = &credentials->choice[number];
 	int result = 0;
 	if(gnutls_certificate_allocate_credentials(&choice->credentials) < 0) {
@@ -188,10 +189,27 @@ static int load_choice(struct tls_credentials *credentials,
 	}
 	for(size_t i = 0; i < options->pairs && result == 0; i++) {
 		if(i == number || covers_all(&credentials->choice[i], choice->leaf)) {
-			result = tls_pem_load_pair(choice->credentials, options->pair[i].cert,
-				options->pair[i].key, error);
+			result = tls_pem_load_pair(
+				choice->credentials, &options->pair[i], passphrases, error);
 		}
 	}
+	return result;
+}
+
+/* The pairs, all together and for each name. */
+static int load_all_pairs(struct tls_credentials *credentials,
+	const struct tls_server_options *options, struct tls_error *error) {
+	struct tls_passphrases passphrases;
+	error->option = "key-password-file";
+	int result = tls_pem_load_passphrases(&passphrases, options->passphrases, error->text);
+	if(result) {
+		return result;
+	}
+	result = load_pairs(credentials, options, &passphrases, error);
+	for(size_t i = 0; i < options->pairs && options->pairs > 1 && result == 0; i++) {
+		result = load_choice(credentials, options, i, &passphrases, error->text);
+	}
+	tls_pem_free_passphrases(&passphrases);
 	return result;
 }
 
@@ -232,14 +250,11 @@ static int copy_names(
 
 static int load_server(struct tls_credentials *credentials,
 	const struct tls_server_options *options, struct tls_error *error) {
-	int result = load_pairs(credentials, options, error);
+	int result = load_all_pairs(credentials, options, error);
 	result = result ? result : load_client_verification(credentials->all, options, error);
 	for(size_t i = 0; i < options->pairs && options->pairs > 1 && result == 0; i++) {
-		struct tls_choice *choice = &credentials->choice[i];
-		result = load_choice(credentials, options, i, error->text);
-		if(result == 0) {
-			result = load_client_verification(choice->credentials, options, error);
-		}
+		result = load_client_verification(
+			credentials->choice[i].credentials, options, error);
 	}
 	if(result) {
 		return result;
@@ -283,7 +298,8 @@ int tls_credentials_open_client(struct tls_credentials **out,
 	}
 	credentials->insecure = options->insecure;
 	if(options->cert) {
-		result = tls_pem_load_pair(credentials->all, options->cert, options->key, error);
+		struct tls_pair pair = {options->cert, options->key};
+		result = tls_pem_load_pair(credentials->all, &pair, NULL, error);
 	}
 	if(result == 0 && !options->insecure) {
 		result = tls_pem_load_authorities(credentials->all, options->ca, error);

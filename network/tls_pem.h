@@ -10,9 +10,24 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
-/* A certificate chain and its key. `key` NULL: in the same file. */
-int tls_pem_load_pair(gnutls_certificate_credentials_t into, const char *cert, const char *key,
-	char error[TLS_ERROR_MAX]);
+/* Passphrases for encrypted keys: the lines of a file, each with a NUL behind it. */
+struct tls_passphrases {
+	const char *path;
+	char *text; /* NULL: none */
+	size_t len;
+};
+
+/* `path` NULL: none. The caller frees them. */
+int tls_pem_load_passphrases(
+	struct tls_passphrases *out, const char *path, char error[TLS_ERROR_MAX]);
+void tls_pem_free_passphrases(struct tls_passphrases *passphrases);
+
+/*
+ * A certificate chain and its key, which may be encrypted with one of the passphrases (NULL: there
+ * are none).
+ */
+int tls_pem_load_pair(gnutls_certificate_credentials_t into, const struct tls_pair *pair,
+	const struct tls_passphrases *passphrases, char error[TLS_ERROR_MAX]);
 
 /*
  * The first certificate of a file. Of a pair that it cannot use GnuTLS does not tell which file is
