@@ -205,6 +205,8 @@ struct websocksy_backend {
 	void (*cancel)(void *state, struct websocksy_query *query);
 	/* No query is left. Ends everything and frees the state. */
 	void (*close)(void *state);
+	/* The default of the option `protocol`, see docs/plugins.md; NULL: "*". */
+	const char *protocol;
 };
 
 /* ---- the plugin ---- */
@@ -366,6 +368,26 @@ static inline void websocksy_answer_peer(struct websocksy_query *query, const ch
 	answer.peer = &peer;
 	answer.peers = 1;
 	query->core->answer(query, &answer);
+}
+
+/*
+ * Answers with the peer whose address is a line, of `len` bytes with or without its end; with 502
+ * if it is not a line of text.
+ */
+static inline void websocksy_answer_line(
+	struct websocksy_query *query, const void *line, size_t len) {
+	const char *text = (const char *)line;
+	char peer[WEBSOCKSY_ERROR_MAX];
+	if(len > 0 && text[len - 1] == '\n') {
+		len -= len > 1 && text[len - 2] == '\r' ? 2 : 1;
+	}
+	if(len == 0 || len >= sizeof(peer) || memchr(text, '\n', len) || memchr(text, 0, len)) {
+		query->core->refuse(query, 502, "the lookup has failed");
+		return;
+	}
+	memcpy(peer, text, len);
+	peer[len] = '\0';
+	websocksy_answer_peer(query, peer);
 }
 
 /* Define `websocksy_plugin` for a plugin with one framing or one backend; both are addresses. */

@@ -49,7 +49,6 @@ struct backend {
 	size_t references;
 	char *name;
 	const struct backend_builtin *builtin; /* NULL: a shared object */
-	void *state; /* of the built-in one */
 	struct instance *instance; /* of version 2; NULL: it has another version */
 	struct object object;
 	ws_backend api;
@@ -81,7 +80,8 @@ static int start_instance(struct backend *backend, const struct websocksy_backen
 	if(!backend->instance) {
 		return fail(error, -ENOMEM, "out of memory");
 	}
-	int result = instance_open(backend->instance, found, &core_table, backend->name);
+	int result = instance_open(backend->instance, found, &core_table,
+		backend->builtin ? found->name : backend->name);
 	backend->instance->owner = &backend->owner;
 	backend->owner.core = &backend->instance->services.core;
 	return result ? fail(error, result, "backend %s: %s", backend->name, strerror(-result)) : 0;
@@ -163,9 +163,11 @@ static int open_builtin(struct backend *backend, char error[BACKEND_ERROR_MAX]) 
 	if(!backend->builtin) {
 		return fail(error, -ENOENT, "no built-in backend is set");
 	}
-	backend->state = backend->builtin->open();
-	backend->initialised = backend->state != NULL;
-	return backend->state ? 0 : fail(error, -ENOMEM, "out of memory");
+	int result = start_instance(backend, backend->builtin->api, error);
+	if(result == 0) {
+		backend->instance->is_builtin = true;
+	}
+	return result;
 }
 
 static void clean_up(struct backend *backend) {
@@ -175,12 +177,7 @@ static void clean_up(struct backend *backend) {
 		free(backend->instance);
 		return;
 	}
-	if(!backend->initialised) {
-		return;
-	}
-	if(backend->builtin) {
-		backend->builtin->close(backend->state);
-	} else if(backend->api.cleanup) {
+	if(backend->initialised && backend->api.cleanup) {
 		framings_set_owner(&backend->owner);
 		backend->api.cleanup();
 		framings_set_owner(NULL);
@@ -239,9 +236,6 @@ static int configure_object(struct backend *backend, const char *key, const char
 }
 
 int backend_configure(struct backend *backend, const char *key, const char *value) {
-	if(backend->builtin) {
-		return backend->builtin->configure(backend->state, key, value);
-	}
 	if(backend->instance) {
 		return instance_configure(backend->instance, key, value);
 	}
@@ -250,10 +244,7 @@ int backend_configure(struct backend *backend, const char *key, const char *valu
 
 bool backend_option(
 	const struct backend *backend, size_t i, const char **name, const char **value) {
-	if(backend->instance) {
-		return instance_option(backend->instance, i, name, value);
-	}
-	return backend->builtin && backend->builtin->option(backend->state, i, name, value);
+	return backend->instance && instance_option(backend->instance, i, name, value);
 }
 
 bool backend_reads_request(const struct backend *backend) {
@@ -261,9 +252,6 @@ bool backend_reads_request(const struct backend *backend) {
 }
 
 int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
-	if(backend->builtin) {
-		return backend->builtin->check(backend->state, error);
-	}
 	if(backend->instance) {
 		framings_set_owner(&backend->owner);
 		int result = instance_check(backend->instance, error);
@@ -276,18 +264,11 @@ int backend_check(struct backend *backend, char error[BACKEND_ERROR_MAX]) {
 	return wrong ? fail(error, BACKEND_REFUSES_ALL, "%s", wrong) : 0;
 }
 
-/*
- * The built-in backend reads the request itself and needs the view for nothing but core_refuse():
- * clearing those 33 KB would cost as many instructions as all the rest of a handshake.
- */
 static void fill_view(struct backend *backend, const struct backend_request *request) {
 	struct query_view *view = &backend->view;
 	websocket *ws = &view->ws;
 	view->status = 0;
 	view->message[0] = '\0';
-	if(backend->builtin) {
-		return;
-	}
 	memset(ws, 0, sizeof(*ws));
 	ws->ws_fd = request->fd;
 	ws->state = ws_http;
@@ -304,23 +285,16 @@ static void fill_view(struct backend *backend, const struct backend_request *req
 	ws->peer_fd = -1;
 }
 
-static int ask(struct backend *backend, const struct backend_request *request,
-	struct backend_answer *answer) {
-	int result = 0;
+static ws_peer_info ask(struct backend *backend, const struct backend_request *request) {
 	registry.view = &backend->view;
 	registry.client = request->client;
 	framings_set_owner(&backend->owner);
-	if(backend->builtin) {
-		result =
-			backend->builtin->query(backend->state, request, &backend->view.ws, answer);
-	} else {
-		answer->peer = backend->api.query(request->endpoint, request->protocols,
-			request->protocol, request->headers, request->header, &backend->view.ws);
-	}
+	ws_peer_info peer = backend->api.query(request->endpoint, request->protocols,
+		request->protocol, request->headers, request->header, &backend->view.ws);
 	framings_set_owner(NULL);
 	registry.view = NULL;
 	registry.client = (union address){0};
-	return result;
+	return peer;
 }
 
 static void report_duration(const struct backend *backend, uint64_t start_ms) {
@@ -329,17 +303,18 @@ static void report_duration(const struct backend *backend, uint64_t start_ms) {
 	if(took_ms > SLOW_QUERY_MS && log_limit_pass(&registry.limit, "slow queries", end_ms)) {
 		log_write(LOG_WARNING,
 			"backend %s: query took %llu ms, which delayed all connections",
-			backend->builtin ? backend->builtin->name : backend->name,
+			backend->builtin ? backend->builtin->api->name : backend->name,
 			(unsigned long long)took_ms);
 	}
 }
 
-/* Version 1, and the built-in one. */
+/* Version 1. */
 static int ask_at_once(struct backend *backend, const struct backend_request *request,
 	struct backend_answer *answer) {
+	int result = 0;
 	fill_view(backend, request);
-	int result = ask(backend, request, answer);
-	if(result == 0 && answer->peer.host && !answer->framing) {
+	answer->peer = ask(backend, request);
+	if(answer->peer.host) {
 		answer->framing = framings_of_function(answer->peer.framing, &backend->owner);
 		result = answer->framing ? 0 : -ENOMEM;
 	}
@@ -399,7 +374,7 @@ const char *backend_name(const struct backend *backend) {
 
 void backend_describe(const struct backend *backend, char *out, size_t cap) {
 	if(backend->builtin) {
-		backend->builtin->describe(backend->state, out, cap);
+		backend->builtin->describe(backend->instance->state, out, cap);
 	} else {
 		snprintf(out, cap, "those of backend %s", backend->name);
 	}

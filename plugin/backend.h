@@ -47,31 +47,13 @@ struct backend_request {
 };
 
 /*
- * A backend that is part of the program. Each instance has a state of its own, so that a new
- * configuration can be tried while the old one serves.
+ * A backend that is part of the program. It has the interface of plugins, but sees nothing of a
+ * request but its subprotocols, and its peers, which are options, are not checked for each answer.
  */
 struct backend_builtin {
-	const char *name;
-	/* A new state with the defaults; NULL: out of memory. */
-	void *(*open)(void);
-	/*
-	 * The option `i` (from 0) in effect: its name, and its value, which is the default if it
-	 * was not given. False: there are no more.
-	 */
-	bool (*option)(const void *state, size_t i, const char **name, const char **value);
-	/* 0; -ENOENT for an unknown option; -EINVAL for an invalid value; -ENOMEM. */
-	int (*configure)(void *state, const char *key, const char *value);
-	/* All options are given: as backend_check(). */
-	int (*check)(void *state, char error[BACKEND_ERROR_MAX]);
-	/*
-	 * Fills answer->peer, as a plugin's query(), and answer->framing (zeroed before); host
-	 * NULL: refused. The request has its subprotocols alone. 0 or -ENOMEM.
-	 */
-	int (*query)(void *state, const struct backend_request *request, websocket *ws,
-		struct backend_answer *answer);
+	const struct websocksy_backend *api;
 	/* Writes to which peer clients are connected, for the log. */
-	void (*describe)(const void *state, char *out, size_t cap);
-	void (*close)(void *state);
+	void (*describe)(void *state, char *out, size_t cap);
 };
 
 /* The result of a query. */

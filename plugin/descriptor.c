@@ -62,6 +62,16 @@ const struct websocksy_backend *descriptor_backend(
 	return NULL;
 }
 
+/* Backends of version 1 choose a framing by a function, and there are only so many of those. */
+static void report_limit(const char *path, const char *name) {
+	if(!framings_function(framings_find(name))) {
+		log_write(LOG_WARNING,
+			"plugin %s: framing \"%s\": backends of API version 1 cannot choose it, "
+			"because %d framings of plugins are loaded before it",
+			path, name, FRAMINGS_FOR_VERSION1);
+	}
+}
+
 int descriptor_register(const struct websocksy_plugin *plugin, const char *path) {
 	for(size_t i = 0; HAS(plugin, framings) && plugin->framings && plugin->framings[i]; i++) {
 		int result = framings_register_plugin(plugin->framings[i]);
@@ -72,6 +82,8 @@ int descriptor_register(const struct websocksy_plugin *plugin, const char *path)
 				path, plugin->framings[i]->name);
 		} else if(result) {
 			return result;
+		} else {
+			report_limit(path, plugin->framings[i]->name);
 		}
 	}
 	return 0;

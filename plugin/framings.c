@@ -122,7 +122,7 @@ int64_t framings_call(const struct websocksy_framing *framing, const struct fram
  * Functions of version 1 for framings of version 2 plugins, so that version 1 backends can choose
  * them. They are taken in turn; a framing beyond their number has none.
  */
-#define SLOTS 16
+#define SLOTS FRAMINGS_FOR_VERSION1
 static const struct websocksy_framing *slots[SLOTS];
 
 static int64_t call_slot(size_t slot, const struct framings_call *call) {

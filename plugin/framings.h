@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Framings of version 2 plugins that backends of version 1 can choose. */
+#define FRAMINGS_FOR_VERSION1 16
+
 /* The arguments of a version 1 function. */
 struct framings_call {
 	uint8_t *data;

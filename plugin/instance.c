@@ -6,6 +6,7 @@
  */
 #include "plugin/instance.h"
 
+#include "base/log.h"
 #include "base/text.h"
 
 #include <assert.h>
@@ -116,7 +117,11 @@ bool instance_option(
 }
 
 const char *instance_value(const struct instance *instance, enum instance_common option) {
-	return instance->value[option] ? instance->value[option] : commons[option].value;
+	if(instance->value[option]) {
+		return instance->value[option];
+	}
+	bool is_own = option == INSTANCE_PROTOCOL && instance->api.protocol;
+	return is_own ? instance->api.protocol : commons[option].value;
 }
 
 bool instance_allows(const struct instance *instance, const char *scheme) {
@@ -133,12 +138,29 @@ bool instance_allows(const struct instance *instance, const char *scheme) {
 	return false;
 }
 
+/* Names that no client can offer, such as "a b", which looks like two. */
+static void check_protocols(const char *list) {
+	struct slice rest = text_slice(list);
+	while(rest.len > 0) {
+		struct slice name = text_trim(text_take(&rest, ','));
+		if(name.len > 0 && !text_is_token(name)) {
+			log_write(LOG_WARNING,
+				"protocol: \"%.*s\" is not the name of a subprotocol (names are "
+				"separated by commas)",
+				(int)name.len, name.at);
+		}
+	}
+}
+
 static int check_framing(struct instance *instance, char error[WEBSOCKSY_ERROR_MAX]) {
 	const char *name = instance_value(instance, INSTANCE_FRAMING);
 	const char *config = instance_value(instance, INSTANCE_FRAMING_CONFIG);
 	const struct websocksy_framing *framing = framings_find(name[0] ? name : NULL);
 	if(!framing) {
-		snprintf(error, WEBSOCKSY_ERROR_MAX, "framing: there is no framing \"%s\"", name);
+		snprintf(error, WEBSOCKSY_ERROR_MAX,
+			"framing: there is no framing function \"%s\" (built in: auto, base64, "
+			"binary, newline, separator, text)",
+			name);
 		return -EINVAL;
 	}
 	const char *wrong = framing_check(framing, config);
@@ -152,6 +174,9 @@ static int check_framing(struct instance *instance, char error[WEBSOCKSY_ERROR_M
 }
 
 int instance_check(struct instance *instance, char error[WEBSOCKSY_ERROR_MAX]) {
+	if(is_common(instance, INSTANCE_PROTOCOL)) {
+		check_protocols(instance_value(instance, INSTANCE_PROTOCOL));
+	}
 	int result = is_common(instance, INSTANCE_FRAMING) ? check_framing(instance, error) : 0;
 	if(result == 0 && instance->api.check) {
 		result = instance->api.check(instance->state, error);
@@ -187,6 +212,7 @@ void instance_free(struct instance *instance) {
 		instance->api.close(instance->state);
 	}
 	services_close(&instance->services);
+	loop_task_cancel(&instance->idle);
 	answer_cache_clear(&instance->cache);
 	for(size_t i = 0; instance->given && i < count_own(instance); i++) {
 		free(instance->given[i]);

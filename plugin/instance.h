@@ -27,12 +27,15 @@ struct instance {
 	struct websocksy_backend api; /* fields that the plugin does not know are zero */
 	void *state;
 	bool opened;
+	bool is_builtin; /* part of the program: its answers are not checked */
 	char *value[INSTANCE_COMMONS]; /* NULL: not given, or the backend's own option */
 	char **given; /* by the number of its own options: the last value, or NULL */
 	struct answer_cache cache;
+	struct log_limit limit; /* of lines about subprotocols */
 	struct list queries; /* that are not over */
 	struct list kept; /* that are over, see pending.c */
 	size_t keeps;
+	struct loop_task idle; /* check builds: looks for queries that are given up */
 	char error[WEBSOCKSY_ERROR_MAX]; /* about the option that was refused last */
 };
 

@@ -45,6 +45,7 @@ struct pending {
 	size_t protocol; /* that the option `protocol` chooses */
 	enum pending_state state;
 	bool over; /* the bridge knows */
+	bool given_up; /* check builds: it is reported */
 	struct found *found;
 	struct loop_task task;
 	struct list link; /* of instance->queries, or of those that are kept */
@@ -164,13 +165,13 @@ static bool copy_answer(struct pending *pending, const struct websocksy_answer *
 	peer->transport = peer_transport_detect;
 	peer->host = strdup(answer->peer[0]);
 	peer->port = answer->port ? strdup(answer->port) : NULL;
-	peer->framing_config = strdup(config);
-	return peer->host && peer->framing_config && (peer->port || !answer->port) &&
-		terms_make(answer, &pending->answer.terms) == 0;
+	peer->framing_config = config[0] ? strdup(config) : NULL;
+	return peer->host && (peer->framing_config || !config[0]) &&
+		(peer->port || !answer->port) && terms_make(answer, &pending->answer.terms) == 0;
 }
 
 static void take_answer(struct pending *pending, const struct websocksy_answer *answer) {
-	const char *wrong = check_peers(pending, answer);
+	const char *wrong = pending->instance->is_builtin ? NULL : check_peers(pending, answer);
 	int64_t protocol = find_protocol(pending, answer->protocol);
 	if(wrong) {
 		set_invalid(pending, wrong);
@@ -267,6 +268,23 @@ const char *pending_find(struct websocksy_query *query, const char *source) {
 
 /* ---- the question ---- */
 
+static void log_protocol(struct instance *instance, const char *offer, const char *list) {
+	if(!log_limit_pass(&instance->limit, "refused subprotocols", clock_ms())) {
+		return;
+	}
+	if(list) {
+		log_write(LOG_WARNING,
+			"a client that offers subprotocol \"%.64s\" is refused: backend option "
+			"protocol accepts only \"%s\"",
+			offer, list);
+	} else {
+		log_write(LOG_WARNING,
+			"a client that offers subprotocol \"%.64s\" is refused: backend option "
+			"protocol is not set (protocol=* accepts any)",
+			offer);
+	}
+}
+
 /* What clients may speak is known before the lookup. False: the query is refused. */
 static bool choose_protocol(struct pending *pending) {
 	const struct backend_request *request = &pending->request;
@@ -277,12 +295,57 @@ static bool choose_protocol(struct pending *pending) {
 	const char *list = instance_value(pending->instance, INSTANCE_PROTOCOL);
 	int64_t index = protocols_choose(list, request);
 	if(index < 0) {
-		set_refusal(pending, 400, "none of the offered subprotocols is accepted here");
+		bool configured = index == PROTOCOLS_NONE_OFFERED;
+		log_protocol(pending->instance, request->protocol[0], configured ? list : NULL);
+		set_refusal(pending, 400,
+			configured ? "none of the offered subprotocols is accepted here"
+				   : "the offered subprotocols are not accepted, because none is "
+				     "configured here");
 		return false;
 	}
 	pending->protocol = (size_t)index;
 	return true;
 }
+
+/*
+ * A backend that waits has something that calls it: a timer, a descriptor, a lookup or a stream.
+ * Otherwise it has forgotten its queries, which the check builds report in the turn after that.
+ */
+#ifdef LOOP_CHECK
+static void find_given_up(struct loop_task *task) {
+	struct instance *instance = container_of(task, struct instance, idle);
+	struct list *queries = &instance->queries;
+	if(!list_is_empty(&instance->services.handles)) {
+		return;
+	}
+	for(struct list *at = queries->next; at != queries; at = at->next) {
+		struct pending *pending = container_of(at, struct pending, link);
+		if(pending->state == PENDING_WAITS && !pending->given_up) {
+			pending->given_up = true;
+			services_blame(&instance->services,
+				"has given up a query without an answer: no timer, descriptor, "
+				"lookup or stream is left");
+		}
+	}
+}
+
+static void watch_given_up(struct services *services) {
+	struct instance *instance = container_of(services, struct instance, services);
+	instance->idle.fn = find_given_up;
+	loop_next_turn(services->host->loop, &instance->idle);
+}
+
+static void detect_given_up(struct services *services) {
+	services->idle = watch_given_up;
+	if(list_is_empty(&services->handles)) {
+		watch_given_up(services);
+	}
+}
+#else
+static void detect_given_up(struct services *services) {
+	(void)services;
+}
+#endif
 
 int pending_start(struct instance *instance, struct backend_request *request,
 	struct backend_answer *answer, struct pending **out) {
@@ -307,6 +370,7 @@ int pending_start(struct instance *instance, struct backend_request *request,
 		return 0;
 	}
 	pending->state = PENDING_WAITS;
+	detect_given_up(&instance->services);
 	request->memory = NULL;
 	*out = pending;
 	return -EINPROGRESS;

@@ -35,6 +35,7 @@ void services_blame(struct services *services, const char *mistake) {
 }
 
 void services_close(struct services *services) {
+	services->idle = NULL;
 #ifdef LOOP_CHECK
 	if(!list_is_empty(&services->handles)) {
 		services_blame(services, "has left timers, descriptors, lookups or streams open");
@@ -87,7 +88,11 @@ void service_handle_open(struct service_handle *handle, struct services *service
 }
 
 void service_handle_close(struct service_handle *handle) {
+	struct services *services = handle->services;
 	list_remove(&handle->link);
+	if(services->idle && list_is_empty(&services->handles)) {
+		services->idle(services);
+	}
 }
 
 static_assert((int)WEBSOCKSY_DEBUG == (int)LOG_DEBUG, "the levels are equal");

@@ -36,6 +36,8 @@ struct services {
 	ptrdiff_t memory; /* accounted and not given back */
 	struct log_limit limit;
 	pthread_t thread;
+	/* Nothing is left that calls the plugin, apart from the core itself; NULL: not wanted. */
+	void (*idle)(struct services *services);
 };
 
 /* Something that a plugin has begun, embedded in it. */

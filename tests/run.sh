@@ -139,7 +139,7 @@ report() {
 	if [[ $3 -eq 0 ]]; then
 		printf -v text 'ok    %-18s %5d passed  %4d s\n' "$1" "$2" "$4"
 	else
-		printf -v text 'FAIL  %-18s %5d passed, %d failed  %d s\n%s\n' "$1" "$2" "$3" "$4" \
+		printf -v text 'FAIL  %-18s %5d passed, %d failed%s\n%s\n' "$1" "$2" "$3" "${4:+  $4 s}" \
 			"$(tail -n 100 "$logs/$1.log" | sed 's/^/      /')"
 	fi
 	printf '%s' "$text"
@@ -182,6 +182,8 @@ finish() {
 		read -r p f <"$file"
 		passed=$((passed + p))
 		failed=$((failed + f))
+		# Once more at the end: what was shown at the time may be far up by now.
+		[[ $f -eq 0 ]] || report "$(basename "$file" .result)" "$p" "$f"
 	done
 	clean_up
 	echo "$passed passed, $failed failed"
@@ -238,9 +240,14 @@ build_with_units() {
 	build "$@" all unit
 }
 
+show_unit() {
+	printf '== %s (%d)\n' "${1##*/}" "$2"
+	cat "$1"
+}
+
 # Runs cmocka's programs side by side and sums what they say; one that ends without saying so has failed.
 run_units() {
-	local folder=$1 outputs=$counts.d program name status total=0 bad=0 ran passed
+	local folder=$1 outputs=$counts.d program status total=0 bad=0 ran passed broken=()
 	mkdir -p "$outputs"
 	# The names of those that have ended are the progress.
 	for program in "$folder"/test_* "$folder"/*/test_*; do
@@ -250,9 +257,7 @@ run_units() {
 		"$1" >"$0/$name" 2>&1; echo "$?" >"$0/$name.status"; echo "$name"' "$outputs"
 	for status in "$outputs"/*.status; do
 		[[ -e $status ]] || continue
-		program=${status%.status} name=${program##*/} status=$(<"$status")
-		printf '== %s (%d)\n' "$name" "$status"
-		cat "$program"
+		program=${status%.status} status=$(<"$status")
 		ran=$(sed -n 's/^\[==========\] \(.*: \)\{0,1\}\([0-9]*\) test(s) run\..*/\2/p' "$program" |
 			awk '{n += $1} END {print n + 0}')
 		passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test(s)\..*/\1/p' "$program" |
@@ -260,7 +265,13 @@ run_units() {
 		total=$((total + passed))
 		if [[ $status -ne 0 || $ran -eq 0 || $ran -ne $passed ]]; then
 			bad=$((bad + (ran > passed ? ran - passed : 1)))
+			broken+=("$program")
 		fi
+		show_unit "$program" "$status"
+	done
+	# Once more at the end, where a report of failures looks.
+	for program in "${broken[@]}"; do
+		show_unit "$program" "$(<"$program.status")"
 	done
 	rm -rf "$outputs"
 	echo "$total $bad" >"$counts"

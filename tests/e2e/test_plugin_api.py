@@ -248,7 +248,7 @@ def test_answers_from_outside_have_restricted_schemes(run, folder):
 @pytest.mark.parametrize("option, text", (
     ("nosuch=1", "no such option (options: peer, server, delay, framing, framing-config, protocol)"),
     ("delay=x", '"x": must be a number of milliseconds'),
-    ("framing=nosuch", 'there is no framing "nosuch"'),
+    ("framing=nosuch", 'there is no framing function "nosuch"'),
     ("peer=", "is missing"),
 ))
 def test_wrong_options_are_reported_at_start(folder, option, text):
@@ -342,6 +342,13 @@ def test_documented_backend(run, documented):
     assert asked.recv() == b""  # cancelled
 
 
+def test_documented_examples_are_short():
+    text = (ROOT / "docs/plugins.md").read_text()
+    for name in ("sameline", "backend_line"):
+        source = text.split(f"/* file: {name}.c */\n")[1].split("```")[0]
+        assert len(source.splitlines()) < 40
+
+
 needs_check_build = pytest.mark.skipif(not SANITIZED, reason="only check builds detect it")
 
 
@@ -356,6 +363,16 @@ def test_mistakes_that_a_check_build_detects(daemon):
     daemon.wait_log("plugin sample calls refuse from another thread; ignored")
     request(daemon, "/cancelled").close()
     daemon.wait_log(r"plugin sample has answered a query after cancel\(\)")
+
+
+@needs_check_build
+def test_a_query_that_is_given_up_is_detected(run, folder):
+    daemon = run(sample(folder, "peer=echo://", "delay=60000"))
+    with request(daemon, "/timer"):
+        daemon.settle()
+        assert "given up" not in daemon.log()  # the timer will call the backend
+    with request(daemon, "/never"):
+        daemon.wait_log("plugin sample has given up a query without an answer")
 
 
 def test_list_of_plugins(folder, documented):

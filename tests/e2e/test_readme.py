@@ -225,6 +225,17 @@ def test_chat(shell):
     assert "<title>websocksy console</title>" in shell.shell("curl -s http://localhost:8001/")
 
 
+def test_irc(shell, request):
+    shell.execute("IRC", [("localhost:6667", serve(lines, request))])
+    client = shell.connect(subprotocols=["text.ircv3.net"])
+    assert client.getsubprotocol() == "text.ircv3.net"
+    client.send("PING 1")
+    client.send("PING 2")
+    assert client.recv_data() == (TEXT, b"PING 1")
+    assert client.recv_data() == (TEXT, b"PING 2")
+    client.close()
+
+
 def test_tls_and_a_password(shell, request, tmp_path):
     page = shell.execute("TLS and a password", [("localhost:9000", serve(lines, request)),
                                                 ("htpasswd -B -c", "htpasswd -i -B -c"),

@@ -301,7 +301,7 @@ static void test_unread_terminal(void **state) {
 	memset(line, 'x', sizeof(line) - 1);
 	capture_start(&capture);
 	capture_terminal(&capture);
-	alarm(60);
+	alarm(600);
 	for(int i = 0; i < 2000; i++) {
 		log_write(LOG_ERROR, "%s", line);
 	}

@@ -143,7 +143,7 @@ static void test_full_socket(void **state) {
 	int fd = receiver(target("", "socket"));
 	assert_int_equal(log_sink_open(&sink, target("syslog:", "socket"), NULL, why), 0);
 	assert_int_equal(sink.envelope, LOG_ENVELOPE_LOCAL);
-	alarm(60);
+	alarm(600);
 	int sent = 0;
 	while(log_sink_send(&sink, "line", 4)) {
 		sent++;

@@ -6,6 +6,7 @@
 #include "bridge/handshake.h"
 #include "bridge/phases.h"
 #include "plugin.h"
+#include "plugin/services.h"
 
 #define UPGRADE                                                                                    \
 	"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"               \
@@ -41,13 +42,15 @@ static void test_reachable(void **state) {
 	assert_int_equal(reached, (1u << CONNECTION_PHASES) - 1);
 }
 
-/* With the built-in backend and echo:// as its peer. */
+/* With the built-in backend, which answers at once, and echo:// as its peer. */
 static void open_echo(struct bench *bench) {
+	static struct plugin_host host;
 	char error[BACKEND_ERROR_MAX];
 	bench_open(bench);
 	assert_int_equal(backend_load("/", NULL, &bench->env.backend, error), 0);
 	assert_int_equal(backend_configure(bench->env.backend, "host", "echo://"), 0);
 	assert_int_equal(backend_check(bench->env.backend, error), 0);
+	backend_start(bench->env.backend, &host);
 	handshake_begin(bench->connection, 1);
 	assert_int_equal(bench_phase(bench), CONNECTION_HEAD);
 }

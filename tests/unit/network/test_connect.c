@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Connecting: bounds on addresses and attempts, waiting for a full Unix socket, literals. connect()
- * is counted (the linker puts the test's in front, see the Makefile).
+ * is counted, and the clock goes on when the test says so (the linker puts the test's functions in
+ * front, see the Makefile).
  */
 #include "network/connect.h"
 
 #include "name_server.h"
 #include "network/peer.h"
 #include "network/resolve.h"
+#include "own_clock.h"
 #include "support.h"
 
 #include <errno.h>
@@ -18,10 +20,10 @@
 #define NAMES_ADDRESSES 24
 #define ADDRESSES_MAX 16
 #define ATTEMPTS_MAX 4
+#define ATTEMPT_DELAY_MS 250
 
 struct test {
 	struct loop loop;
-	struct ev_timer limit;
 	struct name_server server;
 	struct resolver *resolver;
 	struct connect *connect;
@@ -41,16 +43,17 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len) {
 	return __real_connect(fd, address, len);
 }
 
-static void time_is_up(struct ev_timer *timer) {
-	container_of(timer, struct test, limit)->loop.stop = true;
+static void run_until_connects(struct test *test, unsigned count) {
+	while(connects < count && !test->done) {
+		run_turn(&test->loop);
+	}
+	assert_int_equal(connects, count);
 }
 
-/* Until the attempt has ended, or for that long. */
-static void run_for(struct test *test, uint64_t time_ms) {
-	test->loop.stop = false;
-	loop_timer_set(&test->loop, &test->limit, test->loop.now_ms + time_ms);
-	assert_int_equal(loop_run(&test->loop), 0);
-	loop_timer_cancel(&test->loop, &test->limit);
+static void run_until_done(struct test *test) {
+	while(!test->done) {
+		run_turn(&test->loop);
+	}
 }
 
 static void connected(void *ctx, int error, const char *why) {
@@ -58,14 +61,11 @@ static void connected(void *ctx, int error, const char *why) {
 	test->done = true;
 	test->error = error;
 	test->why = why;
-	test->loop.stop = true;
 }
 
 static int start(struct test *test, const char *host) {
-	struct connect_owner owner = {.loop = &test->loop,
-		.resolver = test->resolver,
-		.fn = connected,
-		.ctx = test};
+	struct connect_owner owner = {
+		.loop = &test->loop, .resolver = test->resolver, .fn = connected, .ctx = test};
 	const char *why = NULL;
 	assert_int_equal(peer_parse(peer_transport_detect, host, NULL, &test->address, &why), 0);
 	connects = 0;
@@ -78,7 +78,6 @@ static int set_up(void **state) {
 	struct test *test = calloc(1, sizeof(*test));
 	assert_non_null(test);
 	assert_int_equal(loop_open(&test->loop), 0);
-	assert_int_equal(loop_timer_open(&test->loop, &test->limit, time_is_up), 0);
 	name_server_open(&test->server, &test->loop, NAMES_ADDRESSES);
 	assert_int_equal(resolver_open(&test->resolver, &test->loop, test->server.text), 0);
 	*state = test;
@@ -91,7 +90,7 @@ static int tear_down(void **state) {
 	peer_address_free(&test->address);
 	resolver_close(test->resolver);
 	name_server_close(&test->server);
-	loop_timer_close(&test->loop, &test->limit);
+	start_clock();
 	loop_close(&test->loop);
 	free(test);
 	return 0;
@@ -118,8 +117,7 @@ static void test_addresses_are_bounded(void **state) {
 	struct test *test = *state;
 	int fd;
 	start_name(test, bind_port(&fd));
-	run_for(test, 5000);
-	assert_true(test->done);
+	run_until_done(test);
 	assert_int_equal(test->error, -ECONNREFUSED);
 	assert_int_equal(connects, ADDRESSES_MAX);
 	close(fd);
@@ -140,8 +138,18 @@ static void test_attempts_are_bounded(void **state) {
 		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		__real_connect(waiting[i], (struct sockaddr *)&to, sizeof(to));
 	}
+	stop_clock(&test->loop);
 	start_name(test, port);
-	run_for(test, 2000); /* time for eight, one after the other */
+	run_until_connects(test, 1);
+	for(unsigned i = 2; i <= ATTEMPTS_MAX; i++) {
+		pass(&test->loop, ATTEMPT_DELAY_MS - 1);
+		assert_int_equal(connects, i - 1);
+		pass(&test->loop, 1);
+		assert_int_equal(connects, i);
+	}
+	for(unsigned i = 0; i < ATTEMPTS_MAX; i++) {
+		pass(&test->loop, ATTEMPT_DELAY_MS);
+	}
 	assert_false(test->done);
 	assert_int_equal(connects, ATTEMPTS_MAX);
 	for(size_t i = 0; i < COUNT(waiting); i++) {
@@ -152,6 +160,7 @@ static void test_attempts_are_bounded(void **state) {
 
 /* Retries become rarer, and succeed when there is room. */
 static void test_full_unix_socket(void **state) {
+	static const long retries_ms[] = {20, 40, 80, 160, 320, 640, 640};
 	struct test *test = *state;
 	char host[128];
 	struct sockaddr_un own = {.sun_family = AF_UNIX};
@@ -164,12 +173,18 @@ static void test_full_unix_socket(void **state) {
 	assert_int_equal(listen(fd, 0), 0);
 	assert_int_equal(__real_connect(first, (struct sockaddr *)&own, own_len), 0);
 	snprintf(host, sizeof(host), "unix://@%s", own.sun_path + 1);
+	stop_clock(&test->loop);
 	assert_int_equal(start(test, host), -EINPROGRESS);
-	run_for(test, 1000);
+	assert_int_equal(connects, 1);
+	for(unsigned i = 0; i < COUNT(retries_ms); i++) {
+		pass(&test->loop, retries_ms[i] - 1);
+		assert_int_equal(connects, i + 1);
+		pass(&test->loop, 1);
+		assert_int_equal(connects, i + 2);
+	}
 	assert_false(test->done);
-	assert_in_range(connects, 4, 7); /* after 0, 20, 60, 140, 300, 620 ms */
 	close(accept(fd, NULL, NULL));
-	run_for(test, 5000);
+	pass(&test->loop, retries_ms[COUNT(retries_ms) - 1]);
 	assert_true(test->done);
 	assert_int_equal(test->error, 0);
 	close(first);
@@ -185,8 +200,7 @@ static void test_literals(void **state) {
 	assert_int_equal(listen(fd, 1), 0);
 	snprintf(host, sizeof(host), "tcp://127.0.0.1:%u", port);
 	assert_int_equal(start(test, host), -EINPROGRESS);
-	run_for(test, 5000);
-	assert_true(test->done);
+	run_until_done(test);
 	assert_int_equal(test->error, 0);
 	assert_int_equal(test->server.questions, 0);
 	close(fd);

@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 600000
 
 struct lookup {
 	struct resolve_query *query;

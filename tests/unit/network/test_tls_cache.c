@@ -209,7 +209,7 @@ static void test_fifo(void **state) {
 	char path[PATH_MAX];
 	snprintf(path, sizeof(path), "%s/fifo", files->folder);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	alarm(10);
+	alarm(600);
 	expect_trouble(&(struct peer_tls){.ca = path}, path, "Not a regular file");
 	expect_trouble(&(struct peer_tls){.cert = path}, path, "Not a regular file");
 	expect_trouble(

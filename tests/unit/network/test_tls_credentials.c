@@ -62,7 +62,7 @@ static void test_fifo_instead_of_a_file(void **state) {
 	const struct tls_pair fine = {files->cert, files->key};
 	const struct tls_pair cert = {path, files->key};
 	const struct tls_pair key = {files->cert, path};
-	alarm(10);
+	alarm(600);
 	expect_error(files, options, &cert, "cert", "Not a regular file");
 	expect_error(files, options, &key, "key", "Not a regular file");
 	options.client_ca = path;

@@ -165,6 +165,50 @@ static void test_size_of_answers(void **unused) {
 	bench_close();
 }
 
+static const char *line;
+static size_t line_len;
+
+static void answer_line(struct websocksy_query *query) {
+	websocksy_answer_line(query, line, line_len);
+}
+
+static void test_answers_that_are_lines(void **unused) {
+	static const char peer[] = "tcp://127.0.0.1:1";
+	static char large[WEBSOCKSY_ERROR_MAX + 1];
+	const struct {
+		const char *line;
+		size_t len;
+		bool fine;
+	} cases[] = {
+		{peer, sizeof(peer) - 1, true},
+		{"tcp://127.0.0.1:1\nnext", sizeof(peer), true},
+		{"tcp://127.0.0.1:1\r\n", sizeof(peer) + 1, true},
+		{NULL, 0, false},
+		{"\n", 1, false},
+		{"\r\n", 2, false},
+		{"\n\n", 2, false},
+		{"tcp://127.0.0.1:1\n\n", sizeof(peer) + 1, false},
+		{peer, sizeof(peer), false}, /* with a NUL */
+		{large, sizeof(large), false},
+	};
+	struct pending *pending = NULL;
+	(void)unused;
+	memset(large, 'x', sizeof(large));
+	bench_open(&backend);
+	bench.ask = answer_line;
+	for(size_t i = 0; i < COUNT(cases); i++) {
+		line = cases[i].line;
+		line_len = cases[i].len;
+		assert_int_equal(ask(&pending), 0);
+		assert_int_equal(answer.status, cases[i].fine ? 0 : 502);
+		if(cases[i].fine) {
+			assert_string_equal(answer.peer.host, peer);
+		}
+		backend_answer_free(&answer);
+	}
+	bench_close();
+}
+
 static unsigned lookups;
 
 static void answer_cached(struct websocksy_query *query) {
@@ -208,6 +252,7 @@ int main(void) {
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_invalid_answers),
 		cmocka_unit_test(test_size_of_answers),
+		cmocka_unit_test(test_answers_that_are_lines),
 		cmocka_unit_test(test_cached_answers),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -3,6 +3,7 @@
  * Loading the framing plugins of a directory, and the small functions that plugins may call.
  */
 #include "objects.h"
+#include "plugin/descriptor.h"
 
 #include <errno.h>
 
@@ -44,6 +45,37 @@ static void test_directory(void **unused) {
 	assert_int_equal(call("of-backend"), -99);
 	assert_int_equal(call("other"), -99);
 	assert_int_equal(call("hidden"), -99);
+}
+
+static int64_t decode_all(struct websocksy_framing_stream *stream, struct websocksy_input *input,
+	struct websocksy_message *message) {
+	(void)stream;
+	(void)message;
+	return (int64_t)input->len;
+}
+
+/* Backends of version 1 can choose so many framings of version 2; the log names the others. */
+static void test_framings_beyond_version_1(void **unused) {
+	static struct websocksy_framing framing[FRAMINGS_FOR_VERSION1 + 1];
+	static char name[COUNT(framing)][8];
+	const struct websocksy_framing *list[COUNT(framing) + 1] = {NULL};
+	const struct websocksy_plugin plugin = {
+		WEBSOCKSY_PLUGIN_API, sizeof(plugin), "many", "1", NULL, list, NULL};
+	(void)unused;
+	for(size_t i = 0; i < COUNT(framing); i++) {
+		snprintf(name[i], sizeof(name[i]), "many%zu", i);
+		framing[i] = (struct websocksy_framing){
+			.size = sizeof(framing[i]), .name = name[i], .decode = decode_all};
+		list[i] = &framing[i];
+	}
+	log_capture();
+	int result = descriptor_register(&plugin, "many.so");
+	assert_true(log_release("plugin many.so: framing \"many16\": backends of API version 1"));
+	assert_int_equal(result, 0);
+	assert_non_null(core_framing(name[0]));
+	assert_non_null(core_framing(name[COUNT(framing) - 2]));
+	assert_null(core_framing(name[COUNT(framing) - 1]));
+	assert_non_null(framings_find(name[COUNT(framing) - 1]));
 }
 
 static void test_directory_again_loads_what_is_new(void **unused) {
@@ -191,6 +223,7 @@ int main(void) {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_lower),
 		TEST(test_directory),
+		TEST(test_framings_beyond_version_1),
 		TEST(test_directory_again_loads_what_is_new),
 		TEST(test_unloading_what_was_loaded_last),
 		TEST(test_plugin_that_cannot_be_unloaded),
