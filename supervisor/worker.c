@@ -103,8 +103,10 @@ static void add_share(struct worker_process *process, const struct link_message 
 		return;
 	}
 	process->share = more;
-	more[process->shares++] = (struct listener_share){
-		.fd = fd, .number = message->number, .tls = (enum address_tls)message->tls};
+	more[process->shares++] = (struct listener_share){.fd = fd,
+		.number = message->number,
+		.tls = (enum address_tls)message->tls,
+		.shared = message->shared};
 }
 
 static void answer(const struct worker_process *process, enum link_kind kind) {
