@@ -293,6 +293,7 @@ struct websocksy_core {
 	 *   header:NAME          a header field; several are joined by ", "
 	 *   cookie:NAME, bearer  a cookie; the token of Authorization: Bearer
 	 *   user, client         the authenticated user; the client's address without port
+	 *   protocols            the subprotocols that the client offers, joined by ", "
 	 */
 	const char *(*find)(struct websocksy_query *query, const char *source);
 	/* Is `source` one of these? NULL, or static text about the correct form. */
@@ -341,6 +342,12 @@ struct websocksy_core {
 	 * the next value, or until the backend's close() has returned.
 	 */
 	const char *(*option)(const struct websocksy_core *core, const char *name);
+
+	/*
+	 * The value of the header field `index`, from 0, as received, and its name; valid as long
+	 * as the query. NULL: there are no more.
+	 */
+	const char *(*field)(struct websocksy_query *query, size_t index, const char **name);
 };
 
 /* ---- helpers ---- */

@@ -73,6 +73,22 @@ void print_help(void) {
 	printf("\nSee websocksy(8) and websocksy.conf(5).\n");
 }
 
+/*
+ * All values of an option of a backend, which may have several. False: it was not given, or the
+ * backend is the built-in one, whose options have one value each.
+ */
+static bool print_given(const struct config *config, const char *name) {
+	bool given = false;
+	for(size_t i = 0; config->backend_name && i < config->backend_options; i++) {
+		struct slice value = text_slice(config->backend_option[i]);
+		if(text_is(text_take(&value, '='), name)) {
+			ini_print(name, value.at);
+			given = true;
+		}
+	}
+	return given;
+}
+
 void print_config(const struct config *config) {
 	printf("[core]\n");
 	for(size_t i = 0; i < table.count; i++) {
@@ -85,7 +101,9 @@ void print_config(const struct config *config) {
 	const char *name, *effective;
 	size_t known = 0;
 	for(; backend_option(config->backend, known, &name, &effective); known++) {
-		ini_print(name, effective);
+		if(!print_given(config, name) && effective) {
+			ini_print(name, effective);
+		}
 	}
 	if(known > 0) {
 		return;

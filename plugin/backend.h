@@ -84,8 +84,10 @@ int backend_load(const char *directory, const char *name, struct backend **out,
  */
 int backend_configure(struct backend *backend, const char *key, const char *value);
 
-/* The option `i` in effect of the built-in backend; see struct backend_builtin. False: no more, or
- * the backend does not tell. */
+/*
+ * The option `i` (from 0) in effect: its name, and its value (NULL: not given, and no default).
+ * False: there are no more, or the backend has version 1 and does not tell.
+ */
 bool backend_option(const struct backend *backend, size_t i, const char **name, const char **value);
 
 /* The built-in one looks at nothing but the subprotocols of a request. */

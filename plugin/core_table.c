@@ -30,4 +30,5 @@ const struct websocksy_core core_table = {
 	.write = service_stream_write,
 	.close = service_stream_close,
 	.option = instance_own_option,
+	.field = pending_field,
 };

@@ -191,6 +191,22 @@ static const char *find_client(
 	return find_header(request, text_slice("Websocksy-Client-Address"), list);
 }
 
+static const char *find_protocols(
+	const struct backend_request *request, struct slice name, struct found **list) {
+	size_t len = 0;
+	(void)name;
+	for(size_t i = 0; i < request->protocols; i++) {
+		len += strlen(request->protocol[i]) + 2;
+	}
+	char *text = len > 0 ? add_text(list, len) : NULL;
+	char *at = text;
+	for(size_t i = 0; text && i < request->protocols; i++) {
+		at = stpcpy(at, i > 0 ? ", " : "");
+		at = stpcpy(at, request->protocol[i]);
+	}
+	return text;
+}
+
 /* ---- the table ---- */
 
 struct source {
@@ -210,6 +226,7 @@ static const struct source sources[] = {
 	{"bearer", false, find_bearer},
 	{"user", false, find_user},
 	{"client", false, find_client},
+	{"protocols", false, find_protocols},
 };
 
 static const struct source *find_source(const char *text, struct slice *name) {

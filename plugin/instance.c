@@ -100,9 +100,8 @@ bool instance_option(
 	size_t own = count_own(instance);
 	if(i < own) {
 		const struct websocksy_option *option = &instance->api.options[i];
-		const char *preset = option->value ? option->value : "";
 		*name = option->name;
-		*value = instance->given[i] ? instance->given[i] : preset;
+		*value = instance->given[i] ? instance->given[i] : option->value;
 		return true;
 	}
 	size_t left = i - own;

@@ -257,13 +257,25 @@ bool pending_cached(struct websocksy_query *query, const char *key) {
 	return true;
 }
 
-const char *pending_find(struct websocksy_query *query, const char *source) {
-	struct pending *pending = pending_of(query);
+static bool is_over(struct pending *pending) {
 	if(pending->over) {
 		services_blame(&pending->instance->services, "uses a query that is over");
+	}
+	return pending->over;
+}
+
+const char *pending_find(struct websocksy_query *query, const char *source) {
+	struct pending *pending = pending_of(query);
+	return is_over(pending) ? NULL : find_text(&pending->request, source, &pending->found);
+}
+
+const char *pending_field(struct websocksy_query *query, size_t index, const char **name) {
+	struct pending *pending = pending_of(query);
+	if(is_over(pending) || index >= pending->request.headers) {
 		return NULL;
 	}
-	return find_text(&pending->request, source, &pending->found);
+	*name = pending->request.header[index].tag;
+	return pending->request.header[index].value;
 }
 
 /* ---- the question ---- */

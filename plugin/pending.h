@@ -22,6 +22,7 @@ void pending_clear(struct instance *instance);
 
 /* The functions of struct websocksy_core. */
 const char *pending_find(struct websocksy_query *query, const char *source);
+const char *pending_field(struct websocksy_query *query, size_t index, const char **name);
 void pending_answer(struct websocksy_query *query, const struct websocksy_answer *answer);
 void pending_refuse(struct websocksy_query *query, unsigned status, const char *text);
 bool pending_cached(struct websocksy_query *query, const char *key);

@@ -81,36 +81,35 @@ static bool append_endpoint(struct text *name, const char *endpoint) {
 	char buffer[PATH_MAX];
 	struct text value = {buffer, 0, sizeof(buffer)};
 	endpoint += strspn(endpoint, "/");
-	size_t len = strcspn(endpoint, "?#");
+	size_t len = strcspn(endpoint, "#");
 	while(len > 0 && endpoint[len - 1] == '/') {
 		len--;
 	}
 	return decode_percent(endpoint, len, &value) && append_value(name, value.at, value.len);
 }
 
-/* The value of the first parameter of this name in the query string. */
-static bool append_query(struct text *name, const char *endpoint, const char *parameter) {
+/* The value of the first parameter of this name in the query string; NULL: there is none. */
+static bool append_query(struct text *name, const char *query, const char *parameter) {
 	char buffer[PATH_MAX];
 	struct text value = {buffer, 0, sizeof(buffer)};
 	size_t name_len = strlen(parameter);
-	const char *at = strchr(endpoint, '?');
-	while(at) {
-		at++;
+	for(const char *at = query; at;) {
 		size_t pair = strcspn(at, "&#");
 		if(pair > name_len && !memcmp(at, parameter, name_len) && at[name_len] == '=') {
 			at += name_len + 1;
 			return decode_percent(at, pair - name_len - 1, &value) &&
 				append_value(name, value.at, value.len);
 		}
-		at = at[pair] == '&' ? at + pair : NULL;
+		at = at[pair] == '&' ? at + pair + 1 : NULL;
 	}
 	return false;
 }
 
-static bool append_header(struct text *name, const struct request *request, const char *tag) {
-	for(size_t i = 0; i < request->headers; i++) {
-		if(!strcasecmp(request->header[i].tag, tag)) {
-			const char *value = request->header[i].value;
+static bool append_header(struct text *name, struct websocksy_query *query, const char *tag) {
+	const char *field;
+	const char *value;
+	for(size_t i = 0; (value = query->core->field(query, i, &field)); i++) {
+		if(!strcasecmp(field, tag)) {
 			return append_value(name, value, strlen(value));
 		}
 	}
@@ -139,14 +138,15 @@ static const char *find_cookie(const char *at, const char *cookie, size_t *len) 
 	return NULL;
 }
 
-static bool append_cookie(struct text *name, const struct request *request, const char *cookie) {
-	for(size_t i = 0; i < request->headers; i++) {
-		if(!strcasecmp(request->header[i].tag, "cookie")) {
-			size_t len;
-			const char *value = find_cookie(request->header[i].value, cookie, &len);
-			if(value) {
-				return append_value(name, value, len);
-			}
+static bool append_cookie(struct text *name, struct websocksy_query *query, const char *cookie) {
+	const char *field;
+	const char *fields;
+	for(size_t i = 0; (fields = query->core->field(query, i, &field)); i++) {
+		size_t len;
+		const char *value =
+			strcasecmp(field, "cookie") ? NULL : find_cookie(fields, cookie, &len);
+		if(value) {
+			return append_value(name, value, len);
 		}
 	}
 	return false;
@@ -155,20 +155,21 @@ static bool append_cookie(struct text *name, const struct request *request, cons
 /* ---- expressions ---- */
 
 static bool append_endpoint_of(
-	struct text *name, const struct request *request, const char *unused) {
+	struct text *name, struct websocksy_query *query, const char *unused) {
+	const char *path = query->core->find(query, "path");
 	(void)unused;
-	return append_endpoint(name, request->endpoint);
+	return path && append_endpoint(name, path);
 }
 
 static bool append_query_of(
-	struct text *name, const struct request *request, const char *parameter) {
-	return append_query(name, request->endpoint, parameter);
+	struct text *name, struct websocksy_query *query, const char *parameter) {
+	return append_query(name, query->core->find(query, "query"), parameter);
 }
 
 /* Variables; the NAME after a colon is the last argument of the function. */
 static const struct {
 	const char *prefix;
-	bool (*append)(struct text *name, const struct request *request, const char *argument);
+	bool (*append)(struct text *name, struct websocksy_query *query, const char *argument);
 } variables[] = {
 	{"endpoint", append_endpoint_of},
 	{"query:", append_query_of},
@@ -191,10 +192,10 @@ static size_t find_variable(const char *variable) {
 }
 
 static bool append_variable(
-	struct text *name, const struct request *request, const char *variable) {
+	struct text *name, struct websocksy_query *query, const char *variable) {
 	size_t i = find_variable(variable);
 	return i < VARIABLES &&
-		variables[i].append(name, request, variable + strlen(variables[i].prefix));
+		variables[i].append(name, query, variable + strlen(variables[i].prefix));
 }
 
 /*
@@ -213,7 +214,7 @@ static bool take_variable(const char **at, char out[NAME_MAX]) {
 	return find_variable(out) < VARIABLES;
 }
 
-bool expression_evaluate(const char *expression, const struct request *request, struct text *name) {
+bool expression_evaluate(const char *expression, struct websocksy_query *query, struct text *name) {
 	char variable[NAME_MAX];
 	name->len = 0;
 	while(*expression) {
@@ -224,7 +225,7 @@ bool expression_evaluate(const char *expression, const struct request *request, 
 			continue;
 		}
 		if(!take_variable(&expression, variable) ||
-			!append_variable(name, request, variable)) {
+			!append_variable(name, query, variable)) {
 			return false;
 		}
 	}

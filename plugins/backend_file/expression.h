@@ -4,19 +4,10 @@
  */
 #ifndef WEBSOCKSY_PLUGIN_BACKEND_FILE_EXPRESSION_H
 #define WEBSOCKSY_PLUGIN_BACKEND_FILE_EXPRESSION_H
-#include "websocksy.h"
+#include "websocksy_plugin.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-/* The request that the values of variables are taken from. */
-struct request {
-	const char *endpoint;
-	size_t protocols;
-	char **protocol;
-	size_t headers;
-	const ws_http_header *header;
-};
 
 /* A file name while it is put together, or the text of a file while it is taken apart. */
 struct text {
@@ -32,5 +23,5 @@ const char *expression_check(const char *expression);
  * Writes the file name for this request to `name`, with a NUL behind it. False: the request does
  * not match the expression, or the name is too long.
  */
-bool expression_evaluate(const char *expression, const struct request *request, struct text *name);
+bool expression_evaluate(const char *expression, struct websocksy_query *query, struct text *name);
 #endif

@@ -45,43 +45,20 @@ char *line_take(struct text *text, bool *has_nul) {
 	return line + strspn(line, BLANK);
 }
 
-/* The index of an offered subprotocol, or the number of them. */
-static size_t find_offer(const struct request *request, const char *name, size_t len) {
-	size_t index = 0;
-	while(index < request->protocols &&
-		(strlen(request->protocol[index]) != len ||
-			memcmp(request->protocol[index], name, len) != 0)) {
-		index++;
+/* The offer that is this name; NULL: there is none. */
+static const char *find_offer(const char *offers, const char *name, size_t len) {
+	while(*offers && (strlen(offers) != len || memcmp(offers, name, len) != 0)) {
+		offers += strlen(offers) + 1;
 	}
-	return index;
+	return *offers ? offers : NULL;
 }
 
-bool line_matches(const char *list, const struct request *request, size_t *index) {
-	*index = 0;
-	if(request->protocols == 0) {
-		return true;
-	}
-	while(*list) {
+const char *line_match(const char *list, const char *offers) {
+	const char *found = *offers ? NULL : offers;
+	while(!found && *list) {
 		size_t len = strcspn(list, ",");
-		*index = len == 1 && *list == '*' ? 0 : find_offer(request, list, len);
-		if(*index < request->protocols) {
-			return true;
-		}
+		found = len == 1 && *list == '*' ? offers : find_offer(offers, list, len);
 		list += len + (list[len] == ',');
 	}
-	return false;
-}
-
-void line_complete(struct line *line, const char *protocol) {
-	/* Messages that are binary, whatever their bytes look like, or base64. */
-	static const struct {
-		const char *protocol;
-		const char *framing;
-	} known[] = {{"binary", "binary"}, {"mqtt", "binary"}, {"mqttv3.1", "binary"},
-		{"base64", "base64"}};
-	for(size_t i = 0; protocol && !line->framing && i < sizeof(known) / sizeof(known[0]); i++) {
-		if(!strcmp(protocol, known[i].protocol)) {
-			line->framing = (char *)(uintptr_t)known[i].framing;
-		}
-	}
+	return found;
 }

@@ -26,14 +26,9 @@ char *line_take(struct text *text, bool *has_nul);
 bool line_split(char *text, struct line *line);
 
 /*
- * Is the line for this request, and for which of the subprotocols that the client offers? A client
- * that offers none matches any line and gets none.
+ * The subprotocol for a client to which the line applies, one of `offers`: names with a NUL behind
+ * each, and an empty one behind the last. NULL: the line is for others. A client that offers none
+ * matches any line and gets none, "".
  */
-bool line_matches(const char *list, const struct request *request, size_t *index);
-
-/*
- * Sets the framing of a line that has none, if the subprotocol (NULL: none) needs one other than
- * auto.
- */
-void line_complete(struct line *line, const char *protocol);
+const char *line_match(const char *list, const char *offers);
 #endif

@@ -296,8 +296,8 @@ def test_lines_that_are_none_are_skipped(routes):
     (routes.folder / "route").write_bytes(b"alone\nbad\0 line *\n#echo:// *\n")
     daemon = routes.daemon("route")
     check_error(daemon, 404, "no peer for this request")
-    daemon.wait_log(r"backend file: \S+/route:1: must be <peer> <subprotocol>")
-    daemon.wait_log(r"backend file: \S+/route:2: must be")
+    daemon.wait_log(r"file: \S+/route:1: must be <peer> <subprotocol>")
+    daemon.wait_log(r"file: \S+/route:2: must be")
 
 
 def test_files_are_read_for_each_connection(routes):
@@ -315,7 +315,7 @@ def test_route_without_port(routes):
     (routes.folder / "route").write_text("tcp://localhost *\n")
     daemon = routes.daemon("route")
     check_error(daemon, 502, "the address of the peer is wrong")
-    daemon.wait_log('peer address "tcp://localhost": the port is missing')
+    daemon.wait_log('route:1: peer address "tcp://localhost": the port is missing')
 
 
 @pytest.mark.parametrize("option", (

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Framings for both directions: lines, length, typed and guacamole, with services that use them.
 
-The test with npm's IRC client needs it: npm install --prefix tests --no-save irc-framework
+The test with npm's IRC client needs it in build/npm, where tests/run.sh installs it.
 """
 import contextlib
 import os
@@ -20,7 +20,7 @@ from tools.ports import free_port
 from tools.waiting import TIMEOUT, eventually
 
 NODE = {**os.environ, "NODE_PATH": "/usr/share/nodejs"}
-IRC_CLIENT = ROOT / "tests/node_modules/irc-framework"
+IRC_CLIENT = ROOT / "build/npm/node_modules/irc-framework"
 IRC_SCRIPT = """
 global.WebSocket = require("ws");
 const {Client} = require(process.argv[1]);
@@ -301,7 +301,7 @@ def test_irc_clients_chat(irc):
         client.wait("ERROR")
 
 
-@pytest.mark.skipif(not IRC_CLIENT.exists(), reason="npm's irc-framework is not installed in tests/")
+@pytest.mark.skipif(not IRC_CLIENT.exists(), reason="npm's irc-framework is not in build/npm")
 @pytest.mark.skipif(TLS, reason="the client connects without TLS")
 def test_irc_framework(run, irc):
     other = IrcClient(irc, "text.ircv3.net", "other")

@@ -18,6 +18,7 @@ from tools.dns import SILENCE, NameServer
 from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 from tools.http import build_request
 from tools.peers import TcpPeer, UdpPeer, echo, sink
+from tools.plugin_builder import build_plugin
 from tools.ports import StuckPort, free_port
 from tools.sockets import HAS_IPV6, is_open, kernel_holds, listening_ports, needs_ipv6
 from tools.waiting import LONG, LONG_MS, eventually, observed
@@ -357,10 +358,13 @@ def test_backend_letters(run, routes):
     daemon.open("/echo").close_handshake()
 
 
+COMMON = {"framing": [""], "framing-config": [""], "protocol": ["*"]}  # options of every backend
+
+
 def test_backend_drops_the_one_before_and_its_options(run, routes):
     dump = dumped("-c", "host=tcp://a.example", "-b", "file", "-c", f"path={routes}",
                   "-c", "expression=%endpoint%")
-    assert dump["backend"] == {"path": [str(routes)], "expression": ["%endpoint%"]}
+    assert dump["backend"] == {"path": [str(routes)], "expression": ["%endpoint%"], **COMMON}
     daemon = run(Daemon("-b", "file", "-c", f"path={routes}", "-c", "expression=x", "-b", "", "-c",
                         "host=echo://"))
     daemon.open("/").close_handshake()
@@ -417,14 +421,20 @@ def test_bad_framing_configuration_is_found_at_start(tmp_path):
     assert lines[0].startswith(f"{path}:5: framing-config: ")
 
 
-def test_plugin_path(configured, tmp_path, routes):
-    source = dumped()["core"]["plugin-path"][0]
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    shutil.copy(f"{source}/backend_file.so", folder / "backend_other.so")
+OTHER_BACKEND = """#include <websocksy_plugin.h>
+static void query(void *state, struct websocksy_query *query) {
+    (void)state;
+    websocksy_answer_peer(query, "echo://");
+}
+static const struct websocksy_backend other = {.size = sizeof(other), .name = "other", .query = query};
+WEBSOCKSY_PLUGIN_WITH_BACKEND("other", "1.0", &other);
+"""
+
+
+def test_plugin_path(configured, tmp_path):
+    build_plugin(tmp_path, "backend_other", OTHER_BACKEND)
     # The path comes last: it counts for the backend all the same.
-    daemon = configured(("backend", "other"), ("plugin-path", folder), peer=None,
-                        backend=(("path", routes), ("expression", "%endpoint%")))
+    daemon = configured(("backend", "other"), ("plugin-path", tmp_path), peer=None)
     daemon.open("/echo").close_handshake()
 
 
@@ -1190,7 +1200,7 @@ def test_dump_reads_back(tmp_path, routes):
     for key in dict(EVERYTHING):
         assert dump["core"][key] == [value for name, value in EVERYTHING if name == key]
     assert dump["core"]["backend"] == ["file"]
-    assert dump["backend"] == {"path": [str(routes)], "expression": ["x", "%endpoint%"]}
+    assert dump["backend"] == {"path": [str(routes)], "expression": ["x", "%endpoint%"], **COMMON}
     path = tmp_path / "dump.conf"
     path.write_text(first.stdout)
     assert run_once("--config", path, "--dump-config").stdout == first.stdout

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Clients of Neon's proxy reach a PostgreSQL server through the backend `url`.
 
-The test with the client itself needs it: npm install --prefix tests --no-save @neondatabase/serverless
+The test with the client itself needs it in build/npm, where tests/run.sh installs it.
 """
 import contextlib
 import glob
@@ -18,7 +18,7 @@ from tools.daemon import ROOT, Daemon
 from tools.ports import free_port
 from tools.waiting import TIMEOUT, eventually
 
-CLIENT = ROOT / "tests/node_modules/@neondatabase/serverless"
+CLIENT = ROOT / "build/npm/node_modules/@neondatabase/serverless"
 SCRIPT = """
 const neon = require(process.argv[1]);
 neon.neonConfig.webSocketConstructor = require("ws");
@@ -117,7 +117,7 @@ def test_startup_and_password_in_one_message(daemon, postgres):
         assert (b"D", struct.pack("!HI", 1, 2) + b"42") in take_messages(client, b"")
 
 
-@pytest.mark.skipif(not CLIENT.exists(), reason="npm's @neondatabase/serverless is not installed in tests/")
+@pytest.mark.skipif(not CLIENT.exists(), reason="npm's @neondatabase/serverless is not in build/npm")
 def test_the_client_of_neon(daemon, postgres):
     ended = subprocess.run(
         ["node", "-e", SCRIPT, str(CLIENT), str(daemon.port), str(postgres.port)],

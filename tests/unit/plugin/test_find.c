@@ -30,6 +30,7 @@ static void test_sources(void **unused) {
 		{"bearer", "abc.def"},
 		{"user", "alice"},
 		{"client", NULL},
+		{"protocols", "binary, base64"},
 		{"nonsense", NULL},
 		{"query:", NULL},
 		{"host:x", NULL},
@@ -44,8 +45,12 @@ static void test_sources(void **unused) {
 		{(char[]){"Authorization"}, (char[]){"bearer  abc.def"}},
 		{(char[]){"Websocksy-User"}, (char[]){"alice"}},
 	};
-	struct backend_request request = {
-		.endpoint = target, .headers = COUNT(header), .header = header};
+	char *protocol[] = {(char[]){"binary"}, (char[]){"base64"}};
+	struct backend_request request = {.endpoint = target,
+		.protocols = COUNT(protocol),
+		.protocol = protocol,
+		.headers = COUNT(header),
+		.header = header};
 	(void)unused;
 	for(size_t i = 0; i < COUNT(cases); i++) {
 		struct found *found = NULL;

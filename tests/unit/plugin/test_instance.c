@@ -87,7 +87,7 @@ static void test_common_options(void **unused) {
 }
 
 static void test_list_of_options(void **unused) {
-	static const char *const expected[] = {"server=b", "password=", "protocol=own",
+	static const char *const expected[] = {"server=b", "password=-", "protocol=own",
 		"framing=", "framing-config=", "schemes=tcp,tls"};
 	const char *name;
 	const char *value;
@@ -98,7 +98,7 @@ static void test_list_of_options(void **unused) {
 	assert_int_equal(instance_configure(&bench.instance, "server", "b"), 0);
 	while(instance_option(&bench.instance, count, &name, &value)) {
 		assert_true(count < COUNT(expected));
-		snprintf(text, sizeof(text), "%s=%s", name, value);
+		snprintf(text, sizeof(text), "%s=%s", name, value ? value : "-");
 		assert_string_equal(text, expected[count++]);
 	}
 	assert_int_equal(count, COUNT(expected));

@@ -24,7 +24,14 @@ static void answered(void *ctx, struct backend_answer *theirs) {
 }
 
 static int ask(struct pending **out) {
-	struct backend_request request = {.endpoint = malloc(8), .answered = answered, .ctx = key};
+	static char tag[] = "Host";
+	static char value[] = "a";
+	static ws_http_header header[] = {{tag, value}};
+	struct backend_request request = {.endpoint = malloc(8),
+		.headers = COUNT(header),
+		.header = header,
+		.answered = answered,
+		.ctx = key};
 	assert_non_null(request.endpoint);
 	strcpy(request.endpoint, "/a?x=1");
 	request.memory = request.endpoint;
@@ -43,7 +50,12 @@ static void wait(struct websocksy_query *query) {
 
 static void answer_now(struct websocksy_query *query) {
 	assert_ptr_equal(query->core, bench.core);
+	const char *name;
 	assert_string_equal(query->core->find(query, "query:x"), "1");
+	assert_string_equal(query->core->field(query, 0, &name), "a");
+	assert_string_equal(name, "Host");
+	assert_null(query->core->field(query, 1, &name));
+	assert_null(query->core->find(query, "protocols"));
 	websocksy_answer_peer(query, "tcp://127.0.0.1:1");
 }
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The file backend, included as source, and a directory with files for it. The functions of the
- * core that it calls are replaced by ones that keep their arguments, and openat2() by one that can
- * fail.
+ * The file backend, included as source, and a directory with files for it; openat2() is replaced by
+ * a function that can fail.
  */
 #ifndef WEBSOCKSY_TESTS_BACKEND_FILE_BENCH_H
 #define WEBSOCKSY_TESTS_BACKEND_FILE_BENCH_H
-#include "support.h"
+#include "plugins/fake_core.h"
 
-#include <errno.h>
 #include <sys/syscall.h>
 
 struct open_how;
@@ -16,17 +14,14 @@ static long fake_openat2(
 	long number, int directory, const char *name, const struct open_how *how, size_t size);
 
 #define syscall fake_openat2
-#define core_framing fake_framing
-#define core_refuse fake_refuse
-#define core_log fake_log
 #include "plugins/backend_file.c"
 #include "plugins/backend_file/expression.c"
 #include "plugins/backend_file/line.c"
 
 static struct {
 	char root[256];
-	unsigned status;
-	char message[128];
+	void *state; /* of the backend */
+	char why[WEBSOCKSY_ERROR_MAX]; /* of configure() and check() */
 	int error; /* what openat2() fails with, so many times */
 	unsigned failures;
 } fake;
@@ -41,31 +36,6 @@ static inline long fake_openat2(
 		return -1;
 	}
 	return syscall(number, directory, name, how, size);
-}
-
-static inline int64_t fake_decode(uint8_t *data, size_t length, size_t last_read,
-	ws_operation *opcode, void **framing_data, const char *config) {
-	(void)data;
-	(void)last_read;
-	(void)opcode;
-	(void)framing_data;
-	(void)config;
-	return (int64_t)length;
-}
-
-ws_framing fake_framing(char *name) {
-	return !name || !strcmp(name, "known") ? fake_decode : NULL;
-}
-
-void fake_log(ws_log_level level, const char *format, ...) {
-	(void)level;
-	(void)format;
-}
-
-void fake_refuse(websocket *ws, unsigned status, const char *message) {
-	(void)ws;
-	fake.status = status;
-	snprintf(fake.message, sizeof(fake.message), "%s", message);
 }
 
 static inline char *in_root(const char *name, char out[PATH_MAX]) {
@@ -85,6 +55,14 @@ static inline void write_text(const char *name, const char *text) {
 	write_bytes(name, text, strlen(text));
 }
 
+static inline int set_option(const char *key, const char *value) {
+	return file_configure(fake.state, key, value, fake.why);
+}
+
+static inline int set_expression(const char *expression) {
+	return set_option("expression", expression);
+}
+
 /* `root`/routes is the option path; root/secret lies outside. */
 static inline int setup(void **unused) {
 	char path[PATH_MAX];
@@ -96,71 +74,51 @@ static inline int setup(void **unused) {
 	assert_non_null(mkdtemp(fake.root));
 	assert_int_equal(mkdir(in_root("routes", path), 0700), 0);
 	write_text("secret", "tcp://secret *\n");
-	assert_int_equal(init(), 1);
-	assert_int_equal(configure((char[]){"path"}, in_root("routes", path)), 0);
+	fake_core_reset();
+	assert_int_equal(file_open(&fake_core, &fake.state), 0);
+	assert_int_equal(set_option("path", in_root("routes", path)), 0);
 	return 0;
 }
 
 static inline int teardown(void **unused) {
 	char command[300];
 	(void)unused;
-	cleanup();
+	file_close(fake.state);
 	snprintf(command, sizeof(command), "rm -rf '%s'", fake.root);
 	return system(command);
 }
 
-static inline uint64_t set_expression(const char *expression) {
-	char *copy = strdup(expression);
-	uint64_t result = configure((char[]){"expression"}, copy);
-	free(copy);
-	return result;
-}
-
 struct ask {
-	const char *endpoint;
-	char *protocol[4]; /* up to the first NULL */
-	ws_http_header header[4];
+	const char *endpoint; /* "/" */
+	const char *protocols; /* that are offered */
+	const char *field[8]; /* names and values in turn */
 };
 
-static inline ws_peer_info query_for(const struct ask *ask) {
-	size_t protocols = 0;
-	size_t headers = 0;
-	char *offer[4];
-	ws_http_header header[4];
-	while(protocols < 4 && ask->protocol[protocols]) {
-		offer[protocols] = ask->protocol[protocols];
-		protocols++;
-	}
-	while(headers < 4 && ask->header[headers].tag) {
-		header[headers] = ask->header[headers];
-		headers++;
-	}
-	char *endpoint = strdup(ask->endpoint ? ask->endpoint : "/");
-	fake.status = 0;
-	fake.message[0] = 0;
-	ws_peer_info peer = query(endpoint, protocols, offer, headers, header, NULL);
-	free(endpoint);
-	return peer;
-}
-
-static inline void peer_free(ws_peer_info *peer) {
-	free(peer->host);
-	free(peer->port);
-	free(peer->framing_config);
+static inline struct fake_query query_for(const struct ask *ask) {
+	const char *const endpoint = ask->endpoint ? ask->endpoint : "/";
+	struct fake_query query = {.query.core = &fake_core, .field = ask->field};
+	const char *mark = strchr(endpoint, '?');
+	char *path = mark ? strndup(endpoint, (size_t)(mark - endpoint)) : strdup(endpoint);
+	assert_non_null(path);
+	fake_set(&query, "path", path);
+	fake_set(&query, "query", mark ? mark + 1 : "");
+	fake_set(&query, "protocols", ask->protocols);
+	file_query(fake.state, &query.query);
+	free(path);
+	query.field = NULL;
+	return query;
 }
 
 static inline void expect_host(const struct ask *ask, const char *host) {
-	ws_peer_info peer = query_for(ask);
+	struct fake_query query = query_for(ask);
 	if(host) {
-		assert_non_null(peer.host);
-		assert_string_equal(peer.host, host);
-		assert_int_equal(fake.status, 0);
+		assert_int_equal(query.state, FAKE_ANSWERED);
+		assert_string_equal(query.text, host);
 	} else {
-		assert_null(peer.host);
-		assert_int_equal(fake.status, 404);
-		assert_string_equal(fake.message, "no peer for this request");
+		assert_int_equal(query.state, FAKE_REFUSED);
+		assert_int_equal(query.status, 404);
+		assert_string_equal(query.text, "no peer for this request");
 	}
-	peer_free(&peer);
 }
 
 static inline void expect_endpoint(const char *endpoint, const char *host) {

@@ -30,6 +30,9 @@ struct fake_query {
 	struct websocksy_answer answer; /* without its texts */
 	char cache_key[FAKE_TEXT];
 	char session[FAKE_TEXT];
+	char framing[FAKE_TEXT]; /* with its configuration behind a blank */
+	char protocol[FAKE_TEXT];
+	const char *const *field; /* header fields: names and values in turn, NULL behind them */
 };
 
 struct websocksy_stream {
@@ -67,8 +70,8 @@ static struct {
 
 #define FAKE (fake_core_state)
 
-static void __attribute__((format(printf, 3, 4))) fake_core_log(const struct websocksy_core *core,
-	enum websocksy_level level, const char *format, ...) {
+static void __attribute__((format(printf, 3, 4))) fake_core_log(
+	const struct websocksy_core *core, enum websocksy_level level, const char *format, ...) {
 	size_t len = strlen(FAKE.log);
 	va_list arguments;
 	(void)core;
@@ -102,15 +105,16 @@ static const char *fake_core_check_source(const char *source) {
 }
 
 static const char *fake_core_check_address(const char *address) {
-	return address[0] && !strchr(address, ' ') ? NULL : "must be an address";
+	return address[0] && !strchr(address, ' ') && strcmp(address, "tcp://bad") != 0
+		? NULL
+		: "must be an address";
 }
 
 static void fake_core_copy(char out[FAKE_TEXT], const char *text) {
 	snprintf(out, FAKE_TEXT, "%s", text ? text : "");
 }
 
-static void fake_core_answer(
-	struct websocksy_query *query, const struct websocksy_answer *answer) {
+static void fake_core_answer(struct websocksy_query *query, const struct websocksy_answer *answer) {
 	struct fake_query *fake = (struct fake_query *)query;
 	size_t len = 0;
 	assert_int_equal(fake->state, FAKE_WAITS);
@@ -119,6 +123,11 @@ static void fake_core_answer(
 	fake->answer = *answer;
 	fake_core_copy(fake->cache_key, answer->cache_key);
 	fake_core_copy(fake->session, answer->session);
+	fake_core_copy(fake->protocol, answer->protocol);
+	if(answer->framing) {
+		snprintf(fake->framing, sizeof(fake->framing), "%s %s", answer->framing,
+			answer->framing_config);
+	}
 	for(size_t i = 0; i < answer->peers; i++) {
 		len += (size_t)snprintf(fake->text + len, sizeof(fake->text) - len, "%s%s",
 			i > 0 ? " " : "", answer->peer[i]);
@@ -211,6 +220,17 @@ static const char *fake_core_option(const struct websocksy_core *core, const cha
 	return NULL;
 }
 
+static const char *fake_core_field(struct websocksy_query *query, size_t index, const char **name) {
+	const char *const *field = ((struct fake_query *)query)->field;
+	for(; field && field[0]; field += 2) {
+		if(index-- == 0) {
+			*name = field[0];
+			return field[1];
+		}
+	}
+	return NULL;
+}
+
 static const struct websocksy_core fake_core = {
 	.size = sizeof(fake_core),
 	.log = fake_core_log,
@@ -229,6 +249,7 @@ static const struct websocksy_core fake_core = {
 	.write = fake_core_write,
 	.close = fake_core_close,
 	.option = fake_core_option,
+	.field = fake_core_field,
 };
 
 /* For the start of a test. */

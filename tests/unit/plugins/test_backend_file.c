@@ -7,34 +7,42 @@
 /* A file that cannot be read: neither 404 nor the next expression. */
 static void expect_unavailable(const char *endpoint) {
 	const struct ask ask = {.endpoint = endpoint};
-	ws_peer_info peer = query_for(&ask);
-	assert_null(peer.host);
-	assert_int_equal(fake.status, 503);
-	assert_string_equal(fake.message, "the file with the peer of this request cannot be read");
-	peer_free(&peer);
+	struct fake_query query = query_for(&ask);
+	assert_int_equal(query.state, FAKE_REFUSED);
+	assert_int_equal(query.status, 503);
+	assert_string_equal(query.text, "the file with the peer of this request cannot be read");
 }
 
 static void test_options(void **unused) {
 	(void)unused;
 	char file[PATH_MAX];
-	assert_int_not_equal(configure((char[]){"path"}, (char[]){"/no/such/directory"}), 0);
-	assert_int_not_equal(configure((char[]){"path"}, in_root("secret", file)), 0);
-	assert_int_not_equal(configure((char[]){"paths"}, file), 0);
-	assert_int_not_equal(configure((char[]){""}, (char[]){""}), 0);
-	assert_string_equal(state.path, in_root("routes", file));
+	const struct file *state = fake.state;
+	assert_int_equal(set_option("path", "/no/such/directory"), -EINVAL);
+	assert_string_equal(fake.why, "must be an existing directory");
+	assert_int_equal(set_option("path", in_root("secret", file)), -EINVAL);
+	assert_string_equal(state->path, in_root("routes", file));
+}
+
+static void expect_missing(const char *option) {
+	const struct ask ask = {.endpoint = "/x"};
+	struct fake_query query = query_for(&ask);
+	assert_int_equal(query.state, FAKE_REFUSED);
+	assert_int_equal(query.status, 500);
+	assert_non_null(strstr(query.text, option));
+	assert_int_equal(file_check(fake.state, fake.why), WEBSOCKSY_REFUSES_ALL);
+	assert_memory_equal(fake.why, option, strlen(option));
 }
 
 static void test_missing_options_are_named(void **unused) {
 	(void)unused;
-	const struct ask ask = {.endpoint = "/x"};
-	assert_null(query_for(&ask).host);
-	assert_int_equal(fake.status, 500);
-	assert_non_null(strstr(fake.message, "expression"));
-	cleanup();
+	char path[PATH_MAX];
+	expect_missing("expression");
+	file_close(fake.state);
+	assert_int_equal(file_open(&fake_core, &fake.state), 0);
 	assert_int_equal(set_expression("x"), 0);
-	assert_null(query_for(&ask).host);
-	assert_int_equal(fake.status, 500);
-	assert_non_null(strstr(fake.message, "path"));
+	expect_missing("path");
+	assert_int_equal(set_option("path", in_root("routes", path)), 0);
+	assert_int_equal(file_check(fake.state, fake.why), 0);
 }
 
 /* A symbolic link that stays inside is fine, and so is a path that is one. */
@@ -46,7 +54,7 @@ static void test_links_inside(void **unused) {
 	set_expression("%endpoint%");
 	expect_endpoint("/alias", "tcp://real");
 	assert_int_equal(symlink("routes", in_root("link", path)), 0);
-	assert_int_equal(configure((char[]){"path"}, path), 0);
+	assert_int_equal(set_option("path", path), 0);
 	expect_endpoint("/real", "tcp://real");
 }
 
@@ -61,7 +69,7 @@ static void test_expressions_in_order(void **unused) {
 	write_text("routes/default", "tcp://default *\n");
 	assert_int_equal(mkdir(in_root("routes/users/ann", path), 0700), 0);
 	write_text("routes/users/ann/one.txt", "tcp://ann *\n");
-	const struct ask ann = {.endpoint = "/one", .header = {{"Cookie", "id=ann"}}};
+	const struct ask ann = {.endpoint = "/one", .field = {"Cookie", "id=ann"}};
 	expect_host(&ann, "tcp://ann");
 	expect_endpoint("/one", "tcp://one");
 	expect_endpoint("/two", "tcp://default");
@@ -78,7 +86,7 @@ static void test_other_than_regular_files(void **unused) {
 	expect_endpoint("/fifo", NULL);
 	expect_endpoint("/directory", NULL);
 	struct text text = {NULL, 0, 0};
-	int fd = open_beneath(state.path, "directory");
+	int fd = open_beneath(in_root("routes", path), "directory");
 	assert_true(fd >= 0);
 	assert_int_equal(read_all(fd, &text), -ENOENT);
 	close(fd);
@@ -140,7 +148,7 @@ static void test_open_is_tried_again(void **unused) {
 /* A file without a line for the offer is skipped as one that is not there. */
 static void test_no_line_tries_the_next(void **unused) {
 	(void)unused;
-	const struct ask ask = {.endpoint = "/", .protocol = {"y"}};
+	const struct ask ask = {.endpoint = "/", .protocols = "y"};
 	set_expression("f");
 	set_expression("g");
 	write_text("routes/f", "tcp://a x\n");
