@@ -43,36 +43,28 @@ struct suite {
 };
 #define PARTS 3
 
-#define GCM128 AES128 | AESGCM | AEAD | TLS12
-#define GCM256 AES256 | AESGCM | AEAD | TLS12
-#define POLY CHACHA | AEAD | TLS12
+#define GCM128 (AES128 | AESGCM | AEAD | TLS12)
+#define GCM256 (AES256 | AESGCM | AEAD | TLS12)
+#define POLY (CHACHA | AEAD | TLS12)
 
-#define SUITES_EC(name, bits, kx)                                                                  \
-	{name "-AES256-GCM-SHA384", bits | GCM256, {kx, "AES-256-GCM", "AEAD"}},                   \
-		{name "-CHACHA20-POLY1305", bits | POLY, {kx, "CHACHA20-POLY1305", "AEAD"}},       \
-		{name "-AES128-GCM-SHA256", bits | GCM128, {kx, "AES-128-GCM", "AEAD"}},           \
-		{name "-AES256-SHA384", bits | AES256 | SHA384 | TLS12,                            \
-			{kx, "AES-256-CBC", "SHA384"}},                                            \
-		{name "-AES128-SHA256", bits | AES128 | SHA256 | TLS12,                            \
-			{kx, "AES-128-CBC", "SHA256"}},                                            \
-		{name "-AES256-SHA", bits | AES256 | SHA1 | TLS10, {kx, "AES-256-CBC", "SHA1"}}, { \
-		name "-AES128-SHA", bits | AES128 | SHA1 | TLS10, {                                \
-			kx, "AES-128-CBC", "SHA1"                                                  \
-		}                                                                                  \
-	}
+/* clang-format off */
+#define SUITES_EC(name, bits, kx) \
+	{name "-AES256-GCM-SHA384", (bits) | GCM256, {kx, "AES-256-GCM", "AEAD"}}, \
+	{name "-CHACHA20-POLY1305", (bits) | POLY, {kx, "CHACHA20-POLY1305", "AEAD"}}, \
+	{name "-AES128-GCM-SHA256", (bits) | GCM128, {kx, "AES-128-GCM", "AEAD"}}, \
+	{name "-AES256-SHA384", (bits) | AES256 | SHA384 | TLS12, {kx, "AES-256-CBC", "SHA384"}}, \
+	{name "-AES128-SHA256", (bits) | AES128 | SHA256 | TLS12, {kx, "AES-128-CBC", "SHA256"}}, \
+	{name "-AES256-SHA", (bits) | AES256 | SHA1 | TLS10, {kx, "AES-256-CBC", "SHA1"}}, \
+	{name "-AES128-SHA", (bits) | AES128 | SHA1 | TLS10, {kx, "AES-128-CBC", "SHA1"}}
 
-#define SUITES_RSA(name, bits, kx)                                                                 \
-	{name "AES256-GCM-SHA384", bits | GCM256, {kx, "AES-256-GCM", "AEAD"}},                    \
-		{name "AES128-GCM-SHA256", bits | GCM128, {kx, "AES-128-GCM", "AEAD"}},            \
-		{name "AES256-SHA256", bits | AES256 | SHA256 | TLS12,                             \
-			{kx, "AES-256-CBC", "SHA256"}},                                            \
-		{name "AES128-SHA256", bits | AES128 | SHA256 | TLS12,                             \
-			{kx, "AES-128-CBC", "SHA256"}},                                            \
-		{name "AES256-SHA", bits | AES256 | SHA1 | SSL3, {kx, "AES-256-CBC", "SHA1"}}, {   \
-		name "AES128-SHA", bits | AES128 | SHA1 | SSL3, {                                  \
-			kx, "AES-128-CBC", "SHA1"                                                  \
-		}                                                                                  \
-	}
+#define SUITES_RSA(name, bits, kx) \
+	{name "AES256-GCM-SHA384", (bits) | GCM256, {kx, "AES-256-GCM", "AEAD"}}, \
+	{name "AES128-GCM-SHA256", (bits) | GCM128, {kx, "AES-128-GCM", "AEAD"}}, \
+	{name "AES256-SHA256", (bits) | AES256 | SHA256 | TLS12, {kx, "AES-256-CBC", "SHA256"}}, \
+	{name "AES128-SHA256", (bits) | AES128 | SHA256 | TLS12, {kx, "AES-128-CBC", "SHA256"}}, \
+	{name "AES256-SHA", (bits) | AES256 | SHA1 | SSL3, {kx, "AES-256-CBC", "SHA1"}}, \
+	{name "AES128-SHA", (bits) | AES128 | SHA1 | SSL3, {kx, "AES-128-CBC", "SHA1"}}
+/* clang-format on */
 
 static const struct suite suites[] = {
 	SUITES_EC("ECDHE-ECDSA", ECDHE | AECDSA, "ECDHE-ECDSA"),
