@@ -21,6 +21,7 @@ static struct {
 static inline void bench_open(void) {
 	fake_core_reset();
 	bench.backend = websocksy_plugin.backends[0];
+	FAKE.option = bench.backend->options;
 	bench.error[0] = '\0';
 	assert_int_equal(bench.backend->open(&fake_core, &bench.state), 0);
 }
@@ -31,7 +32,11 @@ static inline void bench_close(void) {
 }
 
 static inline int bench_set(const char *key, const char *value) {
-	return bench.backend->configure(bench.state, key, value, bench.error);
+	int result = bench.backend->configure(bench.state, key, value, bench.error);
+	if(result == 0) {
+		fake_option(key, value);
+	}
+	return result;
 }
 
 static inline int bench_check(void) {
@@ -41,6 +46,7 @@ static inline int bench_check(void) {
 /* A request with one field. The query is answered at once, or later. */
 static inline void bench_query(struct fake_query *query, const char *source, const char *value) {
 	memset(query, 0, sizeof(*query));
+	query->query.core = &fake_core;
 	if(value) {
 		fake_set(query, source, value);
 	}

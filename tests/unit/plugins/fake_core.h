@@ -64,6 +64,9 @@ static struct {
 	size_t timers;
 	size_t lookups;
 	ptrdiff_t memory; /* account() */
+	const struct websocksy_option *option; /* of the backend, for their defaults; may be NULL */
+	char given[FAKE_MAX][2][FAKE_TEXT]; /* names and values, see fake_option() */
+	size_t options;
 	char log[8 * FAKE_TEXT]; /* all lines */
 	bool no_memory; /* functions that begin something return NULL */
 } fake_core_state;
@@ -213,10 +216,18 @@ static void fake_core_close(struct websocksy_stream *stream) {
 }
 
 /* watch and watch_stop are missing: a test that needs them sets them in a copy. */
-/* Options are as configure() has them. */
 static const char *fake_core_option(const struct websocksy_core *core, const char *name) {
 	(void)core;
-	(void)name;
+	for(size_t i = 0; i < FAKE.options; i++) {
+		if(!strcmp(FAKE.given[i][0], name)) {
+			return FAKE.given[i][1];
+		}
+	}
+	for(const struct websocksy_option *row = FAKE.option; row && row->name; row++) {
+		if(!strcmp(row->name, name)) {
+			return row->value;
+		}
+	}
 	return NULL;
 }
 
@@ -255,6 +266,18 @@ static const struct websocksy_core fake_core = {
 /* For the start of a test. */
 static inline void fake_core_reset(void) {
 	memset(&fake_core_state, 0, sizeof(fake_core_state));
+}
+
+/* A value that option() returns. */
+static inline void fake_option(const char *name, const char *value) {
+	size_t i = 0;
+	while(i < FAKE.options && strcmp(FAKE.given[i][0], name) != 0) {
+		i++;
+	}
+	assert_true(i < FAKE_MAX);
+	fake_core_copy(FAKE.given[i][0], name);
+	fake_core_copy(FAKE.given[i][1], value);
+	FAKE.options += i == FAKE.options;
 }
 
 /* A field that find() knows. */
