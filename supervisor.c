@@ -29,9 +29,13 @@
 
 /* ---- the end ---- */
 
+static bool is_ending(const struct supervisor *supervisor) {
+	return supervisor->ending || supervisor->stopping;
+}
+
 /* The last worker has ended, then the program. */
 static void check_end(struct supervisor *supervisor) {
-	if(!supervisor->ending || workers_running(&supervisor->workers) > 0) {
+	if(!is_ending(supervisor) || workers_running(&supervisor->workers) > 0) {
 		return;
 	}
 	program_stop(&supervisor->program);
@@ -55,6 +59,16 @@ static void end(struct supervisor *supervisor) {
 	}
 }
 
+/* Workers listen until drain-delay is over; the first one that says so ends that for all. */
+static void drain(struct supervisor *supervisor) {
+	supervisor->stopping = true;
+	notify_send(supervisor->start->notify, "STOPPING=1");
+	supervisor_reload_cancel(supervisor);
+	workers_start_none(&supervisor->workers);
+	workers_send_all(&supervisor->workers, LINK_DRAIN);
+	check_end(supervisor);
+}
+
 static void stop(struct supervisor *supervisor) {
 	if(supervisor->stopping) {
 		return;
@@ -75,6 +89,7 @@ static void stop_faster(struct supervisor *supervisor) {
 		workers_signal(&supervisor->workers, SIGKILL);
 	}
 	supervisor->dropping = true;
+	end(supervisor);
 	workers_send_all(&supervisor->workers, LINK_DROP);
 	process_set_kill(&supervisor->processes);
 }
@@ -94,14 +109,18 @@ static void signal_received(struct loop *loop, int number) {
 		logging_reopen(&supervisor->config);
 		workers_send_all(&supervisor->workers, LINK_REOPEN);
 	} else if(number == SIGHUP) {
-		if(supervisor->started && !supervisor->ending) {
+		if(supervisor->started && !is_ending(supervisor)) {
 			supervisor_reload(supervisor);
 		}
 	} else if(supervisor->stopping) {
 		stop_faster(supervisor);
 	} else {
 		log_write(LOG_NOTICE, "stopping (%s)", strsignal(number));
-		stop(supervisor);
+		if(supervisor->started) {
+			drain(supervisor);
+		} else {
+			stop(supervisor);
+		}
 	}
 }
 
@@ -164,6 +183,11 @@ static void worker_message(void *ctx, struct worker *worker, uint32_t kind) {
 	case LINK_ENDING:
 		end(supervisor);
 		break;
+	case LINK_LEAVING:
+		if(supervisor->stopping) {
+			end(supervisor);
+		}
+		break;
 	case LINK_ENDING_NOW:
 		stop(supervisor);
 		break;
@@ -189,7 +213,7 @@ static bool worker_gone(void *ctx, struct worker *worker, enum worker_state befo
 		start_failed(supervisor, status);
 	}
 	check_end(supervisor);
-	return !supervisor->ending;
+	return !is_ending(supervisor);
 }
 
 static int worker_run(void *ctx, size_t number, int fd) {

@@ -33,6 +33,7 @@ enum websocket_code {
 	WEBSOCKET_CODE_POLICY = 1008,
 	WEBSOCKET_CODE_TOO_BIG = 1009,
 	WEBSOCKET_CODE_INTERNAL = 1011,
+	WEBSOCKET_CODE_RESTART = 1012, /* registered with IANA: the service restarts */
 	WEBSOCKET_CODE_TRY_AGAIN = 1013 /* registered with IANA: a temporary overload */
 };
 

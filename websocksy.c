@@ -72,8 +72,12 @@ static void signal_received(struct loop *loop, int number) {
 		return;
 	}
 	log_write(LOG_NOTICE, "stopping (%s)", strsignal(number));
+	if(bridge_is_stopping(daemon->bridge)) {
+		bridge_drop(daemon->bridge);
+		return;
+	}
 	notify_send(&daemon->notify, "STOPPING=1");
-	bridge_stop(daemon->bridge);
+	bridge_drain(daemon->bridge);
 }
 
 static void watchdog_due(struct ev_timer *timer) {

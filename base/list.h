@@ -59,4 +59,15 @@ static inline void list_take(struct list *to, struct list *from) {
 		list_init(from);
 	}
 }
+
+/* Moves all nodes of `from` behind those of `to`. */
+static inline void list_join(struct list *to, struct list *from) {
+	if(!list_is_empty(from)) {
+		from->next->prev = to->prev;
+		from->prev->next = to;
+		to->prev->next = from->next;
+		to->prev = from->prev;
+		list_init(from);
+	}
+}
 #endif

@@ -16,6 +16,7 @@
 #include "bridge/phases.h"
 #include "bridge/recording.h"
 #include "bridge/reload.h"
+#include "bridge/stopping.h"
 #include "bridge/worker.h"
 #include "config/certificates.h"
 #include "config/wrap.h"
@@ -27,6 +28,7 @@
 #include "network/tls_cache.h"
 #include "network/tls_credentials.h"
 #include "network/watch.h"
+#include "service/link.h"
 #include "service/record.h"
 
 #include <errno.h>
@@ -41,7 +43,7 @@ struct bridge {
 	struct listeners listeners;
 	struct watch *watch; /* of the certificate files; NULL: there are none */
 	struct tls_cache tls_cache; /* a reload empties it */
-	struct ev_timer grace;
+	struct stopping stopping;
 	const struct bridge_worker *worker; /* NULL: there is only this process */
 	int exit_status; /* of the program, with wrap-mode = exit */
 	struct reload reload;
@@ -76,17 +78,6 @@ static void use_tls(struct bridge *bridge) {
 	worker_share_tickets(&bridge->env);
 	bridge->env.tls_port = listeners_tls_port(&bridge->listeners);
 	bridge->env.tls_detect = bridge->config.settings.tls == SETTINGS_TLS_AUTO;
-}
-
-static void stop_connections(struct bridge *bridge) {
-	for(struct list *at = bridge->env.connections.next; at != &bridge->env.connections;) {
-		struct connection *connection = container_of(at, struct connection, link);
-		const struct phase *phase = &bridge->env.phases[connection->phase];
-		at = at->next;
-		if(phase->shutdown) {
-			phase->shutdown(connection);
-		}
-	}
 }
 
 /* The certificate files have changed. New connections get the new ones, if they are fine. */
@@ -191,21 +182,6 @@ int bridge_reload(struct bridge *bridge, struct config *config) {
 
 /* ---- the end ---- */
 
-static void drop_all(struct bridge *bridge) {
-	while(bridge->env.connections.next != &bridge->env.connections) {
-		connection_close(
-			container_of(bridge->env.connections.next, struct connection, link));
-	}
-}
-
-static void grace_over(struct ev_timer *timer) {
-	struct bridge *bridge = container_of(timer, struct bridge, grace);
-	size_t count = bridge->env.admission.count;
-	log_write(LOG_NOTICE, "%zu connection%s not ended in time (grace); closing", count,
-		count == 1 ? " has" : "s have");
-	drop_all(bridge);
-}
-
 /* The last process has ended. */
 static void processes_idle(struct process_set *set) {
 	connection_check_end(container_of(set, struct connection_env, processes));
@@ -220,15 +196,21 @@ void bridge_end(struct bridge *bridge) {
 static void lifetime_stop_listening(struct lifetime *lifetime, const char *option) {
 	struct bridge *bridge = container_of(lifetime, struct bridge, env.lifetime);
 	log_write(LOG_NOTICE, "no longer listening (%s)", option);
-	worker_tell_ending(bridge->worker, false);
+	worker_tell(bridge->worker, LINK_ENDING);
 	bridge_end(bridge);
 }
 
 static void lifetime_stop(struct lifetime *lifetime, const char *option) {
 	struct bridge *bridge = container_of(lifetime, struct bridge, env.lifetime);
 	log_write(LOG_NOTICE, "stopping (%s)", option);
-	worker_tell_ending(bridge->worker, true);
+	worker_tell(bridge->worker, LINK_ENDING_NOW);
 	bridge_stop(bridge);
+}
+
+static void end_listening(struct stopping *stopping) {
+	struct bridge *bridge = container_of(stopping, struct bridge, stopping);
+	listeners_close(&bridge->listeners);
+	worker_tell(bridge->worker, LINK_LEAVING);
 }
 
 /* ---- the start ---- */
@@ -266,7 +248,9 @@ static int bridge_init(struct bridge *bridge, struct loop *loop, const struct br
 	if(result == 0 && start->worker) {
 		result = worker_join(&bridge->env, start->worker);
 	}
-	return result ? result : loop_timer_open(loop, &bridge->grace, grace_over);
+	return result
+		? result
+		: stopping_open(&bridge->stopping, &bridge->env, &bridge->reload, end_listening);
 }
 
 static int open_resolver(struct bridge *bridge, const struct settings *settings) {
@@ -369,7 +353,7 @@ fail:
 }
 
 bool bridge_is_stopping(const struct bridge *bridge) {
-	return bridge->env.draining;
+	return bridge->stopping.state != STOPPING_NOT;
 }
 
 const struct config *bridge_config(const struct bridge *bridge) {
@@ -382,23 +366,16 @@ struct announced *bridge_announced(struct bridge *bridge) {
 
 /* ---- stopping ---- */
 
+void bridge_drain(struct bridge *bridge) {
+	stopping_drain(&bridge->stopping);
+}
+
 void bridge_stop(struct bridge *bridge) {
-	struct loop *loop = bridge->env.loop;
-	if(bridge->env.draining) {
-		process_set_kill(&bridge->env.processes);
-		drop_all(bridge);
-		return;
-	}
-	bridge->env.draining = true;
-	bridge->env.ending = true;
-	lifetime_end(&bridge->env.lifetime);
-	listeners_close(&bridge->listeners);
-	stop_connections(bridge);
-	connection_check_end(&bridge->env);
-	if(loop->stop) {
-		return;
-	}
-	loop_timer_set(loop, &bridge->grace, loop->now_ms + bridge->config.settings.grace_ms);
+	stopping_at_once(&bridge->stopping);
+}
+
+void bridge_drop(struct bridge *bridge) {
+	stopping_drop(&bridge->stopping);
 }
 
 static void program_ended(void *ctx, int status) {
@@ -426,14 +403,14 @@ void bridge_close(struct bridge *bridge) {
 		return;
 	}
 	reload_cancel(&bridge->reload);
-	drop_all(bridge);
+	connection_close_all(&bridge->env);
 	program_close(&bridge->env.program);
 	process_set_close(&bridge->env.processes);
 	log_limit_report(&bridge->env.log_limits);
 	listeners_close(&bridge->listeners);
 	memory_leave(&bridge->env);
 	watch_close(bridge->watch);
-	loop_timer_close(bridge->env.loop, &bridge->grace);
+	stopping_close(&bridge->stopping);
 	lifetime_close(&bridge->env.lifetime);
 	recorder_close(bridge->env.recorder);
 	/* Before what its services use; no connection has a reference any more. */

@@ -26,8 +26,8 @@ struct bridge_worker {
 	uint64_t begun_ms; /* when the supervisor has been started */
 	const struct listener_share *share; /* the listening sockets */
 	size_t shares;
-	/* An option says that all workers are to stop, at once or with their last connection. */
-	void (*ending)(void *ctx, bool at_once);
+	/* Tells it LINK_ENDING, LINK_ENDING_NOW or LINK_LEAVING, see service/link.h. */
+	void (*tell)(void *ctx, uint32_t kind);
 	void *ctx;
 };
 
@@ -79,14 +79,20 @@ int bridge_start_program(struct bridge *bridge);
 /* What the daemon is to exit with, because its program has exited; otherwise 0. */
 int bridge_exit_status(const struct bridge *bridge);
 
-/* Has bridge_stop() been called? */
+/* Has it been told to drain or to stop? */
 bool bridge_is_stopping(const struct bridge *bridge);
 
 /*
- * Stops listening and asks every connection to end; when all have gone, or after `grace`, the loop
- * is stopped. A second call drops what is left at once.
+ * As the options drain-delay and drain-time say, stops listening and asks every connection to end;
+ * when all have gone, or after `grace`, the loop is stopped. No effect if it stops already.
  */
+void bridge_drain(struct bridge *bridge);
+
+/* The same without delay, also for one that is being drained. */
 void bridge_stop(struct bridge *bridge);
+
+/* Drops all connections; the loop is stopped. */
+void bridge_drop(struct bridge *bridge);
 
 /* Drops all connections and frees everything. NULL: nothing. */
 void bridge_close(struct bridge *bridge);

@@ -182,6 +182,12 @@ void connection_close(struct connection *connection) {
 	loop_defer_free(env->loop, &connection->dead);
 }
 
+void connection_close_all(struct connection_env *env) {
+	while(!list_is_empty(&env->connections)) {
+		connection_close(container_of(env->connections.next, struct connection, link));
+	}
+}
+
 void connection_enter(struct connection *connection, enum connection_phase phase) {
 	const struct phase *before = phase_of(connection);
 	assert(before->next & (1u << phase));

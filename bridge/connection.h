@@ -81,8 +81,10 @@ struct connection_env {
 	bool tls_detect; /* the first byte of a connection decides */
 	uint16_t tls_port; /* of a socket for TLS alone; 0: none */
 	bool ending; /* the daemon exits with the last connection; those that are idle end */
-	bool draining; /* the daemon stops: new requests are answered with 503 */
+	bool leaving; /* it will stop (drain-delay): health checks are answered with 503 */
+	bool draining; /* it stops: so are all new requests */
 	uint8_t reloads; /* how many there have been, see reload.h */
+	size_t drain_remaining; /* open connections that are still to be closed, see stopping.h */
 	struct tls_cache *tls_cache; /* credentials for TLS peers */
 	struct plugin_host host; /* for the services of plugins */
 	struct site *web; /* NULL: no pages */
@@ -227,6 +229,9 @@ int connection_name_peer(struct connection *connection, const char *text);
  * everything that the client sent gets a reset. The memory stays until the end of the turn.
  */
 void connection_close(struct connection *connection);
+
+/* The same for each that there is. */
+void connection_close_all(struct connection_env *env);
 
 /* Changes the phase; the transition must be in the table. The deadline is the caller's. */
 void connection_enter(struct connection *connection, enum connection_phase phase);

@@ -99,8 +99,10 @@ void relay_closing_peer(struct connection *c, unsigned events) {
 }
 
 void relay_shutdown(struct connection *c) {
-	closing_start(c, WEBSOCKET_CODE_GOING_AWAY, "the server is shutting down",
-		c->env->settings->grace_ms);
+	const struct settings *settings = c->env->settings;
+	uint16_t code = settings->drain_code == SETTINGS_DRAIN_RESTART ? WEBSOCKET_CODE_RESTART
+								       : WEBSOCKET_CODE_GOING_AWAY;
+	closing_start(c, code, "the server is shutting down", settings->grace_ms);
 }
 
 /* A user that has been removed keeps no session; one with a new password has to log in with it. */

@@ -49,6 +49,10 @@ void reload_connections(struct reload *reload, struct connection_env *env) {
 	reload_some(&reload->task);
 }
 
+bool reload_is_running(const struct reload *reload) {
+	return list_is_linked(&reload->task.link);
+}
+
 void reload_cancel(struct reload *reload) {
 	loop_task_cancel(&reload->task);
 }

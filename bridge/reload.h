@@ -7,6 +7,8 @@
 #define WEBSOCKSY_RELOAD_H
 #include "base/loop.h"
 
+#include <stdbool.h>
+
 struct connection_env;
 
 /* Initialised by zero. */
@@ -20,6 +22,9 @@ struct reload {
  * allow, and the others in the next turns. If that is not over yet, all are told again.
  */
 void reload_connections(struct reload *reload, struct connection_env *env);
+
+/* Are there connections that have not been told? */
+bool reload_is_running(const struct reload *reload);
 
 /* The others are not told. */
 void reload_cancel(struct reload *reload);

@@ -254,7 +254,7 @@ bool respond_is_challenge(const struct connection *c, const struct request *requ
  * alone has shown that there was room for it.
  */
 static const char *find_obstacle(const struct connection *c) {
-	if(c->env->draining) {
+	if(c->env->leaving || c->env->draining) {
 		return "the server is shutting down";
 	}
 	bool full = c->over_limit ||

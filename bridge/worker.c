@@ -58,8 +58,8 @@ void worker_share_tickets(struct connection_env *env) {
 	}
 }
 
-void worker_tell_ending(const struct bridge_worker *worker, bool at_once) {
+void worker_tell(const struct bridge_worker *worker, uint32_t kind) {
 	if(worker) {
-		worker->ending(worker->ctx, at_once);
+		worker->tell(worker->ctx, kind);
 	}
 }

@@ -19,8 +19,8 @@ int worker_join(struct connection_env *env, const struct bridge_worker *worker);
 int worker_open_auth(struct connection_env *env, const struct bridge_worker *worker,
 	const struct config *config);
 
-/* An option says that all are to end. No effect with only one process (NULL). */
-void worker_tell_ending(const struct bridge_worker *worker, bool at_once);
+/* A message for the supervisor. No effect with only one process (NULL). */
+void worker_tell(const struct bridge_worker *worker, uint32_t kind);
 
 /* Sessions of TLS can be resumed with every worker. No effect with only one process. */
 void worker_share_tickets(struct connection_env *env);

@@ -46,6 +46,12 @@ enum settings_wrap {
 	SETTINGS_WRAP_STDIO
 };
 
+/* Values of `drain-code`. */
+enum settings_drain_code {
+	SETTINGS_DRAIN_GOING_AWAY,
+	SETTINGS_DRAIN_RESTART
+};
+
 /* Bits of `legacy`. */
 #define SETTINGS_LEGACY_HIXIE 1u /* the drafts hixie-75 and -76 */
 #define SETTINGS_LEGACY_HYBI 2u /* HyBi 7 and 8, the versions of that number */
@@ -76,6 +82,8 @@ struct settings {
 	uint64_t idle_timeout_ms;
 	uint64_t stall_timeout_ms;
 	uint64_t grace_ms;
+	uint64_t drain_delay_ms;
+	uint64_t drain_time_ms;
 	uint64_t auth_cookie_ms; /* lifetime of login cookies; 0: none */
 	uint64_t hsts_ms; /* max-age of Strict-Transport-Security; 0: no such field */
 	size_t max_message;
@@ -84,6 +92,7 @@ struct settings {
 	size_t max_clients_per_ip;
 	size_t max_per_key; /* 0: no limit */
 	int per_key_action; /* enum settings_per_key */
+	int drain_code; /* enum settings_drain_code */
 	size_t buffer_high;
 	size_t buffer_low;
 	size_t origins; /* 0: any, or as any_origin says */

@@ -171,6 +171,8 @@ static const char *const log_format_words[] = {
 	[LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", NULL};
 static const char *const per_key_words[] = {
 	[SETTINGS_PER_KEY_REFUSE] = "refuse", [SETTINGS_PER_KEY_EVICT] = "evict", NULL};
+static const char *const drain_code_words[] = {
+	[SETTINGS_DRAIN_GOING_AWAY] = "1001", [SETTINGS_DRAIN_RESTART] = "1012", NULL};
 static const char *const access_log_words[] = {[SETTINGS_ACCESS_OFF] = "off",
 	[SETTINGS_ACCESS_CLOSE] = "close",
 	[SETTINGS_ACCESS_BOTH] = "both",
@@ -244,6 +246,8 @@ const struct option_type type_record_format = {
 	.parse = parse_word, .print = print_word, .words = record_format_words};
 const struct option_type type_per_key = {
 	.parse = parse_word, .print = print_word, .words = per_key_words};
+const struct option_type type_drain_code = {
+	.parse = parse_word, .print = print_word, .words = drain_code_words};
 const struct option_type type_access_log = {
 	.parse = parse_word, .print = print_word, .words = access_log_words};
 const struct option_type type_wrap = {

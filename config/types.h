@@ -23,6 +23,7 @@ extern const struct option_type type_wrap_mode; /* enum program_mode */
 extern const struct option_type type_level; /* enum log_level */
 extern const struct option_type type_log_format; /* enum log_format */
 extern const struct option_type type_record_format; /* enum record_format */
+extern const struct option_type type_drain_code; /* enum settings_drain_code */
 extern const struct option_type type_access_log; /* enum settings_access */
 extern const struct option_type type_per_key;
 extern const struct option_type type_legacy; /* SETTINGS_LEGACY_* */

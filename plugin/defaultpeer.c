@@ -21,6 +21,8 @@
 
 struct defaultpeer {
 	const struct websocksy_core *core;
+	const char *host; /* of the core; NULL: not checked yet */
+	const char *port;
 	bool has_host; /* given, not the default */
 	bool has_port;
 };
@@ -95,23 +97,25 @@ static int check_peer(const char *host, const char *port, char error[WEBSOCKSY_E
 }
 
 static int defaultpeer_check(void *state, char error[WEBSOCKSY_ERROR_MAX]) {
-	const struct defaultpeer *defaultpeer = state;
+	struct defaultpeer *defaultpeer = state;
 	const char *host = option(defaultpeer, "host");
+	defaultpeer->host = host;
+	defaultpeer->port = option(defaultpeer, "port");
 	if(!*host) {
 		snprintf(error, WEBSOCKSY_ERROR_MAX, "host: must be an address such as %s:%s",
 			DEFAULT_HOST, DEFAULT_PORT);
 		return -EINVAL;
 	}
-	return check_peer(host, option(defaultpeer, "port"), error);
+	return check_peer(host, defaultpeer->port, error);
 }
 
 static void defaultpeer_query(void *state, struct websocksy_query *query) {
 	const struct defaultpeer *defaultpeer = state;
-	const char *host = option(defaultpeer, "host");
-	const struct websocksy_answer answer = {.size = sizeof(answer),
-		.peer = &host,
-		.peers = 1,
-		.port = option(defaultpeer, "port")};
+	bool checked = defaultpeer->host;
+	const char *host = checked ? defaultpeer->host : option(defaultpeer, "host");
+	const char *port = checked ? defaultpeer->port : option(defaultpeer, "port");
+	const struct websocksy_answer answer = {
+		.size = sizeof(answer), .peer = &host, .peers = 1, .port = port};
 	query->core->answer(query, &answer);
 }
 

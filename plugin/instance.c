@@ -169,6 +169,7 @@ static int check_framing(struct instance *instance, char error[WEBSOCKSY_ERROR_M
 			framing->name, wrong);
 		return -EINVAL;
 	}
+	instance->framing = framing;
 	return 0;
 }
 

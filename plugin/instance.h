@@ -27,6 +27,7 @@ struct instance {
 	struct websocksy_backend api; /* fields that the plugin does not know are zero */
 	void *state;
 	bool opened;
+	const struct websocksy_framing *framing; /* of the option; NULL: not checked yet */
 	bool is_builtin; /* part of the program: its answers are not checked */
 	char *value[INSTANCE_COMMONS]; /* NULL: not given, or the backend's own option */
 	char **given; /* by the number of its own options: the last value, or NULL */

@@ -41,7 +41,6 @@ struct pending {
 	struct websocksy_query query; /* passed to the plugin; first */
 	struct instance *instance;
 	struct backend_request request;
-	struct backend_answer answer;
 	size_t protocol; /* that the option `protocol` chooses */
 	enum pending_state state;
 	bool over; /* the bridge knows */
@@ -49,6 +48,7 @@ struct pending {
 	struct found *found;
 	struct loop_task task;
 	struct list link; /* of instance->queries, or of those that are kept */
+	struct backend_answer answer; /* last: its message is not cleared */
 };
 
 static struct pending *pending_of(struct websocksy_query *query) {
@@ -147,6 +147,9 @@ static const struct websocksy_framing *find_framing(
 	const struct pending *pending, const char *name, size_t index) {
 	const struct backend_request *request = &pending->request;
 	const struct instance *instance = pending->instance;
+	if(!name && index == request->protocols && instance->framing) {
+		return instance->framing; /* no subprotocol implies another */
+	}
 	const struct framings_owner *before = framings_set_owner(instance->owner);
 	const char *protocol = index < request->protocols ? request->protocol[index] : NULL;
 	const struct websocksy_framing *framing = name
@@ -183,13 +186,25 @@ static void take_answer(struct pending *pending, const struct websocksy_answer *
 	}
 	pending->answer.framing = find_framing(pending, answer->framing, (size_t)protocol);
 	if(!pending->answer.framing) {
-		set_invalid(pending, "there is no framing of that name");
+		char why[128];
+		snprintf(why, sizeof(why), "framing \"%.64s\": there is none of that name",
+			answer->framing ? answer->framing : "");
+		set_invalid(pending, why);
 		return;
 	}
 	pending->answer.peer.protocol = (size_t)protocol;
 	if(!copy_answer(pending, answer)) {
 		set_refusal(pending, 503, "out of memory");
 	}
+}
+
+/* Without the unused rest of the message. */
+static void move_answer(const struct backend_answer *from, struct backend_answer *to) {
+	to->peer = from->peer;
+	to->framing = from->framing;
+	to->terms = from->terms;
+	to->status = from->status;
+	strcpy(to->message, from->message);
 }
 
 static void tell_answer(struct loop_task *task) {
@@ -361,10 +376,13 @@ static void detect_given_up(struct services *services) {
 
 int pending_start(struct instance *instance, struct backend_request *request,
 	struct backend_answer *answer, struct pending **out) {
-	struct pending *pending = calloc(1, sizeof(*pending));
+	/* Not calloc(), which takes no memory from the cache of its thread. */
+	struct pending *pending = malloc(sizeof(*pending));
 	if(!pending) {
 		return -ENOMEM;
 	}
+	memset(pending, 0, offsetof(struct pending, answer.message));
+	pending->answer.message[0] = '\0';
 	pending->query.core = &instance->services.core;
 	pending->instance = instance;
 	pending->request = *request;
@@ -376,7 +394,7 @@ int pending_start(struct instance *instance, struct backend_request *request,
 		pending->state = PENDING_ANSWERED;
 	}
 	if(pending->state == PENDING_ANSWERED) {
-		*answer = pending->answer;
+		move_answer(&pending->answer, answer);
 		pending->request.memory = NULL; /* stays the caller's */
 		pending_end(pending);
 		return 0;

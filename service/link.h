@@ -17,12 +17,14 @@ enum link_kind {
 	LINK_REFUSED, /* it is not, and nothing has changed */
 	LINK_ENDING, /* an option says that no worker is to listen any more */
 	LINK_ENDING_NOW, /* an option says that all are to stop */
+	LINK_LEAVING, /* it does not listen any more, because it stops */
 	/* of the supervisor */
 	LINK_LISTENER, /* a socket, number, tls and shared of struct listener_share */
 	LINK_RELOAD, /* read the configuration, and listen with the sockets since the last one */
 	LINK_REOPEN, /* open the log again */
 	LINK_END, /* stop listening, exit with the last connection */
-	LINK_STOP, /* bridge_stop(), as with SIGTERM */
+	LINK_DRAIN, /* bridge_drain(), as with SIGTERM */
+	LINK_STOP, /* bridge_stop() */
 	LINK_DROP, /* drop all connections and exit */
 	LINK_FORGET, /* the addresses of the program */
 	LINK_ADDRESS, /* one more */

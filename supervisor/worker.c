@@ -109,7 +109,7 @@ static void add_share(struct worker_process *process, const struct link_message 
 		.shared = message->shared};
 }
 
-static void answer(const struct worker_process *process, enum link_kind kind) {
+static void answer(const struct worker_process *process, uint32_t kind) {
 	const struct link_message message = {.kind = kind};
 	link_send(&process->link, &message, -1);
 }
@@ -136,17 +136,6 @@ static void reload(struct worker_process *process, bool quiet) {
 	answer(process, result ? LINK_REFUSED : LINK_RELOADED);
 }
 
-static void stop(struct worker_process *process) {
-	if(!bridge_is_stopping(process->bridge)) {
-		bridge_stop(process->bridge);
-	}
-}
-
-static void drop(struct worker_process *process) {
-	stop(process);
-	bridge_stop(process->bridge);
-}
-
 static void obey(struct worker_process *process, const struct link_message *message, int fd) {
 	switch(message->kind) {
 	case LINK_LISTENER:
@@ -161,11 +150,14 @@ static void obey(struct worker_process *process, const struct link_message *mess
 	case LINK_END:
 		bridge_end(process->bridge);
 		break;
+	case LINK_DRAIN:
+		bridge_drain(process->bridge);
+		break;
 	case LINK_STOP:
-		stop(process);
+		bridge_stop(process->bridge);
 		break;
 	case LINK_DROP:
-		drop(process);
+		bridge_drop(process->bridge);
 		break;
 	case LINK_FORGET:
 		announced_clear(bridge_announced(process->bridge));
@@ -184,7 +176,7 @@ static void received(struct link *link, const struct link_message *message, int 
 		obey(process, message, fd);
 	} else if(!bridge_is_stopping(process->bridge)) {
 		log_write(LOG_ERROR, "the supervisor has ended; stopping");
-		stop(process);
+		bridge_stop(process->bridge);
 	}
 }
 
@@ -194,7 +186,7 @@ static void received(struct link *link, const struct link_message *message, int 
 static void signal_received(struct loop *loop, int number) {
 	struct worker_process *process = container_of(loop, struct worker_process, loop);
 	(void)number;
-	stop(process);
+	bridge_drain(process->bridge);
 }
 
 static void beat_due(struct ev_timer *timer) {
@@ -204,8 +196,8 @@ static void beat_due(struct ev_timer *timer) {
 	loop_timer_set(&process->loop, timer, now_ms + process->beat_ms);
 }
 
-static void ending(void *ctx, bool at_once) {
-	answer(ctx, at_once ? LINK_ENDING_NOW : LINK_ENDING);
+static void tell(void *ctx, uint32_t kind) {
+	answer(ctx, kind);
 }
 
 /* Paths and rights change: 1. */
@@ -326,7 +318,7 @@ int supervisor_serve(struct supervisor *supervisor, size_t number, int fd) {
 			.number = number,
 			.logins = supervisor->logins,
 			.begun_ms = supervisor->begun_ms,
-			.ending = ending},
+			.tell = tell},
 	};
 	const char *directory = supervisor->config.directory;
 	log_set_worker((unsigned)number + 1);

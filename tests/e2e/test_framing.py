@@ -254,7 +254,7 @@ def test_bad_framing_config_stops_the_start(framing, config):
 
 
 ROUTES = {
-    "unknown": ("nosuch", 500, "the framing function of this request's peer does not exist", '"nosuch": there is none of that name'),
+    "unknown": ("nosuch", 502, "the answer of the backend is invalid", '"nosuch": there is none of that name'),
     "config": ("newline neither", 500, "framing of this peer is configured wrongly", "newline"),
     "missing": ("fixedlength", 500, "framing of this peer is configured wrongly", "fixedlength"),
 }

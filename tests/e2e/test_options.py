@@ -33,6 +33,7 @@ DEFAULTS = {  # in the order of --dump-config
     "wrap": "port", "wrap-port": "0", "wrap-mode": "exit", "exec": "no", "pty": "no",
     "ping": "30", "pong-timeout": "60", "handshake-timeout": "10", "connect-timeout": "10",
     "query-timeout": "10", "close-timeout": "5", "idle-timeout": "0", "stall-timeout": "60", "grace": "10",
+    "drain-delay": "0", "drain-time": "0", "drain-code": "1001",
     "max-message": "16M", "max-memory": "0", "max-clients": "0", "max-clients-per-ip": "0",
     "max-per-key": "0", "max-per-key-action": "refuse",
     "buffer-high": "256K", "buffer-low": "64K", "daemon": "no", "pid-file": "", "user": "", "group": "",
@@ -1182,6 +1183,7 @@ EVERYTHING = (
     ("resolver", "127.0.0.1:53,[::1]:5353"), ("ping", "1500ms"), ("pong-timeout", "90"),
     ("handshake-timeout", "3"), ("connect-timeout", "250ms"), ("close-timeout", "1"),
     ("idle-timeout", "3600"), ("stall-timeout", "0"), ("grace", "60"), ("max-message", "1M"), ("max-memory", "3G"),
+    ("drain-delay", "5"), ("drain-time", "90"), ("drain-code", "1012"),
     ("max-clients", "17"), ("max-clients-per-ip", "3"), ("buffer-high", "1G"), ("buffer-low", "1"),
     ("log-level", "debug"), ("cert", "/a b/1.pem"), ("cert", "/2.pem"), ("key", "/1.key"), ("key", "/2.key"),
     ("tls", "off"), ("tls-priority", "SECURE256:%SERVER_PRECEDENCE"), ("client-ca", "/ca.pem"),
@@ -1260,6 +1262,7 @@ def test_units():
     (("--max-memory=1025G",), 'command line: --max-memory: "1025G" is out of range (0 to 1024G)'),
     (("--max-clients=many",), 'command line: --max-clients: "many" is not a number (use digits only)'),
     (("--log-format=xml",), 'command line: --log-format: "xml" is none of text, json'),
+    (("--drain-code=1000",), 'command line: --drain-code: "1000" is none of 1001, 1012'),
     (("--access-log=yes",), 'command line: --access-log: "yes" is none of off, close, both'),
     (("-l", "127.0.0.1:x"), 'command line: -l: "127.0.0.1:x" has an invalid port (use 0 to 65535)'),
     (("-l", "unix:relative"), 'command line: -l: "unix:relative" is not an absolute path (use '

@@ -25,6 +25,8 @@ static void test_defaults(void **state) {
 	assert_int_equal(settings->idle_timeout_ms, 0);
 	assert_int_equal(settings->stall_timeout_ms, 60000);
 	assert_int_equal(settings->grace_ms, 10000);
+	assert_int_equal(settings->drain_delay_ms, 0);
+	assert_int_equal(settings->drain_time_ms, 0);
 	assert_int_equal(settings->max_message, 16 << 20);
 	assert_int_equal(settings->max_clients, 0);
 	assert_int_equal(settings->max_clients_per_ip, 0);
