@@ -64,6 +64,31 @@ static void check_proxies(struct reader *reader) {
 	}
 }
 
+static void check_client_certificates(struct reader *reader) {
+	const struct settings *settings = &reader->config->settings;
+	bool verifies = settings->client_verify != TLS_VERIFY_OFF;
+	if(settings->client_crl.count > 0 && !verifies) {
+		reader_blame_text(reader, "client-crl", 0);
+		reader_error(reader, "has no effect without client-verify");
+	} else if(settings->client_name.count > 0 && !verifies) {
+		reader_blame_text(reader, "client-name", 0);
+		reader_error(reader, "has no effect without client-verify");
+	} else if(verifies && !settings->client_ca) {
+		reader_blame(reader, "client-verify");
+		reader_error(reader, "needs authorities to verify against (client-ca)");
+	} else if(verifies && (settings->tls == SETTINGS_TLS_OFF || settings->cert.count == 0)) {
+		reader_blame(reader, "client-verify");
+		reader_error(reader, "has no effect without TLS (cert, tls)");
+	} else if(settings->client_verify == TLS_VERIFY_REQUIRED &&
+		(settings->tls != SETTINGS_TLS_REQUIRED || settings->listen_plain) &&
+		!settings->redirect_https) {
+		reader_blame(reader, "client-verify");
+		reader_error(reader,
+			"\"required\" while plain connections get in without any certificate "
+			"(use tls = required or redirect-https = yes)");
+	}
+}
+
 static void check_tls(struct reader *reader) {
 	const struct settings *settings = &reader->config->settings;
 	if(settings->key.count > 0 && settings->key.count != settings->cert.count) {
@@ -74,27 +99,15 @@ static void check_tls(struct reader *reader) {
 	} else if(settings->tls == SETTINGS_TLS_REQUIRED && settings->cert.count == 0) {
 		reader_blame(reader, "tls");
 		reader_error(reader, "\"required\" needs a certificate (cert)");
-	} else if(settings->client_crl.count > 0 && settings->client_verify == TLS_VERIFY_OFF) {
-		reader_blame_text(reader, "client-crl", 0);
-		reader_error(reader, "has no effect without client-verify");
+	} else if(settings->key_passphrases && settings->cert.count == 0) {
+		reader_blame(reader, "key-password-file");
+		reader_error(reader, "has no effect without a certificate (cert)");
 	} else if(settings->listen_tls &&
 		(settings->cert.count == 0 || settings->tls == SETTINGS_TLS_OFF)) {
 		reader_blame(reader, "listen");
 		reader_error(reader, "\",tls\" needs a certificate (cert, tls)");
-	} else if(settings->client_verify != TLS_VERIFY_OFF && !settings->client_ca) {
-		reader_blame(reader, "client-verify");
-		reader_error(reader, "needs authorities to verify against (client-ca)");
-	} else if(settings->client_verify != TLS_VERIFY_OFF &&
-		(settings->tls == SETTINGS_TLS_OFF || settings->cert.count == 0)) {
-		reader_blame(reader, "client-verify");
-		reader_error(reader, "has no effect without TLS (cert, tls)");
-	} else if(settings->client_verify == TLS_VERIFY_REQUIRED &&
-		(settings->tls != SETTINGS_TLS_REQUIRED || settings->listen_plain) &&
-		!settings->redirect_https) {
-		reader_blame(reader, "client-verify");
-		reader_error(reader,
-			"\"required\" while plain connections get in without any certificate "
-			"(use tls = required or redirect-https = yes)");
+	} else {
+		check_client_certificates(reader);
 	}
 }
 

@@ -259,7 +259,10 @@ static int prepare(struct daemon *daemon) {
 	if(!detaches) {
 		return 0;
 	}
-	daemon->detach.keep_fd = daemon->compat.password_fd;
+	static_assert(COMPAT_SECRETS <= DETACH_KEEP_MAX, "all of them stay open");
+	for(size_t i = 0; i < daemon->compat.secrets; i++) {
+		daemon->detach.keep_fd[i] = daemon->compat.secret_fd[i];
+	}
 	result = detach_begin(&daemon->detach, NOTIFY_LISTEN_START + daemon->notify.listen_fds);
 	if(result) {
 		log_write(LOG_ERROR, "daemon: cannot detach: %s", strerror(-result));

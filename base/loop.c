@@ -43,7 +43,10 @@ static void io_update(struct loop *loop, struct ev_io *io) {
  * EPOLLET.
  */
 static uint32_t level_mask(unsigned want) {
-	return want ? (want & LOOP_IN ? EPOLLIN : 0u) | (want & LOOP_OUT ? EPOLLOUT : 0u) : EPOLLET;
+	uint32_t exclusive = want & LOOP_EXCLUSIVE ? EPOLLEXCLUSIVE : 0u;
+	return want
+		? (want & LOOP_IN ? EPOLLIN | exclusive : 0u) | (want & LOOP_OUT ? EPOLLOUT : 0u)
+		: EPOLLET;
 }
 
 static int epoll_change(
@@ -51,6 +54,22 @@ static int epoll_change(
 	struct epoll_event event = {
 		.events = events, .data.u64 = (uint64_t)generation << 32 | (uint32_t)fd};
 	return epoll_ctl(loop->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+/*
+ * Changes the registration of a level-triggered io. One that is or becomes exclusive cannot be
+ * modified, and what is registered again is behind all others (epoll_ctl(2)). It fails only without
+ * memory.
+ */
+static void level_change(struct loop *loop, const struct ev_io *io, unsigned before) {
+	int operation = EPOLL_CTL_MOD;
+	if((before | io->want) & LOOP_EXCLUSIVE) {
+		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
+		operation = EPOLL_CTL_ADD;
+	}
+	if(epoll_change(loop, operation, io->fd, io->generation, level_mask(io->want))) {
+		log_write(LOG_ERROR, "epoll: cannot change the events of descriptor %d", io->fd);
+	}
 }
 
 /* The io that an event is for; NULL: its registration has ended. */
@@ -347,21 +366,21 @@ void loop_close_io(struct loop *loop, struct ev_io *io) {
 }
 
 void loop_want(struct loop *loop, struct ev_io *io, unsigned want) {
-	if(io->want == want) {
+	unsigned before = io->want;
+	if(before == want) {
 		return;
 	}
 	io->want = (uint8_t)want;
 	if(io->ready & LOOP_LEVEL) {
-		/*
-		 * EPOLL_CTL_MOD of a registered descriptor fails only without memory; the old mask
-		 * then stays.
-		 */
-		if(epoll_change(loop, EPOLL_CTL_MOD, io->fd, io->generation, level_mask(want))) {
-			log_write(LOG_ERROR, "epoll: cannot change the events of descriptor %d",
-				io->fd);
-		}
+		level_change(loop, io, before);
 	}
 	io_update(loop, io);
+}
+
+void loop_queue_behind(struct loop *loop, struct ev_io *io) {
+	if(io->fd >= 0 && (io->want & LOOP_EXCLUSIVE)) {
+		level_change(loop, io, io->want);
+	}
 }
 
 void loop_used_up(struct ev_io *io, unsigned bits) {

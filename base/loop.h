@@ -20,6 +20,8 @@
 #define LOOP_HUP 4u
 /* Both directions are shut down, or there is an error: nothing can be sent any more. Stays set. */
 #define LOOP_LOST 8u
+/* With LOOP_IN, of loop_add_level(): one of several processes that wait is to be woken. */
+#define LOOP_EXCLUSIVE 16u
 /* Marks in `ready` that cannot be wanted; see loop_add_level() and loop_set_low_priority(). */
 #define LOOP_LEVEL 128u
 #define LOOP_LOW 64u
@@ -113,6 +115,9 @@ int loop_add(
  * holds. loop_want() changes the registration; 0 ends all reports.
  */
 int loop_add_level(struct loop *loop, struct ev_io *io, int fd, unsigned want, ev_io_fn *fn);
+
+/* One with LOOP_EXCLUSIVE: the other processes that wait for it are woken before this one. */
+void loop_queue_behind(struct loop *loop, struct ev_io *io);
 
 /*
  * `to` takes the place of `from` (edge-triggered), with its readiness and with `fn`. No system

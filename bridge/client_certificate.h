@@ -8,8 +8,14 @@
 
 #include <stdbool.h>
 
-/* Is it still valid, with the settings of now? False: the log has the reason. */
+/*
+ * Is it still valid, with the settings of now, and of an upgrade its name allowed? False: the log
+ * has the reason.
+ */
 bool client_certificate_is_valid(const struct connection *c);
+
+/* May clients with its common name connect (client-name)? */
+bool client_certificate_is_allowed(const struct connection *c);
 
 /*
  * The settings have changed, before the connection is open: closes it if the certificate is not

@@ -11,6 +11,7 @@
 #include "bridge/login.h"
 
 #include "bridge/client_address.h"
+#include "bridge/client_certificate.h"
 #include "bridge/handshake_state.h"
 #include "bridge/respond.h"
 #include "http/login_cookie.h"
@@ -146,6 +147,10 @@ enum login_decision login_check(
 	struct basic_credentials credentials;
 	struct client_view view;
 	bool concerned = c->handshake->upgrade || env->settings->web_auth;
+	if(concerned && !client_certificate_is_allowed(c)) {
+		respond_status(c, 403, "clients with this certificate are not allowed");
+		return LOGIN_DENIED;
+	}
 	if(!verifier_get_passwords(env->auth) || !concerned || c->handshake->granted) {
 		return LOGIN_GRANTED;
 	}

@@ -184,7 +184,7 @@ static void translate_basic(struct compat *compat, const struct given *given) {
 		compat_fail(compat, "--auth-source: cannot keep the password: %s", strerror(-fd));
 		return;
 	}
-	compat->password_fd = fd;
+	compat->secret_fd[compat->secrets++] = fd;
 	texts_add(&compat->arguments, AUTH, "--auth-file=%s", path);
 	texts_add(&compat->arguments, AUTH, "--web-auth=%s",
 		given->value[GIVEN_WEB_AUTH] ? "yes" : "no");
@@ -226,6 +226,31 @@ static void translate_origin(struct compat *compat, const struct given *given) {
 	}
 }
 
+/* Common names of client certificates; without certificates none could be right. */
+static void translate_names(struct compat *compat, const struct given *given) {
+	const char *source = given->value[GIVEN_AUTH_SOURCE];
+	char *list = strdup(source ? source : "");
+	size_t names = 0;
+	char *position;
+	if(!list) {
+		compat->arguments.no_memory = true;
+		return;
+	}
+	for(char *name = strtok_r(list, " \t\n", &position); name;
+		name = strtok_r(NULL, " \t\n", &position)) {
+		names++;
+		texts_add(&compat->arguments, AUTH, "--client-name=%s", name);
+	}
+	free(list);
+	if(names == 0) {
+		compat_fail(compat, "--auth-plugin ClientCertCNAuth needs names in --auth-source");
+	} else if(!given->value[GIVEN_VERIFY_CLIENT]) {
+		compat_fail(compat, "--auth-plugin ClientCertCNAuth needs --verify-client");
+	}
+	texts_add(&compat->arguments, AUTH, "--web-auth=%s",
+		given->value[GIVEN_WEB_AUTH] ? "yes" : "no");
+}
+
 void classes_translate_auth(struct compat *compat, const struct given *given) {
 	const char *name = given->value[GIVEN_AUTH_PLUGIN];
 	if(!name) {
@@ -237,10 +262,7 @@ void classes_translate_auth(struct compat *compat, const struct given *given) {
 	} else if(strcmp(class, "ExpectOrigin") == 0) {
 		translate_origin(compat, given);
 	} else if(strcmp(class, "ClientCertCNAuth") == 0) {
-		compat_fail(compat,
-			"--auth-plugin ClientCertCNAuth: a list of common names is not supported; "
-			"use --verify-client with a --cafile that issues certificates only to "
-			"them");
+		translate_names(compat, given);
 	} else {
 		compat_fail(compat,
 			"--auth-plugin: \"%s\" is not one of the classes that come with "

@@ -153,8 +153,8 @@ bool compat_begin(struct compat *compat, int argc, char **argv) {
 }
 
 void compat_free(struct compat *compat) {
-	if(compat->password_fd > 0) {
-		close(compat->password_fd);
+	while(compat->secrets > 0) {
+		close(compat->secret_fd[--compat->secrets]);
 	}
 	texts_free(&compat->arguments);
 	texts_free(&compat->notices);

@@ -11,6 +11,8 @@
 
 #define COMPAT_ERROR_MAX 512
 
+#define COMPAT_SECRETS 2 /* the password of a user, and that of a key */
+
 /* Exit status of errors in the use of the command line, as that of Python's optparse. */
 #define COMPAT_USAGE_STATUS 2
 
@@ -23,7 +25,8 @@ struct compat {
 	struct texts notices; /* options without a meaning here */
 	struct texts lines; /* to be logged when the daemon listens */
 	const char *backend; /* the backend that the arguments select; NULL: built in */
-	int password_fd; /* of a file in memory, which stays open; 0: none */
+	int secret_fd[COMPAT_SECRETS]; /* of files in memory, which stay open, in order */
+	size_t secrets;
 	bool usage; /* the error is one of usage */
 	char error[COMPAT_ERROR_MAX]; /* empty: none */
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A password file in memory, for a password that was given as an argument.
+ * Files in memory, for passwords that were given as arguments.
  *
  * It must not know options.
- * Invariant: the password itself is written nowhere.
+ * Invariant: the password of a user is written nowhere.
  */
 #include "compat/password.h"
 
@@ -41,19 +41,24 @@ static int hash(const char *password, char out[CRYPT_OUTPUT_SIZE]) {
 	return error;
 }
 
-/* A file in memory with this line. Its descriptor or negative errno. */
-static int make_file(const char *line) {
+/* A file in memory with this text. Its descriptor or negative errno. */
+static int make_file(const char *text) {
 	int fd = memfd_create("websocksy-passwords", MFD_CLOEXEC);
 	if(fd < 0) {
 		return -errno;
 	}
-	size_t len = strlen(line);
-	ssize_t written = write(fd, line, len);
+	size_t len = strlen(text);
+	ssize_t written = write(fd, text, len);
 	if(written != (ssize_t)len || fchmod(fd, S_IRUSR | S_IWUSR) < 0) {
 		int error = written >= 0 && written != (ssize_t)len ? ENOSPC : errno;
 		close(fd);
 		return -error;
 	}
+	return fd;
+}
+
+static int name_file(int fd, char path[PASSWORD_PATH_MAX]) {
+	snprintf(path, PASSWORD_PATH_MAX, "/proc/self/fd/%d", fd);
 	return fd;
 }
 
@@ -74,6 +79,13 @@ int password_file(const char *text, char path[PASSWORD_PATH_MAX]) {
 	if(fd < 0) {
 		return fd;
 	}
-	snprintf(path, PASSWORD_PATH_MAX, "/proc/self/fd/%d", fd);
-	return fd;
+	return name_file(fd, path);
+}
+
+int password_key_file(const char *passphrase, char path[PASSWORD_PATH_MAX]) {
+	if(!*passphrase || strpbrk(passphrase, "\r\n")) {
+		return -EINVAL;
+	}
+	int fd = make_file(passphrase);
+	return fd < 0 ? fd : name_file(fd, path);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A password file in memory, for a password that was given as an argument.
+ * Files in memory, for passwords that were given as arguments. Only this process can open them,
+ * under the name `path`. The functions return the descriptor, which the caller closes, or negative
+ * errno.
  */
 #ifndef WEBSOCKSY_PASSWORD_H
 #define WEBSOCKSY_PASSWORD_H
@@ -8,10 +10,9 @@
 
 #define PASSWORD_PATH_MAX 32
 
-/*
- * Makes a file with the hash of the password in "user:password" that only this process can open,
- * under the name `path`. Its descriptor, which the caller closes, or negative errno; -EINVAL: the
- * text has another form.
- */
+/* The hash of the password in "user:password". -EINVAL: the text has another form. */
 int password_file(const char *text, char path[PASSWORD_PATH_MAX]);
+
+/* The passphrase of a key, as it is. -EINVAL: it is empty, or has several lines. */
+int password_key_file(const char *passphrase, char path[PASSWORD_PATH_MAX]);
 #endif

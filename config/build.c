@@ -57,6 +57,10 @@ static void check_key_modes(struct reader *reader) {
 		reader_blame_text(reader, has_keys ? "key" : "cert", i);
 		file_mode_check(reader, files->at[i], true);
 	}
+	if(settings->key_passphrases) {
+		reader_blame(reader, "key-password-file");
+		file_mode_check(reader, settings->key_passphrases, true);
+	}
 }
 
 static void warn_insecure_auth(struct reader *reader) {

@@ -84,6 +84,7 @@ int certificates_open(
 	struct tls_server_options server = {
 		.pairs = settings->cert.count,
 		.pair = pairs,
+		.passphrases = settings->key_passphrases,
 		.priority = settings->tls_priority,
 		.client_ca = settings->client_ca,
 		.crls = settings->client_crl.count,
@@ -108,7 +109,7 @@ int certificates_open(
 int certificates_files(const struct settings *settings, const char ***paths, size_t *count) {
 	const struct settings_texts *const lists[] = {
 		&settings->cert, &settings->key, &settings->client_crl};
-	size_t most = settings->cert.count + settings->key.count + settings->client_crl.count + 1;
+	size_t most = settings->cert.count + settings->key.count + settings->client_crl.count + 2;
 	const char **files = calloc(most, sizeof(*files));
 	if(!files) {
 		return -ENOMEM;
@@ -119,8 +120,11 @@ int certificates_files(const struct settings *settings, const char ***paths, siz
 			files[(*count)++] = lists[list]->at[i];
 		}
 	}
-	if(settings->client_ca) {
-		files[(*count)++] = settings->client_ca;
+	const char *const single[] = {settings->client_ca, settings->key_passphrases};
+	for(size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+		if(single[i]) {
+			files[(*count)++] = single[i];
+		}
 	}
 	*paths = files;
 	return 0;

@@ -105,8 +105,10 @@ struct settings {
 	struct settings_texts
 		cert; /* PEM files; the key of each at the same place in `key`, or in it */
 	struct settings_texts key;
+	char *key_passphrases; /* file with a line for each encrypted key; NULL: none */
 	char *tls_priority; /* GnuTLS priority string; NULL: TLS 1.2 and 1.3 */
 	char *client_ca; /* NULL: none */
+	struct settings_texts client_name; /* common names of clients; none: any */
 	struct settings_texts client_crl; /* PEM files of revoked client certificates */
 	struct settings_texts server_name; /* names of this server; none: any */
 	struct cidr_list trusted; /* trusted reverse proxies */

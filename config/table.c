@@ -82,7 +82,7 @@ static const struct option options[] = {
 			"and mkpasswd write them"},
 	{.group = OPTION_CLIENTS, .name = "web-auth", .argument = "yes|no", .type = &type_switch,
 		SETTING(web_auth), .preset = "yes",
-		.help = "whether auth-file is for the pages of web too"},
+		.help = "whether auth-file and client-name are for the pages of web too"},
 	{.group = OPTION_CLIENTS, .name = "auth-cookie", .argument = "TIME", .type = &type_time,
 		SETTING(auth_cookie_ms), TIME_LIMITS(0), .preset = "0",
 		.help = "pages set a login cookie for this time, for browsers that send no "
@@ -110,6 +110,10 @@ static const struct option options[] = {
 		.preset = "",
 		.help = "private key, PEM, one for each cert in the same order; none: the keys are "
 			"in the cert files"},
+	{.group = OPTION_TLS, .name = "key-password-file", .argument = "FILE", .type = &type_path,
+		SETTING(key_passphrases), .path = true, .preset = "",
+		.help = "passphrases of encrypted keys, one a line, which are tried in turn; empty: "
+			"none"},
 	{.group = OPTION_TLS, .name = "tls", .argument = "MODE", .type = &type_tls, SETTING(tls),
 		.preset = "auto",
 		.help = "auto: with a cert the first byte of a connection tells TLS from plain "
@@ -127,6 +131,10 @@ static const struct option options[] = {
 		SETTING(client_verify), .preset = "off",
 		.help = "certificates of clients: off, optional (one that is sent must be valid), "
 			"required"},
+	{.group = OPTION_TLS, .name = "client-name", .argument = "NAME", .type = &type_texts,
+		SETTING(client_name), .preset = "",
+		.help = "common name of the certificates that clients may have; others get 403; "
+			"repeatable; empty: any"},
 	{.group = OPTION_TLS, .name = "redirect-https", .argument = "yes|no",
 		.type = &type_switch, SETTING(redirect_https), .preset = "no",
 		.help = "answer plain requests with 308 to https when there is a cert"},

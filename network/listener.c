@@ -26,14 +26,19 @@
 
 /* ---- accepting ---- */
 
-static void listeners_want(struct listeners *set, unsigned want) {
+static unsigned events_of(const struct listener *listener) {
+	return LOOP_IN | (listener->shared ? LOOP_EXCLUSIVE : 0u);
+}
+
+static void listeners_want(struct listeners *set, bool accepts) {
 	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
-		loop_want(set->loop, &listener_of(at)->io, want);
+		struct listener *listener = listener_of(at);
+		loop_want(set->loop, &listener->io, accepts ? events_of(listener) : 0);
 	}
 }
 
 void listener_accept_again(struct ev_timer *timer) {
-	listeners_want(container_of(timer, struct listeners, retry), LOOP_IN);
+	listeners_want(container_of(timer, struct listeners, retry), true);
 }
 
 /* Trying again at once would only burn time: the kernel reports the socket in every turn. */
@@ -43,7 +48,7 @@ static void accept_pause(struct listeners *set, int error) {
 			strerror(error), LISTENER_RETRY_MS);
 	}
 	loop_timer_set(set->loop, &set->retry, set->loop->now_ms + LISTENER_RETRY_MS);
-	listeners_want(set, 0);
+	listeners_want(set, false);
 }
 
 /*
@@ -104,8 +109,10 @@ static bool accept_failed(struct listener *listener, int error) {
 	return false;
 }
 
-static void accept_run(struct ev_io *io) {
-	struct listener *listener = container_of(io, struct listener, io);
+/* Returns whether there was a connection. */
+static bool accept_some(struct listener *listener) {
+	struct ev_io *io = &listener->io;
+	bool found = false;
 	struct listeners *set = listener->set;
 	for(int left = accept_batch(listener); left > 0; left--) {
 		struct socket_address from = {.len = SOCKET_ADDRESS_SIZE};
@@ -113,10 +120,20 @@ static void accept_run(struct ev_io *io) {
 		if(fd >= 0) {
 			struct listener_client client = {
 				fd, &from.any, from.len, listener->tls, listener->number};
+			found = true;
 			set->fn(set, &client);
 		} else if(!accept_failed(listener, errno)) {
-			return;
+			return found;
 		}
+	}
+	return found;
+}
+
+/* The kernel wakes the process that is first in its queue: they take turns. */
+static void accept_run(struct ev_io *io) {
+	struct listener *listener = container_of(io, struct listener, io);
+	if(accept_some(listener) && listener->shared) {
+		loop_queue_behind(listener->set->loop, io);
 	}
 }
 
@@ -267,7 +284,8 @@ int listener_new(
 			goto fail_listener;
 		}
 	}
-	unsigned want = set->workers > 0 ? 0 : LOOP_IN;
+	listener->shared = target->shared;
+	unsigned want = set->workers > 0 ? 0 : events_of(listener);
 	result = loop_add_level(set->loop, &listener->io, fd, want, accept_run);
 	if(result) {
 		goto fail_listener;

@@ -19,6 +19,7 @@ struct listener_target {
 	char *spec; /* owned; NULL: every address */
 	uint16_t port;
 	enum address_tls tls;
+	bool shared; /* other processes accept from the same socket */
 };
 
 struct listener {
@@ -33,6 +34,7 @@ struct listener {
 	uint32_t number; /* which no other listener of the set has had */
 	dev_t device; /* of a socket file that was made here */
 	ino_t inode; /* 0: none */
+	bool shared; /* other processes accept from it, too */
 	bool wanted; /* by the configuration that is being taken over */
 	int *beside; /* sockets of the other workers, of listeners.workers - 1; NULL: they share this */
 	int batch; /* connections that were to be taken in the last turn, 0: there were fewer */

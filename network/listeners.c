@@ -344,6 +344,7 @@ int listeners_shares(const struct listeners *listeners, const struct listeners_c
 					.fd = listener_fd_of(listener, worker),
 					.number = listener->number,
 					.tls = tls_after(listener, change),
+					.shared = !listener->beside,
 				};
 			}
 		}
@@ -358,7 +359,8 @@ int listeners_follow(
 	int result = 0;
 	list_init(&fresh);
 	for(size_t i = 0; i < count; i++) {
-		const struct listener_target target = {.tls = shares[i].tls};
+		const struct listener_target target = {
+			.tls = shares[i].tls, .shared = shares[i].shared};
 		if(result) {
 			close(shares[i].fd);
 			continue;

@@ -85,6 +85,7 @@ struct listener_share {
 	int fd;
 	uint32_t number; /* see listeners_name() */
 	enum address_tls tls;
+	bool shared; /* with other workers */
 };
 
 /*

@@ -8,8 +8,8 @@
  */
 #include "network/tls_credentials.h"
 
-#include "base/file.h"
 #include "network/tls_internal.h"
+#include "network/tls_pem.h"
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -17,8 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TLS_FILE_MAX ((size_t)8 * 1024 * 1024) /* bundles of authorities have some hundred kB */
 
 bool tls_credentials_cover(const struct tls_choice *choice, const char *name, unsigned flags) {
 	return gnutls_x509_crt_check_hostname2(choice->leaf, name, flags) != 0;
@@ -131,126 +129,8 @@ static int credentials_new(
 	return 0;
 }
 
-/* Reads a file. 0, or negative errno with `error` set. */
-static int read_pem(const char *path, gnutls_datum_t *out, char error[TLS_ERROR_MAX]) {
-	char *text;
-	size_t len;
-	int result = file_read(path, TLS_FILE_MAX, &text, &len);
-	*out = (gnutls_datum_t){(unsigned char *)text, (unsigned)len};
-	if(result) {
-		snprintf(error, TLS_ERROR_MAX, "cannot read %s: %s", path, file_error(result));
-	}
-	return result;
-}
-
-/* It may have held a key. */
-static void free_pem(gnutls_datum_t *pem) {
-	if(pem->data) {
-		gnutls_memset(pem->data, 0, pem->size);
-		free(pem->data);
-	}
-	*pem = (gnutls_datum_t){0};
-}
-
-/* The error of GnuTLS for a pair that it cannot use. */
-static void explain_pair(int status, const char *cert, const char *key, char error[TLS_ERROR_MAX]) {
-	if(status == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE && strcmp(cert, key) == 0) {
-		snprintf(error, TLS_ERROR_MAX,
-			"there is no private key in %s: name its file with key", cert);
-	} else if(status == GNUTLS_E_CERTIFICATE_KEY_MISMATCH) {
-		snprintf(error, TLS_ERROR_MAX,
-			"the certificate in %s does not belong to the key in %s", cert, key);
-	} else if(status == GNUTLS_E_DECRYPTION_FAILED) {
-		snprintf(error, TLS_ERROR_MAX,
-			"the key in %s is encrypted with a passphrase, which is not supported",
-			key);
-	} else {
-		snprintf(error, TLS_ERROR_MAX, "cannot use certificate %s with key %s: %s", cert,
-			key, gnutls_strerror(status));
-	}
-}
-
-static int load_pair(gnutls_certificate_credentials_t into, const char *cert, const char *key,
-	char error[TLS_ERROR_MAX]) {
-	gnutls_datum_t cert_pem;
-	gnutls_datum_t key_pem = {0};
-	key = key ? key : cert;
-	int result = read_pem(cert, &cert_pem, error);
-	result = result ? result : read_pem(key, &key_pem, error);
-	if(result == 0) {
-		int status = gnutls_certificate_set_x509_key_mem(
-			into, &cert_pem, &key_pem, GNUTLS_X509_FMT_PEM);
-		if(status < 0) {
-			explain_pair(status, cert, key, error);
-			result = -EINVAL;
-		}
-	}
-	free_pem(&cert_pem);
-	free_pem(&key_pem);
-	return result;
-}
-
-/*
- * Takes the first certificate out of a file. Of a pair that it cannot use GnuTLS does not tell
- * which file is wrong: this one if it fails here.
- */
-static int load_leaf(gnutls_x509_crt_t *out, const char *file, char error[TLS_ERROR_MAX]) {
-	gnutls_datum_t text;
-	gnutls_x509_crt_t *list;
-	unsigned count;
-	int result = read_pem(file, &text, error);
-	if(result) {
-		return result;
-	}
-	int status = gnutls_x509_crt_list_import2(&list, &count, &text, GNUTLS_X509_FMT_PEM, 0);
-	free_pem(&text);
-	if(status < 0) {
-		snprintf(error, TLS_ERROR_MAX, "cannot use certificate %s: %s", file,
-			gnutls_strerror(status));
-		return -EINVAL;
-	}
-	while(count > 1) {
-		gnutls_x509_crt_deinit(list[--count]);
-	}
-	*out = list[0];
-	gnutls_free(list);
-	return 0;
-}
-
-static int load_system_authorities(
-	gnutls_certificate_credentials_t into, char error[TLS_ERROR_MAX]) {
-	int status = gnutls_certificate_set_x509_system_trust(into);
-	if(status >= 0) {
-		return 0;
-	}
-	snprintf(error, TLS_ERROR_MAX, "cannot read authorities from the system: %s",
-		gnutls_strerror(status));
-	return -EINVAL;
-}
-
-/* `file` NULL: the system's. */
-static int load_authorities(
-	gnutls_certificate_credentials_t into, const char *file, char error[TLS_ERROR_MAX]) {
-	gnutls_datum_t text;
-	if(!file) {
-		return load_system_authorities(into, error);
-	}
-	int result = read_pem(file, &text, error);
-	if(result) {
-		return result;
-	}
-	int status = gnutls_certificate_set_x509_trust_mem(into, &text, GNUTLS_X509_FMT_PEM);
-	free_pem(&text);
-	if(status > 0) {
-		return 0;
-	}
-	snprintf(error, TLS_ERROR_MAX, "cannot read authorities from %s: %s", file,
-		status == 0 ? "the file contains none" : gnutls_strerror(status));
-	return -EINVAL;
-}
-
 static int load_pairs(struct tls_credentials *credentials, const struct tls_server_options *options,
-	struct tls_error *error) {
+	const struct tls_passphrases *passphrases, struct tls_error *error) {
 	int result = 0;
 	error->option = "cert";
 	credentials->choice = calloc(options->pairs, sizeof(*credentials->choice));
@@ -262,10 +142,11 @@ static int load_pairs(struct tls_credentials *credentials, const struct tls_serv
 		const struct tls_pair *pair = &options->pair[i];
 		error->pair = i;
 		error->option = "cert";
-		result = load_leaf(&credentials->choice[i].leaf, pair->cert, error->text);
+		result = tls_pem_load_leaf(&credentials->choice[i].leaf, pair->cert, error->text);
 		if(result == 0) {
 			error->option = pair->key ? "key" : "cert";
-			result = load_pair(credentials->all, pair->cert, pair->key, error->text);
+			result =
+				tls_pem_load_pair(credentials->all, pair, passphrases, error->text);
 		}
 	}
 	return result;
@@ -298,7 +179,8 @@ static bool covers_all(const struct tls_choice *choice, gnutls_x509_crt_t other)
  * The credentials for a name of this pair: it, and pairs with other algorithms for the same names.
  */
 static int load_choice(struct tls_credentials *credentials,
-	const struct tls_server_options *options, size_t number, char error[TLS_ERROR_MAX]) {
+	const struct tls_server_options *options, size_t number,
+	const struct tls_passphrases *passphrases, char error[TLS_ERROR_MAX]) {
 	struct tls_choice *choice = &credentials->choice[number];
 	int result = 0;
 	if(gnutls_certificate_allocate_credentials(&choice->credentials) < 0) {
@@ -307,29 +189,28 @@ static int load_choice(struct tls_credentials *credentials,
 	}
 	for(size_t i = 0; i < options->pairs && result == 0; i++) {
 		if(i == number || covers_all(&credentials->choice[i], choice->leaf)) {
-			result = load_pair(choice->credentials, options->pair[i].cert,
-				options->pair[i].key, error);
+			result = tls_pem_load_pair(
+				choice->credentials, &options->pair[i], passphrases, error);
 		}
 	}
 	return result;
 }
 
-/* Certificates of clients that have been revoked. */
-static int load_revoked(
-	gnutls_certificate_credentials_t into, const char *file, char error[TLS_ERROR_MAX]) {
-	gnutls_datum_t text;
-	int result = read_pem(file, &text, error);
+/* The pairs, all together and for each name. */
+static int load_all_pairs(struct tls_credentials *credentials,
+	const struct tls_server_options *options, struct tls_error *error) {
+	struct tls_passphrases passphrases;
+	error->option = "key-password-file";
+	int result = tls_pem_load_passphrases(&passphrases, options->passphrases, error->text);
 	if(result) {
 		return result;
 	}
-	int status = gnutls_certificate_set_x509_crl_mem(into, &text, GNUTLS_X509_FMT_PEM);
-	free_pem(&text);
-	if(status > 0) {
-		return 0;
+	result = load_pairs(credentials, options, &passphrases, error);
+	for(size_t i = 0; i < options->pairs && options->pairs > 1 && result == 0; i++) {
+		result = load_choice(credentials, options, i, &passphrases, error->text);
 	}
-	snprintf(error, TLS_ERROR_MAX, "cannot read revoked certificates from %s: %s", file,
-		status == 0 ? "the file contains no list" : gnutls_strerror(status));
-	return -EINVAL;
+	tls_pem_free_passphrases(&passphrases);
+	return result;
 }
 
 /* All that certificates of clients are verified by. */
@@ -338,12 +219,12 @@ static int load_client_verification(gnutls_certificate_credentials_t into,
 	int result = 0;
 	if(options->client_ca) {
 		error->option = "client-ca";
-		result = load_authorities(into, options->client_ca, error->text);
+		result = tls_pem_load_authorities(into, options->client_ca, error->text);
 	}
 	for(size_t i = 0; i < options->crls && result == 0; i++) {
 		error->option = "client-crl";
 		error->pair = i;
-		result = load_revoked(into, options->crl[i], error->text);
+		result = tls_pem_load_revoked(into, options->crl[i], error->text);
 	}
 	return result;
 }
@@ -369,14 +250,11 @@ static int copy_names(
 
 static int load_server(struct tls_credentials *credentials,
 	const struct tls_server_options *options, struct tls_error *error) {
-	int result = load_pairs(credentials, options, error);
+	int result = load_all_pairs(credentials, options, error);
 	result = result ? result : load_client_verification(credentials->all, options, error);
 	for(size_t i = 0; i < options->pairs && options->pairs > 1 && result == 0; i++) {
-		struct tls_choice *choice = &credentials->choice[i];
-		result = load_choice(credentials, options, i, error->text);
-		if(result == 0) {
-			result = load_client_verification(choice->credentials, options, error);
-		}
+		result = load_client_verification(
+			credentials->choice[i].credentials, options, error);
 	}
 	if(result) {
 		return result;
@@ -420,10 +298,11 @@ int tls_credentials_open_client(struct tls_credentials **out,
 	}
 	credentials->insecure = options->insecure;
 	if(options->cert) {
-		result = load_pair(credentials->all, options->cert, options->key, error);
+		struct tls_pair pair = {options->cert, options->key};
+		result = tls_pem_load_pair(credentials->all, &pair, NULL, error);
 	}
 	if(result == 0 && !options->insecure) {
-		result = load_authorities(credentials->all, options->ca, error);
+		result = tls_pem_load_authorities(credentials->all, options->ca, error);
 	}
 	if(result) {
 		tls_credentials_unref(credentials);

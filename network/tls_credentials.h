@@ -29,6 +29,7 @@ enum tls_verify {
 struct tls_server_options {
 	size_t pairs; /* which one is shown follows from the name that the client asks for (SNI) */
 	const struct tls_pair *pair;
+	const char *passphrases; /* file with a line for each encrypted key; NULL: none */
 	const char *priority; /* GnuTLS priority string; NULL: TLS_PRIORITY_SERVER */
 	const char *client_ca; /* PEM file of authorities; NULL: none */
 	size_t crls;
@@ -47,7 +48,8 @@ struct tls_client_options {
 
 /* An error in the options of a server. */
 struct tls_error {
-	/* which: "cert", "key", "tls-priority", "client-ca", "client-crl"; static */
+	/* the option: "cert", "key", "key-password-file", "tls-priority", "client-ca",
+	 * "client-crl"; static */
 	const char *option;
 	size_t pair; /* cert and key: which pair; client-crl: which file */
 	char text[TLS_ERROR_MAX]; /* one line that names the file */

@@ -228,39 +228,71 @@ const char *tls_session_recheck_client(
 	return tls_verify_again(tls_of(stream)->session, credentials->all);
 }
 
-typedef int name_fn(gnutls_x509_crt_t certificate, gnutls_datum_t *name, unsigned flags);
+/* A name of the certificate into `out`: its length, or 0. */
+typedef size_t name_fn(gnutls_x509_crt_t certificate, char out[TLS_SUBJECT_MAX]);
 
+static size_t copy_dn(gnutls_datum_t *name, char out[TLS_SUBJECT_MAX]) {
+	bool fits = name->size < TLS_SUBJECT_MAX;
+	if(fits) {
+		memcpy(out, name->data, name->size);
+		out[name->size] = '\0';
+	}
+	gnutls_free(name->data);
+	return fits ? strlen(out) : 0;
+}
+
+static size_t get_subject(gnutls_x509_crt_t certificate, char out[TLS_SUBJECT_MAX]) {
+	gnutls_datum_t name;
+	return gnutls_x509_crt_get_dn3(certificate, &name, 0) == 0 ? copy_dn(&name, out) : 0;
+}
+
+static size_t get_issuer(gnutls_x509_crt_t certificate, char out[TLS_SUBJECT_MAX]) {
+	gnutls_datum_t name;
+	return gnutls_x509_crt_get_issuer_dn3(certificate, &name, 0) == 0 ? copy_dn(&name, out) : 0;
+}
+
+/* With several names, or a NUL within, programs differ in the one that counts. */
+static size_t get_common_name(gnutls_x509_crt_t certificate, char out[TLS_SUBJECT_MAX]) {
+	static const char *const oid = GNUTLS_OID_X520_COMMON_NAME;
+	char second[TLS_SUBJECT_MAX];
+	size_t len = TLS_SUBJECT_MAX;
+	size_t second_len = sizeof(second);
+	bool alone = gnutls_x509_crt_get_dn_by_oid(certificate, oid, 1, 0, second, &second_len) ==
+		GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE;
+	int result = gnutls_x509_crt_get_dn_by_oid(certificate, oid, 0, 0, out, &len);
+	return alone && result == 0 && strlen(out) == len ? len : 0;
+}
+
+/* An invalid certificate has ended the handshake: one that is here was verified. */
 static size_t client_name(
 	const struct stream *stream, name_fn *get_name, char out[TLS_SUBJECT_MAX]) {
+	gnutls_x509_crt_t certificate;
+	unsigned count = 0;
+	size_t len = 0;
 	if(!tls_stream_is_active(stream) || tls_of(stream)->credentials->verify == TLS_VERIFY_OFF) {
 		return 0;
 	}
-	gnutls_session_t session = tls_of(stream)->session;
-	unsigned count;
-	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
-	gnutls_x509_crt_t certificate;
-	gnutls_datum_t name = {NULL, 0};
-	/* An invalid certificate has ended the handshake: one that is here was verified. */
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(tls_of(stream)->session, &count);
 	if(!chain || count == 0 || gnutls_x509_crt_init(&certificate) < 0) {
 		return 0;
 	}
-	bool fine = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
-		get_name(certificate, &name, 0) == 0 && name.size < TLS_SUBJECT_MAX;
-	if(fine) {
-		memcpy(out, name.data, name.size);
-		out[name.size] = '\0';
+	if(gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0) {
+		len = get_name(certificate, out);
 	}
-	gnutls_free(name.data);
 	gnutls_x509_crt_deinit(certificate);
-	return fine ? strlen(out) : 0;
+	return len;
 }
 
 size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
-	return client_name(stream, gnutls_x509_crt_get_dn3, out);
+	return client_name(stream, get_subject, out);
 }
 
 size_t tls_session_client_issuer(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
-	return client_name(stream, gnutls_x509_crt_get_issuer_dn3, out);
+	return client_name(stream, get_issuer, out);
+}
+
+size_t tls_session_client_common_name(const struct stream *stream, char out[TLS_SUBJECT_MAX]) {
+	return client_name(stream, get_common_name, out);
 }
 
 const char *tls_session_version(const struct stream *stream) {

@@ -45,6 +45,12 @@ const char *tls_session_recheck_client(
 size_t tls_session_client_subject(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
 size_t tls_session_client_issuer(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
 
+/*
+ * The common name in that subject: its length; 0 without a certificate, if the subject has none or
+ * several, or if it holds a NUL.
+ */
+size_t tls_session_client_common_name(const struct stream *stream, char out[TLS_SUBJECT_MAX]);
+
 /* The version of TLS of a stream behind its handshake: static, such as "TLS1.3"; NULL: no TLS. */
 const char *tls_session_version(const struct stream *stream);
 

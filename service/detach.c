@@ -67,16 +67,20 @@ static int fork_daemon(struct detach *detach) {
 }
 
 /* The log may have a descriptor of its own. */
-static void close_inherited(int first_fd, int keep_fd) {
-	unsigned first = (unsigned)first_fd;
+static void close_inherited(const struct detach *detach, int first_fd) {
+	int first = first_fd;
 	log_close();
-	if(keep_fd >= first_fd) {
-		if(keep_fd > first_fd) {
-			close_range(first, (unsigned)keep_fd - 1, 0);
+	for(size_t i = 0; i < DETACH_KEEP_MAX; i++) {
+		int kept = detach->keep_fd[i];
+		if(kept < first) {
+			continue;
 		}
-		first = (unsigned)keep_fd + 1;
+		if(kept > first) {
+			close_range((unsigned)first, (unsigned)kept - 1, 0);
+		}
+		first = kept + 1;
 	}
-	close_range(first, UINT_MAX, 0);
+	close_range((unsigned)first, UINT_MAX, 0);
 	log_open();
 }
 
@@ -88,7 +92,7 @@ int detach_begin(struct detach *detach, int first_fd) {
 	if(pid > 0) {
 		exit_like(pid);
 	}
-	close_inherited(first_fd, detach->keep_fd);
+	close_inherited(detach, first_fd);
 	return fork_daemon(detach);
 }
 

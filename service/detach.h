@@ -7,12 +7,14 @@
 #define WEBSOCKSY_DETACH_H
 #include <stdbool.h>
 
+#define DETACH_KEEP_MAX 2
+
 /* Zero, apart from `keep_fd`, which the caller sets: not detached. */
 struct detach {
 	int error_fd; /* standard error of the process that was started */
 	int null_fd; /* /dev/null: another root directory may lack it */
 	int ready_fd; /* to the process that was started; 0: none waits */
-	int keep_fd; /* one that is not closed at the start; 0: none */
+	int keep_fd[DETACH_KEEP_MAX]; /* not closed at the start; in order; 0: none */
 };
 
 /*

@@ -19,7 +19,7 @@ enum link_kind {
 	LINK_ENDING_NOW, /* an option says that all are to stop */
 	LINK_LEAVING, /* it does not listen any more, because it stops */
 	/* of the supervisor */
-	LINK_LISTENER, /* a socket, number and tls of struct listener_share */
+	LINK_LISTENER, /* a socket, number, tls and shared of struct listener_share */
 	LINK_RELOAD, /* read the configuration, and listen with the sockets since the last one */
 	LINK_REOPEN, /* open the log again */
 	LINK_END, /* stop listening, exit with the last connection */
@@ -35,6 +35,7 @@ struct link_message {
 	uint32_t kind; /* enum link_kind */
 	uint32_t number; /* of LINK_LISTENER; of LINK_RELOAD: 1: log what there is to say */
 	uint32_t tls;
+	uint32_t shared;
 	struct socket_address address;
 };
 

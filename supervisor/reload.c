@@ -31,8 +31,10 @@ static void ask(struct supervisor *supervisor, struct worker *worker, bool first
 	const struct listeners_change *change = first ? &supervisor->reload.change : NULL;
 	int count = listeners_shares(&supervisor->listeners, change, worker->number, &share);
 	for(int i = 0; i < count; i++) {
-		const struct link_message message = {
-			.kind = LINK_LISTENER, .number = share[i].number, .tls = share[i].tls};
+		const struct link_message message = {.kind = LINK_LISTENER,
+			.number = share[i].number,
+			.tls = share[i].tls,
+			.shared = share[i].shared};
 		workers_send(worker, &message, share[i].fd);
 	}
 	if(count >= 0) {

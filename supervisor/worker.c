@@ -67,7 +67,7 @@ static int leave_supervisor(struct worker_process *process, struct supervisor *s
 		return count;
 	}
 	process->shares = (size_t)count;
-	int *keep = malloc((process->shares + 4) * sizeof(*keep));
+	int *keep = malloc((process->shares + 3 + DETACH_KEEP_MAX) * sizeof(*keep));
 	if(!keep) {
 		return -ENOMEM;
 	}
@@ -78,7 +78,9 @@ static int leave_supervisor(struct worker_process *process, struct supervisor *s
 	keep[kept++] = fd;
 	keep[kept++] = log_descriptor();
 	keep[kept++] = process->error_fd;
-	keep[kept++] = supervisor->start->detach->keep_fd;
+	for(size_t i = 0; i < DETACH_KEEP_MAX; i++) {
+		keep[kept++] = supervisor->start->detach->keep_fd[i];
+	}
 	close_others(keep, kept);
 	free(keep);
 	return 0;
@@ -101,8 +103,10 @@ static void add_share(struct worker_process *process, const struct link_message 
 		return;
 	}
 	process->share = more;
-	more[process->shares++] = (struct listener_share){
-		.fd = fd, .number = message->number, .tls = (enum address_tls)message->tls};
+	more[process->shares++] = (struct listener_share){.fd = fd,
+		.number = message->number,
+		.tls = (enum address_tls)message->tls,
+		.shared = message->shared};
 }
 
 static void answer(const struct worker_process *process, uint32_t kind) {

@@ -18,7 +18,7 @@ from tools.http import build_request
 from tools.peers import TcpPeer, TlsPeer, UnixPeer, echo
 from tools.ports import free_port
 from tools.sockets import is_open
-from tools.tls_files import Authority, client_context, self_signed, server_context
+from tools.tls_files import Authority, client_context, openssl, self_signed, server_context
 from tools.users import basic
 from tools.waiting import TIMEOUT, eventually
 
@@ -221,6 +221,48 @@ def test_clients_with_certificates(run, tmp_path):
     check_session(RawClient(daemon.address, tls=client_context(authority, person)))
 
 
+def s_client(daemon, *arguments):
+    """The output of openssl s_client, which connects and ends."""
+    result = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{daemon.port}", *map(str, arguments)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    return result.stdout + result.stderr
+
+
+def test_key_with_a_password_and_a_list_of_ciphers(run, tmp_path):
+    """Again after a reload."""
+    pair = Authority(tmp_path).issue("localhost", key="rsa")
+    locked = tmp_path / "locked.key"
+    openssl("pkey", "-in", pair.key, "-aes256", "-passout", "pass:the secret", "-out", locked)
+    locked.chmod(0o600)
+    daemon = run(Compat(
+        "--cert", pair.cert, "--key", locked, "--key-password", "the secret", "--ssl-ciphers",
+        "ECDHE+AESGCM:!AES256:!aNULL:!DES-CBC3-SHA", "0", "localhost:1", cwd=tmp_path))
+    for cipher, used in (("ECDHE-RSA-AES128-GCM-SHA256", True), ("ECDHE-RSA-AES256-GCM-SHA384", False),
+                         ("ECDHE-RSA-CHACHA20-POLY1305", False), ("ECDHE-RSA-AES128-SHA", False)):
+        output = s_client(daemon, "-tls1_2", "-cipher", cipher)
+        assert (f"Cipher is {cipher}" in output) == used, (cipher, output)
+    assert "Cipher is TLS_AES_128_GCM_SHA256" in s_client(daemon, "-tls1_3")
+    reload(daemon)
+    assert "Cipher is TLS_AES_128_GCM_SHA256" in s_client(daemon, "-tls1_3")
+    wrong = run_compat("--cert", pair.cert, "--key", locked, "--key-password", "no", "0", "localhost:1", cwd=tmp_path)
+    assert wrong.returncode == 1
+    assert "is encrypted, and no line of /proc/self/fd/" in wrong.stderr
+
+
+def test_common_names_of_clients(run, tmp_path):
+    authority = Authority(tmp_path)
+    server, jane, john = (authority.issue(name) for name in ("localhost", "jane", "john"))
+    peer = run(TcpPeer(greet))
+    daemon = run(Compat(
+        "--cert", server.cert, "--key", server.key, "--verify-client", "--cafile", authority.cert, "--auth-plugin",
+        "ClientCertCNAuth", "--auth-source", "jane joan", "0", f"127.0.0.1:{peer.port}", cwd=tmp_path))
+    check_session(RawClient(daemon.address, tls=client_context(authority, jane)))
+    client = RawClient(daemon.address, tls=client_context(authority, john))
+    client.send_raw(build_request())
+    assert client.recv_http().status == 403
+
+
 def test_pages(run, tmp_path):
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages/vnc.html").write_text("a page")
@@ -262,15 +304,20 @@ def test_expected_origins(run, tmp_path):
 # --- running ---------------------------------------------------------------------------------------
 
 
-def test_daemon_keeps_the_password(run, tmp_path, background):
+def test_daemon_keeps_the_passwords(run, tmp_path, background):
+    """Of the user and of the key."""
     peer = run(TcpPeer(greet))
     port = background()
+    authority = Authority(tmp_path)
+    pair = authority.issue("localhost")
+    openssl("pkey", "-in", pair.key, "-aes256", "-passout", "pass:secret", "-out", tmp_path / "locked.key")
     result = run_compat(
-        "-D", "--log-file", "log", "--auth-plugin", "BasicHTTPAuth", "--auth-source", "user:word", f"127.0.0.1:{port}",
-        f"127.0.0.1:{peer.port}", cwd=tmp_path)
+        "-D", "--log-file", "log", "--auth-plugin", "BasicHTTPAuth", "--auth-source", "user:word", "--cert", pair.cert,
+        "--key", "locked.key", "--key-password", "secret", f"127.0.0.1:{port}", f"127.0.0.1:{peer.port}", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "  - Backgrounding (daemon)" in (tmp_path / "log").read_text()
     check_session(RawClient(("127.0.0.1", port)), headers=basic("user", "word"))
+    check_session(RawClient(("127.0.0.1", port), tls=client_context(authority)), headers=basic("user", "word"))
 
 
 def test_wsproxy_detaches_unless_told_otherwise(run, tmp_path, background):
@@ -354,8 +401,7 @@ def test_errors_of_usage(tmp_path, arguments, error):
 
 def test_what_is_not_supported_is_one_line(tmp_path):
     for arguments in (
-            "--auth-plugin ClientCertCNAuth --auth-source a 0 a:1", "--token-plugin my.Class 0",
-            "--ssl-ciphers x 0 a:1", "--auth-plugin BasicHTTPAuth 0 a:1"):
+            "--auth-plugin ClientCertCNAuth --auth-source a 0 a:1", "--token-plugin my.Class 0", "--auth-plugin BasicHTTPAuth 0 a:1"):
         result = run_compat("-D", *arguments.split(), cwd=tmp_path)
         assert result.returncode == 1
         assert re.fullmatch(r"websockify: error: --.*\n", result.stderr)

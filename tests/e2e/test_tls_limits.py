@@ -10,6 +10,7 @@ import pytest
 from tools import tls_files
 from tools.client import chat, status_of
 from tools.daemon import Daemon, failed_start, run_once
+from tools.http import build_request
 from tools.peers import TlsPeer
 from tools.tls import open_tls
 from tools.waiting import TIMEOUT
@@ -136,6 +137,125 @@ def test_errors_of_client_crl(pair, people, tmp_path):
         result = run_once(*files, *arguments, "-t")
         assert result.returncode == 1
         assert re.search("error: command line: --client-crl: " + re.escape(text), result.stderr), result.stderr
+
+
+# --- names in client certificates ---------------------------------------------------------------
+
+
+def curl(daemon, authority, pair, path="/", *more):
+    """The status of a request of curl's, with a client certificate."""
+    result = subprocess.run(
+        ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", str(TIMEOUT), "--http1.1",
+         "--resolve", f"localhost:{daemon.port}:127.0.0.1", "--cacert", authority.cert, "--cert", pair.cert,
+         "--key", pair.key, *more, f"https://localhost:{daemon.port}{path}"],
+        capture_output=True, text=True, timeout=2 * TIMEOUT, check=False)
+    return int(result.stdout)
+
+
+UPGRADE = ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13", "-H",
+           "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+
+
+def test_common_names_of_clients(run, authority, pair, people, tmp_path):
+    """Only clients with the names of client-name get in; a reload ends the connections of others."""
+    jane, john = people.issue("Jane Doe"), people.issue("john")
+    (tmp_path / "page").write_text("a page")
+    config = tmp_path / "websocksy.conf"
+
+    def configure(*lines):
+        config.write_text("\n".join((
+            "[core]", "port = 0", "listen = 127.0.0.1", "tls = required", "client-verify = required",
+            f"cert = {pair.cert}", f"key = {pair.key}", f"client-ca = {people.cert}", f"web = {tmp_path}", *lines,
+            "[backend]", "host = echo://", "protocol = *", "")))
+
+    configure("client-name = Jane Doe", "client-name = john")
+    daemon = run(Daemon(config, defaults=False, tls=False))
+    first, second = (open_tls(daemon, tls_files.client_context(authority, pair=one)) for one in (jane, john))
+    for client in (first, second):
+        client.upgrade()
+        client.round_trip()
+    configure("client-name = Jane Doe")
+    daemon.signal(signal.SIGHUP)
+    second.expect_close(1008)
+    daemon.wait_log("not valid any more: its name is not among client-name")
+    first.round_trip()
+    assert curl(daemon, authority, john, "/", *UPGRADE) == 403
+    assert (curl(daemon, authority, jane, "/page"), curl(daemon, authority, john, "/page")) == (200, 403)
+    configure("client-name = Jane Doe", "web-auth = no")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("read again", count=2)
+    assert curl(daemon, authority, john, "/page") == 200
+    assert curl(daemon, authority, john, "/", *UPGRADE) == 403
+    first.close_handshake()
+
+
+def test_ambiguous_common_names_are_refused(serve, authority, people, tmp_path):
+    """Two names, or none: programs differ in the one that counts."""
+    daemon = serve(f"--client-ca={people.cert}", "--client-verify=optional", "--client-name=jane",
+                   "--client-name=Jane")
+    for subject, status in (("/CN=jane", 101), ("/CN=jane/CN=john", 403), ("/CN=john/CN=jane", 403), ("/O=jane", 403),
+                            ("/CN=janet", 403), ("/CN=jan", 403), ("/CN=Jane", 101)):
+        one = tls_files.Pair(tmp_path / "one.pem", tmp_path / "one.key")
+        tls_files.openssl("req", "-x509", "-CA", people.cert, "-CAkey", people.key, *tls_files.KEYS["ec"], "-nodes",
+                          "-keyout", one.key, "-out", one.cert, "-days", "9", "-subj", subject)
+        client = open_tls(daemon, tls_files.client_context(authority, pair=one))
+        client.send_raw(build_request("/"))
+        assert client.recv_http().status == status, subject
+    client = open_tls(daemon, tls_files.client_context(authority))
+    client.send_raw(build_request("/"))
+    assert client.recv_http().status == 403
+
+
+# --- encrypted keys -----------------------------------------------------------------------------
+
+
+def encrypt(key, path, passphrase, *form):
+    """A key that needs a passphrase, in the form of PKCS #8, or in the older one of OpenSSL."""
+    tls_files.openssl(*(form or ("pkey",)), "-in", key, "-aes256", "-passout", f"pass:{passphrase}", "-out", path)
+    path.chmod(0o600)
+    return path
+
+
+def test_encrypted_keys(serve, authority, tmp_path):
+    """The lines of the file are tried in turn; one that is not encrypted needs none."""
+    one, two = authority.issue("one.example"), authority.issue("two.example", key="rsa")
+    plain = authority.issue("localhost")
+    passphrases = tmp_path / "passphrases"
+    passphrases.touch(0o600)
+    passphrases.write_bytes("wrong\nfirst one\r\n\nzweite \u00fc".encode())
+    pairs = [plain, tls_files.Pair(one.cert, encrypt(one.key, tmp_path / "one.key", "first one")),
+             tls_files.Pair(two.cert, encrypt(two.key, tmp_path / "two.key", "zweite \u00fc", "rsa", "-traditional"))]
+    daemon = serve(f"--key-password-file={passphrases}", pairs=pairs)
+    for name in ("localhost", "one.example", "two.example"):
+        output = s_client(daemon, "-servername", name, "-verify_hostname", name, "-CAfile", authority.cert)
+        assert "Verify return code: 0 (ok)" in output, output
+    passphrases.write_text("wrong\n")
+    daemon.wait_log("error: key: the key in .*one.key is encrypted, and no line of .*passphrases is its passphrase; the "
+                    "old certificates stay in use")
+    assert "key-password-file" not in daemon.log()  # its mode
+
+
+def test_errors_of_key_password_file(authority, pair, tmp_path):
+    locked = encrypt(pair.key, tmp_path / "locked.key", "secret")
+    passphrases = tmp_path / "passphrases"
+    passphrases.write_text("wrong\n\n")
+    passphrases.chmod(0o600)
+    files = (f"--cert={pair.cert}", f"--key={locked}")
+    for arguments, option, text in (
+            (files, "key", f"the key in {locked} is encrypted with a passphrase: name a file with it "
+             "(key-password-file)"),
+            ((*files, f"--key-password-file={passphrases}"), "key",
+             f"the key in {locked} is encrypted, and no line of {passphrases} is its passphrase"),
+            ((*files, f"--key-password-file={tmp_path}/none"), "key-password-file",
+             f"cannot read {tmp_path}/none: No such file or directory"),
+            ((f"--key-password-file={passphrases}",), "key-password-file",
+             "has no effect without a certificate (cert)")):
+        assert failed_start(*arguments) == [f"command line: --{option}: {text}"]
+    passphrases.chmod(0o644)
+    passphrases.write_text("secret")
+    result = run_once(*files, f"--key-password-file={passphrases}", "-t")
+    assert result.returncode == 0
+    assert re.search("warning: command line: --key-password-file: .*all users may read this file", result.stderr)
 
 
 # --- peers --------------------------------------------------------------------------------------

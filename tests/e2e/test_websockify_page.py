@@ -52,7 +52,8 @@ def folder(tmp_path_factory):
     pair = self_signed(base, "localhost")
     together = Path(pair.cert).read_text() + Path(pair.key).read_text()
     for name, text in (("self.pem", together), ("server.pem", Path(pair.cert).read_text()),
-                       ("server.key", Path(pair.key).read_text()), ("ca.pem", Path(pair.cert).read_text())):
+                       ("server.key", Path(pair.key).read_text()), ("ca.pem", Path(pair.cert).read_text()),
+                       ("passphrases", "secret\n")):
         (base / name).touch(0o600)
         (base / name).write_text(text)
     (base / "users").touch(0o600)

@@ -339,11 +339,27 @@ def test_user_and_chroot(run):
         assert {os.readlink(f"/proc/{pid}/root") for pid in daemon.workers()} == {folder}
 
 
+def exclusive(pid):
+    """How many descriptors a process waits for so that the kernel wakes one of several processes (EPOLLEXCLUSIVE)."""
+    events = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        if os.readlink(entry) == "anon_inode:[eventpoll]":
+            text = Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text()
+            events += [int(value, 16) for value in re.findall(r"^tfd:.*events:\s*([0-9a-f]+)", text, re.MULTILINE)]
+    return sum(value >> 28 & 1 for value in events)
+
+
 def test_unix_socket_is_shared(run, tmp_path):
+    """A connection woke all workers; those that accept take turns."""
     path = tmp_path / "socket"
-    daemon = run(Workers("-l", f"unix:{path},mode=0600", defaults=False))
-    for _ in range(3):
+    daemon = run(Workers("-l", f"unix:{path},mode=0600", "-l", "127.0.0.1", "-p", "0", defaults=False))
+    assert [exclusive(pid) for pid in daemon.workers()] == [1, 1]
+    opened_by = set()
+    while opened_by != {"1", "2"}:
         daemon.open(address=str(path)).close_handshake()
+        opened_by = set(re.findall(r"worker (\d): #\d+ unix\S*: open", daemon.log()))
+    reload(daemon)
+    assert [exclusive(pid) for pid in daemon.workers()] == [1, 1]
     kill_one(daemon)
     daemon.open(address=str(path)).close_handshake()
     daemon.stop()

@@ -54,6 +54,9 @@ static const struct row valid[] = {
 	{"--cert missing 6080 localhost:5900", "--port=6080" TARGET},
 	{"--cert cert --ssl-version tlsv1_3 6080 localhost:5900",
 		"--port=6080 --cert=@/cert --tls-priority=NORMAL:-VERS-ALL:+VERS-TLS1.3" TARGET},
+	{"--cert cert --ssl-version tlsv1_1 6080 localhost:5900",
+		"--port=6080 --cert=@/cert --tls-priority=NORMAL:-VERS-ALL:+VERS-TLS1.3:"
+		"+VERS-TLS1.2:+VERS-TLS1.1" TARGET},
 	{"--cert cert --ssl-version default 6080 localhost:5900",
 		"--port=6080 --cert=@/cert" TARGET},
 	{"--cert cert --verify-client --cafile ca 6080 localhost:5900",
@@ -110,6 +113,10 @@ static const struct row valid[] = {
 	{"--token-plugin TokenRedis --token-source r:6380:1:p:\"a:b\" 6080",
 		"--port=6080 --backend=redis -c server=r:6380 -c db=1 -c password=p "
 		"-c namespace=a:b" PROTOCOL},
+	{"--auth-plugin ClientCertCNAuth --auth-source a --cert cert --verify-client --cafile ca "
+	 "6080 localhost:5900",
+		"--port=6080 --cert=@/cert --tls=required --client-ca=@/ca "
+		"--client-verify=required --client-name=a --web-auth=no" TARGET},
 	{"--auth-plugin ExpectOrigin --auth-source https://a.example 6080 localhost:5900",
 		"--port=6080 --origin=https://a.example" TARGET},
 };
@@ -118,7 +125,8 @@ static const struct row wsproxy[] = {
 	{"6080 localhost:5900", "--port=6080 --daemon=yes --legacy=hixie,hybi,flash" TARGET},
 	{"-f 6080 localhost:5900", "--port=6080 --legacy=hixie,hybi,flash" TARGET},
 	{"--foreground -v --cert cert 6080 localhost:5900",
-		"--port=6080 --cert=@/cert --legacy=hixie,hybi,flash --log-level=debug --traffic=yes" TARGET},
+		"--port=6080 --cert=@/cert --legacy=hixie,hybi,flash --log-level=debug "
+		"--traffic=yes" TARGET},
 	{"-D 6080 localhost:5900", "usage: no such option: -D"},
 	{"--web . 6080 localhost:5900", "usage: no such option: --web"},
 	{"6080 -- cat", "usage: Error parsing target"},
@@ -163,12 +171,15 @@ static const struct row invalid[] = {
 	{"--ssl-version exit 6080 a:1",
 		"usage: option --ssl-version: invalid choice: 'exit' (choose from 'default', "
 		"'tlsv1_1', 'tlsv1_2', 'tlsv1_3')"},
-	{"--key-password x 6080 a:1",
-		"--key-password: encrypted keys are not supported; decrypt the key (openssl pkey "
-		"-in KEY -out NEW) and protect the file with mode 0600"},
-	{"--ssl-ciphers x 6080 a:1",
-		"--ssl-ciphers: lists in the format of OpenSSL are not supported; use websocksy "
-		"with tls-priority"},
+	{"--cert cert --key-password= 6080 a:1",
+		"--key-password: has to be one line that is not empty"},
+	{"--cert cert --ssl-ciphers HIGH:x 6080 a:1",
+		"--ssl-ciphers: \"x\" is not known here (see ciphers(1), or use websocksy with "
+		"tls-priority)"},
+	{"--cert cert --ssl-ciphers RC4-SHA:!aNULL 6080 a:1",
+		"--ssl-ciphers: no algorithm of \"RC4-SHA:!aNULL\" is supported"},
+	{"--cert cert --ssl-version tlsv1_3 --ssl-ciphers AES128-SHA 6080 a:1",
+		"--ssl-ciphers: no algorithm of \"AES128-SHA\" is one of TLS 1.3"},
 	{"--unix-target s 6080 -- cat",
 		"--unix-target: the arguments of the program have to contain \"s\", so that the "
 		"daemon can pass it the socket"},
@@ -196,6 +207,10 @@ static const struct row invalid[] = {
 		"--auth-source: the form of BasicHTTPAuth is USER:PASSWORD"},
 	{"--auth-plugin BasicHTTPAuth --auth-source :x 6080 a:1",
 		"--auth-source: the form of BasicHTTPAuth is USER:PASSWORD"},
+	{"--auth-plugin ClientCertCNAuth --cert cert --verify-client 6080 a:1",
+		"--auth-plugin ClientCertCNAuth needs names in --auth-source"},
+	{"--auth-plugin ClientCertCNAuth --auth-source a --cert cert 6080 a:1",
+		"--auth-plugin ClientCertCNAuth needs --verify-client"},
 	{"--auth-plugin ExpectOrigin 6080 a:1",
 		"--auth-plugin ExpectOrigin needs origins in --auth-source"},
 	{"--auth-plugin ExpectOrigin --auth-source * 6080 a:1",
@@ -203,9 +218,6 @@ static const struct row invalid[] = {
 	{"--web . --web-auth --auth-plugin ExpectOrigin --auth-source http://a 6080 a:1",
 		"--web-auth: requests for pages have no Origin, ExpectOrigin would refuse all of "
 		"them"},
-	{"--auth-plugin ClientCertCNAuth --auth-source a 6080 a:1",
-		"--auth-plugin ClientCertCNAuth: a list of common names is not supported; use "
-		"--verify-client with a --cafile that issues certificates only to them"},
 };
 
 /* Appends `text`, with `directory` replaced by "@". */
@@ -318,27 +330,58 @@ static void report_unexpected(void *ctx, const char *text) {
 	fail_msg("%s", text);
 }
 
+/* A file that only this process can open, and its name. */
+static void check_private(int fd, char path[64]) {
+	struct stat status;
+	assert_true(fd > 0);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	snprintf(path, 64, "/proc/self/fd/%d", fd);
+}
+
 static void test_password_is_in_a_private_file(void **state) {
 	(void)state;
 	char *words[] = {"--auth-plugin", "BasicHTTPAuth", "--auth-source", "user:a:b c", "6080",
 		"localhost:5900", NULL};
 	struct compat compat = {0};
 	struct given given = {0};
-	struct stat status;
 	struct passwords *users;
 	const struct passwords_errors errors = {.fn = report_unexpected};
 	char path[64];
 	given_read(&given, &compat, words);
 	translate(&compat, &given);
 	assert_string_equal(compat.error, "");
-	assert_true(compat.password_fd > 0);
-	assert_int_equal(fcntl(compat.password_fd, F_GETFD), FD_CLOEXEC);
-	assert_int_equal(fstat(compat.password_fd, &status), 0);
-	assert_int_equal(status.st_mode & 07777, 0600);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", compat.password_fd);
+	assert_int_equal(compat.secrets, 1);
+	check_private(compat.secret_fd[0], path);
 	assert_int_equal(passwords_read(path, &users, &errors), 0);
 	assert_int_equal(passwords_count(users), 1);
 	passwords_free(users);
+	compat_free(&compat);
+}
+
+static void test_passphrase_of_the_key_is_too(void **state) {
+	(void)state;
+	char *words[] = {"--cert=cert", "--key-password=a b", "--auth-plugin=BasicHTTPAuth",
+		"--auth-source=user:c", "6080", "localhost:5900", NULL};
+	struct compat compat = {0};
+	struct given given = {0};
+	char path[64], option[128], text[8] = "";
+	given_read(&given, &compat, words);
+	translate(&compat, &given);
+	assert_string_equal(compat.error, "");
+	assert_int_equal(compat.secrets, 2);
+	assert_true(compat.secret_fd[0] < compat.secret_fd[1]);
+	check_private(compat.secret_fd[1], path);
+	check_private(compat.secret_fd[0], path);
+	snprintf(option, sizeof(option), "--key-password-file=%s", path);
+	bool found = false;
+	for(size_t i = 0; i < compat.arguments.count; i++) {
+		found |= strcmp(compat.arguments.at[i], option) == 0;
+	}
+	assert_true(found);
+	assert_int_equal(pread(compat.secret_fd[0], text, sizeof(text), 0), 3);
+	assert_string_equal(text, "a b");
 	compat_free(&compat);
 }
 
@@ -402,6 +445,7 @@ int main(void) {
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_lines_that_scripts_search_for),
 		cmocka_unit_test(test_password_is_in_a_private_file),
+		cmocka_unit_test(test_passphrase_of_the_key_is_too),
 		cmocka_unit_test(test_program_names),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
