@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What earlier bridges got wrong, and a torture with random sessions."""
-import contextlib
 import os
 import random
 import resource
@@ -20,7 +19,7 @@ from tools.frames import BIN, CLOSE, CONTINUATION, PING, PONG, TEXT, close_paylo
 from tools.http import build_request
 from tools.peers import TcpPeer, UdpPeer, UnixPeer, echo, sink, source
 from tools.ports import StuckPort
-from tools.sockets import kernel_holds, unsent
+from tools.sockets import descriptors, kernel_holds, unsent
 from tools.waiting import LONG, LONG_MS, TIMEOUT, eventually, observed
 
 
@@ -542,10 +541,7 @@ def test_no_descriptor_leaks(run, tmp_path):
 def listening_port(daemon):
     """The port from /proc, for a daemon that does not log it."""
     def find():
-        mine = set()
-        for fd in os.listdir(f"/proc/{daemon.process.pid}/fd"):
-            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-                mine.add(os.readlink(f"/proc/{daemon.process.pid}/fd/{fd}"))
+        mine = descriptors(daemon.process.pid).values()
         with open("/proc/net/tcp") as table:
             for line in table.read().splitlines()[1:]:
                 field = line.split()

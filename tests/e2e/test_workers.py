@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The option workers: several processes that share the ports."""
-import contextlib
 import os
 import re
 import signal
@@ -21,7 +20,7 @@ from tools.frames import CLOSE
 from tools.http import build_request
 from tools.ports import free_port
 from tools.service import Manager
-from tools.sockets import is_open
+from tools.sockets import descriptors, is_open
 from tools.tls import open_tls
 from tools.users import PAGE, basic, write_users
 from tools.waiting import eventually
@@ -107,13 +106,13 @@ def test_all_workers_serve(daemon):
 def test_what_is_open_in_a_worker(daemon):
     """The socket of the other worker, and all that belongs to the supervisor, is closed."""
     def kinds_of(pid):
-        links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        links = descriptors(pid).values()
         return sorted(re.sub(r"[:\[].*", "", link) for link in links if link.startswith(("socket", "anon", "/proc")))
 
     expected = ["anon_inode", "anon_inode", "socket", "socket"]  # epoll, signals; the listener, the link
     for pid in daemon.workers():
         eventually(lambda one=pid: kinds_of(one) == expected, "the end of earlier connections")
-    sockets = [{os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()} for pid in daemon.workers()]
+    sockets = [set(descriptors(pid).values()) for pid in daemon.workers()]
     assert not any(link.startswith("socket") for link in sockets[0] & sockets[1])
 
 
@@ -307,7 +306,7 @@ def opened(address):
 
 
 def has_open(pid, path):
-    return str(path) in {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    return str(path) in descriptors(pid).values()
 
 
 def test_service_manager(run, tmp_path):
@@ -342,9 +341,9 @@ def test_user_and_chroot(run):
 def exclusive(pid):
     """How many descriptors a process waits for so that the kernel wakes one of several processes (EPOLLEXCLUSIVE)."""
     events = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        if os.readlink(entry) == "anon_inode:[eventpoll]":
-            text = Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text()
+    for fd, link in descriptors(pid).items():
+        if link == "anon_inode:[eventpoll]":
+            text = Path(f"/proc/{pid}/fdinfo/{fd}").read_text()
             events += [int(value, 16) for value in re.findall(r"^tfd:.*events:\s*([0-9a-f]+)", text, re.MULTILINE)]
     return sum(value >> 28 & 1 for value in events)
 

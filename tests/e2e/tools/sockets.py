@@ -49,14 +49,19 @@ def is_open(address):
         return True
 
 
+def descriptors(pid):
+    """What the descriptors of a process lead to."""
+    links = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    return links
+
+
 def listening_ports(process, family):
     """The TCP ports that a process listens on. Unlike is_open(), it is not misled by another process that has
     the same port of another address, or has got it since."""
-    folder = Path(f"/proc/{process.pid}/fd")
-    opened = set()
-    for name in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-            opened.add(os.readlink(folder / name))
+    opened = descriptors(process.pid).values()
     table = Path("/proc/net/tcp6" if family == socket.AF_INET6 else "/proc/net/tcp").read_text("ascii")
     rows = (line.split() for line in table.splitlines()[1:])
     return {int(row[1].rpartition(":")[2], 16)
