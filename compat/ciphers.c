@@ -231,7 +231,7 @@ static void add_matches(struct selection *selection) {
 }
 
 static void move_matches(struct selection *selection) {
-	size_t moved[SUITES];
+	size_t moved[SUITES] = {0};
 	size_t count = 0;
 	for(size_t i = 0; i < selection->count; i++) {
 		if(selection->matches[selection->at[i]]) {
@@ -239,8 +239,9 @@ static void move_matches(struct selection *selection) {
 		}
 	}
 	remove_matches(selection);
-	memcpy(&selection->at[selection->count], moved, count * sizeof(moved[0]));
-	selection->count += count;
+	for(size_t i = 0; i < count; i++) {
+		selection->at[selection->count++] = moved[i];
+	}
 }
 
 static void kill_matches(struct selection *selection) {
