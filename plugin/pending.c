@@ -210,7 +210,7 @@ static void move_answer(const struct backend_answer *from, struct backend_answer
 	to->framing = from->framing;
 	to->terms = from->terms;
 	to->status = from->status;
-	strcpy(to->message, from->message);
+	memcpy(to->message, from->message, strlen(from->message) + 1);
 }
 
 static void tell_answer(struct loop_task *task) {

@@ -426,10 +426,16 @@ sources=(./*.c base/*.c websocket/*.c network/*.c http/*.c plugin/*.c service/*.
 
 # One source for each start: with several, the check of va_list takes those of the second for uninitialized.
 run_clang_tidy() {
+	local found=$logs/clang-tidy.found status
+	rm -f "$found"
 	printf '%s\0' "${sources[@]}" |
 		xargs -0 -P "$(nproc)" -n 1 sh -c \
-			'echo "$1"; clang-tidy --quiet "$1" -- -std=gnu11 -D_GNU_SOURCE -I. 2>"$0/tidy-$$.err" ||
-			{ cat "$0/tidy-$$.err"; exit 1; }' "$logs"
+			'echo "$1"; output=$(clang-tidy --quiet "$1" -- -std=gnu11 -D_GNU_SOURCE -I. 2>&1) ||
+			{ echo "$output" >>"$0"; exit 1; }' "$found"
+	status=$?
+	# At the end, where a report of failures looks.
+	[[ ! -e $found ]] || cat "$found"
+	return "$status"
 }
 
 run_cppcheck() {
