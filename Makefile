@@ -199,7 +199,7 @@ $(unit_programs:=.o): $(out)/unit/%.o: tests/unit/%.c Makefile $(obj)/settings
 	$(CC) $(cflags) -MMD -MP -Itests/unit -c -o $@ $<
 # Library calls that a test makes fail, counts, or answers itself.
 $(out)/unit/network/test_tls_stream_failures: ldflags += -Wl,--wrap=gnutls_record_recv,--wrap=gnutls_record_check_pending
-$(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=bind,--wrap=getsockname
+$(out)/unit/network/test_listener: ldflags += -Wl,--wrap=accept4,--wrap=bind,--wrap=getsockname,--wrap=epoll_ctl
 $(out)/unit/network/test_connect: ldflags += -Wl,--wrap=connect,--wrap=clock_gettime
 $(out)/unit/base/test_loop $(out)/unit/base/test_loop_% $(out)/unit/base/test_process: ldflags += -Wl,--wrap=clock_gettime
 $(out)/unit/base/test_file: ldflags += -Wl,--wrap=fstat

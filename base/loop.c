@@ -59,17 +59,20 @@ static int epoll_change(
 /*
  * Changes the registration of a level-triggered io. One that is or becomes exclusive cannot be
  * modified, and what is registered again is behind all others (epoll_ctl(2)). It fails only without
- * memory.
+ * memory; an exclusive one is not registered then, and `want` is LOOP_EXCLUSIVE alone. 0 or negative
+ * errno.
  */
-static void level_change(struct loop *loop, const struct ev_io *io, unsigned before) {
-	int operation = EPOLL_CTL_MOD;
-	if((before | io->want) & LOOP_EXCLUSIVE) {
-		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
-		operation = EPOLL_CTL_ADD;
+static int level_change(struct loop *loop, struct ev_io *io, unsigned before) {
+	uint32_t mask = level_mask(io->want);
+	if(!((before | io->want) & LOOP_EXCLUSIVE)) {
+		return epoll_change(loop, EPOLL_CTL_MOD, io->fd, io->generation, mask);
 	}
-	if(epoll_change(loop, operation, io->fd, io->generation, level_mask(io->want))) {
-		log_write(LOG_ERROR, "epoll: cannot change the events of descriptor %d", io->fd);
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
+	int result = epoll_change(loop, EPOLL_CTL_ADD, io->fd, io->generation, mask);
+	if(result) {
+		io->want = LOOP_EXCLUSIVE;
 	}
+	return result;
 }
 
 /* The io that an event is for; NULL: its registration has ended. */
@@ -371,16 +374,14 @@ void loop_want(struct loop *loop, struct ev_io *io, unsigned want) {
 		return;
 	}
 	io->want = (uint8_t)want;
-	if(io->ready & LOOP_LEVEL) {
-		level_change(loop, io, before);
+	if((io->ready & LOOP_LEVEL) && level_change(loop, io, before)) {
+		log_write(LOG_ERROR, "epoll: cannot change the events of descriptor %d", io->fd);
 	}
 	io_update(loop, io);
 }
 
-void loop_queue_behind(struct loop *loop, struct ev_io *io) {
-	if(io->fd >= 0 && (io->want & LOOP_EXCLUSIVE)) {
-		level_change(loop, io, io->want);
-	}
+int loop_queue_behind(struct loop *loop, struct ev_io *io) {
+	return io->fd >= 0 && (io->want & LOOP_EXCLUSIVE) ? level_change(loop, io, io->want) : 0;
 }
 
 void loop_used_up(struct ev_io *io, unsigned bits) {

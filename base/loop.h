@@ -116,8 +116,12 @@ int loop_add(
  */
 int loop_add_level(struct loop *loop, struct ev_io *io, int fd, unsigned want, ev_io_fn *fn);
 
-/* One with LOOP_EXCLUSIVE: the other processes that wait for it are woken before this one. */
-void loop_queue_behind(struct loop *loop, struct ev_io *io);
+/*
+ * One with LOOP_EXCLUSIVE: the other processes that wait for it are woken before this one. 0; or
+ * negative errno, and nothing is reported until loop_want() has succeeded: `want` has neither LOOP_IN
+ * nor LOOP_OUT then.
+ */
+int loop_queue_behind(struct loop *loop, struct ev_io *io);
 
 /*
  * `to` takes the place of `from` (edge-triggered), with its readiness and with `fn`. No system

@@ -30,15 +30,23 @@ static unsigned events_of(const struct listener *listener) {
 	return LOOP_IN | (listener->shared ? LOOP_EXCLUSIVE : 0u);
 }
 
-static void listeners_want(struct listeners *set, bool accepts) {
+/* False: there was no memory to watch one of them. */
+static bool listeners_want(struct listeners *set, bool accepts) {
+	bool done = true;
 	for(struct list *at = set->list.next; at != &set->list; at = at->next) {
 		struct listener *listener = listener_of(at);
-		loop_want(set->loop, &listener->io, accepts ? events_of(listener) : 0);
+		unsigned want = accepts ? events_of(listener) : 0;
+		loop_want(set->loop, &listener->io, want);
+		done = done && listener->io.want == want;
 	}
+	return done;
 }
 
 void listener_accept_again(struct ev_timer *timer) {
-	listeners_want(container_of(timer, struct listeners, retry), true);
+	struct listeners *set = container_of(timer, struct listeners, retry);
+	if(!listeners_want(set, true)) {
+		loop_timer_set(set->loop, timer, set->loop->now_ms + LISTENER_RETRY_MS);
+	}
 }
 
 /* Trying again at once would only burn time: the kernel reports the socket in every turn. */
@@ -133,7 +141,10 @@ static bool accept_some(struct listener *listener) {
 static void accept_run(struct ev_io *io) {
 	struct listener *listener = container_of(io, struct listener, io);
 	if(accept_some(listener) && listener->shared) {
-		loop_queue_behind(listener->set->loop, io);
+		int result = loop_queue_behind(listener->set->loop, io);
+		if(result) {
+			accept_pause(listener->set, -result);
+		}
 	}
 }
 

@@ -3,11 +3,13 @@
  * Listening sockets whose system calls fail: accept4(), bind() and getsockname() are ours (the linker
  * puts them in front, see the Makefile).
  */
+#include "network/listener.h"
 #include "network/listeners.h"
 #include "support.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -36,7 +38,20 @@ static struct {
 	int accept_error; /* 0: none */
 	unsigned accepts;
 	int getsockname_error;
+	unsigned registrations; /* that fail */
 } fault;
+
+int __real_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
+
+int __wrap_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event) {
+	if(operation == EPOLL_CTL_ADD && fault.registrations > 0) {
+		fault.registrations--;
+		errno = ENOMEM;
+		return -1;
+	}
+	return __real_epoll_ctl(epoll_fd, operation, fd, event);
+}
 
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags) {
 	fault.accepts++;
@@ -192,6 +207,30 @@ static void test_accept_goes_on(void **state) {
 	assert_int_equal(test->accepted, 1);
 }
 
+/* A socket that several processes share is registered again and again: once without memory. */
+static void test_shared_socket_is_watched_again(void **state) {
+	struct test *test = *state;
+	struct sockaddr_un address;
+	socklen_t len = sizeof(address);
+	struct listener *listener = container_of(test->listeners.list.next, struct listener, link);
+	assert_int_equal(getpeername(test->client, (struct sockaddr *)&address, &len), 0);
+	listener->shared = true;
+	loop_want(&test->loop, &listener->io, LOOP_IN | LOOP_EXCLUSIVE);
+	fault.registrations = 3;
+	alarm(ACCEPT_SECONDS);
+	while(fault.registrations > 0) {
+		run_turn(test);
+	}
+	assert_int_equal(test->accepted, 1);
+	int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(other, (struct sockaddr *)&address, len), 0);
+	while(test->accepted < 2) {
+		run_turn(test);
+	}
+	alarm(0);
+	close(other);
+}
+
 /* What is written to standard error while another socket is opened. */
 static void open_another(struct test *test, char *out, size_t cap) {
 	char spec[64];
@@ -225,6 +264,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_accept_rests, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_accept_goes_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_shared_socket_is_watched_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unknown_address_is_logged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_link_in_place_of_the_socket, set_up, tear_down),
